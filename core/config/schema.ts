@@ -1,0 +1,171 @@
+/**
+ * The one configuration of a run. Defaults are small-machine values; the paper's values are in
+ * `examples/paper-410m.json`. Unknown fields are refused, so a typo never silently means the default.
+ */
+import { z } from 'zod';
+
+const positive = z.int().positive();
+const fraction = z.number().gt(0).lt(1);
+const path = z.string().min(1);
+
+const tokenizer = z.union([
+  z.strictObject({ file: path }).describe('a Hugging Face tokenizer.json'),
+  z.strictObject({ train: positive.min(257) }).describe('train a byte-level BPE of this vocabulary on the corpus'),
+]);
+
+const corpus = z.strictObject({
+  /** Files or globs, relative to the configuration file: .jsonl, .jsonl.gz, .jsonl.zst, .txt, .parquet. */
+  input: z.array(path).min(1),
+  tokenizer: tokenizer.default({ train: 2048 }),
+  /** Tokens in a row; a row is what is probed, scored, selected and trained on. */
+  sequenceLength: positive.min(8).default(128),
+  /** Rows are dealt to shards by document; pools are sets of shards, so pools share no document. */
+  shards: positive.min(2).max(10_000).default(32),
+  textField: z.string().default('text'),
+  domainField: z.string().default('domain'),
+  idField: z.string().default('id'),
+});
+
+const passages = z.strictObject({
+  /** JSONL: `{"text"}` or `{"context", "continuation"}`. */
+  input: path,
+  /** How many are used, from the start of the file. */
+  passages: positive.default(64),
+  /** Which tokens count: all of them, or those of the last word (LAMBADA). */
+  target: z.enum(['passage', 'last-word']).default('passage'),
+});
+
+const model = z.strictObject({
+  architecture: z.literal('gpt-neox').default('gpt-neox'),
+  layers: positive.default(2),
+  width: positive.default(128),
+  heads: positive.default(4),
+  /** Share of each head that is rotated. */
+  rotaryFraction: z.number().gt(0).max(1).default(0.25),
+  rotaryBase: z.number().positive().default(10_000),
+  layerNormEpsilon: z.number().positive().default(1e-5),
+  initializerStd: z.number().positive().default(0.02),
+  /** The embedding is padded to a multiple of this (Pythia: 50,304 = 393 x 128). */
+  vocabularyMultiple: positive.default(128),
+});
+
+const pretrain = z.strictObject({
+  stages: positive.max(100).default(3),
+  stepsPerStage: positive.default(100),
+  /** Rows in an optimizer step, and how many of them are in memory at once (gradient accumulation). */
+  batchRows: positive.default(8),
+  microBatchRows: positive.default(8),
+  learningRate: z.number().positive().default(1e-3),
+  beta1: fraction.default(0.9),
+  beta2: fraction.default(0.95),
+  epsilon: z.number().positive().default(1e-8),
+  weightDecay: z.number().min(0).default(0.1),
+  clipNorm: z.number().positive().default(1),
+  /** WSD: linear warm-up, constant; the decay branch halves the rate `decayHalvings` times over `decaySteps`. */
+  warmupSteps: z.int().min(0).default(20),
+  decaySteps: z.int().min(0).default(20),
+  decayHalvings: z.number().min(0).default(4),
+  /** A resumable checkpoint is written this often; the last step always writes one. */
+  checkpointEverySteps: positive.default(50),
+});
+
+const pools = z.strictObject({
+  /** Share of the shards that is never trained on: what is probed, and what the mixed-domain loss is measured on. */
+  holdOut: fraction.default(0.15),
+  /** Share of the shards for the random first stage; the rest is divided equally among the later stages. */
+  warmup: fraction.default(0.15),
+});
+
+const probe = z.strictObject({
+  method: z.enum(['exact']).default('exact'),
+  /** Hold-out rows whose influence is measured before each model-aware stage. */
+  documents: positive.default(400),
+  /** Probing jobs that share them. */
+  jobs: positive.default(2),
+  /** Results are flushed after every so many probes, so that a lost job loses at most these. */
+  flushEvery: positive.default(50),
+});
+
+const influenceModel = z.strictObject({
+  architecture: z.literal('bert').default('bert'),
+  /** A BERT-family Hugging Face directory to start from; without it the encoder starts from scratch. */
+  pretrained: path.optional(),
+  /** Shape of an encoder from scratch; it reads the corpus tokenizer's ids. Ignored with `pretrained`. */
+  layers: positive.default(2),
+  width: positive.default(64),
+  heads: positive.default(4),
+  /** A document is read as up to `chunks` independent pieces of `chunkTokens` (BERT-base: 2 x 512). */
+  chunks: positive.default(1),
+  chunkTokens: positive.default(128),
+  dropout: z.number().min(0).lt(1).default(0.1),
+  learningRate: z.number().positive().default(1e-3),
+  weightDecay: z.number().min(0).default(0.01),
+  batchDocuments: positive.default(16),
+  epochs: positive.default(10),
+  /** Shares of the probed documents for early stopping and for the reported Spearman; the rest is fitted. */
+  validationFraction: fraction.default(0.1),
+  testFraction: fraction.default(0.2),
+  /** Start from the previous stage's influence model. */
+  warmStart: z.boolean().default(false),
+});
+
+const scoring = z.strictObject({
+  /** Scoring jobs that share the pool. */
+  jobs: positive.max(10_000).default(2),
+  batchDocuments: positive.default(64),
+});
+
+const selection = z.strictObject({
+  method: z.enum(['influence', 'random']).default('influence'),
+  fraction: z.number().gt(0).max(1).default(0.2),
+  temperature: z.number().positive().default(0.5),
+  /** `reference-code` keeps the k smallest of prediction/T + Gumbel, as the published code does. */
+  gumbel: z.enum(['exact', 'reference-code']).default('exact'),
+});
+
+const engine = z.strictObject({
+  runtime: z.enum(['onnx', 'tfjs-cpu', 'tfjs-gpu']).default('onnx'),
+  /** Threads of one job; 0 is one for each core. */
+  threads: z.int().min(0).default(0),
+});
+
+export const runConfig = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[A-Za-z0-9-]{1,40}$/, 'letters, digits and hyphens, at most 40')
+      .default('run'),
+    seed: z.int().min(0).default(1),
+    corpus,
+    reference: passages,
+    heldOut: passages,
+    model: model.prefault({}),
+    pretrain: pretrain.prefault({}),
+    pools: pools.prefault({}),
+    probe: probe.prefault({}),
+    influenceModel: influenceModel.prefault({}),
+    scoring: scoring.prefault({}),
+    selection: selection.prefault({}),
+    /** A second model on random rows of the same pools and budget, to compare with. */
+    control: z.enum(['random', 'none']).default('random'),
+    evaluation: z.strictObject({ rowsPerDomain: positive.default(24) }).prefault({}),
+    engine: engine.prefault({}),
+  })
+  .check((context) => {
+    const { model, pretrain, pools, influenceModel } = context.value;
+    const refuse = (path: string[], message: string) =>
+      context.issues.push({ code: 'custom', path, message, input: context.value });
+    if (model.width % model.heads !== 0) refuse(['model', 'heads'], `must divide model.width (${model.width})`);
+    if (pretrain.batchRows % pretrain.microBatchRows !== 0)
+      refuse(['pretrain', 'microBatchRows'], `must divide pretrain.batchRows (${pretrain.batchRows})`);
+    if (influenceModel.width % influenceModel.heads !== 0)
+      refuse(['influenceModel', 'heads'], `must divide influenceModel.width (${influenceModel.width})`);
+    if (influenceModel.validationFraction + influenceModel.testFraction >= 0.9)
+      refuse(['influenceModel', 'testFraction'], 'validation and test leave less than a tenth for fitting');
+    if (pools.holdOut + pools.warmup >= 1) refuse(['pools', 'warmup'], 'hold-out and warm-up leave no later pool');
+  });
+
+/** A configuration with every default filled in. */
+export type RunConfig = z.output<typeof runConfig>;
+/** A configuration as a user writes it. */
+export type RunConfigInput = z.input<typeof runConfig>;

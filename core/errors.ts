@@ -1,0 +1,51 @@
+/**
+ * The kinds of failure a caller can act on. Each message names the file, line or field, says what was expected and
+ * what to do; the command line prints the message alone, without a stack.
+ */
+export abstract class MatesError extends Error {
+  /** Process exit code: 1 failed, 2 wrong usage or configuration, 75 interrupted (run the same command to resume). */
+  abstract readonly exitCode: 1 | 2 | 75;
+}
+
+/** Wrong usage or configuration: the message names the field or flag. */
+export class ConfigError extends MatesError {
+  override name = 'ConfigError';
+  readonly exitCode = 2;
+}
+
+/** An input file or corpus that cannot be used: the message names the file and, where there is one, the line. */
+export class InputError extends MatesError {
+  override name = 'InputError';
+  readonly exitCode = 1;
+}
+
+/** A step that started well and could not finish: NaN loss, full disk, a job that failed. */
+export class RunError extends MatesError {
+  override name = 'RunError';
+  readonly exitCode = 1;
+}
+
+/** The process was told to stop (SIGTERM, SIGINT, a spot interruption); what was done is kept. */
+export class InterruptedError extends MatesError {
+  override name = 'InterruptedError';
+  readonly exitCode = 75;
+}
+
+/** One sentence for a system error such as ENOSPC, with its remedy; undefined when it is not one we can explain. */
+export function explainSystemError(error: unknown): string | undefined {
+  const { code, path } = (error ?? {}) as NodeJS.ErrnoException;
+  const where = path ? ` (${path})` : '';
+  switch (code) {
+    case 'ENOSPC':
+      return `No space left on the disk${where}: free some space and give the same command again, it resumes.`;
+    case 'EACCES':
+    case 'EPERM':
+      return `Permission denied${where}: check who owns the file or choose another --out directory.`;
+    case 'EROFS':
+      return `The file system is read-only${where}: choose another --out directory.`;
+    case 'EMFILE':
+      return `Too many open files${where}: raise the limit (ulimit -n) and give the same command again.`;
+    default:
+      return undefined;
+  }
+}

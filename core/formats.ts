@@ -1,0 +1,194 @@
+/** The JSON files of a corpus and a run, as other programs will read them. `docs/formats.md` describes each. */
+import type { RunConfig } from './config/schema.ts';
+
+/** `corpus.json`: describes a prepared corpus. */
+export interface CorpusIndex {
+  format: 'mates-corpus/1';
+  /** Tokens in a row. */
+  sequenceLength: number;
+  /** Token type on disk, little-endian. */
+  dtype: 'uint16' | 'uint32';
+  tokenizer: { key: 'tokenizer.json'; sha256: string; vocabularySize: number; endOfText: number };
+  rows: number;
+  documents: number;
+  tokens: number;
+  /** Tokens of the last, incomplete row of each shard. */
+  droppedTokens: number;
+  duplicatesRemoved: number;
+  /** Documents that were empty or only spaces. */
+  emptyRemoved: number;
+  /** Rows of each domain; a row that joins the ends of several domains is `mixed`. */
+  domains: Record<string, number>;
+  /** In order; a shard's rows are numbered on from the one before. */
+  shards: CorpusShard[];
+  inputs: { uri: string; bytes: number; sha256: string; documents: number }[];
+}
+
+export interface CorpusShard {
+  /** Global number of the shard's first row. */
+  firstRow: number;
+  rows: number;
+  /** Token rows, `rows x sequenceLength` of dtype. */
+  tokens: FileRecord;
+  /** Parquet with columns row, text, domain, documents (a JSON array of ids). */
+  text: FileRecord;
+}
+
+export interface FileRecord {
+  key: string;
+  bytes: number;
+  sha256: string;
+}
+
+/** `run.json`: what a run is; written once by the first state. */
+export interface RunRecord {
+  format: 'mates-run/1';
+  id: string;
+  config: RunConfig;
+  /** URI of the prepared corpus. */
+  corpus: string;
+  versions: Record<string, string>;
+}
+
+/** The main model trains on what its method selects; the control on random rows of the same pools. */
+export type Arm = 'main' | 'control';
+
+/** A contiguous range of one shard's rows. */
+export interface RowRange {
+  shard: number;
+  /** Global row numbers, `end` exclusive. */
+  begin: number;
+  end: number;
+}
+
+/** `stages/<k>/plan.json`. */
+export interface StagePlan {
+  format: 'mates-stage-plan/1';
+  stage: number;
+  modelAware: boolean;
+  arms: Arm[];
+  /** The stage's candidate pool and the hold-out, as sets of shards. */
+  poolShards: number[];
+  holdOutShards: number[];
+  poolRows: number;
+  holdOutRows: number;
+  selectedRows: number;
+  consumedRows: number;
+  steps: number;
+  firstStep: number;
+  probeItems: number;
+  scoreItems: number;
+}
+
+/** One item of the probing map: probes numbers `begin` to `end` of the stage's probe order. */
+export interface ProbeItem {
+  index: number;
+  begin: number;
+  end: number;
+}
+
+/** One item of the scoring map. */
+export interface ScoreItem {
+  index: number;
+  ranges: RowRange[];
+}
+
+/** `stages/<k>/<arm>/metrics.json`: the loss curve of one stage. */
+export interface TrainingMetrics {
+  format: 'mates-training/1';
+  firstStep: number;
+  /** One entry a step. */
+  loss: number[];
+  gradientNorm: number[];
+  learningRate: number[];
+  tokens: number;
+  seconds: number;
+}
+
+/** `stages/<k>/<arm>/evaluation.json`: losses in nats per token, on the decay branch of the stage's checkpoint. */
+export interface Evaluation {
+  format: 'mates-evaluation/1';
+  step: number;
+  decaySteps: number;
+  referenceLoss: number;
+  heldOutLoss: number;
+  /** Mean over domains of the domain's loss on hold-out rows that were not probed. */
+  mixedDomainLoss: number;
+  domainLoss: Record<string, { loss: number; rows: number }>;
+  seconds: number;
+}
+
+/** `stages/<k>/influence-model/fit.json`. */
+export interface InfluenceFit {
+  format: 'mates-influence-fit/1';
+  documents: { fit: number; validation: number; test: number };
+  /** Mean and standard deviation of the fitted labels, by which they were standardised. */
+  mean: number;
+  std: number;
+  /** On documents used for neither fitting nor early stopping. */
+  spearman: number;
+  spearmanInterval: [number, number];
+  pearson: number;
+  /** The previous stage's influence model on this stage's oracle. */
+  staleSpearman?: number;
+  epochs: { epoch: number; trainLoss: number; validationSpearman: number }[];
+  bestEpoch: number;
+  seconds: number;
+}
+
+/** `stages/<k>/<arm>/selection.json`: the exact cut of one selection. */
+export interface SelectionSummary {
+  format: 'mates-selection/1';
+  method: 'influence' | 'random';
+  poolRows: number;
+  selectedRows: number;
+  temperature: number;
+  gumbel: 'exact' | 'reference-code';
+  seed: number;
+  stage: number;
+  /** Rows whose ordered key is above the threshold are in, and of those equal to it the lowest numbered `tiesKept`. */
+  threshold: number;
+  tiesKept: number;
+  /** Rows of each domain in the pool and in the selection. */
+  poolDomains: Record<string, number>;
+  selectedDomains: Record<string, number>;
+  /** Histogram of utilities (minus the predicted influence): `edges` has one more entry than the counts. */
+  histogram?: { edges: number[]; pool: number[]; selected: number[] };
+  file: FileRecord;
+}
+
+/** `summary.json`: the numbers of the closing table. */
+export interface RunSummary {
+  format: 'mates-summary/1';
+  runId: string;
+  name: string;
+  seed: number;
+  stages: {
+    stage: number;
+    modelAware: boolean;
+    selectedRows: number;
+    poolRows: number;
+    seconds: number;
+    spearman?: number;
+    spearmanInterval?: [number, number];
+    staleSpearman?: number;
+    main: ArmSummary;
+    control?: ArmSummary;
+  }[];
+}
+
+export interface ArmSummary {
+  referenceLoss: number;
+  heldOutLoss: number;
+  mixedDomainLoss: number;
+  trainingLoss: number;
+}
+
+/** `manifest.json`: enough to check and repeat a run. */
+export interface Manifest {
+  format: 'mates-manifest/1';
+  run: RunRecord;
+  inputs: { uri: string; bytes: number; sha256: string }[];
+  /** Every file of the run that has the same bytes whenever it is repeated. */
+  outputs: FileRecord[];
+}

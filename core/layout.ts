@@ -1,0 +1,46 @@
+/** Where each file of a run is, relative to the run's URI: one place for writers and readers. */
+import type { Arm } from './formats.ts';
+
+export const RUN_FILE = 'run.json';
+export const MANIFEST_FILE = 'manifest.json';
+export const SUMMARY_FILE = 'summary.json';
+export const REPORT_FILE = 'report.html';
+
+export function stageLayout(stage: number) {
+  const root = `stages/${stage}`;
+  return {
+    root,
+    plan: `${root}/plan.json`,
+    probeItems: `${root}/probe-items.json`,
+    scoreItems: `${root}/score-items.json`,
+    /** One Parquet a probing job: row, loss, baseline, influence. */
+    probes: `${root}/probes/`,
+    probe: (index: number) => `${root}/probes/${pad(index)}.parquet`,
+    /** What a probing job has flushed so far. */
+    probePartial: (index: number) => `${root}/probes/${pad(index)}.partial.json`,
+    influenceModel: `${root}/influence-model`,
+    fit: `${root}/influence-model/fit.json`,
+    scores: `${root}/scores/`,
+    /** One scoring job's scores, keys and histogram; see core/selection. */
+    score: (index: number) => `${root}/scores/${pad(index)}`,
+  };
+}
+
+/** The main arm's files lie in the stage's folder, the control's in a folder of their own. */
+export function armLayout(stage: number, arm: Arm) {
+  const root = arm === 'main' ? `stages/${stage}` : `stages/${stage}/control`;
+  return {
+    root,
+    /** Parquet: row, utility, key. */
+    selection: `${root}/selection.parquet`,
+    selectionSummary: `${root}/selection.json`,
+    /** Hugging Face files plus the optimizer's state; `training.json` is written last and marks it whole. */
+    checkpoint: `${root}/checkpoint`,
+    /** The newest resumable checkpoint inside the stage. */
+    partialCheckpoint: `${root}/partial-checkpoint`,
+    metrics: `${root}/metrics.json`,
+    evaluation: `${root}/evaluation.json`,
+  };
+}
+
+const pad = (index: number) => String(index).padStart(5, '0');

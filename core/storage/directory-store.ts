@@ -1,0 +1,106 @@
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { NotFoundError, type Store } from './store.ts';
+
+/** Marks a file that is still being written; `list` does not show it, a killed writer may leave one behind. */
+const PARTIAL = '.partial-';
+
+/** A directory as a {@link Store}: objects are files, written beside their place and renamed into it. */
+export class DirectoryStore implements Store {
+  readonly uri: string;
+  private readonly root: string;
+
+  constructor(root: string) {
+    this.root = root;
+    this.uri = pathToFileURL(root).href;
+  }
+
+  async get(key: string, range?: { offset: number; length: number }): Promise<Uint8Array> {
+    const file = await open(this.path(key), 'r').catch((error) => {
+      throw error.code === 'ENOENT' || error.code === 'ENOTDIR' ? new NotFoundError(`${this.uri}/${key}`) : error;
+    });
+    try {
+      if (!range) return await file.readFile();
+      const bytes = new Uint8Array(range.length);
+      let filled = 0;
+      while (filled < range.length) {
+        const { bytesRead } = await file.read(bytes, filled, range.length - filled, range.offset + filled);
+        if (bytesRead === 0) break;
+        filled += bytesRead;
+      }
+      return bytes.subarray(0, filled);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async put(key: string, bytes: Uint8Array | string): Promise<void> {
+    const partial = await this.writePartial(key, bytes);
+    await rename(partial, this.path(key));
+  }
+
+  async putIfAbsent(key: string, bytes: Uint8Array | string): Promise<boolean> {
+    const partial = await this.writePartial(key, bytes);
+    try {
+      await link(partial, this.path(key)); // atomic, and fails when the name is taken
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+      throw error;
+    } finally {
+      await unlink(partial);
+    }
+  }
+
+  async size(key: string): Promise<number | undefined> {
+    try {
+      const found = await stat(this.path(key));
+      return found.isFile() ? found.size : undefined;
+    } catch (error) {
+      if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+      throw error;
+    }
+  }
+
+  async list(prefix: string): Promise<string[]> {
+    const folder = prefix.includes('/') ? prefix.slice(0, prefix.lastIndexOf('/')) : '';
+    const entries = await readdir(join(this.root, folder), { recursive: true, withFileTypes: true }).catch((error) => {
+      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+      throw error;
+    });
+    return entries
+      .filter((entry) => entry.isFile() && !entry.name.includes(PARTIAL))
+      .map((entry) => join(entry.parentPath, entry.name).slice(this.root.length + 1))
+      .filter((key) => key.startsWith(prefix))
+      .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  }
+
+  async delete(key: string): Promise<void> {
+    await rm(this.path(key), { force: true });
+  }
+
+  private path(key: string): string {
+    return join(this.root, key);
+  }
+
+  private async writePartial(key: string, bytes: Uint8Array | string): Promise<string> {
+    const path = this.path(key);
+    await mkdir(dirname(path), { recursive: true });
+    const partial = `${path}${PARTIAL}${randomBytes(6).toString('hex')}`;
+    try {
+      const file = await open(partial, 'wx');
+      try {
+        await file.writeFile(bytes);
+        await file.sync(); // a rename that outlives a crash must not name empty data
+      } finally {
+        await file.close();
+      }
+    } catch (error) {
+      await rm(partial, { force: true });
+      throw Object.assign(error as Error, { path });
+    }
+    return partial;
+  }
+}

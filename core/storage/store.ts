@@ -1,0 +1,46 @@
+/** Where the bytes of a corpus or run live. Keys are relative, with forward slashes, and never start with one. */
+export interface Store {
+  /** The root that keys are relative to: `s3://bucket/prefix` or `file:///directory`. */
+  readonly uri: string;
+  /** The object's bytes, or `range.length` of them from `range.offset`. Throws {@link NotFoundError}. */
+  get(key: string, range?: { offset: number; length: number }): Promise<Uint8Array>;
+  /** Writes the whole object or nothing: no reader ever sees half of it. */
+  put(key: string, bytes: Uint8Array | string): Promise<void>;
+  /** Like put, but only if the key is free; false when it is taken (S3: `If-None-Match: *`). */
+  putIfAbsent(key: string, bytes: Uint8Array | string): Promise<boolean>;
+  /** Size in bytes, or undefined when there is no such object. */
+  size(key: string): Promise<number | undefined>;
+  /** Every key under a prefix, in ascending order of UTF-8 bytes. */
+  list(prefix: string): Promise<string[]>;
+  delete(key: string): Promise<void>;
+}
+
+export class NotFoundError extends Error {
+  override name = 'NotFoundError';
+  readonly uri: string;
+  constructor(uri: string) {
+    super(`${uri} does not exist`);
+    this.uri = uri;
+  }
+}
+
+const decoder = new TextDecoder();
+
+export async function getJson<T>(store: Store, key: string): Promise<T> {
+  return JSON.parse(decoder.decode(await store.get(key))) as T;
+}
+
+/** Two-space JSON with a final newline: the files are read by people too. */
+export async function putJson(store: Store, key: string, value: unknown): Promise<void> {
+  await store.put(key, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** The object's JSON, or undefined when there is none. */
+export async function getJsonIfPresent<T>(store: Store, key: string): Promise<T | undefined> {
+  try {
+    return await getJson<T>(store, key);
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  }
+}
