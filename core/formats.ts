@@ -17,8 +17,8 @@ export interface CorpusIndex {
   duplicatesRemoved: number;
   /** Documents that were empty or only spaces. */
   emptyRemoved: number;
-  /** Rows of each domain; a row that joins the ends of several domains is `mixed`. */
-  domains: Record<string, number>;
+  /** In order of name; a row that joins the ends of several domains is `mixed`. */
+  domains: { name: string; rows: number }[];
   /** In order; a shard's rows are numbered on from the one before. */
   shards: CorpusShard[];
   inputs: { uri: string; bytes: number; sha256: string; documents: number }[];
@@ -30,8 +30,10 @@ export interface CorpusShard {
   rows: number;
   /** Token rows, `rows x sequenceLength` of dtype. */
   tokens: FileRecord;
-  /** Parquet with columns row, text, domain, documents (a JSON array of ids). */
+  /** Parquet with columns row (INT64), text, domain, documents (a JSON array of ids). */
   text: FileRecord;
+  /** Each row's domain as a little-endian uint16 index into the corpus's `domains`. */
+  domains: FileRecord;
 }
 
 export interface FileRecord {

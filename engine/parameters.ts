@@ -1,0 +1,62 @@
+import { CounterRandom, STREAM } from '../core/random/philox.ts';
+
+export interface ParameterSpec {
+  /** Hugging Face name, such as `gpt_neox.layers.0.attention.dense.weight`. */
+  name: string;
+  shape: number[];
+  init: 'zeros' | 'ones' | { std: number };
+}
+
+/**
+ * A model's parameters in one flat array, in the order of their specs, so that AdamW, clipping and a probe's trial step
+ * are plain loops. Gradients and moments have the same layout.
+ */
+export class ParameterSet {
+  readonly specs: readonly ParameterSpec[];
+  readonly flat: Float32Array<ArrayBuffer>;
+  private readonly offsets = new Map<string, { offset: number; size: number }>();
+
+  constructor(specs: readonly ParameterSpec[], flat?: Float32Array<ArrayBuffer>) {
+    this.specs = specs;
+    let offset = 0;
+    for (const { name, shape } of specs) {
+      const size = sizeOf(shape);
+      this.offsets.set(name, { offset, size });
+      offset += size;
+    }
+    if (flat && flat.length !== offset)
+      throw new RangeError(`${flat.length} values for ${offset} parameters: not the same model.`);
+    this.flat = flat ?? new Float32Array(offset);
+  }
+
+  /** The named parameter's values; writing to it writes to the set. */
+  view(name: string): Float32Array<ArrayBuffer> {
+    const at = this.offsets.get(name);
+    if (!at) throw new RangeError(`no parameter is called ${name}`);
+    return this.flat.subarray(at.offset, at.offset + at.size);
+  }
+
+  clone(): ParameterSet {
+    return new ParameterSet(this.specs, this.flat.slice());
+  }
+}
+
+/** Seeded initial values; each is a function of (seed, parameter, element) alone. */
+export function initialParameters(specs: readonly ParameterSpec[], seed: number): ParameterSet {
+  const parameters = new ParameterSet(specs);
+  specs.forEach(({ name, init }, index) => {
+    const values = parameters.view(name);
+    if (init === 'zeros') return;
+    if (init === 'ones') {
+      values.fill(1);
+      return;
+    }
+    const random = new CounterRandom(seed, STREAM.initialWeights, index);
+    for (let i = 0; i < values.length; i++) values[i] = init.std * random.normal(i);
+  });
+  return parameters;
+}
+
+export function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, n) => product * n, 1);
+}
