@@ -47,7 +47,7 @@ export interface RunRecord {
   format: 'mates-run/1';
   id: string;
   config: RunConfig;
-  /** URI of the prepared corpus. */
+  /** `corpus`, the run's own folder, or the URI of a corpus prepared beforehand. */
   corpus: string;
   versions: Record<string, string>;
 }
@@ -78,6 +78,8 @@ export interface StagePlan {
   consumedRows: number;
   steps: number;
   firstStep: number;
+  /** Hold-out rows to probe, and how the probing and scoring maps are cut. */
+  probes: number;
   probeItems: number;
   scoreItems: number;
 }
@@ -95,7 +97,7 @@ export interface ScoreItem {
   ranges: RowRange[];
 }
 
-/** `stages/<k>/<arm>/metrics.json`: the loss curve of one stage. */
+/** `metrics.json`: the loss curve of one stage. */
 export interface TrainingMetrics {
   format: 'mates-training/1';
   firstStep: number;
@@ -104,10 +106,9 @@ export interface TrainingMetrics {
   gradientNorm: number[];
   learningRate: number[];
   tokens: number;
-  seconds: number;
 }
 
-/** `stages/<k>/<arm>/evaluation.json`: losses in nats per token, on the decay branch of the stage's checkpoint. */
+/** `evaluation.json`: losses in nats per token, on the decay branch of the stage's checkpoint. */
 export interface Evaluation {
   format: 'mates-evaluation/1';
   step: number;
@@ -117,7 +118,6 @@ export interface Evaluation {
   /** Mean over domains of the domain's loss on hold-out rows that were not probed. */
   mixedDomainLoss: number;
   domainLoss: Record<string, { loss: number; rows: number }>;
-  seconds: number;
 }
 
 /** `stages/<k>/influence-model/fit.json`. */
@@ -135,10 +135,15 @@ export interface InfluenceFit {
   staleSpearman?: number;
   epochs: { epoch: number; trainLoss: number; validationSpearman: number }[];
   bestEpoch: number;
+}
+
+/** `stages/<k>/timings/<job>.json`: kept apart, so that every other file has the same bytes in every run. */
+export interface Timing {
+  job: string;
   seconds: number;
 }
 
-/** `stages/<k>/<arm>/selection.json`: the exact cut of one selection. */
+/** `selection.json`: the exact cut of one selection. */
 export interface SelectionSummary {
   format: 'mates-selection/1';
   method: 'influence' | 'random';

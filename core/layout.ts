@@ -2,6 +2,8 @@
 import type { Arm } from './formats.ts';
 
 export const RUN_FILE = 'run.json';
+/** The prepared corpus of a run that prepares its own. */
+export const CORPUS_FOLDER = 'corpus';
 export const MANIFEST_FILE = 'manifest.json';
 export const SUMMARY_FILE = 'summary.json';
 export const REPORT_FILE = 'report.html';
@@ -18,6 +20,7 @@ export function stageLayout(stage: number) {
     probe: (index: number) => `${root}/probes/${pad(index)}.parquet`,
     /** What a probing job has flushed so far. */
     probePartial: (index: number) => `${root}/probes/${pad(index)}.partial.json`,
+    timing: (job: string) => `${root}/timings/${job}.json`,
     influenceModel: `${root}/influence-model`,
     fit: `${root}/influence-model/fit.json`,
     scores: `${root}/scores/`,
@@ -36,8 +39,9 @@ export function armLayout(stage: number, arm: Arm) {
     selectionSummary: `${root}/selection.json`,
     /** Hugging Face files plus the optimizer's state; `training.json` is written last and marks it whole. */
     checkpoint: `${root}/checkpoint`,
-    /** The newest resumable checkpoint inside the stage. */
-    partialCheckpoint: `${root}/partial-checkpoint`,
+    /** Resumable checkpoints inside the stage, one folder a step; the newest whole one counts. */
+    partialCheckpoint: (step: number) => `${root}/partial-checkpoint/${String(step).padStart(9, '0')}`,
+    partialCheckpoints: `${root}/partial-checkpoint/`,
     metrics: `${root}/metrics.json`,
     evaluation: `${root}/evaluation.json`,
   };

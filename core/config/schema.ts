@@ -14,8 +14,10 @@ const tokenizer = z.union([
 ]);
 
 const corpus = z.strictObject({
+  /** A corpus that `mates prepare` made; the other fields then come from it. */
+  prepared: path.optional(),
   /** Files or globs, relative to the configuration file: .jsonl, .jsonl.gz, .jsonl.zst, .txt, .parquet. */
-  input: z.array(path).min(1),
+  input: z.array(path).default([]),
   tokenizer: tokenizer.default({ train: 2048 }),
   /** Tokens in a row; a row is what is probed, scored, selected and trained on. */
   sequenceLength: positive.min(8).default(128),
@@ -152,9 +154,11 @@ export const runConfig = z
     engine: engine.prefault({}),
   })
   .check((context) => {
-    const { model, pretrain, pools, influenceModel } = context.value;
+    const { corpus, model, pretrain, pools, influenceModel } = context.value;
     const refuse = (path: string[], message: string) =>
       context.issues.push({ code: 'custom', path, message, input: context.value });
+    if (!corpus.prepared && corpus.input.length === 0)
+      refuse(['corpus', 'input'], 'name at least one file or glob, or a prepared corpus in corpus.prepared');
     if (model.width % model.heads !== 0) refuse(['model', 'heads'], `must divide model.width (${model.width})`);
     if (pretrain.batchRows % pretrain.microBatchRows !== 0)
       refuse(['pretrain', 'microBatchRows'], `must divide pretrain.batchRows (${pretrain.batchRows})`);

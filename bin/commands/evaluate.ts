@@ -1,0 +1,54 @@
+import { resolve } from 'node:path';
+import { loadPassages } from '../../core/corpus/passages.ts';
+import { ConfigError, InputError } from '../../core/errors.ts';
+import { NotFoundError, splitUri, storeOpener } from '../../core/storage/index.ts';
+import { loadTokenizer } from '../../core/tokenizer/tokenizer.ts';
+import { loadModel } from '../../engine/checkpoint.ts';
+import { LanguageModel } from '../../engine/language-model.ts';
+import { PassageSet } from '../../engine/passage-set.ts';
+import { createRuntime } from '../../engine/runtime/runtime.ts';
+import { wholeNumber } from './prepare.ts';
+
+interface Options {
+  task: string[];
+  target: string;
+  tokenizer?: string;
+  limit?: string;
+  json?: boolean;
+}
+
+/** `mates evaluate CHECKPOINT --task FILE..`: the mean loss of each file's passages, in nats per token. */
+export async function evaluate(checkpoint: string, options: Options): Promise<void> {
+  if (options.target !== 'passage' && options.target !== 'last-word')
+    throw new ConfigError(`--target ${options.target}: expected passage or last-word.`);
+  const limit = options.limit === undefined ? Number.MAX_SAFE_INTEGER : wholeNumber('--limit', options.limit, 1);
+  const open = storeOpener();
+  const store = open(checkpoint);
+  const { shape, parameters, contextLength } = await loadModel(store, '');
+  const tokenizerPath = options.tokenizer ?? `${checkpoint}/tokenizer.json`;
+  const tokenizer = loadTokenizer(await readFile(open, tokenizerPath, 'name one with --tokenizer'), tokenizerPath);
+  if (tokenizer.vocabularySize > shape.vocabularySize)
+    throw new ConfigError(
+      `${tokenizerPath}: ${tokenizer.vocabularySize} ids do not fit the model's ${shape.vocabularySize}; it is another model's tokenizer.`,
+    );
+  const model = new LanguageModel(await createRuntime('onnx', { threads: 0 }), shape);
+  const results: { task: string; passages: number; loss: number }[] = [];
+  for (const task of options.task) {
+    const bytes = await readFile(open, task, 'expected a JSONL file');
+    const passages = loadPassages(bytes, task, limit, options.target, tokenizer, contextLength);
+    const set = new PassageSet(model, passages);
+    results.push({ task, passages: set.passages, loss: await set.loss(parameters) });
+    if (!options.json) console.log(`${task}: loss ${results.at(-1)!.loss.toFixed(4)} over ${set.passages} passages`);
+  }
+  if (options.json) console.log(JSON.stringify({ checkpoint: resolve(checkpoint), results, loss: results[0]!.loss }));
+}
+
+async function readFile(open: ReturnType<typeof storeOpener>, path: string, remedy: string): Promise<Uint8Array> {
+  const { folder, name } = splitUri(path);
+  try {
+    return await open(folder).get(name);
+  } catch (error) {
+    if (error instanceof NotFoundError) throw new InputError(`${path}: no such file; ${remedy}.`);
+    throw error;
+  }
+}

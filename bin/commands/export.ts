@@ -1,0 +1,43 @@
+import { resolve } from 'node:path';
+import { ConfigError, InputError } from '../../core/errors.ts';
+import type { Arm } from '../../core/formats.ts';
+import { armLayout } from '../../core/layout.ts';
+import { corpusStore, openRun } from '../../core/run/open-run.ts';
+import { storeOpener } from '../../core/storage/index.ts';
+import { hasCheckpoint } from '../../engine/checkpoint.ts';
+import { wholeNumber } from './prepare.ts';
+
+interface Options {
+  out: string;
+  stage?: string;
+  arm: string;
+  json?: boolean;
+}
+
+/** `mates export RUN`: a stage's model as a directory that `transformers` reads. */
+export async function exportModel(runPath: string, options: Options): Promise<void> {
+  if (options.arm !== 'main' && options.arm !== 'control')
+    throw new ConfigError(`--arm ${options.arm}: expected main or control.`);
+  const arm: Arm = options.arm;
+  const open = storeOpener();
+  const run = await openRun(open, resolve(runPath));
+  const last = run.record.config.pretrain.stages - 1;
+  const wanted = options.stage === undefined ? undefined : wholeNumber('--stage', options.stage, 0);
+  let stage = wanted ?? last;
+  while (wanted === undefined && stage > 0 && !(await hasCheckpoint(run.store, armLayout(stage, arm).checkpoint)))
+    stage--;
+  const { checkpoint } = armLayout(stage, arm);
+  if (!(await hasCheckpoint(run.store, checkpoint)))
+    throw new InputError(
+      `${runPath}: stage ${stage} has no finished ${arm} checkpoint; finish the run or name another --stage.`,
+    );
+  const target = open(options.out);
+  for (const name of ['config.json', 'model.safetensors'])
+    await target.put(name, await run.store.get(`${checkpoint}/${name}`));
+  await target.put('tokenizer.json', await corpusStore(run).get('tokenizer.json'));
+  console.log(
+    options.json
+      ? JSON.stringify({ out: resolve(options.out), stage, arm })
+      : `${options.out}: the ${arm} model after stage ${stage}.`,
+  );
+}

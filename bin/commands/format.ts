@@ -1,0 +1,10 @@
+/** `26,214,400` below ten million, `26.2 B` and the like above. */
+export function formatCount(value: number): string {
+  if (value < 1e7) return Math.round(value).toLocaleString('en-US');
+  for (const [size, unit] of [
+    [1e12, 'T'],
+    [1e9, 'B'],
+  ] as const)
+    if (value >= size) return `${(value / size).toPrecision(3)} ${unit}`;
+  return `${(value / 1e6).toPrecision(3)} M`;
+}

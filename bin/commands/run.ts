@@ -1,0 +1,68 @@
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { ConfigError } from '../../core/errors.ts';
+import type { RunSummary } from '../../core/formats.ts';
+import { REPORT_FILE, SUMMARY_FILE } from '../../core/layout.ts';
+import { DirectoryStore, getJson } from '../../core/storage/index.ts';
+import { synthesizeMachine } from '../../lib/synthesize.ts';
+import { runMachine } from '../../local/run-machine.ts';
+import { closingTable } from '../../report/table.ts';
+import { stopSignal } from './interrupt.ts';
+import { loadConfigFile } from './load-config.ts';
+import { createProgressView } from './progress-view.ts';
+import { lockRun } from './run-lock.ts';
+
+interface Options {
+  out: string;
+  runId?: string;
+  set?: string[];
+  seed?: string;
+  json?: boolean;
+}
+
+/** `mates run CONFIG`: the whole machine on this machine. The same command again resumes. */
+export async function run(file: string, options: Options): Promise<void> {
+  const config = await loadConfigFile(file, options);
+  const runId = options.runId ?? config.name;
+  if (!/^[A-Za-z0-9-]{1,48}$/.test(runId))
+    throw new ConfigError(`--run-id ${runId}: expected letters, digits and hyphens, at most 48.`);
+  const lakeDirectory = resolve(options.out);
+  const runDirectory = join(lakeDirectory, 'runs', runId);
+  await mkdir(runDirectory, { recursive: true });
+  const unlock = await lockRun(runDirectory);
+  const view = createProgressView();
+  const { signal, dispose } = stopSignal();
+  try {
+    const { template } = await synthesizeMachine();
+    let stage: string | undefined;
+    await runMachine({
+      template,
+      input: { config: JSON.parse(JSON.stringify(config)), runId },
+      executionName: runId,
+      lakeDirectory,
+      signal,
+      threads: config.engine.threads,
+      onProgress: (job, progress) => {
+        const heading = stageOf(job);
+        if (heading !== stage) view.heading(heading);
+        stage = heading;
+        view.update(job, progress);
+      },
+    });
+  } finally {
+    view.close();
+    dispose();
+    await unlock();
+  }
+  const summary = await getJson<RunSummary>(new DirectoryStore(runDirectory), SUMMARY_FILE);
+  const report = join(runDirectory, REPORT_FILE);
+  console.log(`\n${closingTable(summary, { color: process.stdout.isTTY ?? false })}`);
+  console.log(`\nReport: ${report}`);
+  if (options.json) console.log(JSON.stringify({ run: runDirectory, report, summary }));
+}
+
+/** Job names end in the stage's number: `quickstart-pretrain-1-control`. */
+function stageOf(job: string): string {
+  const found = /stage-(\d+)/.exec(job);
+  return found ? `Stage ${found[1]}` : 'Corpus';
+}

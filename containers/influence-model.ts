@@ -1,0 +1,66 @@
+import type { RunConfig } from '../core/config/schema.ts';
+import type { Corpus } from '../core/corpus/corpus.ts';
+import type { Run } from '../core/run/open-run.ts';
+import { type EncoderInput, rowEncoderInput, wordPieceEncoderInput } from '../core/tokenizer/encoder-input.ts';
+import type { BertShape } from '../engine/bert.ts';
+import { loadPretrainedBert, pretrainedBertShape } from '../engine/bert-checkpoint.ts';
+import { type DocumentBatch, InfluenceRegressor } from '../engine/influence-regressor.ts';
+import { initialParameters, type ParameterSet } from '../engine/parameters.ts';
+import { openRuntime } from './model.ts';
+
+/** The influence model's encoder and the way that rows of the corpus become its input. */
+export interface InfluenceModel {
+  regressor: InfluenceRegressor;
+  shape: BertShape;
+  /** A batch of rows; short batches are filled up with the first row so that one graph serves all of them. */
+  encode(rows: readonly number[], documents: number): Promise<DocumentBatch>;
+  /** Pretrained encoder weights, or seeded ones; the regression head is always seeded. */
+  initial(seed: number): Promise<ParameterSet>;
+}
+
+export async function openInfluenceModel(run: Run, corpus: Corpus): Promise<InfluenceModel> {
+  const { config } = run.record;
+  const runtime = await openRuntime(config);
+  const { pretrained } = config.influenceModel;
+  const shape = pretrained
+    ? await pretrainedBertShape(run.open(pretrained))
+    : scratchShape(config.influenceModel, corpus.index.tokenizer.vocabularySize);
+  const input = pretrained
+    ? await wordPieceEncoderInput(run.open(pretrained), config.influenceModel)
+    : rowEncoderInput(corpus.index, config.influenceModel);
+  const regressor = new InfluenceRegressor(runtime, shape);
+  return {
+    regressor,
+    shape,
+    encode: async (rows, documents) => {
+      const filled = Array.from({ length: documents }, (_, i) => rows[i] ?? rows[0]!);
+      return input.batch(await documentsOf(input, corpus, filled));
+    },
+    initial: async (seed) =>
+      pretrained
+        ? loadPretrainedBert(run.open(pretrained), regressor.specs, seed)
+        : initialParameters(regressor.specs, seed),
+  };
+}
+
+async function documentsOf(input: EncoderInput, corpus: Corpus, rows: number[]) {
+  if (input.reads === 'text') return (await corpus.texts(rows)).map((text) => ({ text }));
+  const { sequenceLength } = corpus.index;
+  const tokens = await corpus.tokenRows(rows);
+  return rows.map((_, i) => ({ tokens: tokens.subarray(i * sequenceLength, (i + 1) * sequenceLength) }));
+}
+
+/** A small BERT over the corpus tokenizer's ids, plus one id for padding. */
+function scratchShape(config: RunConfig['influenceModel'], vocabularySize: number): BertShape {
+  return {
+    layers: config.layers,
+    width: config.width,
+    heads: config.heads,
+    intermediateWidth: 4 * config.width,
+    vocabularySize: vocabularySize + 1,
+    maxPositions: config.chunkTokens,
+    typeVocabularySize: 2,
+    layerNormEpsilon: 1e-12,
+    initializerStd: 0.02,
+  };
+}

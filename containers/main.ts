@@ -1,0 +1,50 @@
+/** Entry point of every job: `node main.js TASK`, told the rest by its environment. The same on AWS and on one machine. */
+import { explainSystemError, MatesError } from '../core/errors.ts';
+import type { Arm } from '../core/formats.ts';
+import { progressToStdout } from '../core/progress.ts';
+import { openRun } from '../core/run/open-run.ts';
+import { LAKE_DIRECTORY_VARIABLE, storeOpener } from '../core/storage/index.ts';
+import type { Job } from './job.ts';
+
+const TASKS: Record<string, () => Promise<{ run(job: Job): Promise<void> }>> = {
+  prepare: () => import('./prepare/index.ts'),
+  probe: () => import('./probe/index.ts'),
+  'fit-influence': () => import('./fit-influence/index.ts'),
+  score: () => import('./score/index.ts'),
+  pretrain: () => import('./pretrain/index.ts'),
+  evaluate: () => import('./evaluate/index.ts'),
+};
+
+async function main(): Promise<void> {
+  const task = TASKS[process.argv[2] ?? ''];
+  if (!task) throw new Error(`usage: main TASK, where TASK is one of ${Object.keys(TASKS).join(', ')}`);
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  // A job whose parent has gone would go on alone; the channel is there only where the parent is the local runner.
+  process.once('disconnect', () => stop.abort());
+
+  const environment = process.env;
+  const runUri = environment.MATES_RUN_URI;
+  if (!runUri) throw new Error('MATES_RUN_URI is not set: it names the run, such as s3://bucket/runs/quickstart');
+  const job: Job = {
+    run: await openRun(storeOpener(environment[LAKE_DIRECTORY_VARIABLE]), runUri),
+    stage: Number(environment.MATES_STAGE ?? 0),
+    arm: (environment.MATES_ARM as Arm | undefined) ?? 'main',
+    item: environment.MATES_ITEM ? JSON.parse(environment.MATES_ITEM) : undefined,
+    signal: stop.signal,
+    progress: progressToStdout(),
+  };
+  await (await task()).run(job);
+}
+
+main().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    // The last line of stderr is what the run shows; a stack helps only where the fault may be ours.
+    const explained = explainSystemError(error);
+    if (!(error instanceof MatesError) && !explained) console.error(error);
+    const name = error instanceof MatesError ? error.name : 'Error';
+    console.error(`${name}: ${explained ?? (error as Error).message}`);
+    process.exit(error instanceof MatesError ? error.exitCode : 1);
+  },
+);

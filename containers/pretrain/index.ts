@@ -1,0 +1,115 @@
+/**
+ * Pretrains one arm for one stage: loads the checkpoint of the stage before (weights, moments and step count), trains on
+ * the stage's selection in a seeded order, and writes the stage's checkpoint. Killed anywhere, it goes on from its last
+ * resumable checkpoint to the same bytes.
+ */
+
+import { InterruptedError } from '../../core/errors.ts';
+import type { Arm, TrainingMetrics } from '../../core/formats.ts';
+import { armLayout } from '../../core/layout.ts';
+import { readParquet } from '../../core/parquet.ts';
+import { trainingOrder } from '../../core/plan/training-order.ts';
+import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
+import { trunkLearningRate } from '../../core/schedule.ts';
+import { putJson, type Store } from '../../core/storage/index.ts';
+import { AdamW } from '../../engine/adamw.ts';
+import { type Checkpoint, hasCheckpoint, loadCheckpoint, saveCheckpoint } from '../../engine/checkpoint.ts';
+import { initialParameters } from '../../engine/parameters.ts';
+import { Trainer } from '../../engine/trainer.ts';
+import { type Job, timed } from '../job.ts';
+import { modelShape, openLanguageModel } from '../model.ts';
+
+export async function run(job: Job): Promise<void> {
+  const layout = armLayout(job.stage, job.arm);
+  if (await hasCheckpoint(job.run.store, layout.checkpoint)) return;
+  await timed(job, `pretrain-${job.arm}`, () => pretrain(job));
+}
+
+async function pretrain(job: Job): Promise<void> {
+  const { store, record } = job.run;
+  const { config } = record;
+  const layout = armLayout(job.stage, job.arm);
+  const plan = await readPlan(job.run, job.stage);
+  const corpus = await openRunCorpus(job.run);
+  const length = corpus.index.sequenceLength;
+  const { batchRows, checkpointEverySteps } = config.pretrain;
+
+  const { row: selected } = await readParquet({ store, key: layout.selection }, { row: 'INT64' });
+  const order = trainingOrder(selected, plan.consumedRows, config.seed, job.stage);
+  const model = await openLanguageModel(config, corpus.index);
+  const { checkpoint, metrics } = await startingPoint(job, plan.firstStep);
+  const shape = modelShape(config, corpus.index);
+  const parameters = checkpoint?.parameters ?? initialParameters(model.specs, config.seed);
+  const optimizer = checkpoint?.optimizer ?? new AdamW(parameters.flat.length, config.pretrain);
+  const trainer = new Trainer(model, config.pretrain, parameters, optimizer);
+  const step = job.arm === 'main' ? 'Pretrain' : `Pretrain (${job.arm})`;
+
+  const save = (prefix: string) =>
+    saveCheckpoint(store, prefix, {
+      shape,
+      parameters,
+      optimizer,
+      state: { step: optimizer.step, tokens: optimizer.step * batchRows * length, metrics },
+    });
+
+  for (let t = metrics.loss.length; t < plan.steps; t++) {
+    const rows = order.slice(t * batchRows, (t + 1) * batchRows);
+    const learningRate = trunkLearningRate(config.pretrain, optimizer.step);
+    const result = await trainer.step(await corpus.tokenRows(rows), length, learningRate);
+    metrics.loss.push(result.loss);
+    metrics.gradientNorm.push(result.gradientNorm);
+    metrics.learningRate.push(learningRate);
+    metrics.tokens += batchRows * length;
+    const note = `loss ${result.loss.toFixed(3)}`;
+    job.progress({ step, done: t + 1, total: plan.steps, unit: 'steps', note });
+    const due = (t + 1) % checkpointEverySteps === 0 && t + 1 < plan.steps;
+    if (due || (job.signal.aborted && t + 1 < plan.steps)) {
+      await save(layout.partialCheckpoint(optimizer.step));
+      await dropPartialCheckpoints(store, layout.partialCheckpoints, layout.partialCheckpoint(optimizer.step));
+    }
+    if (job.signal.aborted && t + 1 < plan.steps)
+      throw new InterruptedError(
+        `${step} of stage ${job.stage} stopped after step ${t + 1} of ${plan.steps}; it resumes there.`,
+      );
+  }
+  await putJson(store, layout.metrics, metrics);
+  await save(layout.checkpoint); // its last file marks the whole stage as trained
+  await dropPartialCheckpoints(store, layout.partialCheckpoints);
+}
+
+/** The newest resumable checkpoint of this stage, else the checkpoint of the stage before, else nothing. */
+async function startingPoint(
+  job: Job,
+  firstStep: number,
+): Promise<{ checkpoint?: Checkpoint; metrics: TrainingMetrics }> {
+  const { store } = job.run;
+  const layout = armLayout(job.stage, job.arm);
+  const marks = (await store.list(layout.partialCheckpoints)).filter((key) => key.endsWith('/training.json'));
+  const newest = marks.at(-1);
+  if (newest) {
+    const checkpoint = await loadCheckpoint(store, newest.slice(0, -'/training.json'.length));
+    return { checkpoint, metrics: checkpoint.state.metrics as TrainingMetrics };
+  }
+  const metrics: TrainingMetrics = {
+    format: 'mates-training/1',
+    firstStep,
+    loss: [],
+    gradientNorm: [],
+    learningRate: [],
+    tokens: 0,
+  };
+  if (job.stage === 0) return { metrics };
+  return { checkpoint: await loadCheckpoint(store, previousCheckpoint(job.stage, job.arm)), metrics };
+}
+
+/** The random first stage is shared: the control leaves the main arm after it. */
+function previousCheckpoint(stage: number, arm: Arm): string {
+  return armLayout(stage - 1, stage === 1 ? 'main' : arm).checkpoint;
+}
+
+async function dropPartialCheckpoints(store: Store, folder: string, keep?: string): Promise<void> {
+  const stale = (await store.list(folder)).filter((key) => !keep || !key.startsWith(`${keep}/`));
+  // The mark goes first: what is left of a half-deleted checkpoint is then never taken for whole.
+  stale.sort((a, b) => Number(b.endsWith('/training.json')) - Number(a.endsWith('/training.json')));
+  for (const key of stale) await store.delete(key);
+}

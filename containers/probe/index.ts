@@ -1,0 +1,86 @@
+/**
+ * Probes a slice of the stage's probe order: the oracle influence of hold-out rows on the current checkpoint. Results are
+ * flushed as they come, so a lost job loses at most `probe.flushEvery` of them.
+ */
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import { InterruptedError } from '../../core/errors.ts';
+import type { ProbeItem, StagePlan } from '../../core/formats.ts';
+import { armLayout, stageLayout } from '../../core/layout.ts';
+import { writeParquet } from '../../core/parquet.ts';
+import { probeOrder } from '../../core/plan/hold-out.ts';
+import type { Run } from '../../core/run/open-run.ts';
+import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
+import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
+import { loadCheckpoint } from '../../engine/checkpoint.ts';
+import { PassageSet } from '../../engine/passage-set.ts';
+import { holdOut } from '../hold-out.ts';
+import { type Job, timed } from '../job.ts';
+import { openLanguageModel } from '../model.ts';
+import { loadPassageSet } from '../passages.ts';
+import { ExactProbe } from './exact-probe.ts';
+
+/** What has been measured so far, in probe order. */
+interface Measured {
+  row: number[];
+  loss: number[];
+  baseline: number[];
+  influence: number[];
+}
+
+export async function run(job: Job): Promise<void> {
+  const item = job.item as ProbeItem;
+  const layout = stageLayout(job.stage);
+  if ((await job.run.store.size(layout.probe(item.index))) !== undefined) return;
+  await timed(job, `probe-${item.index}`, () => probe(job, item));
+}
+
+async function probe(job: Job, item: ProbeItem): Promise<void> {
+  const { store, record } = job.run;
+  const { config } = record;
+  const layout = stageLayout(job.stage);
+  const plan = await readPlan(job.run, job.stage);
+  const corpus = await openRunCorpus(job.run);
+  const rows = (await stageProbes(job.run, corpus, plan)).slice(item.begin, item.end);
+
+  const model = await openLanguageModel(config, corpus.index);
+  const checkpoint = await loadCheckpoint(store, armLayout(job.stage - 1, 'main').checkpoint);
+  const reference = new PassageSet(model, await loadPassageSet(job.run, corpus, config.reference));
+  const oracle = await ExactProbe.create(model, checkpoint, reference, config.pretrain);
+
+  const partial = layout.probePartial(item.index);
+  const measured = (await getJsonIfPresent<Measured>(store, partial)) ?? {
+    row: [],
+    loss: [],
+    baseline: [],
+    influence: [],
+  };
+  for (let i = measured.row.length; i < rows.length; i++) {
+    const { loss, influence } = await oracle.influence(await corpus.tokenRows([rows[i]!]));
+    measured.row.push(rows[i]!);
+    measured.loss.push(loss);
+    measured.baseline.push(oracle.baseline);
+    measured.influence.push(influence);
+    job.progress({ step: 'Probe', done: i + 1, total: rows.length, unit: 'probes' });
+    if ((i + 1) % config.probe.flushEvery === 0 || job.signal.aborted) await putJson(store, partial, measured);
+    if (job.signal.aborted)
+      throw new InterruptedError(
+        `probing of stage ${job.stage} stopped after ${i + 1} of ${rows.length}; it resumes there.`,
+      );
+  }
+  await store.put(
+    layout.probe(item.index),
+    writeParquet([
+      { name: 'row', type: 'INT64', data: measured.row },
+      { name: 'loss', type: 'DOUBLE', data: measured.loss },
+      { name: 'baseline', type: 'DOUBLE', data: measured.baseline },
+      { name: 'influence', type: 'DOUBLE', data: measured.influence },
+    ]),
+  );
+  await store.delete(partial);
+}
+
+/** The rows that the stage probes, in order: the same list in every worker. */
+async function stageProbes(run: Run, corpus: Corpus, plan: StagePlan): Promise<number[]> {
+  const { probed } = await holdOut(run, corpus, plan);
+  return probeOrder(probed, plan.probes, run.record.config.seed, plan.stage);
+}

@@ -1,0 +1,135 @@
+/**
+ * Plans a stage: which shards are its pool, how many rows are selected and consumed, and how probing and scoring are cut
+ * into jobs. Pure: the same configuration and corpus always give the same plan.
+ */
+import type { RunConfig } from '../config/schema.ts';
+import { ConfigError } from '../errors.ts';
+import type { Arm, CorpusIndex, ProbeItem, RowRange, ScoreItem, StagePlan } from '../formats.ts';
+
+/** The shards of the hold-out and of each stage's candidate pool; no shard, and so no document, is in two of them. */
+export interface Pools {
+  holdOut: number[];
+  stages: number[][];
+}
+
+/**
+ * Deals the shards in order: first the warm-up stage, then the later stages, last the hold-out. Documents were dealt to
+ * shards by a seeded hash, so any set of shards is a random sample of the corpus.
+ */
+export function dealPools(config: RunConfig, shardCount: number): Pools {
+  const { stages } = config.pretrain;
+  if (shardCount < stages + 1)
+    throw new ConfigError(
+      `corpus.shards: ${shardCount} shards cannot give ${stages} disjoint stage pools and a hold-out; use at least ${stages + 1}, better ${8 * stages}.`,
+    );
+  const holdOutShards = clamp(Math.round(config.pools.holdOut * shardCount), 1, shardCount - stages);
+  const dealt = shardCount - holdOutShards;
+  const warmupShards =
+    stages === 1 ? dealt : clamp(Math.round(config.pools.warmup * shardCount), 1, dealt - (stages - 1));
+  const edges = [0, warmupShards];
+  for (let k = 1; k < stages; k++) edges.push(warmupShards + Math.round(((dealt - warmupShards) * k) / (stages - 1)));
+  return {
+    holdOut: range(dealt, shardCount),
+    stages: Array.from({ length: stages }, (_, k) => range(edges[k]!, edges[k + 1]!)),
+  };
+}
+
+/**
+ * The plan of stage `stage`.
+ *
+ * @throws ConfigError when the pool cannot give what the stage consumes, naming the fields to change.
+ */
+export function planStage(config: RunConfig, corpus: CorpusIndex, stage: number): StagePlan {
+  const pools = dealPools(config, corpus.shards.length);
+  const poolShards = pools.stages[stage]!;
+  const poolRows = rowsOf(corpus, poolShards);
+  const holdOutRows = rowsOf(corpus, pools.holdOut);
+  const { stepsPerStage, batchRows } = config.pretrain;
+  const consumedRows = stepsPerStage * batchRows;
+  const modelAware = stage > 0 && config.selection.method === 'influence';
+  const selectedRows = modelAware ? Math.floor(config.selection.fraction * poolRows) : consumedRows;
+  if (consumedRows > poolRows || consumedRows > selectedRows)
+    throw new ConfigError(tooSmall(config, stage, poolRows, selectedRows, consumedRows, modelAware));
+  const arms: Arm[] = config.control === 'random' && stage > 0 && modelAware ? ['main', 'control'] : ['main'];
+  return {
+    format: 'mates-stage-plan/1',
+    stage,
+    modelAware,
+    arms,
+    poolShards,
+    holdOutShards: pools.holdOut,
+    poolRows,
+    holdOutRows,
+    selectedRows,
+    consumedRows,
+    steps: stepsPerStage,
+    firstStep: stage * stepsPerStage,
+    probes: modelAware ? config.probe.documents : 0,
+    probeItems: modelAware ? Math.min(config.probe.jobs, config.probe.documents) : 0,
+    scoreItems: modelAware ? Math.min(config.scoring.jobs, poolRows) : 0,
+  };
+}
+
+/** The probing map's items: contiguous slices of the stage's probe order. */
+export function probeItems(plan: StagePlan): ProbeItem[] {
+  return slices(plan.probes, plan.probeItems).map(({ begin, end }, index) => ({ index, begin, end }));
+}
+
+/** The scoring map's items: the pool's rows in equal parts, each a list of ranges that stay within a shard. */
+export function scoreItems(plan: StagePlan, corpus: CorpusIndex): ScoreItem[] {
+  const ranges = rowRanges(corpus, plan.poolShards);
+  const items: ScoreItem[] = slices(plan.poolRows, plan.scoreItems).map((_, index) => ({ index, ranges: [] }));
+  const parts = slices(plan.poolRows, plan.scoreItems);
+  let item = 0;
+  let position = 0; // rows of the pool that are dealt
+  for (const { shard, begin, end } of ranges) {
+    let at = begin;
+    while (at < end) {
+      const take = Math.min(end - at, parts[item]!.end - position);
+      items[item]!.ranges.push({ shard, begin: at, end: at + take });
+      at += take;
+      position += take;
+      if (position === parts[item]!.end) item++;
+    }
+  }
+  return items;
+}
+
+/** Whole shards as row ranges. */
+export function rowRanges(corpus: CorpusIndex, shards: number[]): RowRange[] {
+  return shards
+    .map((shard) => ({ shard, entry: corpus.shards[shard]! }))
+    .filter(({ entry }) => entry.rows > 0)
+    .map(({ shard, entry }) => ({ shard, begin: entry.firstRow, end: entry.firstRow + entry.rows }));
+}
+
+function tooSmall(
+  config: RunConfig,
+  stage: number,
+  poolRows: number,
+  selectedRows: number,
+  consumedRows: number,
+  modelAware: boolean,
+): string {
+  const { stepsPerStage, batchRows } = config.pretrain;
+  const available = modelAware ? selectedRows : poolRows;
+  const selected = modelAware ? `, of which selection.fraction ${config.selection.fraction} keeps ${selectedRows}` : '';
+  return (
+    `stage ${stage}: the candidate pool has ${poolRows} rows${selected}, but the stage consumes ${consumedRows} ` +
+    `(pretrain.stepsPerStage ${stepsPerStage} x pretrain.batchRows ${batchRows}) and no row is used twice. ` +
+    `Set pretrain.stepsPerStage to ${Math.floor(available / batchRows)} or less, ` +
+    `${modelAware ? 'raise selection.fraction, ' : 'raise pools.warmup, '}or add text to the corpus.`
+  );
+}
+
+function slices(total: number, parts: number): { begin: number; end: number }[] {
+  return Array.from({ length: parts }, (_, i) => ({
+    begin: Math.floor((total * i) / parts),
+    end: Math.floor((total * (i + 1)) / parts),
+  }));
+}
+
+const rowsOf = (corpus: CorpusIndex, shards: number[]) =>
+  shards.reduce((sum, shard) => sum + (corpus.shards[shard]?.rows ?? 0), 0);
+const range = (begin: number, end: number) => Array.from({ length: end - begin }, (_, i) => begin + i);
+const clamp = (value: number, low: number, high: number) => Math.min(Math.max(value, low), high);

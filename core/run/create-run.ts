@@ -1,0 +1,50 @@
+import type { RunConfig } from '../config/schema.ts';
+import { ConfigError } from '../errors.ts';
+import type { RunRecord } from '../formats.ts';
+import { CORPUS_FOLDER, RUN_FILE } from '../layout.ts';
+import { getJsonIfPresent, putJson, type Store } from '../storage/index.ts';
+
+/**
+ * Writes `run.json`, or finds it there with the same configuration, in which case the run resumes.
+ *
+ * @throws ConfigError when the id belongs to a run with another configuration; the message names the first differences.
+ */
+export async function createRun(
+  store: Store,
+  id: string,
+  config: RunConfig,
+  versions: Record<string, string>,
+): Promise<RunRecord> {
+  const record: RunRecord = {
+    format: 'mates-run/1',
+    id,
+    config,
+    corpus: config.corpus.prepared ?? CORPUS_FOLDER,
+    versions,
+  };
+  const existing = await getJsonIfPresent<RunRecord>(store, RUN_FILE);
+  if (!existing) {
+    await putJson(store, RUN_FILE, record);
+    return record;
+  }
+  const changed = differences(existing.config, config);
+  if (changed.length)
+    throw new ConfigError(
+      `run ${id} is already there with another configuration: ${changed.slice(0, 5).join('; ')}. ` +
+        'Give this one another id with --run-id, or delete the old run.',
+    );
+  return existing;
+}
+
+/** `path: old -> new` of each leaf that differs. */
+function differences(before: unknown, after: unknown, path = ''): string[] {
+  if (JSON.stringify(before) === JSON.stringify(after)) return [];
+  if (isRecord(before) && isRecord(after)) {
+    const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+    return names.flatMap((name) => differences(before[name], after[name], path ? `${path}.${name}` : name));
+  }
+  return [`${path} was ${JSON.stringify(before)} and is now ${JSON.stringify(after)}`];
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

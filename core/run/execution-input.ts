@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { ConfigError } from '../errors.ts';
+
+/** What an execution is started with; every field is optional. */
+const executionInput = z.strictObject({
+  /** URI of a configuration file, or the configuration itself; without it the smoke configuration runs. */
+  config: z.union([z.string().min(1), z.record(z.string(), z.unknown())]).optional(),
+  /** Fields to change in it, such as `{"pretrain": {"stages": 2}}`. */
+  overrides: z.record(z.string(), z.unknown()).optional(),
+  /** Name of the run's folder; by default the execution's name. An existing run resumes. */
+  runId: z
+    .string()
+    .regex(/^[A-Za-z0-9-]{1,48}$/, 'letters, digits and hyphens, at most 48')
+    .optional(),
+  trainer: z.enum(['batch', 'sagemaker']).default('batch'),
+  dryRun: z.boolean().default(false),
+});
+
+export type ExecutionInput = z.output<typeof executionInput>;
+
+/** @throws ConfigError that names the bad field of the execution's input. */
+export function parseExecutionInput(value: unknown): ExecutionInput {
+  const parsed = executionInput.safeParse(value ?? {});
+  if (parsed.success) return parsed.data;
+  const known = Object.keys(executionInput.shape).join(', ');
+  const lines = parsed.error.issues.map((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? `${issue.keys.join(', ')}: unknown field; the fields are ${known}.`
+      : `${issue.path.join('.') || 'input'}: ${issue.message}.`,
+  );
+  throw new ConfigError(`execution input: ${lines.join(' ')}`);
+}
+
+/** What every later state passes on. */
+export interface RunReference {
+  id: string;
+  uri: string;
+  bucket: string;
+  prefix: string;
+  trainer: 'batch' | 'sagemaker';
+  dryRun: boolean;
+}
+
+/** Deep merge of plain objects; arrays and values of `over` replace those of `base`. */
+export function mergeFields(base: Record<string, unknown>, over: Record<string, unknown>): Record<string, unknown> {
+  const merged = { ...base };
+  for (const [name, value] of Object.entries(over)) {
+    const before = merged[name];
+    merged[name] = isGroup(before) && isGroup(value) ? mergeFields(before, value) : value;
+  }
+  return merged;
+}
+
+const isGroup = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,0 +1,36 @@
+import { type Corpus, openCorpus } from '../corpus/corpus.ts';
+import { InputError } from '../errors.ts';
+import type { RunRecord, StagePlan } from '../formats.ts';
+import { CORPUS_FOLDER, RUN_FILE, stageLayout } from '../layout.ts';
+import { getJson, getJsonIfPresent, type Store, type StoreOpener } from '../storage/index.ts';
+
+/** A run as jobs and handlers see it. */
+export interface Run {
+  store: Store;
+  record: RunRecord;
+  open: StoreOpener;
+}
+
+export async function openRun(open: StoreOpener, runUri: string): Promise<Run> {
+  const store = open(runUri);
+  const record = await getJsonIfPresent<RunRecord>(store, RUN_FILE);
+  if (!record)
+    throw new InputError(
+      `${runUri}: no ${RUN_FILE} there, so this is no run; name the folder of one, such as out/runs/quickstart.`,
+    );
+  return { store, record, open };
+}
+
+/** The store of the run's corpus: a folder of the run, or a corpus prepared beforehand. */
+export function corpusStore(run: Run): Store {
+  const { corpus } = run.record;
+  return run.open(corpus === CORPUS_FOLDER ? `${run.store.uri}/${CORPUS_FOLDER}` : corpus);
+}
+
+export function openRunCorpus(run: Run): Promise<Corpus> {
+  return openCorpus(corpusStore(run));
+}
+
+export function readPlan(run: Run, stage: number): Promise<StagePlan> {
+  return getJson<StagePlan>(run.store, stageLayout(stage).plan);
+}

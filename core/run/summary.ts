@@ -1,0 +1,58 @@
+import type {
+  Arm,
+  ArmSummary,
+  Evaluation,
+  InfluenceFit,
+  RunSummary,
+  SelectionSummary,
+  Timing,
+  TrainingMetrics,
+} from '../formats.ts';
+import { armLayout, stageLayout } from '../layout.ts';
+import { getJson, getJsonIfPresent } from '../storage/index.ts';
+import { type Run, readPlan } from './open-run.ts';
+
+/** Gathers the numbers of the closing table from the files of a finished run. */
+export async function summarise(run: Run): Promise<RunSummary> {
+  const { id, config } = run.record;
+  const stages: RunSummary['stages'] = [];
+  for (let stage = 0; stage < config.pretrain.stages; stage++) {
+    const plan = await readPlan(run, stage);
+    const fit = await getJsonIfPresent<InfluenceFit>(run.store, stageLayout(stage).fit);
+    const selection = await getJson<SelectionSummary>(run.store, armLayout(stage, 'main').selectionSummary);
+    stages.push({
+      stage,
+      modelAware: plan.modelAware,
+      selectedRows: selection.selectedRows,
+      poolRows: selection.poolRows,
+      seconds: await secondsOf(run, stage),
+      spearman: fit?.spearman,
+      spearmanInterval: fit?.spearmanInterval,
+      staleSpearman: fit?.staleSpearman,
+      main: await armSummary(run, stage, 'main'),
+      control: plan.arms.includes('control') ? await armSummary(run, stage, 'control') : undefined,
+    });
+  }
+  return { format: 'mates-summary/1', runId: id, name: config.name, seed: config.seed, stages };
+}
+
+async function armSummary(run: Run, stage: number, arm: Arm): Promise<ArmSummary> {
+  const layout = armLayout(stage, arm);
+  const { loss } = await getJson<TrainingMetrics>(run.store, layout.metrics);
+  const evaluation = await getJson<Evaluation>(run.store, layout.evaluation);
+  const tail = loss.slice(-Math.ceil(loss.length / 10)); // one step's loss is noisy
+  return {
+    referenceLoss: evaluation.referenceLoss,
+    heldOutLoss: evaluation.heldOutLoss,
+    mixedDomainLoss: evaluation.mixedDomainLoss,
+    trainingLoss: tail.reduce((sum, value) => sum + value, 0) / tail.length,
+  };
+}
+
+/** Seconds of work in a stage, summed over its jobs: with jobs side by side it is more than the time that passed. */
+async function secondsOf(run: Run, stage: number): Promise<number> {
+  let seconds = 0;
+  for (const key of await run.store.list(`${stageLayout(stage).root}/timings/`))
+    seconds += (await getJson<Timing>(run.store, key)).seconds;
+  return seconds;
+}

@@ -1,0 +1,73 @@
+import type { Passage } from '../core/corpus/passages.ts';
+import type { LanguageModel, TokenBatch } from './language-model.ts';
+import type { ParameterSet } from './parameters.ts';
+
+/**
+ * Passages ready to be measured: sorted by length and cut into batches padded on the right, once, so that every probe
+ * and evaluation runs the same few graphs.
+ */
+export class PassageSet {
+  readonly passages: number;
+  private readonly model: LanguageModel;
+  private readonly batches: TokenBatch[];
+
+  /**
+   * @param rowsPerBatch passages that are in memory at once.
+   */
+  constructor(model: LanguageModel, passages: readonly Passage[], rowsPerBatch = 16) {
+    this.model = model;
+    this.passages = passages.length;
+    const byLength = [...passages].sort((a, b) => a.tokens.length - b.tokens.length);
+    this.batches = [];
+    for (let i = 0; i < byLength.length; i += rowsPerBatch)
+      this.batches.push(padded(byLength.slice(i, i + rowsPerBatch), passages.length));
+  }
+
+  /** L(R): the mean over passages of the mean cross-entropy, in nats, of each passage's target tokens. */
+  async loss(parameters: ParameterSet): Promise<number> {
+    let sum = 0; // float64, in a fixed order
+    for (const batch of this.batches) {
+      const losses = await this.model.tokenLosses(parameters, batch);
+      const weights = batch.weights!;
+      for (let i = 0; i < losses.length; i++) if (weights[i] !== 0) sum += weights[i]! * losses[i]!;
+    }
+    return sum;
+  }
+}
+
+/** One padded batch; a target's weight is 1 / (targets of its passage x passages of the set). */
+function padded(passages: Passage[], total: number): TokenBatch {
+  const length = Math.max(...passages.map((passage) => passage.tokens.length));
+  const tokens = new Int32Array(passages.length * length);
+  const weights = new Float32Array(passages.length * (length - 1));
+  passages.forEach((passage, row) => {
+    tokens.set(passage.tokens, row * length);
+    const first = Math.max(1, passage.firstTarget);
+    const weight = 1 / ((passage.tokens.length - first) * total);
+    weights.fill(weight, row * (length - 1) + first - 1, row * (length - 1) + passage.tokens.length - 1);
+  });
+  return { batch: passages.length, length, tokens, weights };
+}
+
+/** Mean next-token loss of each full row, in nats a token. `tokens` is [rows x length]. */
+export async function rowLosses(
+  model: LanguageModel,
+  parameters: ParameterSet,
+  tokens: Int32Array,
+  length: number,
+  rowsPerBatch = 16,
+): Promise<Float64Array> {
+  const rows = tokens.length / length;
+  const losses = new Float64Array(rows);
+  for (let first = 0; first < rows; first += rowsPerBatch) {
+    const batch = Math.min(rowsPerBatch, rows - first);
+    const part = { batch, length, tokens: tokens.subarray(first * length, (first + batch) * length) };
+    const perToken = await model.tokenLosses(parameters, part);
+    for (let row = 0; row < batch; row++) {
+      let sum = 0;
+      for (let i = row * (length - 1); i < (row + 1) * (length - 1); i++) sum += perToken[i]!;
+      losses[first + row] = sum / (length - 1);
+    }
+  }
+  return losses;
+}

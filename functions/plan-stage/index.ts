@@ -1,0 +1,39 @@
+import type { Arm } from '../../core/formats.ts';
+import { stageLayout } from '../../core/layout.ts';
+import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
+import type { RunReference } from '../../core/run/execution-input.ts';
+import { openRun, openRunCorpus } from '../../core/run/open-run.ts';
+import { putJson } from '../../core/storage/index.ts';
+import { openerFromEnvironment } from '../environment.ts';
+
+interface Event {
+  run: RunReference;
+  stage: number;
+}
+
+interface Answer {
+  modelAware: boolean;
+  arms: { arm: Arm }[];
+  /** Bucket keys of the JSON arrays that the probing and scoring maps read. */
+  probeItemsKey: string;
+  scoreItemsKey: string;
+}
+
+/** Plans one stage and writes the items of its maps to the lake. */
+export async function handler({ run: reference, stage }: Event): Promise<Answer> {
+  const run = await openRun(openerFromEnvironment(), reference.uri);
+  const corpus = await openRunCorpus(run);
+  const plan = planStage(run.record.config, corpus.index, stage);
+  const layout = stageLayout(stage);
+  if (plan.modelAware) {
+    await run.store.put(layout.probeItems, JSON.stringify(probeItems(plan)));
+    await run.store.put(layout.scoreItems, JSON.stringify(scoreItems(plan, corpus.index)));
+  }
+  await putJson(run.store, layout.plan, plan);
+  return {
+    modelAware: plan.modelAware,
+    arms: plan.arms.map((arm) => ({ arm })),
+    probeItemsKey: `${reference.prefix}/${layout.probeItems}`,
+    scoreItemsKey: `${reference.prefix}/${layout.scoreItems}`,
+  };
+}
