@@ -8,3 +8,9 @@ export function formatCount(value: number): string {
     if (value >= size) return `${(value / size).toPrecision(3)} ${unit}`;
   return `${(value / 1e6).toPrecision(3)} M`;
 }
+
+/** cli-table3 options for a quiet table: no colours of its own, no line between rows. */
+export const PLAIN_TABLE = {
+  style: { head: [], border: [] },
+  chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
+};

@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { estimateCost, instanceCosts, pricesDated } from '../../core/cost/estimate.ts';
-import { formatCount } from './format.ts';
+import { formatCount, PLAIN_TABLE } from './format.ts';
 import { loadConfigFile } from './load-config.ts';
 
 interface Options {
@@ -20,7 +20,7 @@ export async function plan(file: string, options: Options): Promise<void> {
     console.log(JSON.stringify({ name: config.name, ...estimate, totalFlops: total, instances, pricesDated }));
     return;
   }
-  const facts = new Table({ style: { head: [] } });
+  const facts = new Table(PLAIN_TABLE);
   facts.push(
     ['model', `${formatCount(estimate.parameters)} parameters (${shape(config)})`],
     [
@@ -38,9 +38,15 @@ export async function plan(file: string, options: Options): Promise<void> {
     ['selection costs', `${(100 * estimate.selectionOverhead).toFixed(1)} % of the pretraining it serves`],
   );
   console.log(facts.toString());
-  const money = new Table({ head: ['instance', 'accelerators', 'hours', 'on demand', 'spot'], style: { head: [] } });
+  const money = new Table({ ...PLAIN_TABLE, head: ['instance', 'accelerators', 'hours', 'on demand', 'spot'] });
   for (const { instance, accelerators, hours, onDemandUsd, spotUsd } of instances)
-    money.push([instance, accelerators, hours.toPrecision(3), `$${onDemandUsd.toFixed(2)}`, `$${spotUsd.toFixed(2)}`]);
+    money.push([
+      instance,
+      accelerators,
+      hours < 1 ? hours.toPrecision(2) : formatCount(hours),
+      `$${onDemandUsd.toFixed(2)}`,
+      `$${spotUsd.toFixed(2)}`,
+    ]);
   console.log(money.toString());
   console.log(
     `Prices as of ${pricesDated}, at 35 % of the peak rate; spot at an assumed 60 % discount. Estimates, not quotes.`,

@@ -1,0 +1,108 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { parseConfig, parseConfigText, setField } from '../../core/config/load.ts';
+import { ConfigError } from '../../core/errors.ts';
+
+const minimal = { corpus: { input: ['a.jsonl'] }, reference: { input: 'r.jsonl' }, heldOut: { input: 'h.jsonl' } };
+
+function messageOf(value: unknown): string {
+  try {
+    parseConfig(value, 'run.json');
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as Error).message;
+  }
+  throw new Error('the configuration was accepted');
+}
+
+describe('configuration', () => {
+  it('fills in every default', () => {
+    const config = parseConfig(minimal, 'run.json');
+    expect(config.selection).toEqual({ method: 'influence', fraction: 0.2, temperature: 0.5, gumbel: 'exact' });
+    expect(config.pretrain.clipNorm).toBe(1);
+  });
+
+  it('names an unknown field and the fields that exist there', () => {
+    const message = messageOf({ ...minimal, pretrain: { learningrate: 1 } });
+    expect(message).toContain('run.json: pretrain.learningrate: unknown field');
+    expect(message).toContain('learningRate');
+  });
+
+  it('names a mistyped field with what was found', () => {
+    expect(messageOf({ ...minimal, probe: { documents: 'many' } })).toMatch(/probe\.documents: .*number.*"many"/);
+  });
+
+  it('names a missing field', () => {
+    expect(messageOf({ corpus: minimal.corpus, heldOut: minimal.heldOut })).toMatch(/reference: .*missing/);
+  });
+
+  it('lists every bad field at once', () => {
+    const message = messageOf({ ...minimal, seed: -1, model: { layers: 0 } });
+    expect(message).toContain('seed:');
+    expect(message).toContain('model.layers:');
+  });
+
+  it('refuses fields that contradict each other', () => {
+    expect(messageOf({ ...minimal, model: { width: 100, heads: 3 } })).toContain(
+      'model.heads: must divide model.width',
+    );
+    expect(messageOf({ ...minimal, pretrain: { batchRows: 8, microBatchRows: 3 } })).toContain(
+      'pretrain.microBatchRows',
+    );
+    expect(messageOf({ ...minimal, corpus: {} })).toContain('corpus.input: name at least one file');
+  });
+
+  it('says where JSON is broken', () => {
+    expect(() => parseConfigText('{"seed": 1,}', 'run.json')).toThrow(/run\.json: not valid JSON/);
+  });
+
+  it('sets nested fields from the command line, as JSON or as text', () => {
+    const config: Record<string, unknown> = { pretrain: { stages: 3 } };
+    setField(config, 'pretrain.stages=2');
+    setField(config, 'engine.runtime=tfjs-cpu');
+    setField(config, 'corpus.input=["x.txt"]');
+    expect(config).toEqual({ pretrain: { stages: 2 }, engine: { runtime: 'tfjs-cpu' }, corpus: { input: ['x.txt'] } });
+    expect(() => setField(config, 'pretrain')).toThrow(/FIELD=VALUE/);
+    expect(() => setField(config, 'pretrain.stages.deep=1')).toThrow(/not a group/);
+  });
+
+  it.each(['quickstart', 'small', 'paper-410m', 'paper-1b'])('accepts examples/%s.json', (name) => {
+    const config = parseConfigText(readFileSync(`examples/${name}.json`, 'utf8'), name);
+    expect(config.name).toBe(name);
+  });
+
+  it('has the published numbers in paper-410m (arXiv 2406.06046, section 4.1 and appendix A)', () => {
+    const config = parseConfigText(readFileSync('examples/paper-410m.json', 'utf8'), 'paper-410m');
+    expect(config.model).toMatchObject({
+      layers: 24,
+      width: 1024,
+      heads: 16,
+      rotaryFraction: 0.25,
+      rotaryBase: 10_000,
+    });
+    expect(config.pretrain).toMatchObject({
+      stages: 5,
+      stepsPerStage: 10_000,
+      batchRows: 512,
+      learningRate: 1e-3,
+      beta1: 0.9,
+      beta2: 0.95,
+      epsilon: 1e-8,
+      weightDecay: 0.1,
+      clipNorm: 1,
+      warmupSteps: 2000,
+      decaySteps: 200,
+      decayHalvings: 4,
+    });
+    expect(config.probe.documents).toBe(80_000);
+    expect(config.reference).toMatchObject({ passages: 1024, target: 'last-word' });
+    expect(config.influenceModel).toMatchObject({
+      chunks: 2,
+      chunkTokens: 512,
+      dropout: 0.1,
+      learningRate: 5e-5,
+      epochs: 5,
+    });
+    expect(config.selection).toMatchObject({ fraction: 0.2, temperature: 0.5, gumbel: 'exact' });
+  });
+});

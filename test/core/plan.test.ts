@@ -1,0 +1,145 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseConfig } from '../../core/config/load.ts';
+import type { RunConfig } from '../../core/config/schema.ts';
+import { ConfigError } from '../../core/errors.ts';
+import type { CorpusIndex } from '../../core/formats.ts';
+import { probeOrder, splitHoldOut } from '../../core/plan/hold-out.ts';
+import { dealPools, planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
+import { trainingOrder } from '../../core/plan/training-order.ts';
+
+const config = (over: object = {}): RunConfig =>
+  parseConfig(
+    { corpus: { input: ['a'] }, reference: { input: 'r' }, heldOut: { input: 'h' }, ...over },
+    'test configuration',
+  );
+
+/** An index with the given rows a shard; only what the planner reads. */
+function corpusOf(rows: number[]): CorpusIndex {
+  let firstRow = 0;
+  const shards = rows.map((count) => {
+    const shard = { firstRow, rows: count };
+    firstRow += count;
+    return shard;
+  });
+  return { shards, rows: firstRow } as unknown as CorpusIndex;
+}
+
+describe('pools', () => {
+  it('share no shard and use every shard, for any number of stages and shards', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 300 }), (stages, extra) => {
+        const shards = stages + 1 + extra;
+        const pools = dealPools(config({ pretrain: { stages } }), shards);
+        const all = [...pools.holdOut, ...pools.stages.flat()];
+        expect([...all].sort((a, b) => a - b)).toEqual(Array.from({ length: shards }, (_, i) => i));
+        expect(pools.holdOut.length).toBeGreaterThan(0);
+        for (const pool of pools.stages) expect(pool.length).toBeGreaterThan(0);
+      }),
+    );
+  });
+
+  it('names the field when there are too few shards', () => {
+    expect(() => dealPools(config({ pretrain: { stages: 4 } }), 4)).toThrow(/corpus\.shards: 4 shards/);
+  });
+});
+
+describe('stage plan', () => {
+  const corpus = corpusOf(Array.from({ length: 20 }, () => 1000));
+
+  it('makes the first stage random and gives the later ones a control of the same budget', () => {
+    const first = planStage(config(), corpus, 0);
+    expect(first).toMatchObject({ modelAware: false, arms: ['main'], selectedRows: first.consumedRows, probes: 0 });
+    const second = planStage(config(), corpus, 1);
+    expect(second).toMatchObject({ modelAware: true, arms: ['main', 'control'], firstStep: 100 });
+    expect(second.selectedRows).toBe(Math.floor(0.2 * second.poolRows));
+  });
+
+  it('refuses a pool that is smaller than the stage consumes, and says what to set', () => {
+    const attempt = () => planStage(config({ pretrain: { stepsPerStage: 500 } }), corpus, 1);
+    expect(attempt).toThrow(ConfigError);
+    expect(attempt).toThrow(/stage 1: .*consumes 4000 .*stepsPerStage to \d+ or less/s);
+    expect(() => planStage(config({ pretrain: { stepsPerStage: 1000 } }), corpus, 0)).toThrow(/raise pools\.warmup/);
+  });
+
+  it('cuts scoring into items that cover the pool once, in order, whatever the number of jobs', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 60 }), { minLength: 6, maxLength: 30 }),
+        fc.integer({ min: 1, max: 40 }),
+        (rows, jobs) => {
+          const index = corpusOf([...rows.map((count) => count + 1), 50, 50]);
+          const plan = planStage(
+            config({
+              pretrain: { stepsPerStage: 1, batchRows: 1, microBatchRows: 1, stages: 2 },
+              selection: { fraction: 1 },
+              scoring: { jobs },
+            }),
+            index,
+            1,
+          );
+          const items = scoreItems(plan, index);
+          const covered: number[] = [];
+          for (const { ranges } of items)
+            for (const { shard, begin, end } of ranges) {
+              const entry = index.shards[shard]!;
+              expect(begin).toBeGreaterThanOrEqual(entry.firstRow);
+              expect(end).toBeLessThanOrEqual(entry.firstRow + entry.rows);
+              for (let row = begin; row < end; row++) covered.push(row);
+            }
+          const pool = plan.poolShards.flatMap((shard) =>
+            Array.from({ length: index.shards[shard]!.rows }, (_, i) => index.shards[shard]!.firstRow + i),
+          );
+          expect(covered).toEqual(pool);
+          expect(items.length).toBe(Math.min(jobs, plan.poolRows));
+        },
+      ),
+    );
+  });
+
+  it('cuts probing into slices that cover the probe order once', () => {
+    const plan = planStage(config({ probe: { documents: 101, jobs: 7 } }), corpus, 1);
+    const items = probeItems(plan);
+    expect(items).toHaveLength(7);
+    expect(items.flatMap(({ begin, end }) => Array.from({ length: end - begin }, (_, i) => begin + i))).toEqual(
+      Array.from({ length: 101 }, (_, i) => i),
+    );
+  });
+});
+
+describe('hold-out', () => {
+  const rows = Array.from({ length: 300 }, (_, i) => 1000 + i);
+  const domains = Uint16Array.from(rows, (row) => row % 3);
+
+  it('keeps evaluation and probing apart and loses no row', () => {
+    const { evaluation, probed } = splitHoldOut(rows, domains, 20, 7);
+    const evaluated = [...evaluation.values()].flat();
+    expect([...evaluated, ...probed].sort((a, b) => a - b)).toEqual(rows);
+    for (const [domain, taken] of evaluation) {
+      expect(taken).toHaveLength(20);
+      for (const row of taken) expect(row % 3).toBe(domain);
+    }
+  });
+
+  it('probes another sample at each stage, the same one in every worker', () => {
+    const { probed } = splitHoldOut(rows, domains, 20, 7);
+    const first = probeOrder(probed, 50, 7, 1);
+    expect(probeOrder(probed, 50, 7, 1)).toEqual(first);
+    expect(probeOrder(probed, 50, 7, 2)).not.toEqual(first);
+    expect(new Set(first).size).toBe(50);
+  });
+
+  it('names the field when the hold-out is too small', () => {
+    expect(() => probeOrder([1, 2], 3, 1, 1)).toThrow(/probe\.documents: 3 probes .* 2 are free/);
+  });
+});
+
+describe('training order', () => {
+  it('uses no row twice', () => {
+    const selected = Array.from({ length: 100 }, (_, i) => 3 * i);
+    const order = trainingOrder(selected, 80, 5, 2);
+    expect(new Set(order).size).toBe(80);
+    expect(order.every((row) => selected.includes(row))).toBe(true);
+    expect(order).not.toEqual(trainingOrder(selected, 80, 6, 2));
+  });
+});

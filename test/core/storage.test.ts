@@ -1,0 +1,108 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { mockClient } from 'aws-sdk-client-mock';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  DirectoryStore,
+  getJsonIfPresent,
+  NotFoundError,
+  S3Store,
+  splitUri,
+  storeOpener,
+} from '../../core/storage/index.ts';
+
+describe('a directory as a store', () => {
+  let root: string;
+  let store: DirectoryStore;
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'mates-store-'));
+    store = new DirectoryStore(root);
+  });
+  afterEach(() => rm(root, { recursive: true }));
+
+  it('reads back what was put, whole and by range', async () => {
+    await store.put('a/b.txt', 'hello world');
+    expect(new TextDecoder().decode(await store.get('a/b.txt'))).toBe('hello world');
+    expect(new TextDecoder().decode(await store.get('a/b.txt', { offset: 6, length: 99 }))).toBe('world');
+    expect(await store.size('a/b.txt')).toBe(11);
+    expect(await store.size('a')).toBeUndefined();
+  });
+
+  it('lists by prefix in byte order, without what is half-written', async () => {
+    for (const key of ['b/2', 'b/10', 'b2', 'a']) await store.put(key, key);
+    expect(await store.list('b')).toEqual(['b/10', 'b/2', 'b2']);
+    expect(await store.list('nothing/here')).toEqual([]);
+  });
+
+  it('puts once where the key must be free', async () => {
+    expect(await store.putIfAbsent('lock', 'first')).toBe(true);
+    expect(await store.putIfAbsent('lock', 'second')).toBe(false);
+    expect(new TextDecoder().decode(await store.get('lock'))).toBe('first');
+    expect(await readdir(root)).toEqual(['lock']);
+  });
+
+  it('leaves nothing behind when a write fails', async () => {
+    await store.put('file', 'x');
+    await expect(store.put('file/below', 'y')).rejects.toThrow();
+    expect(await readdir(root)).toEqual(['file']);
+  });
+
+  it('says which object is missing', async () => {
+    await expect(store.get('none.json')).rejects.toThrow(NotFoundError);
+    await expect(store.get('none.json')).rejects.toThrow(/none\.json does not exist/);
+    expect(await getJsonIfPresent(store, 'none.json')).toBeUndefined();
+  });
+});
+
+describe('S3 as a store', () => {
+  const s3 = mockClient(S3Client);
+  const store = new S3Store('bucket', 'runs/x', new S3Client({ region: 'us-east-1' }));
+  beforeEach(() => s3.reset());
+
+  it('asks for ranges as HTTP writes them', async () => {
+    const body = { transformToByteArray: async () => new Uint8Array([1, 2]) };
+    s3.on(GetObjectCommand).resolves({ Body: body as never });
+    expect(await store.get('scores', { offset: 4, length: 2 })).toEqual(new Uint8Array([1, 2]));
+    expect(s3.commandCalls(GetObjectCommand)[0]!.args[0].input).toMatchObject({
+      Bucket: 'bucket',
+      Key: 'runs/x/scores',
+      Range: 'bytes=4-5',
+    });
+    expect(await store.get('scores', { offset: 4, length: 0 })).toHaveLength(0);
+  });
+
+  it('puts conditionally and tells when the key was taken', async () => {
+    s3.on(PutObjectCommand).rejects(Object.assign(new Error('taken'), { name: 'PreconditionFailed' }));
+    expect(await store.putIfAbsent('lock', 'x')).toBe(false);
+    expect(s3.commandCalls(PutObjectCommand)[0]!.args[0].input.IfNoneMatch).toBe('*');
+  });
+
+  it('follows the pages of a listing', async () => {
+    s3.on(ListObjectsV2Command)
+      .resolvesOnce({ Contents: [{ Key: 'runs/x/a' }], NextContinuationToken: 'more' })
+      .resolvesOnce({ Contents: [{ Key: 'runs/x/b' }] });
+    expect(await store.list('')).toEqual(['a', 'b']);
+  });
+
+  it('reports a missing object like a directory does', async () => {
+    s3.on(GetObjectCommand).rejects(Object.assign(new Error('none'), { name: 'NoSuchKey' }));
+    await expect(store.get('none')).rejects.toThrow(NotFoundError);
+  });
+});
+
+describe('opening a store', () => {
+  it('takes the local lake for its bucket, and S3 for any other', () => {
+    const open = storeOpener('/data/lake-directory');
+    expect(open('s3://lake/runs/x').uri).toBe('file:///data/lake-directory/runs/x');
+    expect(open('s3://other/runs/x').uri).toBe('s3://other/runs/x');
+    expect(open('/elsewhere').uri).toBe('file:///elsewhere');
+    expect(storeOpener()('s3://lake/runs').uri).toBe('s3://lake/runs');
+  });
+
+  it('splits a file into folder and name', () => {
+    expect(splitUri('s3://bucket/a/b.json')).toEqual({ folder: 's3://bucket/a', name: 'b.json' });
+    expect(splitUri('b.json')).toEqual({ folder: '.', name: 'b.json' });
+  });
+});
