@@ -11,17 +11,22 @@ export interface CorpusIndex {
   tokenizer: { key: 'tokenizer.json'; sha256: string; vocabularySize: number; endOfText: number };
   rows: number;
   documents: number;
+  /** In rows, with the end-of-text token after each document. */
   tokens: number;
   /** Tokens of the last, incomplete row of each shard. */
   droppedTokens: number;
   duplicatesRemoved: number;
   /** Documents that were empty or only spaces. */
   emptyRemoved: number;
+  /** Documents that are, word for word, a reference or held-out passage. */
+  excludedRemoved: number;
   /** In order of name; a row that joins the ends of several domains is `mixed`. */
   domains: { name: string; rows: number }[];
   /** In order; a shard's rows are numbered on from the one before. */
   shards: CorpusShard[];
   inputs: { uri: string; bytes: number; sha256: string; documents: number }[];
+  /** sha256 of the inputs' hashes and every setting: preparing again with the same one does nothing. */
+  fingerprint: string;
 }
 
 export interface CorpusShard {
@@ -143,6 +148,22 @@ export interface Timing {
   seconds: number;
 }
 
+/** A document of the pool, for people to read. */
+export interface ExtremeDocument {
+  row: number;
+  /** Infinite utilities are written as the largest float32, because JSON has no infinity. */
+  utility: number;
+  domain: string;
+  /** The start of the row's text. */
+  text: string;
+}
+
+/** Documents from the highest utility down and from the lowest up; of equal ones the lower row first. */
+export interface Extremes {
+  highest: ExtremeDocument[];
+  lowest: ExtremeDocument[];
+}
+
 /** `selection.json`: the exact cut of one selection. */
 export interface SelectionSummary {
   format: 'mates-selection/1';
@@ -159,8 +180,10 @@ export interface SelectionSummary {
   /** Rows of each domain in the pool and in the selection. */
   poolDomains: Record<string, number>;
   selectedDomains: Record<string, number>;
-  /** Histogram of utilities (minus the predicted influence): `edges` has one more entry than the counts. */
+  /** Histogram of finite utilities (minus the predicted influence): `edges` has one more entry than the counts. */
   histogram?: { edges: number[]; pool: number[]; selected: number[] };
+  /** The documents with the highest and lowest utilities of the pool, from the outermost inwards. */
+  extremes?: Extremes;
   file: FileRecord;
 }
 

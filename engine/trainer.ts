@@ -1,6 +1,6 @@
 import type { RunConfig } from '../core/config/schema.ts';
 import { RunError } from '../core/errors.ts';
-import { AdamW, clipGlobalNorm } from './adamw.ts';
+import { type AdamW, clipGlobalNorm } from './adamw.ts';
 import type { LanguageModel } from './language-model.ts';
 import { ParameterSet } from './parameters.ts';
 

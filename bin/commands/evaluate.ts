@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { loadPassages } from '../../core/corpus/passages.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { NotFoundError, splitUri, storeOpener } from '../../core/storage/index.ts';
-import { loadTokenizer } from '../../core/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../../core/tokenizer/index.ts';
 import { loadModel } from '../../engine/checkpoint.ts';
 import { LanguageModel } from '../../engine/language-model.ts';
 import { PassageSet } from '../../engine/passage-set.ts';

@@ -44,12 +44,14 @@ async function pretrain(job: Job): Promise<void> {
   const trainer = new Trainer(model, config.pretrain, parameters, optimizer);
   const step = job.arm === 'main' ? 'Pretrain' : `Pretrain (${job.arm})`;
 
-  const save = (prefix: string) =>
+  const save = (prefix: string, more: { metrics?: TrainingMetrics } = {}) =>
     saveCheckpoint(store, prefix, {
       shape,
+      contextLength: length,
+      endOfText: corpus.index.tokenizer.endOfText,
       parameters,
       optimizer,
-      state: { step: optimizer.step, tokens: optimizer.step * batchRows * length, metrics },
+      state: { step: optimizer.step, tokens: optimizer.step * batchRows * length, ...more },
     });
 
   for (let t = metrics.loss.length; t < plan.steps; t++) {
@@ -64,7 +66,7 @@ async function pretrain(job: Job): Promise<void> {
     job.progress({ step, done: t + 1, total: plan.steps, unit: 'steps', note });
     const due = (t + 1) % checkpointEverySteps === 0 && t + 1 < plan.steps;
     if (due || (job.signal.aborted && t + 1 < plan.steps)) {
-      await save(layout.partialCheckpoint(optimizer.step));
+      await save(layout.partialCheckpoint(optimizer.step), { metrics });
       await dropPartialCheckpoints(store, layout.partialCheckpoints, layout.partialCheckpoint(optimizer.step));
     }
     if (job.signal.aborted && t + 1 < plan.steps)

@@ -2,10 +2,11 @@
  * Philox4x32-10, the counter-based generator of Salmon et al. 2011 ("Parallel Random Numbers: As Easy as 1, 2, 3").
  * A value is a pure function of (counter, key), so noise does not depend on shards, workers, order or retries.
  */
-const MULTIPLIER_0 = 0xd2511f53;
-const MULTIPLIER_1 = 0xcd9e8d57;
-const WEYL_0 = 0x9e3779b9;
-const WEYL_1 = 0xbb67ae85;
+const MULTIPLIER_0 = 0xd2511f53 | 0;
+const MULTIPLIER_1 = 0xcd9e8d57 | 0;
+const WEYL_0 = 0x9e3779b9 | 0;
+const WEYL_1 = 0xbb67ae85 | 0;
+const TWO_TO_MINUS_53 = 2 ** -53;
 
 /** Four 32-bit words for the 128-bit counter (c0 lowest) and 64-bit key, written to `out`. */
 export function philox4x32(
@@ -17,6 +18,12 @@ export function philox4x32(
   k1: number,
   out: Uint32Array,
 ): void {
+  c0 |= 0; // as 32-bit integers from here on
+  c1 |= 0;
+  c2 |= 0;
+  c3 |= 0;
+  k0 |= 0;
+  k1 |= 0;
   for (let round = 0; round < 10; round++) {
     const high0 = multiplyHigh(MULTIPLIER_0, c0);
     const low0 = Math.imul(MULTIPLIER_0, c0);
@@ -35,15 +42,19 @@ export function philox4x32(
   out[3] = c3;
 }
 
-/** The upper 32 bits of the product of two unsigned 32-bit numbers, by 16-bit halves (JavaScript has no such operation). */
+/**
+ * The upper 32 bits of the product of two unsigned 32-bit numbers, by 16-bit halves (JavaScript has no such operation).
+ * Every intermediate fits 32 bits, so that the engine keeps to integer instructions; `Math.imul` of halves may come out
+ * negative, and only its bit pattern matters.
+ */
 function multiplyHigh(a: number, b: number): number {
   const aLow = a & 0xffff;
   const aHigh = a >>> 16;
   const bLow = b & 0xffff;
   const bHigh = b >>> 16;
-  const cross = aHigh * bLow + ((aLow * bLow) >>> 16);
-  const middle = aLow * bHigh + (cross % 0x10000);
-  return aHigh * bHigh + Math.floor(cross / 0x10000) + Math.floor(middle / 0x10000);
+  const cross = (Math.imul(aHigh, bLow) + (Math.imul(aLow, bLow) >>> 16)) | 0;
+  const middle = (Math.imul(aLow, bHigh) + (cross & 0xffff)) | 0;
+  return (Math.imul(aHigh, bHigh) + (cross >>> 16) + (middle >>> 16)) | 0;
 }
 
 /** What a stream of random numbers is for; part of the counter, so that no two uses share a number. */
@@ -56,6 +67,8 @@ export const STREAM = {
   influenceOrder: 5,
   dropout: 6,
   bootstrap: 7,
+  /** The control arm's random selection, so that it does not follow the main arm's noise. */
+  controlGumbel: 8,
 } as const;
 
 /**
@@ -76,21 +89,25 @@ export class CounterRandom {
     this.stage = stage;
   }
 
-  /** Uniform in the open interval (0, 1) with 53 random bits: the middle of one of 2^53 equal cells. */
+  /**
+   * Uniform in the open interval (0, 1): with a = word0 >>> 5 and b = word1 >>> 6, (a 2^26 + b + 0.5) / 2^53 in float64.
+   * From 1/2 on the sum rounds to an even number, which for the very last cell would be 1, hence the bound.
+   */
   uniform(index: number): number {
     philox4x32(index | 0, Math.floor(index / 0x1_0000_0000), this.stage, this.stream, this.k0, this.k1, this.words);
-    return ((this.words[0]! >>> 5) * 0x400_0000 + (this.words[1]! >>> 6) + 0.5) * 2 ** -53;
+    const u = ((this.words[0]! >>> 5) * 0x400_0000 + (this.words[1]! >>> 6) + 0.5) * TWO_TO_MINUS_53;
+    return u < 1 ? u : 1 - TWO_TO_MINUS_53;
   }
 
-  /** Standard Gumbel: -log(-log(uniform)). */
+  /** Standard Gumbel. */
   gumbel(index: number): number {
-    return -Math.log(-Math.log(this.uniform(index)));
+    return gumbelOf(this.uniform(index));
   }
 
   /** Standard normal by Box-Muller, from the block's two halves. */
   normal(index: number): number {
     const u = this.uniform(index);
-    const v = ((this.words[2]! >>> 5) * 0x400_0000 + (this.words[3]! >>> 6) + 0.5) * 2 ** -53;
+    const v = ((this.words[2]! >>> 5) * 0x400_0000 + (this.words[3]! >>> 6) + 0.5) * TWO_TO_MINUS_53;
     return Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * v);
   }
 
@@ -98,6 +115,11 @@ export class CounterRandom {
   below(index: number, limit: number): number {
     return Math.min(limit - 1, Math.floor(this.uniform(index) * limit));
   }
+}
+
+/** The standard Gumbel value of a uniform one, increasing in it: -log(-log(u)). */
+export function gumbelOf(uniform: number): number {
+  return -Math.log(-Math.log(uniform));
 }
 
 /** The numbers 0 to n-1 in a random order: Fisher-Yates with one draw a place. */

@@ -1,1 +1,29 @@
-export const handler = async (event: unknown) => event;
+import type { Arm } from '../../core/formats.ts';
+import type { RunReference } from '../../core/run/execution-input.ts';
+import { openRun, openRunCorpus, readPlan } from '../../core/run/open-run.ts';
+import { selectionRequest, selectRows } from '../../core/selection/select.ts';
+import { openerFromEnvironment } from '../environment.ts';
+
+interface Event {
+  run: RunReference;
+  stage: number;
+}
+
+interface Answer {
+  selections: { arm: Arm; selectedRows: number; poolRows: number }[];
+}
+
+/** Makes the stage's selection for every arm: the exact top-k of all scoring jobs' keys, or a random one. */
+export async function handler({ run: reference, stage }: Event): Promise<Answer> {
+  const run = await openRun(openerFromEnvironment(), reference.uri);
+  const corpus = await openRunCorpus(run);
+  const plan = await readPlan(run, stage);
+  const selections: Answer['selections'] = [];
+  for (const arm of plan.arms) {
+    const { selectedRows, poolRows } = await selectRows(
+      selectionRequest(run.store, corpus, run.record.config, plan, arm),
+    );
+    selections.push({ arm, selectedRows, poolRows });
+  }
+  return { selections };
+}

@@ -1,0 +1,195 @@
+/** Reads a prepared corpus: token rows, texts and domains by global row number. */
+import { InputError } from '../errors.ts';
+import type { CorpusIndex, CorpusShard, RowRange } from '../formats.ts';
+import { sha256 } from '../hash.ts';
+import { readParquet } from '../parquet.ts';
+import { getJsonIfPresent, type Store } from '../storage/index.ts';
+import { loadTokenizer, type Tokenizer } from '../tokenizer/load.ts';
+
+export const CORPUS_FILE = 'corpus.json';
+
+/** Rows that lie at most this far apart are fetched in one read: on S3 a request costs about as much as 1 MB. */
+const COALESCE_BYTES = 1 << 20;
+
+/** Opens a prepared corpus. Throws InputError when `corpus.json`, which is written last, is not there. */
+export async function openCorpus(store: Store): Promise<Corpus> {
+  const index = await getJsonIfPresent<CorpusIndex>(store, CORPUS_FILE);
+  if (!index) {
+    throw new InputError(`${store.uri} holds no prepared corpus (no ${CORPUS_FILE}): prepare it first.`);
+  }
+  if (index.format !== 'mates-corpus/1') {
+    throw new InputError(
+      `${store.uri}/${CORPUS_FILE} has format ${JSON.stringify(index.format)}, expected "mates-corpus/1": prepare it again.`,
+    );
+  }
+  return new Corpus(store, index);
+}
+
+export class Corpus {
+  readonly store: Store;
+  readonly index: CorpusIndex;
+  private readonly domains = new Map<number, Promise<Uint16Array>>();
+
+  constructor(store: Store, index: CorpusIndex) {
+    this.store = store;
+    this.index = index;
+  }
+
+  /** The corpus's tokenizer, checked against the hash in the index. */
+  async tokenizer(): Promise<Tokenizer> {
+    const { key, sha256: expected } = this.index.tokenizer;
+    const bytes = await this.store.get(key);
+    if (sha256(bytes) !== expected) throw this.changed(key);
+    return loadTokenizer(bytes, `${this.store.uri}/${key}`);
+  }
+
+  /**
+   * Token ids of rows, flat: `rows x sequenceLength`, in the order asked for. Neighbouring rows are fetched in one read,
+   * so ascending row numbers are cheapest.
+   */
+  async tokenRows(rows: RowRange | ArrayLike<number>): Promise<Int32Array> {
+    const { sequenceLength } = this.index;
+    const wanted = asRows(rows);
+    const result = new Int32Array(wanted.length * sequenceLength);
+    for (const part of this.plan(wanted)) {
+      const shard = this.index.shards[part.shard]!;
+      const ids = await this.readIds(shard, part.begin, part.end);
+      for (const { at, row } of part.rows) {
+        const from = (row - part.begin) * sequenceLength;
+        result.set(ids.subarray(from, from + sequenceLength), at * sequenceLength);
+      }
+    }
+    return result;
+  }
+
+  /** The text of rows (their tokens decoded), in the order asked for. */
+  async texts(rows: RowRange | ArrayLike<number>): Promise<string[]> {
+    const wanted = asRows(rows);
+    const result: string[] = new Array(wanted.length);
+    for (const part of this.plan(wanted)) {
+      const shard = this.index.shards[part.shard]!;
+      const { text } = await readParquet(
+        { store: this.store, key: shard.text.key },
+        { text: 'STRING' },
+        { begin: part.begin - shard.firstRow, end: part.end - shard.firstRow },
+      );
+      for (const { at, row } of part.rows) result[at] = text[row - part.begin]!;
+    }
+    return result;
+  }
+
+  /** Index into `index.domains` of each of a shard's rows. */
+  domainsOf(shard: number): Promise<Uint16Array> {
+    let found = this.domains.get(shard);
+    if (!found) {
+      found = this.store.get(this.shard(shard).domains.key).then((bytes) => {
+        const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+        return Uint16Array.from({ length: bytes.length / 2 }, (_, i) => view.getUint16(2 * i, true));
+      });
+      this.domains.set(shard, found);
+    }
+    return found;
+  }
+
+  /** Index into `index.domains` of each row, in the order asked for. */
+  async rowDomains(rows: RowRange | ArrayLike<number>): Promise<Uint16Array> {
+    const wanted = asRows(rows);
+    const result = new Uint16Array(wanted.length);
+    for (let i = 0; i < wanted.length; i++) {
+      const shard = this.shardOf(wanted[i]!);
+      result[i] = (await this.domainsOf(shard))[wanted[i]! - this.shard(shard).firstRow]!;
+    }
+    return result;
+  }
+
+  /** The shard that holds a global row. */
+  shardOf(row: number): number {
+    const { shards, rows } = this.index;
+    if (!(row >= 0 && row < rows)) throw new RangeError(`row ${row} is not in the corpus, which has ${rows} rows`);
+    let low = 0;
+    let high = shards.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (shards[middle]!.firstRow <= row) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** All rows of a shard. */
+  range(shard: number): RowRange {
+    const { firstRow, rows } = this.shard(shard);
+    return { shard, begin: firstRow, end: firstRow + rows };
+  }
+
+  /** Compares a shard's files with the hashes in the index; throws InputError that names the first that differs. */
+  async verifyShard(shard: number): Promise<void> {
+    const { tokens, text, domains } = this.shard(shard);
+    for (const file of [tokens, text, domains]) {
+      const bytes = await this.store.get(file.key);
+      if (bytes.length !== file.bytes || sha256(bytes) !== file.sha256) throw this.changed(file.key);
+    }
+  }
+
+  private shard(shard: number): CorpusShard {
+    const found = this.index.shards[shard];
+    if (!found)
+      throw new RangeError(`shard ${shard} is not in the corpus, which has ${this.index.shards.length} shards`);
+    return found;
+  }
+
+  private changed(key: string): InputError {
+    return new InputError(
+      `${this.store.uri}/${key} is not the file that ${CORPUS_FILE} describes (its sha256 differs): ` +
+        'it was changed or damaged; delete the corpus and prepare it again.',
+    );
+  }
+
+  /** Groups rows into reads: ascending, within one shard, joined across small gaps. `at` is the row's place in the answer. */
+  private plan(rows: ArrayLike<number>): Read[] {
+    const rowBytes = this.index.sequenceLength * this.idBytes;
+    const order = Array.from(rows, (row, at) => ({ at, row })).sort((a, b) => a.row - b.row);
+    const reads: Read[] = [];
+    for (const entry of order) {
+      const last = reads.at(-1);
+      const shard =
+        last && entry.row < this.index.shards[last.shard]!.firstRow + this.index.shards[last.shard]!.rows
+          ? last.shard
+          : this.shardOf(entry.row);
+      if (last?.shard === shard && (entry.row - last.end) * rowBytes <= COALESCE_BYTES) {
+        last.end = Math.max(last.end, entry.row + 1);
+        last.rows.push(entry);
+      } else {
+        reads.push({ shard, begin: entry.row, end: entry.row + 1, rows: [entry] });
+      }
+    }
+    return reads;
+  }
+
+  private get idBytes(): 2 | 4 {
+    return this.index.dtype === 'uint16' ? 2 : 4;
+  }
+
+  private async readIds(shard: CorpusShard, begin: number, end: number): Promise<Uint16Array | Uint32Array> {
+    const rowBytes = this.index.sequenceLength * this.idBytes;
+    const offset = (begin - shard.firstRow) * rowBytes;
+    const length = (end - begin) * rowBytes;
+    const bytes = await this.store.get(shard.tokens.key, { offset, length });
+    if (bytes.length !== length) throw this.changed(shard.tokens.key);
+    // copied, because a typed array must start at a multiple of its element size
+    const copy = bytes.slice().buffer;
+    return this.idBytes === 2 ? new Uint16Array(copy) : new Uint32Array(copy);
+  }
+}
+
+interface Read {
+  shard: number;
+  begin: number;
+  end: number;
+  rows: { at: number; row: number }[];
+}
+
+function asRows(rows: RowRange | ArrayLike<number>): ArrayLike<number> {
+  if ('begin' in rows) return Array.from({ length: rows.end - rows.begin }, (_, i) => rows.begin + i);
+  return rows;
+}

@@ -1,0 +1,85 @@
+/** Packs a shard's documents into rows of equal length: first each domain by itself, then the ends together. */
+
+/** The domain of a row that joins the ends of several domains. */
+export const MIXED_DOMAIN = 'mixed';
+
+export interface Row {
+  tokens: Uint32Array;
+  /** Ids of the documents that have tokens in the row. */
+  documents: string[];
+  domain: string;
+}
+
+/** Fills rows of one domain; a row is handed over when it is full. */
+class RowFiller {
+  private tokens: Uint32Array;
+  private filled = 0;
+  private documents: string[] = [];
+  private readonly domain: string;
+
+  constructor(sequenceLength: number, domain: string) {
+    this.tokens = new Uint32Array(sequenceLength);
+    this.domain = domain;
+  }
+
+  /** Adds tokens that belong to documents and returns the rows that they fill. */
+  add(tokens: ArrayLike<number>, documents: readonly string[]): Row[] {
+    const rows: Row[] = [];
+    for (let at = 0; at < tokens.length; ) {
+      // at a row's start or where a document begins; one that goes on into the next row is named there too
+      if (at === 0 || this.filled === 0) this.documents.push(...documents);
+      const take = Math.min(this.tokens.length - this.filled, tokens.length - at);
+      for (let i = 0; i < take; i++) this.tokens[this.filled + i] = tokens[at + i]!;
+      this.filled += take;
+      at += take;
+      if (this.filled === this.tokens.length) rows.push(this.takeRow());
+    }
+    return rows;
+  }
+
+  /** What is left over: less than a row. */
+  rest(): { tokens: Uint32Array; documents: string[] } {
+    return { tokens: this.tokens.subarray(0, this.filled), documents: this.documents };
+  }
+
+  private takeRow(): Row {
+    const row = { tokens: this.tokens, documents: this.documents, domain: this.domain };
+    this.tokens = new Uint32Array(row.tokens.length);
+    this.documents = [];
+    this.filled = 0;
+    return row;
+  }
+}
+
+/** Packs one shard; rows come out in an order that only the order of the documents decides. */
+export class ShardPacker {
+  private readonly sequenceLength: number;
+  private readonly endOfText: number;
+  private readonly domains = new Map<string, RowFiller>();
+
+  constructor(sequenceLength: number, endOfText: number) {
+    this.sequenceLength = sequenceLength;
+    this.endOfText = endOfText;
+  }
+
+  /** Adds a document with the end-of-text token after it, and returns the rows that are now full. */
+  add(id: string, domain: string, tokens: number[]): Row[] {
+    let filler = this.domains.get(domain);
+    if (!filler) {
+      filler = new RowFiller(this.sequenceLength, domain);
+      this.domains.set(domain, filler);
+    }
+    return filler.add(tokens.concat(this.endOfText), [id]);
+  }
+
+  /** Joins the domains' ends, in order of name, into mixed rows; the last incomplete row is dropped. */
+  finish(): { rows: Row[]; droppedTokens: number } {
+    const filler = new RowFiller(this.sequenceLength, MIXED_DOMAIN);
+    const rows: Row[] = [];
+    for (const name of [...this.domains.keys()].sort()) {
+      const { tokens, documents } = this.domains.get(name)!.rest();
+      rows.push(...filler.add(tokens, documents));
+    }
+    return { rows, droppedTokens: filler.rest().tokens.length };
+  }
+}

@@ -1,0 +1,105 @@
+/** Reference and held-out passages: JSONL of `{"text"}` or `{"context", "continuation"}`. */
+import { InputError } from '../errors.ts';
+import type { Tokenizer } from '../tokenizer/index.ts';
+import { textHash } from './document.ts';
+import { parseObject } from './read-jsonl.ts';
+import { readLines } from './read-lines.ts';
+
+/** A passage as a model reads it: tokens from `firstTarget` on count in the loss, those before are context. */
+export interface Passage {
+  tokens: number[];
+  /** At least 1: the first token has nothing to be predicted from. */
+  firstTarget: number;
+}
+
+interface PassageText {
+  line: number;
+  context: string;
+  /** Starts with the space that separates it from the context. */
+  continuation: string;
+}
+
+/**
+ * Reads passages.
+ *
+ * @param name the file, to name in messages.
+ * @param limit how many are used, from the start of the file; all of them when there are fewer.
+ * @param target `passage`: every token after the first counts; `last-word`: those of the continuation or, of a `text`,
+ *   of its last word, as LAMBADA is scored.
+ * @param maxTokens longer passages lose tokens at their start.
+ * @throws InputError that names the line when a passage is malformed or too short, and when there are none.
+ */
+export async function loadPassages(
+  bytes: Uint8Array,
+  name: string,
+  limit: number,
+  target: 'passage' | 'last-word',
+  tokenizer: Tokenizer,
+  maxTokens: number,
+): Promise<Passage[]> {
+  const passages: Passage[] = [];
+  for await (const { line, context, continuation } of readPassages(bytes, name)) {
+    if (passages.length === limit) break;
+    const tokens = tokenizer.encode(context + continuation);
+    if (tokens.length < 2) {
+      throw new InputError(`${name}, line ${line}: a passage of ${tokens.length} tokens predicts nothing; remove it.`);
+    }
+    let firstTarget = 1;
+    if (target === 'last-word') {
+      if (context === '') {
+        throw new InputError(
+          `${name}, line ${line}: one word alone has no context to predict it from; remove it, or use target "passage".`,
+        );
+      }
+      // the harness's convention: the continuation is what the whole has beyond the context's tokens
+      firstTarget = Math.min(tokenizer.encode(context).length, tokens.length - 1);
+    }
+    const cut = Math.max(0, tokens.length - maxTokens);
+    passages.push({ tokens: tokens.slice(cut), firstTarget: Math.max(1, firstTarget - cut) });
+  }
+  if (passages.length === 0) throw noPassages(name);
+  return passages;
+}
+
+/** {@link textHash} of every passage in the file, whole and context alone, to keep them out of a corpus. */
+export async function passageHashes(bytes: Uint8Array, name: string): Promise<Set<string>> {
+  const hashes = new Set<string>();
+  for await (const { context, continuation } of readPassages(bytes, name)) hashes.add(textHash(context + continuation));
+  if (hashes.size === 0) throw noPassages(name);
+  return hashes;
+}
+
+async function* readPassages(bytes: Uint8Array, name: string): AsyncGenerator<PassageText, void, undefined> {
+  for await (const { number: line, text } of readLines(once(bytes), name)) {
+    if (text.trim() === '') continue;
+    const record = parseObject(text, name, line);
+    if (typeof record.text === 'string' && record.text.trim() !== '') {
+      yield { line, ...splitLastWord(record.text.trimEnd()) };
+    } else if (typeof record.context === 'string' && typeof record.continuation === 'string') {
+      const { context, continuation } = record as { context: string; continuation: string };
+      if (continuation.trim() === '') throw new InputError(`${name}, line ${line}: the continuation is empty; remove it.`);
+      const start = context.trimEnd();
+      const joint = start === '' || /^\s/.test(continuation) ? '' : context.slice(start.length) || ' ';
+      yield { line, context: start, continuation: joint + continuation };
+    } else {
+      throw new InputError(
+        `${name}, line ${line}: expected {"text": "..."} or {"context": "...", "continuation": "..."}, ` +
+          `found the fields ${Object.keys(record).join(', ') || 'none'} (strings that are not empty are needed).`,
+      );
+    }
+  }
+}
+
+/** Cuts before the white space that precedes the last word. */
+function splitLastWord(text: string): { context: string; continuation: string } {
+  const cut = text.search(/\s+\S+$/);
+  return cut > 0 ? { context: text.slice(0, cut), continuation: text.slice(cut) } : { context: '', continuation: text };
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield bytes;
+}
+
+function noPassages(name: string): InputError {
+  return new InputError(`${name}: no passages; give JSON Lines of {"text": "..."}.`);
+}

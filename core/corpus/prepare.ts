@@ -1,0 +1,322 @@
+/**
+ * Prepares a corpus: documents are read once, freed of duplicates and dealt to shards through temporary files; then each
+ * shard is tokenized, packed into rows and written. `corpus.json` is written last and marks the corpus whole.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { ConfigError, InputError } from '../errors.ts';
+import type { CorpusIndex, CorpusShard } from '../formats.ts';
+import { sha256 } from '../hash.ts';
+import type { ProgressReporter } from '../progress.ts';
+import { philox4x32 } from '../random/philox.ts';
+import { getJsonIfPresent, NotFoundError, putJson, type Store, type StoreOpener, splitUri } from '../storage/index.ts';
+import { loadTokenizer, type Tokenizer, trainBpe } from '../tokenizer/index.ts';
+import { CORPUS_FILE } from './corpus.ts';
+import { DigestSet } from './digest-set.ts';
+import { type DocumentFields, textDigest } from './document.ts';
+import { findInputs, hashInput, type InputFile } from './inputs.ts';
+import { MIXED_DOMAIN, ShardPacker } from './pack.ts';
+import { readDocuments } from './read-documents.ts';
+import { Spool } from './spool.ts';
+import { TextSample } from './text-sample.ts';
+import { ShardWriter } from './write-shard.ts';
+
+/** Changes when the same inputs and settings would give other bytes. */
+const PREPARATION = 1;
+
+/** A shard is put together in memory, at about three times the size of its text. */
+const SHARD_TEXT_BYTES = 512e6;
+
+/** Domains are uint16 on disk. */
+const MOST_DOMAINS = 65_535;
+
+const TOKENIZER_FILE = 'tokenizer.json';
+
+export interface PrepareOptions {
+  opener: StoreOpener;
+  /** Files and globs. */
+  inputs: readonly string[];
+  /** What relative inputs and the tokenizer's file are relative to: a directory or an `s3://` prefix. */
+  baseDirectory: string;
+  /** A tokenizer.json, or the vocabulary size of one to train on the corpus. */
+  tokenizer: { file: string } | { train: number };
+  /** Tokens in a row. */
+  sequenceLength: number;
+  shards: number;
+  /** Decides which document goes to which shard. */
+  seed: number;
+  fields: DocumentFields;
+  /** {@link textHash} of texts that must not be in the corpus: reference and held-out passages. */
+  exclude?: ReadonlySet<string>;
+  target: Store;
+  progress: ProgressReporter;
+  /** Where temporary files go, as large as the text; by default the system's temporary directory. */
+  workDirectory?: string;
+  /** Bytes of documents held back before they are written to the temporary files. */
+  spoolBytes?: number;
+}
+
+/**
+ * Prepares a corpus into `target`. The result depends on the inputs and settings alone; when the target holds the same
+ * corpus already, nothing is done.
+ *
+ * @throws InputError for an input that cannot be read or holds no documents.
+ * @throws ConfigError when the target holds another corpus, or a setting does not fit the inputs.
+ */
+export async function prepareCorpus(options: PrepareOptions): Promise<CorpusIndex> {
+  const files = await findInputs(options.inputs, options.baseDirectory, options.opener);
+  const given = 'file' in options.tokenizer ? await readTokenizerFile(options.tokenizer.file, options) : undefined;
+  const hashes: string[] = [];
+  for (const file of files) hashes.push(await hashInput(file));
+  const fingerprint = fingerprintOf(options, files, hashes, given);
+  const existing = await getJsonIfPresent<CorpusIndex>(options.target, CORPUS_FILE);
+  if (existing?.fingerprint === fingerprint) return existing;
+  if (existing) refuseOther(existing, options, files, hashes, given);
+
+  const directory = await mkdtemp(join(options.workDirectory ?? tmpdir(), 'mates-prepare-'));
+  try {
+    const spool = new Spool(directory, options.shards, options.spoolBytes);
+    const { sample, domains, ...counts } = await dealDocuments(files, spool, options);
+    const tokenizerBytes = given?.bytes ?? new TextEncoder().encode(trainBpe(sample.texts(), trainedSize(options)));
+    const tokenizer = given?.tokenizer ?? loadTokenizer(tokenizerBytes, TOKENIZER_FILE);
+    await options.target.put(TOKENIZER_FILE, tokenizerBytes);
+    const packed = await packShards(spool, domains, tokenizer, options);
+    const index: CorpusIndex = {
+      format: 'mates-corpus/1',
+      sequenceLength: options.sequenceLength,
+      dtype: packed.dtype,
+      tokenizer: {
+        key: TOKENIZER_FILE,
+        sha256: tokenizer.sha256,
+        vocabularySize: tokenizer.vocabularySize,
+        endOfText: tokenizer.endOfText,
+      },
+      rows: packed.rows,
+      documents: counts.documents.reduce((sum, documents) => sum + documents, 0),
+      tokens: packed.rows * options.sequenceLength,
+      droppedTokens: packed.droppedTokens,
+      duplicatesRemoved: counts.duplicatesRemoved,
+      emptyRemoved: counts.emptyRemoved,
+      excludedRemoved: counts.excludedRemoved,
+      domains: packed.domains,
+      shards: packed.shards,
+      inputs: files.map(({ uri, bytes }, i) => ({
+        uri,
+        bytes,
+        sha256: hashes[i]!,
+        documents: counts.documents[i]!,
+      })),
+      fingerprint,
+    };
+    await putJson(options.target, CORPUS_FILE, index);
+    return index;
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** First pass: every document that is kept goes to the spool of its shard. */
+async function dealDocuments(files: readonly InputFile[], spool: Spool, options: PrepareOptions) {
+  const { fields, seed, shards, exclude, progress } = options;
+  const seen = new DigestSet();
+  const sample = new TextSample();
+  const domains = new Map<string, number>();
+  const documents: number[] = [];
+  let duplicatesRemoved = 0;
+  let emptyRemoved = 0;
+  let excludedRemoved = 0;
+  const total = files.reduce((sum, file) => sum + file.bytes, 0);
+  let read = 0;
+  const report = (bytes: number) => {
+    read += bytes;
+    progress({ step: 'Read the documents', done: megabytes(read), total: megabytes(total), unit: 'MB' });
+  };
+
+  for (const file of files) {
+    let kept = 0;
+    for await (const { id, text, domain } of readDocuments(file, fields, report)) {
+      if (text.trim() === '') {
+        emptyRemoved++;
+        continue;
+      }
+      const digest = textDigest(text);
+      if (exclude?.has(digest.toString('hex'))) {
+        excludedRemoved++;
+        continue;
+      }
+      if (!seen.add(digest)) {
+        duplicatesRemoved++;
+        continue;
+      }
+      kept++;
+      const number = domains.get(domain) ?? domains.size;
+      domains.set(domain, number);
+      if (domains.size >= MOST_DOMAINS) {
+        throw new InputError(
+          `${file.uri}: more than ${MOST_DOMAINS - 1} domains; name a coarser field in corpus.domainField.`,
+        );
+      }
+      const [shardWord, rank] = dealtWords(digest, seed);
+      sample.add(rank, text);
+      await spool.append(Math.floor((shardWord / 2 ** 32) * shards), { domain: number, id, text });
+    }
+    documents.push(kept);
+  }
+  await spool.flush();
+
+  const removed = { duplicatesRemoved, emptyRemoved, excludedRemoved };
+  if (seen.size === 0) refuseEmpty(files, removed);
+  return { sample, domains: [...domains.keys()], documents, ...removed };
+}
+
+/** Uniform 32-bit words that depend on a document's text and the seed alone. */
+function dealtWords(digest: Buffer, seed: number): [shard: number, rank: number] {
+  const words = new Uint32Array(4);
+  philox4x32(
+    digest.readUInt32LE(0),
+    digest.readUInt32LE(4),
+    digest.readUInt32LE(8),
+    digest.readUInt32LE(12),
+    seed >>> 0,
+    Math.floor(seed / 2 ** 32) >>> 0,
+    words,
+  );
+  return [words[0]!, words[1]!];
+}
+
+/** Second pass: shard by shard, documents become rows. */
+async function packShards(spool: Spool, names: string[], tokenizer: Tokenizer, options: PrepareOptions) {
+  const { sequenceLength, target, progress } = options;
+  const largest = Math.max(...spool.sizes);
+  if (largest > SHARD_TEXT_BYTES) {
+    const total = spool.sizes.reduce((sum, size) => sum + size, 0);
+    throw new ConfigError(
+      `corpus.shards: ${options.shards} shards hold up to ${megabytes(largest)} MB of text each, and a shard must fit ` +
+        `in memory; ask for at least ${Math.ceil(total / (SHARD_TEXT_BYTES / 2))}.`,
+    );
+  }
+  const sorted = [...new Set([...names, MIXED_DOMAIN])].sort();
+  const domainIds = new Map(sorted.map((name, id) => [name, id]));
+  const domainRows = new Map<string, number>();
+  const idBytes = tokenizer.vocabularySize <= 2 ** 16 ? 2 : 4;
+  const shards: CorpusShard[] = [];
+  let rows = 0;
+  let droppedTokens = 0;
+  for (let shard = 0; shard < options.shards; shard++) {
+    progress({ step: 'Pack the shards', done: shard, total: options.shards, unit: 'shards' });
+    const packer = new ShardPacker(sequenceLength, tokenizer.endOfText);
+    const writer = new ShardWriter(tokenizer, sequenceLength, idBytes, rows, domainIds);
+    for await (const { id, domain, text } of spool.read(shard)) {
+      for (const row of packer.add(id, names[domain]!, tokenizer.encode(text))) writer.add(row);
+    }
+    const ends = packer.finish();
+    for (const row of ends.rows) writer.add(row);
+    shards.push(await writer.write(target, `shards/${String(shard).padStart(5, '0')}`));
+    rows += writer.rows;
+    droppedTokens += ends.droppedTokens;
+    for (const [name, count] of writer.domainRows) domainRows.set(name, (domainRows.get(name) ?? 0) + count);
+  }
+  progress({ step: 'Pack the shards', done: options.shards, total: options.shards, unit: 'shards' });
+  if (rows === 0) {
+    throw new InputError(
+      `${options.inputs.join(', ')}: too little text, ${droppedTokens} tokens over ${options.shards} shards fill no row of ` +
+        `${sequenceLength}; add text, or lower corpus.shards or corpus.sequenceLength.`,
+    );
+  }
+  const domains = sorted.map((name) => ({ name, rows: domainRows.get(name) ?? 0 }));
+  return { dtype: idBytes === 2 ? ('uint16' as const) : ('uint32' as const), rows, droppedTokens, domains, shards };
+}
+
+interface GivenTokenizer {
+  bytes: Uint8Array;
+  tokenizer: Tokenizer;
+  uri: string;
+}
+
+async function readTokenizerFile(file: string, options: PrepareOptions): Promise<GivenTokenizer> {
+  const { baseDirectory, opener } = options;
+  const isRemote = file.startsWith('s3://');
+  const base = baseDirectory.replace(/\/+$/, '');
+  const uri = isRemote ? file : base.startsWith('s3://') ? `${base}/${file}` : resolve(base, file);
+  const { folder, name } = splitUri(uri);
+  const bytes = await opener(folder)
+    .get(name)
+    .catch((error: unknown) => {
+      if (!(error instanceof NotFoundError)) throw error;
+      throw new ConfigError(`corpus.tokenizer.file: there is no ${uri}; correct the path, or train one instead.`);
+    });
+  return { bytes, tokenizer: loadTokenizer(bytes, file), uri: file };
+}
+
+function trainedSize({ tokenizer }: PrepareOptions): number {
+  return 'train' in tokenizer ? tokenizer.train : 0;
+}
+
+function fingerprintOf(
+  options: PrepareOptions,
+  files: readonly InputFile[],
+  hashes: readonly string[],
+  given: GivenTokenizer | undefined,
+): string {
+  const { sequenceLength, shards, seed, fields, exclude = new Set() } = options;
+  return sha256(
+    JSON.stringify({
+      preparation: PREPARATION,
+      inputs: files.map(({ uri }, i) => [uri, hashes[i]]),
+      tokenizer: given?.tokenizer.sha256 ?? trainedSize(options),
+      sequenceLength,
+      shards,
+      seed,
+      fields: [fields.text, fields.domain, fields.id],
+      exclude: [...exclude].sort(),
+    }),
+  );
+}
+
+/** Runs may depend on the corpus that is there: never replace it by another. */
+function refuseOther(
+  existing: CorpusIndex,
+  options: PrepareOptions,
+  files: readonly InputFile[],
+  hashes: readonly string[],
+  given: GivenTokenizer | undefined,
+): never {
+  const differs: string[] = [];
+  if (given && given.tokenizer.sha256 !== existing.tokenizer.sha256) {
+    differs.push(
+      `its tokenizer has sha256 ${existing.tokenizer.sha256}, corpus.tokenizer.file (${given.uri}) has ${given.tokenizer.sha256}`,
+    );
+  }
+  if (!given && trainedSize(options) !== existing.tokenizer.vocabularySize) {
+    differs.push(
+      `its tokenizer (sha256 ${existing.tokenizer.sha256}) has a vocabulary of ${existing.tokenizer.vocabularySize}, ` +
+        `corpus.tokenizer.train asks for ${trainedSize(options)}`,
+    );
+  }
+  if (existing.sequenceLength !== options.sequenceLength) {
+    differs.push(`its rows have ${existing.sequenceLength} tokens, corpus.sequenceLength is ${options.sequenceLength}`);
+  }
+  if (existing.shards.length !== options.shards) {
+    differs.push(`it has ${existing.shards.length} shards, corpus.shards is ${options.shards}`);
+  }
+  const was = existing.inputs.map(({ uri, sha256 }) => `${uri} ${sha256}`);
+  const is = files.map(({ uri }, i) => `${uri} ${hashes[i]}`);
+  if (was.join() !== is.join()) differs.push('its input files were others, or had other content');
+  if (differs.length === 0) differs.push('the seed, the fields or the reference and held-out passages were others');
+  throw new ConfigError(
+    `${options.target.uri} holds another corpus: ${differs.join('; ')}. ` +
+      'Prepare into another directory, or delete this one if no run needs it.',
+  );
+}
+
+function refuseEmpty(files: readonly InputFile[], removed: { emptyRemoved: number; excludedRemoved: number }): never {
+  const { emptyRemoved, excludedRemoved } = removed;
+  const why =
+    emptyRemoved + excludedRemoved === 0
+      ? 'no documents'
+      : `no documents with text (${emptyRemoved} empty, ${excludedRemoved} reference or held-out passages)`;
+  throw new InputError(`${files.map(({ uri }) => uri).join(', ')}: ${why}; check corpus.input and corpus.textField.`);
+}
+
+const megabytes = (bytes: number) => Math.round(bytes / 1e6);

@@ -1,0 +1,3 @@
+export { type Bootstrap, bootstrapInterval } from './bootstrap.ts';
+export { pearson, ranks, spearman } from './correlation.ts';
+export { mean, standardDeviation, standardError, standardise } from './moments.ts';

@@ -1,0 +1,128 @@
+/** Parquet for the corpus, probes and selections: whole columns in, whole columns out, deterministic bytes. */
+import { type AsyncBuffer, type DecodedArray, type FileMetaData, parquetMetadataAsync, parquetScan } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
+import { NotFoundError, type Store } from './storage/store.ts';
+
+export type ParquetType = 'INT32' | 'INT64' | 'FLOAT' | 'DOUBLE' | 'STRING';
+
+/** One column, without nulls. INT64 is given and returned as numbers, which must be safe integers. */
+export interface ParquetColumn {
+  name: string;
+  type: ParquetType;
+  data: ArrayLike<number> | readonly string[];
+}
+
+/** What {@link readParquet} returns for a column of a type: strings for STRING, else numbers. */
+type Values<T extends ParquetType> = T extends 'STRING' ? string[] : number[];
+
+/** Rows in a row group: the least that a range read fetches, and what a writer holds unencoded. */
+const ROW_GROUP_ROWS = 4096;
+
+/** Writes a Parquet file (snappy); the same columns always give the same bytes. */
+export function writeParquet(columns: readonly ParquetColumn[], rowGroupRows = ROW_GROUP_ROWS): Uint8Array {
+  const file = new ParquetFileWriter(columns);
+  file.append(columns, rowGroupRows);
+  return file.finish();
+}
+
+/** Writes a Parquet file piece by piece, holding only encoded bytes. */
+export class ParquetFileWriter {
+  private readonly bytes = new ByteWriter();
+  private readonly writer: ParquetWriter;
+
+  constructor(columns: readonly Omit<ParquetColumn, 'data'>[]) {
+    const columnData = columns.map(({ name, type }) => ({ name, type, data: [], nullable: false }));
+    const schema = schemaFromColumnData({ columnData });
+    this.writer = new ParquetWriter({ writer: this.bytes, schema, createdBy: 'mates' });
+  }
+
+  /** Appends rows in row groups of their own. */
+  append(columns: readonly ParquetColumn[], rowGroupRows = ROW_GROUP_ROWS): void {
+    const columnData = columns.map(({ name, type, data }) => ({ name, data: encode(type, data) }));
+    this.writer.write({ columnData, rowGroupSize: rowGroupRows });
+  }
+
+  finish(): Uint8Array {
+    this.writer.finish();
+    return this.bytes.getBytes();
+  }
+}
+
+function encode(type: ParquetType, data: ParquetColumn['data']): DecodedArray {
+  if (type === 'STRING') return data as string[];
+  const numbers = data as ArrayLike<number>;
+  if (type === 'FLOAT') return Float32Array.from(numbers);
+  if (type === 'DOUBLE') return Float64Array.from(numbers);
+  if (type === 'INT32') return Int32Array.from(numbers);
+  return BigInt64Array.from({ length: numbers.length }, (_, i) => BigInt(numbers[i]!));
+}
+
+/** Parquet bytes in memory, or an object of a store that is read by ranges. */
+export type ParquetSource = Uint8Array | { store: Store; key: string };
+
+/**
+ * Reads whole columns, or rows `begin` to `end` of them, fetching only the row groups it needs.
+ *
+ * @param columns the columns wanted and their types: `{ row: 'INT64', text: 'STRING' }`.
+ * @returns one array a column, in row order.
+ * @throws NotFoundError when the object does not exist; Error that names a column the file lacks.
+ */
+export async function readParquet<const C extends Record<string, ParquetType>>(
+  source: ParquetSource,
+  columns: C,
+  range: { begin?: number; end?: number } = {},
+): Promise<{ [K in keyof C]: Values<C[K]> }> {
+  const file = await parquetBuffer(source);
+  const metadata = await parquetMetadataAsync(file);
+  const names = Object.keys(columns);
+  const known = metadata.schema.slice(1).map((element) => element.name);
+  const missing = names.filter((name) => !known.includes(name));
+  if (missing.length) throw new Error(`Parquet has no column ${missing.join(', ')}; it has ${known.join(', ')}.`);
+  const { begin = 0, end = Number(metadata.num_rows) } = range;
+  const result: Record<string, (number | string)[]> = {};
+  for (const name of names) result[name] = [];
+  for (const group of rowGroups(metadata, begin, end)) {
+    const scan = await parquetScan({ file, metadata, columns: names, compressors });
+    for (const name of names) {
+      const values = await scan.readColumn({ column: name, rowStart: group.begin, rowEnd: group.end });
+      const target = result[name]!;
+      const isText = columns[name] === 'STRING';
+      for (let i = 0; i < values.length; i++) target.push(isText ? (values[i] as string) : Number(values[i]));
+    }
+  }
+  return result as { [K in keyof C]: Values<C[K]> };
+}
+
+/** The parts of a row range that lie in each row group. */
+export function rowGroups(metadata: FileMetaData, begin = 0, end = Infinity): { begin: number; end: number }[] {
+  const parts: { begin: number; end: number }[] = [];
+  let first = 0;
+  for (const group of metadata.row_groups) {
+    const last = first + Number(group.num_rows);
+    const part = { begin: Math.max(begin, first), end: Math.min(end, last) };
+    if (part.begin < part.end) parts.push(part);
+    first = last;
+  }
+  return parts;
+}
+
+/** What hyparquet reads from. */
+export async function parquetBuffer(source: ParquetSource): Promise<AsyncBuffer> {
+  if (source instanceof Uint8Array) {
+    return { byteLength: source.length, slice: (start, end) => exactBuffer(source.subarray(start, end)) };
+  }
+  const { store, key } = source;
+  const byteLength = await store.size(key);
+  if (byteLength === undefined) throw new NotFoundError(`${store.uri}/${key}`);
+  return {
+    byteLength,
+    slice: async (start, end = byteLength) =>
+      exactBuffer(await store.get(key, { offset: start, length: Math.min(end, byteLength) - start })),
+  };
+}
+
+/** A view's own bytes as an ArrayBuffer: hyparquet reads from the start of the buffer it is given. */
+function exactBuffer(view: Uint8Array): ArrayBuffer {
+  return view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength) as ArrayBuffer;
+}

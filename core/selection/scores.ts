@@ -1,0 +1,190 @@
+/**
+ * What a scoring job writes about its rows, under a prefix such as `stages/2/scores/00000`:
+ *
+ *   scores.f32   the utilities, float32, in row order
+ *   keys.bin     one record of 12 bytes a row: ordered key (uint32), position among the job's rows (uint32), utility
+ *                (float32); grouped by the key's upper 16 bits, the highest group first, by position within a group
+ *   index.json   written last: its presence says that the others are whole
+ *
+ * All numbers are little-endian. Any one group is a contiguous range of keys.bin, and whatever is selected lies in a
+ * range from its start, so the merge needs one request a job for each.
+ */
+import type { Corpus } from '../corpus/corpus.ts';
+import { RunError } from '../errors.ts';
+import type { ExtremeDocument, Extremes, FileRecord, RowRange } from '../formats.ts';
+import { sha256 } from '../hash.ts';
+import { getJsonIfPresent, type Store } from '../storage/index.ts';
+import { type DomainSource, domainCounts, rangeDomains } from './domains.ts';
+import { extremePositions } from './extremes.ts';
+import { type Histogram, histogramOf } from './histogram.ts';
+import { type KeyRecipe, keyFunction } from './keys.ts';
+
+/** Bytes of a record of keys.bin. */
+export const RECORD_BYTES = 12;
+/** A key's group is its upper 16 bits. */
+export const GROUPS = 1 << 16;
+
+/** Characters kept of an extreme document's text. */
+const TEXT_CHARACTERS = 400;
+
+export interface ScoreIndex {
+  format: 'mates-scores/1';
+  recipe: KeyRecipe;
+  /** The job's rows: ascending, and no row twice. */
+  ranges: RowRange[];
+  rows: number;
+  scores: FileRecord;
+  keys: FileRecord;
+  /** The occupied groups of keys.bin in file order, so descending, and the records in each. */
+  groups: number[];
+  counts: number[];
+  /** Of the finite utilities; absent when there are none. */
+  histogram?: Histogram;
+  /** Rows of each domain. */
+  domains: Record<string, number>;
+  extremes: Extremes;
+}
+
+export interface Scores extends KeyRecipe {
+  ranges: RowRange[];
+  /** Minus the predicted influence of each row, in the order of `ranges`. */
+  utilities: Float32Array;
+  corpus: DomainSource & Pick<Corpus, 'texts'>;
+}
+
+export const scoresKey = (prefix: string) => `${prefix}/scores.f32`;
+export const keysKey = (prefix: string) => `${prefix}/keys.bin`;
+export const indexKey = (prefix: string) => `${prefix}/index.json`;
+
+/** Whether a job has written all its scores. */
+export async function hasScores(store: Store, prefix: string): Promise<boolean> {
+  return (await store.size(indexKey(prefix))) !== undefined;
+}
+
+/** @throws RunError when the job has not finished. */
+export async function readScoreIndex(store: Store, prefix: string): Promise<ScoreIndex> {
+  const index = await getJsonIfPresent<ScoreIndex>(store, indexKey(prefix));
+  if (!index)
+    throw new RunError(
+      `${store.uri}/${indexKey(prefix)} is missing: the scoring job did not finish; run the step again.`,
+    );
+  return index;
+}
+
+/**
+ * Writes one job's scores; the same scores give the same bytes.
+ *
+ * @throws RunError that names the row when a utility is not a number, or when there is not one a row.
+ */
+export async function writeScores(store: Store, prefix: string, scores: Scores): Promise<void> {
+  const { ranges, utilities, corpus, noise, temperature, gumbel } = scores;
+  checkRanges(ranges, utilities.length);
+  const recipe: KeyRecipe = { noise, temperature, gumbel };
+  const { records, groups, counts } = keyRecords(rowNumbers(ranges), utilities, recipe);
+  const index: ScoreIndex = {
+    format: 'mates-scores/1',
+    recipe,
+    ranges,
+    rows: utilities.length,
+    scores: await putFile(store, scoresKey(prefix), bytesOf(utilities)),
+    keys: await putFile(store, keysKey(prefix), bytesOf(records)),
+    groups,
+    counts,
+    histogram: histogramOf(utilities),
+    domains: await domainCounts(corpus, ranges),
+    extremes: await extremesOf(utilities, ranges, corpus),
+  };
+  await store.put(indexKey(prefix), `${JSON.stringify(index)}\n`); // one line: `groups` and `counts` have thousands
+}
+
+/** The records of keys.bin: keys, then a counting sort by group, which keeps positions in order. */
+function keyRecords(rows: Iterable<number>, utilities: Float32Array, recipe: KeyRecipe) {
+  const keyOf = keyFunction(recipe);
+  const keys = new Uint32Array(utilities.length);
+  const sizes = new Uint32Array(GROUPS);
+  let position = 0;
+  for (const row of rows) {
+    const utility = utilities[position]!;
+    if (Number.isNaN(utility))
+      throw new RunError(
+        `row ${row}: the influence model's prediction is not a number, so the row cannot be ranked. The model's fit ` +
+          'diverged: lower influenceModel.learningRate and fit it again.',
+      );
+    const key = keyOf(row, utility);
+    keys[position++] = key;
+    sizes[key >>> 16]!++;
+  }
+  const groups: number[] = [];
+  const counts: number[] = [];
+  const next = new Uint32Array(GROUPS);
+  let first = 0;
+  for (let group = GROUPS - 1; group >= 0; group--) {
+    if (sizes[group] === 0) continue;
+    groups.push(group);
+    counts.push(sizes[group]!);
+    next[group] = first;
+    first += sizes[group]!;
+  }
+  const records = new Uint32Array(3 * keys.length);
+  const patterns = new Uint32Array(utilities.buffer, utilities.byteOffset, utilities.length);
+  for (let i = 0; i < keys.length; i++) {
+    const at = 3 * next[keys[i]! >>> 16]!++;
+    records[at] = keys[i]!;
+    records[at + 1] = i;
+    records[at + 2] = patterns[i]!;
+  }
+  return { records, groups, counts };
+}
+
+async function extremesOf(utilities: Float32Array, ranges: RowRange[], corpus: Scores['corpus']): Promise<Extremes> {
+  const { domains } = corpus.index;
+  const positions = extremePositions(utilities);
+  const documents = async (places: number[]): Promise<ExtremeDocument[]> => {
+    const rows = places.map((position) => rowAt(ranges, position));
+    const texts = await corpus.texts(rows.map(({ row }) => row));
+    return Promise.all(
+      rows.map(async ({ row, shard }, i) => ({
+        row,
+        utility: finite(utilities[places[i]!]!),
+        domain: domains[(await rangeDomains(corpus, { shard, begin: row, end: row + 1 }))[0]!]!.name,
+        text: Array.from(texts[i]!.slice(0, 2 * TEXT_CHARACTERS))
+          .slice(0, TEXT_CHARACTERS)
+          .join(''),
+      })),
+    );
+  };
+  return { highest: await documents(positions.highest), lowest: await documents(positions.lowest) };
+}
+
+function checkRanges(ranges: RowRange[], utilities: number): void {
+  const rows = ranges.reduce((sum, { begin, end }) => sum + end - begin, 0);
+  if (rows !== utilities) throw new RunError(`${utilities} utilities for ${rows} rows: one is needed for each row.`);
+  ranges.forEach(({ begin, end }, i) => {
+    if (begin > end || (i > 0 && begin < ranges[i - 1]!.end))
+      throw new RunError(`rows ${begin} to ${end}: a scoring job's ranges must ascend and not overlap.`);
+  });
+}
+
+function* rowNumbers(ranges: RowRange[]): Generator<number> {
+  for (const { begin, end } of ranges) for (let row = begin; row < end; row++) yield row;
+}
+
+function rowAt(ranges: RowRange[], position: number): { row: number; shard: number } {
+  let left = position;
+  for (const { shard, begin, end } of ranges) {
+    if (left < end - begin) return { shard, row: begin + left };
+    left -= end - begin;
+  }
+  throw new RangeError(`position ${position} is past the ranges' ${position - left} rows`);
+}
+
+const LARGEST_FLOAT32 = 3.4028234663852886e38;
+const finite = (value: number) => Math.max(-LARGEST_FLOAT32, Math.min(LARGEST_FLOAT32, value));
+
+const bytesOf = (values: Float32Array | Uint32Array) =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+
+async function putFile(store: Store, key: string, bytes: Uint8Array): Promise<FileRecord> {
+  await store.put(key, bytes);
+  return { key, bytes: bytes.length, sha256: sha256(bytes) };
+}

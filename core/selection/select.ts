@@ -1,0 +1,201 @@
+/** Selects a stage's rows, exactly and in bounded memory, and writes `selection.parquet` and `selection.json`. */
+import type { RunConfig } from '../config/schema.ts';
+import { RunError } from '../errors.ts';
+import type { Arm, Extremes, RowRange, SelectionSummary, StagePlan } from '../formats.ts';
+import { sha256 } from '../hash.ts';
+import { armLayout, stageLayout } from '../layout.ts';
+import { ParquetFileWriter } from '../parquet.ts';
+import { rowRanges } from '../plan/stage-plan.ts';
+import { getJsonIfPresent, putJson, type Store } from '../storage/index.ts';
+import type { Cut } from './cut.ts';
+import { DomainCounts, type DomainSource, domainCounts, rangeDomains } from './domains.ts';
+import { binOf, gridEdges, gridOf, type Histogram } from './histogram.ts';
+import type { KeyRecipe } from './keys.ts';
+import { findCut, openScores, type SelectedRows, selectedRows } from './merge.ts';
+import { mapAhead } from './parallel.ts';
+import { randomCut, randomRows } from './random.ts';
+
+export interface SelectionRequest {
+  /** The run's store. */
+  store: Store;
+  corpus: DomainSource;
+  method: 'influence' | 'random';
+  recipe: KeyRecipe;
+  /** The candidate pool, and how many of its rows to select. */
+  pool: RowRange[];
+  selectedRows: number;
+  /** Of each scoring job; empty where the selection is random. */
+  scorePrefixes: string[];
+  /** Keys of the two files that are written, the summary last. */
+  selectionKey: string;
+  summaryKey: string;
+}
+
+/** What a stage's plan asks for: by influence in the main arm of a model-aware stage, else random. */
+export function selectionRequest(
+  store: Store,
+  corpus: DomainSource & { index: Parameters<typeof rowRanges>[0] },
+  config: RunConfig,
+  plan: StagePlan,
+  arm: Arm,
+): SelectionRequest {
+  const { temperature, gumbel } = config.selection;
+  const method = plan.modelAware && arm === 'main' ? 'influence' : 'random';
+  const files = armLayout(plan.stage, arm);
+  const { score } = stageLayout(plan.stage);
+  return {
+    store,
+    corpus,
+    method,
+    recipe: { noise: { seed: config.seed, stage: plan.stage, arm }, temperature, gumbel },
+    pool: rowRanges(corpus.index, plan.poolShards),
+    selectedRows: plan.selectedRows,
+    scorePrefixes: method === 'influence' ? Array.from({ length: plan.scoreItems }, (_, i) => score(i)) : [],
+    selectionKey: files.selection,
+    summaryKey: files.selectionSummary,
+  };
+}
+
+/**
+ * Makes a selection, or returns the one that is there already. The bytes depend on the recipe and the utilities alone.
+ *
+ * @throws ConfigError when the pool has too few rows, RunError when scores are missing or do not match the pool.
+ */
+export async function selectRows(request: SelectionRequest): Promise<SelectionSummary> {
+  const { store, recipe, method, summaryKey } = request;
+  const done = await getJsonIfPresent<SelectionSummary>(store, summaryKey);
+  if (done) return done;
+  const chosen = method === 'influence' ? await byInfluence(request) : await atRandom(request);
+  const written = await writeSelection(request, chosen);
+  const summary: SelectionSummary = {
+    format: 'mates-selection/1',
+    method,
+    poolRows: request.pool.reduce((sum, { begin, end }) => sum + end - begin, 0),
+    selectedRows: request.selectedRows,
+    temperature: recipe.temperature,
+    gumbel: recipe.gumbel,
+    seed: recipe.noise.seed,
+    stage: recipe.noise.stage,
+    ...chosen.cut,
+    poolDomains: chosen.poolDomains,
+    ...written,
+    extremes: chosen.extremes,
+  };
+  await putJson(store, summaryKey, summary);
+  return summary;
+}
+
+interface Chosen {
+  cut: Cut;
+  rows: AsyncIterable<SelectedRows> | Iterable<SelectedRows>;
+  poolDomains: Record<string, number>;
+  histogram?: Histogram;
+  extremes?: Extremes;
+}
+
+async function byInfluence({ store, corpus, recipe, pool, scorePrefixes, ...request }: SelectionRequest) {
+  const scores = await openScores(store, scorePrefixes, recipe, pool);
+  const cut = await findCut(store, scores, request.selectedRows);
+  const { histogram, extremes } = scores;
+  // in the corpus's order of domains, whichever job came first
+  const names = corpus.index.domains.map(({ name }) => name).filter((name) => name in scores.domains);
+  const poolDomains = Object.fromEntries(names.map((name) => [name, scores.domains[name]!]));
+  return { cut, rows: selectedRows(store, scores, cut), poolDomains, histogram, extremes } satisfies Chosen;
+}
+
+async function atRandom({ corpus, recipe, pool, ...request }: SelectionRequest): Promise<Chosen> {
+  const cut = randomCut(pool, request.selectedRows, recipe.noise);
+  return { cut, rows: randomRows(pool, recipe.noise, cut), poolDomains: await domainCounts(corpus, pool) };
+}
+
+const COLUMNS = [
+  { name: 'row', type: 'INT64' },
+  { name: 'domain', type: 'STRING' },
+  { name: 'utility', type: 'FLOAT' },
+  { name: 'key', type: 'INT64' },
+] as const;
+
+/** Rows in a row group, whatever the ranges: the bytes must not depend on them. */
+const GROUP_ROWS = 1 << 16;
+/** Domain files read ahead. */
+const READ_AHEAD = 3;
+
+async function writeSelection(
+  { store, corpus, selectedRows: wanted, selectionKey }: SelectionRequest,
+  chosen: Chosen,
+): Promise<Pick<SelectionSummary, 'selectedDomains' | 'histogram' | 'file'>> {
+  const names = corpus.index.domains.map(({ name }) => name);
+  const domainsOf = new DomainCounts(corpus.index);
+  const histogram = chosen.histogram && selectionHistogram(chosen.histogram);
+  const file = new SelectionFile();
+  const withDomains = mapAhead(chosen.rows, READ_AHEAD, async (selected) => ({
+    selected,
+    domains: await rangeDomains(corpus, selected.range),
+  }));
+  for await (const { selected, domains } of withDomains) {
+    const { range, rows, utilities, keys } = selected;
+    for (let i = 0; i < rows.length; i++) {
+      const domain = domains[rows[i]! - range.begin]!;
+      domainsOf.add(domain);
+      histogram?.add(utilities[i]!);
+      file.add(rows[i]!, names[domain]!, utilities[i]!, keys[i]!);
+    }
+  }
+  if (file.rows !== wanted)
+    throw new RunError(
+      `${store.uri}/${selectionKey}: ${file.rows} rows were selected instead of ${wanted}, so the scores are damaged: ` +
+        "delete the stage's scores and score it again.",
+    );
+  const bytes = file.finish();
+  await store.put(selectionKey, bytes);
+  return {
+    selectedDomains: domainsOf.byName(),
+    histogram: histogram?.counts,
+    file: { key: selectionKey, bytes: bytes.length, sha256: sha256(bytes) },
+  };
+}
+
+function selectionHistogram({ min, max, counts }: Histogram) {
+  const grid = gridOf(min, max);
+  const selected = new Array<number>(grid.bins).fill(0);
+  return {
+    counts: { edges: gridEdges(grid), pool: counts, selected },
+    add: (utility: number) => {
+      if (Number.isFinite(utility)) selected[binOf(grid, utility)]!++;
+    },
+  };
+}
+
+/** selection.parquet, holding one unencoded row group at a time. */
+class SelectionFile {
+  rows = 0;
+  private readonly file = new ParquetFileWriter(COLUMNS);
+  private readonly row = new Float64Array(GROUP_ROWS);
+  private readonly domain = new Array<string>(GROUP_ROWS);
+  private readonly utility = new Float32Array(GROUP_ROWS);
+  private readonly key = new Uint32Array(GROUP_ROWS);
+
+  add(row: number, domain: string, utility: number, key: number): void {
+    const i = this.rows % GROUP_ROWS;
+    this.row[i] = row;
+    this.domain[i] = domain;
+    this.utility[i] = utility;
+    this.key[i] = key;
+    this.rows++;
+    if (i === GROUP_ROWS - 1) this.flush(GROUP_ROWS);
+  }
+
+  finish(): Uint8Array {
+    this.flush(this.rows % GROUP_ROWS);
+    return this.file.finish();
+  }
+
+  private flush(count: number): void {
+    if (count === 0) return;
+    const data = [this.row, this.domain, this.utility, this.key] as const;
+    this.file.append(
+      COLUMNS.map((column, i) => ({ ...column, data: data[i]!.slice(0, count) })),
+      GROUP_ROWS,
+    );
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * How documents become the input of the influence model's encoder: wordpieces of their text for a pretrained BERT, or
+ * their own token ids for an encoder from scratch.
+ */
+import { Tokenizer } from '@huggingface/tokenizers';
+import { ConfigError, InputError } from '../errors.ts';
+import type { CorpusIndex } from '../formats.ts';
+import { getJsonIfPresent, type Store } from '../storage/index.ts';
+
+/** A document; an {@link EncoderInput} reads the one field that it names. */
+export interface EncoderDocument {
+  text?: string;
+  tokens?: ArrayLike<number>;
+}
+
+/** Documents, each read as `chunks` independent pieces of `length` tokens. */
+export interface EncoderBatch {
+  documents: number;
+  chunks: number;
+  length: number;
+  /** [documents * chunks * length], row-major. */
+  tokens: Int32Array;
+  /** Same size: 1 for a token, 0 for padding. A chunk may be all padding. */
+  mask: Float32Array;
+}
+
+export interface EncoderInput {
+  /** Which field of a document is read. */
+  readonly reads: 'text' | 'tokens';
+  /** What does not fit into the chunks is left out, from the end. */
+  batch(documents: readonly EncoderDocument[]): EncoderBatch;
+}
+
+export interface ChunkShape {
+  /** Pieces that a document is read in, at most. */
+  chunks: number;
+  /** Tokens in a piece, special tokens included. */
+  chunkTokens: number;
+}
+
+/**
+ * The input of an encoder from scratch: a row's own ids, cut into chunks. One id beyond the vocabulary is reserved for
+ * padding, so the encoder's vocabulary is one larger than the tokenizer's.
+ */
+export function rowEncoderInput(corpus: CorpusIndex, shape: ChunkShape): EncoderInput {
+  const padding = corpus.tokenizer.vocabularySize;
+  const { chunks, chunkTokens } = shape;
+  return {
+    reads: 'tokens',
+    batch: (documents) =>
+      fill(documents, shape, padding, ({ tokens = [] }) =>
+        Array.from({ length: chunks }, (_, i) => slice(tokens, i * chunkTokens, (i + 1) * chunkTokens)),
+      ),
+  };
+}
+
+/**
+ * The input of a pretrained BERT: wordpieces by the directory's tokenizer.json, cut into chunks that each begin with
+ * [CLS] and end with [SEP]. A document shorter than a chunk leaves the other chunks empty.
+ *
+ * @throws InputError when the tokenizer is missing or has no [CLS], [SEP] or [PAD].
+ * @throws ConfigError when a chunk is longer than what the encoder was trained to read.
+ */
+export async function wordPieceEncoderInput(store: Store, shape: ChunkShape, prefix = ''): Promise<EncoderInput> {
+  const { chunks, chunkTokens } = shape;
+  const folder = prefix === '' ? '' : `${prefix}/`;
+  const file = `${store.uri}/${folder}tokenizer.json`;
+  const json = await getJsonIfPresent<object>(store, `${folder}tokenizer.json`);
+  if (!json)
+    throw new InputError(`${file} does not exist; a pretrained encoder needs its tokenizer beside its weights.`);
+  const config = await getJsonIfPresent<{ max_position_embeddings?: number }>(store, `${folder}config.json`);
+  const longest = config?.max_position_embeddings ?? chunkTokens;
+  if (chunkTokens > longest || chunkTokens < 3)
+    throw new ConfigError(
+      `influenceModel.chunkTokens: ${chunkTokens}, expected 3 to ${longest}, the encoder's positions; ` +
+        'longer documents are read in several influenceModel.chunks.',
+    );
+  const tokenizer = new Tokenizer(
+    json,
+    (await getJsonIfPresent<object>(store, `${folder}tokenizer_config.json`)) ?? {},
+  );
+  const [cls, sep, padding] = ['[CLS]', '[SEP]', '[PAD]'].map((token) => {
+    const id = tokenizer.token_to_id(token);
+    if (id === undefined) throw new InputError(`${file} has no ${token} token; name a BERT-family model.`);
+    return id;
+  }) as [number, number, number];
+  const room = chunkTokens - 2;
+  return {
+    reads: 'text',
+    batch: (documents) =>
+      fill(documents, shape, padding, ({ text = '' }) => {
+        const { ids } = tokenizer.encode(text, { add_special_tokens: false });
+        const pieces = Math.min(chunks, Math.max(1, Math.ceil(ids.length / room)));
+        return Array.from({ length: pieces }, (_, i) => [cls, ...ids.slice(i * room, (i + 1) * room), sep]);
+      }),
+  };
+}
+
+/** Lays the documents' chunks side by side, padded to the full size. */
+function fill(
+  documents: readonly EncoderDocument[],
+  { chunks, chunkTokens }: ChunkShape,
+  padding: number,
+  piecesOf: (document: EncoderDocument) => ArrayLike<number>[],
+): EncoderBatch {
+  const size = documents.length * chunks * chunkTokens;
+  const tokens = new Int32Array(size).fill(padding);
+  const mask = new Float32Array(size);
+  documents.forEach((document, d) => {
+    piecesOf(document).forEach((piece, c) => {
+      const at = (d * chunks + c) * chunkTokens;
+      tokens.set(piece, at);
+      mask.fill(1, at, at + piece.length);
+    });
+  });
+  return { documents: documents.length, chunks, length: chunkTokens, tokens, mask };
+}
+
+function slice(values: ArrayLike<number>, begin: number, end: number): ArrayLike<number> {
+  return Array.prototype.slice.call(values, begin, end);
+}

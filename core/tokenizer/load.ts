@@ -1,0 +1,234 @@
+/** Loads a Hugging Face tokenizer.json: byte-level BPEs with our own encoder, any other kind with the library. */
+import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+import { ConfigError } from '../errors.ts';
+import { sha256 } from '../hash.ts';
+import { BpeEncoder } from './bpe-encoder.ts';
+import { BYTE_CHARACTERS, splitWords, tokenBytes } from './byte-level.ts';
+
+/** Turns text into the ids of a vocabulary and back. */
+export interface Tokenizer {
+  /** Ids of a text, without any special token added; a special token spelled out in the text becomes its id. */
+  encode(text: string): number[];
+  /** Text of ids, special tokens included; bytes that are not UTF-8 become U+FFFD. */
+  decode(ids: ArrayLike<number>): string;
+  /** One more than the highest id, added tokens included. */
+  readonly vocabularySize: number;
+  /** Id of the token that ends a document. */
+  readonly endOfText: number;
+  /** Of the tokenizer.json that it was loaded from. */
+  readonly sha256: string;
+}
+
+/** Names of the token that ends a document, in order of preference: GPT, Llama 3, Llama 2, Gemma, BERT. */
+const END_OF_TEXT_NAMES = ['<|endoftext|>', '<|end_of_text|>', '</s>', '<eos>', '[SEP]'];
+
+/** The parts of a tokenizer.json that are read here. */
+interface TokenizerJson {
+  added_tokens?: AddedToken[];
+  normalizer?: { type: string } | null;
+  pre_tokenizer?: { type: string; add_prefix_space?: boolean; use_regex?: boolean } | null;
+  decoder?: { type: string } | null;
+  model: {
+    type?: string;
+    vocab: Record<string, number> | [string, number][];
+    merges?: (string | [string, string])[];
+    dropout?: number | null;
+    unk_token?: string | null;
+    continuing_subword_prefix?: string | null;
+    end_of_word_suffix?: string | null;
+    byte_fallback?: boolean;
+    ignore_merges?: boolean;
+  };
+}
+
+interface AddedToken {
+  id: number;
+  content: string;
+  single_word?: boolean;
+  lstrip?: boolean;
+  rstrip?: boolean;
+  normalized?: boolean;
+  special?: boolean;
+}
+
+/**
+ * Loads a tokenizer.json.
+ *
+ * @param source the file's bytes or text.
+ * @param name what to name in messages: the file's path or URI.
+ * @throws ConfigError when it is not a tokenizer.json, or has no end-of-text token.
+ */
+export function loadTokenizer(source: Uint8Array | string, name: string): Tokenizer {
+  const json = parse(typeof source === 'string' ? source : new TextDecoder().decode(source), name);
+  const vocab = vocabulary(json);
+  const endOfText = END_OF_TEXT_NAMES.map((token) => vocab.get(token)).find((id) => id !== undefined);
+  if (endOfText === undefined) {
+    throw new ConfigError(`${name}: no token ends a document; expected one of ${END_OF_TEXT_NAMES.join(', ')}.`);
+  }
+  let vocabularySize = 0;
+  for (const id of vocab.values()) vocabularySize = Math.max(vocabularySize, id + 1);
+  const facts = { vocabularySize, endOfText, sha256: sha256(source) };
+  return byteLevelBpe(json, facts) ?? anyTokenizer(json, facts, name);
+}
+
+type Facts = Pick<Tokenizer, 'vocabularySize' | 'endOfText' | 'sha256'>;
+
+function parse(text: string, name: string): TokenizerJson {
+  let json: TokenizerJson | undefined;
+  try {
+    json = JSON.parse(text) as TokenizerJson;
+  } catch (error) {
+    throw new ConfigError(`${name}: not a tokenizer.json (${(error as Error).message}).`);
+  }
+  if (typeof json?.model?.vocab !== 'object' || json.model.vocab === null) {
+    throw new ConfigError(`${name}: not a Hugging Face tokenizer.json (it has no model.vocab).`);
+  }
+  return json;
+}
+
+/** Every token's id, added tokens included. */
+function vocabulary({ model, added_tokens = [] }: TokenizerJson): Map<string, number> {
+  const vocab = new Map<string, number>(
+    Array.isArray(model.vocab) ? model.vocab.map(([token], id) => [token, id]) : Object.entries(model.vocab),
+  );
+  for (const { content, id } of added_tokens) vocab.set(content, id);
+  return vocab;
+}
+
+/** The quick way for what `trainBpe` and the GPT-2, Pythia and OLMo families have; undefined for any other kind. */
+function byteLevelBpe(json: TokenizerJson, facts: Facts): Tokenizer | undefined {
+  const { model, normalizer, pre_tokenizer: words, decoder, added_tokens = [] } = json;
+  const plainModel =
+    model.type === 'BPE' &&
+    model.merges &&
+    !Array.isArray(model.vocab) &&
+    !model.dropout &&
+    !model.continuing_subword_prefix &&
+    !model.end_of_word_suffix &&
+    !model.byte_fallback;
+  const plainText =
+    (!normalizer || normalizer.type === 'NFC') &&
+    words?.type === 'ByteLevel' &&
+    words.use_regex !== false &&
+    words.add_prefix_space === false &&
+    decoder?.type === 'ByteLevel';
+  if (!plainModel || !plainText || added_tokens.some((token) => token.lstrip || token.rstrip || token.single_word))
+    return undefined;
+
+  const ids = new Map(Object.entries(model.vocab as Record<string, number>));
+  const bytes: Uint8Array[] = [];
+  for (const [token, id] of ids) {
+    const spelled = tokenBytes(token);
+    if (spelled) bytes[id] = spelled;
+  }
+  const byteIds = BYTE_CHARACTERS.map((character) => ids.get(character));
+  if (byteIds.some((id, byte) => id === undefined && isInUtf8(byte))) return undefined;
+  const merges: [number, number, number][] = [];
+  for (const merge of model.merges!) {
+    const [left = '', right = ''] = typeof merge === 'string' ? merge.split(' ', 2) : merge;
+    const merged = [ids.get(left), ids.get(right), ids.get(left + right)];
+    if (merged.includes(undefined)) return undefined;
+    merges.push(merged as [number, number, number]);
+  }
+  const encoder = new BpeEncoder(
+    Uint32Array.from(byteIds, (id) => id ?? 0),
+    merges,
+    model.ignore_merges ? wholeWords(bytes) : undefined,
+  );
+
+  // As the library does: tokens matched in the raw text come first, those that are normalised after the normaliser.
+  const normalize = normalizer ? (text: string) => text.normalize('NFC') : undefined;
+  const isLate = (token: AddedToken) => normalize !== undefined && (token.normalized ?? !token.special);
+  const early = splitter(added_tokens.filter((token) => !isLate(token)));
+  const late = splitter(added_tokens.filter(isLate).map((token) => ({ ...token, content: normalize!(token.content) })));
+  const addedText = new Map(added_tokens.map((token) => [token.id, token.content]));
+
+  return {
+    ...facts,
+    encode(text) {
+      const result: number[] = [];
+      early(text, result, (part) =>
+        late(normalize ? normalize(part) : part, result, (plain) => {
+          for (const word of splitWords(plain)) for (const id of encoder.encodeWord(word)) result.push(id);
+        }),
+      );
+      return result;
+    },
+    decode: (ids) => decodeBytes(ids, bytes, addedText),
+  };
+}
+
+/** Whether a byte occurs in UTF-8 at all; Pythia's vocabulary leaves out those that do not. */
+function isInUtf8(byte: number): boolean {
+  return byte !== 0xc0 && byte !== 0xc1 && byte < 0xf5;
+}
+
+type Splitter = (text: string, ids: number[], between: (text: string) => void) => void;
+
+/** Cuts a text at added tokens, leftmost first and the longest of those that start at one place. */
+function splitter(tokens: Pick<AddedToken, 'content' | 'id'>[]): Splitter {
+  if (tokens.length === 0) return (text, _, between) => between(text);
+  const ids = new Map(tokens.map((token) => [token.content, token.id]));
+  const escaped = [...ids.keys()]
+    .sort((a, b) => b.length - a.length)
+    .map((content) => content.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  const pattern = new RegExp(escaped.join('|'), 'g');
+  return (text, result, between) => {
+    let end = 0;
+    for (const match of text.matchAll(pattern)) {
+      if (match.index > end) between(text.slice(end, match.index));
+      result.push(ids.get(match[0])!);
+      end = match.index + match[0].length;
+    }
+    if (end < text.length) between(end === 0 ? text : text.slice(end));
+  };
+}
+
+/** Tokens by the text of their bytes, where the bytes are text. */
+function wholeWords(bytes: readonly Uint8Array[]): Map<string, number> {
+  const words = new Map<string, number>();
+  bytes.forEach((spelled, id) => {
+    const text = Buffer.from(spelled).toString();
+    if (Buffer.from(text).equals(spelled)) words.set(text, id);
+  });
+  return words;
+}
+
+// ignoreBOM: a byte order mark is text like any other here
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
+
+function decodeBytes(ids: ArrayLike<number>, bytes: readonly Uint8Array[], added: Map<number, string>): string {
+  let text = '';
+  let run: Uint8Array[] = [];
+  const flush = () => {
+    if (run.length > 0) text += utf8.decode(Buffer.concat(run));
+    run = [];
+  };
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i]!;
+    const content = added.get(id);
+    if (content !== undefined) {
+      flush();
+      text += content;
+    } else if (bytes[id]) {
+      run.push(bytes[id]);
+    }
+  }
+  flush();
+  return text;
+}
+
+/** Any tokenizer.json by the library, at about a tenth of the speed. */
+function anyTokenizer(json: TokenizerJson, facts: Facts, name: string): Tokenizer {
+  let library: LibraryTokenizer;
+  try {
+    library = new LibraryTokenizer(json, { clean_up_tokenization_spaces: false });
+  } catch (error) {
+    throw new ConfigError(`${name}: a kind of tokenizer that is not supported (${(error as Error).message}).`);
+  }
+  return {
+    ...facts,
+    encode: (text) => library.encode(text, { add_special_tokens: false }).ids,
+    decode: (ids) => (ids.length === 0 ? '' : library.decode(Array.from(ids), { clean_up_tokenization_spaces: false })),
+  };
+}

@@ -1,0 +1,116 @@
+/**
+ * GPT-NeoX (Black et al. 2022; Pythia): parallel residual, rotary positions on part of each head, biases, exact GELU,
+ * untied output head. Names and memory layout are those of Hugging Face's `GPTNeoXForCausalLM`.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import {
+  attention,
+  causalMask,
+  crossEntropy,
+  embedding,
+  gelu,
+  linear,
+  rotary,
+  rotaryAngles,
+  scaleAndShift,
+  standardize,
+  tokenCrossEntropy,
+} from './ops.ts';
+import type { ParameterSpec } from './parameters.ts';
+import type { Tensors } from './runtime/runtime.ts';
+
+export interface GptNeoxShape {
+  layers: number;
+  width: number;
+  heads: number;
+  /** @default 4 * width */
+  mlpWidth?: number;
+  /** Share of each head that is rotated: floor(width / heads * rotaryFraction) dimensions, an even number. */
+  rotaryFraction: number;
+  rotaryBase: number;
+  layerNormEpsilon: number;
+  initializerStd: number;
+  /** Rows of the embedding and of the head, padding included. */
+  vocabularySize: number;
+}
+
+/** The parameters in the order of Hugging Face's state dict. Linear weights are [out, in]. */
+export function gptNeoxSpecs(shape: GptNeoxShape): ParameterSpec[] {
+  const { layers, width: d, mlpWidth = 4 * d, vocabularySize } = shape;
+  const init = { std: shape.initializerStd };
+  const linear = (name: string, out: number, into: number): ParameterSpec[] => [
+    { name: `${name}.weight`, shape: [out, into], init },
+    { name: `${name}.bias`, shape: [out], init: 'zeros' },
+  ];
+  const norm = (name: string): ParameterSpec[] => [
+    { name: `${name}.weight`, shape: [d], init: 'ones' },
+    { name: `${name}.bias`, shape: [d], init: 'zeros' },
+  ];
+  const block = (layer: string): ParameterSpec[] => [
+    ...norm(`${layer}.input_layernorm`),
+    ...norm(`${layer}.post_attention_layernorm`),
+    // The rows of the projection are (head, [q, k, v], channel).
+    ...linear(`${layer}.attention.query_key_value`, 3 * d, d),
+    ...linear(`${layer}.attention.dense`, d, d),
+    ...linear(`${layer}.mlp.dense_h_to_4h`, mlpWidth, d),
+    ...linear(`${layer}.mlp.dense_4h_to_h`, d, mlpWidth),
+  ];
+  return [
+    { name: 'gpt_neox.embed_in.weight', shape: [vocabularySize, d], init },
+    ...Array.from({ length: layers }, (_, i) => block(`gpt_neox.layers.${i}`)).flat(),
+    ...norm('gpt_neox.final_layer_norm'),
+    { name: 'embed_out.weight', shape: [vocabularySize, d], init },
+  ];
+}
+
+/** Final hidden states. tokens [B, S] -> [B*S, d]. */
+function hiddenStates(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor): tf.Tensor {
+  const [B, S] = tokens.shape as [number, number];
+  const { width: d, heads: h, layerNormEpsilon: epsilon } = shape;
+  const c = d / h; // channels of a head
+  const rotated = Math.floor(c * shape.rotaryFraction);
+  const angles = rotated > 0 ? rotaryAngles(S, rotated, shape.rotaryBase) : undefined;
+  const mask = causalMask(S);
+  const layer = (x: tf.Tensor, name: string) => linear(x, p[`${name}.weight`]!, p[`${name}.bias`]!);
+  const norm = (x: tf.Tensor, name: string) => scaleAndShift(x, p[`${name}.weight`]!, p[`${name}.bias`]!);
+
+  let x = embedding(p['gpt_neox.embed_in.weight']!, tf.reshape(tokens, [B * S])); // [B*S, d]
+  for (let i = 0; i < shape.layers; i++) {
+    const name = `gpt_neox.layers.${i}`;
+    const standard = standardize(x, epsilon); // [B*S, d], shared by both branches
+
+    const qkv = layer(norm(standard, `${name}.input_layernorm`), `${name}.attention.query_key_value`); // [B*S, 3d]
+    const byHead = tf.transpose(tf.reshape(qkv, [B, S, h, 3, c]), [3, 0, 2, 1, 4]); // [3, B, h, S, c]
+    const [q, k, v] = tf.unstack(byHead) as [tf.Tensor, tf.Tensor, tf.Tensor]; // [B, h, S, c] each
+    const turn = (x: tf.Tensor) => (angles ? rotary(x, angles) : x);
+    const heads = attention(turn(q), turn(k), v, mask); // [B, h, S, c]
+    const attended = tf.reshape(tf.transpose(heads, [0, 2, 1, 3]), [B * S, d]);
+
+    const up = layer(norm(standard, `${name}.post_attention_layernorm`), `${name}.mlp.dense_h_to_4h`); // [B*S, 4d]
+    const mlp = layer(gelu(up), `${name}.mlp.dense_4h_to_h`); // [B*S, d]
+
+    x = tf.add(tf.add(x, layer(attended, `${name}.attention.dense`)), mlp);
+  }
+  return norm(standardize(x, epsilon), 'gpt_neox.final_layer_norm');
+}
+
+/** Logits after each token. tokens [B, S] -> [B*S, V]. */
+export function gptNeoxLogits(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor): tf.Tensor {
+  return tf.matMul(hiddenStates(shape, p, tokens), p['embed_out.weight']!, false, true);
+}
+
+/** Negative log-likelihoods. tokens [B, S], targets [B*S] -> [B*S]. */
+export function gptNeoxTokenLosses(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+  return tokenCrossEntropy(hiddenStates(shape, p, tokens), p['embed_out.weight']!, targets);
+}
+
+/** The weighted sum of the negative log-likelihoods, a scalar. weights [B*S]. */
+export function gptNeoxLoss(
+  shape: GptNeoxShape,
+  p: Tensors,
+  tokens: tf.Tensor,
+  targets: tf.Tensor,
+  weights: tf.Tensor,
+): tf.Tensor {
+  return crossEntropy(hiddenStates(shape, p, tokens), p['embed_out.weight']!, targets, weights);
+}

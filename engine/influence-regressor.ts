@@ -1,0 +1,112 @@
+import { type BertShape, bertDropoutShapes, bertEmbedding, bertPrediction, bertSpecs } from './bert.ts';
+import { checkTokens } from './language-model.ts';
+import { squaredError } from './ops.ts';
+import type { ParameterSet, ParameterSpec } from './parameters.ts';
+import type { Executable, InputSpec, Program, Runtime } from './runtime/runtime.ts';
+
+export type { BertShape } from './bert.ts';
+
+/** Documents, each read as `chunks` independent pieces of `length` tokens. */
+export interface DocumentBatch {
+  documents: number;
+  chunks: number;
+  length: number;
+  /** [documents * chunks * length], row-major. */
+  tokens: Int32Array;
+  /** Same size: 1 for a token, 0 for padding. A chunk may be all padding. */
+  mask: Float32Array;
+}
+
+export interface LabelledBatch extends DocumentBatch {
+  /** [documents] */
+  labels: Float32Array;
+  /** [documents] */
+  weights: Float32Array;
+}
+
+/** Randomness is an input: `random(i)` is the i-th uniform number in (0, 1) of this call. */
+export interface Dropout {
+  rate: number;
+  random(index: number): number;
+}
+
+/** The data influence model: a BERT encoder, masked mean pool and a linear head that predicts one number a document. */
+export class InfluenceRegressor {
+  readonly specs: ParameterSpec[];
+  readonly shape: BertShape;
+  private readonly runtime: Runtime;
+
+  constructor(runtime: Runtime, shape: BertShape) {
+    this.runtime = runtime;
+    this.shape = shape;
+    this.specs = bertSpecs(shape);
+  }
+
+  /** The loss `sum_i weights_i * (prediction_i - label_i)^2`; `gradient` is overwritten with its derivative. */
+  async lossAndGradient(
+    parameters: ParameterSet,
+    batch: LabelledBatch,
+    dropout: Dropout | undefined,
+    gradient: ParameterSet,
+  ): Promise<number> {
+    const perDocument: InputSpec = { shape: [batch.documents], dtype: 'float32' };
+    const masks = dropout ? bertDropoutShapes(this.shape, batch.documents, batch.chunks) : {};
+    const shapes = { ...masks, labels: perDocument, weights: perDocument };
+    const executable = await this.compile(dropout ? 'loss-dropout' : 'loss', batch, true, shapes, (p, i) =>
+      squaredError(bertPrediction(this.shape, p, i), i.labels!, i.weights!),
+    );
+    const inputs = { ...documentInputs(batch), labels: batch.labels, weights: batch.weights };
+    const [loss] = await executable.run(parameters, { ...inputs, ...(dropout && draw(masks, dropout)) }, gradient);
+    return loss!;
+  }
+
+  /** Predicted (standardized) influence, [documents]. */
+  predict(parameters: ParameterSet, batch: DocumentBatch): Promise<Float32Array> {
+    return this.forward('prediction', parameters, batch, (p, i) => bertPrediction(this.shape, p, i));
+  }
+
+  /** Masked mean of the encoder's last states, [documents * width]. */
+  embed(parameters: ParameterSet, batch: DocumentBatch): Promise<Float32Array> {
+    return this.forward('embedding', parameters, batch, (p, i) => bertEmbedding(this.shape, p, i));
+  }
+
+  private async forward(what: string, parameters: ParameterSet, batch: DocumentBatch, build: Program['build']) {
+    const executable = await this.compile(what, batch, false, {}, build);
+    return executable.run(parameters, documentInputs(batch));
+  }
+
+  private compile(
+    what: string,
+    { documents, chunks, length, tokens }: DocumentBatch,
+    differentiate: boolean,
+    inputs: Program['inputs'],
+    build: Program['build'],
+  ): Promise<Executable> {
+    if (length > this.shape.maxPositions)
+      throw new RangeError(`chunks of ${length} tokens, but the encoder has ${this.shape.maxPositions} positions`);
+    checkTokens(tokens, documents * chunks * length, this.shape.vocabularySize);
+    const shape = [documents, chunks, length];
+    return this.runtime.compile({
+      key: `bert ${what} ${shape.join('x')} ${JSON.stringify(this.shape)}`,
+      parameters: this.specs,
+      inputs: { tokens: { shape, dtype: 'int32' }, mask: { shape, dtype: 'float32' }, ...inputs },
+      differentiate,
+      build,
+    });
+  }
+}
+
+function documentInputs({ tokens, mask }: DocumentBatch) {
+  return { tokens, mask };
+}
+
+/** Inverted-dropout masks: 0 with probability `rate`, else 1 / (1 - rate), numbered through all the inputs in turn. */
+function draw(shapes: Readonly<Record<string, InputSpec>>, { rate, random }: Dropout): Record<string, Float32Array> {
+  let index = 0;
+  return Object.fromEntries(
+    Object.entries(shapes).map(([name, { shape }]) => {
+      const size = shape.reduce((product, n) => product * n, 1);
+      return [name, Float32Array.from({ length: size }, () => (random(index++) < rate ? 0 : 1 / (1 - rate)))];
+    }),
+  );
+}

@@ -1,0 +1,114 @@
+import { type GptNeoxShape, gptNeoxLogits, gptNeoxLoss, gptNeoxSpecs, gptNeoxTokenLosses } from './gpt-neox.ts';
+import type { ParameterSet, ParameterSpec } from './parameters.ts';
+import type { Executable, InputSpec, Inputs, Program, Runtime } from './runtime/runtime.ts';
+
+export type { GptNeoxShape } from './gpt-neox.ts';
+
+/**
+ * Rows of equal length. A shorter passage is padded on the right by the caller, with any token and weight 0: attention
+ * is causal, so what follows a token cannot change its loss.
+ */
+export interface TokenBatch {
+  batch: number;
+  /** Tokens in a row, at least 2; the first is only context. */
+  length: number;
+  /** [batch * length], row-major. */
+  tokens: Int32Array;
+  /** [batch * (length - 1)]: how much each predicted token counts. Default: the mean over all of them. */
+  weights?: Float32Array;
+}
+
+/** A GPT-NeoX causal language model on one runtime. Holds no weights: they are given to each call and never changed. */
+export class LanguageModel {
+  readonly specs: ParameterSpec[];
+  readonly shape: GptNeoxShape;
+  private readonly runtime: Runtime;
+
+  constructor(runtime: Runtime, shape: GptNeoxShape) {
+    this.runtime = runtime;
+    this.shape = shape;
+    this.specs = gptNeoxSpecs(shape);
+  }
+
+  /**
+   * The loss `sum_i weights_i * nll_i`, in nats, over the tokens 1 to length - 1 of each row; `gradient` is overwritten
+   * with its derivative.
+   */
+  async lossAndGradient(parameters: ParameterSet, batch: TokenBatch, gradient: ParameterSet): Promise<number> {
+    const { inputs, shapes } = predictionInputs(batch, this.shape.vocabularySize);
+    const weights = batch.weights ?? uniformWeights(batch);
+    const executable = await this.compile('loss', batch, true, { ...shapes, weights: predictions(batch) }, (p, i) =>
+      gptNeoxLoss(this.shape, p, i.tokens!, i.targets!, i.weights!),
+    );
+    const [loss] = await executable.run(parameters, { ...inputs, weights }, gradient);
+    return loss!;
+  }
+
+  /** Negative log-likelihood in nats of each predicted token, [batch * (length - 1)]; `weights` are not used. */
+  async tokenLosses(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
+    const { inputs, shapes } = predictionInputs(batch, this.shape.vocabularySize);
+    const executable = await this.compile('token-losses', batch, false, shapes, (p, i) =>
+      gptNeoxTokenLosses(this.shape, p, i.tokens!, i.targets!),
+    );
+    return executable.run(parameters, inputs);
+  }
+
+  /** Logits after every token, [batch * length * vocabularySize]: large, for comparing implementations. */
+  async logits(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
+    checkTokens(batch.tokens, batch.batch * batch.length, this.shape.vocabularySize);
+    const shapes = { tokens: { shape: [batch.batch, batch.length], dtype: 'int32' } } as const;
+    const executable = await this.compile('logits', batch, false, shapes, (p, i) =>
+      gptNeoxLogits(this.shape, p, i.tokens!),
+    );
+    return executable.run(parameters, { tokens: batch.tokens });
+  }
+
+  private compile(
+    what: string,
+    { batch, length }: TokenBatch,
+    differentiate: boolean,
+    inputs: Program['inputs'],
+    build: Program['build'],
+  ): Promise<Executable> {
+    const key = `gpt-neox ${what} ${batch}x${length} ${JSON.stringify(this.shape)}`;
+    return this.runtime.compile({ key, parameters: this.specs, inputs, differentiate, build });
+  }
+}
+
+/** Splits rows into what is read (all but the last token) and what is predicted (all but the first). */
+function predictionInputs(batch: TokenBatch, vocabularySize: number) {
+  const { batch: rows, length, tokens } = batch;
+  if (length < 2) throw new RangeError(`a row needs at least 2 tokens to predict one, got ${length}`);
+  checkTokens(tokens, rows * length, vocabularySize);
+  const steps = length - 1;
+  const read = new Int32Array(rows * steps);
+  const predicted = new Int32Array(rows * steps);
+  for (let row = 0; row < rows; row++) {
+    const start = row * length;
+    read.set(tokens.subarray(start, start + steps), row * steps);
+    predicted.set(tokens.subarray(start + 1, start + length), row * steps);
+  }
+  const inputs: Inputs = { tokens: read, targets: predicted };
+  const shapes: Record<string, InputSpec> = {
+    tokens: { shape: [rows, steps], dtype: 'int32' },
+    targets: { shape: [rows * steps], dtype: 'int32' },
+  };
+  return { inputs, shapes };
+}
+
+function predictions({ batch, length }: TokenBatch): InputSpec {
+  return { shape: [batch * (length - 1)], dtype: 'float32' };
+}
+
+function uniformWeights({ batch, length }: TokenBatch): Float32Array {
+  const count = batch * (length - 1);
+  return new Float32Array(count).fill(1 / count);
+}
+
+/** An id outside the vocabulary would read or write memory beyond the embedding in some engines. */
+export function checkTokens(tokens: Int32Array, count: number, vocabularySize: number): void {
+  if (tokens.length !== count) throw new RangeError(`expected ${count} tokens, got ${tokens.length}`);
+  for (let i = 0; i < count; i++)
+    if (!(tokens[i]! >= 0 && tokens[i]! < vocabularySize))
+      throw new RangeError(`token ${i} is ${tokens[i]}, outside the vocabulary of ${vocabularySize}`);
+}

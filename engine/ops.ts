@@ -1,0 +1,309 @@
+/**
+ * The differentiable building blocks of both models. Each has its derivative in closed form (`tf.customGrad`) where
+ * that saves large intermediates. A few call a fused kernel where the backend has one (the trace backend, so ONNX
+ * Runtime) and are the same thing in plain ops elsewhere.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import './gradients.ts';
+
+type Gradient = (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor | tf.Tensor[];
+
+/**
+ * `tf.customGrad`, typed for a gradient that gets what was saved. Only that: tfjs frees everything else of the forward
+ * pass before the backward pass begins.
+ */
+function withGradient(
+  inputs: tf.Tensor[],
+  forward: (save: (tensors: tf.Tensor[]) => void) => tf.Tensor,
+  gradient: Gradient,
+): tf.Tensor {
+  const op = tf.customGrad((...args: unknown[]) => {
+    const save = args.at(-1) as (tensors: tf.Tensor[]) => void;
+    return { value: forward(save), gradFunc: gradient as (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor[] };
+  });
+  return op(...inputs);
+}
+
+/** Runs a kernel that only some backends have; undefined where it is missing. */
+function fused(kernel: string, inputs: Record<string, tf.Tensor>, attributes = {}): tf.Tensor[] | undefined {
+  if (!tf.getKernel(kernel, tf.getBackend())) return undefined;
+  const result = tf.engine().runKernel(kernel, inputs as unknown as tf.NamedTensorMap, attributes);
+  return (Array.isArray(result) ? result : [result]) as tf.Tensor[];
+}
+
+/** `base` with the rows `updates` [n, ...] added at `indices` [n]; rows that share an index add up. */
+function scatterAdd(base: tf.Tensor, indices: tf.Tensor, updates: tf.Tensor): tf.Tensor {
+  const at = tf.reshape(indices, [indices.size, 1]);
+  return (
+    fused('ScatterAdd', { base, indices: at, updates })?.[0] ??
+    tf.add(base, tf.scatterND(at as tf.Tensor2D, updates, base.shape as [number]))
+  );
+}
+
+/** Rows of `table` [V, d] at `ids` [n] -> [n, d]. */
+export function embedding(table: tf.Tensor, ids: tf.Tensor): tf.Tensor {
+  return withGradient(
+    [table],
+    (save) => {
+      save([ids]);
+      return tf.gather(table, ids);
+    },
+    (dy, [ids]) => scatterAdd(tf.zeros(table.shape), ids!, dy),
+  );
+}
+
+/** x [n, in], weight [out, in], bias [out] -> x weight^T + bias [n, out]. */
+export function linear(x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor): tf.Tensor {
+  return withGradient(
+    [x, weight, bias],
+    (save) => {
+      save([x, weight]);
+      return tf.fused.matMul({ a: x as tf.Tensor2D, b: weight as tf.Tensor2D, transposeB: true, bias });
+    },
+    (dy, [x, weight]) => [tf.matMul(dy, weight!), tf.matMul(dy, x!, true), tf.sum(dy, 0)],
+  );
+}
+
+/**
+ * (x - mean) / sqrt(variance + epsilon) over the last axis of x [n, d]: layer normalization without its scale and
+ * shift, so that two LayerNorms of the same x (GPT-NeoX's parallel residual) share it and its derivative.
+ */
+export function standardize(x: tf.Tensor, epsilon: number): tf.Tensor {
+  return withGradient(
+    [x],
+    (save) => {
+      const [y, inverseStd] = fused('Standardize', { x }, { epsilon }) ?? standardizePlainly(x, epsilon);
+      save([y!, inverseStd!]);
+      return y!;
+    },
+    // dx = (dy - mean(dy) - y mean(dy y)) / std
+    (dy, [y, inverseStd]) => {
+      const centred = tf.sub(dy, tf.mean(dy, -1, true));
+      const along = tf.mul(y!, tf.mean(tf.mul(dy, y!), -1, true));
+      return tf.mul(tf.sub(centred, along), inverseStd!);
+    },
+  );
+}
+
+function standardizePlainly(x: tf.Tensor, epsilon: number): [tf.Tensor, tf.Tensor] {
+  const centred = tf.sub(x, tf.mean(x, -1, true));
+  const inverseStd = tf.rsqrt(tf.add(tf.mean(tf.square(centred), -1, true), epsilon));
+  return [tf.mul(centred, inverseStd), inverseStd];
+}
+
+/** y [n, d] * scale [d] + shift [d]: what makes a standardized value a LayerNorm's output. */
+export function scaleAndShift(y: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor): tf.Tensor {
+  return withGradient(
+    [y, scale, shift],
+    (save) => {
+      save([y, scale]);
+      return tf.add(tf.mul(y, scale), shift);
+    },
+    (dy, [y, scale]) => [tf.mul(dy, scale!), tf.sum(tf.mul(dy, y!), 0), tf.sum(dy, 0)],
+  );
+}
+
+/** x Phi(x), Phi the normal distribution function by erf: the exact GELU, not the tanh approximation. */
+export function gelu(x: tf.Tensor): tf.Tensor {
+  const distribution = (x: tf.Tensor) => tf.add(tf.mul(tf.erf(tf.mul(x, Math.SQRT1_2)), 0.5), 0.5);
+  return withGradient(
+    [x],
+    (save) => {
+      save([x]);
+      return fused('Gelu', { x })?.[0] ?? tf.mul(x, distribution(x));
+    },
+    // Phi(x) + x phi(x)
+    (dy, [x]) => {
+      const density = tf.mul(tf.exp(tf.mul(tf.mul(x!, -0.5), x!)), 1 / Math.sqrt(2 * Math.PI));
+      return tf.mul(dy, tf.add(distribution(x!), tf.mul(x!, density)));
+    },
+  );
+}
+
+/** Angles for positions 0 to length - 1: cosines and sines, each [length, dimensions / 2]. */
+export function rotaryAngles(length: number, dimensions: number, base: number): { cos: tf.Tensor; sin: tf.Tensor } {
+  const half = dimensions / 2;
+  const angles = Array.from(
+    { length: length * half },
+    (_, i) => Math.floor(i / half) / base ** ((2 * (i % half)) / dimensions),
+  );
+  return {
+    cos: tf.tensor2d(Float32Array.from(angles, Math.cos), [length, half]),
+    sin: tf.tensor2d(Float32Array.from(angles, Math.sin), [length, half]),
+  };
+}
+
+/** Rotates the leading 2 * cos.shape[1] dimensions of x [B, h, S, c] by position, "rotate-half" style as in GPT-NeoX. */
+export function rotary(x: tf.Tensor, { cos, sin }: { cos: tf.Tensor; sin: tf.Tensor }): tf.Tensor {
+  return withGradient(
+    [x],
+    (save) => {
+      save([cos, sin]);
+      return rotate(x, cos, sin);
+    },
+    // A rotation's transpose is the rotation back.
+    (dy, [cos, sin]) => rotate(dy, cos!, tf.neg(sin!)),
+  );
+}
+
+function rotate(x: tf.Tensor, cos: tf.Tensor, sin: tf.Tensor): tf.Tensor {
+  const half = cos.shape[1]!;
+  const kernel = fused('RotaryEmbedding', { x, cos, sin });
+  if (kernel) return kernel[0]!;
+  const rest = x.shape.at(-1)! - 2 * half;
+  const [first, second, passed] = tf.split(x, [half, half, rest], -1) as [tf.Tensor, tf.Tensor, tf.Tensor];
+  return tf.concat(
+    [
+      tf.sub(tf.mul(first, cos), tf.mul(second, sin)),
+      tf.add(tf.mul(second, cos), tf.mul(first, sin)),
+      ...(rest > 0 ? [passed] : []),
+    ],
+    -1,
+  );
+}
+
+/** Added to a masked score: far below any real score, and still finite so that a fully masked row gives no NaN. */
+const MASKED = -1e9;
+
+/** [S, S]: 0 where a position may look (itself and before), else a large negative number. */
+export function causalMask(length: number): tf.Tensor {
+  const mask = new Float32Array(length * length);
+  for (let row = 0; row < length; row++) mask.fill(MASKED, row * length + row + 1, (row + 1) * length);
+  return tf.tensor2d(mask, [length, length]);
+}
+
+/** tokens [N, S], 1 for a token and 0 for padding -> what is added to the scores [N, h, S, S]. */
+export function paddingMask(tokens: tf.Tensor): tf.Tensor {
+  const [n, length] = tokens.shape as [number, number];
+  return tf.mul(tf.sub(1, tf.reshape(tokens, [n, 1, 1, length])), MASKED);
+}
+
+/**
+ * softmax(q k^T / sqrt(c) + mask) v for q, k, v [B, h, S, c] -> [B, h, S, c]. The only [B, h, S, S] tensor kept for the
+ * backward pass is the softmax; its derivative needs the row sums of dP * P, which equal those of dO * O.
+ */
+export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Tensor): tf.Tensor {
+  const scale = 1 / Math.sqrt(q.shape.at(-1)!);
+  return withGradient(
+    [q, k, v],
+    (save) => {
+      const scores = tf.add(tf.mul(tf.matMul(q, k, false, true), scale), mask);
+      const weights = tf.softmax(scores); // [B, h, S, S]
+      const output = tf.matMul(weights, v);
+      save([q, k, v, weights, output]);
+      return output;
+    },
+    (dy, [q, k, v, weights, output]) => {
+      const dWeights = tf.matMul(dy, v!, false, true); // [B, h, S, S]
+      const rowTerm = tf.sum(tf.mul(dy, output!), -1, true); // [B, h, S, 1]
+      const dScores = tf.mul(weights!, tf.sub(dWeights, rowTerm));
+      return [
+        tf.mul(tf.matMul(dScores, k!), scale),
+        tf.mul(tf.matMul(dScores, q!, true), scale),
+        tf.matMul(weights!, dy, true),
+      ];
+    },
+  );
+}
+
+/**
+ * Floats in one chunk of logits. The [tokens, vocabulary] softmax is the largest tensor of training (a 1,024-token row
+ * at 50,304 entries is 206 MB); 16 M floats (64 MiB) bound it, while each matrix product stays large enough to be fast
+ * and the vocabulary's weight gradient is not summed over more parts than needed.
+ */
+const LOGITS_CHUNK = 16 * 1024 * 1024;
+
+interface CrossEntropyOptions {
+  /** Floats of logits at a time. */
+  chunk?: number;
+}
+
+/** Smallest probability whose logarithm is taken: losses are exact up to 87 nats and never infinite. */
+const SMALLEST = 1e-38;
+
+/** The softmax of the chunk's logits, and each target's negative log-likelihood. x [c, d], head [V, d], targets [c]. */
+function predictChunk(x: tf.Tensor, head: tf.Tensor, targets: tf.Tensor) {
+  const probabilities = tf.softmax(tf.matMul(x, head, false, true)); // [c, V]
+  const ofTargets = tf.maximum(takeAlongRows(probabilities, targets), SMALLEST); // [c]
+  // -log of the probability rather than logsumexp - logit: one pass less, and no cancellation of two large numbers.
+  return { losses: tf.neg(tf.log(ofTargets)), probabilities };
+}
+
+/** x [n, V], columns [n] -> [n]: one element of each row. */
+function takeAlongRows(x: tf.Tensor, columns: tf.Tensor): tf.Tensor {
+  const kernel = fused('TakeAlongRows', { x, columns });
+  if (kernel) return kernel[0]!;
+  const [rows, width] = x.shape as [number, number];
+  const starts = tf.tensor1d(
+    Int32Array.from({ length: rows }, (_, row) => row * width),
+    'int32',
+  );
+  return tf.gather(tf.reshape(x, [rows * width]), tf.add(starts, columns));
+}
+
+/** x [n, V] less 1 at one column of each row; where the kernel is fused, in place. */
+function subtractOneHot(x: tf.Tensor, columns: tf.Tensor): tf.Tensor {
+  return fused('SubtractOneHot', { x, columns })?.[0] ?? tf.sub(x, tf.oneHot(columns, x.shape[1]!));
+}
+
+/** Cuts n tokens into equal chunks, bar the last, that keep the logits within `chunk` floats. */
+function* chunks(n: number, vocabulary: number, chunk = LOGITS_CHUNK): Generator<[begin: number, size: number]> {
+  const parts = Math.ceil(n / Math.max(1, Math.floor(chunk / vocabulary)));
+  const size = Math.ceil(n / parts);
+  for (let begin = 0; begin < n; begin += size) yield [begin, Math.min(size, n - begin)];
+}
+
+/** Negative log-likelihoods [n] of `targets` [n] under softmax(x head^T); x [n, d], head [V, d]. Not differentiable. */
+export function tokenCrossEntropy(
+  x: tf.Tensor,
+  head: tf.Tensor,
+  targets: tf.Tensor,
+  { chunk }: CrossEntropyOptions = {},
+): tf.Tensor {
+  const parts = [...chunks(x.shape[0]!, head.shape[0]!, chunk)].map(
+    ([begin, size]) =>
+      predictChunk(tf.slice(x, [begin, 0], [size, -1]), head, tf.slice(targets, [begin], [size])).losses,
+  );
+  return parts.length === 1 ? parts[0]! : tf.concat(parts);
+}
+
+/**
+ * sum_i weights_i * nll_i, a scalar. The weights are known here, so the gradients are computed chunk by chunk with the
+ * losses, from the one softmax, and no logits outlive their chunk.
+ */
+export function crossEntropy(
+  x: tf.Tensor,
+  head: tf.Tensor,
+  targets: tf.Tensor,
+  weights: tf.Tensor,
+  { chunk }: CrossEntropyOptions = {},
+): tf.Tensor {
+  return withGradient(
+    [x, head],
+    (save) => {
+      const losses: tf.Tensor[] = [];
+      const dx: tf.Tensor[] = [];
+      const dHead: tf.Tensor[] = [];
+      for (const [begin, size] of chunks(x.shape[0]!, head.shape[0]!, chunk)) {
+        const part = tf.slice(x, [begin, 0], [size, -1]); // [c, d]
+        const target = tf.slice(targets, [begin], [size]); // [c]
+        const weight = tf.slice(weights, [begin], [size]); // [c]
+        const { losses: nll, probabilities } = predictChunk(part, head, target);
+        losses.push(tf.sum(tf.mul(weight, nll)));
+        // d nll / d logits = p - onehot(target). The weight goes onto the narrow factors: [c, d], never [c, V].
+        const dLogits = subtractOneHot(probabilities, target);
+        const column = tf.reshape(weight, [size, 1]);
+        dx.push(tf.mul(tf.matMul(dLogits, head), column));
+        dHead.push(tf.matMul(dLogits, tf.mul(part, column), true));
+      }
+      save([dx.length === 1 ? dx[0]! : tf.concat(dx), tf.addN(dHead)]);
+      return tf.addN(losses);
+    },
+    (dy, [dx, dHead]) => [tf.mul(dx!, dy), tf.mul(dHead!, dy)],
+  );
+}
+
+/** sum_i weights_i (predictions_i - labels_i)^2 for [n] each: a scalar. */
+export function squaredError(predictions: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor): tf.Tensor {
+  return tf.sum(tf.mul(weights, tf.square(tf.sub(predictions, labels))));
+}

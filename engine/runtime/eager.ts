@@ -1,0 +1,69 @@
+/** Programs run op by op by a tfjs backend: `tfjs-cpu`, the reference that tests compare with, and `tfjs-gpu`. */
+import * as tf from '@tensorflow/tfjs-core';
+import { ConfigError } from '../../core/errors.ts';
+import type { ParameterSet } from '../parameters.ts';
+import { gradientProgram } from './program.ts';
+import { type Compiler, checkInputs, type Executable, type Inputs, type Program } from './runtime.ts';
+
+export async function cpuCompiler(): Promise<Compiler> {
+  // tfjs advises its native backend on every start; here the CPU was asked for.
+  tf.enableProdMode();
+  await import('@tensorflow/tfjs-backend-cpu');
+  return { compile: async (program) => new EagerExecutable(program, 'cpu') };
+}
+
+const GPU_PACKAGE = '@tensorflow/tfjs-node-gpu';
+
+/** @param load loads the native package, which registers the backend `tensorflow`; replaced in tests */
+export async function gpuCompiler(load: () => Promise<unknown> = () => import(GPU_PACKAGE)): Promise<Compiler> {
+  try {
+    await load();
+  } catch (error) {
+    throw new ConfigError(
+      `engine.runtime is tfjs-gpu, but ${GPU_PACKAGE} cannot be loaded (${(error as Error).message.split('\n')[0]}). ` +
+        'Run in the GPU image, install that package, or set engine.runtime to onnx.',
+    );
+  }
+  await tf.setBackend('tensorflow');
+  const { isUsingGpuDevice } = tf.backend() as { isUsingGpuDevice?: boolean };
+  if (!isUsingGpuDevice)
+    throw new ConfigError(
+      'engine.runtime is tfjs-gpu, but TensorFlow found no GPU and would run on the CPU. ' +
+        'Check the driver (nvidia-smi) and the CUDA libraries, or set engine.runtime to onnx.',
+    );
+  return { compile: async (program) => new EagerExecutable(program, 'tensorflow') };
+}
+
+class EagerExecutable implements Executable {
+  private readonly program: Program;
+  private readonly backend: string;
+
+  constructor(program: Program, backend: string) {
+    this.program = program;
+    this.backend = backend;
+  }
+
+  async run(parameters: ParameterSet, inputs: Inputs, gradient?: ParameterSet): Promise<Float32Array> {
+    const { program } = this;
+    checkInputs(program, parameters, inputs, gradient);
+    await tf.setBackend(this.backend);
+    return tf.tidy(() => {
+      const parameterTensors = Object.fromEntries(
+        // The copy keeps tfjs from holding on to memory that the optimizer changes.
+        program.parameters.map(({ name, shape }) => [name, tf.tensor(parameters.view(name).slice(), shape)]),
+      );
+      const inputTensors = Object.fromEntries(
+        Object.entries(program.inputs).map(([name, { shape, dtype }]) => [
+          name,
+          tf.tensor(inputs[name]!.slice(), [...shape], dtype),
+        ]),
+      );
+      const { output, gradients } = gradientProgram(program, parameterTensors, inputTensors);
+      if (gradient)
+        for (const { name } of program.parameters) gradient.view(name).set(gradients[name]!.dataSync<'float32'>());
+      return output.dataSync<'float32'>().slice();
+    });
+  }
+
+  async dispose(): Promise<void> {}
+}

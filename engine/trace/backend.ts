@@ -1,0 +1,157 @@
+/**
+ * A tfjs backend that computes nothing: it records the kernels that are called, those of automatic differentiation
+ * included, as a graph. Whatever is written in tfjs ops becomes an ONNX model this way, its gradients too.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { gradientProgram } from '../runtime/program.ts';
+import type { Program } from '../runtime/runtime.ts';
+import { type ElementType, Graph, type Value } from './graph.ts';
+import { ELEMENT_TYPE, RULES } from './kernels.ts';
+
+const NAME = 'trace';
+
+/** The program's names in the graph; parameters and inputs may share a name, so each has a prefix. */
+export const graphName = {
+  parameter: (name: string) => `parameter:${name}`,
+  input: (name: string) => `input:${name}`,
+  gradient: (name: string) => `gradient:${name}`,
+  output: 'output',
+};
+
+/**
+ * Records the program as a graph: parameters and inputs are its inputs; the output and, for a program that
+ * differentiates, each parameter's gradient are its outputs.
+ * @throws Error naming the kernel, when the program uses one that has no rule
+ */
+export function trace(program: Program): Graph {
+  const backend = traceBackend();
+  const before = tf.getBackend();
+  // Takes effect at once: the promise is for backends that load something.
+  void tf.setBackend(NAME);
+  const graph = new Graph();
+  backend.graph = graph;
+  try {
+    tf.tidy(() => {
+      const parameters = Object.fromEntries(
+        program.parameters.map(({ name, shape }) => [
+          name,
+          backend.tensor(graph.input(graphName.parameter(name), shape, 'float32')),
+        ]),
+      );
+      const inputs = Object.fromEntries(
+        Object.entries(program.inputs).map(([name, { shape, dtype }]) => [
+          name,
+          backend.tensor(graph.input(graphName.input(name), shape, ELEMENT_TYPE[dtype]!)),
+        ]),
+      );
+      const { output, gradients } = gradientProgram(program, parameters, inputs);
+      graph.output(graphName.output, backend.value(output));
+      for (const [name, gradient] of Object.entries(gradients))
+        graph.output(graphName.gradient(name), backend.value(gradient));
+    });
+  } catch (error) {
+    const kernel = /[Kk]ernel '(\w+)'/.exec((error as Error).message)?.[1];
+    if (kernel)
+      throw new Error(`the tfjs kernel ${kernel} has no rule in engine/trace/kernels.ts, so it cannot be traced`);
+    throw error;
+  } finally {
+    backend.graph = undefined;
+    if (before) void tf.setBackend(before);
+  }
+  return graph;
+}
+
+let registered: TraceBackend | undefined;
+
+function traceBackend(): TraceBackend {
+  if (registered) return registered;
+  const backend = new TraceBackend();
+  tf.registerBackend(NAME, () => backend, 0);
+  for (const [kernelName, rule] of Object.entries(RULES))
+    tf.registerKernel({
+      kernelName,
+      backendName: NAME,
+      kernelFunc: ({ inputs, attrs }) => {
+        const values = Object.entries(inputs)
+          .filter(([, tensor]) => tensor !== undefined && tensor !== null)
+          .map(([name, tensor]) => [name, backend.value(tensor!)]);
+        const result = rule(backend.recording(), Object.fromEntries(values), attrs ?? {});
+        return Array.isArray(result) ? result.map((value) => backend.info(value)) : backend.info(result);
+      },
+    });
+  registered = backend;
+  return backend;
+}
+
+const DTYPE: Record<ElementType, tf.DataType> = { float32: 'float32', int64: 'int32', bool: 'bool' };
+
+class TraceBackend extends tf.KernelBackend {
+  graph: Graph | undefined;
+  private readonly values = new WeakMap<object, Value>();
+
+  recording(): Graph {
+    if (!this.graph) throw new Error('the trace backend only works inside trace()');
+    return this.graph;
+  }
+
+  /** What the tensor stands for. */
+  value({ dataId }: tf.TensorInfo): Value {
+    const value = this.values.get(dataId);
+    if (!value) throw new Error('a tensor from outside the program was used while tracing it');
+    return value;
+  }
+
+  info(value: Value): tf.TensorInfo {
+    const dataId = {};
+    this.values.set(dataId, value);
+    return { dataId, shape: [...value.shape], dtype: DTYPE[value.type] };
+  }
+
+  tensor(value: Value): tf.Tensor {
+    return tf.engine().makeTensorFromTensorInfo(this.info(value));
+  }
+
+  /** A tensor made from numbers while tracing is a constant of the graph. */
+  override write(values: tf.BackendValues, shape: number[], dtype: tf.DataType): object {
+    const numbers = values as ArrayLike<number>;
+    const data =
+      dtype === 'float32'
+        ? Float32Array.from(numbers)
+        : dtype === 'int32'
+          ? BigInt64Array.from(Array.from(numbers), BigInt)
+          : Uint8Array.from(numbers);
+    const dataId = {};
+    this.values.set(dataId, this.recording().constant(data, shape));
+    return dataId;
+  }
+
+  override readSync(): never {
+    throw new Error('a program may not read the data of a tensor while it is traced');
+  }
+
+  override read(): never {
+    return this.readSync();
+  }
+
+  override numDataIds(): number {
+    return 0;
+  }
+  override incRef(): void {}
+  decRef(): void {}
+  override refCount(): number {
+    return 1;
+  }
+  override disposeData(): boolean {
+    return true;
+  }
+  override dispose(): void {}
+  override timerAvailable(): boolean {
+    return false;
+  }
+  override floatPrecision(): 32 {
+    return 32;
+  }
+  override epsilon(): number {
+    return 1e-7;
+  }
+}

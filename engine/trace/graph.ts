@@ -1,0 +1,131 @@
+/** A graph of ONNX operators with static shapes, built node by node in execution order. */
+
+export type ElementType = 'float32' | 'int64' | 'bool';
+
+/** Integers, strings and integer lists as they are; a float says so, as JavaScript's numbers do not. */
+export type Attribute = number | { float: number } | string | readonly number[];
+
+export interface Value {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly type: ElementType;
+  /** The elements of a constant. */
+  readonly data?: Float32Array | BigInt64Array | Uint8Array;
+  /** For a reshaped value: what was reshaped. */
+  readonly reshaped?: Value;
+}
+
+export interface Node {
+  readonly op: string;
+  /** '' for ONNX itself, `com.microsoft` for ONNX Runtime's own operators. */
+  readonly domain: string;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  readonly attributes: Readonly<Record<string, Attribute>>;
+}
+
+export interface NodeOptions {
+  attributes?: Record<string, Attribute>;
+  domain?: string;
+  /** Default: the first input's. */
+  type?: ElementType;
+}
+
+export class Graph {
+  readonly inputs: Value[] = [];
+  readonly outputs: { name: string; value: Value }[] = [];
+  readonly nodes: Node[] = [];
+  private names = 0;
+  private readonly smallConstants = new Map<string, Value>();
+  private readonly reshapes = new Map<string, Value>();
+
+  input(name: string, shape: readonly number[], type: ElementType): Value {
+    const value = { name, shape, type };
+    this.inputs.push(value);
+    return value;
+  }
+
+  output(name: string, value: Value): void {
+    this.outputs.push({ name, value });
+  }
+
+  constant(data: Float32Array | BigInt64Array | Uint8Array, shape: readonly number[]): Value {
+    const type = data instanceof Float32Array ? 'float32' : data instanceof BigInt64Array ? 'int64' : 'bool';
+    const key = data.length <= 16 ? `${type} ${shape} ${data}` : undefined;
+    const known = key && this.smallConstants.get(key);
+    if (known) return known;
+    const value = { name: this.name('constant'), shape, type, data } as const;
+    if (key) this.smallConstants.set(key, value);
+    return value;
+  }
+
+  float(value: number): Value {
+    return this.constant(Float32Array.of(value), []);
+  }
+
+  /** A list of integers, as operators take axes, sizes and shapes. */
+  integers(values: readonly number[]): Value {
+    return this.constant(BigInt64Array.from(values, BigInt), [values.length]);
+  }
+
+  /** Appends an operator with one output. */
+  op(op: string, inputs: readonly Value[], shape: readonly number[], options: NodeOptions = {}): Value {
+    return this.ops(op, inputs, [shape], options)[0]!;
+  }
+
+  /** Appends an operator with several outputs. */
+  ops(
+    op: string,
+    inputs: readonly Value[],
+    shapes: readonly (readonly number[])[],
+    options: NodeOptions = {},
+  ): Value[] {
+    const { attributes = {}, domain = '', type = inputs[0]!.type } = options;
+    const outputs = shapes.map((shape) => ({ name: this.name(op), shape, type }));
+    this.nodes.push({ op, domain, inputs, outputs, attributes });
+    return outputs;
+  }
+
+  /** The value in another shape; reshapes of reshapes collapse, and reshaping back gives the value itself. */
+  reshape(value: Value, shape: readonly number[]): Value {
+    const source = value.reshaped ?? value;
+    if (`${source.shape}` === `${shape}`) return source;
+    const key = `${source.name} ${shape}`;
+    let reshaped = this.reshapes.get(key);
+    if (!reshaped) {
+      reshaped = { name: this.name('Reshape'), shape, type: source.type, reshaped: source };
+      this.nodes.push({
+        op: 'Reshape',
+        domain: '',
+        inputs: [source, this.integers(shape)],
+        outputs: [reshaped],
+        attributes: {},
+      });
+      this.reshapes.set(key, reshaped);
+    }
+    return reshaped;
+  }
+
+  /** The nodes that some output needs, in order: what a forward-only program does not ask for is never computed. */
+  liveNodes(): Node[] {
+    const needed = new Set(this.outputs.map(({ value }) => value.name));
+    const live: Node[] = [];
+    for (const node of this.nodes.toReversed()) {
+      if (!node.outputs.some(({ name }) => needed.has(name))) continue;
+      live.push(node);
+      for (const { name } of node.inputs) needed.add(name);
+    }
+    return live.reverse();
+  }
+
+  /** The inputs that some output needs: an ONNX model may not declare others. */
+  liveInputs(): Value[] {
+    const used = new Set(this.liveNodes().flatMap(({ inputs }) => inputs));
+    for (const { value } of this.outputs) used.add(value);
+    return this.inputs.filter((value) => used.has(value));
+  }
+
+  private name(of: string): string {
+    return `${of}_${this.names++}`;
+  }
+}

@@ -1,0 +1,304 @@
+/** How each tfjs kernel is expressed in ONNX operators. A kernel without a rule here is refused by the backend. */
+import { backend_util, type DataType, util } from '@tensorflow/tfjs-core';
+import type { ElementType, Graph, Value } from './graph.ts';
+
+type Attributes = Record<string, unknown>;
+
+/** Appends what the kernel does to the graph. `x` holds its inputs by their tfjs names. */
+export type Rule = (graph: Graph, x: Record<string, Value>, attributes: Attributes) => Value | Value[];
+
+export const ELEMENT_TYPE: Partial<Record<DataType, ElementType>> = {
+  float32: 'float32',
+  int32: 'int64',
+  bool: 'bool',
+};
+
+/** TensorProto.DataType, as the Cast operator takes it. */
+const CAST_TO: Record<ElementType, number> = { float32: 1, int64: 7, bool: 9 };
+
+const MICROSOFT = 'com.microsoft';
+
+function elementType(dtype: unknown): ElementType {
+  const type = ELEMENT_TYPE[(dtype ?? 'float32') as DataType];
+  if (!type) throw new Error(`a traced graph has no tensors of type ${dtype}`);
+  return type;
+}
+
+function broadcast(a: Value, b: Value): number[] {
+  return backend_util.assertAndGetBroadcastShape([...a.shape], [...b.shape]);
+}
+
+const unary =
+  (op: string): Rule =>
+  (graph, { x }) =>
+    graph.op(op, [x!], x!.shape);
+
+const binary =
+  (op: string, type?: ElementType): Rule =>
+  (graph, { a, b }) =>
+    graph.op(op, [a!, b!], broadcast(a!, b!), { type: type ?? a!.type });
+
+const reduction =
+  (op: string): Rule =>
+  (graph, { x }, { axis, reductionIndices, keepDims }) => {
+    const axes = util.parseAxisParam((axis ?? reductionIndices ?? null) as number[], [...x!.shape]);
+    const kept = x!.shape.map((size, i) => (axes.includes(i) ? 1 : size));
+    const shape = keepDims ? kept : kept.filter((_, i) => !axes.includes(i));
+    return graph.op(op, [x!, graph.integers(axes)], shape, { attributes: { keepdims: keepDims ? 1 : 0 } });
+  };
+
+const isOne = ({ data, shape }: Value) => shape.length === 0 && data?.length === 1 && Number(data[0]) === 1;
+
+/** Multiplication; by the constant 1, with which every gradient begins, it is left out. */
+const multiply: Rule = (graph, x, attributes) => {
+  if (isOne(x.b!)) return x.a!;
+  if (isOne(x.a!)) return x.b!;
+  return binary('Mul')(graph, x, attributes);
+};
+
+/**
+ * Matrix products: Gemm for a single one, which takes the bias and both transpositions, FusedMatMul for a batch, which
+ * reads transposed matrices in place where ONNX's own MatMul would need them copied.
+ */
+const matMul: Rule = (graph, { a, b, bias }, { transposeA, transposeB, activation }) => {
+  if (activation !== undefined && activation !== 'linear')
+    throw new Error(`a traced matrix product has no activation "${activation}"`);
+  const [transA, transB] = [transposeA ? 1 : 0, transposeB ? 1 : 0];
+  const rows = a!.shape.at(transA ? -1 : -2)!;
+  const columns = b!.shape.at(transB ? -2 : -1)!;
+  const batch = backend_util.assertAndGetBroadcastShape(a!.shape.slice(0, -2), b!.shape.slice(0, -2));
+  const shape = [...batch, rows, columns];
+  if (util.sizeFromShape(batch) === 1) {
+    const flat = [a!, b!].map((value) => graph.reshape(value, value.shape.slice(-2)));
+    const product = graph.op('Gemm', bias ? [...flat, bias] : flat, [rows, columns], {
+      attributes: { transA, transB },
+    });
+    return graph.reshape(product, shape);
+  }
+  const product = graph.op('FusedMatMul', [a!, b!], shape, { attributes: { transA, transB }, domain: MICROSOFT });
+  return bias ? graph.op('Add', [product, bias], shape) : product;
+};
+
+const normalizeAxis = (axis: unknown, rank: number) => util.parseAxisParam(axis as number, Array(rank).fill(1))[0]!;
+
+const concat: Rule = (graph, inputs, { axis }) => {
+  const values = Object.values(inputs).filter(({ shape }) => util.sizeFromShape([...shape]) > 0);
+  const at = normalizeAxis(axis, values[0]!.shape.length);
+  const shape = values[0]!.shape.with(
+    at,
+    values.reduce((sum, value) => sum + value.shape[at]!, 0),
+  );
+  return graph.op('Concat', values, shape, { attributes: { axis: at } });
+};
+
+function split(graph: Graph, x: Value, axis: number, sizes: readonly number[]): Value[] {
+  const shapes = sizes.map((size) => x.shape.with(axis, size));
+  return graph.ops('Split', [x, graph.integers(sizes)], shapes, { attributes: { axis } });
+}
+
+const slice: Rule = (graph, { x }, { begin, size }) => {
+  const starts = begin as number[];
+  const shape = x!.shape.map((n, i) => ((size as number[])[i] === -1 ? n - starts[i]! : (size as number[])[i]!));
+  const cut = x!.shape.map((_, i) => i).filter((i) => shape[i] !== x!.shape[i]);
+  if (cut.length === 0) return x!;
+  const bounds = [cut.map((i) => starts[i]!), cut.map((i) => starts[i]! + shape[i]!), cut];
+  return graph.op('Slice', [x!, ...bounds.map((values) => graph.integers(values))], shape);
+};
+
+function fill(graph: Graph, shape: readonly number[], value: number, dtype: unknown): Value {
+  const type = elementType(dtype);
+  const scalar =
+    type === 'float32'
+      ? graph.float(value)
+      : graph.constant(type === 'int64' ? BigInt64Array.of(BigInt(value)) : Uint8Array.of(value), []);
+  return shape.length === 0 ? scalar : graph.op('Expand', [scalar, graph.integers(shape)], shape);
+}
+
+/** The dtype of a value, as tfjs names it. */
+const dtypeOf = ({ type }: Value) => (type === 'int64' ? 'int32' : type);
+
+const column = (graph: Graph, indices: Value) => graph.reshape(indices, [...indices.shape, 1]);
+
+function scatterInto(graph: Graph, base: Value, indices: Value, updates: Value): Value {
+  return graph.op('ScatterND', [base, indices, updates], base.shape, { attributes: { reduction: 'add' } });
+}
+
+function takeAlongRows(graph: Graph, x: Value, columns: Value): Value {
+  return graph.op('GatherElements', [x, column(graph, columns)], [...columns.shape, 1], { attributes: { axis: 1 } });
+}
+
+/** [value, value, ...]: a scale of ones or a shift of zeros. */
+const uniform = (graph: Graph, width: number, value: number) =>
+  graph.constant(new Float32Array(width).fill(value), [width]);
+
+export const RULES: Record<string, Rule> = {
+  Abs: unary('Abs'),
+  Ceil: unary('Ceil'),
+  Cos: unary('Cos'),
+  Erf: unary('Erf'),
+  Exp: unary('Exp'),
+  Floor: unary('Floor'),
+  Log: unary('Log'),
+  Neg: unary('Neg'),
+  Reciprocal: unary('Reciprocal'),
+  Relu: unary('Relu'),
+  Sigmoid: unary('Sigmoid'),
+  Sin: unary('Sin'),
+  Sqrt: unary('Sqrt'),
+  Tanh: unary('Tanh'),
+  LogicalNot: unary('Not'),
+  Rsqrt: (graph, { x }) => graph.op('Reciprocal', [graph.op('Sqrt', [x!], x!.shape)], x!.shape),
+  Square: (graph, { x }) => graph.op('Mul', [x!, x!], x!.shape),
+
+  Add: binary('Add'),
+  Sub: binary('Sub'),
+  Multiply: multiply,
+  RealDiv: binary('Div'),
+  Maximum: binary('Max'),
+  Minimum: binary('Min'),
+  Pow: binary('Pow'),
+  SquaredDifference: (graph, x, attributes) => {
+    const difference = binary('Sub')(graph, x, attributes) as Value;
+    return graph.op('Mul', [difference, difference], difference.shape);
+  },
+  Equal: binary('Equal', 'bool'),
+  Greater: binary('Greater', 'bool'),
+  GreaterEqual: binary('GreaterOrEqual', 'bool'),
+  Less: binary('Less', 'bool'),
+  LessEqual: binary('LessOrEqual', 'bool'),
+  LogicalAnd: binary('And', 'bool'),
+  LogicalOr: binary('Or', 'bool'),
+  AddN: (graph, inputs) => {
+    const values = Object.values(inputs);
+    return values.length === 1 ? values[0]! : graph.op('Sum', values, values[0]!.shape);
+  },
+  Select: (graph, { condition, t, e }) =>
+    graph.op(
+      'Where',
+      [condition!, t!, e!],
+      backend_util.assertAndGetBroadcastShape(broadcast(condition!, t!), [...e!.shape]),
+      {
+        type: t!.type,
+      },
+    ),
+
+  Max: reduction('ReduceMax'),
+  Mean: reduction('ReduceMean'),
+  Min: reduction('ReduceMin'),
+  Sum: reduction('ReduceSum'),
+  Softmax: (graph, { logits }) => graph.op('Softmax', [logits!], logits!.shape, { attributes: { axis: -1 } }),
+  LogSoftmax: (graph, { logits }) => graph.op('LogSoftmax', [logits!], logits!.shape, { attributes: { axis: -1 } }),
+
+  BatchMatMul: matMul,
+  _FusedMatMul: matMul,
+
+  Identity: (_, { x }) => x!,
+  Reshape: (graph, { x }, { shape }) =>
+    graph.reshape(x!, util.inferFromImplicitShape(shape as number[], util.sizeFromShape([...x!.shape]))),
+  ExpandDims: (graph, { input }, { dim }) =>
+    graph.reshape(input!, input!.shape.toSpliced(normalizeAxis(dim, input!.shape.length + 1), 0, 1)),
+  Transpose: (graph, { x }, { perm }) => {
+    const order = perm as number[];
+    const shape = order.map((axis) => x!.shape[axis]!);
+    return graph.op('Transpose', [x!], shape, { attributes: { perm: order } });
+  },
+  Cast: (graph, { x }, { dtype }) => {
+    const type = elementType(dtype);
+    return type === x!.type ? x! : graph.op('Cast', [x!], x!.shape, { attributes: { to: CAST_TO[type] }, type });
+  },
+  Concat: concat,
+  Slice: slice,
+  SplitV: (graph, { x }, { numOrSizeSplits, axis }) => {
+    const at = normalizeAxis(axis, x!.shape.length);
+    return split(graph, x!, at, backend_util.prepareSplitSize(placeholder(x!), numOrSizeSplits as number[], at));
+  },
+  Pack: (graph, inputs, { axis }) => {
+    const values = Object.values(inputs);
+    const at = normalizeAxis(axis, values[0]!.shape.length + 1);
+    const expanded = values.map((value) => graph.reshape(value, value.shape.toSpliced(at, 0, 1)));
+    return concat(graph, Object.fromEntries(expanded.entries()), { axis: at });
+  },
+  Unpack: (graph, { value }, { axis }) => {
+    const at = normalizeAxis(axis, value!.shape.length);
+    const parts = split(graph, value!, at, Array(value!.shape[at]).fill(1));
+    return parts.map((part) => graph.reshape(part, value!.shape.toSpliced(at, 1)));
+  },
+  PadV2: (graph, { x }, { paddings, constantValue }) => {
+    const sides = paddings as [number, number][];
+    const shape = x!.shape.map((size, i) => size + sides[i]![0] + sides[i]![1]);
+    const amounts = graph.integers([...sides.map(([before]) => before), ...sides.map(([, after]) => after)]);
+    return graph.op('Pad', [x!, amounts, fill(graph, [], constantValue as number, dtypeOf(x!))], shape);
+  },
+  Tile: (graph, { x }, { reps }) =>
+    graph.op(
+      'Tile',
+      [x!, graph.integers(reps as number[])],
+      x!.shape.map((size, i) => size * (reps as number[])[i]!),
+    ),
+  BroadcastTo: (graph, { x }, { shape }) =>
+    graph.op('Expand', [x!, graph.integers(shape as number[])], shape as number[]),
+  Fill: (graph, _, { shape, value, dtype }) => fill(graph, shape as number[], value as number, dtype),
+  ZerosLike: (graph, { x }) => fill(graph, x!.shape, 0, dtypeOf(x!)),
+  OnesLike: (graph, { x }) => fill(graph, x!.shape, 1, dtypeOf(x!)),
+
+  GatherV2: (graph, { x, indices }, { axis, batchDims }) => {
+    if (batchDims) throw new Error('a traced gather has no batch dimensions');
+    const at = normalizeAxis(axis, x!.shape.length);
+    return graph.op('Gather', [x!, indices!], x!.shape.toSpliced(at, 1, ...indices!.shape), {
+      attributes: { axis: at },
+    });
+  },
+  ScatterNd: (graph, { indices, updates }, { shape }) =>
+    scatterInto(graph, fill(graph, shape as number[], 0, dtypeOf(updates!)), indices!, updates!),
+  UnsortedSegmentSum: (graph, { x, segmentIds }, { numSegments }) => {
+    const zeros = fill(graph, [numSegments as number, ...x!.shape.slice(segmentIds!.shape.length)], 0, dtypeOf(x!));
+    return scatterInto(graph, zeros, column(graph, segmentIds!), x!);
+  },
+  OneHot: (graph, { indices }, { depth, onValue, offValue, dtype }) => {
+    const values = graph.constant(Float32Array.of(offValue as number, onValue as number), [2]);
+    const hot = graph.op(
+      'OneHot',
+      [indices!, graph.integers([depth as number]), values],
+      [...indices!.shape, depth as number],
+      {
+        attributes: { axis: -1 },
+        type: 'float32',
+      },
+    );
+    return RULES.Cast!(graph, { x: hot }, { dtype });
+  },
+
+  // The fused kernels that `ops.ts` asks for where a backend has them.
+  Standardize: (graph, { x }, { epsilon }) => {
+    const width = x!.shape.at(-1)!;
+    const perRow = x!.shape.with(-1, 1);
+    const [y, , inverseStd] = graph.ops(
+      'LayerNormalization',
+      [x!, uniform(graph, width, 1), uniform(graph, width, 0)],
+      [x!.shape, perRow, perRow],
+      { attributes: { axis: -1, epsilon: { float: epsilon as number } } },
+    );
+    return [y!, inverseStd!];
+  },
+  Gelu: (graph, { x }) => graph.op('Gelu', [x!], x!.shape, { domain: MICROSOFT }),
+  ScatterAdd: (graph, { base, indices, updates }) => scatterInto(graph, base!, indices!, updates!),
+  TakeAlongRows: (graph, { x, columns }) => graph.reshape(takeAlongRows(graph, x!, columns!), columns!.shape),
+  // ScatterElements rather than ScatterND: ONNX Runtime runs it in place.
+  SubtractOneHot: (graph, { x, columns }) => {
+    const taken = takeAlongRows(graph, x!, columns!);
+    const less = graph.op('Sub', [taken, graph.float(1)], taken.shape);
+    return graph.op('ScatterElements', [x!, column(graph, columns!), less], x!.shape, { attributes: { axis: 1 } });
+  },
+  RotaryEmbedding: (graph, { x, cos, sin }) => {
+    const [, heads] = x!.shape as [number, number];
+    return graph.op('RotaryEmbedding', [x!, graph.integers([0]), cos!, sin!], x!.shape, {
+      attributes: { num_heads: heads, rotary_embedding_dim: 2 * cos!.shape[1]! },
+      domain: MICROSOFT,
+    });
+  },
+};
+
+/** tfjs's shape helpers take a tensor and look at its shape alone. */
+function placeholder({ shape }: Value) {
+  return { shape: [...shape] } as unknown as Parameters<typeof backend_util.prepareSplitSize>[0];
+}

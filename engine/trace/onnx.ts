@@ -1,0 +1,91 @@
+/** Serializes a graph as an ONNX model (onnx.proto3; field numbers from there). */
+import type { Attribute, ElementType, Graph, Node, Value } from './graph.ts';
+import { ProtobufWriter } from './protobuf.ts';
+
+/** Opset 20 of IR version 9: the newest whose operators ONNX Runtime has all carried since 1.17. */
+const OPSET = 20;
+const IR_VERSION = 9;
+
+/** TensorProto.DataType */
+export const DATA_TYPE: Record<ElementType, number> = { float32: 1, int64: 7, bool: 9 };
+
+export function onnxModel(graph: Graph): Uint8Array {
+  const nodes = graph.liveNodes();
+  const model = new ProtobufWriter();
+  model.integer(1, IR_VERSION);
+  model.message(7, (writer) => writeGraph(writer, graph, nodes));
+  for (const [domain, version] of [
+    ['', OPSET],
+    ['com.microsoft', 1],
+  ] as const)
+    model.message(8, (writer) => {
+      writer.string(1, domain);
+      writer.integer(2, version);
+    });
+  return model.finish();
+}
+
+function writeGraph(writer: ProtobufWriter, graph: Graph, nodes: Node[]): void {
+  // A computed output is written under the output's name, so that its node can write straight into the caller's
+  // buffer. A value that is an output twice, an input or a constant is copied by an Identity node.
+  const computed = new Set(nodes.flatMap(({ outputs }) => outputs));
+  const renamed = new Map<string, string>();
+  const copies: Node[] = [];
+  for (const { name, value } of graph.outputs) {
+    if (computed.has(value) && !renamed.has(value.name)) renamed.set(value.name, name);
+    else copies.push({ op: 'Identity', domain: '', inputs: [value], outputs: [{ ...value, name }], attributes: {} });
+  }
+  const written = [...nodes, ...copies];
+  for (const node of written) writer.message(1, (inner) => writeNode(inner, node, renamed));
+  writer.string(2, 'mates');
+  const constants = new Set(written.flatMap(({ inputs }) => inputs).filter(({ data }) => data));
+  for (const value of constants) writer.message(5, (inner) => writeTensor(inner, value));
+  for (const value of graph.liveInputs()) writer.message(11, (inner) => writeValue(inner, value));
+  for (const { name, value } of graph.outputs) writer.message(12, (inner) => writeValue(inner, { ...value, name }));
+}
+
+function writeNode(writer: ProtobufWriter, node: Node, renamed: ReadonlyMap<string, string>): void {
+  for (const { name } of node.inputs) writer.string(1, renamed.get(name) ?? name);
+  for (const { name } of node.outputs) writer.string(2, renamed.get(name) ?? name);
+  writer.string(4, node.op);
+  for (const [name, value] of Object.entries(node.attributes))
+    writer.message(5, (inner) => writeAttribute(inner, name, value));
+  if (node.domain) writer.string(7, node.domain);
+}
+
+function writeAttribute(writer: ProtobufWriter, name: string, value: Attribute): void {
+  // AttributeProto.AttributeType: 1 float, 2 int, 3 string, 7 ints.
+  writer.string(1, name);
+  if (typeof value === 'number') {
+    writer.integer(3, value);
+    writer.integer(20, 2);
+  } else if (typeof value === 'string') {
+    writer.string(4, value);
+    writer.integer(20, 3);
+  } else if ('float' in value) {
+    writer.float(2, value.float);
+    writer.integer(20, 1);
+  } else {
+    for (const item of value) writer.integer(8, item);
+    writer.integer(20, 7);
+  }
+}
+
+function writeTensor(writer: ProtobufWriter, { name, shape, type, data }: Value): void {
+  for (const size of shape) writer.integer(1, size);
+  writer.integer(2, DATA_TYPE[type]);
+  writer.string(8, name);
+  writer.bytes(9, new Uint8Array(data!.buffer, data!.byteOffset, data!.byteLength));
+}
+
+function writeValue(writer: ProtobufWriter, { name, shape, type }: Value): void {
+  writer.string(1, name);
+  writer.message(2, (typeProto) =>
+    typeProto.message(1, (tensor) => {
+      tensor.integer(1, DATA_TYPE[type]);
+      tensor.message(2, (dimensions) => {
+        for (const size of shape) dimensions.message(1, (dimension) => dimension.integer(1, size));
+      });
+    }),
+  );
+}

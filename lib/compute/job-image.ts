@@ -1,0 +1,74 @@
+import { type IRepository, Repository } from 'aws-cdk-lib/aws-ecr';
+import { DockerImageAsset, Platform } from 'aws-cdk-lib/aws-ecr-assets';
+import { ContainerImage } from 'aws-cdk-lib/aws-ecs';
+import type { IRole } from 'aws-cdk-lib/aws-iam';
+import { Stack } from 'aws-cdk-lib/core';
+import type { Construct } from 'constructs';
+import { PROJECT_ROOT } from '../project.ts';
+import type { Settings } from '../settings.ts';
+
+/** The one image that every job runs: `mates-job <task>`. */
+export interface JobImage {
+  /** Reference with registry and tag or digest. */
+  readonly uri: string;
+  readonly container: ContainerImage;
+  /** Lets a role pull the image by itself, as SageMaker does; Batch's execution role is granted by the container. */
+  grantPull(role: IRole): void;
+}
+
+/** What an image build must not depend on: neither its hash nor its context. */
+const NOT_IN_IMAGE = [
+  'node_modules',
+  '.git',
+  'cdk.out',
+  'out',
+  'test',
+  'docs',
+  'bench',
+  '.ci',
+  'lib',
+  'coverage',
+  '*.log',
+];
+
+/** The image that the settings name, or one that is built from the Dockerfile at deployment. */
+export function jobImage(scope: Construct, settings: Settings): JobImage {
+  if (!settings.image) {
+    const asset = new DockerImageAsset(scope, 'Image', {
+      directory: PROJECT_ROOT,
+      file: settings.dockerfile,
+      exclude: NOT_IN_IMAGE,
+      platform: Platform.LINUX_AMD64,
+    });
+    return fromRepository(asset.repository, asset.imageUri, ContainerImage.fromDockerImageAsset(asset));
+  }
+  const ecr = parseEcr(settings.image);
+  if (!ecr)
+    return { uri: settings.image, container: ContainerImage.fromRegistry(settings.image), grantPull: () => undefined };
+  const repository = Repository.fromRepositoryAttributes(scope, 'ImageRepository', {
+    repositoryName: ecr.name,
+    repositoryArn: Stack.of(scope).formatArn({
+      service: 'ecr',
+      account: ecr.account,
+      region: ecr.region,
+      resource: 'repository',
+      resourceName: ecr.name,
+    }),
+  });
+  return fromRepository(repository, settings.image, ContainerImage.fromEcrRepository(repository, ecr.reference));
+}
+
+function fromRepository(repository: IRepository, uri: string, container: ContainerImage): JobImage {
+  return { uri, container, grantPull: (role) => repository.grantPull(role) };
+}
+
+/** Parts of `<account>.dkr.ecr.<region>.amazonaws.com/<name>[:tag|@digest]`; undefined for other registries. */
+export function parseEcr(image: string) {
+  const match =
+    /^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?\/([^:@]+)(?::([^@]+)|@(sha256:[0-9a-f]{64}))?$/.exec(
+      image,
+    );
+  if (!match) return undefined;
+  const [, account, region, name, tag, digest] = match;
+  return { account: account!, region: region!, name: name!, reference: digest ?? tag ?? 'latest' };
+}

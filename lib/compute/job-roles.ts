@@ -1,0 +1,57 @@
+import { type IRole, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { ArnFormat, Stack } from 'aws-cdk-lib/core';
+import { Construct } from 'constructs';
+import { acknowledge } from '../operations/acknowledge.ts';
+import type { JobImage } from './job-image.ts';
+import type { LakeAccess } from './lake-access.ts';
+
+/** Where SageMaker writes the logs of training jobs; the name is the service's. */
+const TRAINING_LOGS = '/aws/sagemaker/TrainingJobs';
+
+/** What jobs run as. They all read and write the lake and nothing else, so they share their roles. */
+export class JobRoles extends Construct {
+  /** The container's own, on Batch. */
+  readonly job: IRole;
+  /** By which ECS pulls the image and writes the logs; containers and log driver grant it what it needs. */
+  readonly execution: IRole;
+  /** The container's own on SageMaker, which also pulls and logs by it. */
+  readonly training: IRole;
+
+  constructor(scope: Construct, id: string, { lake, image }: { lake: LakeAccess; image: JobImage }) {
+    super(scope, id);
+    const tasks = new ServicePrincipal('ecs-tasks.amazonaws.com');
+    this.job = new Role(this, 'Job', { assumedBy: tasks });
+    this.execution = new Role(this, 'Execution', { assumedBy: tasks });
+    const training = new Role(this, 'Training', { assumedBy: new ServicePrincipal('sagemaker.amazonaws.com') });
+    this.training = training;
+    lake.grantReadWrite(this.job);
+    lake.grantReadWrite(training);
+    image.grantPull(training);
+    const logs = Stack.of(this).formatArn({
+      service: 'logs',
+      resource: 'log-group',
+      resourceName: `${TRAINING_LOGS}:*`,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    });
+    training.addToPolicy(
+      new PolicyStatement({
+        actions: ['logs:CreateLogGroup', 'logs:CreateLogStream', 'logs:DescribeLogStreams', 'logs:PutLogEvents'],
+        resources: [logs],
+      }),
+    );
+    training.addToPolicy(
+      new PolicyStatement({
+        actions: ['cloudwatch:PutMetricData'],
+        resources: ['*'],
+        conditions: { StringEquals: { 'cloudwatch:namespace': TRAINING_LOGS } },
+      }),
+    );
+    const pull = 'ecr:GetAuthorizationToken has no resources and takes * only.';
+    acknowledge(this.execution, { 'AwsSolutions-IAM5[Resource::*]': pull });
+    acknowledge(training, {
+      'AwsSolutions-IAM5[Resource::*]': `${pull} So does cloudwatch:PutMetricData, which its namespace restricts.`,
+      [`AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:logs:<AWS::Region>:<AWS::AccountId>:log-group:${TRAINING_LOGS}:*]`]:
+        'SageMaker names the streams of its own log group.',
+    });
+  }
+}

@@ -1,0 +1,64 @@
+import {
+  FlowLogDestination,
+  FlowLogTrafficType,
+  GatewayVpcEndpointAwsService,
+  InterfaceVpcEndpointAwsService,
+  IpAddresses,
+  type IVpc,
+  type SubnetSelection,
+  SubnetType,
+  Vpc,
+} from 'aws-cdk-lib/aws-ec2';
+import { Construct } from 'constructs';
+import { logGroup } from '../operations/logs.ts';
+import type { Settings } from '../settings.ts';
+
+/** What ECS instances in subnets without a way out need; S3 has the gateway. */
+const INTERFACE_ENDPOINTS = {
+  Ecs: InterfaceVpcEndpointAwsService.ECS,
+  EcsAgent: InterfaceVpcEndpointAwsService.ECS_AGENT,
+  EcsTelemetry: InterfaceVpcEndpointAwsService.ECS_TELEMETRY,
+  EcrApi: InterfaceVpcEndpointAwsService.ECR,
+  EcrDocker: InterfaceVpcEndpointAwsService.ECR_DOCKER,
+  Logs: InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
+};
+
+/** The network that jobs run in: private subnets alone, with the way out that `settings.network` says, or the VPC given. */
+export class Network extends Construct {
+  readonly vpc: IVpc;
+  readonly subnets: SubnetSelection;
+
+  constructor(scope: Construct, id: string, settings: Settings) {
+    super(scope, id);
+    if (settings.vpcId) {
+      this.vpc = Vpc.fromLookup(this, 'Vpc', { vpcId: settings.vpcId });
+      this.subnets = { subnetType: SubnetType.PRIVATE_WITH_EGRESS };
+      return;
+    }
+    const isolated = settings.network === 'endpoints';
+    const subnetType = isolated ? SubnetType.PRIVATE_ISOLATED : SubnetType.PRIVATE_WITH_EGRESS;
+    const vpc = new Vpc(this, 'Vpc', {
+      ipAddresses: IpAddresses.cidr('10.0.0.0/16'),
+      // Spot GPU capacity is per zone: the more, the better. Without a fixed region there are two.
+      maxAzs: 3,
+      natGateways: isolated ? 0 : 1,
+      subnetConfiguration: [
+        { name: 'jobs', subnetType, cidrMask: 20 },
+        ...(isolated
+          ? []
+          : [{ name: 'public', subnetType: SubnetType.PUBLIC, cidrMask: 24, mapPublicIpOnLaunch: false }]),
+      ],
+      restrictDefaultSecurityGroup: false,
+    });
+    // What is refused shows both a wrong endpoint and an intruder, at a fraction of the price of logging everything.
+    vpc.addFlowLog('Rejected', {
+      destination: FlowLogDestination.toCloudWatchLogs(logGroup(this, 'FlowLogs', settings)),
+      trafficType: FlowLogTrafficType.REJECT,
+    });
+    vpc.addGatewayEndpoint('S3', { service: GatewayVpcEndpointAwsService.S3 });
+    if (isolated)
+      for (const [name, service] of Object.entries(INTERFACE_ENDPOINTS)) vpc.addInterfaceEndpoint(name, { service });
+    this.vpc = vpc;
+    this.subnets = { subnetType };
+  }
+}

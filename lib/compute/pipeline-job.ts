@@ -1,0 +1,125 @@
+import type { IJobQueue } from 'aws-cdk-lib/aws-batch';
+import {
+  Action,
+  EcsEc2ContainerDefinition,
+  EcsJobDefinition,
+  EcsVolume,
+  Reason,
+  RetryStrategy,
+} from 'aws-cdk-lib/aws-batch';
+import { LogDriver } from 'aws-cdk-lib/aws-ecs';
+import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
+import { JitterType, JsonPath } from 'aws-cdk-lib/aws-stepfunctions';
+import { Duration, Size, Stack } from 'aws-cdk-lib/core';
+import { Construct } from 'constructs';
+import type { Settings } from '../settings.ts';
+import type { JobImage } from './job-image.ts';
+import type { JobRoles } from './job-roles.ts';
+import { SCRATCH } from './queue.ts';
+import { SubmitJob } from './submit-job.ts';
+
+/** The folders of `containers/`. */
+export type TaskName = 'prepare' | 'pretrain' | 'probe' | 'fit-influence' | 'score' | 'evaluate';
+
+export interface PipelineJobProps {
+  task: TaskName;
+  image: JobImage;
+  queue: IJobQueue;
+  /** GPUs of one job. */
+  gpus: number;
+  roles: JobRoles;
+  logs: ILogGroup;
+  settings: Settings;
+}
+
+export interface SubmitProps {
+  /** @default - not in a stage */
+  stage?: boolean;
+  /** @default - not in an arm */
+  arm?: boolean;
+  /** The state's map item goes to the job as MATES_ITEM. @default - no item */
+  item?: boolean;
+}
+
+/** Every Batch job of the pipeline: the command `mates-job <task>`, whose inputs are environment variables. */
+export class PipelineJob extends Construct {
+  readonly definition: EcsJobDefinition;
+  readonly queue: IJobQueue;
+  private readonly props: PipelineJobProps;
+
+  constructor(scope: Construct, id: string, props: PipelineJobProps) {
+    super(scope, id);
+    this.props = props;
+    this.queue = props.queue;
+    const { settings } = props;
+    const container = new EcsEc2ContainerDefinition(this, 'Container', {
+      image: props.image.container,
+      command: ['mates-job', props.task],
+      environment: { MATES_TASK: props.task, AWS_REGION: Stack.of(this).region },
+      cpu: settings.jobVcpus,
+      memory: Size.mebibytes(settings.jobMemoryMib),
+      gpu: props.gpus || undefined,
+      jobRole: props.roles.job,
+      executionRole: props.roles.execution,
+      logging: LogDriver.awsLogs({ logGroup: props.logs, streamPrefix: props.task }),
+      volumes: [EcsVolume.host({ name: 'scratch', hostPath: SCRATCH, containerPath: '/tmp' })],
+    });
+    this.definition = new EcsJobDefinition(this, 'Definition', {
+      container,
+      // Of one attempt; each attempt resumes from what the one before has written.
+      timeout: Duration.hours(settings.jobTimeoutHours),
+      retryAttempts: settings.jobAttempts,
+      retryStrategies: [
+        RetryStrategy.of(Action.RETRY, Reason.SPOT_INSTANCE_RECLAIMED),
+        RetryStrategy.of(Action.RETRY, Reason.CANNOT_PULL_CONTAINER),
+        // 75: interrupted, what was done is kept (core/errors.ts).
+        RetryStrategy.of(Action.RETRY, Reason.custom({ onExitCode: '75' })),
+        // Without it, whatever matches no condition is retried as well.
+        RetryStrategy.of(Action.EXIT, Reason.custom({ onReason: '*' })),
+      ],
+      propagateTags: true,
+      // A running execution refers to its revision: it must outlive the next deployment.
+      skipDeregisterOnUpdate: true,
+    });
+  }
+
+  /**
+   * A Task state that runs the job and waits for it. It reads `$.run`, and `$.stage`, `$.arm` and `$.item` where asked;
+   * its result is an empty object, so that ten thousand children of a map return 30 kB.
+   */
+  submit(scope: Construct, id: string, { stage, arm, item }: SubmitProps = {}): SubmitJob {
+    const { task, queue, settings } = this.props;
+    const name = [JsonPath.stringAt('$.run.id')];
+    if (stage) name.push(JsonPath.stringAt('$.stage'));
+    if (arm) name.push(JsonPath.stringAt('$.arm'));
+    const state = new SubmitJob(scope, id, {
+      jobName: JsonPath.format([task, ...name.map(() => '{}')].join('-'), ...name),
+      jobDefinitionArn: this.definition.jobDefinitionArn,
+      jobQueueArn: queue.jobQueueArn,
+      containerOverrides: { environment: jobEnvironment({ stage, arm, item }) },
+      tags: { 'mates:run': JsonPath.stringAt('$.run.id') },
+      stateTimeout: Duration.days(settings.runTimeoutDays),
+      resultSelector: {},
+      resultPath: item ? undefined : JsonPath.DISCARD,
+    });
+    state.addRetry({
+      errors: ['Batch.ServerException', 'Batch.TooManyRequestsException'],
+      interval: Duration.seconds(5),
+      maxAttempts: 8,
+      backoffRate: 2,
+      maxDelay: Duration.minutes(5),
+      jitterStrategy: JitterType.FULL,
+    });
+    return state;
+  }
+}
+
+/** The variables a job's inputs are in, from the state. */
+export function jobEnvironment({ stage, arm, item }: SubmitProps): Record<string, string> {
+  return {
+    MATES_RUN_URI: JsonPath.stringAt('$.run.uri'),
+    ...(stage && { MATES_STAGE: JsonPath.format('{}', JsonPath.stringAt('$.stage')) }),
+    ...(arm && { MATES_ARM: JsonPath.stringAt('$.arm') }),
+    ...(item && { MATES_ITEM: JsonPath.jsonToString(JsonPath.objectAt('$.item')) }),
+  };
+}

@@ -1,0 +1,141 @@
+import {
+  AllocationStrategy,
+  type CfnComputeEnvironment,
+  EcsMachineImageType,
+  JobQueue,
+  JobStateTimeLimitActionsAction,
+  JobStateTimeLimitActionsReason,
+  JobStateTimeLimitActionsState,
+  ManagedEc2EcsComputeEnvironment,
+} from 'aws-cdk-lib/aws-batch';
+import {
+  BlockDeviceVolume,
+  EbsDeviceVolumeType,
+  type InstanceClass,
+  InstanceType,
+  LaunchTemplate,
+  LaunchTemplateHttpTokens,
+  MultipartBody,
+  MultipartUserData,
+  UserData,
+} from 'aws-cdk-lib/aws-ec2';
+import { Duration, Size, Tags } from 'aws-cdk-lib/core';
+import { Construct } from 'constructs';
+import { acknowledge } from '../operations/acknowledge.ts';
+import type { Settings } from '../settings.ts';
+import type { Network } from './network.ts';
+
+/** Where an instance keeps what jobs write to /tmp: its NVMe disks if it has some, else its root volume. */
+export const SCRATCH = '/scratch';
+
+/** Image layers (10 GB with CUDA), and shards and checkpoints in flight; the AMI's 30 GB fill up in one run. */
+const ROOT_VOLUME = Size.gibibytes(200);
+
+export interface QueueProps {
+  network: Network;
+  settings: Settings;
+  gpu: boolean;
+}
+
+/** A job queue over a spot environment and an on-demand one; both scale to nothing. */
+export class Queue extends Construct {
+  readonly jobQueue: JobQueue;
+
+  constructor(scope: Construct, id: string, { network, settings, gpu }: QueueProps) {
+    super(scope, id);
+    const launchTemplate = this.launchTemplate();
+    const environment = (name: string, spot: boolean) => {
+      const created = new ManagedEc2EcsComputeEnvironment(this, name, {
+        vpc: network.vpc,
+        vpcSubnets: network.subnets,
+        spot,
+        allocationStrategy: spot
+          ? AllocationStrategy.SPOT_PRICE_CAPACITY_OPTIMIZED
+          : AllocationStrategy.BEST_FIT_PROGRESSIVE,
+        minvCpus: 0,
+        maxvCpus: gpu ? settings.maxGpuVcpus : settings.maxCpuVcpus,
+        ...instanceChoice(gpu ? settings.gpuInstances : settings.cpuInstances),
+        useOptimalInstanceClasses: false, // else Batch adds families without a GPU
+        images: [{ imageType: gpu ? EcsMachineImageType.ECS_AL2023_NVIDIA : EcsMachineImageType.ECS_AL2023 }],
+        launchTemplate,
+        // A new AMI or template replaces instances as their jobs end, never under a running one.
+        updateToLatestImageVersion: true,
+        terminateOnUpdate: false,
+        updateTimeout: Duration.hours(settings.jobTimeoutHours),
+      });
+      acknowledge(created, {
+        'AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role]':
+          "What the ECS agent needs follows the agent's releases; jobs have a role of their own.",
+      });
+      // Batch follows a template's new versions only if the environment names one.
+      (created.node.defaultChild as CfnComputeEnvironment).addPropertyOverride(
+        'ComputeResources.LaunchTemplate.Version',
+        launchTemplate.latestVersionNumber,
+      );
+      return created;
+    };
+    const environments = settings.spot
+      ? [environment('Spot', true), environment('OnDemand', false)]
+      : [environment('OnDemand', false)];
+    this.jobQueue = new JobQueue(this, 'Queue', {
+      computeEnvironments: environments.map((computeEnvironment, i) => ({ computeEnvironment, order: i + 1 })),
+      // Otherwise a job that nothing can ever run stays RUNNABLE, and the execution waits, for ever.
+      jobStateTimeLimitActions: Object.values(JobStateTimeLimitActionsReason).map((reason) => ({
+        action: JobStateTimeLimitActionsAction.CANCEL,
+        state: JobStateTimeLimitActionsState.RUNNABLE,
+        reason,
+        maxTime:
+          reason === JobStateTimeLimitActionsReason.INSUFFICIENT_INSTANCE_CAPACITY
+            ? Duration.hours(settings.capacityTimeoutHours)
+            : Duration.minutes(10),
+      })),
+    });
+  }
+
+  private launchTemplate(): LaunchTemplate {
+    const template = new LaunchTemplate(this, 'LaunchTemplate', {
+      requireImdsv2: true,
+      httpTokens: LaunchTemplateHttpTokens.REQUIRED,
+      // Containers are one hop further from the metadata service; jobs have credentials of their own.
+      httpPutResponseHopLimit: 1,
+      userData: scratchDisk(),
+      blockDevices: [
+        {
+          deviceName: '/dev/xvda',
+          volume: BlockDeviceVolume.ebs(ROOT_VOLUME.toGibibytes(), {
+            volumeType: EbsDeviceVolumeType.GP3,
+            encrypted: true,
+            deleteOnTermination: true,
+          }),
+        },
+      ],
+    });
+    Tags.of(template).add('Name', 'mates-job');
+    return template;
+  }
+}
+
+/** Splits `g5` (a family: Batch chooses the size) from `g5.xlarge` (a type). */
+function instanceChoice(names: string[]) {
+  return {
+    instanceTypes: names.filter((name) => name.includes('.')).map((name) => new InstanceType(name)),
+    // The enumeration's values are the families' names, and it lags behind the families.
+    instanceClasses: names.filter((name) => !name.includes('.')) as InstanceClass[],
+  };
+}
+
+/** Joins the instance's NVMe disks, which the AMI leaves unmounted, as one file system; Batch wants MIME multipart. */
+function scratchDisk(): MultipartUserData {
+  const script = UserData.forLinux();
+  script.addCommands(
+    `mkdir -p ${SCRATCH}`,
+    'disks=$(ls /dev/disk/by-id/nvme-Amazon_EC2_NVMe_Instance_Storage_* 2>/dev/null | grep -v _1$ | xargs -r -n1 readlink -f | sort -u)',
+    'set -- $disks',
+    'if [ $# -gt 1 ]; then mdadm --create /dev/md0 --level=0 --raid-devices=$# "$@" && disk=/dev/md0; else disk=$1; fi',
+    `[ -z "$disk" ] || { mkfs.xfs -f "$disk" && mount -o noatime "$disk" ${SCRATCH}; }`,
+    `chmod 1777 ${SCRATCH}`,
+  );
+  const multipart = new MultipartUserData();
+  multipart.addPart(MultipartBody.fromUserData(script));
+  return multipart;
+}

@@ -1,0 +1,47 @@
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { QueryLanguage } from 'aws-cdk-lib/aws-stepfunctions';
+import { BatchSubmitJob, type BatchSubmitJobProps } from 'aws-cdk-lib/aws-stepfunctions-tasks';
+import { type Duration, Stack } from 'aws-cdk-lib/core';
+import type { Construct } from 'constructs';
+
+/** Marks the jobs of one pipeline; the machine may terminate those alone. */
+export const PIPELINE_TAG = 'mates:pipeline';
+
+export interface SubmitJobProps extends Omit<BatchSubmitJobProps, 'attempts' | 'taskTimeout'> {
+  /** Backstop on the whole state, queueing and every attempt included; a job that overruns it is terminated. */
+  stateTimeout: Duration;
+}
+
+/**
+ * `batch:submitJob.sync` with what the library's state leaves out: the permissions by which a stopped execution stops
+ * its jobs (without them GPUs run on), a timeout of the state, and tags. `attempts` stays unset, because it would
+ * replace the definition's retry conditions.
+ */
+export class SubmitJob extends BatchSubmitJob {
+  private readonly stateTimeout: Duration;
+
+  constructor(scope: Construct, id: string, { stateTimeout, ...props }: SubmitJobProps) {
+    const stack = Stack.of(scope);
+    super(scope, id, { ...props, tags: { [PIPELINE_TAG]: stack.stackName, ...props.tags } });
+    this.stateTimeout = stateTimeout;
+    const jobs = stack.formatArn({ service: 'batch', resource: 'job', resourceName: '*' });
+    this.taskPolicies?.push(
+      // Describing jobs cannot be restricted to some of them.
+      new PolicyStatement({ actions: ['batch:DescribeJobs'], resources: ['*'] }),
+      new PolicyStatement({
+        actions: ['batch:TerminateJob'],
+        resources: [jobs],
+        conditions: { StringEquals: { [`aws:ResourceTag/${PIPELINE_TAG}`]: stack.stackName } },
+      }),
+      new PolicyStatement({
+        actions: ['batch:TagResource'],
+        resources: [jobs],
+        conditions: { StringEquals: { [`aws:RequestTag/${PIPELINE_TAG}`]: stack.stackName } },
+      }),
+    );
+  }
+
+  override toStateJson(language?: QueryLanguage): object {
+    return { ...super.toStateJson(language), TimeoutSeconds: this.stateTimeout.toSeconds() };
+  }
+}

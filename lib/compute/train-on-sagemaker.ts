@@ -1,0 +1,109 @@
+import { InstanceType } from 'aws-cdk-lib/aws-ec2';
+import type { IRole } from 'aws-cdk-lib/aws-iam';
+import { IntegrationPattern, JitterType, JsonPath, type QueryLanguage } from 'aws-cdk-lib/aws-stepfunctions';
+import { DockerImage, S3Location, SageMakerCreateTrainingJob } from 'aws-cdk-lib/aws-stepfunctions-tasks';
+import { Duration, Size, Stack } from 'aws-cdk-lib/core';
+import type { Construct } from 'constructs';
+import type { Settings } from '../settings.ts';
+import { jobEnvironment, type TaskName } from './pipeline-job.ts';
+import { PIPELINE_TAG } from './submit-job.ts';
+
+export interface TrainOnSageMakerProps {
+  /** Reference of the jobs' image. */
+  imageUri: string;
+  /** What the training job runs as; it can read and write the lake and pull the image. */
+  role: IRole;
+  settings: Settings;
+}
+
+/** Where SageMaker puts its own files. The library's dynamic location would let the role write to any bucket. */
+class StageLocation extends S3Location {
+  bind() {
+    return {
+      uri: JsonPath.format(
+        '{}/stages/{}/sagemaker-{}',
+        JsonPath.stringAt('$.run.uri'),
+        JsonPath.stringAt('$.stage'),
+        JsonPath.stringAt('$.arm'),
+      ),
+    };
+  }
+}
+
+const TASK: TaskName = 'pretrain';
+
+/** Five days in all, waiting for spot capacity included; the service allows 28. */
+const MAX_WAIT = Duration.days(5);
+
+/**
+ * `sagemaker:createTrainingJob.sync` with managed spot, which the library's state lacks: the container entry point, the
+ * checkpoint URI and the longest wait. The job keeps its own checkpoints in the run, and resumes from them when
+ * SageMaker starts it again; the checkpoint URI is what lets SageMaker do so.
+ *
+ * Reads `{run, stage, arm}`. The job's name ends in eight random digits, because names are never free again:
+ * 48 (run) + 2 (stage) + 8 and two hyphens stay below the limit of 63.
+ */
+export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
+  private readonly maxWait: Duration;
+  private readonly spot: boolean;
+
+  constructor(scope: Construct, id: string, { imageUri, role, settings }: TrainOnSageMakerProps) {
+    super(scope, id, {
+      integrationPattern: IntegrationPattern.RUN_JOB,
+      trainingJobName: JsonPath.format(
+        '{}-{}-{}',
+        JsonPath.stringAt('$.run.id'),
+        JsonPath.stringAt('$.stage'),
+        JsonPath.arrayGetItem(JsonPath.stringSplit(JsonPath.uuid(), '-'), 0),
+      ),
+      role,
+      algorithmSpecification: { trainingImage: DockerImage.fromRegistry(imageUri) },
+      outputDataConfig: { s3OutputLocation: new StageLocation() },
+      resourceConfig: {
+        instanceCount: 1,
+        instanceType: new InstanceType(settings.sagemakerInstanceType.replace(/^ml\./, '')),
+        volumeSize: Size.gibibytes(200),
+      },
+      stoppingCondition: { maxRuntime: Duration.hours(settings.jobTimeoutHours) },
+      environment: {
+        ...jobEnvironment({ stage: true, arm: true }),
+        MATES_TASK: TASK,
+        AWS_REGION: Stack.of(scope).region,
+      },
+      tags: { [PIPELINE_TAG]: Stack.of(scope).stackName },
+      resultSelector: {},
+      resultPath: JsonPath.DISCARD,
+    });
+    this.spot = settings.spot;
+    this.maxWait = Duration.seconds(
+      Math.max(MAX_WAIT.toSeconds(), Duration.hours(settings.jobTimeoutHours).toSeconds()),
+    );
+    this.addRetry({
+      errors: ['SageMaker.AmazonSageMakerException', 'SageMaker.ResourceLimitExceededException'],
+      interval: Duration.minutes(1),
+      maxAttempts: 5,
+      backoffRate: 2,
+      jitterStrategy: JitterType.FULL,
+    });
+  }
+
+  override toStateJson(language?: QueryLanguage): object {
+    const state = super.toStateJson(language) as { Parameters: Record<string, object> };
+    const parameters = state.Parameters;
+    parameters.AlgorithmSpecification = {
+      ...parameters.AlgorithmSpecification,
+      ContainerEntrypoint: ['mates-job', TASK],
+    };
+    if (this.spot) {
+      parameters.EnableManagedSpotTraining = true as never;
+      parameters.StoppingCondition = {
+        ...parameters.StoppingCondition,
+        MaxWaitTimeInSeconds: this.maxWait.toSeconds(),
+      };
+      parameters.CheckpointConfig = {
+        'S3Uri.$': "States.Format('{}/stages/{}/sagemaker-{}', $.run.uri, $.stage, $.arm)",
+      };
+    }
+    return state;
+  }
+}

@@ -1,0 +1,41 @@
+import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from 'aws-cdk-lib/aws-s3';
+import { Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/core';
+import type { Construct } from 'constructs';
+import { acknowledge } from './operations/acknowledge.ts';
+import type { Settings } from './settings.ts';
+
+export interface DataStackProps extends StackProps {
+  settings: Settings;
+}
+
+/** What must outlive any deployment of the pipeline: the lake with corpora and runs. */
+export class DataStack extends Stack {
+  readonly lake: Bucket;
+
+  constructor(scope: Construct, id: string, { settings, ...props }: DataStackProps) {
+    super(scope, id, { ...props, terminationProtection: settings.retain });
+    this.lake = new Bucket(this, 'Lake', {
+      encryption: BucketEncryption.S3_MANAGED,
+      enforceSSL: true,
+      minimumTLSVersion: 1.2,
+      blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
+      objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
+      versioned: true,
+      lifecycleRules: [
+        { id: 'abandoned-uploads', abortIncompleteMultipartUploadAfter: Duration.days(7) },
+        // Superseded partial checkpoints are most of what is written: two weeks to undo a mistake, then they go.
+        {
+          id: 'old-versions',
+          noncurrentVersionExpiration: Duration.days(14),
+          expiredObjectDeleteMarker: true,
+        },
+      ],
+      removalPolicy: settings.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+      autoDeleteObjects: !settings.retain,
+    });
+    acknowledge(this.lake, {
+      'AwsSolutions-S1':
+        'Access logs would need a second bucket that nobody reads; data events of CloudTrail record access where an account wants it.',
+    });
+  }
+}

@@ -1,0 +1,26 @@
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
+import { Aws } from 'aws-cdk-lib/core';
+import type { Construct } from 'constructs';
+import type { Settings } from '../settings.ts';
+
+/**
+ * The topic that alarms, failed runs and the budget write to. It has no encryption key: alarms and budgets cannot
+ * publish through the account's default key, and what is published are names and states.
+ */
+export class Alerts extends Topic {
+  constructor(scope: Construct, id: string, settings: Settings) {
+    super(scope, id, { displayName: 'MATES', enforceSSL: true });
+    if (settings.alarmEmail) this.addSubscription(new EmailSubscription(settings.alarmEmail));
+    for (const service of ['cloudwatch', 'events', 'budgets'])
+      this.addToResourcePolicy(
+        new PolicyStatement({
+          principals: [new ServicePrincipal(`${service}.amazonaws.com`)],
+          actions: ['sns:Publish'],
+          resources: [this.topicArn],
+          conditions: { StringEquals: { 'aws:SourceAccount': Aws.ACCOUNT_ID } },
+        }),
+      );
+  }
+}

@@ -1,0 +1,143 @@
+import type { IJobQueue } from 'aws-cdk-lib/aws-batch';
+import {
+  Alarm,
+  ComparisonOperator,
+  Dashboard,
+  GraphWidget,
+  type IMetric,
+  SingleValueWidget,
+  TextWidget,
+  TreatMissingData,
+} from 'aws-cdk-lib/aws-cloudwatch';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import { EventField, Rule, RuleTargetInput } from 'aws-cdk-lib/aws-events';
+import { SnsTopic } from 'aws-cdk-lib/aws-events-targets';
+import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
+import { Duration, Stack } from 'aws-cdk-lib/core';
+import { Construct } from 'constructs';
+import type { FunctionName, PipelineFunction } from '../compute/pipeline-function.ts';
+import type { Alerts } from './alerts.ts';
+
+export interface ObservabilityProps {
+  machine: StateMachine;
+  functions: Record<FunctionName, PipelineFunction>;
+  queues: IJobQueue[];
+  alerts: Alerts;
+}
+
+/** When to tell someone; each with what to do about it. */
+interface Threshold {
+  id: string;
+  metric: IMetric;
+  /** At or above, in one period. */
+  threshold: number;
+  remedy: string;
+}
+
+/** Dashboard, alarms and the notices of failed jobs. */
+export class Observability extends Construct {
+  constructor(scope: Construct, id: string, { machine, functions, queues, alerts }: ObservabilityProps) {
+    super(scope, id);
+    const period = Duration.minutes(5);
+    const sum = { period, statistic: 'Sum' };
+    const started = machine.metricStarted(sum);
+    const succeeded = machine.metricSucceeded(sum);
+    const failed = machine.metricFailed(sum);
+    const timedOut = machine.metricTimedOut(sum);
+    const aborted = machine.metricAborted(sum);
+    const throttled = machine.metricThrottled(sum);
+
+    const thresholds: Threshold[] = [
+      {
+        id: 'RunFailed',
+        metric: failed,
+        threshold: 1,
+        remedy: 'Open the execution: its error and cause name what to do. Starting the same run again resumes it.',
+      },
+      {
+        id: 'RunTimedOut',
+        metric: timedOut,
+        threshold: 1,
+        remedy: 'The run took longer than runTimeoutDays. Starting the same run again resumes it.',
+      },
+      {
+        id: 'MachineThrottled',
+        metric: throttled,
+        threshold: 100,
+        remedy: 'State transitions are throttled: lower mapConcurrency or ask for a higher quota.',
+      },
+      ...Object.entries(functions).map(([name, handler]) => ({
+        id: `${pascal(name)}Throttled`,
+        metric: handler.metricThrottles(sum),
+        threshold: 1,
+        remedy: `The account's Lambda concurrency is used up; ${name} is retried for some minutes.`,
+      })),
+    ];
+    for (const { id, metric, threshold, remedy } of thresholds)
+      new Alarm(this, id, {
+        metric,
+        threshold,
+        evaluationPeriods: 1,
+        comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+        treatMissingData: TreatMissingData.NOT_BREACHING,
+        alarmDescription: remedy,
+      }).addAlarmAction(new SnsAction(alerts));
+
+    new Rule(this, 'JobFailed', {
+      description: 'A job failed for good, all its attempts included',
+      eventPattern: {
+        source: ['aws.batch'],
+        detailType: ['Batch Job State Change'],
+        detail: { status: ['FAILED'], jobQueue: queues.map((queue) => queue.jobQueueArn) },
+      },
+      targets: [
+        new SnsTopic(alerts, {
+          message: RuleTargetInput.fromText(
+            `Job ${EventField.fromPath('$.detail.jobName')} (${EventField.fromPath('$.detail.jobId')}) failed: ${EventField.fromPath('$.detail.statusReason')}`,
+          ),
+        }),
+      ],
+    });
+
+    const lambdas = Object.values(functions);
+    new Dashboard(this, 'Dashboard', {
+      defaultInterval: Duration.days(7),
+      widgets: [
+        [
+          new TextWidget({
+            markdown: `# ${Stack.of(this).stackName}: model-aware data selection`,
+            width: 24,
+            height: 1,
+          }),
+        ],
+        [
+          new SingleValueWidget({
+            title: 'Runs',
+            metrics: [started, succeeded, failed, timedOut, aborted],
+            setPeriodToTimeRange: true,
+            width: 12,
+          }),
+          new GraphWidget({
+            title: 'Run duration',
+            left: [machine.metricTime({ period, statistic: 'Maximum' })],
+            width: 12,
+          }),
+        ],
+        [
+          new GraphWidget({
+            title: 'Function duration',
+            left: lambdas.map((handler) => handler.metricDuration({ period, statistic: 'Maximum' })),
+            width: 12,
+          }),
+          new GraphWidget({
+            title: 'Function errors (a refused configuration counts as one)',
+            left: lambdas.map((handler) => handler.metricErrors(sum)),
+            width: 12,
+          }),
+        ],
+      ],
+    });
+  }
+}
+
+const pascal = (name: string) => name.replace(/(^|-)(\w)/g, (_, __, letter: string) => letter.toUpperCase());

@@ -1,0 +1,143 @@
+import type { IBucket } from 'aws-cdk-lib/aws-s3';
+import {
+  type CfnStateMachine,
+  CfnStateMachineAlias,
+  CfnStateMachineVersion,
+  DefinitionBody,
+  LogLevel,
+  StateMachine,
+} from 'aws-cdk-lib/aws-stepfunctions';
+import { type CfnElement, CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/core';
+import type { Construct } from 'constructs';
+import { type JobImage, jobImage } from './compute/job-image.ts';
+import { JobRoles } from './compute/job-roles.ts';
+import { LakeAccess } from './compute/lake-access.ts';
+import { Network } from './compute/network.ts';
+import { type FunctionName, PipelineFunction } from './compute/pipeline-function.ts';
+import { PipelineJob, type TaskName } from './compute/pipeline-job.ts';
+import { Queue } from './compute/queue.ts';
+import { acknowledge } from './operations/acknowledge.ts';
+import { Alerts } from './operations/alerts.ts';
+import { CostGuard } from './operations/cost-guard.ts';
+import { logGroup } from './operations/logs.ts';
+import { Observability } from './operations/observability.ts';
+import { Pipeline } from './pipeline.ts';
+import type { Settings } from './settings.ts';
+
+export interface PipelineStackProps extends StackProps {
+  lake: IBucket;
+  settings: Settings;
+}
+
+/** Everything that works: network, queues, jobs, functions and the state machine. It can be destroyed and made again. */
+export class PipelineStack extends Stack {
+  readonly machine: StateMachine;
+
+  constructor(scope: Construct, id: string, { lake: bucket, settings, ...props }: PipelineStackProps) {
+    super(scope, id, props);
+    const lake = new LakeAccess(bucket, settings);
+    const image = jobImage(this, settings);
+    const functions = this.functions(lake, settings);
+    const roles = new JobRoles(this, 'JobRoles', { lake, image });
+    const jobs = this.jobs(roles, image, settings);
+    const pipeline = new Pipeline(this, 'Pipeline', {
+      functions,
+      jobs,
+      settings,
+      sagemaker: { imageUri: image.uri, role: roles.training },
+    });
+    this.machine = new StateMachine(this, 'Machine', {
+      definitionBody: DefinitionBody.fromChainable(pipeline.definition),
+      timeout: Duration.days(settings.runTimeoutDays),
+      tracingEnabled: true,
+      logs: { destination: logGroup(this, 'MachineLogs', settings), level: LogLevel.ALL, includeExecutionData: true },
+    });
+    lake.grantRead(this.machine.role);
+    const alerts = new Alerts(this, 'Alerts', settings);
+    const queues = [...new Set(Object.values(jobs).map((job) => job.queue))];
+    new Observability(this, 'Observability', { machine: this.machine, functions, queues, alerts });
+    if (settings.monthlyBudgetUsd) new CostGuard(this, 'CostGuard', { monthlyUsd: settings.monthlyBudgetUsd, alerts });
+    this.acknowledgeMachine(functions);
+    const start = settings.publishVersion ? this.publish() : this.machine.stateMachineArn;
+    new CfnOutput(this, 'MachineArn', { value: start, description: 'Start executions of this' });
+    new CfnOutput(this, 'LakeName', { value: bucket.bucketName, description: 'Bucket of corpora and runs' });
+  }
+
+  private functions(lake: LakeAccess, settings: Settings): Record<FunctionName, PipelineFunction> {
+    const make = (id: string, name: FunctionName, more: { memorySize?: number; timeout?: Duration } = {}) =>
+      new PipelineFunction(this, id, { name, lake, settings, ...more });
+    // Lambda gives CPU by memory: 1,769 MB is one vCPU. Merging streams hundreds of shards' keys, finishing hashes
+    // every output.
+    const heavy = { memorySize: 2048, timeout: Duration.minutes(15) };
+    return {
+      'validate-run': make('ValidateRun', 'validate-run'),
+      'plan-stage': make('PlanStage', 'plan-stage'),
+      'merge-top-k': make('MergeTopK', 'merge-top-k', heavy),
+      'advance-stage': make('AdvanceStage', 'advance-stage'),
+      'finish-run': make('FinishRun', 'finish-run', heavy),
+    };
+  }
+
+  private jobs(roles: JobRoles, image: JobImage, settings: Settings): Record<TaskName, PipelineJob> {
+    const network = new Network(this, 'Network', settings);
+    const logs = logGroup(this, 'JobLogs', settings);
+    const cpu = { queue: new Queue(this, 'Cpu', { network, settings, gpu: false }).jobQueue, gpus: 0 };
+    const model =
+      settings.accelerator === 'gpu'
+        ? { queue: new Queue(this, 'Gpu', { network, settings, gpu: true }).jobQueue, gpus: 1 }
+        : cpu;
+    const make = (id: string, task: TaskName, where: typeof cpu) =>
+      new PipelineJob(this, id, { task, image, roles, logs, settings, ...where });
+    return {
+      prepare: make('PrepareJob', 'prepare', cpu),
+      pretrain: make('PretrainJob', 'pretrain', model),
+      probe: make('ProbeJob', 'probe', model),
+      'fit-influence': make('FitInfluenceJob', 'fit-influence', model),
+      score: make('ScoreJob', 'score', model),
+      evaluate: make('EvaluateJob', 'evaluate', model),
+    };
+  }
+
+  /** The wildcards that the service integrations of the machine ask for. */
+  private acknowledgeMachine(functions: Record<FunctionName, PipelineFunction>): void {
+    const own = 'arn:<AWS::Partition>:%:<AWS::Region>:<AWS::AccountId>';
+    const resource = (service: string, rest: string) =>
+      `AwsSolutions-IAM5[Resource::${own.replace('%', service)}:${rest}]`;
+    const machine = this.getLogicalId(this.machine.node.defaultChild as CfnElement);
+    const executions = `execution:{"Fn::Select":[6,{"Fn::Split":[":",{"Ref":"${machine}"}]}]}`;
+    const mapRun = "A map's children are executions of this very machine.";
+    acknowledge(this.machine, {
+      'AwsSolutions-IAM5[Resource::*]':
+        'batch:DescribeJobs, sagemaker:ListTags, X-Ray and log delivery cannot be restricted to resources.',
+      [resource('batch', 'job-definition/*')]: 'Revisions of job definitions are not known before deployment.',
+      [resource('batch', 'job/*')]: 'Job ids are not known before; the tag of this pipeline restricts it.',
+      [resource('sagemaker', 'training-job/*')]: 'Training jobs are named after runs.',
+      [resource('states', `${executions}:*`)]: mapRun,
+      [resource('states', `${executions}/ProbeSlices:*`)]: mapRun,
+      [resource('states', `${executions}/ScoreSlices:*`)]: mapRun,
+    });
+    for (const handler of Object.values(functions)) {
+      const id = this.getLogicalId(handler.node.defaultChild as CfnElement);
+      acknowledge(this.machine, { [`AwsSolutions-IAM5[Resource::<${id}.Arn>:*]`]: 'Any version of our own function.' });
+    }
+  }
+
+  /**
+   * A version for each revision, and an alias that starts go through: a running execution keeps its definition, and
+   * going back is moving the alias.
+   */
+  private publish(): string {
+    const machine = this.machine.node.defaultChild as CfnStateMachine;
+    const version = new CfnStateMachineVersion(this, 'MachineVersion', {
+      stateMachineArn: machine.attrArn,
+      // A changed revision replaces this resource, which is what publishes the next version.
+      stateMachineRevisionId: machine.attrStateMachineRevisionId,
+    });
+    version.applyRemovalPolicy(RemovalPolicy.RETAIN);
+    const alias = new CfnStateMachineAlias(this, 'MachineAlias', {
+      name: 'live',
+      deploymentPreference: { stateMachineVersionArn: version.attrArn, type: 'ALL_AT_ONCE' },
+    });
+    return alias.attrArn;
+  }
+}

@@ -1,0 +1,258 @@
+/**
+ * What can be chosen at deployment. Each field is a prop of the stacks, and a context key of the same name:
+ * `npx cdk deploy --all -c vpcId=vpc-123 -c spot=false`. `cdk.json` lists every key with its default.
+ */
+import type { Node } from 'constructs';
+import { z } from 'zod';
+import { ConfigError } from '../core/errors.ts';
+
+export interface Settings {
+  /**
+   * Image of every job: a reference such as `123456789012.dkr.ecr.us-east-1.amazonaws.com/mates:1.0` (pull is granted
+   * for private ECR) or `ghcr.io/owner/mates:1.0`.
+   *
+   * @default - built from containers/Dockerfile at deployment, which is the one thing that needs Docker
+   */
+  image?: string;
+  /**
+   * Dockerfile of the image that is built when no `image` is given, relative to the repository.
+   *
+   * @default containers/Dockerfile
+   */
+  dockerfile: string;
+  /**
+   * Existing VPC to use; looked up at synthesis, which then needs credentials and a fixed account and region.
+   *
+   * @default - a new VPC
+   */
+  vpcId?: string;
+  /**
+   * How jobs reach AWS from their private subnets; S3 goes through its free gateway endpoint either way.
+   * `nat`: one NAT gateway, some 32 USD a month and traffic. `endpoints`: no way out to the internet at all, six
+   * interface endpoints, some 100 USD a month idle; images must then be in ECR.
+   *
+   * @default nat
+   */
+  network: 'nat' | 'endpoints';
+  /**
+   * Whether the model's jobs run on GPUs. `cpu` puts every job on the CPU queue: for trials, no GPU quota needed.
+   *
+   * @default gpu
+   */
+  accelerator: 'gpu' | 'cpu';
+  /**
+   * Try spot capacity first and on-demand after it; false uses on-demand alone.
+   *
+   * @default true
+   */
+  spot: boolean;
+  /**
+   * Instance families or types of the GPU environments.
+   *
+   * @default g6, g5 - one 24 GB GPU and 16 GiB of memory in the smallest size
+   */
+  gpuInstances: string[];
+  /**
+   * Instance families or types of the CPU environments.
+   *
+   * @default m7i, m6i, m6a
+   */
+  cpuInstances: string[];
+  /**
+   * Most vCPUs that each GPU environment may run: the hard limit on what can be spent in an hour.
+   *
+   * @default 64 - 16 jobs of one GPU
+   */
+  maxGpuVcpus: number;
+  /**
+   * Most vCPUs that each CPU environment may run.
+   *
+   * @default 64
+   */
+  maxCpuVcpus: number;
+  /**
+   * vCPUs of one job.
+   *
+   * @default 4 - a g5.xlarge
+   */
+  jobVcpus: number;
+  /**
+   * Memory of one job in MiB.
+   *
+   * @default 14336 - what ECS leaves free on 16 GiB
+   */
+  jobMemoryMib: number;
+  /**
+   * An attempt that runs longer is killed and counts as failed.
+   *
+   * @default 24
+   */
+  jobTimeoutHours: number;
+  /**
+   * Attempts of a job whose instance was taken away or that asked to be resumed (exit 75); 10 is the service's maximum.
+   *
+   * @default 10
+   */
+  jobAttempts: number;
+  /**
+   * A job that no instance can be found for is cancelled after this long, which fails the run; it resumes when started
+   * again.
+   *
+   * @default 12
+   */
+  capacityTimeoutHours: number;
+  /**
+   * Probing or scoring jobs at once.
+   *
+   * @default 100
+   */
+  mapConcurrency: number;
+  /**
+   * Arms that pretrain at once.
+   *
+   * @default 2
+   */
+  pretrainConcurrency: number;
+  /**
+   * Instance type of the SageMaker training job, for runs with `"trainer": "sagemaker"`.
+   *
+   * @default ml.g5.xlarge
+   */
+  sagemakerInstanceType: string;
+  /**
+   * A run that is not done by then is stopped.
+   *
+   * @default 30
+   */
+  runTimeoutDays: number;
+  /**
+   * Buckets beside the lake that corpora and checkpoints may be read from.
+   *
+   * @default - none
+   */
+  inputBuckets: string[];
+  /**
+   * Keep the lake bucket when its stack is deleted. false deletes it with everything in it.
+   *
+   * @default true
+   */
+  retain: boolean;
+  /**
+   * Days that logs are kept; one of the values that CloudWatch Logs knows.
+   *
+   * @default 90
+   */
+  logRetentionDays: number;
+  /**
+   * Address that alarms and the budget write to; it gets a mail to confirm.
+   *
+   * @default - the topic has no subscriber
+   */
+  alarmEmail?: string;
+  /**
+   * Monthly budget of the account's tagged resources, with a notice at 80 % and at a forecast 100 %.
+   *
+   * @default - no budget
+   */
+  monthlyBudgetUsd?: number;
+  /**
+   * Publish a version of the machine at each deployment and point the alias `live` at it.
+   *
+   * @default true
+   */
+  publishVersion: boolean;
+  /**
+   * Account and region of the stacks, both or neither.
+   *
+   * @default - those of the deployment's credentials
+   */
+  account?: string;
+  region?: string;
+}
+
+/** Context values from the command line are strings; those of cdk.json are JSON. */
+const list = z.preprocess(
+  (value) =>
+    typeof value === 'string'
+      ? value
+          .split(',')
+          .map((part) => part.trim())
+          .filter(Boolean)
+      : value,
+  z.array(z.string().min(1)),
+);
+const flag = z.preprocess((value) => (value === 'true' ? true : value === 'false' ? false : value), z.boolean());
+const count = z.coerce.number().int().positive();
+const instances = list.refine((value) => value.length > 0, 'name at least one instance family or type');
+
+/** The retention periods that CloudWatch Logs accepts up to two years. */
+const RETENTION_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731];
+
+const schema = z.strictObject({
+  image: z.string().min(1).optional(),
+  dockerfile: z.string().min(1).default('containers/Dockerfile'),
+  vpcId: z.string().min(1).optional(),
+  network: z.enum(['nat', 'endpoints']).default('nat'),
+  accelerator: z.enum(['gpu', 'cpu']).default('gpu'),
+  spot: flag.default(true),
+  gpuInstances: instances.default(['g6', 'g5']),
+  cpuInstances: instances.default(['m7i', 'm6i', 'm6a']),
+  maxGpuVcpus: count.default(64),
+  maxCpuVcpus: count.default(64),
+  jobVcpus: count.default(4),
+  jobMemoryMib: count.default(14336),
+  jobTimeoutHours: count.default(24),
+  jobAttempts: count.max(10).default(10),
+  capacityTimeoutHours: count.max(24).default(12),
+  mapConcurrency: count.max(10_000).default(100),
+  pretrainConcurrency: count.max(40).default(2),
+  sagemakerInstanceType: z.string().startsWith('ml.').default('ml.g5.xlarge'),
+  runTimeoutDays: count.max(364).default(30),
+  inputBuckets: list.default([]),
+  retain: flag.default(true),
+  logRetentionDays: z.coerce
+    .number()
+    .refine((days) => RETENTION_DAYS.includes(days), `one of ${RETENTION_DAYS.join(', ')}`)
+    .default(90),
+  alarmEmail: z.email().optional(),
+  monthlyBudgetUsd: z.coerce.number().positive().optional(),
+  publishVersion: flag.default(true),
+  account: z.string().optional(),
+  region: z.string().optional(),
+}) satisfies z.ZodType<Settings>;
+
+/** Every context key, in the order of the documentation. */
+export const SETTING_NAMES = Object.keys(schema.shape) as (keyof Settings)[];
+
+/**
+ * Settings from context; null and the empty string mean the default.
+ *
+ * @throws ConfigError naming the key, when a value cannot be used.
+ */
+export function readSettings(node: Node): Settings {
+  const given = SETTING_NAMES.map((name) => [name, node.tryGetContext(name)] as const).filter(
+    ([, value]) => value !== undefined && value !== null && value !== '',
+  );
+  return parseSettings(Object.fromEntries(given));
+}
+
+/** Settings with the defaults filled in; see {@link readSettings}. */
+export function parseSettings(values: Record<string, unknown> = {}): Settings {
+  const parsed = schema.safeParse(values);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const name = issue?.path.join('.') ?? '';
+    throw new ConfigError(
+      `context ${name}: ${issue?.message}; got ${JSON.stringify(values[name])}. Set it with -c ${name}=... or in cdk.json.`,
+    );
+  }
+  if (Boolean(parsed.data.account) !== Boolean(parsed.data.region))
+    throw new ConfigError(
+      'context account and region: give both or neither, for example -c account=123456789012 -c region=us-east-1.',
+    );
+  if (parsed.data.vpcId && !parsed.data.account)
+    throw new ConfigError(
+      'context vpcId: looking up a VPC needs a fixed account and region; add -c account=... -c region=...',
+    );
+  return parsed.data;
+}

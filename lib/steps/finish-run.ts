@@ -1,0 +1,24 @@
+import { type INextable, JsonPath, type State, Succeed } from 'aws-cdk-lib/aws-stepfunctions';
+import type { Construct } from 'constructs';
+import { Step, type StepProps } from './step.ts';
+
+/**
+ * Writes the run's summary, manifest and report, and ends with what the handler returns: links to them.
+ *
+ * In: `{run, stage, stages, ...}`.
+ */
+export class FinishRun extends Step {
+  readonly startState: State;
+  readonly endStates: INextable[] = [];
+
+  constructor(scope: Construct, id: string, props: StepProps) {
+    super(scope, id, props);
+    const finish = this.guard(
+      props.functions['finish-run'].invoke(this, 'Finish the run', {
+        payload: { run: JsonPath.objectAt('$.run'), stages: JsonPath.numberAt('$.stages') },
+      }),
+    );
+    finish.next(new Succeed(this, 'Run finished'));
+    this.startState = finish;
+  }
+}

@@ -1,0 +1,40 @@
+import { Choice, Condition, Fail, type INextable, JsonPath, type State } from 'aws-cdk-lib/aws-stepfunctions';
+import type { Construct } from 'constructs';
+import { defaultOf, Step, type StepProps } from './step.ts';
+
+/**
+ * Fixes what the stage does: its pool, how the maps are cut, which arms train, and whether there is budget for it.
+ *
+ * In: `{run, stage, stages}`.
+ * Out: the same and `plan: {modelAware, arms: [{arm}], probeItemsKey, scoreItemsKey, withinBudget}`, with whole bucket
+ * keys of the maps' items (of files that need not be there at a stage that is not model-aware).
+ * Fails with CostCapReached before a stage that would pass `maxCostUsd`.
+ */
+export class PlanStage extends Step {
+  readonly startState: State;
+  readonly endStates: INextable[];
+
+  constructor(scope: Construct, id: string, props: StepProps) {
+    super(scope, id, props);
+    const plan = this.guard(
+      props.functions['plan-stage'].invoke(this, 'Plan the stage', {
+        payload: { run: JsonPath.objectAt('$.run'), stage: JsonPath.numberAt('$.stage') },
+        keep: { fields: ['modelAware', 'arms', 'probeItemsKey', 'scoreItemsKey', 'withinBudget'], at: '$.plan' },
+      }),
+    );
+    const budget = new Choice(this, 'Is there budget for the stage?').when(
+      Condition.booleanEquals('$.plan.withinBudget', false),
+      new Fail(this, 'Cost cap reached', {
+        error: 'CostCapReached',
+        causePath: JsonPath.format(
+          'Stage {} of run {} would pass maxCostUsd. What is done is kept: start the run again with a higher maxCostUsd and it goes on from here.',
+          JsonPath.stringAt('$.stage'),
+          JsonPath.stringAt('$.run.id'),
+        ),
+      }),
+    );
+    plan.next(budget);
+    this.startState = plan;
+    this.endStates = [defaultOf(budget)];
+  }
+}

@@ -1,0 +1,20 @@
+import type { INextable, State } from 'aws-cdk-lib/aws-stepfunctions';
+import type { Construct } from 'constructs';
+import { Step, type StepProps } from './step.ts';
+
+/**
+ * Tokenizes and shards the corpus; ends at once when the run names a prepared corpus, or has prepared its own.
+ *
+ * In: `{run, ...}`. Out: the same. Writes `corpus/` of the run.
+ */
+export class PrepareCorpus extends Step {
+  readonly startState: State;
+  readonly endStates: INextable[];
+
+  constructor(scope: Construct, id: string, props: StepProps) {
+    super(scope, id, props);
+    const prepare = this.guard(props.jobs.prepare.submit(this, 'Prepare the corpus'));
+    this.startState = prepare;
+    this.endStates = [prepare];
+  }
+}

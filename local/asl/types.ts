@@ -1,0 +1,138 @@
+/** The Amazon States Language as data: https://states-language.net/spec.html, query language JSONPath. */
+
+export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+export type JsonObject = { [name: string]: Json };
+
+export interface Machine {
+  Comment?: string;
+  StartAt: string;
+  States: Record<string, State>;
+  /** Of the whole execution, in seconds. */
+  TimeoutSeconds?: number;
+}
+
+/** A state's fields. Which of them a type may have is checked once, by `validate`; see `FIELDS` there. */
+export interface State {
+  Type: 'Pass' | 'Task' | 'Choice' | 'Wait' | 'Succeed' | 'Fail' | 'Parallel' | 'Map';
+  Next?: string;
+  End?: boolean;
+  InputPath?: string | null;
+  OutputPath?: string | null;
+  ResultPath?: string | null;
+  Parameters?: Json;
+  ResultSelector?: Json;
+  Retry?: Retrier[];
+  Catch?: Catcher[];
+  // Pass
+  Result?: Json;
+  // Task
+  Resource?: string;
+  TimeoutSeconds?: number;
+  // Choice
+  Choices?: (ChoiceRule & { Next: string })[];
+  Default?: string;
+  // Wait
+  Seconds?: number;
+  SecondsPath?: string;
+  // Fail
+  Error?: string;
+  ErrorPath?: string;
+  Cause?: string;
+  CausePath?: string;
+  // Parallel
+  Branches?: Machine[];
+  // Map
+  ItemProcessor?: Machine & { ProcessorConfig?: { Mode?: 'INLINE' | 'DISTRIBUTED'; ExecutionType?: string } };
+  ItemsPath?: string;
+  ItemSelector?: Json;
+  ItemReader?: { Resource: string; ReaderConfig?: { InputType?: string; MaxItems?: number }; Parameters: Json };
+  MaxConcurrency?: number;
+  ToleratedFailurePercentage?: number;
+  ToleratedFailureCount?: number;
+  Label?: string;
+}
+
+export interface Retrier {
+  ErrorEquals: string[];
+  /** Seconds before the first retry; default 1. */
+  IntervalSeconds?: number;
+  /** Default 3; 0 is never. */
+  MaxAttempts?: number;
+  /** Default 2. */
+  BackoffRate?: number;
+  MaxDelaySeconds?: number;
+  JitterStrategy?: 'FULL' | 'NONE';
+}
+
+export interface Catcher {
+  ErrorEquals: string[];
+  Next: string;
+  ResultPath?: string | null;
+}
+
+export type ChoiceRule = { [operator: string]: unknown };
+
+/** A failure as the States Language knows it: a name that Retry and Catch match, and a text for people or programs. */
+export class StatesError extends Error {
+  override name = 'StatesError';
+  readonly error: string;
+  override readonly cause: string | undefined;
+  constructor(error: string, cause?: string) {
+    super(cause ? `${error}: ${cause}` : error);
+    this.error = error;
+    this.cause = cause;
+  }
+}
+
+/** A definition that this interpreter would not run exactly as the States Language says; the message names the field. */
+export class UnsupportedDefinition extends Error {
+  override name = 'UnsupportedDefinition';
+}
+
+/** Time, so that tests need not wait. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Rejects with the signal's reason when it is aborted. */
+  sleep(seconds: number, signal: AbortSignal): Promise<void>;
+}
+
+export interface TaskCall {
+  resource: string;
+  parameters: Json;
+  state: string;
+  /** The indices of the Map items it runs in, outermost first. */
+  items: number[];
+  /** Aborted when a sibling failed, the task timed out or the whole run is stopped: clean up, then settle. */
+  signal: AbortSignal;
+}
+
+/** Everything the interpreter needs from outside. */
+export interface Environment {
+  /** Runs a Task; throws {@link StatesError} for a failure the machine may handle, anything else ends the run. */
+  runTask(call: TaskCall): Promise<Json>;
+  /** Parses the JSON object `s3://bucket/key`, for a Map's ItemReader. Throws StatesError. */
+  readJson(bucket: string, key: string): Promise<Json>;
+  clock: Clock;
+  /** Uniform in [0, 1), for JitterStrategy FULL. */
+  random(): number;
+  onState?(event: StateEvent): void;
+}
+
+/** What happens to a state; enough to draw a bar for each step. */
+export interface StateEvent {
+  /** `items` tells how many items a Map has, once they are read. */
+  kind: 'entered' | 'items' | 'retried' | 'failed' | 'exited';
+  state: string;
+  type: State['Type'];
+  /** The indices of the Map items it runs in, outermost first; empty outside Maps. */
+  items: number[];
+  /** Of `items`. */
+  count?: number;
+  /** Of `entered`: the state's input; of `exited`: its output. */
+  payload?: Json;
+  /** Of `failed` and `retried`. */
+  error?: StatesError;
+  /** Milliseconds since 1970. */
+  time: number;
+}

@@ -1,0 +1,150 @@
+/** The whole run on this machine: the synthesized state machine, its functions and its jobs. */
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { ConfigError, InterruptedError, type MatesError, RunError } from '../core/errors.ts';
+import type { Progress } from '../core/progress.ts';
+import { getJson, LAKE_DIRECTORY_VARIABLE, splitUri, storeOpener } from '../core/storage/index.ts';
+import { execute } from './asl/interpreter.ts';
+import { type Clock, type Json, type StateEvent, StatesError } from './asl/types.ts';
+import { validate } from './asl/validate.ts';
+import { errorNamed, JobRunner, slotsFor } from './jobs.ts';
+import { LogFiles } from './log-files.ts';
+import { Tasks, taskProblem } from './tasks.ts';
+import { readTemplate } from './template.ts';
+
+export type { Json, StateEvent } from './asl/types.ts';
+
+export interface RunMachineOptions {
+  /** The CloudFormation template with the state machine, its functions and its job definitions. */
+  template: object;
+  /** The template of the stack whose outputs that one refers to. */
+  dataTemplate?: object;
+  input: Json;
+  /** Name of the execution: letters, digits and hyphens, at most 80. */
+  executionName: string;
+  /** The directory that stands for the data lake's bucket. */
+  lakeDirectory: string;
+  /** Aborting it stops every job; the promise then rejects with InterruptedError. */
+  signal?: AbortSignal;
+  /** Most jobs at once; by default the cores divided by `threads`. */
+  jobs?: number;
+  /** Threads of one job; 0 or absent is one for each core, so that one job runs at a time. */
+  threads?: number;
+  onState?: (event: StateEvent) => void;
+  /** `job` is the job's name, and `.3` after it in item 3 of a map. */
+  onProgress?: (job: string, progress: Progress) => void;
+  /** Gets the jobs' other output, line by line; by default `runs/<executionName>/logs/<job>.log` of the lake. */
+  log?: (job: string, line: string) => void;
+  /** The program that stands for a container's command; by default `containers/main.ts` in this Node. */
+  program?: (command: string[]) => { file: string; arguments: string[] };
+  /** Where the functions' folders are; by default `functions/` of this repository. */
+  functionsDirectory?: string;
+  clock?: Clock;
+}
+
+/** What a job inherits of this process's environment; all else is declared, as it is in a container. */
+const INHERITED = ['PATH', 'HOME', 'TMPDIR'];
+
+/**
+ * Runs the synthesized state machine on this machine.
+ *
+ * @returns the execution's output.
+ * @throws ConfigError, InputError or RunError with the failed step's own message, InterruptedError on abort.
+ */
+export async function runMachine(options: RunMachineOptions): Promise<Json> {
+  const { lakeDirectory, executionName } = options;
+  if (!/^[A-Za-z0-9-]{1,80}$/.test(executionName))
+    throw new ConfigError(`The run's name "${executionName}": expected letters, digits and hyphens, at most 80.`);
+  const pipeline = readTemplate(options.template, options.dataTemplate);
+  const machine = validate(pipeline.definition, taskProblem);
+
+  const logs = options.log ? undefined : new LogFiles(join(lakeDirectory, 'runs', executionName, 'logs'));
+  const lake = { [LAKE_DIRECTORY_VARIABLE]: lakeDirectory };
+  const jobs = new JobRunner({
+    program: options.program ?? jobProgram,
+    environment: { ...inherited(), ...lake },
+    slots: options.jobs ?? slotsFor(options.threads),
+    onProgress: options.onProgress,
+    log: options.log ?? ((job, line) => logs?.write(job, line)),
+  });
+  const functionsDirectory = options.functionsDirectory ?? fileURLToPath(new URL('../functions', import.meta.url));
+  const tasks = new Tasks({ pipeline, jobs, functionsDirectory, environment: lake });
+  const open = storeOpener(lakeDirectory);
+  const stop = interruption(options.signal);
+  const failed: string[] = [];
+  try {
+    const { output } = await execute(
+      machine,
+      options.input,
+      {
+        runTask: (call) => tasks.run(call),
+        readJson: async (bucket, key) => {
+          const { folder, name } = splitUri(`s3://${bucket}/${key}`);
+          try {
+            return await getJson<Json>(open(folder), name);
+          } catch (error) {
+            throw new StatesError('States.ItemReaderFailed', (error as Error).message);
+          }
+        },
+        clock: options.clock ?? realTime,
+        random: Math.random,
+        onState: (event) => {
+          if (event.kind === 'failed') failed.push(event.state);
+          options.onState?.(event);
+        },
+      },
+      { name: executionName, signal: stop },
+    );
+    return output;
+  } catch (error) {
+    if (error instanceof StatesError) throw forPeople(error, tasks, failed[0]);
+    throw error;
+  } finally {
+    await logs?.close();
+  }
+}
+
+/** The failed task's own error where it is known; the machine's Fail state hands its cause on. */
+function forPeople(failure: StatesError, tasks: Tasks, state: string | undefined): MatesError {
+  const known = tasks.failureBehind(failure.cause);
+  if (known) return known;
+  if (failure.error === 'States.ExceedToleratedFailureThreshold' && tasks.lastFailure) return tasks.lastFailure;
+  if (!failure.error.startsWith('States.')) return errorNamed(failure.error, failure.cause ?? failure.error);
+  return new RunError(`${state ? `"${state}" failed: ` : ''}${failure.message}`);
+}
+
+function interruption(signal: AbortSignal | undefined): AbortSignal {
+  const stop = new AbortController();
+  const abort = () =>
+    stop.abort(new InterruptedError('Interrupted; what was done is kept. Give the same command again to resume.'));
+  if (signal?.aborted) abort();
+  signal?.addEventListener('abort', abort, { once: true });
+  return stop.signal;
+}
+
+/** `mates-job TASK` is the image's entry point; here it is the same file, run by this Node through tsx. */
+function jobProgram([entry, ...rest]: string[]): { file: string; arguments: string[] } {
+  if (entry !== 'mates-job') throw new RunError(`The job's command "${entry}" is not mates-job.`);
+  const main = fileURLToPath(new URL('../containers/main.ts', import.meta.url));
+  const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+  return { file: process.execPath, arguments: ['--import', loader, main, ...rest] };
+}
+
+function inherited(): Record<string, string> {
+  return Object.fromEntries(INHERITED.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+}
+
+const realTime: Clock = {
+  now: () => Date.now(),
+  sleep: async (seconds, signal) => {
+    // A timer holds at most 2^31 - 1 milliseconds, some 25 days; timeouts of a month are usual.
+    for (let left = seconds * 1000; left >= 0; left -= 2 ** 31 - 1) {
+      await delay(Math.min(left, 2 ** 31 - 1), undefined, { signal }).catch((error) => {
+        signal.throwIfAborted();
+        throw error;
+      });
+    }
+  },
+};

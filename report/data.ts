@@ -1,0 +1,126 @@
+import type {
+  Arm,
+  CorpusIndex,
+  Evaluation,
+  InfluenceFit,
+  RunRecord,
+  SelectionSummary,
+  StagePlan,
+  Timing,
+  TrainingMetrics,
+} from '../core/formats.ts';
+import { armLayout, stageLayout } from '../core/layout.ts';
+import { corpusStore, openRun, type Run } from '../core/run/open-run.ts';
+import { type Extremes, mergeExtremes } from '../core/selection/extremes.ts';
+import type { ScoreIndex } from '../core/selection/scores.ts';
+import { getJsonIfPresent, type Store, type StoreOpener } from '../core/storage/index.ts';
+
+/** Everything the report shows, as plain values; whatever a run has not written yet is undefined. */
+export interface ReportData {
+  record: RunRecord;
+  corpus?: CorpusIndex;
+  stages: StageReport[];
+}
+
+export interface StageReport {
+  stage: number;
+  plan?: StagePlan;
+  fit?: InfluenceFit;
+  main: ArmReport;
+  /** Empty for a stage that both runs share. */
+  control: ArmReport;
+  /** The pool's rows with the highest and the lowest utility. */
+  extremes?: Extremes;
+  /** Seconds of all the stage's jobs together. */
+  seconds?: number;
+}
+
+export interface ArmReport {
+  metrics?: TrainingMetrics;
+  evaluation?: Evaluation;
+  selection?: SelectionSummary;
+}
+
+/**
+ * Reads what a run has written so far; a run in progress is no error.
+ *
+ * @throws InputError when there is no run at the URI.
+ */
+export async function collectReportData(open: StoreOpener, runUri: string): Promise<ReportData> {
+  const run = await openRun(open, runUri);
+  const { store, record } = run;
+  const numbers = Array.from({ length: record.config.pretrain.stages }, (_, stage) => stage);
+  const [corpus, ...stages] = await Promise.all([
+    collectCorpus(run),
+    ...numbers.map((stage) => collectStage(store, stage)),
+  ]);
+  return { record, corpus, stages };
+}
+
+/** The corpus may lie where this process cannot read; the report then says so rather than fail. */
+function collectCorpus(run: Run): Promise<CorpusIndex | undefined> {
+  return getJsonIfPresent<CorpusIndex>(corpusStore(run), 'corpus.json').catch(() => undefined);
+}
+
+async function collectStage(store: Store, stage: number): Promise<StageReport> {
+  const layout = stageLayout(stage);
+  const [plan, fit, main, control, extremes, seconds] = await Promise.all([
+    getJsonIfPresent<StagePlan>(store, layout.plan),
+    getJsonIfPresent<InfluenceFit>(store, layout.fit),
+    collectArm(store, stage, 'main'),
+    collectArm(store, stage, 'control'),
+    collectExtremes(store, stage),
+    collectSeconds(store, stage),
+  ]);
+  return { stage, plan, fit, main, control, extremes, seconds };
+}
+
+async function collectArm(store: Store, stage: number, arm: Arm): Promise<ArmReport> {
+  const layout = armLayout(stage, arm);
+  const [metrics, evaluation, selection] = await Promise.all([
+    getJsonIfPresent<TrainingMetrics>(store, layout.metrics),
+    getJsonIfPresent<Evaluation>(store, layout.evaluation),
+    getJsonIfPresent<SelectionSummary>(store, layout.selectionSummary),
+  ]);
+  return { metrics, evaluation, selection };
+}
+
+async function collectExtremes(store: Store, stage: number): Promise<Extremes | undefined> {
+  const keys = (await store.list(stageLayout(stage).scores)).filter((key) => key.endsWith('/index.json'));
+  const parts = await Promise.all(keys.map((key) => getJsonIfPresent<ScoreIndex>(store, key)));
+  const known = parts.flatMap((part) => (part ? [part.extremes] : []));
+  return known.length ? mergeExtremes(known) : undefined;
+}
+
+async function collectSeconds(store: Store, stage: number): Promise<number | undefined> {
+  const keys = await store.list(`${stageLayout(stage).root}/timings/`);
+  const timings = await Promise.all(keys.map((key) => getJsonIfPresent<Timing>(store, key)));
+  const known = timings.filter((timing) => timing !== undefined);
+  return known.length ? known.reduce((sum, { seconds }) => sum + seconds, 0) : undefined;
+}
+
+/** What a stage should have written and has not, in words; empty when the stage is complete. */
+export function missingParts(data: ReportData, stage: StageReport): string[] {
+  const { plan, fit, main, control, extremes } = stage;
+  if (!plan) return ['not started'];
+  const { method } = data.record.config.selection;
+  const missing: [boolean, string][] = [
+    [plan.modelAware && !fit, 'influence model'],
+    [plan.modelAware && !extremes && method === 'influence', 'scores'],
+    [!main.selection, 'selection'],
+    [!main.metrics, 'pretraining'],
+    [!main.evaluation, 'evaluation'],
+    [plan.arms.includes('control') && !control.selection, 'control selection'],
+    [plan.arms.includes('control') && !control.metrics, 'control pretraining'],
+    [plan.arms.includes('control') && !control.evaluation, 'control evaluation'],
+  ];
+  return missing.filter(([lacks]) => lacks).map(([, what]) => what);
+}
+
+/** The control's evaluation of a stage; before the runs part, both are the main arm's. */
+export function controlEvaluation(stage: StageReport): Evaluation | undefined {
+  return isShared(stage) ? stage.main.evaluation : stage.control.evaluation;
+}
+
+/** Whether the stage was trained once for both runs (the random first stage). */
+export const isShared = (stage: StageReport) => stage.plan !== undefined && !stage.plan.arms.includes('control');

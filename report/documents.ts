@@ -1,0 +1,34 @@
+/** The best and worst rows of each stage's pool, with their text. */
+import type { ExtremeDocument } from '../core/selection/extremes.ts';
+import type { StageReport } from './data.ts';
+import { count, truncate, utility } from './format.ts';
+import { type Html, html } from './html.ts';
+import { PANELS, spread, spreadNote } from './stages.ts';
+
+const EXCERPT = 240;
+
+/** The last stage open, the earlier ones folded; undefined before the first scores. */
+export function extremeDocuments(stages: StageReport[]): Html | undefined {
+  const scored = stages.flatMap(({ stage, extremes }) => (extremes ? [{ stage, extremes }] : []));
+  if (scored.length === 0) return undefined;
+  const shown = spread(scored, PANELS).reverse();
+  return html`<p class="note">By the influence model\u2019s prediction for every row of the stage\u2019s candidate pool; utility is minus the predicted influence, so higher is better.${spreadNote(shown.length, scored.length)}</p>
+${shown.map(
+  (
+    { stage, extremes },
+    i,
+  ) => html`<details class="part"${i === 0 && html` open`}><summary>Stage ${stage}</summary><div class="documents">
+<div><h3>Highest utility</h3>${list(extremes.highest)}</div>
+<div><h3>Lowest utility</h3>${list(extremes.lowest)}</div></div></details>`,
+)}`;
+}
+
+const list = (rows: ExtremeDocument[]) => html`<ol>${rows.map(item)}</ol>`;
+
+function item({ row, utility: value, domain, text }: ExtremeDocument): Html {
+  const excerpt = truncate(text.trim().replace(/\s+/g, ' '), EXCERPT);
+  const whole = text.length > EXCERPT;
+  return html`<li><div class="about"><b>${utility(value)}</b><span class="tag">${truncate(domain, 40)}</span><span>row ${count(row)}</span></div>
+<p class="excerpt">${excerpt}</p>${whole && html`<details class="more"><summary>Whole text</summary><div class="excerpt"><pre>${text}</pre></div></details>`}</li>
+`;
+}

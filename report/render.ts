@@ -1,0 +1,205 @@
+import { domainLosses, selectionByDomain } from './charts-domains.ts';
+import { histogramCharts, influenceModel } from './charts-influence.ts';
+import { evaluationCharts, trainingChart } from './charts-training.ts';
+import { controlEvaluation, isShared, missingParts, type ReportData, type StageReport } from './data.ts';
+import { extremeDocuments } from './documents.ts';
+import * as format from './format.ts';
+import { type Content, type Html, html, Html as Markup } from './html.ts';
+import { styles } from './theme.ts';
+import { verdict } from './verdict.ts';
+
+/**
+ * The report as one HTML file: no request leaves it, no script is needed to read it. Pure: the same data gives the same
+ * bytes. Whatever the run has not written yet is named instead of shown.
+ */
+export function renderReport(data: ReportData): string {
+  const { record, stages } = data;
+  const { sequenceLength } = data.corpus ?? record.config.corpus;
+  const sections: Section[] = [
+    { id: 'stages', title: 'Stage by stage', body: closingTable(data) },
+    {
+      id: 'losses',
+      title: 'Loss',
+      body: join(trainingChart(stages, record.config.pretrain.batchRows * sequenceLength), evaluationCharts(stages)),
+      until: 'Nothing has been trained yet.',
+    },
+    {
+      id: 'influence-model',
+      title: 'Influence model',
+      body: influenceModel(stages),
+      until: untilScored(data, 'No influence model has been fitted yet; the first stage trains on random rows.'),
+    },
+    {
+      id: 'scores',
+      title: 'Scores',
+      body: histogramCharts(stages),
+      until: untilScored(data, 'No candidate pool has been scored yet.'),
+    },
+    {
+      id: 'domains',
+      title: 'What was selected',
+      body: selectionByDomain(stages),
+      until: untilScored(data, 'Nothing has been selected by influence yet.'),
+    },
+    {
+      id: 'domain-losses',
+      title: 'Loss by domain',
+      body: domainLosses(stages),
+      until: 'No stage has been evaluated yet.',
+    },
+    {
+      id: 'documents',
+      title: 'Best and worst documents',
+      body: extremeDocuments(stages),
+      until: untilScored(data, 'No candidate pool has been scored yet.'),
+    },
+    { id: 'configuration', title: 'Configuration', body: configuration(data) },
+  ];
+  return `<!doctype html>\n${
+    html`<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none';style-src 'unsafe-inline'">
+<meta name="color-scheme" content="light dark">
+<title>${record.config.name} \u2013 MATES report</title>
+<style>${new Html(styles)}</style>
+</head>
+<body><main>
+${header(data, sections)}
+${sections.map(
+  ({ id, title, body, until }) =>
+    html`<section id="${id}" aria-labelledby="${id}-title"><h2 id="${id}-title">${title}</h2>
+${body ?? html`<p class="muted">${until}</p>`}
+</section>
+`,
+)}</main></body>
+</html>
+`.text
+  }`;
+}
+
+interface Section {
+  id: string;
+  title: string;
+  body?: Html;
+  /** What stands there until there is a body. */
+  until?: string;
+}
+
+const join = (...parts: (Html | undefined)[]): Html | undefined =>
+  parts.some((part) => part) ? html`${parts}` : undefined;
+
+const untilScored = ({ record }: ReportData, otherwise: string) =>
+  record.config.selection.method === 'random' ? 'This run selects at random; no influence is measured.' : otherwise;
+
+function header(data: ReportData, sections: Section[]): Html {
+  const { record, stages } = data;
+  const { tone, sentence, figures, cautions } = verdict(data);
+  const missing = stages.flatMap((stage) => {
+    const parts = missingParts(data, stage);
+    return parts.length ? [`stage ${stage.stage}: ${parts.join(', ')}`] : [];
+  });
+  return html`<header>
+<p class="eyebrow">MATES run ${record.id} \u00b7 seed ${record.config.seed}</p>
+<h1>${record.config.name}</h1>
+<p>${whatWasDone(data)}</p>
+<div class="verdict ${tone}" role="note" aria-label="Result">
+${figures.length > 0 && html`<dl class="figures">${figures.map(({ name, value }) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`}
+<p class="say">${sentence}</p>
+${cautions.length > 0 && html`<ul>${cautions.map((caution) => html`<li>${caution}</li>`)}</ul>`}
+${missing.length > 0 && html`<p class="note"><b>Not there yet:</b> ${missing.join('; ')}.</p>`}
+</div>
+<nav aria-label="Sections">${sections.map(({ id, title }) => html`<a href="#${id}">${title}</a>`)}</nav>
+</header>`;
+}
+
+function whatWasDone({ record: { config }, corpus }: ReportData): string {
+  const { model, pretrain, selection } = config;
+  const sequenceLength = corpus?.sequenceLength ?? config.corpus.sequenceLength;
+  const tokens = pretrain.stages * pretrain.stepsPerStage * pretrain.batchRows * sequenceLength;
+  const trained =
+    `A GPT-NeoX model of ${model.layers} layers and width ${model.width}, trained for ${pretrain.stages} stages of ` +
+    `${format.count(pretrain.stepsPerStage)} steps (${format.count(tokens)} tokens in all)`;
+  if (selection.method === 'random' || pretrain.stages === 1) return `${trained} on random rows.`;
+  return (
+    `${trained}: the first stage on random rows, each later one on the ${format.plainPercent(selection.fraction)} of its candidate pool ` +
+    `that an influence model, fitted to the current checkpoint, drew` +
+    (config.control === 'random' ? '; a control trained as long on random rows of the same pools.' : '.')
+  );
+}
+
+function closingTable(data: ReportData): Html {
+  const { config } = data.record;
+  const compared = config.control === 'random' && config.selection.method === 'influence';
+  const row = (stage: StageReport) => {
+    const main = stage.main.evaluation;
+    const control = controlEvaluation(stage);
+    const cells = (key: 'referenceLoss' | 'heldOutLoss' | 'mixedDomainLoss') =>
+      !compared
+        ? html`<td class="group">${optional(main?.[key], format.loss)}</td>`
+        : isShared(stage)
+          ? sharedLoss(main?.[key])
+          : lossPair(main?.[key], control?.[key]);
+    const { fit, plan } = stage;
+    return html`<tr><th scope="row">${stage.stage}</th>${cells('referenceLoss')}${cells('heldOutLoss')}${cells('mixedDomainLoss')}
+<td class="group">${fit ? html`${format.correlation(fit.spearman)} <span class="muted">${format.interval(fit.spearmanInterval)}</span>` : format.NOTHING}</td>
+<td>${optional(fit?.staleSpearman, format.correlation)}</td>
+<td class="group">${plan ? `${format.count(plan.selectedRows)} / ${format.count(plan.poolRows)}` : format.NOTHING}</td>
+<td>${optional(stage.seconds, format.duration)}</td></tr>
+`;
+  };
+  const group = (name: string, span: number) => html`<th class="group" scope="colgroup" colspan="${span}">${name}</th>`;
+  return html`<div class="scroll" tabindex="0"><table class="closing">
+<thead><tr><th scope="col" rowspan="2">stage</th>${['reference loss', 'held-out loss', 'mixed-domain loss'].map((name) => group(name, compared ? 3 : 1))}${group('Spearman', 2)}<th class="group" scope="col" rowspan="2">selected<br>of pool, rows</th><th scope="col" rowspan="2">job<br>time</th></tr>
+<tr>${[1, 2, 3].map(() =>
+    compared
+      ? html`<th class="group" scope="col">selected</th><th scope="col">random</th><th scope="col">diff.</th>`
+      : html`<th class="group" scope="col">main</th>`,
+  )}<th class="group" scope="col">test [interval]</th><th scope="col">stale</th></tr></thead>
+<tbody>${data.stages.map(row)}</tbody></table></div>
+<p class="note">Losses in nats per token, on a learning-rate-decay branch of the stage\u2019s checkpoint${compared && '; a negative difference favours selection'}. Spearman on documents used for neither fitting nor early stopping; stale: the previous stage\u2019s model on this stage\u2019s oracle. Job time adds up all the stage\u2019s jobs, also those that ran side by side.</p>`;
+}
+
+const optional = (value: number | undefined, write: (value: number) => string) =>
+  value === undefined ? format.NOTHING : write(value);
+
+/** Both runs' losses and their difference. */
+function lossPair(main: number | undefined, control: number | undefined): Html {
+  const difference = main === undefined || control === undefined ? undefined : main - control;
+  const tone = !difference ? '' : difference < 0 ? 'better' : 'worse';
+  return html`<td class="group">${optional(main, format.loss)}</td><td>${optional(control, format.loss)}</td><td class="${tone}">${optional(difference, format.lossDifference)}</td>`;
+}
+
+/** One loss, of a stage that was trained once for both runs. */
+const sharedLoss = (loss: number | undefined) =>
+  html`<td class="group shared" colspan="2">${optional(loss, format.loss)}</td><td>${format.NOTHING}</td>`;
+
+function configuration({ record, corpus }: ReportData): Html {
+  return html`<details class="part"><summary>Every field, defaults included</summary><pre>${JSON.stringify(record.config, null, 2)}</pre></details>
+<details class="part"><summary>Versions and seed</summary>${facts([
+    ['seed', record.config.seed],
+    ...Object.entries(record.versions),
+  ])}</details>
+<details class="part"><summary>Corpus and input files</summary>${
+    corpus
+      ? html`${facts([
+          ['rows', format.count(corpus.rows)],
+          ['documents', format.count(corpus.documents)],
+          ['tokens', format.count(corpus.tokens)],
+          ['duplicates removed', format.count(corpus.duplicatesRemoved)],
+          ['reference or held-out passages removed', format.count(corpus.excludedRemoved)],
+          ['shards', format.count(corpus.shards.length)],
+          ['vocabulary', format.count(corpus.tokenizer.vocabularySize)],
+          ['tokenizer sha256', html`<code>${corpus.tokenizer.sha256}</code>`],
+        ])}<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">input</th><th scope="col">bytes</th><th scope="col">documents</th><th class="text" scope="col">sha256</th></tr></thead>
+<tbody>${corpus.inputs.map(
+          (input) =>
+            html`<tr><td>${input.uri}</td><td>${format.count(input.bytes)}</td><td>${format.count(input.documents)}</td><td class="text"><code>${input.sha256}</code></td></tr>`,
+        )}</tbody></table></div>`
+      : html`<p class="muted">The corpus is not there yet, or its folder (${record.corpus}) cannot be read from here.</p>`
+  }</details>`;
+}
+
+const facts = (rows: [string, Content][]) =>
+  html`<div class="scroll" tabindex="0"><table><tbody>${rows.map(([name, value]) => html`<tr><th scope="row">${name}</th><td class="text">${value}</td></tr>`)}</tbody></table></div>`;

@@ -1,0 +1,92 @@
+/** What the run shows, in plain words, and what it does not show. */
+import type { Evaluation, InfluenceFit } from '../core/formats.ts';
+import { controlEvaluation, isShared, type ReportData } from './data.ts';
+import { interval, loss, lossDifference } from './format.ts';
+
+export interface Verdict {
+  tone: 'good' | 'warn' | 'open';
+  /** One sentence: the result. */
+  sentence: string;
+  /** The figures it rests on. */
+  figures: { name: string; value: string }[];
+  /** What a careful reader has to know before believing it. */
+  cautions: string[];
+}
+
+/** Compares the two runs at the last stage that has both evaluations. */
+export function verdict({ record, stages }: ReportData): Verdict {
+  const last = stages.findLast((stage) => stage.main.evaluation && (isShared(stage) || stage.control.evaluation));
+  const fits = stages.flatMap(({ stage, fit }) => (fit ? [{ stage, fit }] : []));
+  const progress =
+    last && last.stage < stages.length - 1
+      ? [`The run is not finished: this is stage ${last.stage} of 0 to ${stages.length - 1}.`]
+      : [];
+  if (!last)
+    return { tone: 'open', sentence: 'No stage has been evaluated yet.', figures: [], cautions: fits.flatMap(doubt) };
+  const main = last.main.evaluation!;
+  const control = isShared(last) ? undefined : controlEvaluation(last);
+  if (!control) {
+    const compared = record.config.control === 'none' || record.config.selection.method === 'random';
+    return {
+      tone: 'open',
+      sentence: `After stage ${last.stage} the reference loss is ${loss(main.referenceLoss)} nats per token.`,
+      figures: [
+        { name: 'Reference loss', value: loss(main.referenceLoss) },
+        { name: 'Mixed-domain loss', value: loss(main.mixedDomainLoss) },
+      ],
+      cautions: [
+        ...progress,
+        compared
+          ? 'There is no random control to compare with, so nothing here says whether selection helped.'
+          : 'Both runs still share this stage; the comparison begins with the next.',
+        ...fits.flatMap(doubt),
+      ],
+    };
+  }
+  const difference = main.referenceLoss - control.referenceLoss;
+  const better = difference < 0;
+  return {
+    tone: better && fits.every(({ fit }) => fit.spearmanInterval[0] > 0) ? 'good' : 'warn',
+    sentence:
+      `After stage ${last.stage} the model trained on selected data has a reference loss of ${loss(main.referenceLoss)} nats per token, ` +
+      (better
+        ? `${loss(-difference)} lower than the random control\u2019s ${loss(control.referenceLoss)}.`
+        : difference === 0
+          ? 'the same as the random control\u2019s.'
+          : `${loss(difference)} higher than the random control\u2019s ${loss(control.referenceLoss)}: selection did not help.`),
+    figures: [
+      { name: 'Selected data', value: loss(main.referenceLoss) },
+      { name: 'Random control', value: loss(control.referenceLoss) },
+      { name: 'Difference', value: lossDifference(difference) },
+    ],
+    cautions: [...progress, ...fits.flatMap(doubt), ...otherLosses(main, control, better), oneSeed(record.config.seed)],
+  };
+}
+
+function doubt({ stage, fit }: { stage: number; fit: InfluenceFit }): string[] {
+  if (fit.spearmanInterval[0] > 0) return [];
+  return [
+    `Stage ${stage}: the influence model\u2019s Spearman interval ${interval(fit.spearmanInterval)} includes zero, so its ranking may be no better than chance. More probes (probe.documents) narrow it.`,
+  ];
+}
+
+/** A gain on the reference can cost elsewhere; it should not be read off the table alone. */
+function otherLosses(main: Evaluation, control: Evaluation, better: boolean): string[] {
+  const heldOut = main.heldOutLoss - control.heldOutLoss;
+  const mixed = main.mixedDomainLoss - control.mixedDomainLoss;
+  return [
+    ...(better && heldOut >= 0
+      ? [
+          `The gain does not carry over to the held-out passages (${lossDifference(heldOut)}): it may be specific to the reference set.`,
+        ]
+      : []),
+    ...(mixed > 0
+      ? [
+          `The loss over all the corpus\u2019s domains is higher than the control\u2019s (${lossDifference(mixed)}): selection trades breadth for the reference.`,
+        ]
+      : []),
+  ];
+}
+
+const oneSeed = (seed: number) =>
+  `This is one run with one seed (${seed}); how much of the difference is chance takes several seeds to say.`;

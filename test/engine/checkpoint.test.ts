@@ -1,0 +1,198 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { InputError } from '../../core/errors.ts';
+import { DirectoryStore, getJson, putJson } from '../../core/storage/index.ts';
+import { AdamW } from '../../engine/adamw.ts';
+import { hasCheckpoint, loadCheckpoint, loadModel, saveCheckpoint } from '../../engine/checkpoint.ts';
+import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox.ts';
+import { initialParameters, type ParameterSet } from '../../engine/parameters.ts';
+import { encodeSafetensors, type Tensor } from '../../engine/safetensors.ts';
+
+const shape: GptNeoxShape = {
+  layers: 2,
+  width: 8,
+  heads: 2,
+  mlpWidth: 24,
+  rotaryFraction: 0.5,
+  rotaryBase: 5000,
+  layerNormEpsilon: 1e-6,
+  initializerStd: 0.03,
+  vocabularySize: 11,
+};
+const options = { beta1: 0.8, beta2: 0.9, epsilon: 1e-7, weightDecay: 0.2 };
+const state = { step: 3, tokens: 96, rows: [4, 5], metrics: { loss: [2.5, 2.25] } };
+
+/** A model that has taken three steps. */
+function trained() {
+  const parameters = initialParameters(gptNeoxSpecs(shape), 5);
+  const optimizer = new AdamW(parameters.flat.length, options);
+  for (let step = 0; step < 3; step++)
+    optimizer.apply(parameters.flat, initialParameters(parameters.specs, 6 + step).flat, 0.01);
+  return { shape, parameters, optimizer, state, contextLength: 32, endOfText: 10 };
+}
+
+let directory: string;
+let store: DirectoryStore;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'checkpoint-'));
+  store = new DirectoryStore(directory);
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+describe('a checkpoint', () => {
+  it('comes back whole: training goes on as if it had never stopped', async () => {
+    const parts = trained();
+    await saveCheckpoint(store, 'a/b', parts);
+    const back = await loadCheckpoint(store, 'a/b');
+    expect(back.shape).toEqual(shape);
+    expect(back.parameters.specs).toEqual(parts.parameters.specs);
+    expect(back.parameters.flat).toEqual(parts.parameters.flat);
+    expect(back.optimizer).toEqual(parts.optimizer);
+    expect(back.state).toEqual(state);
+    expect(back.contextLength).toBe(32);
+    const gradient = initialParameters(parts.parameters.specs, 1).flat;
+    parts.optimizer.apply(parts.parameters.flat, gradient, 0.1);
+    back.optimizer.apply(back.parameters.flat, gradient, 0.1);
+    expect(back.parameters.flat).toEqual(parts.parameters.flat);
+  });
+
+  it('has the same bytes every time', async () => {
+    await saveCheckpoint(store, 'a', trained());
+    await saveCheckpoint(store, 'b', trained());
+    const names = await store.list('a/');
+    expect(names).toEqual(['a/config.json', 'a/model.safetensors', 'a/optimizer.safetensors', 'a/training.json']);
+    for (const name of names) expect(await store.get(name)).toEqual(await store.get(name.replace('a/', 'b/')));
+  });
+
+  it('is the Hugging Face configuration of its model', async () => {
+    await saveCheckpoint(store, '', trained());
+    expect(await getJson(store, 'config.json')).toMatchObject({
+      architectures: ['GPTNeoXForCausalLM'],
+      model_type: 'gpt_neox',
+      hidden_size: 8,
+      intermediate_size: 24,
+      rotary_pct: 0.5,
+      rotary_emb_base: 5000,
+      layer_norm_eps: 1e-6,
+      vocab_size: 11,
+      max_position_embeddings: 32,
+      eos_token_id: 10,
+    });
+  });
+
+  it('counts only once training.json is there, which is written last', async () => {
+    const order: string[] = [];
+    const watched: DirectoryStore = Object.create(store);
+    watched.put = (key, bytes) => {
+      order.push(key);
+      return store.put(key, bytes);
+    };
+    await saveCheckpoint(watched, 'a', trained());
+    expect(order.at(-1)).toBe('a/training.json');
+    expect(await hasCheckpoint(store, 'a')).toBe(true);
+    await store.delete('a/training.json');
+    expect(await hasCheckpoint(store, 'a')).toBe(false);
+    await expect(loadCheckpoint(store, 'a')).rejects.toThrow(/a\/training\.json does not exist/);
+  });
+
+  it('that is overwritten and interrupted counts as none', async () => {
+    await saveCheckpoint(store, 'a', trained());
+    const failing: DirectoryStore = Object.create(store);
+    failing.put = async (key, bytes) => {
+      if (key.endsWith('optimizer.safetensors')) throw new Error('killed');
+      await store.put(key, bytes);
+    };
+    await expect(saveCheckpoint(failing, 'a', trained())).rejects.toThrow('killed');
+    expect(await hasCheckpoint(store, 'a')).toBe(false);
+  });
+
+  it.each(['config.json', 'model.safetensors', 'optimizer.safetensors'])(
+    'names %s when it is damaged or lost',
+    async (file) => {
+      await saveCheckpoint(store, 'a', trained());
+      const bytes = (await store.get(`a/${file}`)).slice();
+      bytes[bytes.length - 1]! ^= 1;
+      await store.put(`a/${file}`, bytes);
+      const damaged = expect(loadCheckpoint(store, 'a')).rejects;
+      await damaged.toThrow(InputError);
+      await expect(loadCheckpoint(store, 'a')).rejects.toThrow(`a/${file} is damaged`);
+      await store.delete(`a/${file}`);
+      await expect(loadCheckpoint(store, 'a')).rejects.toThrow(`a/${file}`);
+      await expect(loadCheckpoint(store, 'a')).rejects.toThrow(InputError);
+    },
+  );
+});
+
+describe('a downloaded model', () => {
+  const parameters = initialParameters(gptNeoxSpecs(shape), 9);
+  const config = {
+    model_type: 'gpt_neox',
+    hidden_size: 8,
+    intermediate_size: 24,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    vocab_size: 11,
+  };
+  const tensorsOf = (set: ParameterSet): [string, Tensor][] =>
+    set.specs.map((spec) => [spec.name, { shape: spec.shape, data: set.view(spec.name) }]);
+  const buffer: Tensor = { shape: [1, 1], data: Float32Array.of(1) };
+
+  it('is read with its buffers left out and the library`s defaults filled in', async () => {
+    await putJson(store, 'config.json', config);
+    const buffers = ['attention.bias', 'attention.masked_bias', 'attention.rotary_emb.inv_freq'];
+    const tensors = [...tensorsOf(parameters), ...buffers.map((b) => [`gpt_neox.layers.1.${b}`, buffer] as const)];
+    await store.put('model.safetensors', encodeSafetensors(tensors));
+    const model = await loadModel(store, '');
+    expect(model.parameters.flat).toEqual(parameters.flat);
+    expect(model.shape).toMatchObject({ rotaryFraction: 0.25, rotaryBase: 10_000, layerNormEpsilon: 1e-5 });
+    expect(model.contextLength).toBe(2048);
+  });
+
+  it('may write its rotary settings as Transformers 5 does', async () => {
+    const rope_parameters = { rope_theta: 777, partial_rotary_factor: 0.5, rope_type: 'default' };
+    await putJson(store, 'config.json', { ...config, rope_parameters });
+    await store.put('model.safetensors', encodeSafetensors(tensorsOf(parameters)));
+    expect((await loadModel(store, '')).shape).toMatchObject({ rotaryFraction: 0.5, rotaryBase: 777 });
+  });
+
+  it('may be sharded', async () => {
+    const tensors = tensorsOf(parameters);
+    const weight_map = Object.fromEntries(tensors.map(([name], i) => [name, `model-${i % 3}.safetensors`]));
+    for (let part = 0; part < 3; part++)
+      await store.put(`m/model-${part}.safetensors`, encodeSafetensors(tensors.filter((_, i) => i % 3 === part)));
+    await putJson(store, 'm/config.json', config);
+    await putJson(store, 'm/model.safetensors.index.json', { weight_map });
+    expect((await loadModel(store, 'm')).parameters.flat).toEqual(parameters.flat);
+    await store.delete('m/model-1.safetensors');
+    await expect(loadModel(store, 'm')).rejects.toThrow(/model-1\.safetensors does not exist, but/);
+  });
+
+  it.each([
+    [{ model_type: 'llama' }, /config\.json: model_type is "llama"; only "gpt_neox" is supported/],
+    [{ hidden_act: 'gelu_new' }, /hidden_act is "gelu_new"/],
+    [{ use_parallel_residual: false }, /use_parallel_residual is false/],
+    [{ tie_word_embeddings: true }, /tie_word_embeddings is true/],
+    [{ rope_scaling: { type: 'linear', factor: 2 } }, /rope_type is linear/],
+    [{ hidden_size: '8' }, /hidden_size is "8", a number was expected/],
+    [{ vocab_size: 12 }, /model\.safetensors has embed_out\.weight of shape \[11,8\], \[12,8\] was expected/],
+    [
+      { num_hidden_layers: 3 },
+      /12 tensors of the model .* missing, the first is gpt_neox\.layers\.2\.input_layernorm\.weight/,
+    ],
+    [{ num_hidden_layers: 1 }, /gpt_neox\.layers\.1\.\S+ is no part of the model/],
+  ])('%j is refused by the name of the field or tensor', async (change, message) => {
+    await putJson(store, 'config.json', { ...config, ...change });
+    await store.put('model.safetensors', encodeSafetensors(tensorsOf(parameters)));
+    await expect(loadModel(store, '')).rejects.toThrow(message);
+    await expect(loadModel(store, '')).rejects.toThrow(InputError);
+  });
+
+  it('that is missing, or only there as a pickle, is refused with the remedy', async () => {
+    await expect(loadModel(store, '')).rejects.toThrow(/config\.json does not exist; name a Hugging Face model/);
+    await putJson(store, 'config.json', config);
+    await store.put('pytorch_model.bin', 'pickle');
+    await expect(loadModel(store, '')).rejects.toThrow(/save_pretrained/);
+  });
+});

@@ -1,0 +1,91 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { InfluenceRegressor, type LabelledBatch } from '../../engine/influence-regressor.ts';
+import { LanguageModel } from '../../engine/language-model.ts';
+import { ParameterSet } from '../../engine/parameters.ts';
+import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
+import {
+  documentBatch,
+  randomParameters,
+  relativeDifferences,
+  TINY_BERT,
+  TINY_GPT,
+  tokenBatch,
+  uniforms,
+} from './support.ts';
+
+let onnx: Runtime;
+let reference: Runtime;
+
+beforeAll(async () => {
+  onnx = await createRuntime('onnx', { threads: 1 });
+  reference = await createRuntime('tfjs-cpu');
+});
+
+type LossAndGradient = (parameters: ParameterSet, gradient: ParameterSet) => Promise<number>;
+
+function gptLoss(runtime: Runtime): { specs: LanguageModel['specs']; loss: LossAndGradient } {
+  const model = new LanguageModel(runtime, TINY_GPT);
+  const batch = tokenBatch(2, 7, TINY_GPT.vocabularySize);
+  return { specs: model.specs, loss: (parameters, gradient) => model.lossAndGradient(parameters, batch, gradient) };
+}
+
+function bertLoss(runtime: Runtime, rate = 0): { specs: LanguageModel['specs']; loss: LossAndGradient } {
+  const model = new InfluenceRegressor(runtime, TINY_BERT);
+  const documents = documentBatch(6, TINY_BERT.vocabularySize);
+  const batch: LabelledBatch = {
+    ...documents,
+    labels: Float32Array.of(0.5, -1, 2),
+    weights: Float32Array.of(1, 0.5, 2),
+  };
+  const draws = uniforms(10_000);
+  const dropout = rate > 0 ? { rate, random: (i: number) => draws[i]! } : undefined;
+  return {
+    specs: model.specs,
+    loss: (parameters, gradient) => model.lossAndGradient(parameters, batch, dropout, gradient),
+  };
+}
+
+const cases = {
+  'GPT-NeoX': gptLoss,
+  BERT: (runtime: Runtime) => bertLoss(runtime),
+  'BERT with dropout': (runtime: Runtime) => bertLoss(runtime, 0.3),
+};
+
+describe.each(Object.entries(cases))('%s', (_, make) => {
+  it('has the same loss and gradient traced to ONNX as on the tfjs CPU backend', async () => {
+    const traced = make(onnx);
+    const eager = make(reference);
+    const parameters = randomParameters(traced.specs);
+    const [actual, expected] = [new ParameterSet(traced.specs), new ParameterSet(traced.specs)];
+    actual.flat.fill(Number.NaN);
+    const loss = await traced.loss(parameters, actual);
+    expect(loss / (await eager.loss(parameters, expected))).toBeCloseTo(1, 5);
+    for (const [name, difference] of Object.entries(relativeDifferences(actual, expected)))
+      expect(difference, name).toBeLessThan(1e-4);
+  });
+
+  it('has the gradient that central differences show, along a random direction in each parameter', async () => {
+    const { specs, loss } = make(onnx);
+    const parameters = randomParameters(specs);
+    const gradient = new ParameterSet(specs);
+    const value = await loss(parameters, gradient);
+    const unused = new ParameterSet(specs);
+    const direction = randomParameters(specs, 7);
+    for (const { name } of specs) {
+      const [weights, along, slope] = [parameters.view(name), direction.view(name), gradient.view(name)];
+      const original = weights.slice();
+      const norm = Math.hypot(...along);
+      const step = 1e-2;
+      const shifted = async (sign: number) => {
+        for (let i = 0; i < weights.length; i++) weights[i] = original[i]! + (sign * step * along[i]!) / norm;
+        return loss(parameters, unused);
+      };
+      const measured = ((await shifted(1)) - (await shifted(-1))) / (2 * step);
+      weights.set(original);
+      const expected = slope.reduce((sum, g, i) => sum + (g * along[i]!) / norm, 0);
+      // The loss is a float32: its rounding limits a difference quotient to about loss * 1e-7 / step.
+      const tolerance = 0.02 * Math.abs(expected) + (Math.abs(value) * 1e-6) / step;
+      expect(Math.abs(measured - expected), `${name}: ${measured} against ${expected}`).toBeLessThan(tolerance);
+    }
+  });
+});

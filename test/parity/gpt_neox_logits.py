@@ -1,0 +1,65 @@
+"""GPT-NeoX: logits, loss and gradients of Transformers' GPTNeoXForCausalLM and of ours, on the same directory.
+
+Both ways: a directory that our checkpoint writer made, read by Transformers, and directories that Transformers made (one
+file; sharded; float16), read by us.
+"""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers.utils import logging
+
+from support import finish, ours, report
+
+logging.set_verbosity_error()
+logging.disable_progress_bar()
+
+
+def relative(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    """Largest difference over the largest value."""
+    return ((ours - theirs).abs().max() / theirs.abs().max()).item()
+
+
+def compare(what: str, directory: Path) -> None:
+    result = load_file(directory / "ours.safetensors")
+    model = GPTNeoXForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager")
+    tokens = result["tokens"].long()
+    output = model(tokens, labels=tokens)
+    output.loss.backward()
+    with torch.no_grad():
+        report(f"{what}: logits (absolute)", (result["logits"] - output.logits).abs().max().item(), 1e-4)
+        report(f"{what}: loss (absolute)", (result["loss"] - output.loss).abs().item(), 1e-5)
+        gradients = {name: relative(result[f"gradient.{name}"], p.grad) for name, p in model.named_parameters()}
+        report(f"{what}: gradients (relative, worst of {len(gradients)} tensors)", max(gradients.values()), 1e-4)
+
+
+with tempfile.TemporaryDirectory() as folder:
+    for rotary in (0.25, 0.5, 1.0):
+        directory = Path(folder) / f"ours-{rotary}"
+        ours("write-logits.ts", "create", directory, rotary)
+        compare(f"GPT-NeoX made by us, rotary {rotary}", directory)
+
+    torch.manual_seed(1)
+    config = GPTNeoXConfig(
+        vocab_size=200,
+        hidden_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        intermediate_size=160,
+        max_position_embeddings=64,
+        rope_parameters={"rope_type": "default", "rope_theta": 1234.0, "partial_rotary_factor": 0.5},
+    )
+    model = GPTNeoXForCausalLM(config)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    for what, options in {"one file": {}, "sharded": {"max_shard_size": "60KB"}, "float16": {}}.items():
+        directory = Path(folder) / what
+        (model.half() if what == "float16" else model).save_pretrained(directory, **options)
+        if what == "sharded" and not (directory / "model.safetensors.index.json").exists():
+            raise SystemExit("the model was not sharded: lower max_shard_size")
+        ours("write-logits.ts", "read", directory)
+        compare(f"GPT-NeoX made by Transformers, {what}", directory)
+finish()

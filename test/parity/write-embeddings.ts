@@ -1,0 +1,33 @@
+/**
+ * `write-embeddings.ts MODEL TEXTS OUT CHUNKS CHUNK_TOKENS`: wordpieces and mean-pooled embeddings of the texts of a JSON
+ * array by the BERT in the directory MODEL, as a safetensors file.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { DirectoryStore } from '../../core/storage/index.ts';
+import { wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
+import { loadPretrainedBert, pretrainedBertShape } from '../../engine/bert-checkpoint.ts';
+import { InfluenceRegressor } from '../../engine/influence-regressor.ts';
+import { createRuntime } from '../../engine/runtime/runtime.ts';
+import { encodeSafetensors } from '../../engine/safetensors.ts';
+
+const [directory = '', textFile = '', output = '', chunks, chunkTokens] = process.argv.slice(2);
+const texts: string[] = JSON.parse(readFileSync(textFile, 'utf8'));
+const store = new DirectoryStore(directory);
+const shape = await pretrainedBertShape(store);
+const input = await wordPieceEncoderInput(store, { chunks: Number(chunks), chunkTokens: Number(chunkTokens) });
+const runtime = await createRuntime('onnx', { threads: 1 });
+const regressor = new InfluenceRegressor(runtime, shape);
+const parameters = await loadPretrainedBert(store, regressor.specs, 1);
+const batch = input.batch(texts.map((text) => ({ text })));
+const embeddings = await regressor.embed(parameters, batch);
+await runtime.dispose();
+
+const laidOut = [batch.documents, batch.chunks, batch.length];
+writeFileSync(
+  output,
+  encodeSafetensors([
+    ['embeddings', { shape: [batch.documents, shape.width], data: embeddings }],
+    ['tokens', { shape: laidOut, data: Float32Array.from(batch.tokens) }],
+    ['mask', { shape: laidOut, data: batch.mask }],
+  ]),
+);

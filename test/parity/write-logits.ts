@@ -1,0 +1,61 @@
+/**
+ * `write-logits.ts create|read DIRECTORY [ROTARY_FRACTION]`: the logits, loss and gradient of a GPT-NeoX model as
+ * DIRECTORY/ours.safetensors. `create` first makes a small random model there, with our own checkpoint writer; `read`
+ * takes what is there.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DirectoryStore } from '../../core/storage/index.ts';
+import { AdamW } from '../../engine/adamw.ts';
+import { loadModel, saveCheckpoint } from '../../engine/checkpoint.ts';
+import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox.ts';
+import { LanguageModel } from '../../engine/language-model.ts';
+import { initialParameters, ParameterSet, sizeOf } from '../../engine/parameters.ts';
+import { createRuntime } from '../../engine/runtime/runtime.ts';
+import { encodeSafetensors, type Tensor } from '../../engine/safetensors.ts';
+
+const [mode, directory = '', rotary = '0.25'] = process.argv.slice(2);
+const store = new DirectoryStore(directory);
+if (mode === 'create') await createModel(Number(rotary));
+const { shape, parameters } = await loadModel(store, '');
+const runtime = await createRuntime('onnx', { threads: 1 });
+const model = new LanguageModel(runtime, shape);
+
+const [batch, length] = [3, 33];
+const tokens = Int32Array.from({ length: batch * length }, (_, i) => (i * i * 31 + i * 17 + 5) % shape.vocabularySize);
+const logits = await model.logits(parameters, { batch, length, tokens });
+const gradient = new ParameterSet(model.specs);
+const loss = await model.lossAndGradient(parameters, { batch, length, tokens }, gradient);
+await runtime.dispose();
+
+const tensors: [string, Tensor][] = [
+  ['tokens', { shape: [batch, length], data: Float32Array.from(tokens) }],
+  ['logits', { shape: [batch, length, shape.vocabularySize], data: logits }],
+  ['loss', { shape: [], data: Float32Array.of(loss) }],
+  ...model.specs.map(
+    ({ name, shape }) => [`gradient.${name}`, { shape, data: gradient.view(name) }] as [string, Tensor],
+  ),
+];
+writeFileSync(join(directory, 'ours.safetensors'), encodeSafetensors(tensors));
+
+/** Every parameter random, biases and LayerNorm gains too: a freshly initialised model would hide a mistake in them. */
+async function createModel(rotaryFraction: number): Promise<void> {
+  const shape: GptNeoxShape = {
+    layers: 3,
+    width: 64,
+    heads: 4,
+    rotaryFraction,
+    rotaryBase: rotaryFraction === 0.25 ? 10_000 : 500,
+    layerNormEpsilon: 1e-5,
+    initializerStd: 0.02,
+    vocabularySize: 256,
+  };
+  const specs = gptNeoxSpecs(shape).map((spec) => ({ ...spec, init: { std: spec.init === 'ones' ? 1 : 0.2 } }));
+  const parameters = initialParameters(specs, 11);
+  const optimizer = new AdamW(
+    specs.reduce((sum, spec) => sum + sizeOf(spec.shape), 0),
+    { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 },
+  );
+  const state = { step: 0, tokens: 0 };
+  await saveCheckpoint(store, '', { shape, parameters, optimizer, state, contextLength: 64, endOfText: 0 });
+}

@@ -1,0 +1,155 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { InputError } from '../../core/errors.ts';
+import { REPORT_FILE } from '../../core/layout.ts';
+import { DirectoryStore, storeOpener } from '../../core/storage/index.ts';
+import { collectReportData, renderReport, writeReport } from '../../report/index.ts';
+import { type FixtureOptions, writeFixture } from './fixture.ts';
+import { checkXml } from './xml.ts';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'mates-report-'));
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+async function report(options: FixtureOptions = {}): Promise<string> {
+  await rm(join(directory, 'run'), { recursive: true, force: true });
+  await writeFixture(new DirectoryStore(join(directory, 'run')), options);
+  return renderReport(await collectReportData(storeOpener(), join(directory, 'run')));
+}
+
+const svgs = (page: string) => page.match(/<svg[\s\S]*?<\/svg>/g) ?? [];
+const charts = (page: string) => svgs(page).filter((svg) => svg.includes('role="img"'));
+
+describe('a finished run', () => {
+  it('shows every section', async () => {
+    const page = await report();
+    for (const title of [
+      'Stage by stage',
+      'Loss',
+      'Influence model',
+      'Scores',
+      'What was selected',
+      'Loss by domain',
+      'Best and worst documents',
+      'Configuration',
+    ])
+      expect(page).toContain(`>${title}</h2>`);
+    expect(page).toContain('0.180 lower than the random control');
+    expect(page).toContain('one seed (7)');
+    expect(page).not.toContain('Not there yet');
+    expect(page).not.toContain('yet.</p>');
+  });
+
+  it('has no template fault: undefined, NaN, [object Object] or a Plot warning', async () => {
+    const page = await report();
+    expect(page).not.toMatch(/undefined|NaN|\[object|\u26a0/);
+  });
+
+  it('gives the same bytes each time', async () => {
+    expect(await report()).toBe(await report());
+  });
+
+  it('makes no request and needs no script', async () => {
+    const page = await report();
+    expect(page).not.toMatch(/<script|<link|<iframe|<img|@import|url\(/);
+    expect(page.match(/(?:src|href)="[^"#][^"]*"/g)).toBeNull();
+    expect(page).toContain("default-src 'none'");
+  });
+
+  it('has charts that are well-formed XML with a label', async () => {
+    const page = await report();
+    expect(charts(page).length).toBeGreaterThan(10);
+    for (const svg of svgs(page)) checkXml(svg);
+    for (const svg of charts(page)) expect(svg).toMatch(/aria-label="[^"]{20,}"/);
+  });
+
+  it('merges the extremes of all scoring jobs', async () => {
+    await report();
+    const { stages } = await collectReportData(storeOpener(), join(directory, 'run'));
+    const { highest, lowest } = stages[1]!.extremes!;
+    expect(highest).toHaveLength(8);
+    expect(highest.map(({ utility }) => utility)).toEqual(highest.map(({ utility }) => utility).sort((a, b) => b - a));
+    expect(new Set(highest.map(({ row }) => Math.floor((row - 9000) / 800)))).toEqual(new Set([0, 1]));
+    expect(lowest[0]!.utility).toBe(-2.9);
+  });
+});
+
+describe('hostile text', () => {
+  const hostile = {
+    text: `<script>alert('1')</script> & "quoted" \u0000\u0008 \ud800 lone ${'long '.repeat(100)}</pre></details><img src=x onerror=y>`,
+    domain: `a"b'c<svg onload="x">&amp;`,
+  };
+
+  it('is shown as text', async () => {
+    const page = await report({ hostile });
+    expect(page).toContain('&#60;script&#62;alert(&#39;1&#39;)&#60;/script&#62; &#38; &#34;quoted&#34;');
+    expect(page).not.toMatch(/<script|<img|<svg onload|onload="/);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: none may be left
+    expect(page).not.toMatch(/[\u0000\u0008]|\p{Surrogate}/u);
+  });
+
+  it('leaves charts well-formed', async () => {
+    for (const svg of svgs(await report({ hostile }))) checkXml(svg);
+  });
+});
+
+describe('a run in progress', () => {
+  it('says what is missing', async () => {
+    const page = await report({ stopAt: 2 });
+    expect(page).toContain('The run is not finished');
+    expect(page).toContain(
+      'stage 2: evaluation, control selection, control pretraining, control evaluation; stage 3: not started',
+    );
+    expect(page).not.toMatch(/undefined|NaN/);
+  });
+
+  it('is no error before anything is trained', async () => {
+    const page = await report({ stopAt: -1 });
+    expect(page).toContain('No stage has been evaluated yet.');
+    expect(page).toContain('Nothing has been trained yet.');
+    expect(charts(page)).toHaveLength(0);
+  });
+
+  it('shows the shared first stage without a comparison', async () => {
+    const page = await report({ stopAt: 1 });
+    expect(page).toContain('Both runs still share this stage');
+  });
+});
+
+describe('the verdict', () => {
+  it('warns of a doubtful influence model and of a run that selection made worse', async () => {
+    const page = await report({ poor: true });
+    expect(page).toContain('includes zero');
+    expect(page).toContain('selection did not help');
+    expect(page).toContain('class="verdict warn"');
+  });
+
+  it('claims nothing without a control', async () => {
+    const page = await report({ control: 'none' });
+    expect(page).toContain('There is no random control to compare with');
+    expect(page).not.toContain('Random control');
+  });
+});
+
+it('stays small for many stages', async () => {
+  const page = await report({ stages: 40, stepsPerStage: 60 });
+  expect(page).toContain('6 of 39 stages are shown, evenly spread.');
+  expect(page.length).toBeLessThan(1_000_000);
+});
+
+it('copes with a single stage', async () => {
+  const page = await report({ stages: 1 });
+  expect(page).not.toMatch(/undefined|NaN|\u26a0/);
+});
+
+it('writes the file into the run, and refuses a folder that is no run', async () => {
+  await writeFixture(new DirectoryStore(directory));
+  const store = new DirectoryStore(directory);
+  await writeReport(store);
+  expect(new TextDecoder().decode(await store.get(REPORT_FILE))).toMatch(/^<!doctype html>\n<html lang="en">/);
+  await expect(writeReport(new DirectoryStore(join(directory, 'none')))).rejects.toThrow(InputError);
+});

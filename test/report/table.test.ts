@@ -1,0 +1,54 @@
+import { describe, expect, it } from 'vitest';
+import type { ArmSummary, RunSummary } from '../../core/formats.ts';
+import { closingTable } from '../../report/table.ts';
+
+const arm = (referenceLoss: number): ArmSummary => ({
+  referenceLoss,
+  heldOutLoss: 5,
+  mixedDomainLoss: 4,
+  trainingLoss: 4,
+});
+const summary: RunSummary = {
+  format: 'mates-summary/1',
+  runId: 'demo',
+  name: 'demo',
+  seed: 1,
+  stages: [
+    { stage: 0, modelAware: false, selectedRows: 960, poolRows: 1210, seconds: 8.25, main: arm(5.31) },
+    {
+      stage: 1,
+      modelAware: true,
+      selectedRows: 974,
+      poolRows: 4870,
+      seconds: 200,
+      spearman: 0.06,
+      spearmanInterval: [-0.14, 0.27],
+      main: arm(5.11),
+      control: arm(5.17),
+    },
+  ],
+};
+
+describe('closingTable', () => {
+  it('has one row a stage', () => {
+    expect(closingTable(summary, { color: false })).toMatchInlineSnapshot(`
+      "┌───────┬────────────────┬─────────┬────────────┬─────────────────────┬───────────────┬────────────┐
+      │ stage │ reference loss │ control │ difference │ Spearman [interval] │ rows selected │       time │
+      ├───────┼────────────────┼─────────┼────────────┼─────────────────────┼───────────────┼────────────┤
+      │     0 │          5.310 │       – │          – │                   – │  960 of 1,210 │      8.3 s │
+      │     1 │          5.110 │   5.170 │     −0.060 │  0.06 [−0.14, 0.27] │  974 of 4,870 │ 3 min 20 s │
+      └───────┴────────────────┴─────────┴────────────┴─────────────────────┴───────────────┴────────────┘"
+    `);
+  });
+
+  it('has no control columns without a control', () => {
+    const alone = { ...summary, stages: summary.stages.map((stage) => ({ ...stage, control: undefined })) };
+    expect(closingTable(alone, { color: false })).not.toContain('control');
+  });
+
+  it('colours only when told to', () => {
+    const code = String.fromCharCode(27);
+    expect(closingTable(summary, { color: false })).not.toContain(code);
+    expect(closingTable(summary, { color: true })).toContain(`${code}[32m\u22120.060`);
+  });
+});
