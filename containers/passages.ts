@@ -7,15 +7,18 @@ import { NotFoundError, splitUri } from '../core/storage/index.ts';
 
 /** The reference set or the held-out passages, in tokens of the run's corpus. */
 export async function loadPassageSet(run: Run, corpus: Corpus, from: RunConfig['reference']): Promise<Passage[]> {
-  const { folder, name } = splitUri(from.input);
-  const bytes = await run
-    .open(folder)
-    .get(name)
-    .catch((error) => {
-      throw error instanceof NotFoundError
-        ? new InputError(`${from.input}: no such file; it holds the passages of reference.input or heldOut.input.`)
-        : error;
-    });
+  const bytes = await readPassageFile(run, from.input);
   const tokenizer = await corpus.tokenizer();
   return loadPassages(bytes, from.input, from.passages, from.target, tokenizer, corpus.index.sequenceLength);
+}
+
+/** @throws InputError that names the file when there is none. */
+export async function readPassageFile(run: Run, uri: string): Promise<Uint8Array> {
+  const { folder, name } = splitUri(uri);
+  try {
+    return await run.open(folder).get(name);
+  } catch (error) {
+    if (!(error instanceof NotFoundError)) throw error;
+    throw new InputError(`${uri}: no such file; reference.input and heldOut.input name files of passages.`);
+  }
 }

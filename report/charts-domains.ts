@@ -1,16 +1,19 @@
 /** What was selected, domain by domain, and what it did to each domain's loss. */
-import { ARM_COLORS, ARM_NAMES } from './charts-training.ts';
+import { ARM_COLORS, ARM_NAMES, armLegend } from './charts-training.ts';
 import { controlEvaluation, type StageReport } from './data.ts';
 import { lift, loss, lossDifference, percent, truncate } from './format.ts';
 import { type Html, html } from './html.ts';
 import { chart, figure, legend, Plot, responsive } from './plot.ts';
-import { PANELS, spread, spreadNote } from './stages.ts';
+import { spread, spreadNote } from './stages.ts';
 
 /** Rows of a domain chart; the smaller domains are drawn as one. */
 const MAX_DOMAINS = 20;
 
 /** Pixels for twenty characters of a domain's name. */
 const LABEL_MARGIN = 140;
+
+/** Stages side by side in one chart: more leave no room for the ticks. */
+const FACETS = 4;
 
 interface DomainShares {
   stage: number;
@@ -46,7 +49,7 @@ export function selectionByDomain(stages: StageReport[]): Html | undefined {
   const all = domainShares(stages);
   if (all.length === 0) return undefined;
   const order = domainOrder(all);
-  const drawn = spread(all, PANELS);
+  const drawn = spread(all, FACETS);
   const kept = order.slice(0, order.length > MAX_DOMAINS ? MAX_DOMAINS - 1 : MAX_DOMAINS);
   const label = labels(kept);
   const other = `other (${order.length - kept.length} domains)`;
@@ -73,7 +76,7 @@ export function selectionByDomain(stages: StageReport[]): Html | undefined {
       marginRight: 14,
       marginTop: faceted ? 34 : 12,
       marginBottom: 44,
-      fx: faceted ? { label: null, tickFormat: (stage: number) => `stage ${stage}`, padding: 0.1 } : undefined,
+      fx: faceted ? { label: null, tickFormat: (stage: number) => `stage ${stage}`, padding: 0.16 } : undefined,
       x: {
         domain: [0, most * 1.04],
         label: 'share of rows',
@@ -140,7 +143,7 @@ const facet = (faceted: boolean) => (faceted ? { fx: 'stage' } : {});
 /** Lift (share of the selection over share of the pool) of every domain in every stage, shaded by its logarithm. */
 function liftTable(stages: DomainShares[], order: string[]): Html {
   const shown = spread(stages, 8);
-  return html`<div class="scroll" tabindex="0"><table><caption>Lift: share of the selection over share of the pool</caption>
+  const table = html`<div class="scroll" tabindex="0"><table>
 <thead><tr><th scope="col" rowspan="2">domain</th>${shown.map(({ stage }) => html`<th scope="colgroup" colspan="3">stage ${stage}</th>`)}</tr>
 <tr>${shown.map(() => html`<th scope="col">pool</th><th scope="col">selection</th><th scope="col">lift</th>`)}</tr></thead>
 <tbody>${order.map(
@@ -151,6 +154,11 @@ function liftTable(stages: DomainShares[], order: string[]): Html {
         return html`<td>${percent(share.pool)}</td><td>${percent(share.selected)}</td>${liftCell(share.selected / share.pool)}`;
       })}</tr>`,
   )}</tbody></table></div>`;
+  return figure(
+    'Lift',
+    `Share of the selection over share of the pool.${spreadNote(shown.length, stages.length)}`,
+    table,
+  );
 }
 
 function liftCell(ratio: number): Html {
@@ -212,10 +220,7 @@ export function domainLosses(stages: StageReport[]): Html | undefined {
   return html`${figure(
     `Loss by domain after stage ${last.stage}`,
     'Hold-out rows that were not probed. Domains in order of the difference, best first.',
-    html`${legend(
-      { color: ARM_COLORS.main, swatch: 'dot', label: ARM_NAMES.main },
-      ...(pairs.length ? [{ color: ARM_COLORS.control, swatch: 'ring' as const, label: ARM_NAMES.control }] : []),
-    )}${responsive((width) => draw(Math.min(width, 800)))}`,
+    html`${armLegend(pairs.length > 0)}${responsive((width) => draw(Math.min(width, 800)))}`,
   )}<details><summary>The same as a table</summary><div class="scroll" tabindex="0"><table>
 <thead><tr><th scope="col">domain</th><th scope="col">rows</th><th scope="col">selected data</th>${control && html`<th scope="col">random control</th><th scope="col">difference</th>`}</tr></thead>
 <tbody>${rows.map(

@@ -12,13 +12,16 @@ export function influenceModel(stages: StageReport[]): Html | undefined {
 }
 
 function fitTable(stages: StageReport[]): Html {
+  const fitted = stages.filter(({ fit }) => fit);
+  const shown = spread(fitted, 8);
+  const note = spreadNote(shown.length, fitted.length);
   const row = ({ stage, fit }: StageReport) =>
     fit &&
     html`<tr><th scope="row">${stage}</th><td>${correlation(fit.spearman)} <span class="muted">${interval(fit.spearmanInterval)}</span></td>
 <td>${fit.staleSpearman === undefined ? NOTHING : correlation(fit.staleSpearman)}</td><td>${correlation(fit.pearson)}</td>
 <td>${count(fit.documents.fit)} / ${count(fit.documents.validation)} / ${count(fit.documents.test)}</td></tr>`;
   return html`<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">stage</th><th scope="col">Spearman</th><th scope="col">stale</th><th scope="col">Pearson</th><th scope="col">documents:<br>fit / stop / test</th></tr></thead>
-<tbody>${stages.map(row)}</tbody></table></div>`;
+<tbody>${shown.map(row)}</tbody></table>${note && html`<p class="note">${note}</p>`}</div>`;
 }
 
 /** Spearman correlation of predicted and measured influence per stage, with its interval, beside the previous stage's model. */
@@ -47,7 +50,7 @@ function spearmanChart(stages: StageReport[]): Html | undefined {
       marginBottom: 40,
       inset: 10,
       x: {
-        domain: [1, Math.max(2, stages.length - 1)],
+        domain: [0.5, stages.length - 0.5],
         ticks: stageTicks(stages).filter((k) => k > 0),
         tickFormat: 'd',
         label: 'stage',

@@ -10,6 +10,14 @@ import { stageTicks } from './stages.ts';
 export const ARM_NAMES = { main: 'Selected data', control: 'Random control' } as const;
 export const ARM_COLORS = { main: 'var(--main)', control: 'var(--control)' } as const;
 
+/** What the dots of the two runs look like; nothing to tell apart without a control. */
+export const armLegend = (compared: boolean) =>
+  compared &&
+  legend(
+    { color: ARM_COLORS.main, swatch: 'dot', label: ARM_NAMES.main },
+    { color: ARM_COLORS.control, swatch: 'ring', label: ARM_NAMES.control },
+  );
+
 interface Point {
   step: number;
   loss: number;
@@ -41,10 +49,13 @@ export function trainingChart(stages: StageReport[], tokensPerStep: number): Htm
   return figure(
     'Training loss',
     `Faint: each ${main.length < MAX_POINTS ? 'step' : 'group of steps'}; strong: moving mean within a stage.${control.length ? ' The two runs read different rows, so only the evaluations below compare them.' : ''}`,
-    html`${legend(
-      { color: ARM_COLORS.main, swatch: 'line', label: ARM_NAMES.main },
-      ...(control.length ? [{ color: ARM_COLORS.control, swatch: 'dashed' as const, label: ARM_NAMES.control }] : []),
-    )}${responsive((width, narrow) =>
+    html`${
+      control.length > 0 &&
+      legend(
+        { color: ARM_COLORS.main, swatch: 'line', label: ARM_NAMES.main },
+        { color: ARM_COLORS.control, swatch: 'dashed', label: ARM_NAMES.control },
+      )
+    }${responsive((width, narrow) =>
       chart('Training loss in nats per token over optimizer steps, for both runs', {
         width,
         height: narrow ? 260 : 340,
@@ -177,10 +188,7 @@ export function evaluationCharts(stages: StageReport[]): Html | undefined {
       }),
     );
   });
-  return html`${legend(
-    { color: ARM_COLORS.main, swatch: 'dot', label: ARM_NAMES.main },
-    ...(compared ? [{ color: ARM_COLORS.control, swatch: 'ring' as const, label: ARM_NAMES.control }] : []),
-  )}<div class="panels">${panels}</div>`;
+  return html`${armLegend(compared)}<div class="panels">${panels}</div>`;
 }
 
 const titleOf = (arm: 'main' | 'control') => (d: { stage: number; loss: number }) =>

@@ -11,8 +11,6 @@ import type {
 } from '../core/formats.ts';
 import { armLayout, stageLayout } from '../core/layout.ts';
 import { corpusStore, openRun, type Run } from '../core/run/open-run.ts';
-import { type Extremes, mergeExtremes } from '../core/selection/extremes.ts';
-import type { ScoreIndex } from '../core/selection/scores.ts';
 import { getJsonIfPresent, type Store, type StoreOpener } from '../core/storage/index.ts';
 
 /** Everything the report shows, as plain values; whatever a run has not written yet is undefined. */
@@ -29,8 +27,6 @@ export interface StageReport {
   main: ArmReport;
   /** Empty for a stage that both runs share. */
   control: ArmReport;
-  /** The pool's rows with the highest and the lowest utility. */
-  extremes?: Extremes;
   /** Seconds of all the stage's jobs together. */
   seconds?: number;
 }
@@ -64,15 +60,14 @@ function collectCorpus(run: Run): Promise<CorpusIndex | undefined> {
 
 async function collectStage(store: Store, stage: number): Promise<StageReport> {
   const layout = stageLayout(stage);
-  const [plan, fit, main, control, extremes, seconds] = await Promise.all([
+  const [plan, fit, main, control, seconds] = await Promise.all([
     getJsonIfPresent<StagePlan>(store, layout.plan),
     getJsonIfPresent<InfluenceFit>(store, layout.fit),
     collectArm(store, stage, 'main'),
     collectArm(store, stage, 'control'),
-    collectExtremes(store, stage),
     collectSeconds(store, stage),
   ]);
-  return { stage, plan, fit, main, control, extremes, seconds };
+  return { stage, plan, fit, main, control, seconds };
 }
 
 async function collectArm(store: Store, stage: number, arm: Arm): Promise<ArmReport> {
@@ -85,13 +80,6 @@ async function collectArm(store: Store, stage: number, arm: Arm): Promise<ArmRep
   return { metrics, evaluation, selection };
 }
 
-async function collectExtremes(store: Store, stage: number): Promise<Extremes | undefined> {
-  const keys = (await store.list(stageLayout(stage).scores)).filter((key) => key.endsWith('/index.json'));
-  const parts = await Promise.all(keys.map((key) => getJsonIfPresent<ScoreIndex>(store, key)));
-  const known = parts.flatMap((part) => (part ? [part.extremes] : []));
-  return known.length ? mergeExtremes(known) : undefined;
-}
-
 async function collectSeconds(store: Store, stage: number): Promise<number | undefined> {
   const keys = await store.list(`${stageLayout(stage).root}/timings/`);
   const timings = await Promise.all(keys.map((key) => getJsonIfPresent<Timing>(store, key)));
@@ -100,13 +88,11 @@ async function collectSeconds(store: Store, stage: number): Promise<number | und
 }
 
 /** What a stage should have written and has not, in words; empty when the stage is complete. */
-export function missingParts(data: ReportData, stage: StageReport): string[] {
-  const { plan, fit, main, control, extremes } = stage;
-  if (!plan) return ['not started'];
-  const { method } = data.record.config.selection;
+export function missingParts(stage: StageReport): string[] {
+  const { plan, fit, main, control } = stage;
+  if (!plan) return ['everything'];
   const missing: [boolean, string][] = [
     [plan.modelAware && !fit, 'influence model'],
-    [plan.modelAware && !extremes && method === 'influence', 'scores'],
     [!main.selection, 'selection'],
     [!main.metrics, 'pretraining'],
     [!main.evaluation, 'evaluation'],

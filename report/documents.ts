@@ -1,5 +1,5 @@
 /** The best and worst rows of each stage's pool, with their text. */
-import type { ExtremeDocument } from '../core/selection/extremes.ts';
+import type { ExtremeDocument } from '../core/formats.ts';
 import type { StageReport } from './data.ts';
 import { count, truncate, utility } from './format.ts';
 import { type Html, html } from './html.ts';
@@ -9,7 +9,9 @@ const EXCERPT = 240;
 
 /** The last stage open, the earlier ones folded; undefined before the first scores. */
 export function extremeDocuments(stages: StageReport[]): Html | undefined {
-  const scored = stages.flatMap(({ stage, extremes }) => (extremes ? [{ stage, extremes }] : []));
+  const scored = stages.flatMap(({ stage, main: { selection } }) =>
+    selection?.extremes ? [{ stage, extremes: selection.extremes }] : [],
+  );
   if (scored.length === 0) return undefined;
   const shown = spread(scored, PANELS).reverse();
   return html`<p class="note">By the influence model\u2019s prediction for every row of the stage\u2019s candidate pool; utility is minus the predicted influence, so higher is better.${spreadNote(shown.length, scored.length)}</p>

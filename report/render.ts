@@ -4,7 +4,7 @@ import { evaluationCharts, trainingChart } from './charts-training.ts';
 import { controlEvaluation, isShared, missingParts, type ReportData, type StageReport } from './data.ts';
 import { extremeDocuments } from './documents.ts';
 import * as format from './format.ts';
-import { type Content, type Html, html, Html as Markup } from './html.ts';
+import { type Content, Html, html } from './html.ts';
 import { styles } from './theme.ts';
 import { verdict } from './verdict.ts';
 
@@ -96,10 +96,14 @@ const untilScored = ({ record }: ReportData, otherwise: string) =>
 function header(data: ReportData, sections: Section[]): Html {
   const { record, stages } = data;
   const { tone, sentence, figures, cautions } = verdict(data);
-  const missing = stages.flatMap((stage) => {
-    const parts = missingParts(data, stage);
-    return parts.length ? [`stage ${stage.stage}: ${parts.join(', ')}`] : [];
-  });
+  const missing = stages
+    .filter(({ plan }) => plan)
+    .map((stage) => ({ stage: stage.stage, parts: missingParts(stage) }))
+    .filter(({ parts }) => parts.length)
+    .map(({ stage, parts }) => `stage ${stage}: ${parts.join(', ')}`);
+  const waiting = stages.filter(({ plan }) => !plan).map(({ stage }) => stage);
+  if (waiting.length === 1) missing.push(`stage ${waiting[0]}`);
+  if (waiting.length > 1) missing.push(`stages ${waiting[0]} to ${waiting.at(-1)}`);
   return html`<header>
 <p class="eyebrow">MATES run ${record.id} \u00b7 seed ${record.config.seed}</p>
 <h1>${record.config.name}</h1>

@@ -88,7 +88,6 @@ svg.chart text{white-space:pre}
 .legend svg{vertical-align:-2px;margin-right:6px;overflow:visible}
 .scroll{overflow-x:auto;margin-bottom:16px}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums;width:100%}
-caption{text-align:left;font-weight:600;font-size:.92rem;padding-bottom:6px}
 th,td{padding:6px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 thead tr:first-child th:first-child,tbody th,tbody tr>:first-child{text-align:left;padding-left:0}
 thead th{color:var(--muted);font-weight:500;vertical-align:bottom}
@@ -124,7 +123,8 @@ main{padding:24px 12px 48px}
 section,.verdict{padding:16px;border-radius:8px}
 h1{font-size:1.55rem}
 .figures dd{font-size:1.4rem}
-.figures{gap:10px 26px}
+.figures{gap:10px 20px}
+.figures div{min-width:0}
 .wide{display:none}
 .narrow{display:block}
 }

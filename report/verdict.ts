@@ -19,10 +19,11 @@ export function verdict({ record, stages }: ReportData): Verdict {
   const fits = stages.flatMap(({ stage, fit }) => (fit ? [{ stage, fit }] : []));
   const progress =
     last && last.stage < stages.length - 1
-      ? [`The run is not finished: this is stage ${last.stage} of 0 to ${stages.length - 1}.`]
+      ? [
+          `The run is not finished: these are the figures of stage ${last.stage}, and the last is stage ${stages.length - 1}.`,
+        ]
       : [];
-  if (!last)
-    return { tone: 'open', sentence: 'No stage has been evaluated yet.', figures: [], cautions: fits.flatMap(doubt) };
+  if (!last) return { tone: 'open', sentence: 'No stage has been evaluated yet.', figures: [], cautions: doubts(fits) };
   const main = last.main.evaluation!;
   const control = isShared(last) ? undefined : controlEvaluation(last);
   if (!control) {
@@ -39,19 +40,20 @@ export function verdict({ record, stages }: ReportData): Verdict {
         compared
           ? 'There is no random control to compare with, so nothing here says whether selection helped.'
           : 'Both runs still share this stage; the comparison begins with the next.',
-        ...fits.flatMap(doubt),
+        ...doubts(fits),
       ],
     };
   }
   const difference = main.referenceLoss - control.referenceLoss;
-  const better = difference < 0;
+  const same = Math.abs(difference) < 0.0005; // both are written alike
+  const better = difference < 0 && !same;
   return {
     tone: better && fits.every(({ fit }) => fit.spearmanInterval[0] > 0) ? 'good' : 'warn',
     sentence:
       `After stage ${last.stage} the model trained on selected data has a reference loss of ${loss(main.referenceLoss)} nats per token, ` +
       (better
         ? `${loss(-difference)} lower than the random control\u2019s ${loss(control.referenceLoss)}.`
-        : difference === 0
+        : same
           ? 'the same as the random control\u2019s.'
           : `${loss(difference)} higher than the random control\u2019s ${loss(control.referenceLoss)}: selection did not help.`),
     figures: [
@@ -59,14 +61,33 @@ export function verdict({ record, stages }: ReportData): Verdict {
       { name: 'Random control', value: loss(control.referenceLoss) },
       { name: 'Difference', value: lossDifference(difference) },
     ],
-    cautions: [...progress, ...fits.flatMap(doubt), ...otherLosses(main, control, better), oneSeed(record.config.seed)],
+    cautions: [...progress, ...doubts(fits), ...otherLosses(main, control, better), oneSeed(record.config.seed)],
   };
 }
 
-function doubt({ stage, fit }: { stage: number; fit: InfluenceFit }): string[] {
-  if (fit.spearmanInterval[0] > 0) return [];
+/** Stages whose influence model is not shown to rank better than chance, in one sentence a kind. */
+function doubts(fits: { stage: number; fit: InfluenceFit }[]): string[] {
+  const uncertain = fits.filter(
+    ({
+      fit: {
+        spearmanInterval: [low, high],
+      },
+    }) => low <= 0 && high >= 0,
+  );
+  const reversed = fits.filter(({ fit }) => fit.spearmanInterval[1] < 0);
+  const of = (list: typeof fits) =>
+    list.map(({ stage, fit }) => `stage ${stage} ${interval(fit.spearmanInterval)}`).join(', ');
   return [
-    `Stage ${stage}: the influence model\u2019s Spearman interval ${interval(fit.spearmanInterval)} includes zero, so its ranking may be no better than chance. More probes (probe.documents) narrow it.`,
+    ...(uncertain.length
+      ? [
+          `The influence model\u2019s Spearman interval includes zero (${of(uncertain)}), so its ranking may be no better than chance. More probes (probe.documents) narrow the interval.`,
+        ]
+      : []),
+    ...(reversed.length
+      ? [
+          `The influence model ranks documents the wrong way round: its Spearman interval lies below zero (${of(reversed)}).`,
+        ]
+      : []),
   ];
 }
 

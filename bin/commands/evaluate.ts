@@ -35,7 +35,7 @@ export async function evaluate(checkpoint: string, options: Options): Promise<vo
   const results: { task: string; passages: number; loss: number }[] = [];
   for (const task of options.task) {
     const bytes = await readFile(open, task, 'expected a JSONL file');
-    const passages = loadPassages(bytes, task, limit, options.target, tokenizer, contextLength);
+    const passages = await loadPassages(bytes, task, limit, options.target, tokenizer, contextLength);
     const set = new PassageSet(model, passages);
     results.push({ task, passages: set.passages, loss: await set.loss(parameters) });
     if (!options.json) console.log(`${task}: loss ${results.at(-1)!.loss.toFixed(4)} over ${set.passages} passages`);

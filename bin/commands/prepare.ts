@@ -20,8 +20,9 @@ export async function prepare(options: Options): Promise<void> {
   const view = createProgressView();
   try {
     const index = await prepareCorpus({
-      open,
-      inputs: options.input.map((input) => (input.includes('://') ? input : resolve(input))),
+      opener: open,
+      inputs: options.input,
+      baseDirectory: process.cwd(),
       tokenizer: parseTokenizer(options.tokenizer),
       sequenceLength: wholeNumber('--sequence-length', options.sequenceLength, 8),
       shards: wholeNumber('--shards', options.shards, 2),

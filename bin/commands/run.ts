@@ -33,10 +33,11 @@ export async function run(file: string, options: Options): Promise<void> {
   const view = createProgressView();
   const { signal, dispose } = stopSignal();
   try {
-    const { template } = await synthesizeMachine();
+    const { template, dataTemplate } = synthesizeMachine();
     let stage: string | undefined;
     await runMachine({
       template,
+      dataTemplate,
       input: { config: JSON.parse(JSON.stringify(config)), runId },
       executionName: runId,
       lakeDirectory,

@@ -1,6 +1,6 @@
 import { InputError } from '../errors.ts';
 import type { Document, DocumentFields } from './document.ts';
-import { baseName } from './inputs.ts';
+import { baseName, type InputFile } from './inputs.ts';
 
 /**
  * Makes a document of a record's fields. Domain and id may be missing or null.
@@ -10,7 +10,7 @@ import { baseName } from './inputs.ts';
 export function toDocument(
   record: Record<string, unknown>,
   fields: DocumentFields,
-  uri: string,
+  { uri, name }: InputFile,
   line: number,
 ): Document {
   const text = record[fields.text];
@@ -22,9 +22,9 @@ export function toDocument(
     throw new InputError(`${uri}, line ${line}: ${found}. Name the field that holds the text in corpus.textField.`);
   }
   return {
-    id: label(record, fields.id, 'corpus.idField', uri, line) ?? `${uri}:${line}`,
+    id: label(record, fields.id, 'corpus.idField', uri, line) ?? `${name}:${line}`,
     text,
-    domain: label(record, fields.domain, 'corpus.domainField', uri, line) ?? baseName(uri),
+    domain: label(record, fields.domain, 'corpus.domainField', uri, line) ?? baseName(name),
     source: { uri, line },
   };
 }

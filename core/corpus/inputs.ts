@@ -1,7 +1,7 @@
 /** Finds the input files of a corpus: paths and globs, on disk or S3. */
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { basename, isAbsolute, resolve } from 'node:path';
+import { basename } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { InputError } from '../errors.ts';
 import { type Store, type StoreOpener, splitUri } from '../storage/index.ts';
@@ -12,8 +12,10 @@ export const INPUT_FORMATS = ['.jsonl', '.jsonl.gz', '.jsonl.zst', '.txt', '.par
 export type InputFormat = (typeof INPUT_FORMATS)[number];
 
 export interface InputFile {
-  /** `s3://...`, or the path as it was given (so that it does not depend on the machine). */
+  /** As it was given, to name in messages. */
   uri: string;
+  /** The path below the folder that all inputs share: what is recorded does not depend on where that folder lies. */
+  name: string;
   store: Store;
   key: string;
   bytes: number;
@@ -21,25 +23,21 @@ export interface InputFile {
 }
 
 /**
- * The files that paths and globs name, each once, in the order given and by name within a glob.
+ * The files that absolute paths, `s3://` URIs and globs of either name, each once, in the order given and by name within a glob.
  *
- * @param baseDirectory what relative paths are relative to: a directory or an `s3://` prefix.
  * @throws InputError for a path or glob without a file, a directory, an empty file or an unknown form.
  */
-export async function findInputs(
-  inputs: readonly string[],
-  baseDirectory: string,
-  opener: StoreOpener,
-): Promise<InputFile[]> {
-  const files = new Map<string, InputFile>();
+export async function findInputs(inputs: readonly string[], open: StoreOpener): Promise<InputFile[]> {
+  const uris = new Set<string>();
   for (const input of inputs) {
-    const pattern =
-      isRemote(baseDirectory) && !isRemote(input) && !isAbsolute(input) ? join(baseDirectory, input) : input;
-    const uris = isRemote(pattern) ? await findRemote(pattern, opener) : await findLocal(pattern, baseDirectory);
-    if (uris.length === 0) throw noFile(input, baseDirectory);
-    for (const uri of uris) if (!files.has(uri)) files.set(uri, await openInput(uri, baseDirectory, opener));
+    const found = isRemote(input) ? await findRemote(input, open) : await findLocal(input);
+    if (found.length === 0) throw noFile(input);
+    for (const uri of found) uris.add(uri);
   }
-  return [...files.values()];
+  const files: Omit<InputFile, 'name'>[] = [];
+  for (const uri of uris) files.push(await openInput(uri, open));
+  const shared = sharedFolder([...uris]);
+  return files.map((file) => ({ ...file, name: file.uri.slice(shared.length) }));
 }
 
 /** sha256 of a file, read piece by piece. */
@@ -50,43 +48,52 @@ export async function hashInput(file: InputFile): Promise<string> {
 }
 
 /** A file's name without its folder and endings: the domain of documents that name none. */
-export function baseName(uri: string): string {
-  const name = basename(uri);
+export function baseName(path: string): string {
+  const name = basename(path);
   const format = INPUT_FORMATS.find((ending) => name.endsWith(ending)) ?? '';
   return name.slice(0, name.length - format.length) || name;
 }
 
-async function openInput(uri: string, baseDirectory: string, opener: StoreOpener): Promise<InputFile> {
-  const format = [...INPUT_FORMATS].reverse().find((ending) => uri.toLowerCase().endsWith(ending));
+async function openInput(uri: string, open: StoreOpener): Promise<Omit<InputFile, 'name'>> {
+  const format = INPUT_FORMATS.find((ending) => uri.toLowerCase().endsWith(ending));
   if (!format) {
     throw new InputError(`${uri}: not a form of input that is read; convert it to one of ${INPUT_FORMATS.join(', ')}.`);
   }
-  const { folder, name } = splitUri(isRemote(uri) ? uri : resolve(baseDirectory, uri));
-  const store = opener(folder);
+  const { folder, name } = splitUri(uri);
+  const store = open(folder);
   const bytes = await store.size(name);
-  if (bytes === undefined) throw noFile(uri, baseDirectory);
+  if (bytes === undefined) throw noFile(uri);
   if (bytes === 0) throw new InputError(`${uri}: the file is empty; remove it from corpus.input or fill it.`);
   return { uri, store, key: name, bytes, format };
 }
 
-async function findLocal(pattern: string, baseDirectory: string): Promise<string[]> {
-  const found = await stat(resolve(baseDirectory, pattern)).catch(() => undefined);
-  if (found?.isFile()) return [pattern];
-  if (found?.isDirectory()) {
-    throw new InputError(`${pattern}: a directory; name its files by a glob such as ${join(pattern, '**/*.jsonl')}.`);
-  }
-  if (!isDynamicPattern(pattern)) return [];
-  const matches = await glob(pattern, { cwd: baseDirectory, absolute: isAbsolute(pattern), expandDirectories: false });
-  return matches.sort();
+/** The longest folder, with its final slash, that every path starts with. */
+function sharedFolder(uris: readonly string[]): string {
+  const [first = '', ...others] = uris;
+  let length = first.lastIndexOf('/') + 1;
+  while (others.some((uri) => !uri.startsWith(first.slice(0, length)))) length = first.lastIndexOf('/', length - 2) + 1;
+  return first.slice(0, length);
 }
 
-async function findRemote(pattern: string, opener: StoreOpener): Promise<string[]> {
+async function findLocal(pattern: string): Promise<string[]> {
+  const found = await stat(pattern).catch(() => undefined);
+  if (found?.isFile()) return [pattern];
+  if (found?.isDirectory()) {
+    throw new InputError(
+      `${pattern}: a directory; name its files by a glob such as ${pattern.replace(/\/+$/, '')}/**/*.jsonl.`,
+    );
+  }
+  if (!isDynamicPattern(pattern)) return [];
+  return (await glob(pattern, { absolute: true, expandDirectories: false })).sort();
+}
+
+async function findRemote(pattern: string, open: StoreOpener): Promise<string[]> {
   const [, bucket = '', key = ''] = /^(s3:\/\/[^/]+)\/(.*)$/.exec(pattern) ?? [];
   if (!isDynamicPattern(key)) return [pattern];
   const fixed = key.slice(0, key.search(/[*?{[]/));
   const folder = fixed.slice(0, fixed.lastIndexOf('/') + 1);
   const matches = globPattern(key.slice(folder.length));
-  const keys = await opener(`${bucket}/${folder}`).list('');
+  const keys = await open(`${bucket}/${folder}`).list('');
   return keys.filter((name) => matches.test(name)).map((name) => `${bucket}/${folder}${name}`);
 }
 
@@ -105,9 +112,8 @@ function globPattern(pattern: string): RegExp {
 
 const escapePattern = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 const isRemote = (uri: string) => uri.startsWith('s3://');
-const join = (folder: string, name: string) => `${folder.replace(/\/+$/, '')}/${name}`;
 
-function noFile(input: string, baseDirectory: string): InputError {
-  const what = isDynamicPattern(input) ? 'matches no file' : 'there is no such file';
-  return new InputError(`${input}: ${what} (looked in ${baseDirectory}); correct corpus.input.`);
+function noFile(input: string): InputError {
+  const what = isDynamicPattern(input) ? 'no file has such a name' : 'no such file';
+  return new InputError(`${input}: ${what}; correct corpus.input.`);
 }

@@ -3,7 +3,7 @@ import { InputError } from '../errors.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { textHash } from './document.ts';
 import { parseObject } from './read-jsonl.ts';
-import { readLines } from './read-lines.ts';
+import { linesOf } from './read-lines.ts';
 
 /** A passage as a model reads it: tokens from `firstTarget` on count in the loss, those before are context. */
 export interface Passage {
@@ -29,16 +29,16 @@ interface PassageText {
  * @param maxTokens longer passages lose tokens at their start.
  * @throws InputError that names the line when a passage is malformed or too short, and when there are none.
  */
-export async function loadPassages(
+export function loadPassages(
   bytes: Uint8Array,
   name: string,
   limit: number,
   target: 'passage' | 'last-word',
   tokenizer: Tokenizer,
   maxTokens: number,
-): Promise<Passage[]> {
+): Passage[] {
   const passages: Passage[] = [];
-  for await (const { line, context, continuation } of readPassages(bytes, name)) {
+  for (const { line, context, continuation } of parsePassages(bytes, name)) {
     if (passages.length === limit) break;
     const tokens = tokenizer.encode(context + continuation);
     if (tokens.length < 2) {
@@ -61,23 +61,24 @@ export async function loadPassages(
   return passages;
 }
 
-/** {@link textHash} of every passage in the file, whole and context alone, to keep them out of a corpus. */
-export async function passageHashes(bytes: Uint8Array, name: string): Promise<Set<string>> {
+/** `textHash` of every passage in a file, to keep them out of a corpus. Throws InputError as {@link loadPassages}. */
+export function passageHashes(bytes: Uint8Array, name: string): Set<string> {
   const hashes = new Set<string>();
-  for await (const { context, continuation } of readPassages(bytes, name)) hashes.add(textHash(context + continuation));
+  for (const { context, continuation } of parsePassages(bytes, name)) hashes.add(textHash(context + continuation));
   if (hashes.size === 0) throw noPassages(name);
   return hashes;
 }
 
-async function* readPassages(bytes: Uint8Array, name: string): AsyncGenerator<PassageText, void, undefined> {
-  for await (const { number: line, text } of readLines(once(bytes), name)) {
+function* parsePassages(bytes: Uint8Array, name: string): Generator<PassageText, void, undefined> {
+  for (const { number: line, text } of linesOf(bytes, name)) {
     if (text.trim() === '') continue;
     const record = parseObject(text, name, line);
     if (typeof record.text === 'string' && record.text.trim() !== '') {
       yield { line, ...splitLastWord(record.text.trimEnd()) };
     } else if (typeof record.context === 'string' && typeof record.continuation === 'string') {
       const { context, continuation } = record as { context: string; continuation: string };
-      if (continuation.trim() === '') throw new InputError(`${name}, line ${line}: the continuation is empty; remove it.`);
+      if (continuation.trim() === '')
+        throw new InputError(`${name}, line ${line}: the continuation is empty; remove it.`);
       const start = context.trimEnd();
       const joint = start === '' || /^\s/.test(continuation) ? '' : context.slice(start.length) || ' ';
       yield { line, context: start, continuation: joint + continuation };
@@ -94,10 +95,6 @@ async function* readPassages(bytes: Uint8Array, name: string): AsyncGenerator<Pa
 function splitLastWord(text: string): { context: string; continuation: string } {
   const cut = text.search(/\s+\S+$/);
   return cut > 0 ? { context: text.slice(0, cut), continuation: text.slice(cut) } : { context: '', continuation: text };
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
-  yield bytes;
 }
 
 function noPassages(name: string): InputError {

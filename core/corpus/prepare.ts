@@ -4,7 +4,7 @@
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { ConfigError, InputError } from '../errors.ts';
 import type { CorpusIndex, CorpusShard } from '../formats.ts';
 import { sha256 } from '../hash.ts';
@@ -35,7 +35,7 @@ const TOKENIZER_FILE = 'tokenizer.json';
 
 export interface PrepareOptions {
   opener: StoreOpener;
-  /** Files and globs. */
+  /** Files and globs, on disk or `s3://`. */
   inputs: readonly string[];
   /** What relative inputs and the tokenizer's file are relative to: a directory or an `s3://` prefix. */
   baseDirectory: string;
@@ -47,7 +47,7 @@ export interface PrepareOptions {
   /** Decides which document goes to which shard. */
   seed: number;
   fields: DocumentFields;
-  /** {@link textHash} of texts that must not be in the corpus: reference and held-out passages. */
+  /** `textHash` of texts that must not be in the corpus as documents: reference and held-out passages. */
   exclude?: ReadonlySet<string>;
   target: Store;
   progress: ProgressReporter;
@@ -65,8 +65,10 @@ export interface PrepareOptions {
  * @throws ConfigError when the target holds another corpus, or a setting does not fit the inputs.
  */
 export async function prepareCorpus(options: PrepareOptions): Promise<CorpusIndex> {
-  const files = await findInputs(options.inputs, options.baseDirectory, options.opener);
-  const given = 'file' in options.tokenizer ? await readTokenizerFile(options.tokenizer.file, options) : undefined;
+  const absolute = (path: string) => absolutePath(path, options.baseDirectory);
+  const files = await findInputs(options.inputs.map(absolute), options.opener);
+  const given =
+    'file' in options.tokenizer ? await readTokenizerFile(absolute(options.tokenizer.file), options.opener) : undefined;
   const hashes: string[] = [];
   for (const file of files) hashes.push(await hashInput(file));
   const fingerprint = fingerprintOf(options, files, hashes, given);
@@ -101,8 +103,8 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
       excludedRemoved: counts.excludedRemoved,
       domains: packed.domains,
       shards: packed.shards,
-      inputs: files.map(({ uri, bytes }, i) => ({
-        uri,
+      inputs: files.map(({ name, bytes }, i) => ({
+        uri: name,
         bytes,
         sha256: hashes[i]!,
         documents: counts.documents[i]!,
@@ -234,19 +236,20 @@ interface GivenTokenizer {
   uri: string;
 }
 
-async function readTokenizerFile(file: string, options: PrepareOptions): Promise<GivenTokenizer> {
-  const { baseDirectory, opener } = options;
-  const isRemote = file.startsWith('s3://');
-  const base = baseDirectory.replace(/\/+$/, '');
-  const uri = isRemote ? file : base.startsWith('s3://') ? `${base}/${file}` : resolve(base, file);
+async function readTokenizerFile(uri: string, open: StoreOpener): Promise<GivenTokenizer> {
   const { folder, name } = splitUri(uri);
-  const bytes = await opener(folder)
+  const bytes = await open(folder)
     .get(name)
     .catch((error: unknown) => {
       if (!(error instanceof NotFoundError)) throw error;
-      throw new ConfigError(`corpus.tokenizer.file: there is no ${uri}; correct the path, or train one instead.`);
+      throw new ConfigError(`corpus.tokenizer.file: ${uri}: no such file; correct the path, or train one instead.`);
     });
-  return { bytes, tokenizer: loadTokenizer(bytes, file), uri: file };
+  return { bytes, tokenizer: loadTokenizer(bytes, uri), uri };
+}
+
+function absolutePath(path: string, base: string): string {
+  if (path.startsWith('s3://')) return path;
+  return base.startsWith('s3://') && !isAbsolute(path) ? `${base.replace(/\/+$/, '')}/${path}` : resolve(base, path);
 }
 
 function trainedSize({ tokenizer }: PrepareOptions): number {
@@ -259,17 +262,17 @@ function fingerprintOf(
   hashes: readonly string[],
   given: GivenTokenizer | undefined,
 ): string {
-  const { sequenceLength, shards, seed, fields, exclude = new Set() } = options;
+  const { sequenceLength, shards, seed, fields, exclude = [] } = options;
   return sha256(
     JSON.stringify({
       preparation: PREPARATION,
-      inputs: files.map(({ uri }, i) => [uri, hashes[i]]),
+      inputs: files.map(({ name }, i) => [name, hashes[i]]),
       tokenizer: given?.tokenizer.sha256 ?? trainedSize(options),
       sequenceLength,
       shards,
       seed,
       fields: [fields.text, fields.domain, fields.id],
-      exclude: [...exclude].sort(),
+      excluded: [...exclude].sort(),
     }),
   );
 }
@@ -301,7 +304,7 @@ function refuseOther(
     differs.push(`it has ${existing.shards.length} shards, corpus.shards is ${options.shards}`);
   }
   const was = existing.inputs.map(({ uri, sha256 }) => `${uri} ${sha256}`);
-  const is = files.map(({ uri }, i) => `${uri} ${hashes[i]}`);
+  const is = files.map(({ name }, i) => `${name} ${hashes[i]}`);
   if (was.join() !== is.join()) differs.push('its input files were others, or had other content');
   if (differs.length === 0) differs.push('the seed, the fields or the reference and held-out passages were others');
   throw new ConfigError(

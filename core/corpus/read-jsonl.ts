@@ -13,7 +13,7 @@ export async function* readJsonl(
 ): AsyncGenerator<Document, void, undefined> {
   for await (const { number, text } of readLines(readContent(file, onRead), file.uri)) {
     if (text.trim() === '') continue;
-    yield toDocument(parseObject(text, file.uri, number), fields, file.uri, number);
+    yield toDocument(parseObject(text, file.uri, number), fields, file, number);
   }
 }
 

@@ -42,6 +42,11 @@ export async function* readLines(
   }
 }
 
+/** {@link readLines} of a file in memory. */
+export function linesOf(bytes: Uint8Array, uri: string): Line[] {
+  return decodeLines(Buffer.from(bytes), uri, 1).map((text, i) => ({ number: i + 1, text }));
+}
+
 /** Decodes many lines at once, which is several times quicker than one by one. */
 function decodeLines(block: Buffer, uri: string, firstLine: number): string[] {
   let text: string;

@@ -11,7 +11,7 @@ export async function* readText(
   file: InputFile,
   onRead?: (bytes: number) => void,
 ): AsyncGenerator<Document, void, undefined> {
-  const domain = baseName(file.uri);
+  const domain = baseName(file.name);
   const part: string[] = [];
   let size = 0;
   let firstLine = 1;
@@ -23,7 +23,7 @@ export async function* readText(
     const text = part.splice(0, lines).join('\n');
     const source = { uri: file.uri, line: firstLine };
     firstLine += lines;
-    return { id: `${file.uri}:${source.line}`, text, domain, source };
+    return { id: `${file.name}:${source.line}`, text, domain, source };
   };
 
   for await (const { number, text } of readLines(readContent(file, onRead), file.uri)) {

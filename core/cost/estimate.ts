@@ -89,4 +89,16 @@ export function instanceCosts(flops: number): InstanceCost[] {
   });
 }
 
+/**
+ * Estimated dollars, on demand on the first instance type of the price file, from the start of a run to the end of a
+ * stage: what `maxCostUsd` is held against.
+ */
+export function costThroughStage(config: RunConfig, stage: number): number {
+  const { flops } = estimateCost(config);
+  const { stages } = config.pretrain;
+  const everyStage = flops.pretrain / stages;
+  const laterStages = (flops.control + flops.probe + flops.fit + flops.score) / Math.max(1, stages - 1);
+  return instanceCosts((stage + 1) * everyStage + stage * laterStages)[0]!.onDemandUsd;
+}
+
 export const pricesDated = prices.dated;

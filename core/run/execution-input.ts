@@ -14,6 +14,8 @@ const executionInput = z.strictObject({
     .optional(),
   trainer: z.enum(['batch', 'sagemaker']).default('batch'),
   dryRun: z.boolean().default(false),
+  /** Stops before a stage that would bring the estimated cost above this. */
+  maxCostUsd: z.number().positive().optional(),
 });
 
 export type ExecutionInput = z.output<typeof executionInput>;
@@ -39,6 +41,7 @@ export interface RunReference {
   prefix: string;
   trainer: 'batch' | 'sagemaker';
   dryRun: boolean;
+  maxCostUsd?: number;
 }
 
 /** Deep merge of plain objects; arrays and values of `over` replace those of `base`. */

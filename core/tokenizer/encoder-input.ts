@@ -65,7 +65,7 @@ export async function wordPieceEncoderInput(store: Store, shape: ChunkShape, pre
   const { chunks, chunkTokens } = shape;
   const folder = prefix === '' ? '' : `${prefix}/`;
   const file = `${store.uri}/${folder}tokenizer.json`;
-  const json = await getJsonIfPresent<object>(store, `${folder}tokenizer.json`);
+  const json = await getJsonIfPresent<{ normalizer?: { lowercase?: boolean } }>(store, `${folder}tokenizer.json`);
   if (!json)
     throw new InputError(`${file} does not exist; a pretrained encoder needs its tokenizer beside its weights.`);
   const config = await getJsonIfPresent<{ max_position_embeddings?: number }>(store, `${folder}config.json`);
@@ -84,12 +84,14 @@ export async function wordPieceEncoderInput(store: Store, shape: ChunkShape, pre
     if (id === undefined) throw new InputError(`${file} has no ${token} token; name a BERT-family model.`);
     return id;
   }) as [number, number, number];
+  // JavaScript lower-cases a final sigma to another letter; the reference tokenizer goes character by character.
+  const lowered = (text: string) => (json.normalizer?.lowercase ? text.replaceAll('\u03a3', '\u03c3') : text);
   const room = chunkTokens - 2;
   return {
     reads: 'text',
     batch: (documents) =>
       fill(documents, shape, padding, ({ text = '' }) => {
-        const { ids } = tokenizer.encode(text, { add_special_tokens: false });
+        const { ids } = tokenizer.encode(lowered(text), { add_special_tokens: false });
         const pieces = Math.min(chunks, Math.max(1, Math.ceil(ids.length / room)));
         return Array.from({ length: pieces }, (_, i) => [cls, ...ids.slice(i * room, (i + 1) * room), sep]);
       }),

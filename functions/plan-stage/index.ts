@@ -1,3 +1,4 @@
+import { costThroughStage } from '../../core/cost/estimate.ts';
 import type { Arm } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
@@ -17,6 +18,8 @@ interface Answer {
   /** Bucket keys of the JSON arrays that the probing and scoring maps read. */
   probeItemsKey: string;
   scoreItemsKey: string;
+  /** False when the estimated cost up to the end of this stage is above the run's `maxCostUsd`. */
+  withinBudget: boolean;
 }
 
 /** Plans one stage and writes the items of its maps to the lake. */
@@ -35,5 +38,6 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
     arms: plan.arms.map((arm) => ({ arm })),
     probeItemsKey: `${reference.prefix}/${layout.probeItems}`,
     scoreItemsKey: `${reference.prefix}/${layout.scoreItems}`,
+    withinBudget: costThroughStage(run.record.config, stage) <= (reference.maxCostUsd ?? Number.POSITIVE_INFINITY),
   };
 }

@@ -33,7 +33,7 @@ export async function handler(event: Event): Promise<State> {
   const uri = `s3://${bucket}/${prefix}`;
   await createRun(open(uri), id, config, softwareVersions());
   return {
-    run: { id, uri, bucket, prefix, trainer: input.trainer, dryRun: input.dryRun },
+    run: { id, uri, bucket, prefix, trainer: input.trainer, dryRun: input.dryRun, maxCostUsd: input.maxCostUsd },
     stage: 0,
     stages: config.pretrain.stages,
   };

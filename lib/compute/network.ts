@@ -5,11 +5,15 @@ import {
   InterfaceVpcEndpointAwsService,
   IpAddresses,
   type IVpc,
+  Peer,
+  Port,
+  SecurityGroup,
   type SubnetSelection,
   SubnetType,
   Vpc,
 } from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
+import { acknowledge } from '../operations/acknowledge.ts';
 import { logGroup } from '../operations/logs.ts';
 import type { Settings } from '../settings.ts';
 
@@ -56,9 +60,21 @@ export class Network extends Construct {
       trafficType: FlowLogTrafficType.REJECT,
     });
     vpc.addGatewayEndpoint('S3', { service: GatewayVpcEndpointAwsService.S3 });
-    if (isolated)
-      for (const [name, service] of Object.entries(INTERFACE_ENDPOINTS)) vpc.addInterfaceEndpoint(name, { service });
+    if (isolated) addEndpoints(vpc);
     this.vpc = vpc;
     this.subnets = { subnetType };
   }
+}
+
+/** Interface endpoints behind one security group, which the VPC alone can reach. */
+function addEndpoints(vpc: Vpc): void {
+  const group = new SecurityGroup(vpc, 'Endpoints', {
+    vpc,
+    allowAllOutbound: false,
+    description: 'Interface endpoints',
+  });
+  group.addIngressRule(Peer.ipv4(vpc.vpcCidrBlock), Port.tcp(443), 'HTTPS from the VPC');
+  acknowledge(group, { 'AwsSolutions-EC23': "The range is the VPC's own, which the rule cannot see in a reference." });
+  for (const [name, service] of Object.entries(INTERFACE_ENDPOINTS))
+    vpc.addInterfaceEndpoint(name, { service, open: false, securityGroups: [group] });
 }

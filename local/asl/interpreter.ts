@@ -60,7 +60,7 @@ export async function execute(
   const output =
     seconds === undefined
       ? await work
-      : await withTimeout(work, stop, () => environment.clock.sleep(seconds, frame.signal));
+      : await withTimeout(work, stop, 'The execution', () => environment.clock.sleep(seconds, frame.signal));
   history.add('ExecutionSucceeded');
   return { output, events: history.events };
 }

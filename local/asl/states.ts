@@ -74,14 +74,19 @@ async function runTask({ name, state, frame }: Visit, parameters: Json): Promise
   const result =
     state.TimeoutSeconds === undefined
       ? await task
-      : await withTimeout(task, stop, () => environment.clock.sleep(state.TimeoutSeconds!, call.signal));
+      : await withTimeout(task, stop, `"${name}"`, () => environment.clock.sleep(state.TimeoutSeconds!, call.signal));
   history.add('TaskSucceeded');
   return result;
 }
 
 /** Waits for a task that timed out to stop, so that its process is gone before the state is retried. */
-export async function withTimeout<T>(task: Promise<T>, stop: AbortController, sleep: () => Promise<void>): Promise<T> {
-  const timeout = new StatesError('States.Timeout');
+export async function withTimeout<T>(
+  task: Promise<T>,
+  stop: AbortController,
+  what: string,
+  sleep: () => Promise<void>,
+): Promise<T> {
+  const timeout = new StatesError('States.Timeout', `${what} did not end in time.`);
   const timer = sleep().then(
     () => stop.abort(timeout),
     () => undefined,

@@ -95,8 +95,7 @@ const cases: Case[] = [
   {
     name: 'a loss that is not a number',
     change: (config) => {
-      config.pretrain.learningRate = 1e38;
-      config.pretrain.warmupSteps = 0;
+      Object.assign(config.pretrain, { learningRate: 1e38, warmupSteps: 0 });
     },
     code: 1,
     message: /the loss is (NaN|-?Infinity).*pretrain\.learningRate/s,

@@ -19,8 +19,8 @@ for check in test/parity/*.py; do
   echo "$check" >&2
   "$python" "$check" >>"$results" || { failed=1; echo "$(basename "$check")|-|-|FAILED" >>"$results"; }
 done
-printf '\n%-70s %12s %9s  %s\n' comparison difference limit verdict
+printf '\n%-84s %12s %9s  %s\n' comparison difference limit verdict
 while IFS='|' read -r what difference limit verdict; do
-  printf '%-70s %12s %9s  %s\n' "$what" "$difference" "$limit" "$verdict"
+  printf '%-84s %12s %9s  %s\n' "$what" "$difference" "$limit" "$verdict"
 done <"$results"
 exit $failed

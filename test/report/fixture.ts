@@ -8,6 +8,8 @@ import type {
   Arm,
   CorpusIndex,
   Evaluation,
+  ExtremeDocument,
+  Extremes,
   InfluenceFit,
   RunRecord,
   SelectionSummary,
@@ -16,7 +18,6 @@ import type {
 } from '../../core/formats.ts';
 import { armLayout, RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { CounterRandom } from '../../core/random/philox.ts';
-import type { ExtremeDocument } from '../../core/selection/extremes.ts';
 import { DirectoryStore, putJson, type Store } from '../../core/storage/index.ts';
 import { writeReport } from '../../report/index.ts';
 
@@ -98,7 +99,6 @@ export async function writeFixture(store: Store, options: FixtureOptions = {}): 
     await putJson(store, stageLayout(stage).plan, plan);
     if (modelAware) {
       await putJson(store, stageLayout(stage).fit, influenceFit(stage));
-      await writeExtremes(stage);
       await putJson(store, stageLayout(stage).timing('score-00000'), { job: 'score-00000', seconds: 3.4 + stage });
     }
     await putJson(store, stageLayout(stage).timing('pretrain-main'), { job: 'pretrain-main', seconds: 21.7 + stage });
@@ -147,7 +147,7 @@ export async function writeFixture(store: Store, options: FixtureOptions = {}): 
   }
 
   function influenceFit(stage: number): InfluenceFit {
-    const spearman = poor ? 0.06 : 0.61 + 0.05 * stage;
+    const spearman = poor ? 0.06 : 0.86 - 0.25 * 0.8 ** stage;
     const epochs = Array.from({ length: 10 }, (_, i) => ({
       epoch: i + 1,
       trainLoss: 1 - 0.07 * i,
@@ -196,25 +196,22 @@ export async function writeFixture(store: Store, options: FixtureOptions = {}): 
       tiesKept: 1,
       poolDomains,
       selectedDomains,
-      histogram: byInfluence ? { edges, pool, selected } : undefined,
+      ...(byInfluence ? { histogram: { edges, pool, selected }, extremes: extremes(plan.stage) } : {}),
       file: { key: `${armLayout(plan.stage, arm).selection}`, bytes: 1000, sha256: 'f'.repeat(64) },
     };
   }
 
-  /** Two scoring jobs, so that the report has to merge them. */
-  async function writeExtremes(stage: number): Promise<void> {
-    for (const job of [0, 1]) {
-      const rows = (sign: 1 | -1): ExtremeDocument[] =>
-        Array.from({ length: 8 }, (_, i) => ({
-          row: 9000 * stage + 800 * job + 37 * i + (sign > 0 ? 0 : 11),
-          utility: sign * (2.9 - 0.11 * i - 0.05 * job),
-          domain: sign > 0 ? domains[i % 3]![0] : domains[5 + (i % 4)]![0],
-          text: sentences(stage + i + job, sign > 0 ? i % 3 : 3 + (i % 3)),
-        }));
-      const extremes = { highest: rows(1), lowest: rows(-1) };
-      if (hostile && job === 0) Object.assign(extremes.highest[0]!, { utility: 99, ...hostile });
-      await putJson(store, `${stageLayout(stage).score(job)}/index.json`, { extremes });
-    }
+  function extremes(stage: number): Extremes {
+    const rows = (sign: 1 | -1): ExtremeDocument[] =>
+      Array.from({ length: 8 }, (_, i) => ({
+        row: 9000 * stage + 37 * i + (sign > 0 ? 0 : 11),
+        utility: sign * (2.9 - 0.11 * i),
+        domain: sign > 0 ? domains[i % 3]![0] : domains[5 + (i % 4)]![0],
+        text: sentences(stage + i, sign > 0 ? i % 3 : 3 + (i % 3)),
+      }));
+    const highest = rows(1);
+    if (hostile) Object.assign(highest[0]!, { utility: 99, ...hostile });
+    return { highest, lowest: rows(-1) };
   }
 
   function corpusIndex(): CorpusIndex {

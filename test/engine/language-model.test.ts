@@ -1,0 +1,230 @@
+import * as tf from '@tensorflow/tfjs-core';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { AdamW } from '../../engine/adamw.ts';
+import { LanguageModel, type TokenBatch } from '../../engine/language-model.ts';
+import { crossEntropy, tokenCrossEntropy } from '../../engine/ops.ts';
+import { initialParameters, ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
+import { createRuntime, type Program, type Runtime } from '../../engine/runtime/runtime.ts';
+import { plainGptNeox } from './plain-models.ts';
+import { randomParameters, randomTokens, relativeDifferences, TINY_GPT, tokenBatch, uniforms } from './support.ts';
+
+let onnx: Runtime;
+let reference: Runtime;
+let model: LanguageModel;
+let parameters: ParameterSet;
+const V = TINY_GPT.vocabularySize;
+
+beforeAll(async () => {
+  onnx = await createRuntime('onnx', { threads: 1 });
+  reference = await createRuntime('tfjs-cpu');
+  model = new LanguageModel(onnx, TINY_GPT);
+  parameters = randomParameters(model.specs);
+});
+
+describe('the model', () => {
+  it.each([0.25, 0.5, 1])('equals GPT-NeoX written as plain loops, rotary fraction %d', async (rotaryFraction) => {
+    const shape = { ...TINY_GPT, rotaryFraction };
+    const tokens = randomTokens(2 * 6, V);
+    for (const runtime of [onnx, reference]) {
+      const logits = await new LanguageModel(runtime, shape).logits(parameters, { batch: 2, length: 6, tokens });
+      const expected = [tokens.slice(0, 6), tokens.slice(6)].flatMap((row) =>
+        plainGptNeox(shape, parameters, [...row]),
+      );
+      const scale = Math.max(...expected.flat().map(Math.abs));
+      expected.flat().forEach((value, i) => {
+        expect(Math.abs(logits[i]! - value) / scale).toBeLessThan(3e-6);
+      });
+    }
+  });
+
+  it('has the parameters, names and shapes of GPTNeoXForCausalLM', () => {
+    const shapes = Object.fromEntries(model.specs.map(({ name, shape }) => [name, shape]));
+    expect(shapes).toMatchObject({
+      'gpt_neox.embed_in.weight': [40, 24],
+      'gpt_neox.layers.1.input_layernorm.weight': [24],
+      'gpt_neox.layers.1.post_attention_layernorm.bias': [24],
+      'gpt_neox.layers.1.attention.query_key_value.weight': [72, 24],
+      'gpt_neox.layers.1.attention.query_key_value.bias': [72],
+      'gpt_neox.layers.1.attention.dense.weight': [24, 24],
+      'gpt_neox.layers.1.mlp.dense_h_to_4h.weight': [96, 24],
+      'gpt_neox.layers.1.mlp.dense_4h_to_h.weight': [24, 96],
+      'gpt_neox.final_layer_norm.weight': [24],
+      'embed_out.weight': [40, 24],
+    });
+    expect(model.specs).toHaveLength(2 + 2 + 2 * 12);
+  });
+
+  it('begins at a loss of about log(vocabulary)', async () => {
+    const loss = await model.tokenLosses(initialParameters(model.specs, 5), tokenBatch(2, 9, V));
+    for (const value of loss) expect(value).toBeCloseTo(Math.log(V), 0);
+  });
+});
+
+describe('losses', () => {
+  it('of the forward pass alone are those that training weighs and adds', async () => {
+    const batch = tokenBatch(3, 8, V);
+    const losses = await model.tokenLosses(parameters, batch);
+    const gradient = new ParameterSet(model.specs);
+    const loss = await model.lossAndGradient(parameters, batch, gradient);
+    const expected = losses.reduce((sum, value, i) => sum + value * batch.weights![i]!, 0);
+    expect(loss / expected).toBeCloseTo(1, 6);
+    const { weights: _, ...unweighted } = batch;
+    const mean = losses.reduce((a, b) => a + b) / losses.length;
+    expect((await model.lossAndGradient(parameters, unweighted, gradient)) / mean).toBeCloseTo(1, 6);
+  });
+
+  it('are -log softmax of the logits at the next token', async () => {
+    const batch = tokenBatch(2, 5, V);
+    const losses = await model.tokenLosses(parameters, batch);
+    const logits = await model.logits(parameters, batch);
+    for (let row = 0; row < 2; row++)
+      for (let t = 0; t < 4; t++) {
+        const at = (row * 5 + t) * V;
+        const scores = [...logits.subarray(at, at + V)];
+        const expected =
+          Math.log(scores.reduce((sum, s) => sum + Math.exp(s), 0)) - scores[batch.tokens[row * 5 + t + 1]!]!;
+        expect(losses[row * 4 + t]).toBeCloseTo(expected, 4);
+      }
+  });
+
+  it('do not change with later tokens, nor with other rows', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 7 }), fc.integer({ min: 0, max: V - 1 }), async (changed, token) => {
+        const batch = tokenBatch(2, 8, V);
+        const other = { ...batch, tokens: batch.tokens.slice() };
+        other.tokens[changed] = token;
+        const [before, after] = [
+          await model.tokenLosses(parameters, batch),
+          await model.tokenLosses(parameters, other),
+        ];
+        // Loss i is that of token i + 1.
+        expect(after.slice(0, changed - 1)).toEqual(before.slice(0, changed - 1));
+        expect(after.slice(7)).toEqual(before.slice(7));
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('and gradients do not depend on how a short passage is padded', async () => {
+    const short = tokenBatch(1, 5, V);
+    const padded = (token: number): TokenBatch => ({
+      batch: 1,
+      length: 9,
+      tokens: Int32Array.of(...short.tokens, token, token, token, token),
+      weights: Float32Array.of(...short.weights!, 0, 0, 0, 0),
+    });
+    const gradients = [short, padded(0), padded(7)].map(() => new ParameterSet(model.specs));
+    const losses = [
+      await model.lossAndGradient(parameters, short, gradients[0]!),
+      await model.lossAndGradient(parameters, padded(0), gradients[1]!),
+      await model.lossAndGradient(parameters, padded(7), gradients[2]!),
+    ];
+    expect(losses[1]! / losses[0]!).toBeCloseTo(1, 6);
+    expect(losses[2]).toBe(losses[1]);
+    for (const gradient of gradients.slice(1))
+      for (const [name, difference] of Object.entries(relativeDifferences(gradient, gradients[0]!)))
+        expect(difference, name).toBeLessThan(1e-5);
+  });
+
+  it('stay finite when the model is certain and wrong', async () => {
+    const sure = parameters.clone();
+    for (let i = 0; i < sure.view('embed_out.weight').length; i++) sure.view('embed_out.weight')[i]! *= 1e4;
+    const gradient = new ParameterSet(model.specs);
+    const loss = await model.lossAndGradient(sure, tokenBatch(2, 6, V), gradient);
+    expect(Number.isFinite(loss)).toBe(true);
+    expect(gradient.flat.every(Number.isFinite)).toBe(true);
+  });
+
+  it('are refused for tokens outside the vocabulary and rows of one token', async () => {
+    const tokens = Int32Array.of(1, 2, V);
+    await expect(model.tokenLosses(parameters, { batch: 1, length: 3, tokens })).rejects.toThrow(
+      'token 2 is 40, outside the vocabulary of 40',
+    );
+    await expect(model.tokenLosses(parameters, { batch: 1, length: 1, tokens: Int32Array.of(1) })).rejects.toThrow(
+      'at least 2 tokens',
+    );
+  });
+});
+
+describe('the cross-entropy in chunks', () => {
+  const [n, d, v] = [11, 6, 9];
+  const specs: ParameterSpec[] = [
+    { name: 'x', shape: [n, d], init: { std: 1 } },
+    { name: 'head', shape: [v, d], init: { std: 1 } },
+  ];
+  const vectors = { targets: { shape: [n], dtype: 'int32' }, weights: { shape: [n], dtype: 'float32' } } as const;
+  const program = (chunk: number | undefined, differentiate: boolean): Program => ({
+    key: `cross-entropy ${chunk} ${differentiate}`,
+    parameters: specs,
+    inputs: differentiate ? vectors : { targets: vectors.targets },
+    differentiate,
+    build: (p, { targets, weights }) =>
+      differentiate
+        ? crossEntropy(p.x!, p.head!, targets!, weights!, { chunk })
+        : tokenCrossEntropy(p.x!, p.head!, targets!, { chunk }),
+  });
+
+  it.each([1, 9, 4 * 9, 10 * 9])('of %i logits equals that of all at once', async (chunk) => {
+    const values = randomParameters(specs);
+    const targets = randomTokens(n, v);
+    const weights = uniforms(n);
+    for (const runtime of [onnx, reference]) {
+      const [whole, parts] = [new ParameterSet(specs), new ParameterSet(specs)];
+      const [expected] = await (await runtime.compile(program(undefined, true))).run(
+        values,
+        { targets, weights },
+        whole,
+      );
+      const [loss] = await (await runtime.compile(program(chunk, true))).run(values, { targets, weights }, parts);
+      expect(loss).toBeCloseTo(expected!, 5);
+      for (const difference of Object.values(relativeDifferences(parts, whole))) expect(difference).toBeLessThan(1e-5);
+      const all = await (await runtime.compile(program(undefined, false))).run(values, { targets });
+      const chunked = await (await runtime.compile(program(chunk, false))).run(values, { targets });
+      chunked.forEach((value, i) => {
+        expect(value).toBeCloseTo(all[i]!, 5);
+      });
+    }
+  });
+
+  it('equals the textbook formula', async () => {
+    const values = randomParameters(specs);
+    const targets = randomTokens(n, v);
+    const weights = uniforms(n);
+    const [loss] = await (await onnx.compile(program(undefined, true))).run(
+      values,
+      { targets, weights },
+      values.clone(),
+    );
+    await tf.setBackend('cpu');
+    const logits = tf.matMul(
+      tf.tensor2d(values.view('x'), [n, d]),
+      tf.tensor2d(values.view('head'), [v, d]),
+      false,
+      true,
+    );
+    const nll = tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits), tf.oneHot(tf.tensor1d(targets, 'int32'), v)), 1));
+    expect(loss).toBeCloseTo(tf.sum(tf.mul(nll, tf.tensor1d(weights))).dataSync()[0]!, 5);
+  });
+});
+
+it('twenty steps of AdamW give the same loss curve on ONNX Runtime and on the tfjs CPU backend', async () => {
+  const curve = async (runtime: Runtime) => {
+    const model = new LanguageModel(runtime, TINY_GPT);
+    const weights = initialParameters(model.specs, 11);
+    const gradient = new ParameterSet(model.specs);
+    const adamw = new AdamW(weights.flat.length, { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 });
+    const losses: number[] = [];
+    for (let step = 0; step < 20; step++) {
+      const batch = { ...tokenBatch(2, 8, V, step % 4), weights: undefined };
+      losses.push(await model.lossAndGradient(weights, batch, gradient));
+      adamw.apply(weights.flat, gradient.flat, 3e-3);
+    }
+    return losses;
+  };
+  const [traced, eager] = [await curve(onnx), await curve(reference)];
+  expect(traced.at(-1)).toBeLessThan(traced[0]! - 0.5);
+  traced.forEach((loss, step) => {
+    expect(loss / eager[step]!, `step ${step}`).toBeCloseTo(1, 4);
+  });
+});

@@ -1,0 +1,204 @@
+import { describe, expect, it } from 'vitest';
+import { execute } from '../../../local/asl/interpreter.ts';
+import { type Json, StatesError, type TaskCall } from '../../../local/asl/types.ts';
+import { check, FakeClock, never, one, row, TASK, trial } from './fake.ts';
+
+const task = (fields: object) => ({ Type: 'Task', Resource: TASK, ...fields });
+const machine = (fields: object) => ({
+  StartAt: 'T',
+  States: { T: task({ End: true, ...fields }), Caught: { Type: 'Pass', End: true } },
+});
+const caught = (ErrorEquals: string[], fields = {}) => machine({ Catch: [{ ErrorEquals, Next: 'Caught', ...fields }] });
+/** Fails with each of the names in turn, then succeeds. */
+const failing = (...names: string[]) => {
+  const left = [...names];
+  return (): Json => {
+    const name = left.shift();
+    if (name) throw new StatesError(name, 'because');
+    return 'done';
+  };
+};
+const again = (name: string, times: number) => failing(...Array<string>(times).fill(name));
+
+describe('Retry', () => {
+  it.each([
+    ['the default: 3 attempts, 1 s, doubled', { ErrorEquals: ['A'] }, 3, [1, 2, 4]],
+    ['BackoffRate 1.5', { ErrorEquals: ['A'], IntervalSeconds: 3, MaxAttempts: 2, BackoffRate: 1.5 }, 2, [3, 4.5]],
+    [
+      'MaxDelaySeconds',
+      { ErrorEquals: ['A'], IntervalSeconds: 3, MaxAttempts: 4, MaxDelaySeconds: 10 },
+      4,
+      [3, 6, 10, 10],
+    ],
+    ['full jitter', { ErrorEquals: ['A'], IntervalSeconds: 2, JitterStrategy: 'FULL' }, 2, [1, 2]],
+    ['States.ALL', { ErrorEquals: ['States.ALL'] }, 1, [1]],
+    ['States.TaskFailed', { ErrorEquals: ['States.TaskFailed'] }, 1, [1]],
+  ])('%s', async (_, retrier, failures, sleeps) => {
+    const enough = await trial(
+      machine({ Retry: [retrier], Catch: [{ ErrorEquals: ['A'], Next: 'Caught' }] }),
+      {},
+      {
+        tasks: again('A', failures),
+      },
+    );
+    expect(enough.output).toBe('done');
+    expect(enough.clock.sleeps).toEqual(sleeps);
+    expect(enough.events.filter(({ kind }) => kind === 'retried')).toHaveLength(failures);
+  });
+
+  it.each([
+    ['MaxAttempts is used up', { ErrorEquals: ['A'], MaxAttempts: 2 }, again('A', 3)],
+    ['MaxAttempts 0 is never', { ErrorEquals: ['A'], MaxAttempts: 0 }, again('A', 1)],
+    ['another error', { ErrorEquals: ['B'] }, again('A', 1)],
+    ['States.TaskFailed is no timeout', { ErrorEquals: ['States.TaskFailed'] }, again('States.Timeout', 1)],
+    ['States.Runtime is never retried', { ErrorEquals: ['States.ALL'] }, again('States.Runtime', 1)],
+    ['States.DataLimitExceeded is not in ALL', { ErrorEquals: ['States.ALL'] }, again('States.DataLimitExceeded', 1)],
+  ])('%s: fails', async (_, retrier, tasks) => {
+    expect((await trial(machine({ Retry: [retrier], ...spare }), {}, { tasks })).error).toBeInstanceOf(StatesError);
+  });
+  const spare = { Catch: [{ ErrorEquals: ['Other'], Next: 'Caught' }] };
+
+  it('counts each retrier by itself, and tells the count', async () => {
+    const retriers = [
+      { ErrorEquals: ['A'], MaxAttempts: 2 },
+      { ErrorEquals: ['States.ALL'], MaxAttempts: 1, IntervalSeconds: 7 },
+    ];
+    const fails = failing('A', 'B', 'A');
+    const seen: Json[] = [];
+    const outcome = await trial(
+      one({ ...task({ End: true, Retry: retriers }), Parameters: { 'n.$': '$$.State.RetryCount' } }),
+      {},
+      { tasks: ({ parameters }) => (seen.push(parameters), fails()) },
+    );
+    expect(outcome.clock.sleeps).toEqual([1, 7, 2]);
+    expect(seen).toEqual([{ n: 0 }, { n: 1 }, { n: 2 }, { n: 3 }]);
+  });
+});
+
+describe('Catch', () => {
+  it.each([
+    ['by name', caught(['X', 'A']), { Error: 'A', Cause: 'because' }],
+    ['ALL', caught(['States.ALL']), { Error: 'A', Cause: 'because' }],
+    ['TaskFailed', caught(['States.TaskFailed']), { Error: 'A', Cause: 'because' }],
+    ['ResultPath', caught(['A'], { ResultPath: '$.error' }), { in: 1, error: { Error: 'A', Cause: 'because' } }],
+    ['ResultPath null', caught(['A'], { ResultPath: null }), { in: 1 }],
+  ])('%s', async (_, definition, output) => {
+    expect((await trial(definition, { in: 1 }, { tasks: again('A', 9) })).output).toEqual(output);
+  });
+
+  it('comes after the retries', async () => {
+    const definition = machine({
+      Retry: [{ ErrorEquals: ['A'], MaxAttempts: 1 }],
+      Catch: [{ ErrorEquals: ['A'], Next: 'Caught' }],
+    });
+    const outcome = await trial(definition, {}, { tasks: again('A', 5) });
+    expect(outcome.output).toEqual({ Error: 'A', Cause: 'because' });
+    expect(outcome.clock.sleeps).toEqual([1]);
+  });
+
+  it('leaves States.Runtime alone; DataLimitExceeded must be named', async () => {
+    expect((await trial(caught(['States.ALL']), {}, { tasks: again('States.Runtime', 1) })).error?.error).toBe(
+      'States.Runtime',
+    );
+    expect((await trial(caught(['States.Runtime']), {}, { tasks: again('States.Runtime', 1) })).error).toBeDefined();
+    const named = await trial(caught(['States.DataLimitExceeded']), {}, { tasks: () => 'x'.repeat(300_000) });
+    expect(named.output).toMatchObject({ Error: 'States.DataLimitExceeded' });
+  });
+
+  it('catches what a payload template fails with', async () => {
+    const outcome = await trial(
+      machine({ Parameters: { 'x.$': '$.none' }, ...{ Catch: [{ ErrorEquals: ['States.ALL'], Next: 'Caught' }] } }),
+    );
+    expect(outcome.output).toMatchObject({ Error: 'States.ParameterPathFailure' });
+  });
+
+  it('an error that is no StatesError ends the run as it is', async () => {
+    const bug = new TypeError('a bug');
+    const tasks = () => {
+      throw bug;
+    };
+    await expect(trial(caught(['States.ALL']), {}, { tasks })).rejects.toBe(bug);
+  });
+});
+
+describe('Fail, Succeed, Wait', () => {
+  it.each([
+    [{ Error: 'E', Cause: 'c' }, 'E', 'c'],
+    [{ ErrorPath: '$.e.Error', CausePath: '$.e.Cause' }, 'Deep', 'why'],
+    [{ Error: 'E', CausePath: "States.Format('{}!', $.e.Cause)" }, 'E', 'why!'],
+    [{ Error: 'E' }, 'E', undefined],
+    [{ ErrorPath: '$.n' }, 'States.Runtime', "It.ErrorPath: '$.n' must lead to a string."],
+  ])('%j', async (fields, error, cause) => {
+    const outcome = await trial(one({ Type: 'Fail', ...fields }), { n: 1, e: { Error: 'Deep', Cause: 'why' } });
+    expect(outcome.error).toMatchObject({ error, cause });
+  });
+
+  it('Succeed ends with its input, Wait waits', async () => {
+    const outcome = await trial(
+      row({ Type: 'Wait', Seconds: 90 }, { Type: 'Wait', SecondsPath: '$.s' }, { Type: 'Pass' }),
+      { s: 5 },
+    );
+    expect(outcome.output).toEqual({ s: 5 });
+    expect(outcome.clock.sleeps).toEqual([90, 5]);
+    expect((await trial(one({ Type: 'Succeed', OutputPath: '$.s' }), { s: 5 })).output).toBe(5);
+  });
+});
+
+describe('timeouts and aborts', () => {
+  it('a task that takes too long is aborted, then States.Timeout', async () => {
+    let aborted = 0;
+    const tasks = (call: TaskCall) => {
+      call.signal.addEventListener('abort', () => aborted++);
+      return never(call);
+    };
+    const definition = machine({
+      TimeoutSeconds: 60,
+      Retry: [{ ErrorEquals: ['States.Timeout'], MaxAttempts: 1 }],
+      Catch: [{ ErrorEquals: ['States.Timeout'], Next: 'Caught' }],
+    });
+    const outcome = await trial(definition, {}, { tasks });
+    expect(outcome.output).toMatchObject({ Error: 'States.Timeout' });
+    expect(outcome.clock.sleeps).toEqual([60, 1, 60]);
+    expect(aborted).toBe(2);
+  });
+
+  it('the execution has a timeout that nothing catches', async () => {
+    const definition = { TimeoutSeconds: 100, ...caught(['States.ALL']) };
+    expect((await trial(definition, {}, { tasks: never })).error?.error).toBe('States.Timeout');
+    expect((await trial(definition, { a: 1 })).output).toEqual({ a: 1 });
+  });
+
+  it('an abort rejects with its reason, in the midst of a task or before it', async () => {
+    const stop = new AbortController();
+    const reason = new Error('stopped');
+    const tasks = (call: TaskCall) => {
+      queueMicrotask(() => stop.abort(reason));
+      return never(call);
+    };
+    await expect(trial(caught(['States.ALL']), {}, { tasks, signal: stop.signal })).rejects.toBe(reason);
+    await expect(trial(caught(['States.ALL']), {}, { signal: stop.signal })).rejects.toBe(reason);
+  });
+});
+
+describe('history', () => {
+  const environment = { runTask: async () => null, readJson: async () => [], clock: new FakeClock(), random: () => 0 };
+
+  it('counts the events that the service would', async () => {
+    // ExecutionStarted, entered, exited, ExecutionSucceeded
+    expect((await trial(one({ Type: 'Pass', End: true }))).history).toBe(4);
+    // and TaskScheduled, TaskStarted, TaskSucceeded
+    expect((await trial(one(task({ End: true })))).history).toBe(7);
+  });
+
+  it('stops an endless loop at 25,000', async () => {
+    const loop = {
+      StartAt: 'A',
+      States: {
+        A: { Type: 'Choice', Choices: [{ Variable: '$.x', IsPresent: true, Next: 'B' }], Default: 'A' },
+        B: { Type: 'Succeed' },
+      },
+    };
+    const run = execute(check(loop), {}, environment, { name: 'x' });
+    await expect(run).rejects.toMatchObject({ error: 'States.Runtime', cause: expect.stringContaining('25000') });
+  });
+});

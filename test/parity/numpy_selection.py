@@ -1,0 +1,69 @@
+"""The recipe of core/selection/keys.ts in NumPy alone: the same rows are selected, with the same keys."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from support import finish, ours, report
+
+LOW = np.uint64(0xFFFFFFFF)
+SHIFT = np.uint64(32)
+STREAM = {"main": 0, "control": 8}
+
+
+def philox4x32(counter: list[np.ndarray], key: list[int]) -> list[np.ndarray]:
+    """Philox4x32-10 (Salmon et al. 2011): four uint64 arrays of 32-bit words in, four out."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(10):
+        p0 = np.uint64(0xD2511F53) * c0
+        p1 = np.uint64(0xCD9E8D57) * c2
+        c0, c1, c2, c3 = (p1 >> SHIFT) ^ c1 ^ np.uint64(k0), p1 & LOW, (p0 >> SHIFT) ^ c3 ^ np.uint64(k1), p0 & LOW
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return [c0, c1, c2, c3]
+
+
+def gumbel(seed: int, stage: int, arm: str, rows: np.ndarray) -> np.ndarray:
+    rows = rows.astype(np.uint64)
+    same = np.ones_like(rows)
+    counter = [rows & LOW, rows >> SHIFT, same * np.uint64(stage), same * np.uint64(STREAM[arm])]
+    w0, w1, _, _ = philox4x32(counter, [seed & 0xFFFFFFFF, seed >> 32])
+    a, b = (w0 >> np.uint64(5)).astype(np.float64), (w1 >> np.uint64(6)).astype(np.float64)
+    uniform = np.minimum((a * 2.0**26 + b + 0.5) * 2.0**-53, 1 - 2.0**-53)
+    return -np.log(-np.log(uniform))
+
+
+def select(utilities: np.ndarray, rows: np.ndarray, k: int, recipe: dict) -> tuple[np.ndarray, np.ndarray]:
+    """The k rows with the largest keys, of equal keys the lowest rows; ascending, with their keys."""
+    noise = recipe["noise"]
+    g = gumbel(noise["seed"], noise["stage"], noise["arm"], rows)
+    sign = 1 if recipe["gumbel"] == "exact" else -1
+    keys = (utilities.astype(np.float64) / recipe["temperature"] + sign * g).astype(np.float32)
+    chosen = np.sort(np.argsort(-keys, kind="stable")[:k])
+    return rows[chosen], keys[chosen]
+
+
+def ordered(keys: np.ndarray) -> np.ndarray:
+    """The uint32 of a float32 key that orders as it does."""
+    bits = (keys + np.float32(0)).view(np.uint32)
+    return np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000))
+
+
+with tempfile.TemporaryDirectory() as folder:
+    ours("write-selection.ts", folder)
+    for name in ["exact", "reference-code", "control"]:
+        run = Path(folder) / name
+        request = json.loads((run / "request.json").read_text())
+        rows = np.concatenate([np.arange(r["begin"], r["end"]) for r in request["pool"]])
+        scores = [np.fromfile(Path(folder) / p / "scores.f32", np.float32) for p in request["scorePrefixes"]]
+        utilities = np.concatenate(scores) if scores else np.zeros(len(rows), np.float32)
+        picked, keys = select(utilities, rows, request["selectedRows"], request["recipe"])
+        found = np.fromfile(run / "rows.f64").astype(np.int64)
+        found_keys = np.fromfile(run / "keys.u32", np.uint32)
+        different = len(np.setxor1d(picked, found)) if len(found) == len(picked) else np.nan
+        report(f"selection, {name}: rows that differ (of {len(picked)})", different, 0)
+        wrong = np.count_nonzero(ordered(keys) != found_keys) if different == 0 else np.nan
+        report(f"selection, {name}: keys that differ", wrong, 0)
+finish()

@@ -1,0 +1,98 @@
+import { describe, expect, it } from 'vitest';
+import type { SelectionSummary } from '../../core/formats.ts';
+import { sha256 } from '../../core/hash.ts';
+import { readParquet } from '../../core/parquet.ts';
+import type { KeyRecipe } from '../../core/selection/keys.ts';
+import { type SelectionRequest, selectRows } from '../../core/selection/select.ts';
+import { DOMAINS, deal, domainOf, fakeCorpus, MemoryStore, naive, score, wholeShards } from './pool.ts';
+
+const n = 3000;
+const k = 700;
+const corpus = fakeCorpus(n, [0, 1000, 1000, 2200]);
+const utilities = Float32Array.from({ length: n }, (_, i) => (i === 5 ? -Infinity : Math.sin(i) + domainOf(i)));
+const recipe: KeyRecipe = { noise: { seed: 2, stage: 1, arm: 'main' }, temperature: 0.5, gumbel: 'exact' };
+const requested = (store: MemoryStore, scorePrefixes: string[]): SelectionRequest => ({
+  store,
+  corpus,
+  method: scorePrefixes.length ? 'influence' : 'random',
+  recipe,
+  pool: wholeShards(corpus),
+  selectedRows: k,
+  scorePrefixes,
+  selectionKey: 'stages/1/selection.parquet',
+  summaryKey: 'stages/1/selection.json',
+});
+const select = async (jobs: number) => {
+  const { store, prefixes } = await score(
+    corpus,
+    deal(wholeShards(corpus), jobs, (p) => p, 97),
+    utilities,
+    recipe,
+  );
+  return { store, summary: await selectRows(requested(store, prefixes)) };
+};
+
+describe('selectRows', () => {
+  it('writes the selected rows with their domains, utilities and keys, in order of rows', async () => {
+    const { store, summary } = await select(3);
+    const bytes = store.files.get('stages/1/selection.parquet')!;
+    expect(summary.file).toEqual({ key: 'stages/1/selection.parquet', bytes: bytes.length, sha256: sha256(bytes) });
+    const file = await readParquet(bytes, { row: 'INT64', domain: 'STRING', utility: 'FLOAT', key: 'INT64' });
+    expect(file.row).toEqual(naive(wholeShards(corpus), utilities, k, recipe));
+    expect(file.domain).toEqual(file.row.map((row) => DOMAINS[domainOf(row)]));
+    expect(file.utility).toEqual(file.row.map((row) => utilities[row]));
+    expect(Math.min(...file.key)).toBe(summary.threshold);
+  });
+
+  it('sums up the pool and the selection', async () => {
+    const { store, summary } = await select(2);
+    expect(JSON.parse(new TextDecoder().decode(store.files.get('stages/1/selection.json')))).toEqual(summary);
+    expect(summary).toMatchObject({
+      method: 'influence',
+      poolRows: n,
+      selectedRows: k,
+      seed: 2,
+      stage: 1,
+      tiesKept: 1,
+    });
+    expect(summary.poolDomains).toEqual({ code: 1000, essays: 1000, letters: 1000 });
+    const sum = (counts: number[]) => counts.reduce((a, b) => a + b, 0);
+    expect(sum(Object.values(summary.selectedDomains))).toBe(k);
+    expect(summary.selectedDomains.letters).toBeGreaterThan(summary.selectedDomains.code!);
+    const { edges, pool, selected } = summary.histogram!;
+    expect([edges.length - 1, sum(pool), sum(selected)]).toEqual([pool.length, n - 1, k]); // one is infinite
+    expect(selected.every((count, i) => count <= pool[i]!)).toBe(true);
+    expect(summary.extremes!.lowest[0]).toMatchObject({ row: 5, text: 'Text of row 5.' });
+  });
+
+  it('gives the same bytes for any number of jobs, and when asked again', async () => {
+    const results = await Promise.all([1, 2, 7].map(select));
+    const bytes = ({ store }: { store: MemoryStore }) =>
+      ['selection.parquet', 'selection.json'].map((name) => store.files.get(`stages/1/${name}`));
+    for (const result of results) expect(bytes(result)).toEqual(bytes(results[0]!));
+    const { store, summary } = results[1]!;
+    store.reads.length = 0;
+    expect(await selectRows(requested(store, ['gone']))).toEqual(summary);
+    expect(store.reads).toHaveLength(1);
+  });
+
+  it('selects at random without scores', async () => {
+    const store = new MemoryStore();
+    const summary: SelectionSummary = await selectRows(requested(store, []));
+    const { row, utility } = await readParquet(store.files.get('stages/1/selection.parquet')!, {
+      row: 'INT64',
+      utility: 'FLOAT',
+    });
+    expect(row).toEqual(naive(wholeShards(corpus), new Float32Array(n), k, recipe));
+    expect(new Set(utility)).toEqual(new Set([0]));
+    expect(summary.histogram).toBeUndefined();
+    expect(Object.keys(summary.poolDomains)).toEqual(DOMAINS);
+  });
+
+  it('notices damaged scores', async () => {
+    const { store, prefixes } = await score(corpus, [wholeShards(corpus)], utilities, recipe);
+    const key = `${prefixes[0]}/keys.bin`;
+    await store.put(key, store.files.get(key)!.slice(0, 600));
+    await expect(selectRows(requested(store, prefixes))).rejects.toThrow('keys.bin is shorter than its index says');
+  });
+});
