@@ -29,19 +29,23 @@ for (const { layers, vocabularySize, batch, length } of SHAPES) {
   const forward = await tokensPerSecond(() => model.tokenLosses(parameters, rows), tokens.length);
   console.log(
     `L${layers} d${COMMON.width} V${vocabularySize} B${batch} S${length}, ${threads} threads: ` +
-      `training ${training}, forward ${forward} tokens/s; first call ${Math.round(firstCall)} ms`,
+      `training ${training}, forward ${forward}; first call ${Math.round(firstCall)} ms`,
   );
   await runtime.dispose();
 }
 
-async function tokensPerSecond(step: () => Promise<unknown>, tokens: number): Promise<number> {
+/** Of the wall clock, and of all threads' processor time: the latter holds on a machine that others use too. */
+async function tokensPerSecond(step: () => Promise<unknown>, tokens: number): Promise<string> {
   for (let i = 0; i < WARM_UP; i++) await step();
   const times: number[] = [];
+  const cpuBefore = process.cpuUsage();
   for (let i = 0; i < REPETITIONS; i++) {
     const started = performance.now();
     await step();
     times.push(performance.now() - started);
   }
+  const { user, system } = process.cpuUsage(cpuBefore);
   const median = times.toSorted((a, b) => a - b)[REPETITIONS >> 1]!;
-  return Math.round((tokens / median) * 1000);
+  const perCpuSecond = (tokens * REPETITIONS) / ((user + system) / 1e6);
+  return `${Math.round((tokens / median) * 1000)} tokens/s (${Math.round(perCpuSecond)} per CPU second)`;
 }

@@ -11,6 +11,8 @@ export interface ParquetColumn {
   name: string;
   type: ParquetType;
   data: ArrayLike<number> | readonly string[];
+  /** For numbers in large files: differences of integers that ascend or are small, bytes of floats apart. */
+  encoding?: 'DELTA_BINARY_PACKED' | 'BYTE_STREAM_SPLIT';
 }
 
 /** What {@link readParquet} returns for a column of a type: strings for STRING, else numbers. */
@@ -39,7 +41,7 @@ export class ParquetFileWriter {
 
   /** Appends rows in row groups of their own. */
   append(columns: readonly ParquetColumn[], rowGroupRows = ROW_GROUP_ROWS): void {
-    const columnData = columns.map(({ name, type, data }) => ({ name, data: encode(type, data) }));
+    const columnData = columns.map(({ name, type, data, encoding }) => ({ name, data: encode(type, data), encoding }));
     this.writer.write({ columnData, rowGroupSize: rowGroupRows });
   }
 
@@ -55,7 +57,9 @@ function encode(type: ParquetType, data: ParquetColumn['data']): DecodedArray {
   if (type === 'FLOAT') return Float32Array.from(numbers);
   if (type === 'DOUBLE') return Float64Array.from(numbers);
   if (type === 'INT32') return Int32Array.from(numbers);
-  return BigInt64Array.from({ length: numbers.length }, (_, i) => BigInt(numbers[i]!));
+  const integers = new BigInt64Array(numbers.length);
+  for (let i = 0; i < integers.length; i++) integers[i] = BigInt(numbers[i]!);
+  return integers;
 }
 
 /** Parquet bytes in memory, or an object of a store that is read by ranges. */

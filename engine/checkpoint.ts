@@ -50,10 +50,10 @@ export interface Checkpoint extends Model {
 
 /** What a checkpoint is saved from. */
 export interface CheckpointParts extends Pick<Checkpoint, 'shape' | 'parameters' | 'optimizer' | 'state'> {
-  /** Tokens in a row. @default 2048, as Pythia's */
-  contextLength?: number;
+  /** Tokens in a row. */
+  contextLength: number;
   /** Id of the token that ends a document. */
-  endOfText?: number;
+  endOfText: number;
 }
 
 /** `training.json`. */
@@ -171,12 +171,12 @@ function isBuffer(name: string): boolean {
 }
 
 /** The `GPTNeoXConfig` of a model. */
-function huggingFaceConfig({ shape, contextLength = 2048, endOfText }: CheckpointParts): Record<string, unknown> {
+function huggingFaceConfig({ shape, contextLength, endOfText }: CheckpointParts): Record<string, unknown> {
   return {
     architectures: ['GPTNeoXForCausalLM'],
     attention_bias: true,
-    bos_token_id: endOfText ?? null,
-    eos_token_id: endOfText ?? null,
+    bos_token_id: endOfText,
+    eos_token_id: endOfText,
     hidden_act: 'gelu',
     hidden_size: shape.width,
     initializer_range: shape.initializerStd,

@@ -21,21 +21,21 @@ export function uriOf(store: Store, prefix: string, file: string): string {
   return `${store.uri}/${keyOf(prefix, file)}`;
 }
 
-/** A whole file of any size. Throws NotFoundError. */
-export async function readWhole(store: Store, key: string): Promise<Uint8Array> {
+/** A whole file of any size, in reads of at most `readBytes`. Throws NotFoundError. */
+export async function readWhole(store: Store, key: string, readBytes = READ_BYTES): Promise<Uint8Array> {
   const size = await store.size(key);
   if (size === undefined) throw new NotFoundError(`${store.uri}/${key}`);
-  if (size <= READ_BYTES) return store.get(key);
+  if (size <= readBytes) return store.get(key);
   const bytes = new Uint8Array(size);
-  for (let offset = 0; offset < size; offset += READ_BYTES)
-    bytes.set(await store.get(key, { offset, length: Math.min(READ_BYTES, size - offset) }), offset);
+  for (let offset = 0; offset < size; offset += readBytes)
+    bytes.set(await store.get(key, { offset, length: Math.min(readBytes, size - offset) }), offset);
   return bytes;
 }
 
 /** SHA-256 of an array of any size, in pieces for the same reason. */
-export function digestOf(bytes: Uint8Array): string {
+export function digestOf(bytes: Uint8Array, pieceBytes = READ_BYTES): string {
   const hash = createHash('sha256');
-  for (let at = 0; at < bytes.length; at += READ_BYTES) hash.update(bytes.subarray(at, at + READ_BYTES));
+  for (let at = 0; at < bytes.length; at += pieceBytes) hash.update(bytes.subarray(at, at + pieceBytes));
   return hash.digest('hex');
 }
 
@@ -55,6 +55,7 @@ export async function readModelConfig(store: Store, prefix: string, modelType: s
   }
   if (json === undefined)
     throw new InputError(`${file} does not exist; name a Hugging Face model directory (config.json, ${WEIGHTS_FILE}).`);
+  if (typeof json !== 'object' || json === null) throw new InputError(`${file} is no JSON object.`);
   const config = new ModelConfig(json as Record<string, unknown>, file);
   config.require('model_type', modelType);
   return config;

@@ -44,7 +44,11 @@ export class LanguageModel {
     return loss!;
   }
 
-  /** Negative log-likelihood in nats of each predicted token, [batch * (length - 1)]; `weights` are not used. */
+  /**
+   * Negative log-likelihood in nats of each predicted token, [batch * (length - 1)]; `weights` are not used. On `onnx` a
+   * row has the same bits at any place of any batch of two or more rows; alone it may differ in the last bit, so pad a
+   * last batch to the usual size where results must not depend on how rows were batched.
+   */
   async tokenLosses(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
     const { inputs, shapes } = predictionInputs(batch, this.shape.vocabularySize);
     const executable = await this.compile('token-losses', batch, false, shapes, (p, i) =>

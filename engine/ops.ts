@@ -48,7 +48,7 @@ export function embedding(table: tf.Tensor, ids: tf.Tensor): tf.Tensor {
       save([ids]);
       return tf.gather(table, ids);
     },
-    (dy, [ids]) => scatterAdd(tf.zeros(table.shape), ids!, dy),
+    (dy, [ids]) => scatterAdd(tf.fill(table.shape as [number, number], 0), ids!, dy),
   );
 }
 

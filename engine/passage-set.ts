@@ -12,9 +12,9 @@ export class PassageSet {
   private readonly batches: TokenBatch[];
 
   /**
-   * @param rowsPerBatch passages that are in memory at once.
+   * @param rowsPerBatch passages that are in memory at once; 8 were a quarter faster a core than 32, as more leave the cache.
    */
-  constructor(model: LanguageModel, passages: readonly Passage[], rowsPerBatch = 16) {
+  constructor(model: LanguageModel, passages: readonly Passage[], rowsPerBatch = 8) {
     this.model = model;
     this.passages = passages.length;
     const byLength = [...passages].sort((a, b) => a.tokens.length - b.tokens.length);

@@ -14,15 +14,24 @@ export interface JobRunnerOptions {
   slots: number;
   /** Seconds between SIGTERM and SIGKILL; default 10. */
   grace?: number;
-  onProgress?(job: string, progress: Progress): void;
+  onProgress?(job: string, progress: Progress, about: JobAbout): void;
   log?(job: string, line: string): void;
 }
 
-export interface JobRequest {
+/** Where a job comes from. */
+export interface JobAbout {
+  /** The Task state that started it. */
+  state: string;
+  /** The indices of the Map items it runs in, outermost first. */
+  items: number[];
+  /** The variables that its definition and the state declare, such as MATES_STAGE. */
+  environment: Record<string, string>;
+}
+
+export interface JobRequest extends JobAbout {
   /** Names the job in progress and logs. */
   label: string;
   command: string[];
-  environment: Record<string, string>;
   retryStrategy: RetryStrategy;
   /** Seconds for one attempt. */
   timeout?: number;
@@ -98,7 +107,7 @@ export class JobRunner {
         signal,
         onLine: (line, stream) => {
           const progress = stream === 'stdout' ? parseProgress(line) : undefined;
-          if (progress) return this.options.onProgress?.(label, progress);
+          if (progress) return this.options.onProgress?.(label, progress, request);
           if (stream === 'stderr' && errors.push(line) > 100) errors.shift();
           this.options.log?.(label, line);
         },

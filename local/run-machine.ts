@@ -9,12 +9,13 @@ import { getJson, LAKE_DIRECTORY_VARIABLE, splitUri, storeOpener } from '../core
 import { execute } from './asl/interpreter.ts';
 import { type Clock, type Json, type StateEvent, StatesError } from './asl/types.ts';
 import { validate } from './asl/validate.ts';
-import { errorNamed, JobRunner, slotsFor } from './jobs.ts';
+import { errorNamed, type JobAbout, JobRunner, slotsFor } from './jobs.ts';
 import { LogFiles } from './log-files.ts';
 import { Tasks, taskProblem } from './tasks.ts';
 import { readTemplate } from './template.ts';
 
 export type { Json, StateEvent } from './asl/types.ts';
+export type { JobAbout } from './jobs.ts';
 
 export interface RunMachineOptions {
   /** The CloudFormation template with the state machine, its functions and its job definitions. */
@@ -34,7 +35,7 @@ export interface RunMachineOptions {
   threads?: number;
   onState?: (event: StateEvent) => void;
   /** `job` is the job's name, and `.3` after it in item 3 of a map. */
-  onProgress?: (job: string, progress: Progress) => void;
+  onProgress?: (job: string, progress: Progress, about: JobAbout) => void;
   /** Gets the jobs' other output, line by line; by default `runs/<executionName>/logs/<job>.log` of the lake. */
   log?: (job: string, line: string) => void;
   /** The program that stands for a container's command; by default `containers/main.ts` in this Node. */

@@ -166,6 +166,8 @@ export class Tasks {
     const createdAt = Date.now();
     const outcome = await this.options.jobs.run({
       label: labelOf(JobName!, call),
+      state: call.state,
+      items: call.items,
       command,
       environment: { ...environment, AWS_BATCH_JOB_ID: id, AWS_BATCH_JQ_NAME: JobQueue!.split('/').pop()! },
       retryStrategy: definition.retryStrategy,
@@ -195,6 +197,8 @@ export class Tasks {
     const { MaxRuntimeInSeconds } = (parameters.StoppingCondition ?? {}) as { MaxRuntimeInSeconds?: number };
     const outcome = await this.options.jobs.run({
       label: labelOf(name, call),
+      state: call.state,
+      items: call.items,
       command: [...ContainerEntrypoint, ...ContainerArguments],
       environment: { ...(parameters.Environment as Record<string, string> | undefined), TRAINING_JOB_NAME: name },
       // Managed spot starts an interrupted job again.

@@ -78,12 +78,12 @@ export function selectionByDomain(stages: StageReport[]): Html | undefined {
       marginBottom: 44,
       fx: faceted ? { label: null, tickFormat: (stage: number) => `stage ${stage}`, padding: 0.16 } : undefined,
       x: {
-        domain: [0, most * 1.04],
-        label: 'share of rows',
+        domain: [0, most * 104],
+        percent: true,
+        label: 'share of rows (%)',
         labelAnchor: 'center',
         labelArrow: 'none',
         ticks: 3,
-        tickFormat: '.0%',
         grid: true,
       },
       y: { domain: names, label: null, tickSize: 0 },
@@ -194,7 +194,6 @@ export function domainLosses(stages: StageReport[]): Html | undefined {
         nice: true,
         grid: true,
         ticks: width < 500 ? 4 : 8,
-        tickFormat: '.1f',
       },
       y: { domain: [...label.values()], label: null, tickSize: 0 },
       marks: [

@@ -63,7 +63,6 @@ function spearmanChart(stages: StageReport[]): Html | undefined {
         labelArrow: 'none',
         ticks: 6,
         grid: true,
-        tickFormat: '.1f',
       },
       marks: [
         Plot.ruleY([0], { stroke: 'var(--ink)' }),
@@ -117,7 +116,7 @@ function validationCharts(stages: StageReport[]): Html | undefined {
           tickFormat: 'd',
           inset: 8,
         },
-        y: { domain, label: 'Spearman', labelArrow: 'none', ticks: 4, grid: true, tickFormat: '.1f' },
+        y: { domain, label: 'Spearman', labelArrow: 'none', ticks: 4, grid: true },
         marks: [
           Plot.ruleY([0], { stroke: 'var(--muted)' }),
           Plot.lineY(fit.epochs, { x: 'epoch', y: 'validationSpearman', stroke: 'var(--main)', strokeWidth: 2 }),

@@ -163,7 +163,6 @@ export function evaluationCharts(stages: StageReport[]): Html | undefined {
           labelArrow: 'none',
           ticks: 5,
           grid: true,
-          tickFormat: yFormat([...main, ...control]),
         },
         marks: [
           Plot.lineY(control, {
@@ -193,9 +192,3 @@ export function evaluationCharts(stages: StageReport[]): Html | undefined {
 
 const titleOf = (arm: 'main' | 'control') => (d: { stage: number; loss: number }) =>
   `${ARM_NAMES[arm]}, stage ${d.stage}: ${loss(d.loss)}`;
-
-/** Two decimals where the values are that close together. */
-function yFormat(points: { loss: number }[]): string {
-  const losses = points.map((point) => point.loss);
-  return Math.max(...losses) - Math.min(...losses) < 0.5 ? '.2f' : '.1f';
-}

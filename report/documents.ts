@@ -31,6 +31,6 @@ function item({ row, utility: value, domain, text }: ExtremeDocument): Html {
   const excerpt = truncate(text.trim().replace(/\s+/g, ' '), EXCERPT);
   const whole = text.length > EXCERPT;
   return html`<li><div class="about"><b>${utility(value)}</b><span class="tag">${truncate(domain, 40)}</span><span>row ${count(row)}</span></div>
-<p class="excerpt">${excerpt}</p>${whole && html`<details class="more"><summary>Whole text</summary><div class="excerpt"><pre>${text}</pre></div></details>`}</li>
+<p class="excerpt">${excerpt}</p>${whole && html`<details class="more"><summary>More of it</summary><div class="excerpt"><pre>${text}</pre></div></details>`}</li>
 `;
 }

@@ -8,7 +8,7 @@ import { writeReport } from '../../report/index.ts';
 export async function report(run: string, options: { json?: boolean }): Promise<void> {
   const open = storeOpener();
   const { store } = await openRun(open, resolve(run));
-  await writeReport(store);
+  await writeReport(store, open);
   const path = join(resolve(run), REPORT_FILE);
   console.log(options.json ? JSON.stringify({ report: path }) : `Report: ${path}`);
 }

@@ -43,8 +43,8 @@ export async function run(file: string, options: Options): Promise<void> {
       lakeDirectory,
       signal,
       threads: config.engine.threads,
-      onProgress: (job, progress) => {
-        const heading = stageOf(job);
+      onProgress: (job, progress, { environment }) => {
+        const heading = environment.MATES_STAGE === undefined ? 'Corpus' : `Stage ${environment.MATES_STAGE}`;
         if (heading !== stage) view.heading(heading);
         stage = heading;
         view.update(job, progress);
@@ -60,10 +60,4 @@ export async function run(file: string, options: Options): Promise<void> {
   console.log(`\n${closingTable(summary, { color: process.stdout.isTTY ?? false })}`);
   console.log(`\nReport: ${report}`);
   if (options.json) console.log(JSON.stringify({ run: runDirectory, report, summary }));
-}
-
-/** Job names end in the stage's number: `quickstart-pretrain-1-control`. */
-function stageOf(job: string): string {
-  const found = /stage-(\d+)/.exec(job);
-  return found ? `Stage ${found[1]}` : 'Corpus';
 }

@@ -60,7 +60,7 @@ async function probe(job: Job, item: ProbeItem): Promise<void> {
     measured.loss.push(loss);
     measured.baseline.push(oracle.baseline);
     measured.influence.push(influence);
-    job.progress({ step: 'Probe', done: i + 1, total: rows.length, unit: 'probes' });
+    job.progress({ step: `Probe, slice ${item.index + 1}`, done: i + 1, total: rows.length, unit: 'probes' });
     if ((i + 1) % config.probe.flushEvery === 0 || job.signal.aborted) await putJson(store, partial, measured);
     if (job.signal.aborted)
       throw new InterruptedError(

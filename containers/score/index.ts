@@ -31,7 +31,7 @@ async function score(job: Job, item: ScoreItem): Promise<void> {
     const rows = Array.from({ length: end - begin }, (_, i) => begin + i);
     const predicted = await predictInfluence(model, parameters, rows, config.scoring.batchDocuments, (rowsDone) => {
       if (job.signal.aborted) throw new InterruptedError(`scoring of slice ${item.index} stopped; it starts over.`);
-      job.progress({ step: 'Score', done: done + rowsDone, total, unit: 'documents' });
+      job.progress({ step: `Score, slice ${item.index + 1}`, done: done + rowsDone, total, unit: 'documents' });
     });
     for (let i = 0; i < predicted.length; i++) utilities[done + i] = -predicted[i]!;
     done += predicted.length;

@@ -291,12 +291,6 @@ function refuseOther(
       `its tokenizer has sha256 ${existing.tokenizer.sha256}, corpus.tokenizer.file (${given.uri}) has ${given.tokenizer.sha256}`,
     );
   }
-  if (!given && trainedSize(options) !== existing.tokenizer.vocabularySize) {
-    differs.push(
-      `its tokenizer (sha256 ${existing.tokenizer.sha256}) has a vocabulary of ${existing.tokenizer.vocabularySize}, ` +
-        `corpus.tokenizer.train asks for ${trainedSize(options)}`,
-    );
-  }
   if (existing.sequenceLength !== options.sequenceLength) {
     differs.push(`its rows have ${existing.sequenceLength} tokens, corpus.sequenceLength is ${options.sequenceLength}`);
   }
@@ -306,6 +300,13 @@ function refuseOther(
   const was = existing.inputs.map(({ uri, sha256 }) => `${uri} ${sha256}`);
   const is = files.map(({ name }, i) => `${name} ${hashes[i]}`);
   if (was.join() !== is.join()) differs.push('its input files were others, or had other content');
+  // a vocabulary may also have come out smaller than it was asked for: blame it last
+  if (!given && differs.length === 0 && trainedSize(options) !== existing.tokenizer.vocabularySize) {
+    differs.push(
+      `its tokenizer (sha256 ${existing.tokenizer.sha256}) has a vocabulary of ${existing.tokenizer.vocabularySize}, ` +
+        `corpus.tokenizer.train asks for ${trainedSize(options)}`,
+    );
+  }
   if (differs.length === 0) differs.push('the seed, the fields or the reference and held-out passages were others');
   throw new ConfigError(
     `${options.target.uri} holds another corpus: ${differs.join('; ')}. ` +

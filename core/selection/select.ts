@@ -108,11 +108,12 @@ async function atRandom({ corpus, recipe, pool, ...request }: SelectionRequest):
   return { cut, rows: randomRows(pool, recipe.noise, cut), poolDomains: await domainCounts(corpus, pool) };
 }
 
+/** Encoded small: 43 million rows, a fifth of C4's 217 million, must fit the memory of a small function. */
 const COLUMNS = [
-  { name: 'row', type: 'INT64' },
+  { name: 'row', type: 'INT64', encoding: 'DELTA_BINARY_PACKED' },
   { name: 'domain', type: 'STRING' },
-  { name: 'utility', type: 'FLOAT' },
-  { name: 'key', type: 'INT64' },
+  { name: 'utility', type: 'FLOAT', encoding: 'BYTE_STREAM_SPLIT' },
+  { name: 'key', type: 'INT64', encoding: 'DELTA_BINARY_PACKED' },
 ] as const;
 
 /** Rows in a row group, whatever the ranges: the bytes must not depend on them. */

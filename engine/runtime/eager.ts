@@ -9,6 +9,7 @@ export async function cpuCompiler(): Promise<Compiler> {
   // tfjs advises its native backend on every start; here the CPU was asked for.
   tf.enableProdMode();
   await import('@tensorflow/tfjs-backend-cpu');
+  await tf.setBackend('cpu');
   return { compile: async (program) => new EagerExecutable(program, 'cpu') };
 }
 
@@ -46,7 +47,8 @@ class EagerExecutable implements Executable {
   async run(parameters: ParameterSet, inputs: Inputs, gradient?: ParameterSet): Promise<Float32Array> {
     const { program } = this;
     checkInputs(program, parameters, inputs, gradient);
-    await tf.setBackend(this.backend);
+    // Takes effect at once, as the backend is loaded: nothing else can choose another before the program is run.
+    void tf.setBackend(this.backend);
     return tf.tidy(() => {
       const parameterTensors = Object.fromEntries(
         // The copy keeps tfjs from holding on to memory that the optimizer changes.

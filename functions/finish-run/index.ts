@@ -17,7 +17,7 @@ export async function handler({
 }: Event): Promise<{ run: RunReference; summary: string; report: string }> {
   const run = await openRun(openerFromEnvironment(), reference.uri);
   await putJson(run.store, SUMMARY_FILE, await summarise(run));
-  await writeReport(run.store);
+  await writeReport(run.store, run.open);
   await writeManifest(run);
   return {
     run: reference,

@@ -106,6 +106,24 @@ describe('losses', () => {
     );
   });
 
+  it('of a row have the same bits at any place of any batch of two or more rows', async () => {
+    const shape = { ...TINY_GPT, width: 32, heads: 4, vocabularySize: 128 };
+    const model = new LanguageModel(onnx, shape);
+    const weights = randomParameters(model.specs);
+    const row = randomTokens(17, 128);
+    const lossesAt = async (batch: number, place: number) => {
+      const tokens = randomTokens(batch * 17, 128, batch);
+      tokens.set(row, place * 17);
+      const losses = await model.tokenLosses(weights, { batch, length: 17, tokens });
+      return losses.slice(place * 16, place * 16 + 16);
+    };
+    const expected = await lossesAt(2, 0);
+    for (const batch of [2, 3, 8]) expect(await lossesAt(batch, batch - 1)).toEqual(expected);
+    (await lossesAt(1, 0)).forEach((loss, i) => {
+      expect(loss / expected[i]!).toBeCloseTo(1, 5);
+    });
+  });
+
   it('and gradients do not depend on how a short passage is padded', async () => {
     const short = tokenBatch(1, 5, V);
     const padded = (token: number): TokenBatch => ({

@@ -21,6 +21,8 @@ const failing = (...names: string[]) => {
 const again = (name: string, times: number) => failing(...Array<string>(times).fill(name));
 
 describe('Retry', () => {
+  const spare = { Catch: [{ ErrorEquals: ['Other'], Next: 'Caught' }] };
+
   it.each([
     ['the default: 3 attempts, 1 s, doubled', { ErrorEquals: ['A'] }, 3, [1, 2, 4]],
     ['BackoffRate 1.5', { ErrorEquals: ['A'], IntervalSeconds: 3, MaxAttempts: 2, BackoffRate: 1.5 }, 2, [3, 4.5]],
@@ -56,7 +58,6 @@ describe('Retry', () => {
   ])('%s: fails', async (_, retrier, tasks) => {
     expect((await trial(machine({ Retry: [retrier], ...spare }), {}, { tasks })).error).toBeInstanceOf(StatesError);
   });
-  const spare = { Catch: [{ ErrorEquals: ['Other'], Next: 'Caught' }] };
 
   it('counts each retrier by itself, and tells the count', async () => {
     const retriers = [
@@ -68,7 +69,12 @@ describe('Retry', () => {
     const outcome = await trial(
       one({ ...task({ End: true, Retry: retriers }), Parameters: { 'n.$': '$$.State.RetryCount' } }),
       {},
-      { tasks: ({ parameters }) => (seen.push(parameters), fails()) },
+      {
+        tasks: ({ parameters }) => {
+          seen.push(parameters);
+          return fails();
+        },
+      },
     );
     expect(outcome.clock.sleeps).toEqual([1, 7, 2]);
     expect(seen).toEqual([{ n: 0 }, { n: 1 }, { n: 2 }, { n: 3 }]);

@@ -1,0 +1,101 @@
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type Corpus, openCorpus } from '../../core/corpus/corpus.ts';
+import { InputError } from '../../core/errors.ts';
+import { DirectoryStore } from '../../core/storage/index.ts';
+import { prepareRecords, someRecords, temporaryFolder } from './support.ts';
+
+let corpus: Corpus;
+let all: Int32Array;
+let allTexts: string[];
+const length = 16;
+
+beforeAll(async () => {
+  const { target } = await prepareRecords(someRecords(120));
+  corpus = await openCorpus(target);
+  const parts: number[] = [];
+  for (const { tokens } of corpus.index.shards) {
+    const bytes = Buffer.from(await target.get(tokens.key));
+    for (let at = 0; at < bytes.length; at += 2) parts.push(bytes.readUInt16LE(at));
+  }
+  all = Int32Array.from(parts);
+  const tokenizer = await corpus.tokenizer();
+  allTexts = Array.from({ length: corpus.index.rows }, (_, row) =>
+    tokenizer.decode(all.subarray(row * length, (row + 1) * length)),
+  );
+});
+
+describe('Corpus', () => {
+  it('reads any rows in any order', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 0, max: corpus.index.rows - 1 }), { maxLength: 20 }),
+        async (rows) => {
+          const tokens = await corpus.tokenRows(rows);
+          expect([...tokens]).toEqual(rows.flatMap((row) => [...all.subarray(row * length, (row + 1) * length)]));
+          expect(await corpus.texts(rows)).toEqual(rows.map((row) => allTexts[row]));
+        },
+      ),
+      { numRuns: 30 },
+    ));
+
+  it('reads ranges and whole shards', async () => {
+    const { firstRow, rows } = corpus.index.shards[1]!;
+    const range = { shard: 1, begin: firstRow + 1, end: firstRow + rows };
+    expect(await corpus.tokenRows(range)).toEqual(all.subarray(range.begin * length, range.end * length));
+    expect(corpus.range(1)).toEqual({ shard: 1, begin: firstRow, end: firstRow + rows });
+    expect(await corpus.texts({ ...range, end: range.begin })).toEqual([]);
+  });
+
+  it('finds the shard and the domain of a row', async () => {
+    for (const [shard, { firstRow, rows }] of corpus.index.shards.entries()) {
+      expect([corpus.shardOf(firstRow), corpus.shardOf(firstRow + rows - 1)]).toEqual([shard, shard]);
+      const domains = await corpus.domainsOf(shard);
+      expect(await corpus.rowDomains(corpus.range(shard))).toEqual(domains);
+    }
+    expect(() => corpus.shardOf(corpus.index.rows)).toThrow(RangeError);
+    expect(() => corpus.shardOf(-1)).toThrow(RangeError);
+  });
+
+  it('reads rows near each other at once', async () => {
+    const reads: string[] = [];
+    const { store } = corpus;
+    const counted = Object.create(store) as typeof store;
+    counted.get = (key, range) => {
+      reads.push(key);
+      return store.get(key, range);
+    };
+    await new (corpus.constructor as typeof Corpus)(counted, corpus.index).tokenRows([0, 2, 1, 0]);
+    expect(reads).toHaveLength(1);
+  });
+
+  it('skips shards without rows', async () => {
+    const { index, target } = await prepareRecords(someRecords(6), { shards: 40 });
+    expect(index.shards.some(({ rows }) => rows === 0)).toBe(true);
+    const sparse = await openCorpus(target);
+    const rows = Array.from({ length: index.rows }, (_, row) => row);
+    for (const row of rows) {
+      const { firstRow, rows } = index.shards[sparse.shardOf(row)]!;
+      expect(row >= firstRow && row < firstRow + rows).toBe(true);
+    }
+    expect((await sparse.tokenRows(rows)).length).toBe(rows.length * length);
+    expect((await sparse.texts(rows)).every((text) => text.length > 0)).toBe(true);
+  });
+
+  it('notices files that were changed', async () => {
+    const { index, target } = await prepareRecords(someRecords(60));
+    const damaged = await openCorpus(target);
+    await target.put(index.shards[0]!.domains.key, new Uint8Array(index.shards[0]!.domains.bytes).fill(9));
+    await expect(damaged.verifyShard(0)).rejects.toThrow(/shards\/00000\.domains\.bin is not the file/);
+    await damaged.verifyShard(1);
+    await target.put('tokenizer.json', '{}');
+    await expect(damaged.tokenizer()).rejects.toThrow(/tokenizer\.json is not the file/);
+    await target.put(index.shards[1]!.tokens.key, new Uint8Array(4));
+    await expect(damaged.tokenRows(damaged.range(1))).rejects.toThrow(InputError);
+  });
+
+  it('needs corpus.json', async () => {
+    const empty = new DirectoryStore(await temporaryFolder());
+    await expect(openCorpus(empty)).rejects.toThrow(/holds no prepared corpus \(no corpus\.json\)/);
+  });
+});

@@ -1,0 +1,165 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { openCorpus } from '../../core/corpus/corpus.ts';
+import { textHash } from '../../core/corpus/document.ts';
+import { prepareCorpus } from '../../core/corpus/prepare.ts';
+import { ConfigError, InputError } from '../../core/errors.ts';
+import { readParquet } from '../../core/parquet.ts';
+import { DirectoryStore } from '../../core/storage/index.ts';
+import { trainBpe } from '../../core/tokenizer/index.ts';
+import { jsonl, prepareRecords, settings, someRecords, temporaryFolder, writeInput } from './support.ts';
+
+async function bytesOf(store: DirectoryStore): Promise<Record<string, string>> {
+  const files: Record<string, string> = {};
+  for (const key of await store.list('')) files[key] = Buffer.from(await store.get(key)).toString('base64');
+  return files;
+}
+
+describe('prepareCorpus', () => {
+  it('writes what the index describes', async () => {
+    const records = someRecords(120);
+    const { index, target } = await prepareRecords(records);
+    const corpus = await openCorpus(target);
+    expect(corpus.index).toEqual(index);
+    expect(index.documents).toBe(120);
+    expect(index.dtype).toBe('uint16');
+    expect(index.inputs).toMatchObject([{ uri: 'records.jsonl', documents: 120 }]);
+    expect(index.domains.map(({ name }) => name)).toEqual(['mixed', 'north', 'south', 'west']);
+    expect(index.domains.reduce((sum, { rows }) => sum + rows, 0)).toBe(index.rows);
+    expect(index.tokens).toBe(index.rows * 16);
+    const tokenizer = await corpus.tokenizer();
+    const given = records.reduce((sum, { text }) => sum + tokenizer.encode(text).length + 1, 0);
+    expect(index.tokens + index.droppedTokens).toBe(given);
+    let next = 0;
+    for (const [shard, { firstRow, rows, text, domains }] of index.shards.entries()) {
+      expect(firstRow).toBe(next);
+      next += rows;
+      await corpus.verifyShard(shard);
+      const columns = { row: 'INT64', text: 'STRING', domain: 'STRING', documents: 'STRING' } as const;
+      const table = await readParquet({ store: target, key: text.key }, columns);
+      expect(table.row).toEqual(Array.from({ length: rows }, (_, i) => firstRow + i));
+      const ids = await corpus.domainsOf(shard);
+      expect(domains.bytes).toBe(2 * rows);
+      expect(table.domain).toEqual(Array.from(ids, (id) => index.domains[id]!.name));
+      const tokens = await corpus.tokenRows(corpus.range(shard));
+      for (let i = 0; i < rows; i++) {
+        expect(table.text[i]).toBe(tokenizer.decode(tokens.subarray(16 * i, 16 * i + 16)));
+      }
+    }
+    expect(next).toBe(index.rows);
+  });
+
+  it('puts no document into two shards', async () => {
+    const { index, target } = await prepareRecords(someRecords(150));
+    const home = new Map<string, number>();
+    for (const [shard, { text }] of index.shards.entries()) {
+      const { documents } = await readParquet({ store: target, key: text.key }, { documents: 'STRING' });
+      for (const id of documents.flatMap((list) => JSON.parse(list) as string[])) {
+        expect(home.get(id) ?? shard).toBe(shard);
+        home.set(id, shard);
+      }
+    }
+    expect(new Set(home.values()).size).toBe(4);
+  });
+
+  it('gives the same bytes again, with any spool size, and other shards with another seed', async () => {
+    const records = someRecords(100);
+    const first = await prepareRecords(records);
+    const second = await prepareRecords(records, { spoolBytes: 1 });
+    const files = await bytesOf(first.target);
+    expect(await bytesOf(second.target)).toEqual(files);
+    const other = await prepareRecords(records, { seed: 2 });
+    expect((await bytesOf(other.target))['shards/00000.tokens.bin']).not.toBe(files['shards/00000.tokens.bin']);
+  });
+
+  it('deals a document to the same shard whatever stands before it', async () => {
+    const records = someRecords(80);
+    const shardOf = async (list: typeof records) => {
+      const { index, target } = await prepareRecords(list, { sequenceLength: 8 });
+      const homes: Record<string, number> = {};
+      for (const [shard, { text }] of index.shards.entries()) {
+        const { documents } = await readParquet({ store: target, key: text.key }, { documents: 'STRING' });
+        for (const id of documents.flatMap((line) => JSON.parse(line) as string[])) homes[id] = shard;
+      }
+      return homes;
+    };
+    expect(await shardOf([...records].reverse())).toEqual(await shardOf(records));
+  });
+
+  it('removes duplicates, empty documents and excluded passages, and counts them', async () => {
+    const records = someRecords(60);
+    const extra = [
+      { ...records[3]!, id: 'again' },
+      { ...records[4]!, id: 'spaced', text: `  ${records[4]!.text}\n` },
+      { id: 'e1', text: ' \n\t' },
+      { id: 'e2', text: '' },
+      { id: 'e3', text: ' ' },
+    ];
+    const { index, target } = await prepareRecords([...records, ...extra], {
+      exclude: new Set([textHash(records[7]!.text), textHash('not there')]),
+    });
+    expect(index).toMatchObject({ documents: 59, duplicatesRemoved: 2, emptyRemoved: 3, excludedRemoved: 1 });
+    const texts: string[] = [];
+    for (const { text } of index.shards) {
+      texts.push(...(await readParquet({ store: target, key: text.key }, { documents: 'STRING' })).documents);
+    }
+    expect(texts.join()).not.toMatch(/"(d7|again|spaced|e\d)"/);
+  });
+
+  it('returns a corpus that is there without touching it, also one cut off before its index', async () => {
+    const input = await writeInput('in.jsonl', jsonl(someRecords(50)));
+    const target = new DirectoryStore(await temporaryFolder());
+    const index = await prepareCorpus(settings(input, target));
+    const files = await bytesOf(target);
+    await target.put('shards/00000.parquet', 'changed'); // a second preparation would restore it
+    expect(await prepareCorpus(settings(input, target))).toEqual(index);
+    expect(await target.size('shards/00000.parquet')).toBe(7);
+    await target.delete('corpus.json');
+    await prepareCorpus(settings(input, target));
+    expect(await bytesOf(target)).toEqual(files);
+  });
+
+  it('refuses to replace another corpus, and says what differs', async () => {
+    const tokenizer = await writeInput('tokenizer.json', trainBpe(['some other text'], 260));
+    const input = await writeInput('in.jsonl', jsonl(someRecords(50)));
+    const target = new DirectoryStore(await temporaryFolder());
+    const { tokenizer: old } = await prepareCorpus(settings(input, target));
+    const again = (change: object) => prepareCorpus({ ...settings(input, target), ...change });
+    await expect(again({ tokenizer: { file: tokenizer } })).rejects.toThrow(
+      new RegExp(`tokenizer has sha256 ${old.sha256}, corpus.tokenizer.file \\(.*tokenizer.json\\) has [0-9a-f]{64}`),
+    );
+    await expect(again({ tokenizer: { train: 280 } })).rejects.toThrow(/vocabulary of 300, .* asks for 280/);
+    await expect(again({ sequenceLength: 32 })).rejects.toThrow(/rows have 16 tokens, corpus\.sequenceLength is 32/);
+    await expect(again({ seed: 9 })).rejects.toThrow(ConfigError);
+  });
+
+  it('uses a tokenizer that is given, byte for byte', async () => {
+    const tokenizer = await writeInput('tokenizer.json', trainBpe(['some other text, some other text'], 262));
+    const { index, target } = await prepareRecords(someRecords(50), { tokenizer: { file: tokenizer } });
+    expect(Buffer.from(await target.get('tokenizer.json'))).toEqual(await readFile(tokenizer));
+    expect(index.tokenizer.vocabularySize).toBe(262);
+    await expect(
+      prepareRecords(someRecords(5), { tokenizer: { file: join(fileURLToPath(target.uri), 'none.json') } }),
+    ).rejects.toThrow(/corpus\.tokenizer\.file: .*none\.json: no such file/);
+  });
+
+  it.each([
+    ['only empty documents', [{ text: ' ' }, { text: '\n' }], /no documents with text \(2 empty/],
+    ['too little text for one row', [{ text: 'a' }], /too little text, 2 tokens over 4 shards fill no row of 16/],
+  ])('refuses %s', async (_, records, message) => {
+    const attempt = prepareRecords(records);
+    await expect(attempt).rejects.toThrow(InputError);
+    await expect(attempt).rejects.toThrow(message);
+  });
+
+  it('reports progress up to the end', async () => {
+    const seen: string[] = [];
+    await prepareRecords(someRecords(50), {
+      progress: ({ step, done, total }) => seen.push(`${step} ${done}/${total}`),
+    });
+    expect(seen.at(-1)).toBe('Pack the shards 4/4');
+    expect(seen[0]).toMatch(/^Read the documents/);
+  });
+});

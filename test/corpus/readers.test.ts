@@ -1,0 +1,211 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { linesOf, readLines } from '../../core/corpus/read-lines.ts';
+import { InputError } from '../../core/errors.ts';
+import { writeParquet } from '../../core/parquet.ts';
+import { jsonl, readAll, temporaryFolder, writeInput } from './support.ts';
+
+/** Written by zstd 1.5 at level 3 with a checksum: two lines of JSON. */
+const ZSTD = Buffer.from(
+  'KLUv/SRhLQIAZAN7InRleHQiOiAib25lIHR3byB0aHJlZSJ9CmZvdXIgZml2ZSBzaXgsIGFuZCAgYWdhaW4ifQoEAC0NdrYlVCfY28QDQe81zw==',
+  'base64',
+);
+
+const records = [
+  { id: 'a', text: 'one two three', domain: 'news' },
+  { text: 'four', extra: 1 },
+  { id: 7, text: 'fünf 五', domain: null },
+];
+const expected = [
+  { id: 'a', text: 'one two three', domain: 'news', line: 1 },
+  { id: 'in.jsonl:2', text: 'four', domain: 'in', line: 2 },
+  { id: '7', text: 'fünf 五', domain: 'in', line: 3 },
+];
+
+const failure = async (...inputs: string[]): Promise<string> => {
+  const error: unknown = await readAll(...inputs).then(
+    () => undefined,
+    (thrown) => thrown,
+  );
+  expect(error).toBeInstanceOf(InputError);
+  return (error as Error).message;
+};
+
+describe('JSON Lines', () => {
+  const view = (documents: Awaited<ReturnType<typeof readAll>>) =>
+    documents.map(({ id, text, domain, source }) => ({ id, text, domain, line: source.line }));
+
+  it('gives id, text, domain and line, with defaults from the file', async () => {
+    const path = await writeInput('in.jsonl', jsonl(records));
+    expect(view(await readAll(path))).toEqual(expected);
+  });
+
+  it('takes CRLF, blank lines, a byte order mark and a last line without an end', async () => {
+    const path = await writeInput('in.jsonl', `\ufeff{"text":"x"}\r\n\r\n  \n{"text":"y"}`);
+    expect(view(await readAll(path)).map(({ text, line }) => [text, line])).toEqual([
+      ['x', 1],
+      ['y', 4],
+    ]);
+  });
+
+  it('reads gzip, of several members too', async () => {
+    const [first = '', ...rest] = jsonl(records).split(/(?<=\n)/);
+    const path = await writeInput('in.jsonl.gz', Buffer.concat([gzipSync(first), gzipSync(rest.join(''))]));
+    expect(view(await readAll(path))).toEqual(
+      expected.map((entry) => ({ ...entry, id: entry.id.replace('in.jsonl:', 'in.jsonl.gz:') })),
+    );
+  });
+
+  it('reads zstd', async () => {
+    const path = await writeInput('in.jsonl.zst', ZSTD);
+    expect((await readAll(path)).map(({ text }) => text)).toEqual([
+      'one two three',
+      'four five six, and one two three again and again and again',
+    ]);
+  });
+
+  it('reads the same lines however the bytes are cut', () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.string({ unit: 'binary', maxLength: 12 }), { maxLength: 8 }),
+        fc.integer({ min: 1, max: 9 }),
+        async (parts, size) => {
+          const bytes = Buffer.from(parts.join('\n'));
+          const lines: { number: number; text: string }[] = [];
+          const pieces = async function* () {
+            for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+          };
+          for await (const line of readLines(pieces(), 'in')) lines.push(line);
+          const whole = linesOf(bytes, 'in');
+          if (whole.at(-1)?.text === '') whole.pop(); // a final line end starts no line
+          expect(lines).toEqual(whole);
+        },
+      ),
+      { numRuns: 50 },
+    ));
+});
+
+describe('text', () => {
+  it('a file is a document', async () => {
+    const path = await writeInput('book.txt', 'one\n\ntwo\n');
+    expect(await readAll(path)).toEqual([
+      { id: 'book.txt:1', text: 'one\n\ntwo', domain: 'book', source: { uri: path, line: 1 } },
+    ]);
+  });
+
+  it('a long file is cut at blank lines into parts of at most 100 kB', async () => {
+    const paragraph = `${'word '.repeat(1000)}\n${'more '.repeat(1000)}`;
+    const text = Array.from({ length: 35 }, (_, i) => `${i} ${paragraph}`).join('\n\n');
+    const documents = await readAll(await writeInput('book.txt', text));
+    expect(documents.length).toBeGreaterThan(3);
+    expect(documents.map((document) => document.text).join('\n')).toBe(text);
+    for (const { text, source } of documents) {
+      expect(text.length).toBeLessThanOrEqual(100_000);
+      expect(text).toMatch(/^\d+ word/);
+      expect((source.line - 1) % 3).toBe(0);
+    }
+  });
+});
+
+describe('Parquet', () => {
+  it('reads columns row group by row group', async () => {
+    const bytes = writeParquet(
+      [
+        { name: 'text', type: 'STRING', data: ['a', 'b', 'ç'] },
+        { name: 'id', type: 'INT64', data: [5, 6, 7] },
+      ],
+      2,
+    );
+    const path = await writeInput('web.parquet', bytes);
+    expect(await readAll(path)).toEqual(
+      ['a', 'b', 'ç'].map((text, i) => ({
+        id: String(5 + i),
+        text,
+        domain: 'web',
+        source: { uri: path, line: i + 1 },
+      })),
+    );
+  });
+
+  it('names a missing column and those that are there', async () => {
+    const bytes = writeParquet([{ name: 'content', type: 'STRING', data: ['a'] }]);
+    const path = await writeInput('web.parquet', bytes);
+    expect(await failure(path)).toMatch(/web\.parquet: no column "text"; the columns are content.*corpus\.textField/);
+  });
+
+  it('names the row of text that is not UTF-8', async () => {
+    const bytes = Buffer.from(writeParquet([{ name: 'text', type: 'STRING', data: ['aaaa', 'bQQb'] }]));
+    bytes.fill(0xff, bytes.indexOf('bQQb') + 1, bytes.indexOf('bQQb') + 3);
+    expect(await failure(await writeInput('web.parquet', bytes))).toMatch(/row 2: .*UTF-8/);
+  });
+
+  it('refuses a file that is none', async () => {
+    expect(await failure(await writeInput('web.parquet', 'PAR0, not parquet'))).toMatch(/not a Parquet file/);
+  });
+});
+
+describe('inputs', () => {
+  it('finds globs in order of name, each file once, and names documents below the shared folder', async () => {
+    const folder = await temporaryFolder();
+    for (const name of ['b.jsonl', 'a.jsonl', 'c.txt']) {
+      await writeFile(join(folder, name), name.endsWith('txt') ? 'text' : '{"text":"x"}\n');
+    }
+    const documents = await readAll(join(folder, '*.jsonl'), join(folder, '{a,c}.*'));
+    expect(documents.map(({ id }) => id)).toEqual(['a.jsonl:1', 'b.jsonl:1', 'c.txt:1']);
+  });
+
+  it.each([
+    ['a missing file', 'none.jsonl', /none\.jsonl: no such file; correct corpus\.input/],
+    ['a glob without a match', '*.parquet', /no file has such a name/],
+  ])('refuses %s', async (_, name, message) => {
+    expect(await failure(join(await temporaryFolder(), name))).toMatch(message);
+  });
+
+  it('refuses a directory, and says what to write', async () => {
+    expect(await failure(await temporaryFolder())).toMatch(/a directory; .*\/\*\*\/\*\.jsonl/);
+  });
+
+  it('refuses an unknown form, and an empty file', async () => {
+    expect(await failure(await writeInput('in.csv', 'text'))).toMatch(/in\.csv.*\.jsonl, .*\.parquet/);
+    expect(await failure(await writeInput('in.jsonl', ''))).toMatch(/in\.jsonl: the file is empty/);
+  });
+});
+
+describe('bad content names the file, the line and the remedy', () => {
+  const good = '{"text":"good"}\n';
+  it.each<[string, string | Uint8Array, RegExp]>([
+    ['JSON', `${good}{"text": \n`, /in\.jsonl, line 2: not valid JSON .*one JSON object/],
+    ['an array', `${good}["text"]\n`, /line 2: expected a JSON object .* found \["text"\]/],
+    ['no text field', `${good}{"body":"x","id":1}\n`, /line 2: no field "text"; the fields are body, id.*textField/],
+    ['a text that is a number', '{"text": 5}\n', /line 1: field "text" is a number, expected a string/],
+    ['a domain that is an object', '{"text": "a", "domain": {}}\n', /line 1: field "domain" is an object/],
+    [
+      'invalid UTF-8',
+      Buffer.concat([Buffer.from(good + good), Buffer.from('{"text":"\xff"}\n', 'latin1'), Buffer.from(good)]),
+      /line 3: not valid UTF-8; .*iconv/,
+    ],
+    ['a line of more than 10 MB', `${good}{"text":"${'x'.repeat(1e7)}"}\n${good}`, /line 2: longer than 10 MB/],
+    ['a last line of more than 10 MB', `${good}{"text":"${'x'.repeat(1e7)}"}`, /line 2: longer than 10 MB/],
+  ])('%s', async (_, content, message) => {
+    expect(await failure(await writeInput('in.jsonl', content))).toMatch(message);
+  });
+
+  it('reads a document of just under 10 MB', async () => {
+    const text = 'x'.repeat(9_999_000);
+    expect((await readAll(await writeInput('in.jsonl', jsonl([{ text }]))))[0]!.text).toBe(text);
+  });
+
+  it.each([
+    ['gzip', 'in.jsonl.gz', gzipSync(jsonl(records))],
+    ['zstd', 'in.jsonl.zst', ZSTD],
+  ])('truncated or damaged %s', async (kind, name, whole) => {
+    for (const bytes of [whole.subarray(0, whole.length - 3), whole.subarray(0, 30), Buffer.from(jsonl(records))]) {
+      expect(await failure(await writeInput(name, bytes))).toMatch(
+        new RegExp(`${name}: the ${kind} data is truncated or damaged .*again`),
+      );
+    }
+  });
+});

@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { DigestSet } from '../../core/corpus/digest-set.ts';
+import { TextSample } from '../../core/corpus/text-sample.ts';
+
+describe('DigestSet', () => {
+  it('is a set, also beyond its first capacity', () =>
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 60 }), { maxLength: 200 }), (numbers) => {
+        const set = new DigestSet(4);
+        const known = new Set<number>();
+        for (const number of numbers) {
+          const digest = createHash('sha256').update(String(number)).digest();
+          expect(set.add(digest)).toBe(!known.has(number));
+          known.add(number);
+        }
+        expect(set.size).toBe(known.size);
+      }),
+    ));
+});
+
+describe('TextSample', () => {
+  it('keeps those of lowest rank that fit, in whatever order they come', () =>
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.nat(1000), { maxLength: 40 }),
+        fc.integer({ min: 1, max: 300 }),
+        (ranks, capacity) => {
+          const text = (rank: number) => `${rank}:${'x'.repeat(rank % 23)}`;
+          const sample = new TextSample(capacity);
+          for (const rank of ranks) sample.add(rank, text(rank));
+          const expected: string[] = [];
+          let bytes = 0;
+          for (const rank of [...ranks].sort((a, b) => a - b)) {
+            bytes += text(rank).length;
+            if (bytes > capacity && expected.length > 0) break;
+            expected.push(text(rank));
+          }
+          expect(sample.texts().sort()).toEqual(expected.sort());
+        },
+      ),
+    ));
+});

@@ -1,0 +1,332 @@
+import { describe, expect, it } from 'vitest';
+import { list, normalized, resources, statements, synthesize } from './templates.ts';
+
+const { template } = synthesize();
+
+/** As different from the default as the settings allow. */
+const ECR_IMAGE = '123456789012.dkr.ecr.us-east-1.amazonaws.com/team/mates:1.0';
+const other = synthesize({
+  image: ECR_IMAGE,
+  network: 'endpoints',
+  spot: 'false',
+  accelerator: 'cpu',
+  publishVersion: 'false',
+  monthlyBudgetUsd: '250',
+  alarmEmail: 'team@example.org',
+});
+
+const all = statements(template);
+const allowing = (action: string) => all.filter(({ statement }) => list(statement.Action).includes(action));
+
+describe('permissions', () => {
+  it('let the machine stop its own jobs, which is what stops GPUs when an execution is stopped', () => {
+    const [terminate] = allowing('batch:TerminateJob');
+    expect(terminate!.policy).toMatch(/^MachineRole/);
+    expect(terminate!.statement.Condition).toEqual({
+      StringEquals: { 'aws:ResourceTag/mates:pipeline': 'MatesPipeline' },
+    });
+    expect(allowing('batch:DescribeJobs')[0]!.policy).toMatch(/^MachineRole/);
+    expect(allowing('batch:SubmitJob')[0]!.policy).toMatch(/^MachineRole/);
+    expect(allowing('batch:TagResource')[0]!.statement.Condition).toEqual({
+      StringEquals: { 'aws:RequestTag/mates:pipeline': 'MatesPipeline' },
+    });
+    expect(allowing('sagemaker:StopTrainingJob')[0]!.policy).toMatch(/^MachineRole/);
+  });
+
+  it('name * only for actions that take nothing else', () => {
+    const unrestricted = all
+      .filter(({ statement }) => list(statement.Resource).includes('*'))
+      .flatMap(({ statement }) => list(statement.Action));
+    expect([...new Set(unrestricted)].sort()).toEqual([
+      'batch:DescribeJobs',
+      'cloudwatch:PutMetricData', // restricted by its namespace
+      'logs:CreateLogDelivery',
+      'logs:DeleteLogDelivery',
+      'logs:DescribeLogGroups',
+      'logs:DescribeResourcePolicies',
+      'logs:GetLogDelivery',
+      'logs:ListLogDeliveries',
+      'logs:PutResourcePolicy',
+      'logs:UpdateLogDelivery',
+      'sagemaker:ListTags',
+      'xray:GetSamplingRules',
+      'xray:GetSamplingTargets',
+      'xray:PutTelemetryRecords',
+      'xray:PutTraceSegments',
+    ]);
+    expect(allowing('cloudwatch:PutMetricData')[0]!.statement.Condition).toBeDefined();
+  });
+
+  it('have no action with a wildcard', () => {
+    for (const { policy, statement } of all)
+      for (const action of list(statement.Action)) expect(action, policy).not.toContain('*');
+  });
+
+  it('reach the objects of the lake and nothing of its settings', () => {
+    const s3 = all.flatMap(({ statement }) => list(statement.Action)).filter((action) => action.startsWith('s3:'));
+    expect([...new Set(s3)].sort()).toEqual([
+      's3:AbortMultipartUpload',
+      's3:DeleteObject',
+      's3:GetObject',
+      's3:ListBucket',
+      's3:PutObject',
+    ]);
+  });
+});
+
+describe('compute environments', () => {
+  const environments = resources(template, 'AWS::Batch::ComputeEnvironment').map(
+    (properties) => properties.ComputeResources,
+  );
+  const gpu = environments.filter(({ InstanceTypes }) => InstanceTypes.includes('g5'));
+
+  it('are GPU and CPU, spot and on-demand', () => {
+    expect(environments).toHaveLength(4);
+    expect(gpu.map(({ Type }) => Type).sort()).toEqual(['EC2', 'SPOT']);
+  });
+
+  it('have GPU images and GPU instances alone', () => {
+    for (const environment of gpu) {
+      expect(environment.Ec2Configuration).toEqual([{ ImageType: 'ECS_AL2023_NVIDIA' }]);
+      expect(environment.InstanceTypes).toEqual(['g6', 'g5']);
+    }
+    for (const { InstanceTypes } of environments) expect(InstanceTypes).not.toContain('optimal');
+  });
+
+  it('scale to nothing, and follow new images and templates', () => {
+    for (const environment of environments) {
+      expect(environment.MinvCpus).toBe(0);
+      expect(environment.DesiredvCpus).toBeUndefined();
+      expect(environment.UpdateToLatestImageVersion).toBe(true);
+      expect(environment.LaunchTemplate.Version).toHaveProperty('Fn::GetAtt');
+      expect(environment.AllocationStrategy).toBe(
+        environment.Type === 'SPOT' ? 'SPOT_PRICE_CAPACITY_OPTIMIZED' : 'BEST_FIT_PROGRESSIVE',
+      );
+    }
+  });
+
+  it('start instances with IMDSv2, an encrypted root volume large enough, and their NVMe mounted', () => {
+    const templates = resources(template, 'AWS::EC2::LaunchTemplate').map(
+      (properties) => properties.LaunchTemplateData,
+    );
+    expect(templates).toHaveLength(2);
+    for (const data of templates) {
+      expect(data.MetadataOptions).toMatchObject({ HttpTokens: 'required', HttpPutResponseHopLimit: 1 });
+      const [{ Ebs }] = data.BlockDeviceMappings;
+      expect(Ebs).toMatchObject({ Encrypted: true, VolumeType: 'gp3' });
+      expect(Ebs.VolumeSize).toBeGreaterThanOrEqual(200);
+      const userData = JSON.stringify(data.UserData);
+      expect(userData).toContain('multipart/mixed');
+      expect(userData).toMatch(/mkfs|base64/);
+    }
+  });
+
+  it('serve queues that try spot first and cancel what can never run', () => {
+    const queues = resources(template, 'AWS::Batch::JobQueue');
+    expect(queues).toHaveLength(2);
+    for (const queue of queues) {
+      expect(
+        queue.ComputeEnvironmentOrder.map(({ ComputeEnvironment }: never) => JSON.stringify(ComputeEnvironment)),
+      ).toEqual([expect.stringContaining('Spot'), expect.stringContaining('OnDemand')]);
+      expect(queue.JobStateTimeLimitActions).toHaveLength(3);
+      for (const action of queue.JobStateTimeLimitActions)
+        expect(action).toMatchObject({ Action: 'CANCEL', State: 'RUNNABLE' });
+    }
+  });
+
+  it('can do without spot and without GPUs', () => {
+    const [only, ...more] = resources(other.template, 'AWS::Batch::ComputeEnvironment');
+    expect(more).toEqual([]);
+    expect(only.ComputeResources.Type).toBe('EC2');
+    for (const { ContainerProperties } of resources(other.template, 'AWS::Batch::JobDefinition'))
+      expect(JSON.stringify(ContainerProperties.ResourceRequirements)).not.toContain('GPU');
+  });
+});
+
+describe('job definitions', () => {
+  const definitions = resources(template, 'AWS::Batch::JobDefinition');
+
+  it('are one for each folder of containers/, told by command and MATES_TASK', () => {
+    expect(definitions.map(({ ContainerProperties }) => ContainerProperties.Command).sort()).toEqual(
+      ['evaluate', 'fit-influence', 'prepare', 'pretrain', 'probe', 'score'].map((task) => ['mates-job', task]),
+    );
+    for (const { ContainerProperties } of definitions)
+      expect(ContainerProperties.Environment).toContainEqual({
+        Name: 'MATES_TASK',
+        Value: ContainerProperties.Command[1],
+      });
+  });
+
+  it('ask for a GPU, except for preparing', () => {
+    for (const { ContainerProperties } of definitions) {
+      const gpu = { Type: 'GPU', Value: '1' };
+      if (ContainerProperties.Command[1] === 'prepare')
+        expect(ContainerProperties.ResourceRequirements).not.toContainEqual(gpu);
+      else expect(ContainerProperties.ResourceRequirements).toContainEqual(gpu);
+    }
+  });
+
+  it('retry lost instances, failed pulls and exit code 75, and nothing else', () => {
+    for (const definition of definitions)
+      expect(definition.RetryStrategy).toEqual({
+        Attempts: 10,
+        EvaluateOnExit: [
+          { Action: 'RETRY', OnStatusReason: 'Host EC2*' },
+          { Action: 'RETRY', OnReason: 'CannotPullContainerError:*' },
+          { Action: 'RETRY', OnExitCode: '75' },
+          { Action: 'EXIT', OnReason: '*' },
+        ],
+      });
+  });
+
+  it('have a timeout, their logs, and revisions that outlive a deployment', () => {
+    for (const definition of definitions) {
+      expect(definition.Timeout.AttemptDurationSeconds).toBe(86_400);
+      expect(definition.ContainerProperties.LogConfiguration.LogDriver).toBe('awslogs');
+      expect(definition.ContainerProperties.Privileged).not.toBe(true);
+      expect(definition.PropagateTags).toBe(true);
+      expect(definition.ResourceRetentionPolicy).toEqual({ SkipDeregisterOnUpdate: true });
+    }
+  });
+});
+
+describe('functions', () => {
+  const functions = resources(template, 'AWS::Lambda::Function');
+
+  it('are one for each folder of functions/', () => {
+    expect(functions.map(({ Environment }) => Environment.Variables.MATES_FUNCTION).sort()).toEqual([
+      'advance-stage',
+      'finish-run',
+      'merge-top-k',
+      'plan-stage',
+      'validate-run',
+    ]);
+    for (const { Environment } of functions) expect(Environment.Variables).toHaveProperty('MATES_LAKE_BUCKET');
+  });
+
+  it('say their runtime, trace, and log to groups of their own', () => {
+    for (const properties of functions)
+      expect(properties).toMatchObject({
+        Runtime: 'nodejs22.x',
+        TracingConfig: { Mode: 'Active' },
+        LoggingConfig: { LogGroup: expect.anything(), LogFormat: 'JSON' },
+      });
+  });
+});
+
+describe('operations', () => {
+  it('keep logs for a bounded time and delete them with the stack', () => {
+    const groups = Object.values(template.Resources).filter(({ Type }) => Type === 'AWS::Logs::LogGroup');
+    expect(groups).toHaveLength(8); // five functions, jobs, machine, refused traffic
+    for (const group of groups) {
+      expect(group.Properties!.RetentionInDays).toBe(90);
+      expect(group.DeletionPolicy).toBe('Delete');
+    }
+  });
+
+  it('trace and log the machine, and start it by an alias of a version', () => {
+    const [machine] = resources(template, 'AWS::StepFunctions::StateMachine');
+    expect(machine.TracingConfiguration).toEqual({ Enabled: true });
+    expect(machine.LoggingConfiguration).toMatchObject({ Level: 'ALL' });
+    expect(machine.StateMachineType ?? 'STANDARD').toBe('STANDARD');
+    const version = Object.values(template.Resources).find(({ Type }) => Type.endsWith('StateMachineVersion'))!;
+    expect(version.DeletionPolicy).toBe('Retain');
+    expect(version.Properties!.StateMachineRevisionId).toHaveProperty('Fn::GetAtt');
+    expect(JSON.stringify(template.Outputs!.MachineArn!.Value)).toContain('Alias');
+    expect(JSON.stringify(other.template.Outputs!.MachineArn!.Value)).not.toContain('Alias');
+  });
+
+  it('tell of failed runs and jobs', () => {
+    const alarms = resources(template, 'AWS::CloudWatch::Alarm');
+    expect(alarms.map(({ MetricName }) => MetricName)).toContain('ExecutionsFailed');
+    for (const alarm of alarms) {
+      expect(alarm.AlarmActions).toHaveLength(1);
+      expect(alarm.AlarmDescription).toMatch(/\.$/);
+      expect(alarm.TreatMissingData).toBe('notBreaching');
+    }
+    const [rule] = resources(template, 'AWS::Events::Rule');
+    expect(rule.EventPattern.detail).toMatchObject({ status: ['FAILED'] });
+    expect(rule.EventPattern.detail.jobQueue).toHaveLength(2);
+    expect(resources(template, 'AWS::CloudWatch::Dashboard')).toHaveLength(1);
+  });
+
+  it('budget when asked to', () => {
+    expect(resources(template, 'AWS::Budgets::Budget')).toEqual([]);
+    const [{ Budget, NotificationsWithSubscribers }] = resources(other.template, 'AWS::Budgets::Budget');
+    expect(Budget.BudgetLimit).toEqual({ Amount: 250, Unit: 'USD' });
+    expect(NotificationsWithSubscribers).toHaveLength(2);
+    expect(resources(other.template, 'AWS::SNS::Subscription')).toHaveLength(1);
+  });
+});
+
+describe('network', () => {
+  const endpoints = (from: typeof template) =>
+    resources(from, 'AWS::EC2::VPCEndpoint').map(({ ServiceName, VpcEndpointType }) => [
+      VpcEndpointType,
+      JSON.stringify(ServiceName),
+    ]);
+
+  it('always has the S3 gateway, and one NAT gateway by default', () => {
+    expect(endpoints(template)).toEqual([['Gateway', expect.stringContaining('.s3')]]);
+    expect(resources(template, 'AWS::EC2::NatGateway')).toHaveLength(1);
+  });
+
+  it('can have endpoints instead of a way out', () => {
+    expect(resources(other.template, 'AWS::EC2::NatGateway')).toEqual([]);
+    expect(resources(other.template, 'AWS::EC2::InternetGateway')).toEqual([]);
+    const found = endpoints(other.template).map(([, service]) => service);
+    for (const service of ['.s3', '.ecs', '.ecs-agent', '.ecs-telemetry', '.ecr.api', '.ecr.dkr', '.logs'])
+      expect(
+        found.filter((name) => name!.includes(`${service}"`)),
+        service,
+      ).toHaveLength(1);
+  });
+
+  it('gives no instance a public address', () => {
+    for (const { MapPublicIpOnLaunch } of resources(template, 'AWS::EC2::Subnet'))
+      expect(MapPublicIpOnLaunch).toBe(false);
+  });
+});
+
+describe('the image', () => {
+  it('may be in a private ECR repository, which jobs may then pull from', () => {
+    const granted = statements(other.template).filter(({ statement }) =>
+      list(statement.Action).includes('ecr:BatchGetImage'),
+    );
+    expect(granted).toHaveLength(2); // ECS for Batch, and SageMaker
+    for (const { statement } of granted) expect(JSON.stringify(statement.Resource)).toContain('repository/team/mates');
+    const inner = other.definition.States['Pretrain every arm']!.ItemProcessor!.States['Pretrain on SageMaker']!;
+    expect(inner.Parameters.AlgorithmSpecification.TrainingImage).toBe(ECR_IMAGE);
+  });
+});
+
+/** The property that would name a resource for ever, by type. */
+const NAMES: Record<string, string> = {
+  'AWS::Batch::ComputeEnvironment': 'ComputeEnvironmentName',
+  'AWS::Batch::JobDefinition': 'JobDefinitionName',
+  'AWS::Batch::JobQueue': 'JobQueueName',
+  'AWS::CloudWatch::Alarm': 'AlarmName',
+  'AWS::CloudWatch::Dashboard': 'DashboardName',
+  'AWS::EC2::LaunchTemplate': 'LaunchTemplateName',
+  'AWS::Events::Rule': 'Name',
+  'AWS::IAM::Role': 'RoleName',
+  'AWS::Lambda::Function': 'FunctionName',
+  'AWS::Logs::LogGroup': 'LogGroupName',
+  'AWS::SNS::Topic': 'TopicName',
+  'AWS::StepFunctions::StateMachine': 'StateMachineName',
+};
+
+it('has no physical names, so that two pipelines fit in an account', () => {
+  for (const [type, name] of Object.entries(NAMES)) {
+    expect(resources(template, type), type).not.toEqual([]);
+    for (const properties of resources(template, type)) expect(properties[name], `${type}.${name}`).toBeUndefined();
+  }
+});
+
+it('has no intrinsic that emulators lack', () => {
+  expect(JSON.stringify(template)).not.toContain('Fn::GetStackOutput');
+});
+
+it('is what was reviewed', () => {
+  expect(normalized(template)).toMatchSnapshot();
+});

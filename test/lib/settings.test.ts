@@ -1,0 +1,68 @@
+import { App } from 'aws-cdk-lib/core';
+import { describe, expect, it } from 'vitest';
+import { ConfigError } from '../../core/errors.ts';
+import { parseEcr } from '../../lib/compute/job-image.ts';
+import { parseSettings, readSettings, SETTING_NAMES } from '../../lib/settings.ts';
+import { projectContext } from '../../lib/synthesize.ts';
+
+describe('context', () => {
+  it('of cdk.json lists every setting with its default', () => {
+    const context = projectContext();
+    const defaults: Record<string, unknown> = { ...parseSettings() };
+    for (const name of SETTING_NAMES) {
+      expect(context, name).toHaveProperty(name);
+      expect(context[name], name).toEqual(defaults[name] ?? null);
+    }
+  });
+
+  it('holds the feature flags of a new app, and strong references between stacks', () => {
+    const context = projectContext();
+    expect(Object.keys(context).filter((name) => name.startsWith('@aws-cdk')).length).toBeGreaterThan(60);
+    // Weak ones need Fn::GetStackOutput, which emulators lack; and the lake must not go while a pipeline uses it.
+    expect(context['@aws-cdk/core:defaultCrossStackReferences']).toBe('strong');
+  });
+
+  it('may come as strings from the command line', () => {
+    const { node } = new App({
+      context: { spot: 'false', gpuInstances: 'g5.xlarge, p4d', maxGpuVcpus: '8', monthlyBudgetUsd: '99.5', image: '' },
+    });
+    const settings = readSettings(node);
+    expect(settings.image).toBeUndefined();
+    expect(settings).toMatchObject({
+      spot: false,
+      gpuInstances: ['g5.xlarge', 'p4d'],
+      maxGpuVcpus: 8,
+      monthlyBudgetUsd: 99.5,
+    });
+  });
+
+  it.each([
+    [{ network: 'vpn' }, 'context network'],
+    [{ maxGpuVcpus: '-1' }, 'context maxGpuVcpus'],
+    [{ jobAttempts: 11 }, 'context jobAttempts'],
+    [{ spot: 'maybe' }, 'context spot'],
+    [{ gpuInstances: '' }, 'context gpuInstances'],
+    [{ logRetentionDays: 10 }, 'one of 1, 3, 5'],
+    [{ alarmEmail: 'nobody' }, 'context alarmEmail'],
+    [{ region: 'eu-west-1' }, 'both or neither'],
+    [{ vpcId: 'vpc-1' }, 'context vpcId'],
+    [{ sagemakerInstanceType: 'g5.xlarge' }, 'context sagemakerInstanceType'],
+  ])('%j is refused by name', (values, message) => {
+    expect(() => parseSettings(values)).toThrow(ConfigError);
+    expect(() => parseSettings(values)).toThrow(message);
+  });
+});
+
+it.each([
+  ['123456789012.dkr.ecr.us-east-1.amazonaws.com/mates:1.0', { name: 'mates', reference: '1.0' }],
+  ['123456789012.dkr.ecr.us-east-1.amazonaws.com/a/b', { name: 'a/b', reference: 'latest' }],
+  [
+    `123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/mates@sha256:${'a'.repeat(64)}`,
+    { region: 'cn-north-1', reference: `sha256:${'a'.repeat(64)}` },
+  ],
+  ['ghcr.io/owner/mates:1.0', undefined],
+  ['mates:local', undefined],
+])('%s is read as an ECR reference or not', (image, parts) => {
+  if (parts) expect(parseEcr(image)).toMatchObject(parts);
+  else expect(parseEcr(image)).toBeUndefined();
+});

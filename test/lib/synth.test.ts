@@ -1,0 +1,38 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { PROJECT_ROOT } from '../../lib/project.ts';
+
+let outdir: string;
+beforeAll(async () => {
+  outdir = await mkdtemp(join(tmpdir(), 'mates-cdk-'));
+});
+afterAll(() => rm(outdir, { recursive: true, force: true }));
+
+it('cdk synth needs no network, account or Docker, and bundles every function', async () => {
+  await promisify(execFile)(
+    process.execPath,
+    ['node_modules/aws-cdk/bin/cdk', 'synth', '--quiet', '--output', outdir, '--no-version-reporting', '--no-notices'],
+    {
+      cwd: PROJECT_ROOT,
+      env: {
+        HOME: outdir,
+        // No credentials; nothing but Node and the shell; a proxy that refuses every connection.
+        PATH: [dirname(process.execPath), '/bin'].join(':'),
+        HTTP_PROXY: 'http://127.0.0.1:9',
+        HTTPS_PROXY: 'http://127.0.0.1:9',
+        AWS_EC2_METADATA_DISABLED: 'true',
+      },
+    },
+  );
+  const files = await readdir(outdir, { recursive: true });
+  expect(files).toContain('MatesData.template.json');
+  expect(files).toContain('MatesPipeline.template.json');
+  const bundles = files.filter((file) => file.endsWith('index.mjs'));
+  expect(bundles).toHaveLength(5);
+  // What a bundle lacks shows only when it is loaded.
+  for (const bundle of bundles) expect(await import(join(outdir, bundle))).toHaveProperty('handler');
+});

@@ -1,0 +1,3 @@
+export async function handler({ run }: { run: { uri: string } }) {
+  return { report: `${run.uri}/report.html` };
+}

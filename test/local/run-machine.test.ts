@@ -1,0 +1,157 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ConfigError, InterruptedError, RunError } from '../../core/errors.ts';
+import { synthesizeMachine } from '../../lib/synthesize.ts';
+import { type RunMachineOptions, runMachine, type StateEvent } from '../../local/run-machine.ts';
+
+const synthesized = synthesizeMachine();
+const functionsDirectory = fileURLToPath(new URL('functions', import.meta.url));
+
+let lakeDirectory: string;
+beforeEach(() => {
+  lakeDirectory = mkdtempSync(join(tmpdir(), 'mates-run-'));
+});
+afterEach(() => rmSync(lakeDirectory, { recursive: true }));
+
+/** A stand-in for every job: notes what it was told, and fails or waits where a file of the lake says so. */
+const JOB = `
+  const fs = require('fs');
+  const { MATES_LAKE_DIRECTORY: lake, MATES_STAGE = '-', MATES_ARM = '-', MATES_ITEM = '-', MATES_RUN_URI } = process.env;
+  const task = process.argv[1];
+  fs.appendFileSync(lake + '/jobs', [task, MATES_STAGE, MATES_ARM, MATES_ITEM].join(' ') + '\\n');
+  console.log('working on ' + MATES_RUN_URI);
+  console.log(JSON.stringify({ progress: { step: task, done: 1, total: 1, unit: 'steps' } }));
+  if (fs.existsSync(lake + '/fail-' + task)) { console.error('RunError: The loss is NaN at step 7.'); process.exit(1); }
+  if (fs.existsSync(lake + '/wait-' + task)) { fs.writeFileSync(lake + '/pid', String(process.pid)); setInterval(() => {}, 1000); }
+`;
+
+function run(input: RunMachineOptions['input'] = {}, options: Partial<RunMachineOptions> = {}) {
+  return runMachine({
+    ...synthesized,
+    input,
+    executionName: 'quick',
+    lakeDirectory,
+    functionsDirectory,
+    jobs: 2,
+    program: ([entry, task]) => ({
+      file: process.execPath,
+      arguments: ['-e', JOB, entry === 'mates-job' ? task! : 'unknown'],
+    }),
+    ...options,
+  });
+}
+const jobs = () => readFileSync(join(lakeDirectory, 'jobs'), 'utf8').trim().split('\n');
+const mark = (name: string) => writeFileSync(join(lakeDirectory, name), '');
+
+describe('the synthesized machine on this machine', () => {
+  it('runs the loop: every function and job, in order, with its variables', async () => {
+    const events: StateEvent[] = [];
+    const progress: string[] = [];
+    const output = await run(
+      {},
+      {
+        onState: (event) => events.push(event),
+        onProgress: (job, _, { state, environment }) => progress.push(`${job} ${state} ${environment.MATES_STAGE}`),
+      },
+    );
+    expect(output).toEqual({ report: 's3://lake/runs/quick/report.html' });
+
+    const train = (stage: number) => [
+      `evaluate ${stage} control -`,
+      `evaluate ${stage} main -`,
+      `pretrain ${stage} control -`,
+      `pretrain ${stage} main -`,
+    ];
+    const all = jobs();
+    expect(all[0]).toBe('prepare - - -');
+    expect(all.slice(1, 5).toSorted()).toEqual(train(0));
+    expect(all.slice(5, 7).toSorted()).toEqual(['probe 1 - {"index":0}', 'probe 1 - {"index":1}']);
+    expect(all[7]).toBe('fit-influence 1 - -');
+    expect(all.slice(8, 10).toSorted()).toEqual(['score 1 - {"index":0}', 'score 1 - {"index":1}']);
+    expect(all.slice(10).toSorted()).toEqual(train(1));
+
+    const entered = events
+      .filter(({ kind, items }) => kind === 'entered' && items.length === 0)
+      .map(({ state }) => state);
+    expect(entered[0]).toBe('Validate the run');
+    expect(entered.at(-1)).toBe('Run finished');
+    expect(entered.filter((state) => state === 'Plan the stage')).toHaveLength(2);
+    const items = events.filter(({ kind }) => kind === 'items').map(({ state, count }) => `${state}: ${count}`);
+    expect(items).toContain('Score the shards: 2');
+    expect(progress.toSorted()).toContain('probe-quick-1.1 Probe a slice 1');
+
+    const logs = join(lakeDirectory, 'runs/quick/logs');
+    expect(readdirSync(logs)).toContain('pretrain-quick-0-control.1.log');
+    expect(readFileSync(join(logs, 'prepare-quick.log'), 'utf8')).toBe('working on s3://lake/runs/quick\n');
+  });
+
+  it('pretrains by the SageMaker state when asked', async () => {
+    const states: string[] = [];
+    await run({ trainer: 'sagemaker' }, { onState: ({ state }) => states.push(state) });
+    expect(states).toContain('Pretrain on SageMaker');
+    expect(states).not.toContain('Pretrain');
+    expect(jobs().filter((job) => job.startsWith('pretrain'))).toHaveLength(4);
+  });
+
+  it('a dry run starts no job', async () => {
+    await run({ dryRun: true });
+    expect(existsSync(join(lakeDirectory, 'jobs'))).toBe(false);
+  });
+});
+
+describe('failures', () => {
+  it.each([
+    ['config', ConfigError, 'model.heads: must divide model.width (128).'],
+    ['bug', RunError, 'x is not a function'],
+  ])('of a function: %s', async (fail, type, message) => {
+    const error = await run({ fail }).catch((reason) => reason);
+    expect(error).toBeInstanceOf(type);
+    expect(error.message).toBe(message);
+  });
+
+  it.each([
+    ['prepare', 1],
+    ['pretrain', 2],
+    ['score', 9],
+  ])('of the job %s: its own message', async (task, least) => {
+    mark(`fail-${task}`);
+    const error = await run().catch((reason) => reason);
+    expect(error).toBeInstanceOf(RunError);
+    expect(error.message).toBe('The loss is NaN at step 7.');
+    expect(jobs().length).toBeGreaterThanOrEqual(least);
+    expect(jobs().at(-1)).toMatch(new RegExp(`^${task}|^pretrain`));
+  });
+
+  it('a name that cannot be one', async () => {
+    await expect(run({}, { executionName: 'a b' })).rejects.toBeInstanceOf(ConfigError);
+  });
+
+  it('a command that is none of ours', async () => {
+    const template = structuredClone(synthesized.template);
+    for (const { Type, Properties } of Object.values(template.Resources))
+      if (Type === 'AWS::Batch::JobDefinition')
+        (Properties!.ContainerProperties as { Command: string[] }).Command = ['sh'];
+    await expect(run({}, { template, program: undefined })).rejects.toThrow('"sh" is not mates-job');
+  });
+});
+
+describe('abort', () => {
+  it('stops the jobs and leaves no process', async () => {
+    mark('wait-pretrain');
+    const stop = new AbortController();
+    const outcome = run({}, { signal: stop.signal });
+    const file = join(lakeDirectory, 'pid');
+    while (!existsSync(file) || readFileSync(file, 'utf8') === '') await delay(10);
+    stop.abort();
+    await expect(outcome).rejects.toBeInstanceOf(InterruptedError);
+    expect(() => process.kill(Number(readFileSync(file, 'utf8')), 0)).toThrow('ESRCH');
+  });
+
+  it('before the beginning', async () => {
+    await expect(run({}, { signal: AbortSignal.abort() })).rejects.toBeInstanceOf(InterruptedError);
+  });
+});

@@ -1,0 +1,178 @@
+import { Tokenizer as Library } from '@huggingface/tokenizers';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ConfigError } from '../../core/errors.ts';
+import { sha256 } from '../../core/hash.ts';
+import { splitWords } from '../../core/tokenizer/byte-level.ts';
+import { loadTokenizer, trainBpe } from '../../core/tokenizer/index.ts';
+
+const training = [
+  "The cat's hat isn't where it was; we'll look, they've looked, I'd look. 1234567890 2024-11-23",
+  'Größe, naïve, café, Ω≈ç√, 日本語のテキスト, русский текст, 🙂🙃👩‍💻 and so on and so on and so on',
+  'for (let i = 0; i < 10; i++) {\n    console.log(i);\n        deeper();\n}\r\n\r\n\tend',
+];
+const source = trainBpe(
+  training.flatMap((text) => [text, text, text.toUpperCase()]),
+  420,
+);
+const tokenizer = loadTokenizer(source, 'tokenizer.json');
+
+const tricky = [
+  '',
+  ' ',
+  '   leading and trailing   ',
+  'a\r\nb\r\n\r\n\tc \n \n',
+  "I'll can't WE'VE 'tis ''s o'clock",
+  'e\u0301 é ﬁ ½ Ⅷ १२३',
+  '👩‍💻🙂🏳️‍🌈 x🙂y',
+  '<|endoftext|>a<|endoftext|><|endoftext|> <|endoftext',
+  'zero\u200bwidth \u00a0nbsp\u3000ideographic\u2028line',
+  '日本語'.repeat(40),
+  'x'.repeat(300),
+  ' '.repeat(200),
+  'the cat and so on '.repeat(20),
+];
+/** Any text with words of the training text in it, so that merges happen. */
+const anyText = fc
+  .array(
+    fc.oneof(
+      fc.string({ unit: 'grapheme' }),
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom(...training.join(' ').split(' '), ...tricky, ' ', '\n', '  '),
+    ),
+    { maxLength: 12 },
+  )
+  .map((parts) => parts.join(''));
+
+/** Variants of the file that take other ways through the encoder. */
+function variant(change: (json: Record<string, unknown> & { model: Record<string, unknown> }) => void): string {
+  const json = JSON.parse(source);
+  change(json);
+  return JSON.stringify(json);
+}
+const variants: [string, string][] = [
+  ['as trained', source],
+  [
+    'normalising, with added tokens, as Pythia',
+    variant((json) => {
+      json.normalizer = { type: 'NFC' };
+      json.added_tokens = [
+        ...(json.added_tokens as object[]),
+        { id: 421, content: '<|padding|>', special: true, normalized: false },
+        ...[2, 3, 4].map((spaces) => ({ id: 420 + spaces, content: ' '.repeat(spaces), normalized: true })),
+      ];
+    }),
+  ],
+  [
+    'with merges written as strings',
+    variant(({ model }) => {
+      model.merges = (model.merges as string[][]).map((merge) => merge.join(' '));
+    }),
+  ],
+  [
+    'ignoring merges for whole words',
+    variant(({ model }) => {
+      model.ignore_merges = true;
+      (model.vocab as Record<string, number>).ologs = 420;
+    }),
+  ],
+];
+
+/** Lone surrogates become U+FFFD, as in any UTF-8. */
+const wellFormed = (text: string) => Buffer.from(text).toString();
+
+describe('a byte-level BPE', () => {
+  it.each(variants)('gives the ids of @huggingface/tokenizers: %s', (_, file) => {
+    const ours = loadTokenizer(file, 'tokenizer.json');
+    const library = new Library(JSON.parse(file), {});
+    // the library takes JavaScript's \s for white space, which differs from the native library's at these two
+    const compare = (text: string) => {
+      const plain = wellFormed(text).replace(/[\u0085\ufeff]/g, ' ');
+      const ids = ours.encode(plain);
+      expect(ids).toEqual(library.encode(plain, { add_special_tokens: false }).ids);
+      if (ids.length > 0) {
+        const decoded = library.decode(ids, { skip_special_tokens: false, clean_up_tokenization_spaces: false });
+        expect(ours.decode(ids)).toBe(decoded);
+      }
+    };
+    for (const text of [...tricky, 'ologs ologs', 'deep     indent']) compare(text);
+    fc.assert(fc.property(anyText, compare));
+  });
+
+  it('takes the white space of the native library: U+0085 is, U+FEFF is not', () => {
+    expect(splitWords('a \ufeffb\u0085 c')).toEqual(['a', ' \ufeff', 'b', '\u0085', ' c']);
+  });
+
+  it('round-trips any well-formed text', () =>
+    fc.assert(
+      fc.property(anyText, (text) => {
+        expect(tokenizer.decode(tokenizer.encode(text))).toBe(wellFormed(text));
+      }),
+    ));
+
+  it('encodes long words as short ones: the heap and the scan agree', () => {
+    const unit = 'consoleandsoon';
+    const library = new Library(JSON.parse(source), {});
+    for (let repeats = 1; repeats < 12; repeats++) {
+      const word = unit.repeat(repeats);
+      expect(tokenizer.encode(word)).toEqual(library.encode(word, { add_special_tokens: false }).ids);
+    }
+  });
+
+  it('encodes a word of 200,000 letters', () => {
+    const text = 'ab'.repeat(100_000);
+    expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
+  });
+
+  it('decodes bytes that are no text to U+FFFD', () => {
+    const [first] = tokenizer.encode('語x');
+    expect(tokenizer.decode([first!])).toMatch(/\ufffd|語/);
+    expect(tokenizer.decode([])).toBe('');
+    expect(tokenizer.decode(Int32Array.of(tokenizer.endOfText))).toBe('<|endoftext|>');
+  });
+
+  it('knows its size with added tokens, its end of text and its hash', () => {
+    expect(tokenizer).toMatchObject({ vocabularySize: 420, endOfText: 0, sha256: sha256(source) });
+    expect(loadTokenizer(Buffer.from(source), 't').sha256).toBe(sha256(source));
+    expect(loadTokenizer(variants[1]![1], 't').vocabularySize).toBe(425);
+  });
+});
+
+describe('other tokenizers', () => {
+  const wordPiece = JSON.stringify({
+    version: '1.0',
+    added_tokens: [
+      { id: 0, content: '[UNK]', special: true },
+      { id: 1, content: '[CLS]', special: true },
+      { id: 2, content: '[SEP]', special: true },
+    ],
+    normalizer: { type: 'BertNormalizer', clean_text: true, handle_chinese_chars: true, lowercase: true },
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    post_processor: { type: 'BertProcessing', sep: ['[SEP]', 2], cls: ['[CLS]', 1] },
+    decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+    model: {
+      type: 'WordPiece',
+      unk_token: '[UNK]',
+      continuing_subword_prefix: '##',
+      max_input_chars_per_word: 100,
+      vocab: { '[UNK]': 0, '[CLS]': 1, '[SEP]': 2, cat: 3, '##s': 4 },
+    },
+  });
+
+  it('go through the library, without special tokens', () => {
+    const bert = loadTokenizer(wordPiece, 'bert.json');
+    expect(bert.encode('Cats cat dog')).toEqual([3, 4, 3, 0]);
+    expect(bert.decode([3, 4, 3])).toBe('cats cat');
+    expect(bert).toMatchObject({ vocabularySize: 5, endOfText: 2 });
+    expect(bert.decode([])).toBe('');
+  });
+
+  it.each([
+    ['no JSON', '{', /x\.json: not a tokenizer\.json/],
+    ['another file', '{"a": 1}', /x\.json: not a Hugging Face tokenizer\.json \(it has no model\.vocab\)/],
+    ['no end of text', source.replaceAll('<|endoftext|>', '<|start|>'), /x\.json: no token ends a document/],
+  ])('refuses %s', (_, text, message) => {
+    expect(() => loadTokenizer(text, 'x.json')).toThrow(ConfigError);
+    expect(() => loadTokenizer(text, 'x.json')).toThrow(message);
+  });
+});
