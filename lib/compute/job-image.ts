@@ -16,19 +16,16 @@ export interface JobImage {
   grantPull(role: IRole): void;
 }
 
-/** What an image build must not depend on: neither its hash nor its context. */
+/** The build's context: what the Dockerfiles copy, and nothing else, so that the image's hash depends on nothing else. */
 const NOT_IN_IMAGE = [
-  'node_modules',
-  '.git',
-  'cdk.out',
-  'out',
-  'test',
-  'docs',
-  'bench',
-  '.ci',
-  'lib',
-  'coverage',
-  '*.log',
+  '*',
+  '!package.json',
+  '!package-lock.json',
+  '!.npmrc',
+  '!tsconfig.json',
+  '!core',
+  '!engine',
+  '!containers',
 ];
 
 /** The image that the settings name, or one that is built from the Dockerfile at deployment. */

@@ -35,4 +35,7 @@ it('cdk synth needs no network, account or Docker, and bundles every function', 
   expect(bundles).toHaveLength(5);
   // What a bundle lacks shows only when it is loaded.
   for (const bundle of bundles) expect(await import(join(outdir, bundle))).toHaveProperty('handler');
-});
+  // The image's context is staged whole and alone.
+  expect(files.some((file) => file.endsWith('containers/main.ts'))).toBe(true);
+  expect(files.some((file) => file.includes('node_modules') || file.endsWith('report'))).toBe(false);
+}, 300_000);
