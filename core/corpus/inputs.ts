@@ -88,13 +88,12 @@ async function findLocal(pattern: string): Promise<string[]> {
 }
 
 async function findRemote(pattern: string, open: StoreOpener): Promise<string[]> {
-  const [, bucket = '', key = ''] = /^(s3:\/\/[^/]+)\/(.*)$/.exec(pattern) ?? [];
-  if (!isDynamicPattern(key)) return [pattern];
-  const fixed = key.slice(0, key.search(/[*?{[]/));
-  const folder = fixed.slice(0, fixed.lastIndexOf('/') + 1);
-  const matches = globPattern(key.slice(folder.length));
-  const keys = await open(`${bucket}/${folder}`).list('');
-  return keys.filter((name) => matches.test(name)).map((name) => `${bucket}/${folder}${name}`);
+  if (!isDynamicPattern(pattern)) return [pattern];
+  const fixed = pattern.slice(0, pattern.search(/[*?{[]/));
+  const { folder } = splitUri(fixed);
+  const matches = globPattern(pattern.slice(folder.length + 1));
+  const keys = await open(folder).list('');
+  return keys.filter((key) => matches.test(key)).map((key) => `${folder}/${key}`);
 }
 
 /** `*`, `**`, `?` and `{a,b}` as a regular expression: S3 has no globs of its own. */

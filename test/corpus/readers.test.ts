@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { findInputs } from '../../core/corpus/inputs.ts';
 import { linesOf, readLines } from '../../core/corpus/read-lines.ts';
 import { InputError } from '../../core/errors.ts';
 import { writeParquet } from '../../core/parquet.ts';
+import { DirectoryStore, storeOpener } from '../../core/storage/index.ts';
 import { jsonl, readAll, temporaryFolder, writeInput } from './support.ts';
 
 /** Written by zstd 1.5 at level 3 with a checksum: two lines of JSON. */
@@ -155,6 +157,19 @@ describe('inputs', () => {
     }
     const documents = await readAll(join(folder, '*.jsonl'), join(folder, '{a,c}.*'));
     expect(documents.map(({ id }) => id)).toEqual(['a.jsonl:1', 'b.jsonl:1', 'c.txt:1']);
+  });
+
+  it('finds globs in a bucket', async () => {
+    const lake = await temporaryFolder();
+    const store = new DirectoryStore(lake);
+    for (const key of ['in/a.jsonl', 'in/deep/b.jsonl', 'in/c.txt', 'out/d.jsonl'])
+      await store.put(key, '{"text":"x"}');
+    const find = async (input: string) => (await findInputs([input], storeOpener(lake))).map(({ uri }) => uri);
+    expect(await find('s3://lake/in/*.jsonl')).toEqual(['s3://lake/in/a.jsonl']);
+    expect(await find('s3://lake/**/*.jsonl')).toHaveLength(3);
+    expect(await find('s3://lake/in/**/?.{jsonl,txt}')).toHaveLength(3);
+    expect(await find('s3://lake/in/c.txt')).toEqual(['s3://lake/in/c.txt']);
+    await expect(find('s3://lake/in/none.txt')).rejects.toThrow(/s3:\/\/lake\/in\/none\.txt: no such file/);
   });
 
   it.each([
