@@ -42,9 +42,10 @@ export async function startEmulator({ port: wanted, logs }: EmulatorOptions): Pr
     children.push(runner);
     const jobRunnerUrl = await runnerUrl(runner);
     const log = join(logs, 'localstack.log');
+    const output = openSync(log, 'w');
     const localstack = spawn(python, ['-m', 'localstack.runtime.main'], {
       env: localstackEnvironment(port, state, jobRunnerUrl),
-      stdio: ['ignore', openSync(log, 'w'), openSync(log, 'a')],
+      stdio: ['ignore', output, output],
       detached: true, // a group, which is ended as a whole
     });
     children.push(localstack);

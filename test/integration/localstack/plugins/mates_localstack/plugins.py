@@ -1,6 +1,7 @@
 """The entry points, by kind."""
 
 import os
+from importlib import import_module
 
 from localstack.services.cloudformation.resource_provider import CloudFormationResourceProviderPlugin
 from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
@@ -38,28 +39,22 @@ def sagemaker():
     return forwarded("sagemaker")
 
 
-class ComputeEnvironmentPlugin(CloudFormationResourceProviderPlugin):
-    name = "AWS::Batch::ComputeEnvironment"
+def resource(type_name: str, module: str, provider: str) -> type[CloudFormationResourceProviderPlugin]:
+    """A resource type of CloudFormation, whose provider is imported when a template first uses it."""
 
-    def load(self):
-        from .batch_resources import ComputeEnvironmentProvider
+    class ResourcePlugin(CloudFormationResourceProviderPlugin):
+        name = type_name
 
-        self.factory = ComputeEnvironmentProvider
+        def load(self):
+            self.factory = getattr(import_module(f".{module}", __package__), provider)
 
-
-class JobQueuePlugin(CloudFormationResourceProviderPlugin):
-    name = "AWS::Batch::JobQueue"
-
-    def load(self):
-        from .batch_resources import JobQueueProvider
-
-        self.factory = JobQueueProvider
+    return ResourcePlugin
 
 
-class JobDefinitionPlugin(CloudFormationResourceProviderPlugin):
-    name = "AWS::Batch::JobDefinition"
-
-    def load(self):
-        from .batch_resources import JobDefinitionProvider
-
-        self.factory = JobDefinitionProvider
+ComputeEnvironmentPlugin = resource("AWS::Batch::ComputeEnvironment", "batch_resources", "ComputeEnvironmentProvider")
+JobDefinitionPlugin = resource("AWS::Batch::JobDefinition", "batch_resources", "JobDefinitionProvider")
+JobQueuePlugin = resource("AWS::Batch::JobQueue", "batch_resources", "JobQueueProvider")
+ElasticIpPlugin = resource("AWS::EC2::EIP", "ec2_resources", "ElasticIpProvider")
+LaunchTemplatePlugin = resource("AWS::EC2::LaunchTemplate", "ec2_resources", "LaunchTemplateProvider")
+StateMachineAliasPlugin = resource("AWS::StepFunctions::StateMachineAlias", "state_machines", "AliasProvider")
+StateMachineVersionPlugin = resource("AWS::StepFunctions::StateMachineVersion", "state_machines", "VersionProvider")
