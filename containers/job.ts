@@ -1,4 +1,4 @@
-import type { Arm } from '../core/formats.ts';
+import type { Arm, Timing } from '../core/formats.ts';
 import { stageLayout } from '../core/layout.ts';
 import type { ProgressReporter } from '../core/progress.ts';
 import type { Run } from '../core/run/open-run.ts';
@@ -18,8 +18,9 @@ export interface Job {
 
 /** Runs `work` and records how long it took, apart from the results so that those keep the same bytes. */
 export async function timed(job: Job, name: string, work: () => Promise<void>): Promise<void> {
-  const begin = performance.now();
+  const timing: Timing = { job: name, begin: Date.now(), seconds: 0 };
+  const started = performance.now();
   await work();
-  const seconds = Math.round((performance.now() - begin) / 100) / 10;
-  await putJson(job.run.store, stageLayout(job.stage).timing(name), { job: name, seconds });
+  timing.seconds = Math.round((performance.now() - started) / 100) / 10;
+  await putJson(job.run.store, stageLayout(job.stage).timing(name), timing);
 }

@@ -145,6 +145,8 @@ export interface InfluenceFit {
 /** `stages/<k>/timings/<job>.json`: kept apart, so that every other file has the same bytes in every run. */
 export interface Timing {
   job: string;
+  /** Milliseconds since 1970. */
+  begin: number;
   seconds: number;
 }
 

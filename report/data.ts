@@ -11,6 +11,7 @@ import type {
 } from '../core/formats.ts';
 import { armLayout, stageLayout } from '../core/layout.ts';
 import { corpusStore, openRun, type Run } from '../core/run/open-run.ts';
+import { busySeconds } from '../core/run/summary.ts';
 import { getJsonIfPresent, type Store, type StoreOpener } from '../core/storage/index.ts';
 
 /** Everything the report shows, as plain values; whatever a run has not written yet is undefined. */
@@ -84,7 +85,7 @@ async function collectSeconds(store: Store, stage: number): Promise<number | und
   const keys = await store.list(`${stageLayout(stage).root}/timings/`);
   const timings = await Promise.all(keys.map((key) => getJsonIfPresent<Timing>(store, key)));
   const known = timings.filter((timing) => timing !== undefined);
-  return known.length ? known.reduce((sum, { seconds }) => sum + seconds, 0) : undefined;
+  return known.length ? busySeconds(known) : undefined;
 }
 
 /** What a stage should have written and has not, in words; empty when the stage is complete. */

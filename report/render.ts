@@ -162,7 +162,7 @@ function closingTable(data: ReportData): Html {
       : html`<th class="group" scope="col">main</th>`,
   )}<th class="group" scope="col">test [interval]</th><th scope="col">stale</th></tr></thead>
 <tbody>${data.stages.map(row)}</tbody></table></div>
-<p class="note">Losses in nats per token, on a learning-rate-decay branch of the stage\u2019s checkpoint${compared && '; a negative difference favours selection'}. Spearman on documents used for neither fitting nor early stopping; stale: the previous stage\u2019s model on this stage\u2019s oracle. Job time adds up all the stage\u2019s jobs, also those that ran side by side.</p>`;
+<p class="note">Losses in nats per token, on a learning-rate-decay branch of the stage\u2019s checkpoint${compared && '; a negative difference favours selection'}. Spearman on documents used for neither fitting nor early stopping; stale: the previous stage\u2019s model on this stage\u2019s oracle. Time is what the stage\u2019s jobs took, those that ran side by side counted once.</p>`;
 }
 
 const optional = (value: number | undefined, write: (value: number) => string) =>

@@ -49,10 +49,20 @@ async function armSummary(run: Run, stage: number, arm: Arm): Promise<ArmSummary
   };
 }
 
-/** Seconds of work in a stage, summed over its jobs: with jobs side by side it is more than the time that passed. */
+/** Seconds during which any job of the stage was at work: jobs side by side count once, waiting in between not at all. */
 async function secondsOf(run: Run, stage: number): Promise<number> {
+  const keys = await run.store.list(`${stageLayout(stage).root}/timings/`);
+  return busySeconds(await Promise.all(keys.map((key) => getJson<Timing>(run.store, key))));
+}
+
+/** Length of the union of the jobs' intervals. */
+export function busySeconds(timings: readonly Timing[]): number {
   let seconds = 0;
-  for (const key of await run.store.list(`${stageLayout(stage).root}/timings/`))
-    seconds += (await getJson<Timing>(run.store, key)).seconds;
-  return seconds;
+  let end = Number.NEGATIVE_INFINITY;
+  for (const timing of timings.toSorted((a, b) => a.begin - b.begin)) {
+    const [from, to] = [Math.max(end, timing.begin), timing.begin + 1000 * timing.seconds];
+    seconds += Math.max(0, to - from) / 1000;
+    end = Math.max(end, to);
+  }
+  return Math.round(10 * seconds) / 10;
 }

@@ -99,9 +99,17 @@ export async function writeFixture(store: Store, options: FixtureOptions = {}): 
     await putJson(store, stageLayout(stage).plan, plan);
     if (modelAware) {
       await putJson(store, stageLayout(stage).fit, influenceFit(stage));
-      await putJson(store, stageLayout(stage).timing('score-00000'), { job: 'score-00000', seconds: 3.4 + stage });
+      await putJson(store, stageLayout(stage).timing('score-00000'), {
+        job: 'score-00000',
+        begin: 1e12,
+        seconds: 3.4 + stage,
+      });
     }
-    await putJson(store, stageLayout(stage).timing('pretrain-main'), { job: 'pretrain-main', seconds: 21.7 + stage });
+    await putJson(store, stageLayout(stage).timing('pretrain-main'), {
+      job: 'pretrain-main',
+      begin: 1e12 + 1e5,
+      seconds: 21.7 + stage,
+    });
     for (const arm of complete ? arms : arms.slice(0, 1)) {
       const layout = armLayout(stage, arm);
       await putJson(store, layout.selectionSummary, selection(plan, arm));

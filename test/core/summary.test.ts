@@ -1,0 +1,12 @@
+import { describe, expect, it } from 'vitest';
+import { busySeconds } from '../../core/run/summary.ts';
+
+const job = (begin: number, seconds: number) => ({ job: 'x', begin: 1000 * begin, seconds });
+
+describe('the time of a stage', () => {
+  it('counts jobs side by side once and leaves out the time between them', () => {
+    expect(busySeconds([])).toBe(0);
+    expect(busySeconds([job(0, 10), job(5, 10)])).toBe(15);
+    expect(busySeconds([job(100, 1), job(0, 10), job(2, 3)])).toBe(11);
+  });
+});
