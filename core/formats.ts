@@ -96,10 +96,14 @@ export interface ProbeItem {
   end: number;
 }
 
-/** One item of the scoring map. */
+/**
+ * One item of the scoring map: rows `begin` to `end` of the stage's pool, counted along its shards. As small whatever the
+ * number of shards: it travels to the job in its environment, which Batch limits to 8,192 characters.
+ */
 export interface ScoreItem {
   index: number;
-  ranges: RowRange[];
+  begin: number;
+  end: number;
 }
 
 /** `metrics.json`: the loss curve of one stage. */

@@ -1,8 +1,16 @@
+import { join } from 'node:path';
 import { LAKE_DIRECTORY_VARIABLE, LOCAL_LAKE, type StoreOpener, storeOpener } from '../core/storage/index.ts';
 
 /** Opens stores as this process should: S3, or one machine's lake directory. */
 export function openerFromEnvironment(): StoreOpener {
-  return storeOpener(process.env[LAKE_DIRECTORY_VARIABLE]);
+  // A function's bundle is one file, with the files behind `builtin:` beside it.
+  const bundle = process.env.LAMBDA_TASK_ROOT;
+  return storeOpener(process.env[LAKE_DIRECTORY_VARIABLE], bundle && join(bundle, 'examples'));
+}
+
+/** Whether the lake is a directory of this machine, whose own paths jobs can then read too. */
+export function onOneMachine(): boolean {
+  return process.env[LAKE_DIRECTORY_VARIABLE] !== undefined;
 }
 
 /** The data lake's bucket. */

@@ -3,6 +3,7 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import { parseConfig, parseJson, setField } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
+import { isLocalPath } from '../../core/storage/index.ts';
 
 /**
  * Reads a configuration file, applies `--set` and `--seed`, and makes its paths absolute: those in the file are relative
@@ -25,7 +26,7 @@ export async function loadConfigFile(
 }
 
 function withAbsolutePaths(config: RunConfig, base: string): RunConfig {
-  const absolute = (path: string) => (path.includes('://') || isAbsolute(path) ? path : resolve(base, path));
+  const absolute = (path: string) => (!isLocalPath(path) || isAbsolute(path) ? path : resolve(base, path));
   const { corpus, reference, heldOut, influenceModel } = config;
   return {
     ...config,

@@ -3,7 +3,8 @@
 import { InterruptedError } from '../../core/errors.ts';
 import type { ScoreItem } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
-import { openRunCorpus } from '../../core/run/open-run.ts';
+import { scoredRanges } from '../../core/plan/stage-plan.ts';
+import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { hasScores, writeScores } from '../../core/selection/scores.ts';
 import { loadInfluenceModel } from '../../engine/bert-checkpoint.ts';
 import { openInfluenceModel } from '../influence-model.ts';
@@ -23,11 +24,12 @@ async function score(job: Job, item: ScoreItem): Promise<void> {
   const corpus = await openRunCorpus(job.run);
   const model = await openInfluenceModel(job.run, corpus);
   const { parameters } = await loadInfluenceModel(store, layout.influenceModel, model.regressor.specs);
-  const total = item.ranges.reduce((sum, { begin, end }) => sum + end - begin, 0);
+  const ranges = scoredRanges(await readPlan(job.run, job.stage), corpus.index, item);
+  const total = item.end - item.begin;
 
   const utilities = new Float32Array(total);
   let done = 0;
-  for (const { begin, end } of item.ranges) {
+  for (const { begin, end } of ranges) {
     const rows = Array.from({ length: end - begin }, (_, i) => begin + i);
     const predicted = await predictInfluence(model, parameters, rows, config.scoring.batchDocuments, (rowsDone) => {
       if (job.signal.aborted) throw new InterruptedError(`scoring of slice ${item.index} stopped; it starts over.`);
@@ -37,7 +39,7 @@ async function score(job: Job, item: ScoreItem): Promise<void> {
     done += predicted.length;
   }
   await writeScores(store, layout.score(item.index), {
-    ranges: item.ranges,
+    ranges,
     utilities,
     corpus,
     noise: { seed: config.seed, stage: job.stage },

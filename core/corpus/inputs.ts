@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { InputError } from '../errors.ts';
-import { type Store, type StoreOpener, splitUri } from '../storage/index.ts';
+import { isLocalPath, type Store, type StoreOpener, splitUri } from '../storage/index.ts';
 import { readPieces } from './read-bytes.ts';
 
 /** The forms of input that are read, by the end of the file's name. */
@@ -23,14 +23,14 @@ export interface InputFile {
 }
 
 /**
- * The files that absolute paths, `s3://` URIs and globs of either name, each once, in the order given and by name within a glob.
+ * The files that absolute paths, `s3://` and `builtin:` URIs, and globs of them name, each once, in the order given and by name within a glob.
  *
  * @throws InputError for a path or glob without a file, a directory, an empty file or an unknown form.
  */
 export async function findInputs(inputs: readonly string[], open: StoreOpener): Promise<InputFile[]> {
   const uris = new Set<string>();
   for (const input of inputs) {
-    const found = isRemote(input) ? await findRemote(input, open) : await findLocal(input);
+    const found = isLocalPath(input) ? await findLocal(input) : await findInStore(input, open);
     if (found.length === 0) throw noFile(input);
     for (const uri of found) uris.add(uri);
   }
@@ -87,7 +87,7 @@ async function findLocal(pattern: string): Promise<string[]> {
   return (await glob(pattern, { absolute: true, expandDirectories: false })).sort();
 }
 
-async function findRemote(pattern: string, open: StoreOpener): Promise<string[]> {
+async function findInStore(pattern: string, open: StoreOpener): Promise<string[]> {
   if (!isDynamicPattern(pattern)) return [pattern];
   const fixed = pattern.slice(0, pattern.search(/[*?{[]/));
   const { folder } = splitUri(fixed);
@@ -110,7 +110,6 @@ function globPattern(pattern: string): RegExp {
 }
 
 const escapePattern = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-const isRemote = (uri: string) => uri.startsWith('s3://');
 
 function noFile(input: string): InputError {
   const what = isDynamicPattern(input) ? 'no file has such a name' : 'no such file';

@@ -10,7 +10,7 @@ import type { CorpusIndex, CorpusShard } from '../formats.ts';
 import { sha256 } from '../hash.ts';
 import type { ProgressReporter } from '../progress.ts';
 import { philox4x32 } from '../random/philox.ts';
-import { getJsonIfPresent, NotFoundError, putJson, type Store, type StoreOpener, splitUri } from '../storage/index.ts';
+import { getJsonIfPresent, isLocalPath, NotFoundError, putJson, type Store, type StoreOpener, splitUri } from '../storage/index.ts';
 import { loadTokenizer, type Tokenizer, trainBpe } from '../tokenizer/index.ts';
 import { CORPUS_FILE } from './corpus.ts';
 import { DigestSet } from './digest-set.ts';
@@ -35,7 +35,7 @@ const TOKENIZER_FILE = 'tokenizer.json';
 
 export interface PrepareOptions {
   opener: StoreOpener;
-  /** Files and globs, on disk or `s3://`. */
+  /** Files and globs, on disk, `s3://` or `builtin:`. */
   inputs: readonly string[];
   /** What relative inputs and the tokenizer's file are relative to: a directory or an `s3://` prefix. */
   baseDirectory: string;
@@ -248,7 +248,7 @@ async function readTokenizerFile(uri: string, open: StoreOpener): Promise<GivenT
 }
 
 function absolutePath(path: string, base: string): string {
-  if (path.startsWith('s3://')) return path;
+  if (!isLocalPath(path)) return path;
   return base.startsWith('s3://') && !isAbsolute(path) ? `${base.replace(/\/+$/, '')}/${path}` : resolve(base, path);
 }
 

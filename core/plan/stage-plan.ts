@@ -75,24 +75,21 @@ export function probeItems(plan: StagePlan): ProbeItem[] {
   return slices(plan.probes, plan.probeItems).map(({ begin, end }, index) => ({ index, begin, end }));
 }
 
-/** The scoring map's items: the pool's rows in equal parts, each a list of ranges that stay within a shard. */
-export function scoreItems(plan: StagePlan, corpus: CorpusIndex): ScoreItem[] {
-  const ranges = rowRanges(corpus, plan.poolShards);
-  const items: ScoreItem[] = slices(plan.poolRows, plan.scoreItems).map((_, index) => ({ index, ranges: [] }));
-  const parts = slices(plan.poolRows, plan.scoreItems);
-  let item = 0;
-  let position = 0; // rows of the pool that are dealt
-  for (const { shard, begin, end } of ranges) {
-    let at = begin;
-    while (at < end) {
-      const take = Math.min(end - at, parts[item]!.end - position);
-      items[item]!.ranges.push({ shard, begin: at, end: at + take });
-      at += take;
-      position += take;
-      if (position === parts[item]!.end) item++;
-    }
-  }
-  return items;
+/** The scoring map's items: the pool's rows in equal parts. */
+export function scoreItems(plan: StagePlan): ScoreItem[] {
+  return slices(plan.poolRows, plan.scoreItems).map(({ begin, end }, index) => ({ index, begin, end }));
+}
+
+/** The rows of a scoring item, as ranges that stay within a shard. */
+export function scoredRanges(plan: StagePlan, corpus: CorpusIndex, item: ScoreItem): RowRange[] {
+  let first = 0; // position in the pool of the shard's first row
+  return rowRanges(corpus, plan.poolShards).flatMap((whole) => {
+    const offset = whole.begin - first;
+    const begin = Math.max(whole.begin, item.begin + offset);
+    const end = Math.min(whole.end, item.end + offset);
+    first += whole.end - whole.begin;
+    return begin < end ? [{ shard: whole.shard, begin, end }] : [];
+  });
 }
 
 /** Whole shards as row ranges. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises';
+import { dirname, join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { NotFoundError, type Store } from './store.ts';
 
@@ -78,7 +78,16 @@ export class DirectoryStore implements Store {
   }
 
   async delete(key: string): Promise<void> {
-    await rm(this.path(key), { force: true });
+    const path = this.path(key);
+    await rm(path, { force: true });
+    // An object store has no empty folders, and neither has this.
+    for (let folder = dirname(path); folder.startsWith(`${this.root}${sep}`); folder = dirname(folder)) {
+      const removed = await rmdir(folder).then(
+        () => true,
+        () => false, // it is not empty
+      );
+      if (!removed) return;
+    }
   }
 
   private path(key: string): string {
@@ -87,10 +96,14 @@ export class DirectoryStore implements Store {
 
   private async writePartial(key: string, bytes: Uint8Array | string): Promise<string> {
     const path = this.path(key);
-    await mkdir(dirname(path), { recursive: true });
     const partial = `${path}${PARTIAL}${randomBytes(6).toString('hex')}`;
+    const create = async () => {
+      await mkdir(dirname(path), { recursive: true });
+      return open(partial, 'wx');
+    };
     try {
-      const file = await open(partial, 'wx');
+      // Once more, as another process may have emptied and removed the folder in between.
+      const file = await create().catch((error) => (error.code === 'ENOENT' ? create() : Promise.reject(error)));
       try {
         await file.writeFile(bytes);
         await file.sync(); // a rename that outlives a crash must not name empty data

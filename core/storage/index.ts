@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { InputError } from '../errors.ts';
 import { DirectoryStore } from './directory-store.ts';
 import { S3Store } from './s3-store.ts';
 import type { Store } from './store.ts';
@@ -12,13 +13,19 @@ export { getJson, getJsonIfPresent, NotFoundError, putJson, type Store } from '.
 export type StoreOpener = (uri: string) => Store;
 
 /**
- * An opener for `s3://bucket/prefix`, `file:///directory` and plain paths.
+ * An opener for `s3://bucket/prefix`, `builtin:folder`, `file:///directory` and plain paths.
  *
  * @param lakeDirectory on one machine, the directory that stands for the bucket `lake`: the same machine definition and
  *   the same `s3://` URIs then run without an account.
+ * @param examples the folder behind `builtin:`; by default this package's own, which a bundle has to bring with it.
  */
-export function storeOpener(lakeDirectory?: string): StoreOpener {
+export function storeOpener(lakeDirectory?: string, examples = EXAMPLES): StoreOpener {
   return (uri) => {
+    if (uri.startsWith(BUILTIN)) {
+      const path = uri.slice(BUILTIN.length);
+      if (path.split('/').includes('..')) throw new InputError(`${uri}: ${BUILTIN} paths stay inside examples/.`);
+      return new DirectoryStore(join(examples, path));
+    }
     const s3 = /^s3:\/\/([^/]+)\/?(.*)$/.exec(uri);
     if (!s3) return new DirectoryStore(uri.startsWith('file:') ? fileURLToPath(uri) : resolve(uri));
     const [, bucket = '', prefix = ''] = s3;
@@ -26,6 +33,15 @@ export function storeOpener(lakeDirectory?: string): StoreOpener {
       ? new DirectoryStore(join(lakeDirectory, prefix))
       : new S3Store(bucket, prefix);
   };
+}
+
+/** Begins the URIs of files that come with this package, such as `builtin:corpus/reference.jsonl`. */
+const BUILTIN = 'builtin:';
+const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
+
+/** Whether a path is of the machine that reads it: not on S3, and not of this package. */
+export function isLocalPath(uri: string): boolean {
+  return !uri.startsWith('s3://') && !uri.startsWith(BUILTIN);
 }
 
 /** The bucket's name where the data lake is a directory of this machine. */

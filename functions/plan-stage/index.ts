@@ -30,7 +30,7 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
   const layout = stageLayout(stage);
   if (plan.modelAware) {
     await run.store.put(layout.probeItems, JSON.stringify(probeItems(plan)));
-    await run.store.put(layout.scoreItems, JSON.stringify(scoreItems(plan, corpus.index)));
+    await run.store.put(layout.scoreItems, JSON.stringify(scoreItems(plan)));
   }
   await putJson(run.store, layout.plan, plan);
   return {

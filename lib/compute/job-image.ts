@@ -26,6 +26,7 @@ const NOT_IN_IMAGE = [
   '!core',
   '!engine',
   '!containers',
+  '!examples',
 ];
 
 /** The image that the settings name, or one that is built from the Dockerfile at deployment. */

@@ -23,6 +23,8 @@ export interface PipelineFunctionProps {
   memorySize?: number;
   /** @default 5 minutes */
   timeout?: Duration;
+  /** Brings the example corpus along, which `builtin:` URIs name. @default false */
+  examples?: boolean;
 }
 
 export interface InvokeProps {
@@ -68,6 +70,14 @@ export class PipelineFunction extends NodejsFunction {
         keepNames: true, // error names are part of the machine's contract
         // CommonJS dependencies call require() for Node's own modules, which an ES module does not have.
         banner: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);",
+        commandHooks: {
+          beforeInstall: () => [],
+          beforeBundling: () => [],
+          afterBundling: (root, bundle) =>
+            props.examples
+              ? [`mkdir -p "${bundle}/examples/corpus"`, `cp "${root}"/examples/corpus/*.jsonl* "${bundle}/examples/corpus/"`]
+              : [],
+        },
       },
     });
     props.lake.grantReadWrite(role);

@@ -5,7 +5,7 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
 import { probeOrder, splitHoldOut } from '../../core/plan/hold-out.ts';
-import { dealPools, planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
+import { dealPools, planStage, probeItems, scoredRanges, scoreItems } from '../../core/plan/stage-plan.ts';
 import { trainingOrder } from '../../core/plan/training-order.ts';
 
 const config = (over: object = {}): RunConfig =>
@@ -78,10 +78,10 @@ describe('stage plan', () => {
             index,
             1,
           );
-          const items = scoreItems(plan, index);
+          const items = scoreItems(plan);
           const covered: number[] = [];
-          for (const { ranges } of items)
-            for (const { shard, begin, end } of ranges) {
+          for (const item of items)
+            for (const { shard, begin, end } of scoredRanges(plan, index, item)) {
               const entry = index.shards[shard]!;
               expect(begin).toBeGreaterThanOrEqual(entry.firstRow);
               expect(end).toBeLessThanOrEqual(entry.firstRow + entry.rows);

@@ -49,6 +49,16 @@ describe('a directory as a store', () => {
     expect(await readdir(root)).toEqual(['file']);
   });
 
+  it('keeps no empty folder', async () => {
+    await store.put('a/b/c', 'x');
+    await store.put('a/d', 'y');
+    await store.delete('a/b/c');
+    expect(await readdir(join(root, 'a'))).toEqual(['d']);
+    await store.delete('a/d');
+    await store.delete('none/such');
+    expect(await readdir(root)).toEqual([]);
+  });
+
   it('says which object is missing', async () => {
     await expect(store.get('none.json')).rejects.toThrow(NotFoundError);
     await expect(store.get('none.json')).rejects.toThrow(/none\.json does not exist/);

@@ -4,7 +4,15 @@
  */
 import { randomUUID } from 'node:crypto';
 import { EXITED, type RunningAttempt, startAttempt } from './process.ts';
-import { type Host, nextFault, type Operation, type Parameters, type ProcessRecord, program, Refused } from './service.ts';
+import {
+  type Host,
+  nextFault,
+  type Operation,
+  type Parameters,
+  type ProcessRecord,
+  program,
+  Refused,
+} from './service.ts';
 
 type Status = 'SUBMITTED' | 'RUNNABLE' | 'STARTING' | 'RUNNING' | 'SUCCEEDED' | 'FAILED';
 
@@ -247,7 +255,9 @@ export class Batch {
     // The service lists running jobs unless a status or a filter is named.
     const status = jobStatus ?? (filters.length ? undefined : 'RUNNING');
     const jobSummaryList = [...this.jobs.values()]
-      .filter((job) => job.jobQueue === queue && (!status || job.status === status) && (!name || glob(name, job.jobName)))
+      .filter(
+        (job) => job.jobQueue === queue && (!status || job.status === status) && (!name || glob(name, job.jobName)),
+      )
       .map(({ jobId, jobArn, jobName, status, statusReason, createdAt, startedAt, stoppedAt, jobDefinition }) => ({
         ...{ jobId, jobArn, jobName, status, statusReason, createdAt, startedAt, stoppedAt, jobDefinition },
       }));
@@ -267,7 +277,10 @@ export class Batch {
 }
 
 /** Whether the first condition that fits says RETRY; without any that fits, Batch retries. */
-export function retries(rules: ExitRule[] | undefined, { container, statusReason = EXITED }: Pick<Job, 'container' | 'statusReason'>): boolean {
+export function retries(
+  rules: ExitRule[] | undefined,
+  { container, statusReason = EXITED }: Pick<Job, 'container' | 'statusReason'>,
+): boolean {
   const rule = rules?.find(
     ({ onExitCode, onReason, onStatusReason }) =>
       (!onExitCode || (container.exitCode !== undefined && glob(onExitCode, String(container.exitCode)))) &&
@@ -287,7 +300,9 @@ const arn = (kind: string, name: string) => `arn:aws:batch:us-east-1:00000000000
 const ready = (record: Parameters) => ({ ...record, state: 'ENABLED', status: 'VALID' });
 
 function named(map: Map<string, Parameters>, ids: string[] | undefined, key: string): Parameters[] {
-  return [...map].filter(([id, one]) => !ids?.length || ids.includes(id) || ids.includes(one[key])).map(([, one]) => one);
+  return [...map]
+    .filter(([id, one]) => !ids?.length || ids.includes(id) || ids.includes(one[key]))
+    .map(([, one]) => one);
 }
 
 interface Variable {

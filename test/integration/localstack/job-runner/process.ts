@@ -68,7 +68,11 @@ export function startAttempt(options: AttemptOptions): RunningAttempt {
   if (pid === undefined) {
     const ended = new Promise<AttemptEnd>((resolve) =>
       child.once('error', ({ message }) =>
-        resolve({ statusReason: 'Task failed to start', reason: `CannotStartContainerError: ${message}`, timedOut: false }),
+        resolve({
+          statusReason: 'Task failed to start',
+          reason: `CannotStartContainerError: ${message}`,
+          timedOut: false,
+        }),
       ),
     );
     return { ended, stop: () => {} };

@@ -1,6 +1,14 @@
 /** SageMaker training jobs: the container's entry point as a process, with the environment that the job declares. */
 import { type RunningAttempt, startAttempt } from './process.ts';
-import { type Host, nextFault, type Operation, type Parameters, type ProcessRecord, program, Refused } from './service.ts';
+import {
+  type Host,
+  nextFault,
+  type Operation,
+  type Parameters,
+  type ProcessRecord,
+  program,
+  Refused,
+} from './service.ts';
 
 export class SageMaker {
   private readonly host: Host;
@@ -33,7 +41,10 @@ export class SageMaker {
     StopTrainingJob: ({ TrainingJobName }) => {
       const job = this.find(TrainingJobName);
       if (job.TrainingJobStatus !== 'InProgress')
-        throw new Refused('ValidationException', `The request was rejected: the training job is ${job.TrainingJobStatus}.`);
+        throw new Refused(
+          'ValidationException',
+          `The request was rejected: the training job is ${job.TrainingJobStatus}.`,
+        );
       job.TrainingJobStatus = 'Stopping';
       this.attempts.get(TrainingJobName)?.stop();
       return {};

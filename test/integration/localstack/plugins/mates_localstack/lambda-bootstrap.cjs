@@ -7,7 +7,8 @@ const { join } = require('node:path');
 const { createInterface } = require('node:readline');
 const { pathToFileURL } = require('node:url');
 
-const { AWS_LAMBDA_FUNCTION_NAME, AWS_LAMBDA_FUNCTION_TIMEOUT, LAMBDA_TASK_ROOT, MATES_ANSWER_FD, _HANDLER } = process.env;
+const { AWS_LAMBDA_FUNCTION_NAME, AWS_LAMBDA_FUNCTION_TIMEOUT, LAMBDA_TASK_ROOT, MATES_ANSWER_FD, _HANDLER } =
+  process.env;
 
 function answer(value) {
   writeSync(Number(MATES_ANSWER_FD), `${JSON.stringify(value)}\n`);

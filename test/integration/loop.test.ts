@@ -1,0 +1,33 @@
+/** The whole two-stage loop through the deployed machine: real Lambda code, Batch jobs as processes, data in S3. */
+import { expect, inject, it } from 'vitest';
+import { alive, ended, freshId, lakeConfig, ownRunner, processes, results, resultsOf, start } from './support.ts';
+
+it('selects and trains what `mates run` does for the same configuration and seed, byte for byte', async () => {
+  const run = freshId('loop');
+  const execution = await ended(await start({ config: lakeConfig() }, run));
+  expect(execution).toMatchObject({ status: 'SUCCEEDED' });
+  expect(JSON.parse(execution.output!)).toMatchObject({ run: { id: run }, summary: expect.stringMatching(/^s3:/) });
+
+  const found = await resultsOf(run);
+  expect(Object.keys(found)).toEqual(
+    expect.arrayContaining([
+      'stages/0/selection.parquet',
+      'stages/0/checkpoint/model.safetensors',
+      'stages/1/probes/00000.parquet',
+      'stages/1/selection.parquet',
+      'stages/1/control/selection.parquet',
+      'stages/1/checkpoint/model.safetensors',
+      'stages/1/control/checkpoint/model.safetensors',
+      'stages/1/evaluation.json',
+    ]),
+  );
+  expect(found).toEqual(results(inject('reference')));
+
+  if (!ownRunner) return;
+  const all = await processes(run);
+  expect(new Set(all.map(({ task }) => task))).toEqual(
+    new Set(['prepare', 'pretrain', 'evaluate', 'probe', 'fit-influence', 'score']),
+  );
+  expect(all.every(({ exitCode }) => exitCode === 0)).toBe(true);
+  expect(await alive(run)).toEqual([]);
+});
