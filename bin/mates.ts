@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The command line. Each command loads its own code, so that `--help` and wrong usage answer at once. */
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { explainSystemError, MatesError } from '../core/errors.ts';
 import packageJson from '../package.json' with { type: 'json' };
 
@@ -73,7 +73,77 @@ function buildProgram(): Command {
     .option('--json', 'print what was written as JSON')
     .action(async (run, options) => (await import('./commands/export.ts')).exportModel(run, options));
 
+  deployed(
+    program
+      .command('start')
+      .description('start an execution of the deployed machine; without a configuration the smoke run')
+      .argument('[config]', 'configuration file without local paths, or s3://BUCKET/KEY of one'),
+  )
+    .option('--run-id <id>', "the run's folder in the lake; by default the execution's name")
+    .option('--resume <run>', 'go on with this run, which was stopped or has failed')
+    .option('--name <name>', "the execution's name; by default the run's and the time")
+    .option('--set <field=value>', 'change a field (repeatable)', collect)
+    .option('--seed <n>', 'the same as --set seed=n')
+    .addOption(new Option('--trainer <where>', 'what runs the pretraining').choices(['batch', 'sagemaker']))
+    .option('--dry-run', 'check, plan and price only')
+    .option('--max-cost-usd <dollars>', 'stop before a stage that would bring the estimated cost above this')
+    .option('--watch', 'show its progress until it ends')
+    .option('--json', 'print the execution, or with --watch its output, as JSON on the last line')
+    .action(async (config, options) => (await import('./commands/start.ts')).start(config, options));
+
+  deployed(
+    program
+      .command('watch')
+      .description("show an execution's progress until it ends")
+      .argument('<execution>', 'name or ARN of an execution'),
+  )
+    .option('--json', 'print its output as JSON on the last line')
+    .action(async (execution, options) => (await import('./commands/watch.ts')).watch(execution, options));
+
+  deployed(
+    program
+      .command('status')
+      .description('one screen about an execution, or the last executions')
+      .argument('[execution]', 'name or ARN of an execution'),
+  )
+    .option('--json', 'print it as JSON')
+    .action(async (execution, options) => (await import('./commands/status.ts')).status(execution, options));
+
+  deployed(
+    program
+      .command('stop')
+      .description('end an execution and every job of its run')
+      .argument('<execution>', 'name or ARN of an execution'),
+  )
+    .option('--timeout <seconds>', 'how long to wait for the jobs to end', '300')
+    .option('--json', 'print what was stopped as JSON on the last line')
+    .action(async (execution, options) => (await import('./commands/stop.ts')).stop(execution, options));
+
+  program
+    .command('conformance')
+    .description('check a command against the contract of the pretraining step, docs/trainer-contract.md')
+    .requiredOption('--command <command>', 'the trainer, such as "python train.py"')
+    .option(
+      '--lake <uri>',
+      'where the runs of the check are made, such as s3://bucket/check; by default a temporary folder',
+    )
+    .option('--timeout <seconds>', 'most that one run of the command may take', '600')
+    .option('--keep', 'keep the temporary folder')
+    .option('--json', 'print the results as JSON on the last line')
+    .action(async (options) => (await import('./commands/conformance.ts')).conformance(options));
+
   return program;
+}
+
+/** The options by which a command finds the deployed machine. */
+function deployed(command: Command): Command {
+  return command
+    .option('--stack <name>', 'stack of the pipeline', 'MatesPipeline')
+    .addOption(
+      new Option('--machine <arn>', "ARN of the machine or its alias, in place of the stack's").env(
+        'MATES_MACHINE_ARN',
+      ),
+    );
 }
 
 try {

@@ -34,7 +34,7 @@ export function armLayout(stage: number, arm: Arm) {
   const root = arm === 'main' ? `stages/${stage}` : `stages/${stage}/control`;
   return {
     root,
-    /** Parquet: row, utility, key. */
+    /** Parquet: row, domain, utility, key. */
     selection: `${root}/selection.parquet`,
     selectionSummary: `${root}/selection.json`,
     /** Hugging Face files plus the optimizer's state; `training.json` is written last and marks it whole. */

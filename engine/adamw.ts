@@ -2,7 +2,6 @@
  * AdamW with decoupled weight decay (Loshchilov and Hutter 2019), as PyTorch computes it, over the flat arrays of a
  * {@link ParameterSet}: weights and moments are stored in float32, the arithmetic between two stores is float64.
  */
-import { RunError } from '../core/errors.ts';
 
 export interface AdamWOptions {
   beta1: number;
@@ -100,7 +99,7 @@ export class AdamW implements AdamWState {
  * Scales the gradient in place so that its Euclidean norm is at most `maxNorm`, with PyTorch's coefficient
  * `min(1, maxNorm / (norm + 1e-6))`, and returns the norm before clipping. The sum runs in float64 in a fixed order, so the
  * result does not depend on the machine's threads. A norm that is not finite leaves the gradient as it is: the caller
- * decides, see {@link requireFiniteNorm}.
+ * decides.
  */
 export function clipGlobalNorm(gradient: Float32Array, maxNorm: number): number {
   const norm = Math.sqrt(sumOfSquares(gradient));
@@ -108,15 +107,6 @@ export function clipGlobalNorm(gradient: Float32Array, maxNorm: number): number 
   if (coefficient < 1 && Number.isFinite(norm))
     for (let i = 0; i < gradient.length; i++) gradient[i] = gradient[i]! * coefficient;
   return norm;
-}
-
-/** Stops a training that has diverged, before the damage is in the weights. */
-export function requireFiniteNorm(norm: number, step: number): void {
-  if (Number.isFinite(norm)) return;
-  throw new RunError(
-    `Step ${step}: the gradient's norm is ${norm}. Lower pretrain.learningRate, lengthen pretrain.warmupSteps, ` +
-      'or look for damaged text in the corpus; the last checkpoint is kept.',
-  );
 }
 
 /** Four partial sums: one alone would wait for the previous addition at every element. */

@@ -1,6 +1,6 @@
 import type { Passage } from '../core/corpus/passages.ts';
 import type { LanguageModel, TokenBatch } from './language-model.ts';
-import type { ParameterSet } from './parameters.ts';
+import { ParameterSet } from './parameters.ts';
 
 /**
  * Passages ready to be measured: sorted by length and cut into batches padded on the right, once, so that every probe
@@ -20,7 +20,7 @@ export class PassageSet {
     const byLength = [...passages].sort((a, b) => a.tokens.length - b.tokens.length);
     this.batches = [];
     for (let i = 0; i < byLength.length; i += rowsPerBatch)
-      this.batches.push(padded(byLength.slice(i, i + rowsPerBatch), passages.length));
+      this.batches.push(paddedBatch(byLength.slice(i, i + rowsPerBatch), passages.length));
   }
 
   /** L(R): the mean over passages of the mean cross-entropy, in nats, of each passage's target tokens. */
@@ -33,11 +33,29 @@ export class PassageSet {
     }
     return sum;
   }
+
+  /** The gradient of {@link loss}, summed over the batches into `gradient`, which is overwritten. */
+  async gradient(parameters: ParameterSet, gradient: ParameterSet): Promise<void> {
+    const part = new ParameterSet(gradient.specs);
+    gradient.flat.fill(0);
+    for (const batch of this.batches) {
+      await this.model.lossAndGradient(parameters, batch, part);
+      for (let i = 0; i < part.flat.length; i++) gradient.flat[i] = gradient.flat[i]! + part.flat[i]!;
+    }
+  }
 }
 
-/** One padded batch; a target's weight is 1 / (targets of its passage x passages of the set). */
-function padded(passages: Passage[], total: number): TokenBatch {
-  const length = Math.max(...passages.map((passage) => passage.tokens.length));
+/**
+ * Passages as one padded batch; a target's weight is 1 / (targets of its passage x `total`).
+ *
+ * @param total passages of the whole set that the batch is a part of.
+ * @param length tokens that each row is padded to; by default those of the longest.
+ */
+export function paddedBatch(
+  passages: readonly Passage[],
+  total = passages.length,
+  length = Math.max(...passages.map((passage) => passage.tokens.length)),
+): Required<TokenBatch> {
   const tokens = new Int32Array(passages.length * length);
   const weights = new Float32Array(passages.length * (length - 1));
   passages.forEach((passage, row) => {

@@ -1,3 +1,4 @@
+import type { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import {
   type CfnStateMachine,
@@ -9,11 +10,11 @@ import {
 } from 'aws-cdk-lib/aws-stepfunctions';
 import { type CfnElement, CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
-import { type JobImage, jobImage } from './compute/job-image.ts';
+import { type JobImage, jobImage, referencedImage } from './compute/job-image.ts';
 import { JobRoles } from './compute/job-roles.ts';
 import { LakeAccess } from './compute/lake-access.ts';
 import { Network } from './compute/network.ts';
-import { type FunctionName, PipelineFunction } from './compute/pipeline-function.ts';
+import { type FunctionName, PipelineFunction, type PipelineFunctionProps } from './compute/pipeline-function.ts';
 import { PipelineJob, type TaskName } from './compute/pipeline-job.ts';
 import { Queue } from './compute/queue.ts';
 import { acknowledge } from './operations/acknowledge.ts';
@@ -38,59 +39,77 @@ export class PipelineStack extends Stack {
     const lake = new LakeAccess(bucket, settings);
     const image = jobImage(this, settings);
     const functions = this.functions(lake, settings);
-    const roles = new JobRoles(this, 'JobRoles', { lake, image });
-    const jobs = this.jobs(roles, image, settings);
+    const trainer = settings.trainerImage ? referencedImage(this, 'TrainerRepository', settings.trainerImage) : image;
+    const roles = new JobRoles(this, 'JobRoles', { lake, trainer });
+    const jobLogs = logGroup(this, 'JobLogs', settings);
+    const jobs = this.jobs(roles, { image, trainer }, jobLogs, settings);
     const pipeline = new Pipeline(this, 'Pipeline', {
       functions,
       jobs,
       settings,
-      sagemaker: { imageUri: image.uri, role: roles.training },
+      sagemaker: { imageUri: trainer.uri, role: roles.training },
     });
+    const machineLogs = logGroup(this, 'MachineLogs', settings);
     this.machine = new StateMachine(this, 'Machine', {
       definitionBody: DefinitionBody.fromChainable(pipeline.definition),
       timeout: Duration.days(settings.runTimeoutDays),
       tracingEnabled: true,
-      logs: { destination: logGroup(this, 'MachineLogs', settings), level: LogLevel.ALL, includeExecutionData: true },
+      logs: { destination: machineLogs, level: LogLevel.ALL, includeExecutionData: true },
     });
+    // What a run's last state links to.
+    functions['finish-run'].addEnvironment('MATES_JOB_LOGS', jobLogs.logGroupName);
+    functions['finish-run'].addEnvironment('MATES_MACHINE_LOGS', machineLogs.logGroupName);
     lake.grantRead(this.machine.role);
     const alerts = new Alerts(this, 'Alerts', settings);
     const queues = [...new Set(Object.values(jobs).map((job) => job.queue))];
-    new Observability(this, 'Observability', { machine: this.machine, functions, queues, alerts });
+    const { dashboardName } = new Observability(this, 'Observability', {
+      machine: this.machine,
+      functions,
+      queues,
+      alerts,
+    });
     if (settings.monthlyBudgetUsd) new CostGuard(this, 'CostGuard', { monthlyUsd: settings.monthlyBudgetUsd, alerts });
     this.acknowledgeMachine(functions);
     const start = settings.publishVersion ? this.publish() : this.machine.stateMachineArn;
     new CfnOutput(this, 'MachineArn', { value: start, description: 'Start executions of this' });
     new CfnOutput(this, 'LakeName', { value: bucket.bucketName, description: 'Bucket of corpora and runs' });
+    new CfnOutput(this, 'DashboardName', { value: dashboardName, description: 'CloudWatch dashboard' });
   }
 
   private functions(lake: LakeAccess, settings: Settings): Record<FunctionName, PipelineFunction> {
-    const make = (id: string, name: FunctionName, more: { memorySize?: number; timeout?: Duration } = {}) =>
+    const make = (id: string, name: FunctionName, more: Partial<PipelineFunctionProps> = {}) =>
       new PipelineFunction(this, id, { name, lake, settings, ...more });
     // Lambda gives CPU by memory: 1,769 MB is one vCPU. Merging streams hundreds of shards' keys, finishing hashes
     // every output.
     const heavy = { memorySize: 2048, timeout: Duration.minutes(15) };
+    // These two look at the run's inputs, which may be the built-in ones.
+    const examples = true;
     return {
-      'validate-run': make('ValidateRun', 'validate-run'),
+      'validate-run': make('ValidateRun', 'validate-run', { examples }),
       'plan-stage': make('PlanStage', 'plan-stage'),
       'merge-top-k': make('MergeTopK', 'merge-top-k', heavy),
       'advance-stage': make('AdvanceStage', 'advance-stage'),
-      'finish-run': make('FinishRun', 'finish-run', heavy),
+      'finish-run': make('FinishRun', 'finish-run', { ...heavy, examples }),
     };
   }
 
-  private jobs(roles: JobRoles, image: JobImage, settings: Settings): Record<TaskName, PipelineJob> {
+  private jobs(
+    roles: JobRoles,
+    { image, trainer }: { image: JobImage; trainer: JobImage },
+    logs: LogGroup,
+    settings: Settings,
+  ): Record<TaskName, PipelineJob> {
     const network = new Network(this, 'Network', settings);
-    const logs = logGroup(this, 'JobLogs', settings);
     const cpu = { queue: new Queue(this, 'Cpu', { network, settings, gpu: false }).jobQueue, gpus: 0 };
     const model =
       settings.accelerator === 'gpu'
         ? { queue: new Queue(this, 'Gpu', { network, settings, gpu: true }).jobQueue, gpus: 1 }
         : cpu;
-    const make = (id: string, task: TaskName, where: typeof cpu) =>
+    const make = (id: string, task: TaskName, where: typeof cpu & { image?: JobImage; command?: string[] }) =>
       new PipelineJob(this, id, { task, image, roles, logs, settings, ...where });
     return {
       prepare: make('PrepareJob', 'prepare', cpu),
-      pretrain: make('PretrainJob', 'pretrain', model),
+      pretrain: make('PretrainJob', 'pretrain', { ...model, image: trainer, command: settings.trainerCommand }),
       probe: make('ProbeJob', 'probe', model),
       'fit-influence': make('FitInfluenceJob', 'fit-influence', model),
       score: make('ScoreJob', 'score', model),

@@ -21,6 +21,19 @@ export interface Settings {
    */
   dockerfile: string;
   /**
+   * Image of the pretraining step alone, a PyTorch one say, on Batch and on SageMaker; docs/trainer-contract.md has what
+   * it must do.
+   *
+   * @default - the image of every job
+   */
+  trainerImage?: string;
+  /**
+   * Command of the pretraining step, as a list; `mates conformance` checks it.
+   *
+   * @default mates-job, pretrain
+   */
+  trainerCommand: string[];
+  /**
    * Existing VPC to use; looked up at synthesis, which then needs credentials and a fixed account and region.
    *
    * @default - a new VPC
@@ -191,6 +204,10 @@ const RETENTION_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545
 const schema = z.strictObject({
   image: z.string().min(1).optional(),
   dockerfile: z.string().min(1).default('containers/Dockerfile'),
+  trainerImage: z.string().min(1).optional(),
+  trainerCommand: list
+    .refine((value) => value.length > 0, 'name at least a program')
+    .default(['mates-job', 'pretrain']),
   vpcId: z.string().min(1).optional(),
   network: z.enum(['nat', 'endpoints']).default('nat'),
   accelerator: z.enum(['gpu', 'cpu']).default('gpu'),

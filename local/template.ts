@@ -149,6 +149,7 @@ const RESOURCES: Record<string, Names> = {
   'AWS::EC2::SecurityGroup': (id) => ({ ref: id, GroupId: id }),
   'AWS::EC2::Subnet': (id) => ({ ref: id, SubnetId: id }),
   'AWS::KMS::Key': (id) => ({ ref: id, KeyId: id, Arn: arn('kms', `key/${id}`) }),
+  'AWS::Logs::LogGroup': (id) => ({ ref: id, Arn: arn('logs', `log-group:${id}`) }),
   'AWS::SNS::Topic': (id) => ({ ref: arn('sns', id), TopicArn: arn('sns', id) }),
   'AWS::ECR::Repository': (id) => ({ ref: id.toLowerCase(), Arn: arn('ecr', `repository/${id.toLowerCase()}`) }),
 };

@@ -5,14 +5,24 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { isLocalPath } from '../../core/storage/index.ts';
 
+/** The fields that `--set` and `--seed` change. */
+export interface Changes {
+  set?: string[];
+  seed?: string;
+}
+
 /**
  * Reads a configuration file, applies `--set` and `--seed`, and makes its paths absolute: those in the file are relative
  * to the file.
  */
-export async function loadConfigFile(
-  file: string,
-  options: { set?: string[]; seed?: string } = {},
-): Promise<RunConfig> {
+export async function loadConfigFile(file: string, changes: Changes = {}): Promise<RunConfig> {
+  const raw = await readConfigFile(file);
+  applyChanges(raw, changes);
+  return withAbsolutePaths(parseConfig(raw, file), dirname(resolve(file)));
+}
+
+/** The file's JSON object, before its fields are checked. */
+export async function readConfigFile(file: string): Promise<Record<string, unknown>> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') throw new ConfigError(`${file}: no such file; see examples/ for configurations.`);
     throw error;
@@ -20,9 +30,12 @@ export async function loadConfigFile(
   const raw = parseJson(text, file);
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
     throw new ConfigError(`${file}: expected a JSON object of fields; see examples/quickstart.json.`);
-  for (const assignment of options.set ?? []) setField(raw as Record<string, unknown>, assignment);
-  if (options.seed !== undefined) setField(raw as Record<string, unknown>, `seed=${options.seed}`);
-  return withAbsolutePaths(parseConfig(raw, file), dirname(resolve(file)));
+  return raw as Record<string, unknown>;
+}
+
+export function applyChanges(raw: Record<string, unknown>, { set = [], seed }: Changes): void {
+  for (const assignment of set) setField(raw, assignment);
+  if (seed !== undefined) setField(raw, `seed=${seed}`);
 }
 
 function withAbsolutePaths(config: RunConfig, base: string): RunConfig {

@@ -6,7 +6,7 @@ import type { Checkpoint } from '../../engine/checkpoint.ts';
 import type { LanguageModel } from '../../engine/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import type { PassageSet } from '../../engine/passage-set.ts';
-import type { InfluenceProbe } from './influence-probe.ts';
+import type { Influence, InfluenceProbe } from './influence-probe.ts';
 
 /**
  * The paper's oracle (arXiv 2406.06046, section 3): one AdamW step on the single document, with the checkpoint's
@@ -14,6 +14,7 @@ import type { InfluenceProbe } from './influence-probe.ts';
  * checkpoint is never written.
  */
 export class ExactProbe implements InfluenceProbe {
+  /** Reference loss of the checkpoint itself. */
   readonly baseline: number;
   private readonly model: LanguageModel;
   private readonly checkpoint: Checkpoint;
@@ -47,7 +48,7 @@ export class ExactProbe implements InfluenceProbe {
     this.trial = new ParameterSet(model.specs);
   }
 
-  async influence(tokens: Int32Array): Promise<{ loss: number; influence: number }> {
+  async influence(tokens: Int32Array): Promise<Influence> {
     const { parameters, optimizer } = this.checkpoint;
     const targets = tokens.length - 1;
     const batch = { batch: 1, length: tokens.length, tokens, weights: new Float32Array(targets).fill(1 / targets) };
@@ -58,6 +59,6 @@ export class ExactProbe implements InfluenceProbe {
     const loss = await this.reference.loss(this.trial);
     if (!Number.isFinite(loss))
       throw new RunError(`probe: the reference loss is ${loss} after one step; lower pretrain.learningRate.`);
-    return { loss, influence: loss - this.baseline };
+    return { loss, baseline: this.baseline, influence: loss - this.baseline };
   }
 }

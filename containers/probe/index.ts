@@ -1,14 +1,13 @@
 /**
- * Probes a slice of the stage's probe order: the oracle influence of hold-out rows on the current checkpoint. Results are
+ * Probes a slice of the stage's probe order: the influence of hold-out rows on the current checkpoint. Results are
  * flushed as they come, so a lost job loses at most `probe.flushEvery` of them.
  */
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { InterruptedError } from '../../core/errors.ts';
-import type { ProbeItem, StagePlan } from '../../core/formats.ts';
+import type { ProbeItem } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { writeParquet } from '../../core/parquet.ts';
 import { probeOrder } from '../../core/plan/hold-out.ts';
-import type { Run } from '../../core/run/open-run.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
@@ -17,7 +16,10 @@ import { holdOut } from '../hold-out.ts';
 import { type Job, timed } from '../job.ts';
 import { openLanguageModel } from '../model.ts';
 import { loadPassageSet } from '../passages.ts';
+import { DirectionalProbe } from './directional-probe.ts';
 import { ExactProbe } from './exact-probe.ts';
+import type { InfluenceProbe } from './influence-probe.ts';
+import { LookaheadProbe } from './lookahead-probe.ts';
 
 /** What has been measured so far, in probe order. */
 interface Measured {
@@ -40,12 +42,10 @@ async function probe(job: Job, item: ProbeItem): Promise<void> {
   const layout = stageLayout(job.stage);
   const plan = await readPlan(job.run, job.stage);
   const corpus = await openRunCorpus(job.run);
-  const rows = (await stageProbes(job.run, corpus, plan)).slice(item.begin, item.end);
-
-  const model = await openLanguageModel(config, corpus.index);
-  const checkpoint = await loadCheckpoint(store, armLayout(job.stage - 1, 'main').checkpoint);
-  const reference = new PassageSet(model, await loadPassageSet(job.run, corpus, config.reference));
-  const oracle = await ExactProbe.create(model, checkpoint, reference, config.pretrain);
+  const { probed } = await holdOut(job.run, corpus, plan);
+  const order = probeOrder(probed, plan.probes, config.seed, plan.stage); // the same list in every worker
+  const rows = order.slice(item.begin, item.end);
+  const oracle = await openProbe(job, corpus, probed, order);
 
   const partial = layout.probePartial(item.index);
   const measured = (await getJsonIfPresent<Measured>(store, partial)) ?? {
@@ -55,10 +55,10 @@ async function probe(job: Job, item: ProbeItem): Promise<void> {
     influence: [],
   };
   for (let i = measured.row.length; i < rows.length; i++) {
-    const { loss, influence } = await oracle.influence(await corpus.tokenRows([rows[i]!]));
+    const { loss, baseline, influence } = await oracle.influence(await corpus.tokenRows([rows[i]!]));
     measured.row.push(rows[i]!);
     measured.loss.push(loss);
-    measured.baseline.push(oracle.baseline);
+    measured.baseline.push(baseline);
     measured.influence.push(influence);
     job.progress({ step: `Probe, slice ${item.index + 1}`, done: i + 1, total: rows.length, unit: 'probes' });
     if ((i + 1) % config.probe.flushEvery === 0 || job.signal.aborted) await putJson(store, partial, measured);
@@ -79,8 +79,24 @@ async function probe(job: Job, item: ProbeItem): Promise<void> {
   await store.delete(partial);
 }
 
-/** The rows that the stage probes, in order: the same list in every worker. */
-async function stageProbes(run: Run, corpus: Corpus, plan: StagePlan): Promise<number[]> {
-  const { probed } = await holdOut(run, corpus, plan);
-  return probeOrder(probed, plan.probes, run.record.config.seed, plan.stage);
+/** The configured method, on the checkpoint of the stage before. */
+async function openProbe(job: Job, corpus: Corpus, probed: number[], order: number[]): Promise<InfluenceProbe> {
+  const { config } = job.run.record;
+  const model = await openLanguageModel(config, corpus.index);
+  const checkpoint = await loadCheckpoint(job.run.store, armLayout(job.stage - 1, 'main').checkpoint);
+  const passages = await loadPassageSet(job.run, corpus, config.reference);
+  switch (config.probe.method) {
+    case 'exact':
+      return ExactProbe.create(model, checkpoint, new PassageSet(model, passages), config.pretrain);
+    case 'directional':
+      return DirectionalProbe.create(model, checkpoint, new PassageSet(model, passages), config);
+    case 'lookahead': {
+      const used = new Set(order);
+      const others = probed.filter((row) => !used.has(row));
+      const rows = others.length ? others : order; // a hold-out that is probed whole lends its own rows
+      const wanted = rows.slice(0, config.probe.lookahead.steps * config.pretrain.batchRows);
+      const length = corpus.index.sequenceLength;
+      return LookaheadProbe.create(model, checkpoint, passages, await corpus.tokenRows(wanted), length, config);
+    }
+  }
 }

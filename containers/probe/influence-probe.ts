@@ -1,11 +1,20 @@
 /** How a document's influence on the current checkpoint is measured; each method is one implementation. */
 export interface InfluenceProbe {
-  /** Reference loss of the checkpoint itself: a constant of the probe. */
-  readonly baseline: number;
   /**
+   * One call at a time: an implementation may reuse its memory.
+   *
    * @param tokens one row of the corpus.
-   * @returns the reference loss after the document, and its difference to the baseline; lower is more helpful. A pure
-   *   function of the checkpoint and the row: order, worker and earlier calls do not matter.
+   * @returns two losses and their difference; the lower the influence, the more helpful the row. A pure function of the
+   *   checkpoint and the row: order, worker and earlier calls do not matter.
    */
-  influence(tokens: Int32Array): Promise<{ loss: number; influence: number }>;
+  influence(tokens: Int32Array): Promise<Influence>;
+}
+
+export interface Influence {
+  /** What the method measures: the reference loss after the row, or the row's own loss after the references. */
+  loss: number;
+  /** The same without that. */
+  baseline: number;
+  /** Their difference, in the method's units. Only its order matters to the influence model, which standardises it. */
+  influence: number;
 }

@@ -79,7 +79,15 @@ const pools = z.strictObject({
 });
 
 const probe = z.strictObject({
-  method: z.enum(['exact']).default('exact'),
+  /**
+   * `exact`: one AdamW step on the document, then the reference loss (the paper's oracle). `lookahead`, `directional`:
+   * two forward passes a document, some fifty times cheaper; see containers/probe.
+   */
+  method: z.enum(['exact', 'lookahead', 'directional']).default('exact'),
+  /** Steps that `lookahead` continues the checkpoint; it stops earlier when held-back references get no better. */
+  lookahead: z.strictObject({ steps: positive.default(24) }).prefault({}),
+  /** Step of `directional`'s central difference, relative to the norm of the weights. */
+  directional: z.strictObject({ relativeStep: z.number().positive().default(3e-3) }).prefault({}),
   /** Hold-out rows whose influence is measured before each model-aware stage. */
   documents: positive.default(400),
   /** Probing jobs that share them. */

@@ -10,7 +10,15 @@ import type { CorpusIndex, CorpusShard } from '../formats.ts';
 import { sha256 } from '../hash.ts';
 import type { ProgressReporter } from '../progress.ts';
 import { philox4x32 } from '../random/philox.ts';
-import { getJsonIfPresent, isLocalPath, NotFoundError, putJson, type Store, type StoreOpener, splitUri } from '../storage/index.ts';
+import {
+  getJsonIfPresent,
+  isLocalPath,
+  NotFoundError,
+  putJson,
+  type Store,
+  type StoreOpener,
+  splitUri,
+} from '../storage/index.ts';
 import { loadTokenizer, type Tokenizer, trainBpe } from '../tokenizer/index.ts';
 import { CORPUS_FILE } from './corpus.ts';
 import { DigestSet } from './digest-set.ts';
@@ -129,10 +137,16 @@ async function dealDocuments(files: readonly InputFile[], spool: Spool, options:
   let emptyRemoved = 0;
   let excludedRemoved = 0;
   const total = files.reduce((sum, file) => sum + file.bytes, 0);
+  const [unitBytes, unit] = total < 1e7 ? [1e3, 'kB'] : [1e6, 'MB'];
   let read = 0;
   const report = (bytes: number) => {
     read += bytes;
-    progress({ step: 'Read the documents', done: megabytes(read), total: megabytes(total), unit: 'MB' });
+    progress({
+      step: 'Read the documents',
+      done: Math.ceil(read / unitBytes),
+      total: Math.ceil(total / unitBytes),
+      unit,
+    });
   };
 
   for (const file of files) {

@@ -89,6 +89,21 @@ export function instanceCosts(flops: number): InstanceCost[] {
   });
 }
 
+/** What `mates plan` and a dry run answer: the estimate, and its price on each instance type. */
+export interface PricedPlan extends CostEstimate {
+  name: string;
+  totalFlops: number;
+  instances: InstanceCost[];
+  /** Date of the price file. */
+  pricesDated: string;
+}
+
+export function pricePlan(config: RunConfig): PricedPlan {
+  const estimate = estimateCost(config);
+  const totalFlops = Object.values(estimate.flops).reduce((sum, flops) => sum + flops, 0);
+  return { name: config.name, ...estimate, totalFlops, instances: instanceCosts(totalFlops), pricesDated };
+}
+
 /**
  * Estimated dollars, on demand on the first instance type of the price file, from the start of a run to the end of a
  * stage: what `maxCostUsd` is held against.

@@ -69,6 +69,8 @@ export const STREAM = {
   bootstrap: 7,
   /** The control arm's random selection, so that it does not follow the main arm's noise. */
   controlGumbel: 8,
+  /** The order in which a lookahead probe learns the reference passages. */
+  lookahead: 9,
 } as const;
 
 /**

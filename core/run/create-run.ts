@@ -7,7 +7,7 @@ import { getJsonIfPresent, putJson, type Store } from '../storage/index.ts';
 /**
  * Writes `run.json`, or finds it there with the same configuration, in which case the run resumes.
  *
- * @throws ConfigError when the id belongs to a run with another configuration; the message names the first differences.
+ * @throws ConfigError as {@link checkRun} does.
  */
 export async function createRun(
   store: Store,
@@ -22,16 +22,24 @@ export async function createRun(
     corpus: config.corpus.prepared ?? CORPUS_FOLDER,
     versions,
   };
+  const existing = await checkRun(store, id, config);
+  if (existing) return existing;
+  await putJson(store, RUN_FILE, record);
+  return record;
+}
+
+/**
+ * The run that is there under this id, if there is one.
+ *
+ * @throws ConfigError when it has another configuration; the message names the first differences.
+ */
+export async function checkRun(store: Store, id: string, config: RunConfig): Promise<RunRecord | undefined> {
   const existing = await getJsonIfPresent<RunRecord>(store, RUN_FILE);
-  if (!existing) {
-    await putJson(store, RUN_FILE, record);
-    return record;
-  }
-  const changed = differences(existing.config, config);
+  const changed = existing ? differences(existing.config, config) : [];
   if (changed.length)
     throw new ConfigError(
       `run ${id} is already there with another configuration: ${changed.slice(0, 5).join('; ')}. ` +
-        'Give this one another id with --run-id, or delete the old run.',
+        'Give this one another id (--run-id, or runId in an execution), or delete the old run.',
     );
   return existing;
 }

@@ -1,17 +1,18 @@
 import { z } from 'zod';
 import { ConfigError } from '../errors.ts';
 
+const runId = z.string().regex(/^[A-Za-z0-9-]{1,48}$/, 'expected letters, digits and hyphens, at most 48');
+
 /** What an execution is started with; every field is optional. */
 const executionInput = z.strictObject({
   /** URI of a configuration file, or the configuration itself; without it the smoke configuration runs. */
   config: z.union([z.string().min(1), z.record(z.string(), z.unknown())]).optional(),
   /** Fields to change in it, such as `{"pretrain": {"stages": 2}}`. */
   overrides: z.record(z.string(), z.unknown()).optional(),
-  /** Name of the run's folder; by default the execution's name. An existing run resumes. */
-  runId: z
-    .string()
-    .regex(/^[A-Za-z0-9-]{1,48}$/, 'letters, digits and hyphens, at most 48')
-    .optional(),
+  /** Name of the run's folder; by default the execution's name. An existing run of the same configuration resumes. */
+  runId: runId.optional(),
+  /** An existing run to go on with, by a new execution; its configuration need not be given again. */
+  resumeFrom: runId.optional(),
   trainer: z.enum(['batch', 'sagemaker']).default('batch'),
   dryRun: z.boolean().default(false),
   /** Stops before a stage that would bring the estimated cost above this. */
@@ -23,7 +24,11 @@ export type ExecutionInput = z.output<typeof executionInput>;
 /** @throws ConfigError that names the bad field of the execution's input. */
 export function parseExecutionInput(value: unknown): ExecutionInput {
   const parsed = executionInput.safeParse(value ?? {});
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    if (parsed.data.runId && parsed.data.resumeFrom)
+      throw new ConfigError('execution input: runId and resumeFrom both name the run; give one of them.');
+    return parsed.data;
+  }
   const known = Object.keys(executionInput.shape).join(', ');
   const lines = parsed.error.issues.map((issue) =>
     issue.code === 'unrecognized_keys'
@@ -31,6 +36,11 @@ export function parseExecutionInput(value: unknown): ExecutionInput {
       : `${issue.path.join('.') || 'input'}: ${issue.message}.`,
   );
   throw new ConfigError(`execution input: ${lines.join(' ')}`);
+}
+
+/** The run that an execution works on: named by its input, else after the execution. */
+export function runIdOf(input: Pick<ExecutionInput, 'runId' | 'resumeFrom'>, executionName: string): string {
+  return input.resumeFrom ?? input.runId ?? executionName.slice(0, 48).replace(/[^A-Za-z0-9-]/g, '-');
 }
 
 /** What every later state passes on. */

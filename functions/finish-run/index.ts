@@ -5,23 +5,35 @@ import { openRun } from '../../core/run/open-run.ts';
 import { summarise } from '../../core/run/summary.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { writeReport } from '../../report/index.ts';
-import { openerFromEnvironment } from '../environment.ts';
+import { onOneMachine, openerFromEnvironment } from '../environment.ts';
+import { consoleLinks, type RunLinks } from '../links.ts';
 
 interface Event {
   run: RunReference;
+  /** ARN of the execution. */
+  execution: string;
+}
+
+interface Answer {
+  run: RunReference;
+  summary: string;
+  report: string;
+  /** Addresses in the AWS console; none on one machine. */
+  links: RunLinks;
 }
 
 /** Writes the summary, the report and the manifest, and answers with links to them. */
-export async function handler({
-  run: reference,
-}: Event): Promise<{ run: RunReference; summary: string; report: string }> {
+export async function handler({ run: reference, execution }: Event): Promise<Answer> {
   const run = await openRun(openerFromEnvironment(), reference.uri);
   await putJson(run.store, SUMMARY_FILE, await summarise(run));
   await writeReport(run.store, run.open);
   await writeManifest(run);
+  const { bucket, prefix } = reference;
+  const { MATES_JOB_LOGS: jobLogs, MATES_MACHINE_LOGS: machineLogs } = process.env;
   return {
     run: reference,
     summary: `${reference.uri}/${SUMMARY_FILE}`,
     report: `${reference.uri}/${REPORT_FILE}`,
+    links: onOneMachine() ? {} : consoleLinks({ execution, bucket, prefix, jobLogs, machineLogs }),
   };
 }

@@ -1,10 +1,22 @@
 import { parseConfig, parseJson } from '../../core/config/load.ts';
+import type { RunConfig } from '../../core/config/schema.ts';
+import { type PricedPlan, pricePlan } from '../../core/cost/estimate.ts';
 import { ConfigError } from '../../core/errors.ts';
-import { createRun } from '../../core/run/create-run.ts';
-import { mergeFields, parseExecutionInput, type RunReference } from '../../core/run/execution-input.ts';
+import type { RunRecord } from '../../core/formats.ts';
+import { RUN_FILE } from '../../core/layout.ts';
+import { checkInputs, refuseLocalPaths } from '../../core/run/check-inputs.ts';
+import { checkRun, createRun } from '../../core/run/create-run.ts';
+import {
+  type ExecutionInput,
+  mergeFields,
+  parseExecutionInput,
+  type RunReference,
+  runIdOf,
+} from '../../core/run/execution-input.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
-import { NotFoundError, splitUri } from '../../core/storage/index.ts';
-import { lakeBucket, openerFromEnvironment } from '../environment.ts';
+import { getJsonIfPresent, NotFoundError, type Store, type StoreOpener, splitUri } from '../../core/storage/index.ts';
+import smoke from '../../examples/smoke.json' with { type: 'json' };
+import { lakeBucket, onOneMachine, openerFromEnvironment } from '../environment.ts';
 
 interface Event {
   input: unknown;
@@ -15,43 +27,78 @@ interface State {
   run: RunReference;
   stage: number;
   stages: number;
+  /** Of a dry run, which ends with it: steps, tokens, FLOPs, and hours and dollars on each instance type. */
+  plan?: PricedPlan;
 }
 
 /**
- * The first state: checks the whole input and configuration, and creates the run's folder or finds it there to resume.
+ * The first state: checks the whole input, the configuration and that every file it names is there, and creates the
+ * run's folder or finds it there to resume. A dry run writes nothing.
  *
- * @throws ConfigError within a second, naming the bad field.
+ * @throws ConfigError or InputError within seconds, naming the bad field or the missing file.
  */
 export async function handler(event: Event): Promise<State> {
   const input = parseExecutionInput(event.input);
   const open = openerFromEnvironment();
-  const { raw, source } = await readConfig(input.config, open);
-  const config = parseConfig(input.overrides ? mergeFields(raw, input.overrides) : raw, source);
-  const id = input.runId ?? event.executionName.slice(0, 48).replace(/[^A-Za-z0-9-]/g, '-');
+  const id = runIdOf(input, event.executionName);
   const bucket = lakeBucket();
   const prefix = `runs/${id}`;
   const uri = `s3://${bucket}/${prefix}`;
-  await createRun(open(uri), id, config, softwareVersions());
+  const store = open(uri);
+  const config = await readConfig(input, store, open);
+  await checkInputs(config, open);
+  if (input.dryRun) await checkRun(store, id, config);
+  else await createRun(store, id, config, softwareVersions());
   return {
     run: { id, uri, bucket, prefix, trainer: input.trainer, dryRun: input.dryRun, maxCostUsd: input.maxCostUsd },
     stage: 0,
     stages: config.pretrain.stages,
+    ...(input.dryRun && { plan: pricePlan(config) }),
   };
 }
 
-async function readConfig(
-  config: string | Record<string, unknown> | undefined,
-  open: ReturnType<typeof openerFromEnvironment>,
-): Promise<{ raw: Record<string, unknown>; source: string }> {
-  if (config === undefined)
-    throw new ConfigError('execution input: config is missing; give a configuration or its URI.');
-  if (typeof config !== 'string') return { raw: config, source: 'config' };
-  const { folder, name } = splitUri(config);
-  try {
-    const text = new TextDecoder().decode(await open(folder).get(name));
-    return { raw: parseJson(text, config) as Record<string, unknown>, source: config };
-  } catch (error) {
-    if (error instanceof NotFoundError) throw new ConfigError(`execution input: config ${config} does not exist.`);
-    throw error;
+async function readConfig(input: ExecutionInput, store: Store, open: StoreOpener): Promise<RunConfig> {
+  const { raw, source } = await rawConfig(input, store, open);
+  const config = parseConfig(input.overrides ? mergeFields(raw, input.overrides) : raw, source);
+  if (!onOneMachine()) refuseLocalPaths(config, source);
+  return config;
+}
+
+interface RawConfig {
+  raw: Record<string, unknown>;
+  /** What to call it in messages. */
+  source: string;
+}
+
+async function rawConfig({ config, resumeFrom }: ExecutionInput, store: Store, open: StoreOpener): Promise<RawConfig> {
+  if (resumeFrom !== undefined) {
+    const record = await getJsonIfPresent<RunRecord>(store, RUN_FILE);
+    if (!record)
+      throw new ConfigError(
+        `execution input: resumeFrom: there is no run ${resumeFrom} (no ${store.uri}/${RUN_FILE}); ` +
+          'correct its id, or start a new run with runId.',
+      );
+    if (config === undefined) return { raw: { ...record.config }, source: `run ${resumeFrom}` };
   }
+  if (config === undefined) return { raw: smoke, source: 'smoke configuration' };
+  if (typeof config !== 'string') return { raw: config, source: 'config' };
+  return { raw: await readConfigFile(config, open), source: config };
+}
+
+async function readConfigFile(uri: string, open: StoreOpener): Promise<Record<string, unknown>> {
+  const { folder, name } = splitUri(uri);
+  let text: string;
+  try {
+    text = new TextDecoder().decode(await open(folder).get(name));
+  } catch (error) {
+    if (error instanceof NotFoundError) throw new ConfigError(`execution input: config ${uri} does not exist.`);
+    if ((error as Error).name !== 'AccessDenied') throw error;
+    throw new ConfigError(
+      `execution input: config ${uri}: access is denied; put it in the lake, or add its bucket to inputBuckets.`,
+    );
+  }
+  const raw = parseJson(text, uri);
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
+    throw new ConfigError(`${uri}: expected a JSON object of fields; see examples/ for configurations.`);
+  return raw as Record<string, unknown>;
 }

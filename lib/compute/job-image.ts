@@ -7,7 +7,7 @@ import type { Construct } from 'constructs';
 import { PROJECT_ROOT } from '../project.ts';
 import type { Settings } from '../settings.ts';
 
-/** The one image that every job runs: `mates-job <task>`. */
+/** An image that jobs run: `mates-job <task>`, or a trainer of the user's own. */
 export interface JobImage {
   /** Reference with registry and tag or digest. */
   readonly uri: string;
@@ -40,10 +40,14 @@ export function jobImage(scope: Construct, settings: Settings): JobImage {
     });
     return fromRepository(asset.repository, asset.imageUri, ContainerImage.fromDockerImageAsset(asset));
   }
-  const ecr = parseEcr(settings.image);
-  if (!ecr)
-    return { uri: settings.image, container: ContainerImage.fromRegistry(settings.image), grantPull: () => undefined };
-  const repository = Repository.fromRepositoryAttributes(scope, 'ImageRepository', {
+  return referencedImage(scope, 'ImageRepository', settings.image);
+}
+
+/** An image by its reference; ids are for the private ECR repository that it may be in. */
+export function referencedImage(scope: Construct, id: string, reference: string): JobImage {
+  const ecr = parseEcr(reference);
+  if (!ecr) return { uri: reference, container: ContainerImage.fromRegistry(reference), grantPull: () => undefined };
+  const repository = Repository.fromRepositoryAttributes(scope, id, {
     repositoryName: ecr.name,
     repositoryArn: Stack.of(scope).formatArn({
       service: 'ecr',
@@ -53,7 +57,7 @@ export function jobImage(scope: Construct, settings: Settings): JobImage {
       resourceName: ecr.name,
     }),
   });
-  return fromRepository(repository, settings.image, ContainerImage.fromEcrRepository(repository, ecr.reference));
+  return fromRepository(repository, reference, ContainerImage.fromEcrRepository(repository, ecr.reference));
 }
 
 function fromRepository(repository: IRepository, uri: string, container: ContainerImage): JobImage {

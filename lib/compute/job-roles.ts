@@ -17,7 +17,7 @@ export class JobRoles extends Construct {
   /** The container's own on SageMaker, which also pulls and logs by it. */
   readonly training: IRole;
 
-  constructor(scope: Construct, id: string, { lake, image }: { lake: LakeAccess; image: JobImage }) {
+  constructor(scope: Construct, id: string, { lake, trainer }: { lake: LakeAccess; trainer: JobImage }) {
     super(scope, id);
     const tasks = new ServicePrincipal('ecs-tasks.amazonaws.com');
     this.job = new Role(this, 'Job', { assumedBy: tasks });
@@ -26,7 +26,7 @@ export class JobRoles extends Construct {
     this.training = training;
     lake.grantReadWrite(this.job);
     lake.grantReadWrite(training);
-    image.grantPull(training);
+    trainer.grantPull(training);
     const logs = Stack.of(this).formatArn({
       service: 'logs',
       resource: 'log-group',

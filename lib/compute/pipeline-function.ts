@@ -75,7 +75,10 @@ export class PipelineFunction extends NodejsFunction {
           beforeBundling: () => [],
           afterBundling: (root, bundle) =>
             props.examples
-              ? [`mkdir -p "${bundle}/examples/corpus"`, `cp "${root}"/examples/corpus/*.jsonl* "${bundle}/examples/corpus/"`]
+              ? [
+                  `mkdir -p "${bundle}/examples/corpus"`,
+                  `cp "${root}"/examples/corpus/*.jsonl* "${bundle}/examples/corpus/"`,
+                ]
               : [],
         },
       },

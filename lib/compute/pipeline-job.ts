@@ -23,6 +23,8 @@ export type TaskName = 'prepare' | 'pretrain' | 'probe' | 'fit-influence' | 'sco
 
 export interface PipelineJobProps {
   task: TaskName;
+  /** @default mates-job <task> */
+  command?: string[];
   image: JobImage;
   queue: IJobQueue;
   /** GPUs of one job. */
@@ -41,7 +43,7 @@ export interface SubmitProps {
   item?: boolean;
 }
 
-/** Every Batch job of the pipeline: the command `mates-job <task>`, whose inputs are environment variables. */
+/** Every Batch job of the pipeline: a command, `mates-job <task>` by default, whose inputs are environment variables. */
 export class PipelineJob extends Construct {
   readonly definition: EcsJobDefinition;
   readonly queue: IJobQueue;
@@ -54,7 +56,7 @@ export class PipelineJob extends Construct {
     const { settings } = props;
     const container = new EcsEc2ContainerDefinition(this, 'Container', {
       image: props.image.container,
-      command: ['mates-job', props.task],
+      command: props.command ?? ['mates-job', props.task],
       environment: { MATES_TASK: props.task, AWS_REGION: Stack.of(this).region },
       cpu: settings.jobVcpus,
       memory: Size.mebibytes(settings.jobMemoryMib),

@@ -9,7 +9,7 @@ import { jobEnvironment, type TaskName } from './pipeline-job.ts';
 import { PIPELINE_TAG } from './submit-job.ts';
 
 export interface TrainOnSageMakerProps {
-  /** Reference of the jobs' image. */
+  /** Reference of the trainer's image. */
   imageUri: string;
   /** What the training job runs as; it can read and write the lake and pull the image. */
   role: IRole;
@@ -46,6 +46,7 @@ const MAX_WAIT = Duration.days(5);
 export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
   private readonly maxWait: Duration;
   private readonly spot: boolean;
+  private readonly command: string[];
 
   constructor(scope: Construct, id: string, { imageUri, role, settings }: TrainOnSageMakerProps) {
     super(scope, id, {
@@ -75,6 +76,7 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
       resultPath: JsonPath.DISCARD,
     });
     this.spot = settings.spot;
+    this.command = settings.trainerCommand;
     this.maxWait = Duration.seconds(
       Math.max(MAX_WAIT.toSeconds(), Duration.hours(settings.jobTimeoutHours).toSeconds()),
     );
@@ -92,7 +94,7 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
     const parameters = state.Parameters;
     parameters.AlgorithmSpecification = {
       ...parameters.AlgorithmSpecification,
-      ContainerEntrypoint: ['mates-job', TASK],
+      ContainerEntrypoint: this.command,
     };
     if (this.spot) {
       parameters.EnableManagedSpotTraining = true as never;

@@ -36,6 +36,8 @@ interface Threshold {
 
 /** Dashboard, alarms and the notices of failed jobs. */
 export class Observability extends Construct {
+  readonly dashboardName: string;
+
   constructor(scope: Construct, id: string, { machine, functions, queues, alerts }: ObservabilityProps) {
     super(scope, id);
     const period = Duration.minutes(5);
@@ -100,7 +102,7 @@ export class Observability extends Construct {
     });
 
     const lambdas = Object.values(functions);
-    new Dashboard(this, 'Dashboard', {
+    const dashboard = new Dashboard(this, 'Dashboard', {
       defaultInterval: Duration.days(7),
       widgets: [
         [
@@ -137,6 +139,7 @@ export class Observability extends Construct {
         ],
       ],
     });
+    this.dashboardName = dashboard.dashboardName;
   }
 }
 

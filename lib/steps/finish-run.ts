@@ -5,7 +5,7 @@ import { Step, type StepProps } from './step.ts';
 /**
  * Writes the run's summary, manifest and report, and ends with what the handler returns: links to them.
  *
- * In: `{run, stage, stages, ...}`.
+ * In: `{run, stage, stages, ...}`. Out: `{run, summary, report, links}`.
  */
 export class FinishRun extends Step {
   readonly startState: State;
@@ -15,7 +15,7 @@ export class FinishRun extends Step {
     super(scope, id, props);
     const finish = this.guard(
       props.functions['finish-run'].invoke(this, 'Finish the run', {
-        payload: { run: JsonPath.objectAt('$.run'), stages: JsonPath.numberAt('$.stages') },
+        payload: { run: JsonPath.objectAt('$.run'), execution: JsonPath.stringAt('$$.Execution.Id') },
       }),
     );
     finish.next(new Succeed(this, 'Run finished'));

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { RunError } from '../../core/errors.ts';
-import { AdamW, clipGlobalNorm, requireFiniteNorm } from '../../engine/adamw.ts';
+import { AdamW, clipGlobalNorm } from '../../engine/adamw.ts';
 
 interface Fixture {
   options: { beta1: number; beta2: number; epsilon: number; weightDecay: number };
@@ -151,14 +150,10 @@ describe('clipGlobalNorm', () => {
     );
   });
 
-  it('leaves a gradient that is not finite to the caller, who names step and remedy', () => {
+  it('leaves a gradient that is not finite to the caller', () => {
     const gradient = Float32Array.of(1, Number.NaN);
     const norm = clipGlobalNorm(gradient, 1);
     expect(norm).toBeNaN();
     expect([...gradient]).toEqual([1, Number.NaN]);
-    expect(() => requireFiniteNorm(norm, 17)).toThrow(RunError);
-    expect(() => requireFiniteNorm(norm, 17)).toThrow(/^Step 17: .*learningRate/);
-    expect(() => requireFiniteNorm(Number.POSITIVE_INFINITY, 17)).toThrow(RunError);
-    requireFiniteNorm(3, 17);
   });
 });

@@ -20,23 +20,30 @@ export async function deploy(environment: Record<string, string>, logs: string):
   await mkdir(logs, { recursive: true });
   const assembly = join(logs, 'cdk.out');
   const outputs = join(logs, 'outputs.json');
-  const cdk = (name: string, ...args: string[]) => runCdk(args, environment, join(logs, `${name}.log`));
+  const cdk = (cwd: string, ...args: string[]) => runCdk(args, cwd, environment, join(logs, `${args[0]}.log`));
   const [account, region] = ['000000000000', environment.AWS_REGION ?? 'us-east-1'];
   // The synthesis keeps a core busy and bootstrapping waits for answers: they go side by side.
-  await Promise.all([
-    cdk('synth', 'synth', '--quiet', '--context', `image=${IMAGE}`, '--output', assembly),
-    cdk('bootstrap', 'bootstrap', `aws://${process.env.AWS_ACCOUNT_ID ?? account}/${region}`),
+  await together([
+    cdk(ROOT, 'synth', '--quiet', '--context', `image=${IMAGE}`, '--output', assembly),
+    // From a folder without a cdk.json, or it would synthesize the app once more.
+    cdk(logs, 'bootstrap', `aws://${process.env.AWS_ACCOUNT_ID ?? account}/${region}`),
   ]);
-  const all = ['deploy', '--all', '--require-approval', 'never'];
-  await cdk('deploy', ...all, '--app', assembly, '--outputs-file', outputs);
+  const all = ['--all', '--require-approval', 'never'];
+  await cdk(ROOT, 'deploy', ...all, '--app', assembly, '--outputs-file', outputs);
   const { MatesPipeline } = JSON.parse(readFileSync(outputs, 'utf8'));
   return { machineArn: MatesPipeline.MachineArn, lake: MatesPipeline.LakeName };
 }
 
-async function runCdk(args: string[], environment: Record<string, string>, log: string): Promise<void> {
+/** All results; when one fails, only after the others have ended too: no process goes on behind the failure. */
+export async function together<T extends readonly Promise<unknown>[]>(work: readonly [...T]) {
+  await Promise.allSettled(work);
+  return Promise.all(work);
+}
+
+async function runCdk(args: string[], cwd: string, environment: Record<string, string>, log: string): Promise<void> {
   const output = openSync(log, 'w');
   const child = spawn(join(ROOT, 'node_modules/.bin/cdk'), args, {
-    cwd: ROOT,
+    cwd,
     env: { ...process.env, ...environment, CI: '1', CDK_DISABLE_CLI_TELEMETRY: 'true', AWS_PROFILE: '' },
     stdio: ['ignore', output, output],
   });

@@ -5,12 +5,14 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestProject } from 'vitest/node';
 import type { Manifest } from '../../core/formats.ts';
 import { S3Store } from '../../core/storage/index.ts';
 import { MINI_CORPUS, mates, readManifest } from '../end-to-end/support.ts';
-import { type Deployment, deploy } from './deployment.ts';
+import { type Deployment, deploy, together } from './deployment.ts';
 import { clientEnvironment, type Emulator, startEmulator } from './localstack/emulator.ts';
+import type { ProcessRecord } from './localstack/job-runner/service.ts';
 import { tinyRun } from './tiny-run.ts';
 
 declare module 'vitest' {
@@ -35,19 +37,17 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
   const given = process.env.AWS_ENDPOINT_URL;
   let emulator: Emulator | undefined;
   const teardown = async () => {
+    const jobs = emulator ? await jobPids(emulator.jobRunnerUrl) : [];
     await emulator?.stop();
     await rm(folder, { recursive: true, force: true });
-    if (emulator) checkEnded(emulator.pids);
-    said(emulator ? 'the emulator has ended' : 'done');
+    if (emulator) await checkGone([...emulator.groups, ...jobs]);
+    said(emulator ? `the emulator has ended, and so have its functions and all ${jobs.length} jobs` : 'done');
   };
   try {
     emulator = given ? undefined : await startEmulator({ logs: LOGS });
     const environment = emulator?.environment ?? { ...clientEnvironment(given!), ...credentials() };
     said(given ? `using ${given}` : `LocalStack listens at ${environment.AWS_ENDPOINT_URL}`);
-    const deploying = deploy(environment, LOGS);
-    const runningHere = runHere(folder);
-    await Promise.allSettled([deploying, runningHere]); // when one fails, the other must not go on behind our back
-    const [deployment, reference] = [await deploying, await runningHere];
+    const [deployment, reference] = await together([deploy(environment, LOGS), runHere(folder)]);
     said(`deployed ${deployment.machineArn}`);
     Object.assign(process.env, environment);
     await upload(deployment.lake);
@@ -81,14 +81,27 @@ function credentials(): Record<string, string> {
   return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 }
 
-function checkEnded(pids: number[]): void {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      continue; // it has gone
-    }
-    throw new Error(`process ${pid} of the emulator is still there`);
+async function jobPids(jobRunnerUrl: string): Promise<number[]> {
+  const answer = (await (await fetch(`${jobRunnerUrl}/_jobs`)).json()) as { processes: ProcessRecord[] };
+  return answer.processes.flatMap(({ pid }) => pid ?? []);
+}
+
+/** Each is the leader of its process group: with the group, whatever it has started must have gone. */
+async function checkGone(groups: number[]): Promise<void> {
+  let left = groups;
+  // Killed processes are there until their parent, or the system's first process, has taken note.
+  for (let tries = 0; tries < 50 && left.length > 0; tries++) {
+    left = left.filter(groupExists);
+    if (left.length > 0) await sleep(100);
+  }
+  if (left.length > 0) throw new Error(`processes are left in the groups ${left.join(', ')}`);
+}
+
+function groupExists(group: number): boolean {
+  try {
+    return process.kill(-group, 0);
+  } catch {
+    return false;
   }
 }
 

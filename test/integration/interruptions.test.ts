@@ -1,12 +1,13 @@
 /** Jobs that are interrupted, lost or stopped change nothing in the result. */
-import { expect, inject, it } from 'vitest';
-import { stopRun } from './stop-run.ts';
+import { describe, expect, inject, it } from 'vitest';
+import { mates } from '../end-to-end/support.ts';
 import {
   alive,
   disturb,
   ended,
   freshId,
   lakeConfig,
+  machineArn,
   ownRunner,
   processes,
   results,
@@ -15,50 +16,55 @@ import {
   start,
 } from './support.ts';
 
-const exits = async (run: string, task: string, stage: string) =>
-  (await processes(run))
-    .filter(({ task: of, environment }) => of === task && environment.MATES_STAGE === stage)
+const reference = results(inject('reference'));
+
+/** How the attempts of a task ended, in order: exit codes, or the reason where there is none. */
+async function ends(run: string, task: string, stage: number): Promise<(number | string | undefined)[]> {
+  return (await processes(run))
+    .filter(({ task: of, environment }) => of === task && environment.MATES_STAGE === String(stage))
     .map(({ exitCode, statusReason }) => exitCode ?? statusReason);
+}
 
-it.runIf(ownRunner)('two executions at once: one loses its jobs, the other trains on SageMaker', async () => {
-  const [disturbed, other] = [freshId('disturbed'), freshId('sagemaker')];
-  // A spot interruption that the job hears of: it saves and exits 75. Two that it does not: the instance is gone.
-  await disturb(disturbed, 'pretrain', { kind: 'interrupt', at: 'output' });
-  await disturb(disturbed, 'score', { kind: 'reclaim', at: 'start' }, { kind: 'reclaim', at: 'output' });
-  const executions = await Promise.all([
-    start({ config: lakeConfig() }, disturbed),
-    start({ config: lakeConfig(), trainer: 'sagemaker' }, other),
-  ]);
-  for (const execution of await Promise.all(executions.map(ended)))
-    expect(execution).toMatchObject({ status: 'SUCCEEDED' });
+describe.runIf(ownRunner)('a run', () => {
+  it('survives the loss of its jobs, while another trains on SageMaker', async () => {
+    const [disturbed, other] = [freshId('disturbed'), freshId('sagemaker')];
+    // A spot interruption that the job hears of: it saves and exits 75. Two that it does not: the instance is gone.
+    await disturb(disturbed, 'pretrain', { kind: 'interrupt', at: 'output' });
+    await disturb(disturbed, 'score', { kind: 'reclaim', at: 'start' }, { kind: 'reclaim', at: 'output' });
+    const executions = await Promise.all([
+      start({ config: lakeConfig() }, disturbed),
+      start({ config: lakeConfig(), trainer: 'sagemaker' }, other),
+    ]);
+    for (const execution of await Promise.all(executions.map(ended)))
+      expect(execution).toMatchObject({ status: 'SUCCEEDED' });
 
-  expect(await exits(disturbed, 'pretrain', '0')).toEqual([75, 0]);
-  const scored = await exits(disturbed, 'score', '1');
-  expect(scored.filter((end) => end === 0)).toHaveLength(2);
-  expect(scored.filter((end) => /^Host EC2/.test(String(end)))).toHaveLength(2);
-  const trained = (await processes(other)).filter(({ task }) => task === 'pretrain');
-  expect(trained.map(({ service, exitCode }) => [service, exitCode])).toEqual(Array(3).fill(['sagemaker', 0]));
+    expect(await ends(disturbed, 'pretrain', 0)).toEqual([75, 0]);
+    const scored = await ends(disturbed, 'score', 1);
+    expect(scored.filter((end) => end === 0)).toHaveLength(2);
+    expect(scored.filter((end) => /^Host EC2/.test(String(end)))).toHaveLength(2);
+    const trained = (await processes(other)).filter(({ task }) => task === 'pretrain');
+    expect(trained.map(({ service, exitCode }) => [service, exitCode])).toEqual(Array(3).fill(['sagemaker', 0]));
 
-  const reference = results(inject('reference'));
-  expect(await resultsOf(disturbed)).toEqual(reference);
-  expect(await resultsOf(other)).toEqual(reference);
-  expect([...(await alive(disturbed)), ...(await alive(other))]).toEqual([]);
-});
+    expect(await resultsOf(disturbed)).toEqual(reference);
+    expect(await resultsOf(other)).toEqual(reference);
+    expect([...(await alive(disturbed)), ...(await alive(other))]).toEqual([]);
+  });
 
-it.runIf(ownRunner)(
-  'a stopped run leaves no process, and a new execution of it ends with the same result',
-  async () => {
+  it('leaves no process after `mates stop`, and ends with the same result after `mates start --resume`', async () => {
     const run = freshId('stopped');
-    const first = await start({ config: lakeConfig() }, run);
-    const { pid } = await running(run, 'probe'); // inside a map, the hardest to stop
-    await stopRun(first, run);
-    expect(await ended(first)).toMatchObject({ status: 'ABORTED' });
-    expect((await processes(run)).map((one) => one.pid)).toContain(pid);
+    const execution = await start({ config: lakeConfig() }, run);
+    await running(run, 'probe'); // inside a map, the hardest to stop
+    const stopped = await mates('stop', execution, '--machine', machineArn, '--json');
+    expect(stopped).toMatchObject({ code: 0, stdout: expect.stringContaining('"wasRunning":true') });
+    expect(await ended(execution)).toMatchObject({ status: 'ABORTED' });
     expect(await alive(run)).toEqual([]);
+    const before = await processes(run);
+    expect(before.at(-1)).toMatchObject({ task: 'probe' });
 
-    const again = await ended(await start({ config: lakeConfig(), runId: run }, freshId('resumed')));
-    expect(again).toMatchObject({ status: 'SUCCEEDED' });
-    expect(await resultsOf(run)).toEqual(results(inject('reference')));
+    const resumed = await mates('start', '--resume', run, '--machine', machineArn, '--watch');
+    expect(resumed).toMatchObject({ code: 0 });
+    expect((await processes(run)).length).toBeGreaterThan(before.length);
+    expect(await resultsOf(run)).toEqual(reference);
     expect(await alive(run)).toEqual([]);
-  },
-);
+  });
+});

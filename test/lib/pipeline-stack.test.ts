@@ -300,6 +300,41 @@ describe('the image', () => {
   });
 });
 
+describe("a trainer of one's own", () => {
+  const image = ECR_IMAGE.replace('mates', 'trainer');
+  const own = synthesize({ trainerImage: image, trainerCommand: 'python, train.py' });
+  const containers = resources(own.template, 'AWS::Batch::JobDefinition').map((job) => job.ContainerProperties);
+
+  it('replaces the pretraining job, and that alone', () => {
+    const trainers = containers.filter(({ Command }) => Command[0] === 'python');
+    expect(trainers).toHaveLength(1);
+    expect(trainers[0].Command).toEqual(['python', 'train.py']);
+    expect(JSON.stringify(trainers[0].Image)).toContain('team/trainer:1.0');
+    expect(containers.filter(({ Image }) => Image === 'mates:local')).toHaveLength(containers.length - 1);
+  });
+
+  it('is what SageMaker runs, and may pull', () => {
+    const inner = own.definition.States['Pretrain every arm']!.ItemProcessor!.States['Pretrain on SageMaker']!;
+    expect(inner.Parameters.AlgorithmSpecification).toMatchObject({
+      TrainingImage: image,
+      ContainerEntrypoint: ['python', 'train.py'],
+    });
+    const pulling = statements(own.template).filter(({ statement }) =>
+      list(statement.Action).includes('ecr:BatchGetImage'),
+    );
+    expect(pulling).toHaveLength(2); // ECS for Batch, and SageMaker
+    for (const { statement } of pulling)
+      expect(JSON.stringify(statement.Resource)).toContain('repository/team/trainer');
+  });
+});
+
+it('tells the last function which logs to link to', () => {
+  const variables = resources(template, 'AWS::Lambda::Function').map(({ Environment }) => Environment?.Variables ?? {});
+  const finish = variables.find(({ MATES_FUNCTION }) => MATES_FUNCTION === 'finish-run');
+  expect(finish).toHaveProperty('MATES_JOB_LOGS.Ref');
+  expect(finish).toHaveProperty('MATES_MACHINE_LOGS.Ref');
+});
+
 /** The property that would name a resource for ever, by type. */
 const NAMES: Record<string, string> = {
   'AWS::Batch::ComputeEnvironment': 'ComputeEnvironmentName',

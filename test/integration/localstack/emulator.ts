@@ -13,8 +13,8 @@ export interface Emulator {
   /** AWS_* variables by which any SDK finds the emulator, and nothing else. */
   environment: Record<string, string>;
   jobRunnerUrl: string;
-  /** Process ids of LocalStack and the job runner. */
-  pids: number[];
+  /** Process groups of LocalStack, with its functions, and of the job runner; each job has one of its own. */
+  groups: number[];
   stop(): Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export interface EmulatorOptions {
 /** @throws Error with the end of its log, when LocalStack does not get ready. */
 export async function startEmulator({ port: wanted, logs }: EmulatorOptions): Promise<Emulator> {
   const python = emulatorPython();
-  const port = wanted ?? (await freePort());
+  const port = await freePort(wanted);
   const environment = clientEnvironment(`http://127.0.0.1:${port}`);
   mkdirSync(logs, { recursive: true });
   const state = mkdtempSync(join(tmpdir(), 'mates-localstack-'));
@@ -50,7 +50,7 @@ export async function startEmulator({ port: wanted, logs }: EmulatorOptions): Pr
     });
     children.push(localstack);
     await ready(environment.AWS_ENDPOINT_URL!, localstack, log);
-    return { environment, jobRunnerUrl, pids: children.map(({ pid }) => pid!), stop };
+    return { environment, jobRunnerUrl, groups: children.map(({ pid }) => pid!), stop };
   } catch (error) {
     await stop();
     throw error;
@@ -128,14 +128,17 @@ async function ready(endpoint: string, localstack: ChildProcess, log: string): P
   throw new Error(`LocalStack did not get ready; the end of ${log}:\n${readFileSync(log, 'utf8').slice(-2000)}`);
 }
 
-/** SIGTERM, then SIGKILL to its whole group, so that no Lambda or job is left. */
+/**
+ * SIGTERM, then SIGKILL to its whole group, so that no Lambda or job is left. There is nothing that either would have to
+ * save: LocalStack's own orderly end takes fifteen seconds.
+ */
 async function end(child: ChildProcess): Promise<void> {
   const { pid } = child;
   if (pid === undefined) return;
   if (child.exitCode === null && child.signalCode === null) {
     const exited = once(child, 'exit');
     child.kill('SIGTERM');
-    await Promise.race([exited, sleep(15_000, undefined, { ref: false })]);
+    await Promise.race([exited, sleep(3_000, undefined, { ref: false })]);
   }
   try {
     process.kill(-pid, 'SIGKILL');
@@ -144,9 +147,12 @@ async function end(child: ChildProcess): Promise<void> {
   }
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
+/** The port wanted, if nothing listens there, or any. */
+async function freePort(wanted = 0): Promise<number> {
+  const server = createServer().listen(wanted, '127.0.0.1');
+  await once(server, 'listening').catch((error) => {
+    throw new Error(`Port ${wanted} of 127.0.0.1 cannot be used (${error.code}): give another one.`);
+  });
   const address = server.address();
   server.close();
   await once(server, 'close');

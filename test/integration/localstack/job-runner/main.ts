@@ -19,7 +19,7 @@ const host: Host = {
   environment: Object.fromEntries(
     Object.entries(process.env).filter((entry): entry is [string, string] => PASSED.test(entry[0]) && !!entry[1]),
   ),
-  graceSeconds: 10, // Batch gives 30
+  graceSeconds: 3, // Batch gives 30
   slots: new Slots(Number(slots)),
   processes: [],
   faults: [],

@@ -1,0 +1,45 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pc from 'picocolors';
+import { RunError } from '../../core/errors.ts';
+import { storeOpener } from '../../core/storage/index.ts';
+import { checkTrainer, type RuleResult } from '../conformance/check-trainer.ts';
+import { splitCommand } from '../conformance/command.ts';
+import { wholeNumber } from './prepare.ts';
+
+interface Options {
+  command: string;
+  lake?: string;
+  timeout: string;
+  keep?: boolean;
+  json?: boolean;
+}
+
+const COLOURS = { pass: pc.green, fail: pc.red, advice: pc.yellow, skipped: pc.dim };
+
+/** `mates conformance --command "..."`: whether a command may stand in for the pretraining job. */
+export async function conformance(options: Options): Promise<void> {
+  const command = splitCommand(options.command);
+  const timeout = wholeNumber('--timeout', options.timeout, 1);
+  const folder = options.lake === undefined ? await mkdtemp(join(tmpdir(), 'mates-conformance-')) : undefined;
+  try {
+    const results = await checkTrainer({
+      command,
+      timeout,
+      open: storeOpener(),
+      lake: options.lake?.replace(/\/+$/, '') ?? folder!,
+      environment: process.env,
+      onResult: ({ rule, status, detail }) =>
+        console.log(`${COLOURS[status](status.padEnd(7))} ${rule}${detail ? `\n        ${detail}` : ''}`),
+    });
+    const count = (status: RuleResult['status']) => results.filter((result) => result.status === status).length;
+    if (options.keep) console.log(`The runs are in ${options.lake ?? folder}.`);
+    console.log(`${count('pass')} rules are kept${count('advice') ? `, ${count('advice')} could be better` : ''}.`);
+    if (options.json) console.log(JSON.stringify({ conforms: count('fail') === 0, results }));
+    if (count('fail'))
+      throw new RunError(`${count('fail')} of ${results.length} rules are broken; see docs/trainer-contract.md.`);
+  } finally {
+    if (folder && !options.keep) await rm(folder, { recursive: true, force: true });
+  }
+}

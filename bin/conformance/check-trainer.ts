@@ -1,0 +1,271 @@
+/** The rules of docs/trainer-contract.md, each tried on a tiny run. */
+import { modelShape } from '../../containers/model.ts';
+import { InputError } from '../../core/errors.ts';
+import type { Arm, TrainingMetrics } from '../../core/formats.ts';
+import { armLayout, stageLayout } from '../../core/layout.ts';
+import { getJsonIfPresent, type Store, type StoreOpener } from '../../core/storage/index.ts';
+import { hasCheckpoint, loadCheckpoint } from '../../engine/checkpoint.ts';
+import { GRACE_SECONDS, type Interruption, runTrainer, type TrainerRun } from './command.ts';
+import { copyScene, fingerprint, prepareScene, type Scene } from './scene.ts';
+
+export interface RuleResult {
+  rule: string;
+  /** `advice` is what makes runs better and is not required; `skipped` could not be tried. */
+  status: 'pass' | 'fail' | 'advice' | 'skipped';
+  detail?: string;
+}
+
+export interface CheckOptions {
+  command: string[];
+  open: StoreOpener;
+  /** Where the runs are made. */
+  lake: string;
+  /** Seconds for one run of the command. */
+  timeout: number;
+  environment: NodeJS.ProcessEnv;
+  onResult(result: RuleResult): void;
+}
+
+/** How far the losses of an interrupted and an uninterrupted training may be apart: GPUs do not add in a fixed order. */
+const LOSS_TOLERANCE = 0.01;
+/** Times that an interruption is tried which comes too late. */
+const TRIES = 3;
+
+/** Tries every rule; those that build on a failed one are skipped. */
+export async function checkTrainer(options: CheckOptions): Promise<RuleResult[]> {
+  const checks = new Checks(options);
+  await checks.run();
+  return checks.results;
+}
+
+class Checks {
+  readonly results: RuleResult[] = [];
+  private readonly options: CheckOptions;
+  private base!: Scene;
+
+  constructor(options: CheckOptions) {
+    this.options = options;
+  }
+
+  async run(): Promise<void> {
+    const { open, lake } = this.options;
+    this.base = await prepareScene(open, `${lake}/base`);
+    const whole = await this.scene('whole');
+    const first = await this.train(whole, 0, 'main');
+    const trained = await this.rule('a first stage ends with exit code 0', () => expectExit(first, 0));
+    if (trained) await this.finished(whole, first);
+    else this.skip('the rules on outputs, repetition, later stages and interruptions');
+    await this.refusal();
+  }
+
+  /** All that needs a finished first stage. */
+  private async finished(whole: Scene, first: TrainerRun): Promise<void> {
+    await this.rule('the checkpoint is whole and loads', () => this.checkpoint(whole, 0, 'main'));
+    await this.rule('metrics.json has a finite loss for each step', () => this.metrics(whole, 0, 'main'));
+    await this.rule('the loss falls', () => this.lossFalls(whole));
+    await this.rule('it changes nothing but its own files', () => this.ownFiles(whole));
+    await this.rule('run again, it ends with 0 and changes nothing', () => this.repetition(whole));
+    await this.rule('the next stage goes on from the checkpoint', () => this.nextStage(whole, 'main'));
+    await this.rule('the control arm has files of its own', () => this.nextStage(whole, 'control'));
+    this.advise('it tells its progress on stdout', first.toldProgress, 'then bars, and mates run, can show it');
+    await this.termination(whole, first.seconds);
+    await this.kill(whole, first.seconds);
+  }
+
+  private async checkpoint({ store, config, corpus }: Scene, stage: number, arm: Arm): Promise<void> {
+    const { stepsPerStage, batchRows } = config.pretrain;
+    const { checkpoint } = armLayout(stage, arm);
+    const { shape, parameters, optimizer, state } = await loadCheckpoint(store, checkpoint);
+    const wanted = modelShape(config, corpus);
+    for (const name of ['layers', 'width', 'heads', 'vocabularySize'] as const)
+      expectEqual(`${checkpoint}/config.json: ${name}`, shape[name], wanted[name]);
+    if (!parameters.flat.every(Number.isFinite)) fail(`${checkpoint}/model.safetensors has values that are not finite`);
+    const steps = (stage + 1) * stepsPerStage;
+    expectEqual(`${checkpoint}/training.json: state.step`, state.step, steps);
+    expectEqual(`${checkpoint}/training.json: optimizer.step`, optimizer.step, steps);
+    expectEqual(`${checkpoint}/training.json: state.tokens`, state.tokens, steps * batchRows * corpus.sequenceLength);
+    if (!optimizer.m.some((value) => value !== 0)) fail(`${checkpoint}/optimizer.safetensors: all moments are zero`);
+  }
+
+  private async metrics({ store, config }: Scene, stage: number, arm: Arm): Promise<void> {
+    const { metrics: key } = armLayout(stage, arm);
+    const metrics = await getJsonIfPresent<TrainingMetrics>(store, key);
+    if (!metrics) fail(`${key} is not there`);
+    const { stepsPerStage } = config.pretrain;
+    expectEqual(`${key}: format`, metrics.format, 'mates-training/1');
+    expectEqual(`${key}: firstStep`, metrics.firstStep, stage * stepsPerStage);
+    for (const name of ['loss', 'gradientNorm', 'learningRate'] as const) {
+      const values = metrics[name];
+      if (!Array.isArray(values)) fail(`${key}: ${name} is not a list`);
+      expectEqual(`${key}: entries of ${name}`, values.length, stepsPerStage);
+      if (!values.every(Number.isFinite)) fail(`${key}: ${name} has entries that are not finite numbers`);
+    }
+  }
+
+  private async lossFalls({ store }: Scene): Promise<void> {
+    const loss = await losses(store, 0, 'main');
+    const end = loss.slice(-5).reduce((sum, value) => sum + value, 0) / 5;
+    if (!(end < 0.95 * loss[0]!)) fail(`it was ${loss[0]} at first and is ${end} at the end`);
+  }
+
+  private async ownFiles(scene: Scene): Promise<void> {
+    const before = await fingerprint(this.base);
+    const after = await fingerprint(scene);
+    for (const [key, hash] of before) if (after.get(key) !== hash) fail(`${key} was changed or removed`);
+    const { checkpoint, partialCheckpoints, metrics } = armLayout(0, 'main');
+    const own = [`${checkpoint}/`, partialCheckpoints, metrics, `${stageLayout(0).root}/timings/`];
+    for (const key of after.keys())
+      if (!before.has(key) && !own.some((prefix) => key.startsWith(prefix))) fail(`${key} is no file of the contract`);
+    const left = [...after.keys()].filter((key) => key.startsWith(partialCheckpoints));
+    this.advise('it removes its partial checkpoints at the end', left.length === 0, `${left.length} files are left`);
+  }
+
+  private async repetition(scene: Scene): Promise<void> {
+    const before = await fingerprint(scene);
+    expectExit(await this.train(scene, 0, 'main'), 0);
+    const after = await fingerprint(scene);
+    for (const key of new Set([...before.keys(), ...after.keys()]))
+      if (before.get(key) !== after.get(key) && !key.includes('/timings/')) fail(`${key} is another than before`);
+  }
+
+  private async nextStage(scene: Scene, arm: Arm): Promise<void> {
+    expectExit(await this.train(scene, 1, arm), 0);
+    await this.checkpoint(scene, 1, arm);
+    await this.metrics(scene, 1, arm);
+    // Trained from new weights, its first loss would be that of the first stage.
+    const [fresh] = await losses(scene.store, 0, 'main');
+    const [gone] = await losses(scene.store, 1, arm);
+    if (!(gone! < 0.97 * fresh!)) fail(`its first loss is ${gone}, a new model's is ${fresh}`);
+  }
+
+  private async termination(whole: Scene, seconds: number): Promise<void> {
+    const begun = await this.interrupted('terminated', {
+      signal: 'SIGTERM',
+      after: seconds / 2,
+      when: (progress) => progress !== undefined,
+    });
+    if (!begun) return this.skip('SIGTERM: it ended before it could be interrupted');
+    const { scene, run } = begun;
+    const saved = await this.rule(`SIGTERM: it saves and exits with 75 within ${GRACE_SECONDS} s`, async () => {
+      if (run.overdue) fail(`it was still there after ${GRACE_SECONDS} s`);
+      expectExit(run, 75);
+      if ((await scene.store.list(armLayout(0, 'main').partialCheckpoints)).length === 0)
+        fail(`nothing was saved under ${armLayout(0, 'main').partialCheckpoints}`);
+      if (await hasCheckpoint(scene.store, armLayout(0, 'main').checkpoint)) fail('the stage is marked as finished');
+    });
+    if (saved)
+      await this.rule('SIGTERM: run again, it goes on to the same losses', () => this.resumption(whole, scene));
+  }
+
+  private async kill(whole: Scene, seconds: number): Promise<void> {
+    const { partialCheckpoints } = armLayout(0, 'main');
+    const begun = await this.interrupted('killed', (scene) => ({
+      signal: 'SIGKILL',
+      after: 0.6 * seconds,
+      when: async () => (await scene.store.list(partialCheckpoints)).length > 0,
+    }));
+    if (!begun) return this.skip('SIGKILL: it ended before it could be interrupted');
+    await this.rule('SIGKILL: run again, it ends with the same losses', () => this.resumption(whole, begun.scene));
+    await this.sameBytes(whole, begun.scene);
+  }
+
+  private async resumption(whole: Scene, scene: Scene): Promise<void> {
+    expectExit(await this.train(scene, 0, 'main'), 0);
+    await this.checkpoint(scene, 0, 'main');
+    await this.metrics(scene, 0, 'main');
+    const expected = await losses(whole.store, 0, 'main');
+    const found = await losses(scene.store, 0, 'main');
+    for (const [step, value] of expected.entries())
+      if (!(Math.abs(found[step]! - value) <= LOSS_TOLERANCE * Math.abs(value)))
+        fail(`the loss of step ${step + 1} is ${found[step]}, uninterrupted it is ${value}`);
+  }
+
+  private async sameBytes(whole: Scene, scene: Scene): Promise<void> {
+    const prefix = `${armLayout(0, 'main').checkpoint}/`;
+    const [expected, found] = [await fingerprint(whole), await fingerprint(scene)];
+    const differs = [...expected].filter(([key, hash]) => key.startsWith(prefix) && found.get(key) !== hash);
+    this.advise('an interruption leaves the same bytes', differs.length === 0, 'runs then cannot be told apart');
+  }
+
+  private async refusal(): Promise<void> {
+    const scene = await this.scene('refused');
+    await scene.store.delete(armLayout(0, 'main').selection);
+    const run = await this.train(scene, 0, 'main');
+    await this.rule('without its input it fails, with words on stderr and neither 0 nor 75', async () => {
+      if (run.overdue) fail('it did not end');
+      if (run.exitCode === 0 || run.exitCode === 75) fail(`it ended with ${run.exitCode}, which means something else`);
+      if (run.lastWords === '') fail('it wrote nothing to stderr');
+      if (await hasCheckpoint(scene.store, armLayout(0, 'main').checkpoint)) fail('it left a finished checkpoint');
+    });
+  }
+
+  /** A fresh run whose first stage is interrupted; undefined when it always ended first. */
+  private async interrupted(
+    name: string,
+    how: Interruption | ((scene: Scene) => Interruption),
+  ): Promise<{ scene: Scene; run: TrainerRun } | undefined> {
+    for (let attempt = 0; attempt < TRIES; attempt++) {
+      const scene = await this.scene(`${name}-${attempt}`);
+      const interruption = typeof how === 'function' ? how(scene) : how;
+      const after = interruption.after / 2 ** attempt;
+      const run = await this.train(scene, 0, 'main', { ...interruption, after });
+      if (run.interrupted && run.exitCode !== 0) return { scene, run };
+    }
+    return undefined;
+  }
+
+  private scene(name: string): Promise<Scene> {
+    return copyScene(this.base, this.options.open(`${this.options.lake}/${name}`));
+  }
+
+  private train({ store }: Scene, stage: number, arm: Arm, interruption?: Interruption): Promise<TrainerRun> {
+    const { command, environment, timeout } = this.options;
+    const own = { MATES_TASK: 'pretrain', MATES_RUN_URI: store.uri, MATES_STAGE: String(stage), MATES_ARM: arm };
+    return runTrainer(command, { ...environment, ...own }, timeout, interruption);
+  }
+
+  private async rule(rule: string, check: () => void | Promise<void>): Promise<boolean> {
+    try {
+      await check();
+      this.add({ rule, status: 'pass' });
+      return true;
+    } catch (error) {
+      if (!(error instanceof Broken) && !(error instanceof InputError)) throw error;
+      this.add({ rule, status: 'fail', detail: error.message });
+      return false;
+    }
+  }
+
+  private advise(rule: string, kept: boolean, why: string): void {
+    this.add(kept ? { rule, status: 'pass' } : { rule, status: 'advice', detail: why });
+  }
+
+  private skip(rule: string): void {
+    this.add({ rule, status: 'skipped' });
+  }
+
+  private add(result: RuleResult): void {
+    this.results.push(result);
+    this.options.onResult(result);
+  }
+}
+
+/** A rule is not kept. */
+class Broken extends Error {}
+
+function fail(why: string): never {
+  throw new Broken(why);
+}
+
+function expectEqual(what: string, found: unknown, wanted: unknown): void {
+  if (found !== wanted) fail(`${what} is ${JSON.stringify(found)}, it should be ${JSON.stringify(wanted)}`);
+}
+
+function expectExit({ exitCode, overdue, lastWords }: TrainerRun, wanted: number): void {
+  if (overdue) fail('it did not end in time and was killed');
+  if (exitCode !== wanted) fail(`it ended with ${exitCode}${lastWords ? `; its last words: ${lastWords}` : ''}`);
+}
+
+async function losses(store: Store, stage: number, arm: Arm): Promise<number[]> {
+  return (await getJsonIfPresent<TrainingMetrics>(store, armLayout(stage, arm).metrics))?.loss ?? [];
+}

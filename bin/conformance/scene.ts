@@ -1,0 +1,85 @@
+/** A tiny run that is ready for pretraining, to copy for each check. */
+import { parseConfig } from '../../core/config/load.ts';
+import type { RunConfig } from '../../core/config/schema.ts';
+import { openCorpus } from '../../core/corpus/corpus.ts';
+import { prepareCorpus } from '../../core/corpus/prepare.ts';
+import type { Arm, CorpusIndex } from '../../core/formats.ts';
+import { sha256 } from '../../core/hash.ts';
+import { CORPUS_FOLDER, stageLayout } from '../../core/layout.ts';
+import { planStage } from '../../core/plan/stage-plan.ts';
+import { createRun } from '../../core/run/create-run.ts';
+import { softwareVersions } from '../../core/run/versions.ts';
+import { selectionRequest, selectRows } from '../../core/selection/select.ts';
+import { putJson, type Store, type StoreOpener } from '../../core/storage/index.ts';
+
+export interface Scene {
+  store: Store;
+  config: RunConfig;
+  corpus: CorpusIndex;
+}
+
+/** Large enough to learn something and to be interrupted on the way, small enough for a minute in all. */
+const CONFIG = {
+  name: 'conformance',
+  corpus: {
+    input: ['builtin:corpus/dictionary.jsonl.gz'],
+    tokenizer: { train: 512 },
+    sequenceLength: 64,
+    shards: 12,
+  },
+  reference: { input: 'builtin:corpus/reference.jsonl', passages: 4 },
+  heldOut: { input: 'builtin:corpus/held-out.jsonl', passages: 4 },
+  model: { layers: 1, width: 32, heads: 2 },
+  pretrain: {
+    stages: 2,
+    stepsPerStage: 60,
+    batchRows: 4,
+    microBatchRows: 2,
+    learningRate: 3e-3,
+    warmupSteps: 10,
+    checkpointEverySteps: 10,
+  },
+  selection: { method: 'random' },
+  engine: { threads: 1 },
+};
+
+/** Prepares the corpus, and the plans and selections of both stages, for the main arm and for a control. */
+export async function prepareScene(open: StoreOpener, uri: string): Promise<Scene> {
+  const config = parseConfig(CONFIG, 'conformance');
+  const { corpus: settings, seed } = config;
+  const store = open(uri);
+  await createRun(store, 'conformance', config, softwareVersions());
+  const target = open(`${uri}/${CORPUS_FOLDER}`);
+  await prepareCorpus({
+    opener: open,
+    inputs: settings.input,
+    baseDirectory: '.',
+    tokenizer: settings.tokenizer,
+    sequenceLength: settings.sequenceLength,
+    shards: settings.shards,
+    seed,
+    fields: { text: 'text', domain: 'domain', id: 'id' },
+    target,
+    progress: () => undefined,
+  });
+  const corpus = await openCorpus(target);
+  for (const stage of [0, 1]) {
+    const plan = planStage(config, corpus.index, stage);
+    await putJson(store, stageLayout(stage).plan, plan);
+    const arms: Arm[] = stage === 0 ? ['main'] : ['main', 'control'];
+    for (const arm of arms) await selectRows(selectionRequest(store, corpus, config, plan, arm));
+  }
+  return { store, config, corpus: corpus.index };
+}
+
+export async function copyScene({ store, config, corpus }: Scene, target: Store): Promise<Scene> {
+  for (const key of await store.list('')) await target.put(key, await store.get(key));
+  return { store: target, config, corpus };
+}
+
+/** sha256 of every file of the run. */
+export async function fingerprint({ store }: Scene): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  for (const key of await store.list('')) files.set(key, sha256(await store.get(key)));
+  return files;
+}

@@ -1,0 +1,153 @@
+/** One execution: what it is, what has happened in it, and why it failed. */
+import {
+  DescribeExecutionCommand,
+  type DescribeExecutionOutput,
+  DescribeMapRunCommand,
+  GetExecutionHistoryCommand,
+  type HistoryEvent,
+  ListExecutionsCommand,
+  ListMapRunsCommand,
+  type MapRunItemCounts,
+  type MapRunListItem,
+  type SFNClient,
+} from '@aws-sdk/client-sfn';
+import { ConfigError, InputError, InterruptedError, type MatesError, RunError } from '../../core/errors.ts';
+import { parseExecutionInput, runIdOf } from '../../core/run/execution-input.ts';
+import { calling } from './machine.ts';
+
+export function describeExecution(sfn: SFNClient, executionArn: string): Promise<DescribeExecutionOutput> {
+  return calling('look at the execution', () => sfn.send(new DescribeExecutionCommand({ executionArn })));
+}
+
+/** The run that an execution works on; an input that the machine itself refuses has none. */
+export function runOf({ input, name }: DescribeExecutionOutput): string | undefined {
+  try {
+    return runIdOf(parseExecutionInput(JSON.parse(input ?? '{}')), name ?? '');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads an execution's history as it grows: from the newest event back to the last one seen. */
+export class History {
+  private readonly sfn: SFNClient;
+  private readonly executionArn: string;
+  private seen = 0;
+
+  constructor(sfn: SFNClient, executionArn: string) {
+    this.sfn = sfn;
+    this.executionArn = executionArn;
+  }
+
+  /** The events since the last call, in order. */
+  async next(): Promise<HistoryEvent[]> {
+    const { executionArn } = this;
+    const fresh: HistoryEvent[] = [];
+    let nextToken: string | undefined;
+    do {
+      const page = await calling('read the history', () =>
+        this.sfn.send(new GetExecutionHistoryCommand({ executionArn, reverseOrder: true, maxResults: 200, nextToken })),
+      );
+      const unseen = (page.events ?? []).filter(({ id }) => id! > this.seen);
+      fresh.push(...unseen);
+      nextToken = unseen.length === page.events?.length ? page.nextToken : undefined;
+    } while (nextToken);
+    fresh.sort((a, b) => a.id! - b.id!);
+    this.seen = fresh.at(-1)?.id ?? this.seen;
+    return fresh;
+  }
+}
+
+/** A step of the run that an event enters: `Stage 1: Pretrain (control)`; undefined for any other event. */
+export function stepOf({ type, stateEnteredEventDetails }: HistoryEvent): string | undefined {
+  if ((type !== 'TaskStateEntered' && type !== 'MapStateEntered') || !stateEnteredEventDetails) return undefined;
+  const { stage, arm } = parsed(stateEnteredEventDetails.input) as { stage?: number; arm?: string };
+  const where = stage === undefined ? '' : `Stage ${stage}: `;
+  return `${where}${stateEnteredEventDetails.name}${arm === undefined ? '' : ` (${arm})`}`;
+}
+
+export interface MapRun {
+  arn: string;
+  status: string;
+  counts?: MapRunItemCounts;
+}
+
+export async function describeMapRun(sfn: SFNClient, mapRunArn: string): Promise<MapRun> {
+  const { status, itemCounts } = await calling('look at the map', () =>
+    sfn.send(new DescribeMapRunCommand({ mapRunArn })),
+  );
+  return { arn: mapRunArn, status: status!, counts: itemCounts };
+}
+
+/** ARNs of the Map Runs of an execution, the newest first. */
+export async function listMapRuns(sfn: SFNClient, executionArn: string): Promise<string[]> {
+  const found: MapRunListItem[] = [];
+  let nextToken: string | undefined;
+  do {
+    const page = await calling('list the maps', () => sfn.send(new ListMapRunsCommand({ executionArn, nextToken })));
+    found.push(...(page.mapRuns ?? []));
+    nextToken = page.nextToken;
+  } while (nextToken);
+  return found.sort((a, b) => b.startDate!.getTime() - a.startDate!.getTime()).map(({ mapRunArn }) => mapRunArn!);
+}
+
+/** ARNs of a Map Run's children in a state; none where the endpoint cannot list them. */
+export async function listChildren(sfn: SFNClient, mapRunArn: string, status: 'RUNNING' | 'FAILED'): Promise<string[]> {
+  const arns: string[] = [];
+  let nextToken: string | undefined;
+  do {
+    const command = new ListExecutionsCommand({ mapRunArn, statusFilter: status, maxResults: 1000, nextToken });
+    // LocalStack lists the executions of a machine alone.
+    const page = await sfn.send(command).catch(() => undefined);
+    arns.push(...(page?.executions ?? []).map(({ executionArn }) => executionArn!));
+    nextToken = page?.nextToken;
+  } while (nextToken);
+  return arns;
+}
+
+const CLASSES = { ConfigError, InputError, RunError };
+
+/** Why an execution ended without success, as the error that `mates run` would have ended with. */
+export async function failureOf(sfn: SFNClient, execution: DescribeExecutionOutput): Promise<MatesError> {
+  const { status, executionArn, error, cause } = execution;
+  if (status === 'ABORTED')
+    return new InterruptedError(
+      `The execution was stopped; what was done is kept. Go on with: mates start --resume ${runOf(execution)}`,
+    );
+  if (status === 'TIMED_OUT') return new RunError('The execution took longer than runTimeoutDays; resume it.');
+  if (error === 'States.ExceedToleratedFailureThreshold') {
+    const [failed] = await listMapRuns(sfn, executionArn!);
+    const [child] = failed ? await listChildren(sfn, failed, 'FAILED') : [];
+    if (child) return failureOf(sfn, await describeExecution(sfn, child));
+  }
+  const Failure = CLASSES[error as keyof typeof CLASSES] ?? RunError;
+  const named = Failure.name === error ? '' : `${error ?? 'Failed'}: `;
+  return new Failure(`${named}${causeInWords(cause)}`);
+}
+
+/** The message in a Cause: a function's error, or the description of a job; anything else as it is. */
+export function causeInWords(cause = 'no cause was given'): string {
+  const { errorMessage, JobName, StatusReason, Container } = parsed(cause) as {
+    errorMessage?: string;
+    JobName?: string;
+    StatusReason?: string;
+    Container?: { ExitCode?: number; LogStreamName?: string };
+  };
+  if (errorMessage !== undefined) return errorMessage;
+  if (JobName === undefined) return cause;
+  const { ExitCode, LogStreamName } = Container ?? {};
+  return (
+    `the job ${JobName} failed${ExitCode === undefined ? '' : ` with exit code ${ExitCode}`}: ${StatusReason}.` +
+    (LogStreamName ? ` Its log stream: ${LogStreamName}` : '')
+  );
+}
+
+/** The JSON object in a text; an empty one when there is none. */
+export function parsed(text: string | undefined): object {
+  try {
+    const value: unknown = JSON.parse(text ?? '');
+    return typeof value === 'object' && value !== null ? value : {};
+  } catch {
+    return {};
+  }
+}

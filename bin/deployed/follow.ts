@@ -1,0 +1,52 @@
+import type { DescribeExecutionOutput, SFNClient } from '@aws-sdk/client-sfn';
+import { InterruptedError } from '../../core/errors.ts';
+import type { ProgressView } from '../commands/progress-view.ts';
+import { describeExecution, describeMapRun, History, stepOf } from './execution.ts';
+
+export interface FollowOptions {
+  view: Pick<ProgressView, 'heading' | 'update'>;
+  /** Ends the watching, and nothing else. */
+  signal: AbortSignal;
+  /** Waits between two looks. */
+  sleep(): Promise<unknown>;
+}
+
+/**
+ * Shows an execution's steps as it enters them, and how many jobs of each map are done, until it ends.
+ *
+ * @throws InterruptedError when the signal is aborted.
+ */
+export async function followExecution(
+  sfn: SFNClient,
+  executionArn: string,
+  { view, signal, sleep }: FollowOptions,
+): Promise<DescribeExecutionOutput> {
+  const history = new History(sfn, executionArn);
+  let map = '';
+  let open: { arn: string; name: string } | undefined;
+  for (;;) {
+    // Described before its events are read: once it has ended, no event can be missed.
+    const execution = await describeExecution(sfn, executionArn);
+    for (const event of await history.next()) {
+      const step = stepOf(event);
+      if (step) view.heading(`${clock(event.timestamp)} ${step}`);
+      if (event.type === 'MapStateEntered') map = event.stateEnteredEventDetails?.name ?? '';
+      if (event.mapRunStartedEventDetails) open = { arn: event.mapRunStartedEventDetails.mapRunArn!, name: map };
+    }
+    if (open) {
+      const { status, counts } = await describeMapRun(sfn, open.arn);
+      const { total = 0, succeeded = 0, failed = 0, running = 0 } = counts ?? {};
+      const note = `${running} running${failed ? `, ${failed} failed` : ''}`;
+      if (total) view.update(open.arn, { step: open.name, done: succeeded, total, unit: 'jobs', note });
+      if (status !== 'RUNNING') open = undefined;
+    }
+    if (execution.status !== 'RUNNING') return execution;
+    if (signal.aborted)
+      throw new InterruptedError(
+        'No longer watching; the execution goes on. mates stop ends it, mates watch shows it.',
+      );
+    await sleep();
+  }
+}
+
+const clock = (time = new Date()) => time.toTimeString().slice(0, 8);

@@ -1,0 +1,90 @@
+/** The deployed machine and its executions, by name or ARN. */
+import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
+import { ConfigError, MatesError, RunError } from '../../core/errors.ts';
+
+/** How a command names the deployment. */
+export interface Target {
+  /** Stack whose outputs name the machine; see bin/mates.ts for the default. */
+  stack: string;
+  /** ARN of the machine, or of its alias. */
+  machine?: string;
+}
+
+export interface Deployment {
+  /** What executions are started of: the machine's ARN, or its alias's. */
+  machine: string;
+  /** Name of the CloudWatch dashboard, where the stack was asked. */
+  dashboard?: string;
+}
+
+/** @throws ConfigError when there is no such stack, or none that is a MATES pipeline. */
+export async function findDeployment({ stack, machine }: Target): Promise<Deployment> {
+  if (machine !== undefined) {
+    if (!/^arn:[\w-]+:states:[\w-]+:\d{12}:stateMachine:[^:]+(:[^:]+)?$/.test(machine))
+      throw new ConfigError(`--machine ${machine}: expected the ARN of a state machine or of its alias.`);
+    return { machine };
+  }
+  const client = new CloudFormationClient({});
+  const { Stacks: [found] = [] } = await calling('find the stack', () =>
+    client.send(new DescribeStacksCommand({ StackName: stack })),
+  );
+  const output = (name: string) => found?.Outputs?.find(({ OutputKey }) => OutputKey === name)?.OutputValue;
+  const arn = output('MachineArn');
+  if (!arn)
+    throw new ConfigError(`--stack ${stack}: this stack has no output MachineArn; name the one that cdk deploy made.`);
+  return { machine: arn, dashboard: output('DashboardName') };
+}
+
+/** ARN of an execution that is named by itself or, within the machine of the deployment, by its name. */
+export async function executionArn(execution: string, target: Target): Promise<string> {
+  if (execution.startsWith('arn:')) {
+    if (!execution.split(':')[5]?.startsWith('execution'))
+      throw new ConfigError(`${execution}: expected an execution's name or ARN, such as mates start prints.`);
+    return execution;
+  }
+  return executionOf((await findDeployment(target)).machine, execution);
+}
+
+export function executionOf(machine: string, name: string): string {
+  const [arn, partition, service, region, account, , machineName] = machine.split(':');
+  return [arn, partition, service, region, account, 'execution', machineName, name].join(':');
+}
+
+/** The machine behind an alias or a version: executions are listed of it. */
+export const unqualified = (machine: string) => machine.split(':').slice(0, 7).join(':');
+
+/** What the SDK's errors mean to someone at a terminal, by name. */
+const MEANINGS: Record<string, string> = {
+  CredentialsProviderError: 'no AWS credentials were found: sign in (aws sso login) or set AWS_PROFILE',
+  ExpiredTokenException: 'the AWS credentials have expired: sign in again',
+  ExpiredToken: 'the AWS credentials have expired: sign in again',
+  UnrecognizedClientException: 'AWS does not know these credentials: check AWS_PROFILE',
+  StateMachineDoesNotExist: 'there is no such state machine: check --machine and the region (AWS_REGION)',
+  ExecutionDoesNotExist: 'there is no such execution: mates status lists those that are there',
+  ECONNREFUSED: 'nothing answers there: check AWS_ENDPOINT_URL',
+  ENOTFOUND: 'the address cannot be found: check the network, AWS_REGION and AWS_ENDPOINT_URL',
+};
+
+/**
+ * Calls AWS.
+ *
+ * @param what the intention, for the message: `start the execution`.
+ * @throws ConfigError or RunError in one sentence, in place of the SDK's errors.
+ */
+export async function calling<T>(what: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    if (error instanceof MatesError) throw error;
+    const { name, code, message } = error as NodeJS.ErrnoException;
+    if (/^Region is missing/.test(message))
+      throw new ConfigError(`Cannot ${what}: no region is set; set AWS_REGION, such as us-east-1.`);
+    if (name === 'ValidationError' && /does not exist/.test(message))
+      throw new ConfigError(
+        `Cannot ${what}: ${message}. Deploy it (npx cdk deploy --all), or name it with --stack or --machine.`,
+      );
+    const meaning = MEANINGS[name] ?? MEANINGS[code ?? ''];
+    if (meaning) throw new ConfigError(`Cannot ${what}: ${meaning}.`);
+    throw new RunError(`Cannot ${what}: ${name}: ${message}`);
+  }
+}

@@ -1,0 +1,76 @@
+import type { BatchClient } from '@aws-sdk/client-batch';
+import { type SFNClient, StopExecutionCommand } from '@aws-sdk/client-sfn';
+import { RunError } from '../../core/errors.ts';
+import { describeExecution, listChildren, listMapRuns, runOf } from './execution.ts';
+import { type LiveJob, liveJobs, queuesOf, terminate } from './jobs.ts';
+import { calling } from './machine.ts';
+
+const REASON = 'Stopped by mates stop';
+
+export interface StopOptions {
+  onJob?(job: LiveJob): void;
+  /** Waits between two looks. */
+  sleep(): Promise<unknown>;
+  /** Looks until it gives up waiting for the jobs to end. */
+  looks: number;
+}
+
+export interface Stopped {
+  run: string | undefined;
+  /** Whether the execution was running; its jobs are looked for in any case. */
+  wasRunning: boolean;
+  /** Jobs that were told to end. */
+  jobs: number;
+}
+
+/**
+ * Stops an execution, the children of its maps and every Batch job of its run, and waits until no job is left. Step
+ * Functions stops children and jobs too, as a best effort and one by one; this makes sure.
+ *
+ * @throws RunError naming the jobs that are still there after the last look.
+ */
+export async function stopRun(
+  sfn: SFNClient,
+  batch: BatchClient,
+  executionArn: string,
+  { onJob, sleep, looks }: StopOptions,
+): Promise<Stopped> {
+  const execution = await describeExecution(sfn, executionArn);
+  const run = runOf(execution);
+  const wasRunning = execution.status === 'RUNNING';
+  if (wasRunning) await stop(sfn, executionArn);
+  if (run === undefined) return { run, wasRunning, jobs: 0 }; // refused before any job
+  const queues = await queuesOf(sfn, executionArn);
+  const told = new Set<string>();
+  let clean = 0;
+  for (let look = 0; look < looks; look++) {
+    // Children first: one that is gone submits nothing after the jobs are listed.
+    let children = 0;
+    const [newest] = await listMapRuns(sfn, executionArn); // the steps are one after the other
+    for (const child of newest ? await listChildren(sfn, newest, 'RUNNING') : []) {
+      children++;
+      await stop(sfn, child).catch(() => undefined); // it may have ended by itself
+    }
+    const jobs = await liveJobs(batch, queues, run);
+    for (const job of jobs) {
+      if (told.has(job.id)) continue;
+      told.add(job.id);
+      onJob?.(job);
+      await terminate(batch, job, REASON);
+    }
+    // Twice, because a job just submitted may not be listed yet.
+    clean = children + jobs.length === 0 ? clean + 1 : 0;
+    if (clean === 2) return { run, wasRunning, jobs: told.size };
+    await sleep();
+  }
+  const left = (await liveJobs(batch, queues, run)).map(({ name, id }) => `${name} (${id})`);
+  throw new RunError(
+    `Told ${told.size} jobs of run ${run} to end; still there: ${left.join(', ') || 'children of its maps'}. ` +
+      'Give the same command again, or look at them in the Batch console.',
+  );
+}
+
+async function stop(sfn: SFNClient, executionArn: string): Promise<void> {
+  const command = new StopExecutionCommand({ executionArn, error: 'Stopped', cause: REASON });
+  await calling('stop the execution', () => sfn.send(command));
+}

@@ -1,0 +1,81 @@
+/** Whether a run's inputs are there, from listings and sizes alone: what is wrong is said before anything is paid for. */
+import type { RunConfig } from '../config/schema.ts';
+import { findInputs } from '../corpus/inputs.ts';
+import { ConfigError, InputError, MatesError } from '../errors.ts';
+import { isLocalPath, type StoreOpener, splitUri } from '../storage/index.ts';
+
+/**
+ * Looks for every file that the configuration names; reads none.
+ *
+ * @throws InputError naming the first that is missing, empty or out of reach, and its field.
+ */
+export async function checkInputs(config: RunConfig, open: StoreOpener): Promise<void> {
+  const { corpus, reference, heldOut, influenceModel } = config;
+  const { prepared, tokenizer } = corpus;
+  if (prepared) {
+    const remedy = 'corpus.prepared names the folder that mates prepare has written';
+    await requireFile(open, `${prepared}/corpus.json`, remedy);
+  } else {
+    await reachable(`corpus.input (${corpus.input.join(', ')})`, () => findInputs(corpus.input, open));
+    if ('file' in tokenizer) await requireFile(open, tokenizer.file, 'corpus.tokenizer.file names a tokenizer.json');
+  }
+  const passages = 'reference.input and heldOut.input name files of passages';
+  await requireFile(open, reference.input, passages);
+  await requireFile(open, heldOut.input, passages);
+  const { pretrained } = influenceModel;
+  if (pretrained)
+    await requireFile(open, `${pretrained}/config.json`, 'influenceModel.pretrained names a Hugging Face directory');
+}
+
+/** The configuration's paths on the machine that reads it, each with its field. */
+export function localPaths({ corpus, reference, heldOut, influenceModel }: RunConfig): [field: string, path: string][] {
+  const { prepared, input, tokenizer } = corpus;
+  const paths: [string, string | undefined][] = [
+    ...(prepared ? [] : input.map((path): [string, string] => ['corpus.input', path])),
+    ['corpus.prepared', prepared],
+    ['corpus.tokenizer.file', 'file' in tokenizer && !prepared ? tokenizer.file : undefined],
+    ['reference.input', reference.input],
+    ['heldOut.input', heldOut.input],
+    ['influenceModel.pretrained', influenceModel.pretrained],
+  ];
+  return paths.filter((entry): entry is [string, string] => entry[1] !== undefined && isLocalPath(entry[1]));
+}
+
+/** @throws ConfigError when the configuration names a path that no job on AWS could read. */
+export function refuseLocalPaths(config: RunConfig, source: string): void {
+  const [first] = localPaths(config);
+  if (!first) return;
+  const [field, path] = first;
+  throw new ConfigError(
+    `${source}: ${field}: ${path} is a path of one machine, which jobs on AWS cannot read. ` +
+      'Copy it to S3 (aws s3 cp) and name it there, as s3://BUCKET/KEY.',
+  );
+}
+
+async function requireFile(open: StoreOpener, uri: string, remedy: string): Promise<void> {
+  const { folder, name } = splitUri(uri);
+  const bytes = await reachable(uri, () => open(folder).size(name));
+  if (bytes === undefined) throw new InputError(`${uri}: no such file; ${remedy}.`);
+  if (bytes === 0) throw new InputError(`${uri}: the file is empty; ${remedy}.`);
+}
+
+/** What S3 answers when a bucket is not there or not ours, in words; its HEAD has no more than the status. */
+const UNREACHABLE: Record<string, string> = {
+  NoSuchBucket: 'there is no such bucket; correct the URI',
+  AccessDenied: "access is denied; add the bucket to the deployment's inputBuckets (-c inputBuckets=NAME)",
+  PermanentRedirect: "the bucket is in another region; use one in the pipeline's region",
+  InvalidBucketName: 'this is no name of a bucket; correct the URI',
+};
+const BY_STATUS: Record<number, string> = { 403: 'AccessDenied', 301: 'PermanentRedirect' };
+
+async function reachable<T>(what: string, look: () => Promise<T>): Promise<T> {
+  try {
+    return await look();
+  } catch (error) {
+    if (error instanceof MatesError) throw error;
+    const { name, $metadata } = error as { name?: string; $metadata?: { httpStatusCode?: number } };
+    const why = UNREACHABLE[name ?? ''] ?? UNREACHABLE[BY_STATUS[$metadata?.httpStatusCode ?? 0] ?? ''];
+    if (!why) throw error;
+    throw new InputError(`${what}: ${why}.`);
+  }
+}

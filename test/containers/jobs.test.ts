@@ -1,0 +1,192 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { holdOut } from '../../containers/hold-out.ts';
+import { modelShape } from '../../containers/model.ts';
+import { loadPassageSet } from '../../containers/passages.ts';
+import { InterruptedError } from '../../core/errors.ts';
+import type { Evaluation, ProbeItem, StagePlan } from '../../core/formats.ts';
+import { armLayout, stageLayout } from '../../core/layout.ts';
+import { readParquet } from '../../core/parquet.ts';
+import { probeItems } from '../../core/plan/stage-plan.ts';
+import { trainingOrder } from '../../core/plan/training-order.ts';
+import { openRunCorpus } from '../../core/run/open-run.ts';
+import { getJson, getJsonIfPresent } from '../../core/storage/index.ts';
+import { loadCheckpoint } from '../../engine/checkpoint.ts';
+import { filesOf, plainPassageLoss, TinyRun, tinyConfig, tinyModel } from './support.ts';
+
+const PROBES = { row: 'INT64', loss: 'DOUBLE', baseline: 'DOUBLE', influence: 'DOUBLE' } as const;
+
+let tiny: TinyRun;
+let plan: StagePlan;
+beforeAll(async () => {
+  tiny = await TinyRun.create();
+  await tiny.prepare();
+  const first = await tiny.plan(0);
+  await tiny.select(first);
+  await tiny.pretrain(0);
+  plan = await tiny.plan(1);
+});
+afterAll(() => tiny?.remove());
+
+/** Aborts a job as SIGTERM would, at its n-th report of progress. */
+function stopAt(report: number) {
+  const controller = new AbortController();
+  let reports = 0;
+  return {
+    signal: controller.signal,
+    progress: () => {
+      if (++reports === report) controller.abort();
+    },
+  };
+}
+
+describe('evaluation', () => {
+  const { evaluation: evaluationKey, checkpoint, selection } = armLayout(0, 'main');
+
+  it('trains a branch and leaves the checkpoint, and every other file, as it was', async () => {
+    const before = await filesOf(tiny.store, '');
+    await tiny.evaluate(0);
+    const after = await filesOf(tiny.store, '');
+    const added = [evaluationKey, stageLayout(0).timing('evaluate-main')];
+    expect(Object.keys(after).filter((key) => !(key in before))).toEqual(added.sort());
+    for (const key of Object.keys(before)) expect(after[key], key).toBe(before[key]);
+  });
+
+  it('measures the branch that AdamW makes of the last rows trained on, at a halving rate', async () => {
+    const { config } = tiny.run.record;
+    const { batchRows, decaySteps, decayHalvings, clipNorm, learningRate } = config.pretrain;
+    const corpus = await openRunCorpus(tiny.run);
+    const length = corpus.index.sequenceLength;
+    const model = await tinyModel(modelShape(config, corpus.index));
+    const { parameters, optimizer } = await loadCheckpoint(tiny.store, checkpoint);
+    const reference = await loadPassageSet(tiny.run, corpus, config.reference);
+    const undecayed = await plainPassageLoss(model, parameters, reference);
+
+    const { row } = await readParquet({ store: tiny.store, key: selection }, { row: 'INT64' });
+    const consumed = trainingOrder(row, plan.consumedRows, config.seed, 0);
+    const branch = consumed.slice(-decaySteps * batchRows);
+    const gradient = parameters.clone();
+    for (let t = 1; t <= decaySteps; t++) {
+      const tokens = await corpus.tokenRows(branch.slice((t - 1) * batchRows, t * batchRows));
+      await model.lossAndGradient(parameters, { batch: batchRows, length, tokens }, gradient);
+      const norm = Math.sqrt(gradient.flat.reduce((sum, g) => sum + g * g, 0));
+      const scale = Math.min(1, clipNorm / norm);
+      const clipped = gradient.flat.map((g) => g * scale);
+      optimizer.apply(parameters.flat, clipped, learningRate * 2 ** ((-decayHalvings * t) / decaySteps));
+    }
+
+    const found = await getJson<Evaluation>(tiny.store, evaluationKey);
+    expect(found).toMatchObject({ step: config.pretrain.stepsPerStage, decaySteps });
+    expect(found.referenceLoss).toBeCloseTo(await plainPassageLoss(model, parameters, reference), 5);
+    expect(Math.abs(found.referenceLoss - undecayed)).toBeGreaterThan(1e-4); // or the branch did nothing
+    const heldOut = await loadPassageSet(tiny.run, corpus, config.heldOut);
+    expect(found.heldOutLoss).toBeCloseTo(await plainPassageLoss(model, parameters, heldOut), 5);
+
+    const { evaluation } = await holdOut(tiny.run, corpus, plan);
+    const means: number[] = [];
+    for (const [domain, rows] of evaluation) {
+      const tokens = await corpus.tokenRows(rows);
+      const passages = rows.map((_, i) => ({
+        tokens: Array.from(tokens.subarray(i * length, (i + 1) * length)),
+        firstTarget: 1,
+      }));
+      const loss = await plainPassageLoss(model, parameters, passages);
+      const { name } = corpus.index.domains[domain]!;
+      expect(found.domainLoss[name]!.loss).toBeCloseTo(loss, 5);
+      expect(found.domainLoss[name]!.rows).toBe(rows.length);
+      means.push(loss);
+    }
+    expect(Object.keys(found.domainLoss)).toHaveLength(means.length);
+    expect(found.mixedDomainLoss).toBeCloseTo(means.reduce((sum, loss) => sum + loss, 0) / means.length, 5);
+  });
+
+  it('is not made twice', async () => {
+    const before = await filesOf(tiny.store, '');
+    await tiny.evaluate(0);
+    expect(await filesOf(tiny.store, '')).toEqual(before);
+  });
+});
+
+describe('probing', () => {
+  const probed = async (index: number) => readParquet({ store: tiny.store, key: stageLayout(1).probe(index) }, PROBES);
+
+  it('writes its Parquet and nothing else, and not to the checkpoint', async () => {
+    const before = await filesOf(tiny.store, '');
+    const items = probeItems(plan);
+    for (const item of items) await tiny.probe(1, item);
+    const after = await filesOf(tiny.store, '');
+    const { probe, timing } = stageLayout(1);
+    expect(Object.keys(after).filter((key) => !(key in before))).toEqual([
+      ...items.map(({ index }) => probe(index)),
+      ...items.map(({ index }) => timing(`probe-${index}`)),
+    ]);
+    for (const key of Object.keys(before)) expect(after[key], key).toBe(before[key]);
+  });
+
+  it('takes hold-out rows, each once, that no pool has', async () => {
+    const rows = (await Promise.all(probeItems(plan).map(({ index }) => probed(index)))).flatMap(({ row }) => row);
+    const corpus = await openRunCorpus(tiny.run);
+    expect(new Set(rows).size).toBe(plan.probes);
+    for (const row of rows) expect(plan.holdOutShards).toContain(corpus.shardOf(row));
+  });
+
+  it('gives the same numbers in one job as in several', async () => {
+    const one: ProbeItem = { index: 90, begin: 0, end: plan.probes };
+    await tiny.probe(1, one);
+    const several = await Promise.all(probeItems(plan).map(({ index }) => probed(index)));
+    for (const column of ['row', 'loss', 'baseline', 'influence'] as const)
+      expect(several.flatMap((part) => part[column])).toEqual((await probed(90))[column]);
+  });
+
+  it.each([1, 2, 3, 11, 12])('that is stopped after %i of 12 resumes to the same bytes', async (done) => {
+    const { probe, probePartial } = stageLayout(1);
+    const item: ProbeItem = { index: 90 + done, begin: 0, end: plan.probes };
+    await expect(tiny.probe(1, item, stopAt(done))).rejects.toThrow(InterruptedError);
+    expect(await tiny.store.size(probe(item.index))).toBeUndefined();
+    const partial = await getJson<{ row: number[] }>(tiny.store, probePartial(item.index));
+    expect(partial.row).toHaveLength(done);
+    await tiny.probe(1, item);
+    expect(await getJsonIfPresent(tiny.store, probePartial(item.index))).toBeUndefined();
+    expect(await tiny.store.get(probe(item.index))).toEqual(await tiny.store.get(probe(90)));
+  });
+});
+
+describe('pretraining', () => {
+  it('that is stopped at any step resumes to the same bytes, and keeps no partial checkpoint', async () => {
+    const { root, checkpoint, metrics } = armLayout(0, 'main');
+    const whole = await filesOf(tiny.store, `${root}/`);
+    const { run: pretrain } = await import('../../containers/pretrain/index.ts');
+    for (const steps of [1, 3, 7]) {
+      for (const key of [...(await tiny.store.list(`${checkpoint}/`)), metrics]) await tiny.store.delete(key);
+      await expect(pretrain(tiny.job(0, stopAt(steps)))).rejects.toThrow(InterruptedError);
+      const { partialCheckpoint } = armLayout(0, 'main');
+      expect(await tiny.store.size(`${partialCheckpoint(steps)}/training.json`)).toBeGreaterThan(0);
+      await pretrain(tiny.job(0));
+      const timing = stageLayout(0).timing('pretrain-main');
+      expect({ ...(await filesOf(tiny.store, `${root}/`)), [timing]: '' }).toEqual({ ...whole, [timing]: '' });
+    }
+  });
+});
+
+describe('a run', () => {
+  it('selects and trains the same with any number of jobs and any size of their batches', async () => {
+    const cuts = [
+      { probe: { jobs: 1, flushEvery: 50 }, scoring: { jobs: 1 } },
+      { probe: { jobs: 5 }, scoring: { jobs: 7, batchDocuments: 5 } },
+    ];
+    const outcomes = [];
+    for (const cut of cuts) {
+      const other = await TinyRun.create(tinyConfig(cut));
+      try {
+        await other.prepare();
+        for (const stage of [0, 1]) await other.stage(stage);
+        const files = await filesOf(other.store, 'stages/1/');
+        const cutByJob = /\/(probes|scores|timings)\/|\/(plan|(probe|score)-items)\.json$/;
+        outcomes.push(Object.entries(files).filter(([key]) => !cutByJob.test(key)));
+      } finally {
+        await other.remove();
+      }
+    }
+    expect(outcomes[0]!.length).toBeGreaterThan(15);
+    expect(outcomes[1]).toEqual(outcomes[0]);
+  });
+});

@@ -1,0 +1,91 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Passage } from '../../core/corpus/passages.ts';
+import { PassageSet, rowLosses } from '../../engine/passage-set.ts';
+import { randomParameters, randomTokens } from '../engine/support.ts';
+import { plainPassageLoss, randomPassages, tinyModel } from './support.ts';
+
+const model = await tinyModel();
+const parameters = randomParameters(model.specs, 3);
+const passages = randomPassages(9);
+const lossOf = (set: readonly Passage[], rowsPerBatch?: number) =>
+  new PassageSet(model, set, rowsPerBatch).loss(parameters);
+
+describe('the loss of a set of passages', () => {
+  it('is the mean over passages of the mean over targets, for any set and any batch size', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.shuffledSubarray(passages, { minLength: 1 }),
+        fc.integer({ min: 1, max: 12 }),
+        async (set, rowsPerBatch) => {
+          const expected = await plainPassageLoss(model, parameters, set);
+          expect(Math.abs((await lossOf(set, rowsPerBatch)) - expected)).toBeLessThan(1e-5);
+        },
+      ),
+      { numRuns: 30 },
+    );
+  });
+
+  it('weighs passages alike, however long', async () => {
+    const [short, long] = [randomTokens(2, 40, 1), randomTokens(14, 40, 2)].map((tokens) => ({
+      tokens: Array.from(tokens),
+      firstTarget: 1,
+    }));
+    const separate = ((await lossOf([short!])) + (await lossOf([long!]))) / 2;
+    expect(await lossOf([short!, long!])).toBeCloseTo(separate, 5);
+  });
+
+  it('counts the targets alone: those before are context, and matter as context', async () => {
+    const tokens = Array.from(randomTokens(10, 40, 5));
+    const perToken = await model.tokenLosses(parameters, {
+      batch: 1,
+      length: 10,
+      tokens: Int32Array.from(tokens),
+    });
+    for (let firstTarget = 1; firstTarget < 10; firstTarget++) {
+      const targets = Array.from(perToken).slice(firstTarget - 1);
+      const expected = targets.reduce((sum, loss) => sum + loss, 0) / targets.length;
+      expect(await lossOf([{ tokens, firstTarget }])).toBeCloseTo(expected, 5);
+    }
+    const other = [(tokens[0]! + 1) % 40, ...tokens.slice(1)];
+    const lastWord = (tokens: number[]) => lossOf([{ tokens, firstTarget: 9 }]);
+    expect(await lastWord(other)).not.toBeCloseTo(await lastWord(tokens), 4);
+  });
+
+  it('is not touched by what pads a batch', async () => {
+    const short = { tokens: Array.from(randomTokens(4, 40, 6)), firstTarget: 2 };
+    const padded = (token: number) => ({ tokens: [...short.tokens, ...Array(8).fill(token)], firstTarget: 11 });
+    // beside a long passage the short one is padded; its share is what is left of the mean
+    for (const token of [0, 7, 39]) {
+      const long = padded(token);
+      const share = 2 * (await lossOf([short, long])) - (await lossOf([long]));
+      expect(share).toBeCloseTo(await lossOf([short]), 5);
+    }
+  });
+
+  it('leaves the parameters and the passages as they were', async () => {
+    const [weights, given] = [parameters.flat.slice(), structuredClone(passages)];
+    await lossOf(passages, 4);
+    expect(parameters.flat).toEqual(weights);
+    expect(passages).toEqual(given);
+  });
+});
+
+describe('the losses of rows', () => {
+  it('are those of each row by itself, for any batch size', async () => {
+    const [rows, length] = [7, 9];
+    const tokens = randomTokens(rows * length, model.shape.vocabularySize, 8);
+    const expected: number[] = [];
+    for (let row = 0; row < rows; row++) {
+      const one = Array.from(tokens.subarray(row * length, (row + 1) * length));
+      expected.push(await plainPassageLoss(model, parameters, [{ tokens: one, firstTarget: 1 }]));
+    }
+    for (const rowsPerBatch of [1, 2, 3, 7, 16]) {
+      const losses = await rowLosses(model, parameters, tokens, length, rowsPerBatch);
+      expect(losses).toHaveLength(rows);
+      losses.forEach((loss, row) => {
+        expect(Math.abs(loss - expected[row]!)).toBeLessThan(1e-5);
+      });
+    }
+  });
+});

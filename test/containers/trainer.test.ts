@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import { RunError } from '../../core/errors.ts';
+import { Trainer } from '../../engine/trainer.ts';
+import { randomTokens } from '../engine/support.ts';
+import { digests, emptyGradient, TRAINING, tinyModel, trainedCheckpoint } from './support.ts';
+
+const LENGTH = 12;
+const ROWS = 8;
+const model = await tinyModel();
+const vocabulary = model.shape.vocabularySize;
+const tokens = randomTokens(ROWS * LENGTH, vocabulary, 21);
+
+async function stepWith(microBatchRows: number, rows = tokens) {
+  const checkpoint = trainedCheckpoint(model);
+  const config = { ...TRAINING, batchRows: ROWS, microBatchRows };
+  const trainer = new Trainer(model, config, checkpoint.parameters, checkpoint.optimizer);
+  const results = [];
+  for (let step = 0; step < 3; step++) results.push(await trainer.step(rows, LENGTH, TRAINING.learningRate));
+  return { results, checkpoint };
+}
+
+const largestDifference = (a: Float32Array, b: Float32Array) =>
+  a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
+
+describe('a training step', () => {
+  it("has the batch's mean loss and the norm of its gradient, before clipping", async () => {
+    const { parameters } = trainedCheckpoint(model);
+    const gradient = emptyGradient(model);
+    const loss = await model.lossAndGradient(parameters, { batch: ROWS, length: LENGTH, tokens }, gradient);
+    const norm = Math.sqrt(gradient.flat.reduce((sum, g) => sum + g * g, 0));
+    expect(norm).toBeGreaterThan(TRAINING.clipNorm);
+    const { results } = await stepWith(ROWS);
+    expect(results[0]!.loss).toBeCloseTo(loss, 6);
+    expect(results[0]!.gradientNorm / norm).toBeCloseTo(1, 6);
+  });
+
+  it.each([1, 2, 4])('in micro-batches of %i rows is the step of the whole batch, to rounding', async (rows) => {
+    const [whole, parts] = [await stepWith(ROWS), await stepWith(rows)];
+    whole.results.forEach(({ loss, gradientNorm }, step) => {
+      expect(Math.abs(parts.results[step]!.loss - loss)).toBeLessThan(2e-6 * loss);
+      expect(Math.abs(parts.results[step]!.gradientNorm - gradientNorm)).toBeLessThan(1e-5 * gradientNorm);
+    });
+    const [a, b] = [parts.checkpoint, whole.checkpoint];
+    expect(a.optimizer.step).toBe(b.optimizer.step);
+    expect(largestDifference(a.optimizer.m, b.optimizer.m)).toBeLessThan(1e-6);
+    expect(largestDifference(a.optimizer.v, b.optimizer.v)).toBeLessThan(1e-6);
+    // a step moves a weight by up to the learning rate; this is a five-hundredth of it
+    expect(largestDifference(a.parameters.flat, b.parameters.flat)).toBeLessThan(2e-3 * TRAINING.learningRate);
+  });
+
+  it('takes every row into account, whichever micro-batch it is in', async () => {
+    const { checkpoint } = await stepWith(2);
+    for (let row = 0; row < ROWS; row += 2) {
+      const changed = tokens.slice();
+      changed[row * LENGTH] = (changed[row * LENGTH]! + 1) % vocabulary;
+      const other = (await stepWith(2, changed)).checkpoint;
+      expect(largestDifference(other.parameters.flat, checkpoint.parameters.flat)).toBeGreaterThan(1e-6);
+    }
+  });
+
+  it('gives the same bits every time', async () => {
+    expect(digests((await stepWith(2)).checkpoint)).toEqual(digests((await stepWith(2)).checkpoint));
+  });
+
+  it.each([
+    ['in one batch', ROWS, 'gpt_neox.final_layer_norm.weight', Number.NaN],
+    ['in micro-batches', 2, 'gpt_neox.final_layer_norm.weight', Number.NaN],
+    ['by overflow', 4, 'embed_out.weight', 3e38],
+  ])('whose loss is not a number %s changes nothing and says what to do', async (_, microBatchRows, name, value) => {
+    const checkpoint = trainedCheckpoint(model);
+    checkpoint.parameters.view(name)[1] = value;
+    await refusesWithoutDamage(checkpoint, microBatchRows);
+  });
+
+  it('whose last micro-batch alone is damaged changes nothing either', async () => {
+    const rare = vocabulary - 1;
+    const rows = tokens.map((token) => (token === rare ? 0 : token));
+    rows[rows.length - 3] = rare;
+    const checkpoint = trainedCheckpoint(model);
+    checkpoint.parameters.view('gpt_neox.embed_in.weight').fill(Number.NaN, rare * model.shape.width);
+    await refusesWithoutDamage(checkpoint, 1, rows);
+  });
+});
+
+async function refusesWithoutDamage(
+  checkpoint: ReturnType<typeof trainedCheckpoint>,
+  microBatchRows: number,
+  rows = tokens,
+): Promise<void> {
+  const before = digests(checkpoint);
+  const config = { ...TRAINING, batchRows: ROWS, microBatchRows };
+  const trainer = new Trainer(model, config, checkpoint.parameters, checkpoint.optimizer);
+  const attempt = trainer.step(rows, LENGTH, TRAINING.learningRate);
+  await expect(attempt).rejects.toThrow(RunError);
+  await expect(attempt).rejects.toThrow(/^step 6: .*pretrain\.learningRate/s);
+  expect(digests(checkpoint)).toEqual(before);
+}

@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import { parseConfig } from '../../core/config/load.ts';
+import { costThroughStage } from '../../core/cost/estimate.ts';
+import type { CorpusIndex } from '../../core/formats.ts';
+import { CORPUS_FOLDER, stageLayout } from '../../core/layout.ts';
+import { planStage, probeItems, scoredRanges, scoreItems } from '../../core/plan/stage-plan.ts';
+import { createRun } from '../../core/run/create-run.ts';
+import { getJson, putJson, storeOpener } from '../../core/storage/index.ts';
+import { handler } from '../../functions/plan-stage/index.ts';
+import { temporaryLake } from './support.ts';
+
+const lake = temporaryLake();
+
+const config = (change: Record<string, unknown> = {}) =>
+  parseConfig(
+    {
+      corpus: { input: ['builtin:corpus/logs.jsonl.gz'] },
+      reference: { input: 'builtin:corpus/reference.jsonl' },
+      heldOut: { input: 'builtin:corpus/held-out.jsonl' },
+      pretrain: { stages: 3, stepsPerStage: 10, batchRows: 2, microBatchRows: 2 },
+      probe: { documents: 10, jobs: 3 },
+      scoring: { jobs: 4 },
+      ...change,
+    },
+    'test',
+  );
+
+function corpusOf(shards: number, rows: number): CorpusIndex {
+  const file = { key: 'x', bytes: 1, sha256: '' };
+  return {
+    format: 'mates-corpus/1',
+    tokenizer: { key: 'tokenizer.json', sha256: '', vocabularySize: 300, endOfText: 0 },
+    sequenceLength: 32,
+    dtype: 'uint16',
+    rows: shards * rows,
+    shards: Array.from({ length: shards }, (_, i) => ({
+      firstRow: i * rows,
+      rows,
+      tokens: file,
+      text: file,
+      domains: file,
+    })),
+  } as unknown as CorpusIndex;
+}
+
+async function plan(stage: number, maxCostUsd?: number) {
+  const uri = 's3://lake/runs/r';
+  const store = storeOpener(lake.path)(uri);
+  await createRun(store, 'r', config(), {});
+  await putJson(store, `${CORPUS_FOLDER}/corpus.json`, corpusOf(24, 50));
+  const run = { id: 'r', uri, bucket: 'lake', prefix: 'runs/r', trainer: 'batch' as const, dryRun: false, maxCostUsd };
+  return { answer: await handler({ run, stage }), store };
+}
+
+it('writes the items of the maps and answers with their keys in the bucket', async () => {
+  const { answer, store } = await plan(1);
+  expect(answer).toMatchObject({
+    modelAware: true,
+    arms: [{ arm: 'main' }, { arm: 'control' }],
+    probeItemsKey: 'runs/r/stages/1/probe-items.json',
+    scoreItemsKey: 'runs/r/stages/1/score-items.json',
+  });
+  expect(await getJson(store, stageLayout(1).probeItems)).toHaveLength(3);
+  expect(await getJson(store, stageLayout(1).scoreItems)).toHaveLength(4);
+  expect((await plan(0)).answer).toMatchObject({ modelAware: false, arms: [{ arm: 'main' }] });
+});
+
+describe('maxCostUsd', () => {
+  it('stops before the stage whose end would pass it', async () => {
+    const [through0, through1] = [costThroughStage(config(), 0), costThroughStage(config(), 1)];
+    expect(through0).toBeLessThan(through1);
+    const limit = (through0 + through1) / 2;
+    expect((await plan(0, limit)).answer.withinBudget).toBe(true);
+    expect((await plan(1, limit)).answer.withinBudget).toBe(false);
+  });
+
+  it('without it, or at it, the run goes on', async () => {
+    expect((await plan(2)).answer.withinBudget).toBe(true);
+    expect((await plan(2, costThroughStage(config(), 2))).answer.withinBudget).toBe(true);
+  });
+});
+
+/** https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html: 8,192 characters of container overrides. */
+describe('at 10,000 shards', () => {
+  const large = config({ corpus: { input: ['s3://b/*'], shards: 10_000 }, scoring: { jobs: 1 } });
+  const corpus = corpusOf(10_000, 3000);
+
+  it.each([1, 10_000])("the environment of each of %i scoring jobs stays within Batch's limit", (jobs) => {
+    const plan = planStage({ ...large, scoring: { ...large.scoring, jobs } }, corpus, 1);
+    const items = [...scoreItems(plan), ...probeItems(plan)];
+    expect(items.length).toBeGreaterThan(jobs);
+    for (const item of items) {
+      const variables = {
+        MATES_RUN_URI: `s3://${'b'.repeat(63)}/runs/${'r'.repeat(48)}`,
+        MATES_STAGE: '99',
+        MATES_ITEM: JSON.stringify(item),
+      };
+      const overrides = { Environment: Object.entries(variables).map(([Name, Value]) => ({ Name, Value })) };
+      expect(JSON.stringify(overrides).length).toBeLessThan(1000);
+    }
+  });
+
+  it('a job finds the ranges of its item again, over all its shards', () => {
+    const plan = planStage(large, corpus, 1);
+    const [item] = scoreItems(plan);
+    const ranges = scoredRanges(plan, corpus, item!);
+    expect(ranges.length).toBe(plan.poolShards.length);
+    expect(ranges.reduce((sum, { begin, end }) => sum + end - begin, 0)).toBe(plan.poolRows);
+  });
+});

@@ -1,0 +1,192 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import { mockClient } from 'aws-sdk-client-mock';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ConfigError, InputError } from '../../core/errors.ts';
+import { handler } from '../../functions/validate-run/index.ts';
+import { temporaryLake } from './support.ts';
+
+const validate = (input: unknown, executionName = 'first') => handler({ input, executionName });
+
+/** What S3 answers: an error with the service's name for it. */
+const refusal = (name: string, httpStatusCode = 404) =>
+  Object.assign(new Error(name), { name, $metadata: { httpStatusCode } });
+
+describe('on one machine', () => {
+  const lake = temporaryLake();
+  const record = async (id: string) => JSON.parse(await readFile(join(lake.path, 'runs', id, 'run.json'), 'utf8'));
+
+  it('{} is the smoke run, named after the execution', async () => {
+    const state = await validate({}, 'my_first.run');
+    expect(state).toEqual({
+      run: {
+        id: 'my-first-run',
+        uri: 's3://lake/runs/my-first-run',
+        bucket: 'lake',
+        prefix: 'runs/my-first-run',
+        trainer: 'batch',
+        dryRun: false,
+        maxCostUsd: undefined,
+      },
+      stage: 0,
+      stages: 2,
+    });
+    expect((await record('my-first-run')).config.name).toBe('smoke');
+  });
+
+  it('a dry run answers with the plan and its price, and writes nothing', async () => {
+    const { plan, run } = await validate({ dryRun: true });
+    expect(run.dryRun).toBe(true);
+    expect(plan).toMatchObject({ name: 'smoke', steps: 80, tokens: 80 * 8 * 128 });
+    expect(plan!.instances.length).toBeGreaterThan(1);
+    for (const { hours, onDemandUsd, spotUsd } of plan!.instances) {
+      expect(hours).toBeGreaterThan(0);
+      expect(spotUsd).toBeLessThan(onDemandUsd);
+    }
+    expect(plan!.pricesDated).toMatch(/^\d{4}-\d{2}-\d{2}$/);
+    expect(existsSync(join(lake.path, 'runs'))).toBe(false);
+  });
+
+  it('overrides change single fields, however deep', async () => {
+    const { stages } = await validate({ overrides: { pretrain: { stages: 3 }, seed: 5 }, runId: 'other' });
+    expect(stages).toBe(3);
+    const { config } = await record('other');
+    expect(config).toMatchObject({ seed: 5, pretrain: { stages: 3, stepsPerStage: 40 } });
+  });
+
+  describe('resumeFrom', () => {
+    it('goes on with a run under a new execution, without its configuration', async () => {
+      await validate({ overrides: { seed: 9 } }, 'first');
+      const state = await validate({ resumeFrom: 'first' }, 'second');
+      expect(state.run).toMatchObject({ id: 'first', uri: 's3://lake/runs/first' });
+      expect(existsSync(join(lake.path, 'runs/second'))).toBe(false);
+      expect((await record('first')).config.seed).toBe(9);
+    });
+
+    it('names a run that is there', async () => {
+      await expect(validate({ resumeFrom: 'nowhere' })).rejects.toThrow(ConfigError);
+      await expect(validate({ resumeFrom: 'nowhere' })).rejects.toThrow(
+        /resumeFrom: there is no run nowhere .*run\.json/,
+      );
+      expect(existsSync(join(lake.path, 'runs'))).toBe(false);
+    });
+
+    it('keeps to the configuration of the run', async () => {
+      await validate({}, 'first');
+      await expect(validate({ resumeFrom: 'first', overrides: { seed: 2 } })).rejects.toThrow(
+        /seed was 1 and is now 2/,
+      );
+      await expect(validate({ resumeFrom: 'first', runId: 'second' })).rejects.toThrow(/runId and resumeFrom/);
+    });
+  });
+
+  it.each([
+    [{ configuration: {} }, /^execution input: configuration: unknown field; the fields are config, /],
+    [{ maxCostUsd: -1 }, /^execution input: maxCostUsd: /],
+    [{ resumeFrom: 'a/b' }, /^execution input: resumeFrom: expected letters/],
+    [{ trainer: 'ecs' }, /^execution input: trainer: /],
+    [{ overrides: { pretrain: { stagez: 2 } } }, /pretrain\.stagez: unknown field; the fields here are stages, /],
+    [{ config: 's3://lake/none.json' }, /config s3:\/\/lake\/none\.json does not exist/],
+  ])('%j is refused by the name of its field', async (input, message) => {
+    await expect(validate(input)).rejects.toThrow(ConfigError);
+    await expect(validate(input)).rejects.toThrow(message);
+  });
+
+  it.each([
+    ['corpus', { input: ['/nowhere/a.jsonl'] }, /\/nowhere\/a\.jsonl: no such file; correct corpus\.input/],
+    ['corpus', { input: ['builtin:corpus/none-*.jsonl'] }, /builtin:corpus\/none-\*\.jsonl: no file has such a name/],
+    ['corpus', { input: ['builtin:../package.json'] }, /stay inside/],
+    ['corpus', { prepared: '/nowhere/corpus' }, /\/nowhere\/corpus\/corpus\.json: no such file; corpus\.prepared/],
+    ['corpus', { tokenizer: { file: '/nowhere/t.json' } }, /\/nowhere\/t\.json: no such file; corpus\.tokenizer\.file/],
+    ['reference', { input: '/nowhere/r.jsonl' }, /\/nowhere\/r\.jsonl: no such file; reference\.input/],
+    ['heldOut', { input: 'builtin:corpus/none.jsonl' }, /none\.jsonl: no such file/],
+    ['influenceModel', { pretrained: '/nowhere/bert' }, /bert\/config\.json: no such file; influenceModel\.pretrained/],
+  ])('%s %j is refused before anything is written', async (group, fields, message) => {
+    // The tokenizer of the smoke configuration is trained; a group that is no object replaces it whole.
+    const overrides = {
+      [group]: 'tokenizer' in fields ? { ...fields, input: ['builtin:corpus/logs.jsonl.gz'] } : fields,
+    };
+    const config = { corpus: { input: ['builtin:corpus/logs.jsonl.gz'] }, ...PASSAGES };
+    await expect(validate({ config, overrides })).rejects.toThrow(InputError);
+    await expect(validate({ config, overrides })).rejects.toThrow(message);
+    expect(existsSync(join(lake.path, 'runs'))).toBe(false);
+  });
+});
+
+const PASSAGES = {
+  reference: { input: 'builtin:corpus/reference.jsonl' },
+  heldOut: { input: 'builtin:corpus/held-out.jsonl' },
+};
+
+describe('on S3', () => {
+  const s3 = mockClient(S3Client);
+  beforeEach(() => {
+    process.env.MATES_LAKE_BUCKET = 'lake-bucket';
+    process.env.AWS_REGION ??= 'us-east-1';
+    s3.reset();
+    s3.on(GetObjectCommand).rejects(refusal('NoSuchKey'));
+    s3.on(HeadObjectCommand).rejects(refusal('NotFound'));
+    s3.on(ListObjectsV2Command).resolves({ Contents: [] });
+    s3.on(PutObjectCommand).resolves({});
+  });
+  afterEach(() => {
+    delete process.env.MATES_LAKE_BUCKET;
+  });
+  const config = (input: string, more: object = {}) => ({
+    config: { corpus: { input: [input] }, ...PASSAGES, ...more },
+  });
+  const written = () => s3.commandCalls(PutObjectCommand).length;
+
+  it('the smoke run needs nothing of the bucket', async () => {
+    const { run } = await validate({});
+    expect(run.uri).toBe('s3://lake-bucket/runs/first');
+    expect(written()).toBe(1);
+  });
+
+  it('looks at names and sizes, and reads no data', async () => {
+    s3.on(ListObjectsV2Command).resolves({ Contents: [{ Key: 'web/a.jsonl' }, { Key: 'web/b.txt' }] });
+    s3.on(HeadObjectCommand, { Bucket: 'data', Key: 'web/a.jsonl' }).resolves({ ContentLength: 10 });
+    await validate(config('s3://data/web/*.jsonl'));
+    expect(s3.commandCalls(GetObjectCommand).map(({ args }) => args[0].input.Key)).toEqual(['runs/first/run.json']);
+  });
+
+  it('a key or pattern without an object fails', async () => {
+    await expect(validate(config('s3://data/a.jsonl'))).rejects.toThrow(/^s3:\/\/data\/a\.jsonl: no such file/);
+    await expect(validate(config('s3://data/*.jsonl'))).rejects.toThrow(
+      /^s3:\/\/data\/\*\.jsonl: no file has such a name/,
+    );
+    expect(written()).toBe(0);
+  });
+
+  it.each([
+    ['NoSuchBucket', 404, /corpus\.input .*there is no such bucket/],
+    ['AccessDenied', 403, /corpus\.input .*inputBuckets/],
+    ['PermanentRedirect', 301, /corpus\.input .*another region/],
+  ])('%s is said in words', async (name, status, message) => {
+    s3.on(ListObjectsV2Command).rejects(refusal(name, status));
+    await expect(validate(config('s3://data/*.jsonl'))).rejects.toThrow(InputError);
+    await expect(validate(config('s3://data/*.jsonl'))).rejects.toThrow(message);
+  });
+
+  it('a HEAD that is forbidden has no name but its status', async () => {
+    s3.on(HeadObjectCommand).rejects(refusal('403', 403));
+    await expect(validate(config('s3://data/a.jsonl'))).rejects.toThrow(/inputBuckets/);
+  });
+
+  it('a path of one machine is refused by its field', async () => {
+    await expect(validate(config('data/a.jsonl'))).rejects.toThrow(ConfigError);
+    await expect(validate(config('data/a.jsonl'))).rejects.toThrow(
+      /corpus\.input: data\/a\.jsonl is a path of one machine/,
+    );
+    const reference = { input: '/data/r.jsonl' };
+    await expect(validate(config('builtin:corpus/logs.jsonl.gz', { reference }))).rejects.toThrow(/reference\.input: /);
+  });
+});
