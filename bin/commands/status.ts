@@ -80,11 +80,11 @@ export async function status(execution: string | undefined, options: Options): P
     ],
     ['more jobs', jobs.length > 10 ? String(jobs.length - 10) : undefined],
     ['error', described.error && `${described.error}: ${causeInWords(described.cause)}`],
-    ...Object.entries(links),
   ];
   const table = new Table({ ...PLAIN_TABLE, wordWrap: false });
   for (const [name, value] of rows) if (value !== undefined) table.push([name, value]);
   console.log(table.toString());
+  for (const [name, link] of Object.entries(links)) console.log(`${name}: ${link}`);
 }
 
 async function listExecutions(sfn: SFNClient, options: Options): Promise<void> {

@@ -54,12 +54,14 @@ interface Output {
   links?: RunLinks;
 }
 
+const dollars = (value: number) => (value < 0.01 ? 'less than $0.01' : `$${value.toFixed(2)}`);
+
 function describeOutput({ run, plan }: Output, links: RunLinks): string {
   const lines = [plan ? `Run ${run?.id} would be:` : `Run ${run?.id} is done: ${run?.uri}`];
   if (plan) {
     lines.push(`  ${formatCount(plan.steps)} steps on ${formatCount(plan.tokens)} tokens`);
     for (const { instance, hours, onDemandUsd } of plan.instances)
-      lines.push(`  ${instance}: ${hours.toPrecision(2)} h, $${onDemandUsd.toFixed(2)} on demand`);
+      lines.push(`  ${instance}: ${hours.toPrecision(2)} h, ${dollars(onDemandUsd)} on demand`);
   }
   for (const [name, link] of Object.entries(links)) lines.push(`  ${name}: ${link}`);
   return lines.join('\n');

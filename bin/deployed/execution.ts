@@ -61,8 +61,10 @@ export class History {
 /** A step of the run that an event enters: `Stage 1: Pretrain (control)`; undefined for any other event. */
 export function stepOf({ type, stateEnteredEventDetails }: HistoryEvent): string | undefined {
   if ((type !== 'TaskStateEntered' && type !== 'MapStateEntered') || !stateEnteredEventDetails) return undefined;
-  const { stage, arm } = parsed(stateEnteredEventDetails.input) as { stage?: number; arm?: string };
-  const where = stage === undefined ? '' : `Stage ${stage}: `;
+  const input = parsed(stateEnteredEventDetails.input) as { stage?: number; stages?: number; arm?: string };
+  const { stage = 0, stages = Number.POSITIVE_INFINITY, arm } = input;
+  // After the last stage the counter points behind it.
+  const where = input.stage === undefined || stage >= stages ? '' : `Stage ${stage}: `;
   return `${where}${stateEnteredEventDetails.name}${arm === undefined ? '' : ` (${arm})`}`;
 }
 
@@ -91,14 +93,20 @@ export async function listMapRuns(sfn: SFNClient, executionArn: string): Promise
   return found.sort((a, b) => b.startDate!.getTime() - a.startDate!.getTime()).map(({ mapRunArn }) => mapRunArn!);
 }
 
+/** How LocalStack fails to list the children of a Map Run: it knows the executions of a machine alone. */
+const UNABLE = ['InternalError', 'InternalFailure', 'InvalidArn', 'ValidationException'];
+
 /** ARNs of a Map Run's children in a state; none where the endpoint cannot list them. */
 export async function listChildren(sfn: SFNClient, mapRunArn: string, status: 'RUNNING' | 'FAILED'): Promise<string[]> {
   const arns: string[] = [];
   let nextToken: string | undefined;
   do {
     const command = new ListExecutionsCommand({ mapRunArn, statusFilter: status, maxResults: 1000, nextToken });
-    // LocalStack lists the executions of a machine alone.
-    const page = await sfn.send(command).catch(() => undefined);
+    const page = await calling('list the children of a map', () =>
+      sfn.send(command).catch((error: Error) => {
+        if (!UNABLE.includes(error.name)) throw error;
+      }),
+    );
     arns.push(...(page?.executions ?? []).map(({ executionArn }) => executionArn!));
     nextToken = page?.nextToken;
   } while (nextToken);

@@ -11,6 +11,8 @@ export interface FollowOptions {
   sleep(): Promise<unknown>;
 }
 
+const MAP_ENDED = new Set<string>(['MapRunSucceeded', 'MapRunFailed', 'MapRunAborted']);
+
 /**
  * Shows an execution's steps as it enters them, and how many jobs of each map are done, until it ends.
  *
@@ -24,6 +26,13 @@ export async function followExecution(
   const history = new History(sfn, executionArn);
   let map = '';
   let open: { arn: string; name: string } | undefined;
+  const showMap = async () => {
+    if (!open) return;
+    const { counts } = await describeMapRun(sfn, open.arn);
+    const { total = 0, succeeded = 0, failed = 0, running = 0 } = counts ?? {};
+    const note = `${running} running${failed ? `, ${failed} failed` : ''}`;
+    if (total) view.update(open.arn, { step: open.name, done: succeeded, total, unit: 'jobs', note });
+  };
   for (;;) {
     // Described before its events are read: once it has ended, no event can be missed.
     const execution = await describeExecution(sfn, executionArn);
@@ -32,14 +41,12 @@ export async function followExecution(
       if (step) view.heading(`${clock(event.timestamp)} ${step}`);
       if (event.type === 'MapStateEntered') map = event.stateEnteredEventDetails?.name ?? '';
       if (event.mapRunStartedEventDetails) open = { arn: event.mapRunStartedEventDetails.mapRunArn!, name: map };
+      if (open && MAP_ENDED.has(event.type ?? '')) {
+        await showMap();
+        open = undefined;
+      }
     }
-    if (open) {
-      const { status, counts } = await describeMapRun(sfn, open.arn);
-      const { total = 0, succeeded = 0, failed = 0, running = 0 } = counts ?? {};
-      const note = `${running} running${failed ? `, ${failed} failed` : ''}`;
-      if (total) view.update(open.arn, { step: open.name, done: succeeded, total, unit: 'jobs', note });
-      if (status !== 'RUNNING') open = undefined;
-    }
+    await showMap();
     if (execution.status !== 'RUNNING') return execution;
     if (signal.aborted)
       throw new InterruptedError(

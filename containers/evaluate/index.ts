@@ -9,7 +9,7 @@ import { armLayout } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { trainingOrder } from '../../core/plan/training-order.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
-import { decayLearningRate } from '../../core/schedule.ts';
+import { decayLearningRate, trunkLearningRate } from '../../core/schedule.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
 import { PassageSet, rowLosses } from '../../engine/passage-set.ts';
@@ -41,6 +41,8 @@ async function evaluate(job: Job): Promise<void> {
   const { row: selected } = await readParquet({ store, key: layout.selection }, { row: 'INT64' });
   const consumed = trainingOrder(selected, plan.consumedRows, config.seed, job.stage);
   const branch = consumed.slice(-Math.min(decaySteps, plan.steps) * batchRows);
+  // A trunk that is still warming up decays from where it is.
+  const warm = trunkLearningRate(config.pretrain, trunkStep) / config.pretrain.learningRate;
   const trainer = new Trainer(model, config.pretrain, parameters, optimizer);
   const domains = [...(await holdOut(job.run, corpus, plan)).evaluation].sort(([a], [b]) => a - b);
   const total = decaySteps + domains.length + 2;
@@ -49,7 +51,7 @@ async function evaluate(job: Job): Promise<void> {
   for (let t = 0; t < decaySteps; t++) {
     if (job.signal.aborted) throw new InterruptedError(`${label} of stage ${job.stage} stopped; it starts over.`);
     const rows = Array.from({ length: batchRows }, (_, i) => branch[(t * batchRows + i) % branch.length]!);
-    await trainer.step(await corpus.tokenRows(rows), length, decayLearningRate(config.pretrain, t + 1));
+    await trainer.step(await corpus.tokenRows(rows), length, warm * decayLearningRate(config.pretrain, t + 1));
     report(t + 1, 'steps');
   }
 

@@ -8,6 +8,7 @@ import type { ProbeItem } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { writeParquet } from '../../core/parquet.ts';
 import { probeOrder } from '../../core/plan/hold-out.ts';
+import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
@@ -94,7 +95,10 @@ async function openProbe(job: Job, corpus: Corpus, probed: number[], order: numb
       const used = new Set(order);
       const others = probed.filter((row) => !used.has(row));
       const rows = others.length ? others : order; // a hold-out that is probed whole lends its own rows
-      const wanted = rows.slice(0, config.probe.lookahead.steps * config.pretrain.batchRows);
+      // A shard's rows lie together by domain: only a shuffled sample is random text.
+      const shuffled = permutation(rows.length, new CounterRandom(config.seed, STREAM.lookaheadControl, job.stage));
+      const steps = config.probe.lookahead.steps * config.pretrain.batchRows;
+      const wanted = Array.from(shuffled.subarray(0, steps), (i) => rows[i]!);
       const length = corpus.index.sequenceLength;
       return LookaheadProbe.create(model, checkpoint, passages, await corpus.tokenRows(wanted), length, config);
     }

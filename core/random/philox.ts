@@ -71,6 +71,8 @@ export const STREAM = {
   controlGumbel: 8,
   /** The order in which a lookahead probe learns the reference passages. */
   lookahead: 9,
+  /** The random rows that its control copy learns. */
+  lookaheadControl: 10,
 } as const;
 
 /**

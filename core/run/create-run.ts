@@ -7,7 +7,7 @@ import { getJsonIfPresent, putJson, type Store } from '../storage/index.ts';
 /**
  * Writes `run.json`, or finds it there with the same configuration, in which case the run resumes.
  *
- * @throws ConfigError as {@link checkRun} does.
+ * @throws ConfigError as {@link checkRun} does, and when the run was begun with another version of the engine.
  */
 export async function createRun(
   store: Store,
@@ -23,7 +23,10 @@ export async function createRun(
     versions,
   };
   const existing = await checkRun(store, id, config);
-  if (existing) return existing;
+  if (existing) {
+    refuseOtherVersions(existing, versions);
+    return existing;
+  }
   await putJson(store, RUN_FILE, record);
   return record;
 }
@@ -42,6 +45,16 @@ export async function checkRun(store: Store, id: string, config: RunConfig): Pro
         'Give this one another id (--run-id, or runId in an execution), or delete the old run.',
     );
   return existing;
+}
+
+/** Versions that numbers depend on; with another Node the results are the same. */
+function refuseOtherVersions({ id, versions: begun }: RunRecord, now: Record<string, string>): void {
+  for (const name of Object.keys(now).filter((name) => name !== 'node'))
+    if (begun[name] !== undefined && begun[name] !== now[name])
+      throw new ConfigError(
+        `run ${id} was begun with ${name} ${begun[name]}, and this is ${now[name]}: its later stages would not be ` +
+          'comparable with the earlier ones. Finish it with that version, or start another run with --run-id.',
+      );
 }
 
 /** `path: old -> new` of each leaf that differs. */

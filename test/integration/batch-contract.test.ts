@@ -1,58 +1,27 @@
 /** That the job runner keeps Batch's promises, on which the other tests rely: through the endpoint, with the real SDK. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  BatchClient,
-  CreateComputeEnvironmentCommand,
-  CreateJobQueueCommand,
   DescribeJobsCommand,
   type JobDetail,
   ListJobsCommand,
-  RegisterJobDefinitionCommand,
   type RetryStrategy,
   SubmitJobCommand,
   TerminateJobCommand,
 } from '@aws-sdk/client-batch';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { batch, createQueue, registerScript, type Script } from './batch.ts';
 import { freshId, ownRunner, processes } from './support.ts';
 
-const batch = new BatchClient({});
 let jobQueue: string;
 
 beforeAll(async () => {
-  if (!ownRunner) return;
-  const name = freshId('contract');
-  const environment = new CreateComputeEnvironmentCommand({ computeEnvironmentName: name, type: 'UNMANAGED' });
-  const { computeEnvironmentArn: computeEnvironment } = await batch.send(environment);
-  const computeEnvironmentOrder = [{ order: 1, computeEnvironment }];
-  const queue = new CreateJobQueueCommand({ jobQueueName: name, priority: 1, computeEnvironmentOrder });
-  jobQueue = (await batch.send(queue)).jobQueueArn!;
+  if (ownRunner) jobQueue = await createQueue();
 });
 
-interface Wanted {
-  script: string;
-  /** Lets the test find the job's process. */
-  run?: string;
-  retryStrategy?: RetryStrategy;
-  timeoutSeconds?: number;
-}
-
 /** Submits a Node script as a job. */
-async function submit({ script, run = 'none', retryStrategy, timeoutSeconds }: Wanted): Promise<string> {
-  const jobName = freshId('job');
-  const { jobDefinitionArn: jobDefinition } = await batch.send(
-    new RegisterJobDefinitionCommand({
-      jobDefinitionName: jobName,
-      type: 'container',
-      containerProperties: {
-        image: 'none',
-        command: ['node', '-e', script],
-        environment: [{ name: 'MATES_RUN_URI', value: `s3://none/${run}` }],
-      },
-      retryStrategy,
-      timeout: timeoutSeconds ? { attemptDurationSeconds: timeoutSeconds } : undefined,
-    }),
-  );
-  return (await batch.send(new SubmitJobCommand({ jobName, jobQueue, jobDefinition }))).jobId!;
+async function submit(script: Script): Promise<string> {
+  const jobDefinition = await registerScript(script);
+  return (await batch.send(new SubmitJobCommand({ jobName: freshId('job'), jobQueue, jobDefinition }))).jobId!;
 }
 
 async function until(jobId: string, ...statuses: string[]): Promise<JobDetail> {

@@ -1,0 +1,101 @@
+/** The checks of a trainer, on our own job, and on trainers that break one rule each. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { checkTrainer, type RuleResult } from '../../bin/conformance/check-trainer.ts';
+import { runTrainer, splitCommand } from '../../bin/conformance/command.ts';
+import { ConfigError } from '../../core/errors.ts';
+import { storeOpener } from '../../core/storage/index.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'mates-conformance-'));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const OWN_JOB = [process.execPath, '--import', 'tsx', resolve('containers/main.ts'), 'pretrain'];
+
+async function check(name: string, command: string[]): Promise<Map<string, RuleResult>> {
+  const results = await checkTrainer({
+    command,
+    open: storeOpener(),
+    lake: join(folder, name),
+    timeout: 300,
+    environment: { ...process.env, OWN_JOB: JSON.stringify(OWN_JOB) },
+    onResult: () => {},
+  });
+  return new Map(results.map((result) => [result.rule, result]));
+}
+
+/** A program around our own job that does something wrong. */
+async function wrapper(name: string, source: string): Promise<string[]> {
+  const path = join(folder, `${name}.mjs`);
+  const head = `
+    import { spawn, spawnSync } from 'node:child_process';
+    import * as fs from 'node:fs';
+    import { fileURLToPath } from 'node:url';
+    const run = fileURLToPath(process.env.MATES_RUN_URI);
+    const [file, ...rest] = JSON.parse(process.env.OWN_JOB);
+  `;
+  await writeFile(path, head + source);
+  return [process.execPath, path];
+}
+
+it('our own job keeps every rule', async () => {
+  const results = await check('own', OWN_JOB);
+  expect([...results.values()].filter(({ status }) => status !== 'pass')).toEqual([]);
+  expect(results.size).toBe(15);
+}, 600_000);
+
+it('a job that saves nothing when it is told to stop, writes elsewhere and shares no checkpoint is found out', async () => {
+  const command = await wrapper(
+    'careless',
+    `
+      const child = spawn(file, rest, { stdio: 'inherit' });
+      process.on('SIGTERM', () => { child.kill('SIGKILL'); process.exit(143); });
+      child.on('exit', (code) => {
+        fs.writeFileSync(run + '/stages/0/notes.txt', String(Date.now()));
+        process.exit(code ?? 1);
+      });
+    `,
+  );
+  const results = await check('careless', command);
+  const broken = [...results.values()].filter(({ status }) => status === 'fail');
+  expect(broken.map(({ rule, detail }) => `${rule}: ${detail}`)).toEqual([
+    'it changes nothing but its own files: stages/0/notes.txt is no file of the contract',
+    'run again, it ends with 0 and changes nothing: stages/0/notes.txt is another than before',
+    expect.stringMatching(/^SIGTERM: it saves and exits with 75 within 30 s: it ended with 143/),
+  ]);
+}, 600_000);
+
+it('a job that fails is judged by its failure alone', async () => {
+  const results = await check('broken', await wrapper('broken', `console.error('no GPU'); process.exit(75);`));
+  expect([...results.values()].map(({ status }) => status)).toEqual(['fail', 'skipped', 'fail']);
+  expect(results.get('a first stage ends with exit code 0')!.detail).toBe('it ended with 75; its last words: no GPU');
+});
+
+describe('a command', () => {
+  it('is split at spaces outside quotes', () => {
+    expect(splitCommand(`python "my train.py" --name='a b'  -x ""`)).toEqual([
+      'python',
+      'my train.py',
+      '--name=a b',
+      '-x',
+      '',
+    ]);
+    expect(() => splitCommand('  ')).toThrow(ConfigError);
+  });
+
+  it('that cannot be started is a wrong command', async () => {
+    await expect(runTrainer(['no-such-program'], {}, 10)).rejects.toThrow(
+      /--command no-such-program: .*cannot be started/,
+    );
+  });
+
+  it('that ignores SIGTERM, or takes too long, is killed', async () => {
+    const sleeper = [process.execPath, '-e', 'setInterval(() => {}, 1000)'];
+    const run = await runTrainer(sleeper, process.env, 0.5);
+    expect(run).toMatchObject({ exitCode: 137, overdue: true, interrupted: false });
+  });
+});

@@ -1,0 +1,96 @@
+import { BatchClient, ListJobsCommand } from '@aws-sdk/client-batch';
+import {
+  DescribeExecutionCommand,
+  ListExecutionsCommand,
+  ListMapRunsCommand,
+  SFNClient,
+  StopExecutionCommand,
+} from '@aws-sdk/client-sfn';
+import { beforeEach, expect, it } from 'vitest';
+import { stop } from '../../bin/commands/stop.ts';
+import { stopRun } from '../../bin/deployed/stop-run.ts';
+import { RunError } from '../../core/errors.ts';
+import { batch, EXECUTION, fakeBatch, fakeDefinition, MACHINE, MAP_RUN, printed, sfn } from './support.ts';
+
+const clients = [new SFNClient({}), new BatchClient({})] as const;
+const options = { sleep: async () => {}, looks: 20 };
+const stopped = () => sfn.commandCalls(StopExecutionCommand).map(({ args }) => args[0].input.executionArn);
+
+beforeEach(() => {
+  sfn.reset();
+  batch.reset();
+  fakeDefinition();
+  sfn.on(DescribeExecutionCommand).resolves({ status: 'RUNNING', name: 'run-1', input: '{}' });
+  sfn.on(StopExecutionCommand).resolves({});
+  sfn.on(ListMapRunsCommand).resolves({ mapRuns: [] });
+});
+
+it('ends the execution and every job of its run, in whatever state and queue, and no other', async () => {
+  const told = fakeBatch([
+    { id: 'prepare', name: 'prepare-run-1', run: 'run-1', queue: 0, status: 'SUCCEEDED' },
+    { id: 'waiting', name: 'probe-run-1-1', run: 'run-1', status: 'RUNNABLE' },
+    { id: 'running', name: 'probe-run-1-1', run: 'run-1', status: 'RUNNING', lasts: 3 },
+    { id: 'cpu', name: 'prepare-run-1', run: 'run-1', queue: 0, status: 'STARTING' },
+    { id: 'other', name: 'probe-run-1-1', run: 'run-1-1', status: 'RUNNING' }, // stage of one, name of another
+    { id: 'stranger', name: 'probe-run-2-1', run: 'run-2', status: 'RUNNING' },
+  ]);
+  expect(await stopRun(...clients, EXECUTION, options)).toEqual({ run: 'run-1', wasRunning: true, jobs: 3 });
+  expect(told.sort()).toEqual(['cpu', 'running', 'waiting']);
+  expect(stopped()).toEqual([EXECUTION]);
+});
+
+it('waits until they have gone, and says which have not', async () => {
+  fakeBatch([{ id: 'stuck', name: 'pretrain-run-1-0-main', run: 'run-1', status: 'RUNNING', lasts: 1000 }]);
+  const attempt = () => stopRun(...clients, EXECUTION, { ...options, looks: 5 });
+  await expect(attempt()).rejects.toThrow(RunError);
+  await expect(attempt()).rejects.toThrow(/still there: pretrain-run-1-0-main \(stuck\)/);
+});
+
+it('stops the children of the newest map, which would go on submitting, before it looks for jobs', async () => {
+  const jobs = [{ id: 'late', name: 'probe-run-1-1', run: 'run-1', status: 'SUCCEEDED' as 'SUCCEEDED' | 'SUBMITTED' }];
+  const told = fakeBatch(jobs);
+  const map = { executionArn: EXECUTION, stateMachineArn: MACHINE };
+  sfn.on(ListMapRunsCommand).resolves({
+    mapRuns: [
+      { ...map, mapRunArn: 'older', startDate: new Date(1) },
+      { ...map, mapRunArn: MAP_RUN, startDate: new Date(2) },
+    ],
+  });
+  let alive = true;
+  sfn.on(ListExecutionsCommand, { mapRunArn: MAP_RUN, statusFilter: 'RUNNING' }).callsFake(async () => ({
+    executions: alive ? [{ executionArn: 'child' }] : [],
+  }));
+  sfn.on(StopExecutionCommand, { executionArn: 'child' }).callsFake(async () => {
+    alive = false;
+    jobs[0]!.status = 'SUBMITTED'; // it had just submitted
+    throw new Error('it has ended by itself');
+  });
+  expect(await stopRun(...clients, EXECUTION, options)).toMatchObject({ jobs: 1 });
+  expect(told).toEqual(['late']);
+  expect(stopped()).toEqual([EXECUTION, 'child']);
+});
+
+it('clears up after an execution that has ended, and needs no jobs to look at where none can be', async () => {
+  sfn.on(DescribeExecutionCommand).resolves({ status: 'FAILED', name: 'x', input: '{"resumeFrom": "run-1"}' });
+  const told = fakeBatch([{ id: 'left', name: 'score-run-1-1', run: 'run-1', status: 'RUNNING' }]);
+  expect(await stopRun(...clients, EXECUTION, options)).toEqual({ run: 'run-1', wasRunning: false, jobs: 1 });
+  expect(told).toEqual(['left']);
+  expect(stopped()).toEqual([]);
+  sfn.on(DescribeExecutionCommand).resolves({ status: 'FAILED', name: 'x', input: '{"runid": 1}' });
+  expect(await stopRun(...clients, EXECUTION, options)).toEqual({ run: undefined, wasRunning: false, jobs: 0 });
+});
+
+it('reads every page of a queue', async () => {
+  batch
+    .on(ListJobsCommand)
+    .callsFake(({ nextToken }) => ({ jobSummaryList: [], nextToken: nextToken ? undefined : 'more' }));
+  await stopRun(...clients, EXECUTION, options);
+  expect(batch.commandCalls(ListJobsCommand).filter(({ args }) => args[0].input.nextToken === 'more').length).toBe(20);
+});
+
+it('mates stop says what it did and how to go on', async () => {
+  fakeBatch([]);
+  const target = { stack: 'unused', machine: MACHINE, timeout: '10' };
+  const text = await printed(() => stop('run-1', target));
+  expect(text).toMatch(/Stopped\. 0 jobs were told to end; none is left\.\n.*mates start --resume run-1/);
+}, 20_000);

@@ -1,0 +1,41 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parseConfig } from '../../core/config/load.ts';
+import { createRun } from '../../core/run/create-run.ts';
+import { DirectoryStore } from '../../core/storage/index.ts';
+
+const config = (seed: number) =>
+  parseConfig({ seed, corpus: { input: ['a'] }, reference: { input: 'r' }, heldOut: { input: 'h' } }, 'test');
+const versions = { mates: '1', 'onnxruntime-node': '2', node: '20' };
+
+describe('creating a run', () => {
+  let root: string;
+  let store: DirectoryStore;
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'mates-run-'));
+    store = new DirectoryStore(root);
+  });
+  afterEach(() => rm(root, { recursive: true }));
+
+  it('finds the same run again, also with another Node', async () => {
+    const record = await createRun(store, 'x', config(1), versions);
+    expect(await createRun(store, 'x', config(1), { ...versions, node: '22' })).toEqual(record);
+  });
+
+  it('refuses another configuration under the same id, naming what differs', async () => {
+    await createRun(store, 'x', config(1), versions);
+    await expect(createRun(store, 'x', config(2), versions)).rejects.toThrow(
+      /run x .*seed was 1 and is now 2.*--run-id/s,
+    );
+  });
+
+  it('refuses to go on with another version of the engine', async () => {
+    await createRun(store, 'x', config(1), versions);
+    const other = { ...versions, 'onnxruntime-node': '3' };
+    await expect(createRun(store, 'x', config(1), other)).rejects.toThrow(
+      /begun with onnxruntime-node 2, and this is 3/,
+    );
+  });
+});
