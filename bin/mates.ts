@@ -4,6 +4,9 @@ import { Command, CommanderError, Option } from 'commander';
 import { explainSystemError, MatesError } from '../core/errors.ts';
 import packageJson from '../package.json' with { type: 'json' };
 
+// The SDK's releases are pinned; on Node 20 it would warn of those to come in front of every answer.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+
 const collect = (value: string, before: string[] = []) => [...before, value];
 
 function buildProgram(): Command {

@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { attention, embedding, gelu, linear, paddingMask, scaleAndShift, standardize } from './ops.ts';
 import type { ParameterSpec } from './parameters.ts';
-import type { InputSpec, Tensors } from './runtime/runtime.ts';
+import type { InputSpec, Tensors } from './runtime/program.ts';
 
 export interface BertShape {
   layers: number;

@@ -17,7 +17,7 @@ import {
   tokenCrossEntropy,
 } from './ops.ts';
 import type { ParameterSpec } from './parameters.ts';
-import type { Tensors } from './runtime/runtime.ts';
+import type { Tensors } from './runtime/program.ts';
 
 export interface GptNeoxShape {
   layers: number;

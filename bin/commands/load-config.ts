@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { dirname, isAbsolute, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { parseConfig, parseJson, setField } from '../../core/config/load.ts';
+import { mapPaths } from '../../core/config/paths.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { isLocalPath } from '../../core/storage/index.ts';
@@ -18,7 +19,8 @@ export interface Changes {
 export async function loadConfigFile(file: string, changes: Changes = {}): Promise<RunConfig> {
   const raw = await readConfigFile(file);
   applyChanges(raw, changes);
-  return withAbsolutePaths(parseConfig(raw, file), dirname(resolve(file)));
+  const base = dirname(resolve(file));
+  return mapPaths(parseConfig(raw, file), (path) => (isLocalPath(path) ? resolve(base, path) : path));
 }
 
 /** The file's JSON object, before its fields are checked. */
@@ -36,21 +38,4 @@ export async function readConfigFile(file: string): Promise<Record<string, unkno
 export function applyChanges(raw: Record<string, unknown>, { set = [], seed }: Changes): void {
   for (const assignment of set) setField(raw, assignment);
   if (seed !== undefined) setField(raw, `seed=${seed}`);
-}
-
-function withAbsolutePaths(config: RunConfig, base: string): RunConfig {
-  const absolute = (path: string) => (!isLocalPath(path) || isAbsolute(path) ? path : resolve(base, path));
-  const { corpus, reference, heldOut, influenceModel } = config;
-  return {
-    ...config,
-    corpus: {
-      ...corpus,
-      input: corpus.input.map(absolute),
-      prepared: corpus.prepared && absolute(corpus.prepared),
-      tokenizer: 'file' in corpus.tokenizer ? { file: absolute(corpus.tokenizer.file) } : corpus.tokenizer,
-    },
-    reference: { ...reference, input: absolute(reference.input) },
-    heldOut: { ...heldOut, input: absolute(heldOut.input) },
-    influenceModel: { ...influenceModel, pretrained: influenceModel.pretrained && absolute(influenceModel.pretrained) },
-  };
 }

@@ -1,6 +1,6 @@
 import { InputError } from '../errors.ts';
 import type { Document, DocumentFields } from './document.ts';
-import { baseName, type InputFile } from './inputs.ts';
+import { baseName, type InputFile } from './input-file.ts';
 
 /**
  * Makes a document of a record's fields. Domain and id may be missing or null.

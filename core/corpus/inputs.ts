@@ -1,26 +1,11 @@
 /** Finds the input files of a corpus: paths and globs, on disk or S3. */
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { basename } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { InputError } from '../errors.ts';
-import { isLocalPath, type Store, type StoreOpener, splitUri } from '../storage/index.ts';
+import { isLocalPath, type StoreOpener, splitUri } from '../storage/index.ts';
+import { INPUT_FORMATS, type InputFile } from './input-file.ts';
 import { readPieces } from './read-bytes.ts';
-
-/** The forms of input that are read, by the end of the file's name. */
-export const INPUT_FORMATS = ['.jsonl', '.jsonl.gz', '.jsonl.zst', '.txt', '.parquet'] as const;
-export type InputFormat = (typeof INPUT_FORMATS)[number];
-
-export interface InputFile {
-  /** As it was given, to name in messages. */
-  uri: string;
-  /** The path below the folder that all inputs share: what is recorded does not depend on where that folder lies. */
-  name: string;
-  store: Store;
-  key: string;
-  bytes: number;
-  format: InputFormat;
-}
 
 /**
  * The files that absolute paths, `s3://` and `builtin:` URIs, and globs of them name, each once, in the order given and by name within a glob.
@@ -45,13 +30,6 @@ export async function hashInput(file: InputFile): Promise<string> {
   const hash = createHash('sha256');
   for await (const piece of readPieces(file)) hash.update(piece);
   return hash.digest('hex');
-}
-
-/** A file's name without its folder and endings: the domain of documents that name none. */
-export function baseName(path: string): string {
-  const name = basename(path);
-  const format = INPUT_FORMATS.find((ending) => name.endsWith(ending)) ?? '';
-  return name.slice(0, name.length - format.length) || name;
 }
 
 async function openInput(uri: string, open: StoreOpener): Promise<Omit<InputFile, 'name'>> {

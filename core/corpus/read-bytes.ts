@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { Decompress } from 'fzstd';
 import { InputError } from '../errors.ts';
-import type { InputFile } from './inputs.ts';
+import type { InputFile } from './input-file.ts';
 
 /** Large enough that an S3 request's latency (some 30 ms) is small beside the transfer. */
 const PIECE_BYTES = 8 << 20;

@@ -1,5 +1,5 @@
 import type { Document, DocumentFields } from './document.ts';
-import type { InputFile } from './inputs.ts';
+import type { InputFile } from './input-file.ts';
 import { readJsonl } from './read-jsonl.ts';
 import { readParquetDocuments } from './read-parquet.ts';
 import { readText } from './read-text.ts';

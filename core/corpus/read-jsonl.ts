@@ -1,7 +1,7 @@
 import { InputError } from '../errors.ts';
 import type { Document, DocumentFields } from './document.ts';
 import { toDocument } from './fields.ts';
-import type { InputFile } from './inputs.ts';
+import type { InputFile } from './input-file.ts';
 import { readContent } from './read-bytes.ts';
 import { readLines } from './read-lines.ts';
 

@@ -4,7 +4,7 @@ import { InputError } from '../errors.ts';
 import { parquetBuffer, rowGroups } from '../parquet.ts';
 import { DOCUMENT_BYTES, type Document, type DocumentFields } from './document.ts';
 import { toDocument } from './fields.ts';
-import type { InputFile } from './inputs.ts';
+import type { InputFile } from './input-file.ts';
 import { tooLong } from './read-lines.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -1,5 +1,5 @@
 import { DOCUMENT_BYTES, type Document } from './document.ts';
-import { baseName, type InputFile } from './inputs.ts';
+import { baseName, type InputFile } from './input-file.ts';
 import { readContent } from './read-bytes.ts';
 import { readLines, tooLong } from './read-lines.ts';
 

@@ -2,8 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { ConfigError } from '../../core/errors.ts';
 import type { ParameterSet } from '../parameters.ts';
-import { gradientProgram } from './program.ts';
-import { type Compiler, checkInputs, type Executable, type Inputs, type Program } from './runtime.ts';
+import { type Compiler, checkInputs, type Executable, gradientProgram, type Inputs, type Program } from './program.ts';
 
 export async function cpuCompiler(): Promise<Compiler> {
   // tfjs advises its native backend on every start; here the CPU was asked for.

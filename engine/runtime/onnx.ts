@@ -4,7 +4,7 @@ import ort from 'onnxruntime-node';
 import type { ParameterSet } from '../parameters.ts';
 import { graphName, trace } from '../trace/backend.ts';
 import { onnxModel } from '../trace/onnx.ts';
-import { type Compiler, checkInputs, type Executable, type Inputs, type Program } from './runtime.ts';
+import { type Compiler, checkInputs, type Executable, type Inputs, type Program } from './program.ts';
 
 export class OnnxCompiler implements Compiler {
   private readonly threads: number;

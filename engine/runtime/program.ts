@@ -1,5 +1,40 @@
+/** What a computation is, and what it means to make it executable: the runtimes and the tracer all build on this. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Program, Tensors } from './runtime.ts';
+import type { ParameterSet, ParameterSpec } from '../parameters.ts';
+
+export interface InputSpec {
+  shape: readonly number[];
+  dtype: 'float32' | 'int32';
+}
+
+export type Tensors = Readonly<Record<string, tf.Tensor>>;
+export type Inputs = Readonly<Record<string, Float32Array | Int32Array>>;
+
+/** A computation on a model's parameters, written once in tfjs ops, with every shape fixed. */
+export interface Program {
+  /** Names the computation and every number its graph depends on: two programs with one key are the same graph. */
+  key: string;
+  parameters: readonly ParameterSpec[];
+  inputs: Readonly<Record<string, InputSpec>>;
+  /** Pure and synchronous, and may not read a tensor's data: it is run once, to record the graph, by `onnx`. */
+  build(parameters: Tensors, inputs: Tensors): tf.Tensor;
+  /** Whether the output, then a scalar, is differentiated by every parameter. */
+  differentiate: boolean;
+}
+
+export interface Executable {
+  /**
+   * Computes the program's output, row-major. For a program that differentiates, every element of `gradient` is
+   * overwritten with the output's derivative by that parameter.
+   */
+  run(parameters: ParameterSet, inputs: Inputs, gradient?: ParameterSet): Promise<Float32Array>;
+  dispose(): Promise<void>;
+}
+
+/** What makes a program executable on one engine. */
+export interface Compiler {
+  compile(program: Program): Promise<Executable>;
+}
 
 /** Calls the program's function and, where it asks for it, differentiates it by every parameter. */
 export function gradientProgram(
@@ -13,4 +48,29 @@ export function gradientProgram(
     program.build(Object.fromEntries(names.map((name, i) => [name, tensors[i]!])), inputs),
   )(names.map((name) => parameters[name]!));
   return { output: value, gradients: Object.fromEntries(names.map((name, i) => [name, grads[i]!])) };
+}
+
+/** Refuses inputs that do not fit the program: a short array would otherwise be read past its end by native code. */
+export function checkInputs(program: Program, parameters: ParameterSet, inputs: Inputs, gradient?: ParameterSet): void {
+  const expected = program.parameters.length;
+  for (const set of gradient ? [parameters, gradient] : [parameters])
+    if (set.specs !== program.parameters && !sameSpecs(set.specs, program.parameters))
+      throw new RangeError(`${program.key}: ${set.specs.length} parameters do not match the model's ${expected}`);
+  if (program.differentiate !== (gradient !== undefined))
+    throw new RangeError(`${program.key}: ${gradient ? 'has no' : 'needs a place for its'} gradient`);
+  for (const [name, { shape, dtype }] of Object.entries(program.inputs)) {
+    const value = inputs[name];
+    const size = shape.reduce((product, n) => product * n, 1);
+    const right = dtype === 'int32' ? value instanceof Int32Array : value instanceof Float32Array;
+    if (!right || value?.length !== size)
+      throw new RangeError(
+        `${program.key}: input ${name} needs ${size} ${dtype} values [${shape}], got ${value?.length ?? 'none'}`,
+      );
+  }
+}
+
+function sameSpecs(a: readonly ParameterSpec[], b: readonly ParameterSpec[]): boolean {
+  return (
+    a.length === b.length && a.every((spec, i) => spec.name === b[i]!.name && `${spec.shape}` === `${b[i]!.shape}`)
+  );
 }

@@ -3,8 +3,7 @@
  * included, as a graph. Whatever is written in tfjs ops becomes an ONNX model this way, its gradients too.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { gradientProgram } from '../runtime/program.ts';
-import type { Program } from '../runtime/runtime.ts';
+import { gradientProgram, type Program } from '../runtime/program.ts';
 import { type ElementType, Graph, type Value } from './graph.ts';
 import { ELEMENT_TYPE, RULES } from './kernels.ts';
 

@@ -1,4 +1,6 @@
+import { isAbsolute } from 'node:path';
 import { parseConfig, parseJson } from '../../core/config/load.ts';
+import { mapPaths } from '../../core/config/paths.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { type PricedPlan, pricePlan } from '../../core/cost/estimate.ts';
 import { ConfigError } from '../../core/errors.ts';
@@ -14,7 +16,14 @@ import {
   runIdOf,
 } from '../../core/run/execution-input.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
-import { getJsonIfPresent, NotFoundError, type Store, type StoreOpener, splitUri } from '../../core/storage/index.ts';
+import {
+  getJsonIfPresent,
+  isLocalPath,
+  NotFoundError,
+  type Store,
+  type StoreOpener,
+  splitUri,
+} from '../../core/storage/index.ts';
 import smoke from '../../examples/smoke.json' with { type: 'json' };
 import { lakeBucket, onOneMachine, openerFromEnvironment } from '../environment.ts';
 
@@ -59,9 +68,18 @@ export async function handler(event: Event): Promise<State> {
 
 async function readConfig(input: ExecutionInput, store: Store, open: StoreOpener): Promise<RunConfig> {
   const { raw, source } = await rawConfig(input, store, open);
-  const config = parseConfig(input.overrides ? mergeFields(raw, input.overrides) : raw, source);
+  const written = parseConfig(input.overrides ? mergeFields(raw, input.overrides) : raw, source);
+  const config = typeof input.config === 'string' ? besideFile(written, input.config) : written;
   if (!onOneMachine()) refuseLocalPaths(config, source);
   return config;
+}
+
+/** Relative paths are relative to the configuration's file, on S3 as on one machine. */
+function besideFile(config: RunConfig, uri: string): RunConfig {
+  const { folder } = splitUri(uri);
+  return mapPaths(config, (path) =>
+    isLocalPath(path) && !isAbsolute(path) ? `${folder}/${path.replace(/^(\.\/)+/, '')}` : path,
+  );
 }
 
 interface RawConfig {

@@ -158,6 +158,22 @@ describe('on S3', () => {
     expect(s3.commandCalls(GetObjectCommand).map(({ args }) => args[0].input.Key)).toEqual(['runs/first/run.json']);
   });
 
+  it('relative paths of a configuration on S3 are beside its file', async () => {
+    const Body = { transformToByteArray: async () => new TextEncoder().encode(JSON.stringify(beside)) };
+    const beside = { ...PASSAGES, corpus: { input: ['web/*.jsonl', './b.jsonl'] }, reference: { input: 'r.jsonl' } };
+    s3.on(GetObjectCommand, { Bucket: 'data', Key: 'run/config.json' }).resolves({ Body } as object);
+    s3.on(ListObjectsV2Command, { Bucket: 'data', Prefix: 'run/web/' }).resolves({
+      Contents: [{ Key: 'run/web/a.jsonl' }],
+    });
+    s3.on(HeadObjectCommand).resolves({ ContentLength: 10 });
+    await validate({ config: 's3://data/run/config.json' });
+    const keys = s3.commandCalls(HeadObjectCommand).map(({ args }) => args[0].input.Key);
+    expect(keys).toEqual(['run/web/a.jsonl', 'run/b.jsonl', 'run/r.jsonl']);
+    const [put] = s3.commandCalls(PutObjectCommand);
+    const { config } = JSON.parse(String(put!.args[0].input.Body));
+    expect(config.corpus.input).toEqual(['s3://data/run/web/*.jsonl', 's3://data/run/b.jsonl']);
+  });
+
   it('a key or pattern without an object fails', async () => {
     await expect(validate(config('s3://data/a.jsonl'))).rejects.toThrow(/^s3:\/\/data\/a\.jsonl: no such file/);
     await expect(validate(config('s3://data/*.jsonl'))).rejects.toThrow(

@@ -140,8 +140,15 @@ interface Definition {
 describe.runIf(ownRunner)('small machines', () => {
   it('come to the same end in both engines, which is the one that the States Language says', async () => {
     const machines = smallMachines(parts);
-    const run = (engine: typeof here) =>
-      Promise.all(machines.map(async (one) => ({ name: one.name, ...(await engine(one, freshId('machine'))) })));
+    const run = async (engine: typeof here) => {
+      const ends = await Promise.all(machines.map((one) => engine(one, freshId('machine'))));
+      // Texts for people are each engine's own.
+      return machines.map(({ name, expected }, i) => ({
+        name,
+        ...ends[i]!,
+        ...(!('cause' in expected) && { cause: undefined }),
+      }));
+    };
     const [mine, theirs] = await Promise.all([run(here), run(onLocalStack)]);
     expect(mine).toMatchObject(machines.map(({ name, expected }) => ({ name, ...expected })));
     expect(mine).toEqual(theirs);

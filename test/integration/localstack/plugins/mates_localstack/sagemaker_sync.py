@@ -9,10 +9,13 @@ from localstack.runtime import hooks
 @hooks.on_infra_start()
 def mates_sagemaker_sync():
     from localstack.aws.api.stepfunctions import HistoryEventType, TaskFailedEventDetails
-    from localstack.services.stepfunctions.asl.component.common.error_name.custom_error_name import CustomErrorName
     from localstack.services.stepfunctions.asl.component.common.error_name.failure_event import (
         FailureEvent,
         FailureEventException,
+    )
+    from localstack.services.stepfunctions.asl.component.common.error_name.states_error_name import StatesErrorName
+    from localstack.services.stepfunctions.asl.component.common.error_name.states_error_name_type import (
+        StatesErrorNameType,
     )
     from localstack.services.stepfunctions.asl.component.state.state_execution.state_task.service import (
         state_task_service_unsupported as unsupported,
@@ -31,17 +34,17 @@ def mates_sagemaker_sync():
         env.stack.pop()  # the answer of CreateTrainingJob; the state's result is the described job
 
         def failed(job):
-            error = "States.TaskFailed"
+            kind = StatesErrorNameType.StatesTaskFailed
             details = TaskFailedEventDetails(
                 resource=self._get_sfn_resource(),
                 resourceType=self._get_sfn_resource_type(),
-                error=error,
+                error=kind.to_name(),
                 cause=to_json_str(job),
             )
             return FailureEventException(
                 FailureEvent(
                     env=env,
-                    error_name=CustomErrorName(error),
+                    error_name=StatesErrorName(typ=kind),
                     event_type=HistoryEventType.TaskFailed,
                     event_details=EventDetails(taskFailedEventDetails=details),
                 )
