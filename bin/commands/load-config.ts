@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parseConfig, parseJson, setField } from '../../core/config/load.ts';
-import { mapPaths } from '../../core/config/paths.ts';
+import { resolvePaths } from '../../core/config/paths.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
-import { isLocalPath } from '../../core/storage/index.ts';
 
 /** The fields that `--set` and `--seed` change. */
 export interface Changes {
@@ -20,7 +19,7 @@ export async function loadConfigFile(file: string, changes: Changes = {}): Promi
   const raw = await readConfigFile(file);
   applyChanges(raw, changes);
   const base = dirname(resolve(file));
-  return mapPaths(parseConfig(raw, file), (path) => (isLocalPath(path) ? resolve(base, path) : path));
+  return resolvePaths(parseConfig(raw, file), (path) => resolve(base, path));
 }
 
 /** The file's JSON object, before its fields are checked. */

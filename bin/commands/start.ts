@@ -1,10 +1,11 @@
-import { SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
+import { paginateListExecutions, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { parseConfig } from '../../core/config/load.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { refuseLocalPaths } from '../../core/run/check-inputs.ts';
 import { parseExecutionInput, runIdOf } from '../../core/run/execution-input.ts';
 import { consoleLinks } from '../../functions/links.ts';
-import { calling, findDeployment, type Target } from '../deployed/machine.ts';
+import { describeExecution, runOf } from '../deployed/execution.ts';
+import { calling, findDeployment, type Target, unqualified } from '../deployed/machine.ts';
 import { applyChanges, type Changes, readConfigFile } from './load-config.ts';
 import { watchExecution } from './watch.ts';
 
@@ -29,6 +30,7 @@ export async function start(config: string | undefined, options: Options): Promi
   const name = options.name ?? executionName(input, new Date());
   const run = runIdOf(parseExecutionInput(input), name);
   const sfn = new SFNClient({});
+  if (options.runId !== undefined || options.resume !== undefined) await refuseBusyRun(sfn, machine, run);
   const { executionArn } = await calling('start the execution', async () => {
     try {
       return await sfn.send(
@@ -81,6 +83,19 @@ export async function executionInput(
   if (bytes > INPUT_BYTES)
     throw new ConfigError(`${config}: ${bytes} bytes, an execution's input has at most ${INPUT_BYTES}; put it on S3.`);
   return given;
+}
+
+/** Two executions of one run would take each other's partial files away. */
+async function refuseBusyRun(sfn: SFNClient, machine: string, run: string): Promise<void> {
+  const request = { stateMachineArn: unqualified(machine), statusFilter: 'RUNNING' as const };
+  await calling('list the executions', async () => {
+    for await (const { executions = [] } of paginateListExecutions({ client: sfn }, request))
+      for (const { executionArn, name } of executions)
+        if (runOf(await describeExecution(sfn, executionArn!)) === run)
+          throw new ConfigError(
+            `run ${run}: the execution ${name} is working on it; watch it (mates watch ${name}), or end it first (mates stop ${name}).`,
+          );
+  });
 }
 
 /** Tells the run and the time: a name is taken for 90 days, and a run may need several executions. */

@@ -1,8 +1,12 @@
+import { isAbsolute } from 'node:path';
+import { isLocalPath } from '../storage/index.ts';
 import type { RunConfig } from './schema.ts';
 
-/** The configuration with every path and URI in it changed. */
-export function mapPaths(config: RunConfig, change: (path: string) => string): RunConfig {
+/** The configuration with its relative paths resolved; absolute ones and URIs stay as they are. */
+export function resolvePaths(config: RunConfig, resolve: (relative: string) => string): RunConfig {
   const { corpus, reference, heldOut, influenceModel } = config;
+  const change = (path: string) =>
+    !isLocalPath(path) || path.includes('://') || isAbsolute(path) ? path : resolve(path);
   return {
     ...config,
     corpus: {

@@ -1,6 +1,5 @@
-import { isAbsolute } from 'node:path';
 import { parseConfig, parseJson } from '../../core/config/load.ts';
-import { mapPaths } from '../../core/config/paths.ts';
+import { resolvePaths } from '../../core/config/paths.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { type PricedPlan, pricePlan } from '../../core/cost/estimate.ts';
 import { ConfigError } from '../../core/errors.ts';
@@ -16,14 +15,7 @@ import {
   runIdOf,
 } from '../../core/run/execution-input.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
-import {
-  getJsonIfPresent,
-  isLocalPath,
-  NotFoundError,
-  type Store,
-  type StoreOpener,
-  splitUri,
-} from '../../core/storage/index.ts';
+import { getJsonIfPresent, NotFoundError, type Store, type StoreOpener, splitUri } from '../../core/storage/index.ts';
 import smoke from '../../examples/smoke.json' with { type: 'json' };
 import { lakeBucket, onOneMachine, openerFromEnvironment } from '../environment.ts';
 
@@ -77,9 +69,7 @@ async function readConfig(input: ExecutionInput, store: Store, open: StoreOpener
 /** Relative paths are relative to the configuration's file, on S3 as on one machine. */
 function besideFile(config: RunConfig, uri: string): RunConfig {
   const { folder } = splitUri(uri);
-  return mapPaths(config, (path) =>
-    isLocalPath(path) && !isAbsolute(path) ? `${folder}/${path.replace(/^(\.\/)+/, '')}` : path,
-  );
+  return resolvePaths(config, (path) => `${folder}/${path.replace(/^(\.\/)+/, '')}`);
 }
 
 interface RawConfig {

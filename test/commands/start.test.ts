@@ -2,7 +2,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
-import { DescribeExecutionCommand, GetExecutionHistoryCommand, StartExecutionCommand } from '@aws-sdk/client-sfn';
+import {
+  DescribeExecutionCommand,
+  GetExecutionHistoryCommand,
+  ListExecutionsCommand,
+  StartExecutionCommand,
+} from '@aws-sdk/client-sfn';
 import { mockClient } from 'aws-sdk-client-mock';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { executionInput, start } from '../../bin/commands/start.ts';
@@ -24,6 +29,7 @@ beforeEach(() => {
   sfn.reset();
   stacks.reset();
   sfn.on(StartExecutionCommand).resolves({ executionArn: EXECUTION });
+  sfn.on(ListExecutionsCommand).resolves({ executions: [] });
   stacks.on(DescribeStacksCommand).resolves({
     Stacks: [
       {
@@ -113,6 +119,20 @@ describe('mates start', () => {
     const text = await printed(() => start(undefined, { ...target, dryRun: true }));
     expect(started().input).toEqual({ dryRun: true });
     expect(text).toMatch(/Run r would be:\n {2}80 steps on 81,920 tokens\n {2}g5\.xlarge: 0\.50 h, \$0\.51 on demand/);
+  });
+
+  it('refuses a run that another execution is working on', async () => {
+    const running = { executionArn: EXECUTION, stateMachineArn: MACHINE, name: 'a', status: 'RUNNING' as const };
+    sfn
+      .on(ListExecutionsCommand, { stateMachineArn: MACHINE, statusFilter: 'RUNNING' })
+      .resolves({ executions: [{ ...running, startDate: new Date() }] });
+    sfn.on(DescribeExecutionCommand).resolves({ name: 'a', input: '{"resumeFrom": "busy"}' });
+    await expect(start(undefined, { ...target, resume: 'busy' })).rejects.toThrow(
+      /run busy: the execution a is working/,
+    );
+    expect(sfn.commandCalls(StartExecutionCommand)).toHaveLength(0);
+    await printed(() => start(undefined, { ...target, resume: 'free' }));
+    expect(started().input).toEqual({ resumeFrom: 'free' });
   });
 
   it('refuses a name that is taken', async () => {

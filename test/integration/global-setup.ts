@@ -21,6 +21,8 @@ declare module 'vitest' {
     deployment: Deployment;
     /** Of the job runner; undefined with an endpoint of one's own, whose processes are out of sight. */
     jobRunnerUrl: string | undefined;
+    /** What jobs and functions have called; undefined like the one above. */
+    callsFile: string | undefined;
     /** Of `mates run` on this machine. */
     reference: Manifest;
   }
@@ -54,6 +56,7 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
     provide('environment', environment);
     provide('deployment', deployment);
     provide('jobRunnerUrl', emulator?.jobRunnerUrl ?? process.env.MATES_JOB_RUNNER_URL);
+    provide('callsFile', emulator?.callsFile ?? process.env.MATES_CALLS_FILE);
     provide('reference', reference);
   } catch (error) {
     await teardown();

@@ -13,6 +13,8 @@ export interface Emulator {
   /** AWS_* variables by which any SDK finds the emulator, and nothing else. */
   environment: Record<string, string>;
   jobRunnerUrl: string;
+  /** What jobs and functions have called, a line of JSON each; see plugins/mates_localstack/record_calls.py. */
+  callsFile: string;
   /** Process groups of LocalStack, with its functions, and of the job runner; each job has one of its own. */
   groups: number[];
   stop(): Promise<void>;
@@ -43,14 +45,15 @@ export async function startEmulator({ port: wanted, logs }: EmulatorOptions): Pr
     const jobRunnerUrl = await runnerUrl(runner);
     const log = join(logs, 'localstack.log');
     const output = openSync(log, 'w');
+    const callsFile = resolve(logs, 'calls.jsonl');
     const localstack = spawn(python, ['-m', 'localstack.runtime.main'], {
-      env: localstackEnvironment(port, state, jobRunnerUrl),
+      env: { ...localstackEnvironment(port, state, jobRunnerUrl), MATES_CALLS_FILE: callsFile },
       stdio: ['ignore', output, output],
       detached: true, // a group, which is ended as a whole
     });
     children.push(localstack);
     await ready(environment.AWS_ENDPOINT_URL!, localstack, log);
-    return { environment, jobRunnerUrl, groups: children.map(({ pid }) => pid!), stop };
+    return { environment, jobRunnerUrl, callsFile, groups: children.map(({ pid }) => pid!), stop };
   } catch (error) {
     await stop();
     throw error;

@@ -7,7 +7,11 @@ import { startEmulator } from './emulator.ts';
 
 const port = Number(process.argv[2] ?? 4566);
 const emulator = await startEmulator({ port, logs: 'out/integration' });
-for (const [name, value] of Object.entries({ ...emulator.environment, MATES_JOB_RUNNER_URL: emulator.jobRunnerUrl }))
+for (const [name, value] of Object.entries({
+  ...emulator.environment,
+  MATES_JOB_RUNNER_URL: emulator.jobRunnerUrl,
+  MATES_CALLS_FILE: emulator.callsFile,
+}))
   console.log(`export ${name}=${value}`);
 console.log('# LocalStack is ready. Ctrl+C ends it; its log is out/integration/localstack.log.');
 await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);

@@ -211,6 +211,7 @@ export class Batch {
       environment: {
         ...this.host.environment,
         ...environment,
+        AWS_SDK_UA_APP_ID: `batch.${task}`, // for record_calls.py
         AWS_BATCH_JOB_ID: job.jobId,
         AWS_BATCH_JOB_ATTEMPT: String(number),
         AWS_BATCH_JQ_NAME: job.jobQueue.split('/').at(-1)!,

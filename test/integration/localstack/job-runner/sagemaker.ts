@@ -78,7 +78,12 @@ export class SageMaker {
       const attempt = startAttempt({
         command: program(command),
         cwd: this.host.cwd,
-        environment: { ...this.host.environment, ...environment, TRAINING_JOB_NAME: name },
+        environment: {
+          ...this.host.environment,
+          ...environment,
+          TRAINING_JOB_NAME: name,
+          AWS_SDK_UA_APP_ID: `sagemaker.${task}`,
+        },
         timeoutSeconds: job.StoppingCondition?.MaxRuntimeInSeconds,
         graceSeconds: this.host.graceSeconds,
         fault: nextFault(this.host, task, environment),

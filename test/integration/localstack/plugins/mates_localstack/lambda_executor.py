@@ -32,6 +32,8 @@ class NodeProcessExecutor(RuntimeExecutor):
         code = str(self.function_version.config.code.get_unzipped_code_location())
         read, write = os.pipe()
         own = {"LAMBDA_TASK_ROOT": code, "MATES_ANSWER_FD": str(write), "TZ": "UTC"}
+        # Who calls, for record_calls.py.
+        own["AWS_SDK_UA_APP_ID"] = f"function.{self.environment.get('MATES_FUNCTION', 'other')}"
         self.process = subprocess.Popen(
             ["node", "--enable-source-maps", BOOTSTRAP],
             cwd=code,

@@ -1,0 +1,21 @@
+/** The inputs that docs/console.md gives to paste are accepted. */
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { parseExecutionInput } from '../../core/run/execution-input.ts';
+import { handler } from '../../functions/validate-run/index.ts';
+import { temporaryLake } from './support.ts';
+
+temporaryLake();
+const inputs = [...readFileSync('docs/console.md', 'utf8').matchAll(/```json\n(.*?)```/gs)].map(([, text]) =>
+  JSON.parse(text!),
+);
+
+it('has inputs for the usual cases', () => {
+  expect(inputs.length).toBeGreaterThanOrEqual(5);
+});
+
+it.each(inputs.map((input) => [JSON.stringify(input).slice(0, 60), input]))('%s', async (_, input) => {
+  parseExecutionInput(input);
+  if (input.config || input.resumeFrom) return; // they name what is not here
+  expect(await handler({ input, executionName: 'doc' })).toMatchObject({ stage: 0 });
+});
