@@ -45,7 +45,7 @@ it('selects and trains what `mates run` does for the same configuration and seed
 });
 
 it.runIf(callsFile)(
-  'calls nothing that the roles do not grant, and are granted nothing without a use or a reason',
+  'calls nothing that its roles do not grant, and they grant nothing without a use or a reason',
   () => {
     const calls = readFileSync(callsFile!, 'utf8')
       .trim()

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 
 const REQUIREMENTS = join(import.meta.dirname, 'requirements.txt');
 
-/** LocalStack 4.9.2 runs on these; from 3.13 on, its pinned native packages have no wheels. */
+/** LocalStack 4.9.2 is made for 3.11, on which the pinned requirements were tried; 3.12 was not. */
 const PYTHONS = ['python3.11', 'python3.12', 'python3'];
 
 /**

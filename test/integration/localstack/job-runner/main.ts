@@ -1,6 +1,6 @@
 /**
  * The job runner: AWS Batch and SageMaker control planes whose jobs are processes of this machine. The LocalStack
- * plugins send it the requests; `/_jobs`, `/_faults` and `/_stop` are for the tests.
+ * plugins send it the requests; `/_jobs` and `/_faults` are for the tests.
  *
  * `node --import tsx main.ts PORT SLOTS` with the emulator's AWS_* variables. Says `ready PORT` when it listens.
  */
