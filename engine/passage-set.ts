@@ -25,13 +25,23 @@ export class PassageSet {
 
   /** L(R): the mean over passages of the mean cross-entropy, in nats, of each passage's target tokens. */
   async loss(parameters: ParameterSet): Promise<number> {
-    let sum = 0; // float64, in a fixed order
+    return (await this.losses(parameters)).perPassage;
+  }
+
+  /** The mean over passages as {@link loss} has it, and the mean over all target tokens, where long passages weigh more. */
+  async losses(parameters: ParameterSet): Promise<{ perPassage: number; perToken: number }> {
+    let [weighted, plain, targets] = [0, 0, 0]; // float64, in a fixed order
     for (const batch of this.batches) {
       const losses = await this.model.tokenLosses(parameters, batch);
       const weights = batch.weights!;
-      for (let i = 0; i < losses.length; i++) if (weights[i] !== 0) sum += weights[i]! * losses[i]!;
+      for (let i = 0; i < losses.length; i++) {
+        if (weights[i] === 0) continue;
+        weighted += weights[i]! * losses[i]!;
+        plain += losses[i]!;
+        targets++;
+      }
     }
-    return sum;
+    return { perPassage: weighted, perToken: plain / targets };
   }
 
   /** The gradient of {@link loss}, summed over the batches into `gradient`, which is overwritten. */

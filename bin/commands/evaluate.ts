@@ -17,7 +17,10 @@ interface Options {
   json?: boolean;
 }
 
-/** `mates evaluate CHECKPOINT --task FILE..`: the mean loss of each file's passages, in nats per token. */
+/**
+ * `mates evaluate CHECKPOINT --task FILE..`: the loss of each file in nats per token, as the mean over its tokens (`loss`)
+ * and, as a run's reference loss, as the mean over its passages (`passageLoss`).
+ */
 export async function evaluate(checkpoint: string, options: Options): Promise<void> {
   if (options.target !== 'passage' && options.target !== 'last-word')
     throw new ConfigError(`--target ${options.target}: expected passage or last-word.`);
@@ -32,13 +35,17 @@ export async function evaluate(checkpoint: string, options: Options): Promise<vo
       `${tokenizerPath}: ${tokenizer.vocabularySize} ids do not fit the model's ${shape.vocabularySize}; it is another model's tokenizer.`,
     );
   const model = new LanguageModel(await createRuntime('onnx', { threads: 0 }), shape);
-  const results: { task: string; passages: number; loss: number }[] = [];
+  const results: { task: string; passages: number; loss: number; passageLoss: number }[] = [];
   for (const task of options.task) {
     const bytes = await readFile(open, task, 'expected a JSONL file');
     const passages = await loadPassages(bytes, task, limit, options.target, tokenizer, contextLength);
     const set = new PassageSet(model, passages);
-    results.push({ task, passages: set.passages, loss: await set.loss(parameters) });
-    if (!options.json) console.log(`${task}: loss ${results.at(-1)!.loss.toFixed(4)} over ${set.passages} passages`);
+    const { perToken, perPassage } = await set.losses(parameters);
+    results.push({ task, passages: set.passages, loss: perToken, passageLoss: perPassage });
+    if (!options.json)
+      console.log(
+        `${task}: ${perToken.toFixed(4)} nats per token, ${perPassage.toFixed(4)} as a mean of ${set.passages} passages`,
+      );
   }
   if (options.json) console.log(JSON.stringify({ checkpoint: resolve(checkpoint), results, loss: results[0]!.loss }));
 }
