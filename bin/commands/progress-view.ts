@@ -36,46 +36,53 @@ function clock(seconds: number): string {
 }
 
 class BarView implements ProgressView {
-  private readonly multi: MultiBar;
+  private readonly stream: NodeJS.WriteStream;
+  private multi: MultiBar | undefined;
   private readonly bars = new Map<string, { bar: SingleBar; track: Track }>();
 
   constructor(stream: NodeJS.WriteStream) {
-    this.multi = new MultiBar(
-      {
-        stream,
-        format: `  {step} ${pc.cyan('{bar}')} {value}/{total} {pace} {note}`,
-        barsize: 24,
-        hideCursor: true,
-        clearOnComplete: false,
-        gracefulExit: false,
-        autopadding: true,
-        linewrap: null,
-      },
-      Presets.shades_classic,
-    );
+    this.stream = stream;
   }
 
   heading(text: string): void {
-    for (const { bar } of this.bars.values()) bar.stop();
-    this.bars.clear();
-    this.multi.log(`${pc.bold(text)}\n`);
+    this.close(); // what is finished stays on the screen; the bars that follow stand below the heading
+    this.stream.write(`${pc.bold(text)}\n`);
   }
 
   update(job: string, progress: Progress): void {
     const key = `${job} ${progress.step}`;
     let entry = this.bars.get(key);
     if (!entry) {
+      this.multi ??= this.newBars();
       const track = { begin: performance.now(), first: progress.done };
       entry = { bar: this.multi.create(progress.total, progress.done, payload(progress, '')), track };
       this.bars.set(key, entry);
     }
     entry.bar.setTotal(progress.total);
     entry.bar.update(progress.done, payload(progress, pace(entry.track, progress)));
-    if (progress.done >= progress.total) entry.bar.stop();
   }
 
   close(): void {
-    this.multi.stop();
+    this.multi?.update();
+    this.multi?.stop();
+    this.multi = undefined;
+    this.bars.clear();
+  }
+
+  private newBars(): MultiBar {
+    return new MultiBar(
+      {
+        stream: this.stream,
+        format: `  {step} ${pc.cyan('{bar}')} {value}/{total} {pace} {note}`,
+        barsize: 24,
+        hideCursor: true,
+        clearOnComplete: false,
+        stopOnComplete: false,
+        gracefulExit: false,
+        linewrap: null,
+      },
+      Presets.shades_classic,
+    );
   }
 }
 
