@@ -5,6 +5,7 @@ import { progressToStdout } from '../core/progress.ts';
 import { openRun } from '../core/run/open-run.ts';
 import { LAKE_DIRECTORY_VARIABLE, storeOpener } from '../core/storage/index.ts';
 import type { Job } from './job.ts';
+import { hyperparameters, reportFailure } from './sagemaker.ts';
 
 const TASKS: Record<string, () => Promise<{ run(job: Job): Promise<void> }>> = {
   prepare: () => import('./prepare/index.ts'),
@@ -16,14 +17,15 @@ const TASKS: Record<string, () => Promise<{ run(job: Job): Promise<void> }>> = {
 };
 
 async function main(): Promise<void> {
-  const task = TASKS[process.argv[2] ?? ''];
+  const environment: NodeJS.ProcessEnv = { ...hyperparameters(), ...process.env };
+  // SageMaker's own way to start a job has no place for the task's name.
+  const task = TASKS[process.argv[2] ?? environment.MATES_TASK ?? ''];
   if (!task) throw new Error(`usage: main TASK, where TASK is one of ${Object.keys(TASKS).join(', ')}`);
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
   // A job whose parent has gone would go on alone; the channel is there only where the parent is the local runner.
   process.once('disconnect', () => stop.abort());
 
-  const environment = process.env;
   const runUri = environment.MATES_RUN_URI;
   if (!runUri) throw new Error('MATES_RUN_URI is not set: it names the run, such as s3://bucket/runs/quickstart');
   const job: Job = {
@@ -44,7 +46,9 @@ main().then(
     const explained = explainSystemError(error);
     if (!(error instanceof MatesError) && !explained) console.error(error);
     const name = error instanceof MatesError ? error.name : 'Error';
-    console.error(`${name}: ${explained ?? (error as Error).message}`);
+    const message = `${name}: ${explained ?? (error as Error).message}`;
+    console.error(message);
+    reportFailure(message);
     process.exit(error instanceof MatesError ? error.exitCode : 1);
   },
 );

@@ -16,26 +16,13 @@ export interface JobImage {
   grantPull(role: IRole): void;
 }
 
-/** The build's context: what the Dockerfiles copy, and nothing else, so that the image's hash depends on nothing else. */
-const NOT_IN_IMAGE = [
-  '*',
-  '!package.json',
-  '!package-lock.json',
-  '!.npmrc',
-  '!tsconfig.json',
-  '!core',
-  '!engine',
-  '!containers',
-  '!examples',
-];
-
 /** The image that the settings name, or one that is built from the Dockerfile at deployment. */
 export function jobImage(scope: Construct, settings: Settings): JobImage {
   if (!settings.image) {
     const asset = new DockerImageAsset(scope, 'Image', {
+      // Less what .dockerignore names: the asset's hash, and so the image, depends on what the Dockerfiles copy alone.
       directory: PROJECT_ROOT,
       file: settings.dockerfile,
-      exclude: NOT_IN_IMAGE,
       platform: Platform.LINUX_AMD64,
     });
     return fromRepository(asset.repository, asset.imageUri, ContainerImage.fromDockerImageAsset(asset));

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Makes the folder that both images run, from sources and node_modules beside it: the jobs as JavaScript, one chunk for
+# what they share, and ONNX Runtime's library for this machine's kind of processor (the package brings every platform's).
+#
+# usage: containers/bundle.sh FOLDER
+set -eu
+out=$1
+
+# Two levels deep, because `builtin:` URIs are found at ../../examples of the module that opens them.
+node_modules/.bin/esbuild containers/main.ts --bundle --splitting --platform=node --format=esm --target=node22 \
+  --main-fields=module,main --external:onnxruntime-node --outdir="$out/dist/jobs" --log-level=warning \
+  --banner:js="import { createRequire } from 'node:module';const require = createRequire(import.meta.url);"
+printf '{ "type": "module" }\n' > "$out/package.json"
+
+ort=node_modules/onnxruntime-node
+library=$ort/bin/napi-v6/linux/$(node -p process.arch)
+mkdir -p "$out/$library"
+cp "$library"/* "$out/$library/"
+cp -R "$ort/package.json" "$ort/dist" "$ort/README.md" "$out/$ort/"
+cp -R node_modules/onnxruntime-common "$out/node_modules/"
+find "$out/node_modules" -name '*.map' -delete
+
+mkdir "$out/examples"
+cp -R examples/corpus "$out/examples/"
+install -D -m 755 containers/mates-job "$out/bin/mates-job"
+install -D -m 755 containers/train "$out/bin/train"

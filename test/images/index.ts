@@ -1,0 +1,162 @@
+/**
+ * `npm run test:images [-- --gpu | --cuda]`: builds the CPU image for real, lints the Dockerfiles, and trains in a
+ * container: the same bytes as on this machine, and a SIGTERM that ends in exit code 75 and a checkpoint to resume from.
+ * `--gpu` builds the GPU image as well, without the 2.8 GB of CUDA; `--cuda` with it.
+ */
+import { strict as assert } from 'node:assert';
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LAKE_DIRECTORY_VARIABLE, LOCAL_LAKE } from '../../core/storage/index.ts';
+import { TINY } from '../end-to-end/support.ts';
+import { capture, containerEngine, type Ended } from './engine.ts';
+import { lint } from './hadolint.ts';
+
+const CPU = { dockerfile: 'containers/Dockerfile', tag: 'mates-test:cpu' };
+const GPU = { dockerfile: 'containers/gpu/Dockerfile', tag: 'mates-test:gpu' };
+/** The second stage: it starts from a checkpoint, as every stage but the first does. */
+const STAGE = `runs/${TINY.name}/stages/1`;
+const TRAINED = ['checkpoint', 'partial-checkpoint', 'metrics.json'];
+
+const engine = containerEngine();
+const folder = mkdtempSync(join(tmpdir(), 'mates-images-'));
+function main(): void {
+  check('hadolint finds nothing', () => lint([CPU.dockerfile, GPU.dockerfile]));
+  check(`${CPU.dockerfile} builds with ${engine.name}`, () => engine.build(CPU.dockerfile, CPU.tag));
+  console.log(`  ${engine.megabytes(CPU.tag)} MB`);
+
+  const host = join(folder, 'host');
+  check('a run on this machine, to compare with', () => runOnHost(host));
+  check('jobs run as a user without privileges', () => {
+    assert.equal(engine.run(CPU.tag, { command: ['id', '-u'] }).output.trim(), '1000');
+  });
+  check('pretraining in the container gives the same bytes', () => {
+    const lake = lakeToTrain(host, 'same');
+    expectStatus(job(CPU.tag, lake, ['mates-job', 'pretrain']), 0);
+    expectSameCheckpoint(lake, host);
+  });
+  check('SIGTERM: exit code 75, and the next attempt ends in the same bytes', () => {
+    const lake = lakeToTrain(host, 'interrupted');
+    expectStatus(job(CPU.tag, lake, ['sh', '-c', TERMINATE_AFTER_THE_FIRST_STEP]), 75);
+    const partial = readdirSync(join(lake, STAGE, 'partial-checkpoint'));
+    assert.equal(partial.length, 1, 'one resumable checkpoint');
+    assert.ok(!readdirSync(join(lake, STAGE)).includes('checkpoint'), 'the stage is not finished');
+    expectStatus(job(CPU.tag, lake, ['mates-job', 'pretrain']), 0);
+    expectSameCheckpoint(lake, host);
+  });
+  check("SageMaker's way: `train`, told by hyperparameters", () => {
+    const lake = lakeToTrain(host, 'sagemaker');
+    const config = mkdtempSync(join(folder, 'config-'));
+    chmodSync(config, 0o755);
+    const hyperparameters = { MATES_TASK: 'pretrain', ...variables('1') };
+    writeFileSync(join(config, 'hyperparameters.json'), JSON.stringify(hyperparameters));
+    const mounts = { '/lake': lake, '/opt/ml/input/config': config };
+    expectStatus(engine.run(CPU.tag, { command: ['train'], mounts }), 0);
+    expectSameCheckpoint(lake, host);
+  });
+  check('`builtin:` files are in the image', () => {
+    const { output } = engine.run(CPU.tag, { command: ['ls', '/opt/mates/examples/corpus'] });
+    assert.match(output, /reference\.jsonl/);
+  });
+
+  const cuda = process.argv.includes('--cuda');
+  if (!cuda && !process.argv.includes('--gpu')) return;
+  check(`${GPU.dockerfile} builds${cuda ? '' : ', CUDA left out'}`, () =>
+    engine.build(GPU.dockerfile, GPU.tag, cuda ? {} : { CUDA: '' }),
+  );
+  console.log(`  ${engine.megabytes(GPU.tag)} MB`);
+  check('TensorFlow loads in it and multiplies', () => {
+    const { output } = engine.run(GPU.tag, { command: ['node', '-e', MULTIPLY] });
+    assert.match(output, /^TensorFlow 2\.\d+\.\d+ 2,2,2,2$/m);
+  });
+  check('it trains as the CPU image does', () => {
+    const lake = lakeToTrain(host, 'gpu-image');
+    expectStatus(job(GPU.tag, lake, ['mates-job', 'pretrain']), 0);
+    expectSameCheckpoint(lake, host);
+  });
+  check('without a GPU, tfjs-gpu is refused and not run on the CPU', () => {
+    const lake = lakeToTrain(host, 'gpu', 'tfjs-gpu');
+    const ended = job(GPU.tag, lake, ['mates-job', 'pretrain']);
+    expectStatus(ended, 2);
+    assert.match(ended.output, /found no GPU/);
+  });
+}
+
+/** Waits for the first step's line of progress, so that the signal comes while the job trains. */
+const TERMINATE_AFTER_THE_FIRST_STEP = `
+mates-job pretrain > /tmp/output & job=$!
+until grep -q progress /tmp/output || ! kill -0 $job; do sleep 0.01; done
+kill -TERM $job; wait $job; code=$?; cat /tmp/output; exit $code`;
+
+const MULTIPLY = `
+const tf = require('@tensorflow/tfjs-node-gpu');
+const two = tf.matMul(tf.ones([2, 2]), tf.ones([2, 2])).dataSync().join();
+console.log('TensorFlow ' + tf.backend().binding.TF_Version + ' ' + two);`;
+
+function check(name: string, work: () => void): void {
+  const began = performance.now();
+  work();
+  console.log(`ok ${name} (${((performance.now() - began) / 1000).toFixed(1)} s)`);
+}
+
+/** Two stages; the second long enough to be interrupted. */
+function runOnHost(lake: string): void {
+  const config = structuredClone(TINY);
+  config.pretrain.stages = 2;
+  config.pretrain.stepsPerStage = 40;
+  const path = join(folder, 'config.json');
+  writeFileSync(path, JSON.stringify(config));
+  expectStatus(capture('node', ['bin/mates.js', 'run', path, '--out', lake, '--run-id', TINY.name]), 0);
+}
+
+/** A copy of the lake whose second stage is yet to be trained, which the container's user can write. */
+function lakeToTrain(host: string, name: string, runtime = 'onnx'): string {
+  const lake = join(folder, name);
+  cpSync(host, lake, { recursive: true });
+  for (const part of TRAINED) rmSync(join(lake, STAGE, part), { recursive: true, force: true });
+  const record = join(lake, `runs/${TINY.name}/run.json`);
+  const run = JSON.parse(readFileSync(record, 'utf8'));
+  run.config.engine.runtime = runtime;
+  writeFileSync(record, JSON.stringify(run));
+  chmodSync(folder, 0o755);
+  for (const entry of ['', ...readdirSync(lake, { recursive: true, encoding: 'utf8' })]) {
+    const path = join(lake, entry);
+    chmodSync(path, statSync(path).isDirectory() ? 0o777 : 0o666);
+  }
+  return lake;
+}
+
+function variables(stage: string): Record<string, string> {
+  return {
+    MATES_RUN_URI: `s3://${LOCAL_LAKE}/runs/${TINY.name}`,
+    MATES_STAGE: stage,
+    MATES_ARM: 'main',
+    [LAKE_DIRECTORY_VARIABLE]: '/lake',
+  };
+}
+
+function job(tag: string, lake: string, command: string[]): Ended {
+  return engine.run(tag, { command, environment: variables('1'), mounts: { '/lake': lake } });
+}
+
+function expectStatus({ status, output }: Ended, expected: number): void {
+  assert.equal(status, expected, output);
+}
+
+function expectSameCheckpoint(lake: string, host: string): void {
+  const checkpoint = join(host, STAGE, 'checkpoint');
+  const names = readdirSync(checkpoint);
+  assert.ok(names.includes('model.safetensors'), names.join());
+  assert.deepEqual(readdirSync(join(lake, STAGE, 'checkpoint')), names);
+  for (const name of names)
+    assert.ok(
+      readFileSync(join(lake, STAGE, 'checkpoint', name)).equals(readFileSync(join(checkpoint, name))),
+      `checkpoint/${name} differs from this machine's`,
+    );
+}
+
+try {
+  main();
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
