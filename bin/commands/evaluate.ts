@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { loadPassages } from '../../core/corpus/passages.ts';
+import { lastTokens, loadPassages } from '../../core/corpus/passages.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { NotFoundError, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { loadTokenizer } from '../../core/tokenizer/index.ts';
@@ -38,7 +38,13 @@ export async function evaluate(checkpoint: string, options: Options): Promise<vo
   const results: { task: string; passages: number; loss: number; passageLoss: number }[] = [];
   for (const task of options.task) {
     const bytes = await readFile(open, task, 'expected a JSONL file');
-    const passages = await loadPassages(bytes, task, limit, options.target, tokenizer, contextLength);
+    const whole = loadPassages(bytes, task, limit, options.target, tokenizer, Number.MAX_SAFE_INTEGER);
+    const passages = whole.map((passage) => lastTokens(passage, contextLength));
+    const cut = whole.filter(({ tokens }) => tokens.length > contextLength).length;
+    if (cut > 0)
+      process.stderr.write(
+        `${task}: ${cut} of ${whole.length} passages are longer than the model's ${contextLength} tokens; only their ends count.\n`,
+      );
     const set = new PassageSet(model, passages);
     const { perToken, perPassage } = await set.losses(parameters);
     results.push({ task, passages: set.passages, loss: perToken, passageLoss: perPassage });

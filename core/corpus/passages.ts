@@ -54,11 +54,16 @@ export function loadPassages(
       // the harness's convention: the continuation is what the whole has beyond the context's tokens
       firstTarget = Math.min(tokenizer.encode(context).length, tokens.length - 1);
     }
-    const cut = Math.max(0, tokens.length - maxTokens);
-    passages.push({ tokens: tokens.slice(cut), firstTarget: Math.max(1, firstTarget - cut) });
+    passages.push(lastTokens({ tokens, firstTarget }, maxTokens));
   }
   if (passages.length === 0) throw noPassages(name);
   return passages;
+}
+
+/** The end of a passage that is longer than `most` tokens: what counts is there. */
+export function lastTokens({ tokens, firstTarget }: Passage, most: number): Passage {
+  const cut = Math.max(0, tokens.length - most);
+  return { tokens: tokens.slice(cut), firstTarget: Math.max(1, firstTarget - cut) };
 }
 
 /** `textHash` of every passage in a file, to keep them out of a corpus. Throws InputError as {@link loadPassages}. */

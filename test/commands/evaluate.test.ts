@@ -57,6 +57,14 @@ describe('mates evaluate', () => {
     expect(results[0].passages).toBe(3);
   });
 
+  it('says when passages are longer than the model reads', async () => {
+    const task = join(folder, 'long.jsonl');
+    await writeFile(task, JSON.stringify({ text: TEXTS.join(' ').repeat(9) }));
+    const { code, stderr } = await mates('evaluate', folder, '--task', task, '--json');
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/1 of 1 passages are longer than the model's 64 tokens/);
+  });
+
   it.each([
     ['a task that is not there', ['--task', 'none.jsonl'], 1, /none\.jsonl: no such file/],
     ['an unknown target', ['--task', 'x', '--target', 'word'], 2, /--target word: expected passage or last-word/],
