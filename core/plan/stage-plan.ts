@@ -50,6 +50,11 @@ export function planStage(config: RunConfig, corpus: CorpusIndex, stage: number)
   const selectedRows = modelAware ? Math.floor(config.selection.fraction * poolRows) : consumedRows;
   if (consumedRows > poolRows || consumedRows > selectedRows)
     throw new ConfigError(tooSmall(config, stage, poolRows, selectedRows, consumedRows, modelAware));
+  if (modelAware && config.probe.documents > holdOutRows)
+    throw new ConfigError(
+      `probe.documents: ${config.probe.documents} probes need as many hold-out rows, and there are ${holdOutRows}. ` +
+        'Lower probe.documents, raise pools.holdOut, or add text to the corpus.',
+    );
   const arms: Arm[] = config.control === 'random' && stage > 0 && modelAware ? ['main', 'control'] : ['main'];
   return {
     format: 'mates-stage-plan/1',

@@ -27,6 +27,10 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
   const run = await openRun(openerFromEnvironment(), reference.uri);
   const corpus = await openRunCorpus(run);
   const plan = planStage(run.record.config, corpus.index, stage);
+  // What cannot work at a later stage is said before anything is trained.
+  if (stage === 0)
+    for (let later = 1; later < run.record.config.pretrain.stages; later++)
+      planStage(run.record.config, corpus.index, later);
   const layout = stageLayout(stage);
   if (plan.modelAware) {
     await run.store.put(layout.probeItems, JSON.stringify(probeItems(plan)));

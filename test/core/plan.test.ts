@@ -73,6 +73,7 @@ describe('stage plan', () => {
             config({
               pretrain: { stepsPerStage: 1, batchRows: 1, microBatchRows: 1, stages: 2 },
               selection: { fraction: 1 },
+              probe: { documents: 1 },
               scoring: { jobs },
             }),
             index,

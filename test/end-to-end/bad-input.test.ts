@@ -90,7 +90,16 @@ const cases: Case[] = [
     },
     code: 2,
     message: /probe\.documents: 5000 probes/,
-    absent: 'stages/1/probes/00000.parquet',
+    absent: 'stages/0/plan.json',
+  },
+  {
+    name: 'a selection smaller than a later stage consumes',
+    change: (config) => {
+      config.selection.fraction = 0.01;
+    },
+    code: 2,
+    message: /stage 1: .*selection\.fraction 0\.01 keeps/s,
+    absent: 'stages/0/plan.json',
   },
   {
     name: 'a loss that is not a number',
