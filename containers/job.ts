@@ -16,11 +16,15 @@ export interface Job {
   progress: ProgressReporter;
 }
 
-/** Runs `work` and records how long it took, apart from the results so that those keep the same bytes. */
-export async function timed(job: Job, name: string, work: () => Promise<void>): Promise<void> {
-  const timing: Timing = { job: name, begin: Date.now(), seconds: 0 };
+/**
+ * Runs `work` and records how long it took, apart from the results so that those keep the same bytes, and beside it the
+ * floating-point operations that it counts.
+ */
+export async function timed(job: Job, name: string, work: () => Promise<number>): Promise<void> {
+  const begin = Date.now();
   const started = performance.now();
-  await work();
-  timing.seconds = Math.round((performance.now() - started) / 100) / 10;
+  const flops = await work();
+  const seconds = Math.round((performance.now() - started) / 100) / 10;
+  const timing: Timing = { job: name, begin, seconds, flops };
   await putJson(job.run.store, stageLayout(job.stage).timing(name), timing);
 }

@@ -9,6 +9,7 @@ import { hyperparameters, reportFailure } from './sagemaker.ts';
 
 const TASKS: Record<string, () => Promise<{ run(job: Job): Promise<void> }>> = {
   prepare: () => import('./prepare/index.ts'),
+  'prepare-probe': () => import('./prepare-probe/index.ts'),
   probe: () => import('./probe/index.ts'),
   'fit-influence': () => import('./fit-influence/index.ts'),
   score: () => import('./score/index.ts'),

@@ -1,5 +1,6 @@
 /** The JSON files of a corpus and a run, as other programs will read them. `docs/formats.md` describes each. */
 import type { RunConfig } from './config/schema.ts';
+import type { Method } from './selection/methods.ts';
 
 /** `corpus.json`: describes a prepared corpus. */
 export interface CorpusIndex {
@@ -72,7 +73,8 @@ export interface RowRange {
 export interface StagePlan {
   format: 'mates-stage-plan/1';
   stage: number;
-  modelAware: boolean;
+  /** Whether the main arm selects by a score of each row, and not at random. */
+  scored: boolean;
   arms: Arm[];
   /** The stage's candidate pool and the hold-out, as sets of shards. */
   poolShards: number[];
@@ -83,6 +85,10 @@ export interface StagePlan {
   consumedRows: number;
   steps: number;
   firstStep: number;
+  /** Whether the checkpoint is made ready for probing by a job of its own, which the probing jobs then share. */
+  preparesProbe: boolean;
+  /** The stage whose probe and influence model are used: this one, or the first scored one where they are kept. */
+  scorerStage: number;
   /** Hold-out rows to probe, and how the probing and scoring maps are cut. */
   probes: number;
   probeItems: number;
@@ -142,8 +148,13 @@ export interface InfluenceFit {
   pearson: number;
   /** The previous stage's influence model on this stage's oracle. */
   staleSpearman?: number;
-  epochs: { epoch: number; trainLoss: number; validationSpearman: number }[];
-  bestEpoch: number;
+  /** Of an architecture that is trained in epochs. */
+  epochs?: { epoch: number; trainLoss: number; validationSpearman: number }[];
+  bestEpoch?: number;
+  /** Of `ngram`: the ridge penalty that ranked the validation documents best. */
+  penalty?: number;
+  /** Why the model should not be trusted to select by; absent when it may be. */
+  weak?: string;
 }
 
 /** `stages/<k>/timings/<job>.json`: kept apart, so that every other file has the same bytes in every run. */
@@ -152,6 +163,8 @@ export interface Timing {
   /** Milliseconds since 1970. */
   begin: number;
   seconds: number;
+  /** Floating-point operations, as core/cost/flops.ts counts them. */
+  flops: number;
 }
 
 /** A document of the pool, for people to read. */
@@ -173,11 +186,12 @@ export interface Extremes {
 /** `selection.json`: the exact cut of one selection. */
 export interface SelectionSummary {
   format: 'mates-selection/1';
-  method: 'influence' | 'random';
+  /** How the arm's rows were chosen. */
+  method: Method;
   poolRows: number;
   selectedRows: number;
   temperature: number;
-  gumbel: 'exact' | 'reference-code';
+  gumbel: 'exact' | 'reference-code' | 'none';
   seed: number;
   stage: number;
   /** Rows whose ordered key is above the threshold are in, and of those equal to it the lowest numbered `tiesKept`. */
@@ -198,13 +212,19 @@ export interface RunSummary {
   format: 'mates-summary/1';
   runId: string;
   name: string;
+  /** `selection.method` of the configuration. */
+  method: Method;
   seed: number;
   stages: {
     stage: number;
-    modelAware: boolean;
+    scored: boolean;
     selectedRows: number;
     poolRows: number;
     seconds: number;
+    /** Seconds during which a job of the selection was at work. */
+    selectionSeconds: number;
+    /** Operations of the selection: probing, fitting and scoring. */
+    selectionFlops: number;
     spearman?: number;
     spearmanInterval?: [number, number];
     staleSpearman?: number;
@@ -214,6 +234,12 @@ export interface RunSummary {
 }
 
 export interface ArmSummary {
+  /** Tokens trained on up to the end of the stage. */
+  tokens: number;
+  /** Operations of the stage's training. */
+  trainingFlops: number;
+  /** Seconds of the stage's pretraining. */
+  trainingSeconds: number;
   referenceLoss: number;
   heldOutLoss: number;
   mixedDomainLoss: number;

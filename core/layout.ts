@@ -15,6 +15,8 @@ export function stageLayout(stage: number) {
     plan: `${root}/plan.json`,
     probeItems: `${root}/probe-items.json`,
     scoreItems: `${root}/score-items.json`,
+    /** What the probing jobs share of a prepared probe; `probe.json` is written last. */
+    probeModel: `${root}/probe-model`,
     /** One Parquet a probing job: row, loss, baseline, influence. */
     probes: `${root}/probes/`,
     probe: (index: number) => `${root}/probes/${pad(index)}.parquet`,
@@ -23,6 +25,10 @@ export function stageLayout(stage: number) {
     timing: (job: string) => `${root}/timings/${job}.json`,
     influenceModel: `${root}/influence-model`,
     fit: `${root}/influence-model/fit.json`,
+    /** DSIR's log-weights by bucket, where they are part of a score. */
+    dsir: `${root}/dsir.json`,
+    /** What a row's utility is made of; the last that fitting writes. */
+    scorer: `${root}/scorer.json`,
     scores: `${root}/scores/`,
     /** One scoring job's scores, keys and histogram; see core/selection. */
     score: (index: number) => `${root}/scores/${pad(index)}`,

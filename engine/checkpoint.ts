@@ -49,7 +49,10 @@ export interface Checkpoint extends Model {
 }
 
 /** What a checkpoint is saved from. */
-export interface CheckpointParts extends Pick<Checkpoint, 'shape' | 'parameters' | 'optimizer' | 'state'> {
+export interface CheckpointParts extends ModelParts, Pick<Checkpoint, 'optimizer' | 'state'> {}
+
+/** What a model is saved from. */
+export interface ModelParts extends Pick<Model, 'shape' | 'parameters'> {
   /** Tokens in a row. */
   contextLength: number;
   /** Id of the token that ends a document. */
@@ -91,6 +94,12 @@ export async function saveCheckpoint(store: Store, prefix: string, parts: Checkp
     sha256,
   };
   await putJson(store, keyOf(prefix, TRAINING_FILE), record);
+}
+
+/** Writes a model without what training needs: config.json and model.safetensors. */
+export async function saveModel(store: Store, prefix: string, parts: ModelParts): Promise<void> {
+  await putJson(store, keyOf(prefix, CONFIG_FILE), huggingFaceConfig(parts));
+  await store.put(keyOf(prefix, WEIGHTS_FILE), encodeParameters(parts.parameters));
 }
 
 /** Whether a whole checkpoint is there. */
@@ -171,7 +180,7 @@ function isBuffer(name: string): boolean {
 }
 
 /** The `GPTNeoXConfig` of a model. */
-function huggingFaceConfig({ shape, contextLength, endOfText }: CheckpointParts): Record<string, unknown> {
+function huggingFaceConfig({ shape, contextLength, endOfText }: ModelParts): Record<string, unknown> {
   return {
     architectures: ['GPTNeoXForCausalLM'],
     attention_bias: true,

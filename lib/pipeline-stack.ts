@@ -110,6 +110,7 @@ export class PipelineStack extends Stack {
     return {
       prepare: make('PrepareJob', 'prepare', cpu),
       pretrain: make('PretrainJob', 'pretrain', { ...model, image: trainer, command: settings.trainerCommand }),
+      'prepare-probe': make('PrepareProbeJob', 'prepare-probe', model),
       probe: make('ProbeJob', 'probe', model),
       'fit-influence': make('FitInfluenceJob', 'fit-influence', model),
       score: make('ScoreJob', 'score', model),

@@ -23,7 +23,7 @@ interface DomainShares {
 /** Each stage's shares of the pool's and of the selection's rows. */
 function domainShares(stages: StageReport[]): DomainShares[] {
   return stages.flatMap(({ stage, plan, main: { selection } }) => {
-    if (!selection || !plan?.modelAware) return [];
+    if (!selection || !plan?.scored) return [];
     const pool = sum(Object.values(selection.poolDomains));
     const selected = sum(Object.values(selection.selectedDomains));
     const shares = new Map(

@@ -92,7 +92,9 @@ function spearmanChart(stages: StageReport[]): Html | undefined {
 
 /** Validation Spearman by epoch, a panel for each stage on one scale; the epoch that was kept is marked. */
 function validationCharts(stages: StageReport[]): Html | undefined {
-  const fitted = stages.flatMap(({ stage, fit }) => (fit?.epochs.length ? [{ stage, fit }] : []));
+  const fitted = stages.flatMap(({ stage, fit }) =>
+    fit?.epochs?.length ? [{ stage, fit: { ...fit, epochs: fit.epochs } }] : [],
+  );
   if (fitted.length === 0) return undefined;
   const shown = spread(fitted, PANELS);
   const values = shown.flatMap(({ fit }) => fit.epochs.map((epoch) => epoch.validationSpearman));

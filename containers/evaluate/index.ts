@@ -3,20 +3,16 @@
  * then the losses are measured. The branch is thrown away; the trunk goes on from the undecayed checkpoint.
  */
 
-import { InterruptedError } from '../../core/errors.ts';
 import type { Evaluation } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
-import { readParquet } from '../../core/parquet.ts';
-import { trainingOrder } from '../../core/plan/training-order.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
-import { decayLearningRate, trunkLearningRate } from '../../core/schedule.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
 import { PassageSet, rowLosses } from '../../engine/passage-set.ts';
-import { Trainer } from '../../engine/trainer.ts';
+import { trainDecayBranch } from '../decay-branch.ts';
 import { holdOut } from '../hold-out.ts';
 import { type Job, timed } from '../job.ts';
-import { openLanguageModel } from '../model.ts';
+import { modelCost, openLanguageModel, passagesCost } from '../model.ts';
 import { loadPassageSet } from '../passages.ts';
 
 export async function run(job: Job): Promise<void> {
@@ -24,39 +20,34 @@ export async function run(job: Job): Promise<void> {
   await timed(job, `evaluate-${job.arm}`, () => evaluate(job));
 }
 
-async function evaluate(job: Job): Promise<void> {
+/** @returns the operations that it took. */
+async function evaluate(job: Job): Promise<number> {
   const { store, record } = job.run;
   const { config } = record;
   const layout = armLayout(job.stage, job.arm);
   const plan = await readPlan(job.run, job.stage);
   const corpus = await openRunCorpus(job.run);
   const length = corpus.index.sequenceLength;
-  const { batchRows, decaySteps } = config.pretrain;
+  const { decaySteps } = config.pretrain;
   const label = job.arm === 'main' ? 'Evaluate' : `Evaluate (${job.arm})`;
 
   const model = await openLanguageModel(config, corpus.index);
-  const { parameters, optimizer } = await loadCheckpoint(store, layout.checkpoint);
-  const trunkStep = optimizer.step;
-  // The branch runs over the rows that the stage trained on last: it takes nothing from a later stage's pool.
-  const { row: selected } = await readParquet({ store, key: layout.selection }, { row: 'INT64' });
-  const consumed = trainingOrder(selected, plan.consumedRows, config.seed, job.stage);
-  const branch = consumed.slice(-Math.min(decaySteps, plan.steps) * batchRows);
-  // A trunk that is still warming up decays from where it is.
-  const warm = trunkLearningRate(config.pretrain, trunkStep) / config.pretrain.learningRate;
-  const trainer = new Trainer(model, config.pretrain, parameters, optimizer);
+  const checkpoint = await loadCheckpoint(store, layout.checkpoint);
+  const { parameters } = checkpoint;
+  const trunkStep = checkpoint.optimizer.step;
   const domains = [...(await holdOut(job.run, corpus, plan)).evaluation].sort(([a], [b]) => a - b);
   const total = decaySteps + domains.length + 2;
   const report = (done: number, unit: string) => job.progress({ step: label, done, total, unit });
 
-  for (let t = 0; t < decaySteps; t++) {
-    if (job.signal.aborted) throw new InterruptedError(`${label} of stage ${job.stage} stopped; it starts over.`);
-    const rows = Array.from({ length: batchRows }, (_, i) => branch[(t * batchRows + i) % branch.length]!);
-    await trainer.step(await corpus.tokenRows(rows), length, warm * decayLearningRate(config.pretrain, t + 1));
-    report(t + 1, 'steps');
-  }
+  await trainDecayBranch(job, { model, corpus, plan, arm: job.arm }, checkpoint, (t) => report(t, 'steps'));
 
-  const passageLoss = async (from: typeof config.reference) =>
-    new PassageSet(model, await loadPassageSet(job.run, corpus, from)).loss(parameters);
+  const cost = modelCost(config, corpus.index);
+  let flops = 3 * cost(decaySteps * config.pretrain.batchRows, length);
+  const passageLoss = async (from: typeof config.reference) => {
+    const passages = await loadPassageSet(job.run, corpus, from);
+    flops += passagesCost(cost, passages);
+    return new PassageSet(model, passages).loss(parameters);
+  };
   const referenceLoss = await passageLoss(config.reference);
   report(decaySteps + 1, 'losses');
   const heldOutLoss = await passageLoss(config.heldOut);
@@ -66,6 +57,7 @@ async function evaluate(job: Job): Promise<void> {
   for (const [index, [domain, rows]] of domains.entries()) {
     const losses = await rowLosses(model, parameters, await corpus.tokenRows(rows), length);
     domainLoss[corpus.index.domains[domain]!.name] = { loss: mean(losses), rows: rows.length };
+    flops += cost(rows.length, length);
     report(decaySteps + 3 + index, 'losses');
   }
   const evaluation: Evaluation = {
@@ -78,6 +70,7 @@ async function evaluate(job: Job): Promise<void> {
     domainLoss,
   };
   await putJson(store, layout.evaluation, evaluation);
+  return flops;
 }
 
 function mean(values: ArrayLike<number>): number {

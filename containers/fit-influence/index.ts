@@ -1,22 +1,22 @@
 /**
- * Fits the stage's influence model on the stage's probes: a BERT regressor from a document to its standardised oracle
- * influence. Three disjoint sets of documents: fitted, for early stopping, and for the reported Spearman.
+ * Makes the stage's scorer: fits the influence model to the stage's probes where there is one, judges whether it is good
+ * enough to select by, and measures the scale of each part of the score on hold-out rows. Three disjoint sets of probed
+ * rows: fitted, for early stopping, and for the reported Spearman.
  */
 import type { RunConfig } from '../../core/config/schema.ts';
-import { InterruptedError, RunError } from '../../core/errors.ts';
-import type { InfluenceFit } from '../../core/formats.ts';
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import { RunError } from '../../core/errors.ts';
+import type { InfluenceFit, StagePlan } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { bootstrapInterval, pearson, spearman, standardise } from '../../core/metrics/index.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
-import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
-import { AdamW, clipGlobalNorm } from '../../engine/adamw.ts';
-import { loadInfluenceModel, saveInfluenceModel } from '../../engine/bert-checkpoint.ts';
-import { ParameterSet } from '../../engine/parameters.ts';
-import { type InfluenceModel, openInfluenceModel } from '../influence-model.ts';
+import type { Method } from '../../core/selection/methods.ts';
+import { putJson } from '../../core/storage/index.ts';
 import { type Job, timed } from '../job.ts';
-import { predictInfluence } from '../predict-influence.ts';
+import { makeScorer } from '../score/make-scorer.ts';
+import { fitArchitecture, loadPredictorOf } from './influence-model.ts';
 
 /** A probed document: its row and its oracle influence. */
 interface Labelled {
@@ -25,35 +25,64 @@ interface Labelled {
 }
 
 export async function run(job: Job): Promise<void> {
-  if ((await getJsonIfPresent(job.run.store, stageLayout(job.stage).fit)) !== undefined) return;
-  await timed(job, 'fit-influence', () => fitInfluenceModel(job));
+  if ((await job.run.store.size(stageLayout(job.stage).scorer)) !== undefined) return;
+  await timed(job, 'fit-influence', () => fitScorer(job));
 }
 
-async function fitInfluenceModel(job: Job): Promise<void> {
+/** @returns the operations that it took. */
+async function fitScorer(job: Job): Promise<number> {
+  const { config } = job.run.record;
+  const corpus = await openRunCorpus(job.run);
+  const plan = await readPlan(job.run, job.stage);
+  let method: Method = config.selection.method;
+  let because: string | undefined;
+  let flops = 0;
+  if (plan.probes > 0) {
+    const fitted = await fitInfluenceModel(job, corpus, plan);
+    flops += fitted.flops;
+    because = weakness(fitted.result, config.influenceModel);
+    if (because !== undefined) method = inItsPlace(job, because) ?? method;
+    await putJson(job.run.store, stageLayout(job.stage).fit, { ...fitted.result, weak: because });
+  }
+  flops += await makeScorer(job, corpus, plan, {
+    method,
+    because: method === config.selection.method ? undefined : because,
+  });
+  return flops;
+}
+
+async function fitInfluenceModel(
+  job: Job,
+  corpus: Corpus,
+  plan: StagePlan,
+): Promise<{ result: InfluenceFit; flops: number }> {
   const { store, record } = job.run;
-  const config = record.config.influenceModel;
-  const { seed } = record.config;
-  const layout = stageLayout(job.stage);
-  const sets = split(await readProbes(job), config, seed, job.stage);
-  const { mean, std } = standardise(sets.fit.map(({ influence }) => influence));
+  const { influenceModel: config, seed } = record.config;
+  const sets = split(await readProbes(job, plan), config, seed, job.stage);
+  const scale = standardise(sets.fit.map(({ influence }) => influence));
+  const { mean, std } = scale;
   if (!(std > 0))
     throw new RunError(
       `stage ${job.stage}: all ${sets.fit.length} probed influences are ${mean}, so there is nothing to fit. ` +
         'Raise probe.documents or reference.passages, or check that pretrain.learningRate is not 0.',
     );
-
-  const model = await openInfluenceModel(job.run, await openRunCorpus(job.run));
-  const previous = stageLayout(job.stage - 1);
-  const hasPrevious = job.stage > 1;
-  const start =
-    config.warmStart && hasPrevious
-      ? (await loadInfluenceModel(store, previous.influenceModel, model.regressor.specs)).parameters
-      : await model.initial(seed + job.stage);
-  const { parameters, epochs, bestEpoch } = await train(job, model, start, sets, { mean, std });
-
+  const validationTruth = sets.validation.map(({ influence }) => influence);
+  const { predictor, flops, about, save } = await fitArchitecture(
+    job,
+    corpus,
+    {
+      fit: {
+        rows: sets.fit.map(({ row }) => row),
+        labels: sets.fit.map(({ influence }) => (influence - mean) / std),
+      },
+      validation: sets.validation.map(({ row }) => row),
+      quality: (predicted) => spearman(Array.from(predicted), validationTruth),
+    },
+    scale,
+  );
   const truth = sets.test.map(({ influence }) => influence);
   const testRows = sets.test.map(({ row }) => row);
-  const predicted = Array.from(await predictInfluence(model, parameters, testRows, config.batchDocuments));
+  const predicted = Array.from(await predictor.predict(testRows));
   const result: InfluenceFit = {
     format: 'mates-influence-fit/1',
     documents: { fit: sets.fit.length, validation: sets.validation.length, test: sets.test.length },
@@ -62,17 +91,15 @@ async function fitInfluenceModel(job: Job): Promise<void> {
     spearman: spearman(predicted, truth),
     spearmanInterval: bootstrapInterval(predicted, truth, spearman, { seed, stage: job.stage }),
     pearson: pearson(predicted, truth),
-    staleSpearman: hasPrevious ? await staleSpearman(job, model, testRows, truth) : undefined,
-    epochs,
-    bestEpoch,
+    staleSpearman: await staleSpearman(job, corpus, testRows, truth),
+    ...about,
   };
-  await saveInfluenceModel(store, layout.influenceModel, { shape: model.shape, parameters, mean, std });
-  await putJson(store, layout.fit, result); // last: it marks the model as whole
+  await save(store, stageLayout(job.stage).influenceModel);
+  return { result, flops: flops + testRows.length * predictor.cost };
 }
 
 /** All probes of the stage, in order of row, whichever job measured them. */
-async function readProbes(job: Job): Promise<Labelled[]> {
-  const plan = await readPlan(job.run, job.stage);
+async function readProbes(job: Job, plan: StagePlan): Promise<Labelled[]> {
   const labelled: Labelled[] = [];
   for (let index = 0; index < plan.probeItems; index++) {
     const key = stageLayout(job.stage).probe(index);
@@ -104,83 +131,38 @@ function split(labelled: Labelled[], config: RunConfig['influenceModel'], seed: 
   };
 }
 
-/** Trains with a linearly decaying rate and keeps the epoch with the best Spearman on the validation documents. */
-async function train(
-  job: Job,
-  model: InfluenceModel,
-  start: ParameterSet,
-  sets: Sets,
-  scale: { mean: number; std: number },
-): Promise<{ parameters: ParameterSet; epochs: InfluenceFit['epochs']; bestEpoch: number }> {
-  const config = job.run.record.config.influenceModel;
-  const { seed } = job.run.record.config;
-  const { batchDocuments } = config;
-  const parameters = start.clone();
-  const gradient = new ParameterSet(parameters.specs);
-  // Betas and epsilon of BERT fine-tuning (Devlin et al. 2019, appendix A.2).
-  const optimizer = new AdamW(parameters.flat.length, {
-    beta1: 0.9,
-    beta2: 0.999,
-    epsilon: 1e-8,
-    weightDecay: config.weightDecay,
-  });
-  const batches = Math.ceil(sets.fit.length / batchDocuments);
-  const steps = batches * config.epochs;
-  const validationRows = sets.validation.map(({ row }) => row);
-  const validationTruth = sets.validation.map(({ influence }) => influence);
-  let best = { parameters: parameters.clone(), epoch: 0, spearman: Number.NEGATIVE_INFINITY };
-  const epochs: InfluenceFit['epochs'] = [];
-
-  for (let epoch = 1; epoch <= config.epochs; epoch++) {
-    const order = permutation(
-      sets.fit.length,
-      new CounterRandom(seed, STREAM.influenceOrder, job.stage * 1000 + epoch),
-    );
-    let sum = 0;
-    for (let b = 0; b < batches; b++) {
-      if (job.signal.aborted) throw new InterruptedError(`the influence model of stage ${job.stage} starts over.`);
-      const step = (epoch - 1) * batches + b;
-      const documents = Array.from(order.subarray(b * batchDocuments, (b + 1) * batchDocuments), (i) => sets.fit[i]!);
-      const batch = await model.encode(
-        documents.map(({ row }) => row),
-        batchDocuments,
-      );
-      const labels = new Float32Array(batchDocuments);
-      const weights = new Float32Array(batchDocuments); // those that fill up the batch weigh nothing
-      documents.forEach(({ influence }, i) => {
-        labels[i] = (influence - scale.mean) / scale.std;
-        weights[i] = 1 / documents.length;
-      });
-      const random = new CounterRandom(seed, STREAM.dropout, job.stage * 1_000_000 + step);
-      const dropout =
-        config.dropout > 0 ? { rate: config.dropout, random: (i: number) => random.uniform(i) } : undefined;
-      const loss = await model.regressor.lossAndGradient(parameters, { ...batch, labels, weights }, dropout, gradient);
-      clipGlobalNorm(gradient.flat, 1);
-      if (!Number.isFinite(loss))
-        throw new RunError(`the influence model's loss is ${loss} at step ${step}; lower influenceModel.learningRate.`);
-      optimizer.apply(parameters.flat, gradient.flat, config.learningRate * (1 - step / steps));
-      sum += loss * documents.length;
-      job.progress({
-        step: 'Fit the influence model',
-        done: step + 1,
-        total: steps,
-        unit: 'steps',
-        note: `validation Spearman ${best.epoch ? best.spearman.toFixed(2) : '-'}`,
-      });
-    }
-    const predicted = Array.from(await predictInfluence(model, parameters, validationRows, batchDocuments));
-    const validationSpearman = spearman(predicted, validationTruth);
-    epochs.push({ epoch, trainLoss: sum / sets.fit.length, validationSpearman });
-    if (validationSpearman > best.spearman)
-      best = { parameters: parameters.clone(), epoch, spearman: validationSpearman };
-  }
-  return { parameters: best.parameters, epochs, bestEpoch: best.epoch };
+/** How well the previous stage's model predicts this stage's oracle: the drift that makes refitting worthwhile. */
+async function staleSpearman(job: Job, corpus: Corpus, rows: number[], truth: number[]): Promise<number | undefined> {
+  if (job.stage < 2) return undefined;
+  const { batchDocuments } = job.run.record.config.influenceModel;
+  const stale = await loadPredictorOf(job, corpus, job.stage - 1, batchDocuments);
+  return spearman(Array.from(await stale.predict(rows)), truth);
 }
 
-/** How well the previous stage's model predicts this stage's oracle: the drift that makes refitting worthwhile. */
-async function staleSpearman(job: Job, model: InfluenceModel, rows: number[], truth: number[]): Promise<number> {
-  const previous = stageLayout(job.stage - 1).influenceModel;
-  const { parameters } = await loadInfluenceModel(job.run.store, previous, model.regressor.specs);
-  const { batchDocuments } = job.run.record.config.influenceModel;
-  return spearman(Array.from(await predictInfluence(model, parameters, rows, batchDocuments)), truth);
+/** Why the influence model should not be trusted to select by, in words; undefined when it may be. */
+function weakness(
+  { spearman: found, spearmanInterval: [low, high] }: InfluenceFit,
+  { minimumSpearman }: RunConfig['influenceModel'],
+): string | undefined {
+  const shown = `its Spearman on held-out probes is ${found.toFixed(2)} [${low.toFixed(2)}, ${high.toFixed(2)}]`;
+  if (low <= 0 && high >= 0) return `${shown}, and the interval includes zero`;
+  if (found < minimumSpearman) return `${shown}, below influenceModel.minimumSpearman ${minimumSpearman}`;
+  return undefined;
+}
+
+/** What the configuration puts in the place of a weak influence model; undefined where it goes on with it. */
+function inItsPlace(job: Job, why: string): Method | undefined {
+  const { selection, influenceModel } = job.run.record.config;
+  const { whenWeak } = influenceModel;
+  const remedy =
+    'Raise probe.documents, choose another probe.method or influenceModel.architecture, or give influenceModel.features.';
+  if (whenWeak === 'stop')
+    throw new RunError(
+      `stage ${job.stage}: the influence model is weak: ${why}. ${remedy} influenceModel.whenWeak is "stop".`,
+    );
+  const goesOn = whenWeak === 'warn' ? selection.method : whenWeak;
+  process.stderr.write(
+    `Warning: stage ${job.stage}: the influence model is weak: ${why}. The stage selects by ${goesOn}. ${remedy}\n`,
+  );
+  return whenWeak === 'warn' ? undefined : whenWeak;
 }

@@ -13,6 +13,7 @@ export async function run(job: Job): Promise<void> {
     const { reference, heldOut } = job.run.record.config;
     await loadPassageSet(job.run, corpus, reference);
     await loadPassageSet(job.run, corpus, heldOut);
+    return 0; // no matrix product
   });
 }
 

@@ -7,8 +7,6 @@
 import { InterruptedError } from '../../core/errors.ts';
 import type { Arm, TrainingMetrics } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
-import { readParquet } from '../../core/parquet.ts';
-import { trainingOrder } from '../../core/plan/training-order.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
 import { putJson, type Store } from '../../core/storage/index.ts';
@@ -17,7 +15,8 @@ import { type Checkpoint, hasCheckpoint, loadCheckpoint, saveCheckpoint } from '
 import { initialParameters } from '../../engine/parameters.ts';
 import { Trainer } from '../../engine/trainer.ts';
 import { type Job, timed } from '../job.ts';
-import { modelShape, openLanguageModel } from '../model.ts';
+import { modelCost, modelShape, openLanguageModel } from '../model.ts';
+import { openTrainingRows } from './training-rows.ts';
 
 export async function run(job: Job): Promise<void> {
   const layout = armLayout(job.stage, job.arm);
@@ -25,7 +24,8 @@ export async function run(job: Job): Promise<void> {
   await timed(job, `pretrain-${job.arm}`, () => pretrain(job));
 }
 
-async function pretrain(job: Job): Promise<void> {
+/** @returns the operations of the stage's steps, whichever attempt has done them. */
+async function pretrain(job: Job): Promise<number> {
   const { store, record } = job.run;
   const { config } = record;
   const layout = armLayout(job.stage, job.arm);
@@ -34,8 +34,7 @@ async function pretrain(job: Job): Promise<void> {
   const length = corpus.index.sequenceLength;
   const { batchRows, checkpointEverySteps } = config.pretrain;
 
-  const { row: selected } = await readParquet({ store, key: layout.selection }, { row: 'INT64' });
-  const order = trainingOrder(selected, plan.consumedRows, config.seed, job.stage);
+  const rows = await openTrainingRows(job, corpus, plan);
   const model = await openLanguageModel(config, corpus.index);
   const { checkpoint, metrics } = await startingPoint(job, plan.firstStep);
   const shape = modelShape(config, corpus.index);
@@ -55,9 +54,8 @@ async function pretrain(job: Job): Promise<void> {
     });
 
   for (let t = metrics.loss.length; t < plan.steps; t++) {
-    const rows = order.slice(t * batchRows, (t + 1) * batchRows);
     const learningRate = trunkLearningRate(config.pretrain, optimizer.step);
-    const result = await trainer.step(await corpus.tokenRows(rows), length, learningRate);
+    const result = await trainer.step(await rows(t), length, learningRate);
     metrics.loss.push(result.loss);
     metrics.gradientNorm.push(result.gradientNorm);
     metrics.learningRate.push(learningRate);
@@ -77,6 +75,7 @@ async function pretrain(job: Job): Promise<void> {
   await putJson(store, layout.metrics, metrics);
   await save(layout.checkpoint); // its last file marks the whole stage as trained
   await dropPartialCheckpoints(store, layout.partialCheckpoints);
+  return 3 * modelCost(config, corpus.index)(plan.steps * batchRows, length);
 }
 
 /** The newest resumable checkpoint of this stage, else the checkpoint of the stage before, else nothing. */

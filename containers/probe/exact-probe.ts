@@ -1,6 +1,5 @@
 import type { RunConfig } from '../../core/config/schema.ts';
 import { RunError } from '../../core/errors.ts';
-import { trunkLearningRate } from '../../core/schedule.ts';
 import { clipGlobalNorm } from '../../engine/adamw.ts';
 import type { Checkpoint } from '../../engine/checkpoint.ts';
 import type { LanguageModel } from '../../engine/language-model.ts';
@@ -10,16 +9,18 @@ import type { Influence, InfluenceProbe } from './influence-probe.ts';
 
 /**
  * The paper's oracle (arXiv 2406.06046, section 3): one AdamW step on the single document, with the checkpoint's
- * moments, step count, clip and learning rate, then the reference loss. The step goes into scratch weights; the
- * checkpoint is never written.
+ * moments, step count and clip, then the reference loss. The step goes into scratch weights; the checkpoint is never
+ * written.
  */
 export class ExactProbe implements InfluenceProbe {
+  readonly rowsAtOnce = 1;
   /** Reference loss of the checkpoint itself. */
   readonly baseline: number;
   private readonly model: LanguageModel;
   private readonly checkpoint: Checkpoint;
   private readonly reference: PassageSet;
-  private readonly config: RunConfig['pretrain'];
+  private readonly clipNorm: number;
+  private readonly learningRate: number;
   private readonly gradient: ParameterSet;
   private readonly trial: ParameterSet;
 
@@ -27,25 +28,33 @@ export class ExactProbe implements InfluenceProbe {
     model: LanguageModel,
     checkpoint: Checkpoint,
     reference: PassageSet,
-    config: RunConfig['pretrain'],
+    step: Pick<RunConfig['pretrain'], 'clipNorm' | 'learningRate'>,
   ): Promise<ExactProbe> {
-    return new ExactProbe(model, checkpoint, reference, config, await reference.loss(checkpoint.parameters));
+    return new ExactProbe(model, checkpoint, reference, step, await reference.loss(checkpoint.parameters));
   }
 
   private constructor(
     model: LanguageModel,
     checkpoint: Checkpoint,
     reference: PassageSet,
-    config: RunConfig['pretrain'],
+    { clipNorm, learningRate }: Pick<RunConfig['pretrain'], 'clipNorm' | 'learningRate'>,
     baseline: number,
   ) {
     this.model = model;
     this.checkpoint = checkpoint;
     this.reference = reference;
-    this.config = config;
+    this.clipNorm = clipNorm;
+    this.learningRate = learningRate;
     this.baseline = baseline;
     this.gradient = new ParameterSet(model.specs);
     this.trial = new ParameterSet(model.specs);
+  }
+
+  async influences(tokens: Int32Array, length: number): Promise<Influence[]> {
+    const found: Influence[] = [];
+    for (let at = 0; at < tokens.length; at += length)
+      found.push(await this.influence(tokens.subarray(at, at + length)));
+    return found;
   }
 
   async influence(tokens: Int32Array): Promise<Influence> {
@@ -53,9 +62,8 @@ export class ExactProbe implements InfluenceProbe {
     const targets = tokens.length - 1;
     const batch = { batch: 1, length: tokens.length, tokens, weights: new Float32Array(targets).fill(1 / targets) };
     await this.model.lossAndGradient(parameters, batch, this.gradient);
-    clipGlobalNorm(this.gradient.flat, this.config.clipNorm);
-    const learningRate = trunkLearningRate(this.config, optimizer.step);
-    optimizer.trial(parameters.flat, this.gradient.flat, learningRate, this.trial.flat);
+    clipGlobalNorm(this.gradient.flat, this.clipNorm);
+    optimizer.trial(parameters.flat, this.gradient.flat, this.learningRate, this.trial.flat);
     const loss = await this.reference.loss(this.trial);
     if (!Number.isFinite(loss))
       throw new RunError(`probe: the reference loss is ${loss} after one step; lower pretrain.learningRate.`);

@@ -1,13 +1,15 @@
-/** How a document's influence on the current checkpoint is measured; each method is one implementation. */
+/** How a row's influence on the current checkpoint is measured; each method is one implementation. */
 export interface InfluenceProbe {
+  /** Rows that are best measured in one call; more calls give the same numbers. */
+  readonly rowsAtOnce: number;
   /**
    * One call at a time: an implementation may reuse its memory.
    *
-   * @param tokens one row of the corpus.
-   * @returns two losses and their difference; the lower the influence, the more helpful the row. A pure function of the
-   *   checkpoint and the row: order, worker and earlier calls do not matter.
+   * @param tokens rows of the corpus, [rows x length].
+   * @returns for each row two losses and their difference; the lower the influence, the more helpful the row. A pure
+   *   function of the checkpoint and the row: order, worker, other rows and earlier calls do not matter.
    */
-  influence(tokens: Int32Array): Promise<Influence>;
+  influences(tokens: Int32Array, length: number): Promise<Influence[]>;
 }
 
 export interface Influence {

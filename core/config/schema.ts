@@ -3,6 +3,7 @@
  * `examples/paper-410m.json`. Unknown fields are refused, so a typo never silently means the default.
  */
 import { z } from 'zod';
+import { METHODS, methodTraits } from '../selection/methods.ts';
 
 const positive = z.int().positive();
 const fraction = z.number().gt(0).lt(1);
@@ -84,8 +85,12 @@ const probe = z.strictObject({
    * two forward passes a document, some fifty times cheaper; see containers/probe.
    */
   method: z.enum(['exact', 'lookahead', 'directional']).default('exact'),
+  /** `decayed` probes the end of the decay branch that evaluations are made on, where the learning rate is low. */
+  checkpoint: z.enum(['trunk', 'decayed']).default('trunk'),
+  /** Multiplies the learning rate of `exact`'s one step. */
+  learningRateScale: z.number().positive().default(1),
   /** Steps that `lookahead` continues the checkpoint; it stops earlier when held-back references get no better. */
-  lookahead: z.strictObject({ steps: positive.default(24) }).prefault({}),
+  lookahead: z.strictObject({ steps: positive.default(24), batchRows: positive.default(32) }).prefault({}),
   /** Step of `directional`'s central difference, relative to the norm of the weights. */
   directional: z.strictObject({ relativeStep: z.number().positive().default(3e-3) }).prefault({}),
   /** Hold-out rows whose influence is measured before each model-aware stage. */
@@ -97,7 +102,18 @@ const probe = z.strictObject({
 });
 
 const influenceModel = z.strictObject({
-  architecture: z.literal('bert').default('bert'),
+  /** `bert` reads the row's text; `ngram` is a ridge regression on hashed unigrams and bigrams of its tokens. */
+  architecture: z.enum(['bert', 'ngram']).default('bert'),
+  /**
+   * What is fitted first, linearly, and leaves its residual to the architecture: DSIR's log-weight, the current
+   * checkpoint's loss on the row, its mean hidden state. The last two cost a forward pass a row.
+   */
+  features: z.array(z.enum(['dsir', 'loss', 'hidden'])).default([]),
+  /** Buckets of `ngram`. */
+  buckets: positive
+    .min(256)
+    .max(1 << 20)
+    .default(16_384),
   /** A BERT-family Hugging Face directory to start from; without it the encoder starts from scratch. */
   pretrained: path.optional(),
   /** Shape of an encoder from scratch; it reads the corpus tokenizer's ids. Ignored with `pretrained`. */
@@ -117,6 +133,10 @@ const influenceModel = z.strictObject({
   testFraction: fraction.default(0.2),
   /** Start from the previous stage's influence model. */
   warmStart: z.boolean().default(false),
+  /** Below this held-out Spearman, or where its interval includes zero, the model counts as weak. */
+  minimumSpearman: z.number().min(-1).max(1).default(0.3),
+  /** What a stage with a weak influence model does: go on and say so, select by DSIR or at random instead, or stop. */
+  whenWeak: z.enum(['warn', 'dsir', 'random', 'stop']).default('warn'),
 });
 
 const scoring = z.strictObject({
@@ -126,7 +146,11 @@ const scoring = z.strictObject({
 });
 
 const selection = z.strictObject({
-  method: z.enum(['influence', 'random']).default('influence'),
+  method: z.enum(METHODS).default('influence'),
+  /** Weight of DSIR's z-score beside that of the method's own score. */
+  dsirWeight: z.number().min(0).default(0),
+  /** Rows of each batch that `train-on-reference` fills with reference passages. */
+  referenceShare: fraction.default(0.2),
   fraction: z.number().gt(0).max(1).default(0.2),
   temperature: z.number().positive().default(0.5),
   /** `reference-code` keeps the k smallest of prediction/T + Gumbel, as the published code does. */
@@ -162,7 +186,7 @@ export const runConfig = z
     engine: engine.prefault({}),
   })
   .check((context) => {
-    const { corpus, model, pretrain, pools, influenceModel } = context.value;
+    const { corpus, model, pretrain, pools, probe, influenceModel, selection } = context.value;
     const refuse = (path: string[], message: string) =>
       context.issues.push({ code: 'custom', path, message, input: context.value });
     if (!corpus.prepared && corpus.input.length === 0)
@@ -174,6 +198,10 @@ export const runConfig = z
       refuse(['influenceModel', 'heads'], `must divide influenceModel.width (${influenceModel.width})`);
     if (influenceModel.validationFraction + influenceModel.testFraction >= 0.9)
       refuse(['influenceModel', 'testFraction'], 'validation and test leave less than a tenth for fitting');
+    if (selection.dsirWeight > 0 && !methodTraits(selection.method).score)
+      refuse(['selection', 'dsirWeight'], `${selection.method} has no score to add DSIR's to`);
+    if (selection.method === 'color-filter' && probe.method !== 'lookahead')
+      refuse(['probe', 'method'], 'must be "lookahead" with selection.method "color-filter"');
     if (pools.holdOut + pools.warmup >= 1) refuse(['pools', 'warmup'], 'hold-out and warm-up leave no later pool');
   });
 

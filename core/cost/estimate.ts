@@ -32,7 +32,7 @@ export function estimateCost(config: RunConfig): CostEstimate {
   const steps = pretrain.stages * pretrain.stepsPerStage;
   const stageRows = pretrain.stepsPerStage * pretrain.batchRows;
   const tokens = steps * pretrain.batchRows * length;
-  const modelAware = selection.method === 'influence' ? pretrain.stages - 1 : 0;
+  const scored = selection.method === 'influence' ? pretrain.stages - 1 : 0;
 
   const poolRows = Math.ceil(stageRows / selection.fraction);
   const candidates = pretrain.stages > 1 ? poolRows * (pretrain.stages - 1) : 0;
@@ -45,21 +45,21 @@ export function estimateCost(config: RunConfig): CostEstimate {
     length * encoderForwardFlops(encoder.layers, encoder.width, Math.min(length, influenceModel.chunkTokens));
   const fitted = probe.documents * (1 - influenceModel.validationFraction - influenceModel.testFraction);
   const pretrainFlops = 3 * tokens * perToken;
-  const controlSteps = config.control === 'random' ? modelAware * pretrain.stepsPerStage : 0;
+  const controlSteps = config.control === 'random' ? scored * pretrain.stepsPerStage : 0;
   const flops = {
     pretrain: pretrainFlops,
     control: (pretrainFlops * controlSteps) / steps,
-    probe: modelAware * probe.documents * oneProbe,
-    fit: modelAware * influenceModel.epochs * fitted * 3 * document,
-    score: modelAware * poolRows * document,
+    probe: scored * probe.documents * oneProbe,
+    fit: scored * influenceModel.epochs * fitted * 3 * document,
+    score: scored * poolRows * document,
   };
   return {
     parameters: gptNeoxParameters(shape),
     steps,
     tokens,
     rowsNeeded,
-    probes: modelAware * probe.documents,
-    scoredRows: modelAware * poolRows,
+    probes: scored * probe.documents,
+    scoredRows: scored * poolRows,
     flops,
     selectionOverhead: (flops.probe + flops.fit + flops.score) / flops.pretrain,
   };

@@ -5,6 +5,7 @@
 import type { RunConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import type { Arm, CorpusIndex, ProbeItem, RowRange, ScoreItem, StagePlan } from '../formats.ts';
+import { methodTraits } from '../selection/methods.ts';
 
 /** The shards of the hold-out and of each stage's candidate pool; no shard, and so no document, is in two of them. */
 export interface Pools {
@@ -46,20 +47,25 @@ export function planStage(config: RunConfig, corpus: CorpusIndex, stage: number)
   const holdOutRows = rowsOf(corpus, pools.holdOut);
   const { stepsPerStage, batchRows } = config.pretrain;
   const consumedRows = stepsPerStage * batchRows;
-  const modelAware = stage > 0 && config.selection.method === 'influence';
-  const selectedRows = modelAware ? Math.floor(config.selection.fraction * poolRows) : consumedRows;
+  const { score, once } = methodTraits(config.selection.method);
+  const scored = stage > 0 && score !== undefined;
+  // What is measured once is measured before the first scored stage.
+  const measures = scored && (stage === 1 || !once);
+  const probes = measures && score === 'influence-model' ? config.probe.documents : 0;
+  const selectedRows = scored ? Math.floor(config.selection.fraction * poolRows) : consumedRows;
   if (consumedRows > poolRows || consumedRows > selectedRows)
-    throw new ConfigError(tooSmall(config, stage, poolRows, selectedRows, consumedRows, modelAware));
-  if (modelAware && config.probe.documents > holdOutRows)
+    throw new ConfigError(tooSmall(config, stage, poolRows, selectedRows, consumedRows, scored));
+  if (probes > holdOutRows)
     throw new ConfigError(
-      `probe.documents: ${config.probe.documents} probes need as many hold-out rows, and there are ${holdOutRows}. ` +
+      `probe.documents: ${probes} probes need as many hold-out rows, and there are ${holdOutRows}. ` +
         'Lower probe.documents, raise pools.holdOut, or add text to the corpus.',
     );
-  const arms: Arm[] = config.control === 'random' && stage > 0 && modelAware ? ['main', 'control'] : ['main'];
+  const compared = config.control === 'random' && stage > 0 && config.selection.method !== 'random';
+  const arms: Arm[] = compared ? ['main', 'control'] : ['main'];
   return {
     format: 'mates-stage-plan/1',
     stage,
-    modelAware,
+    scored,
     arms,
     poolShards,
     holdOutShards: pools.holdOut,
@@ -69,10 +75,17 @@ export function planStage(config: RunConfig, corpus: CorpusIndex, stage: number)
     consumedRows,
     steps: stepsPerStage,
     firstStep: stage * stepsPerStage,
-    probes: modelAware ? config.probe.documents : 0,
-    probeItems: modelAware ? Math.min(config.probe.jobs, config.probe.documents) : 0,
-    scoreItems: modelAware ? Math.min(config.scoring.jobs, poolRows) : 0,
+    preparesProbe: measures && (probes > 0 || score === 'probe') && !probesTrunkDirectly(config),
+    scorerStage: once && scored ? 1 : stage,
+    probes,
+    probeItems: Math.min(config.probe.jobs, probes),
+    scoreItems: scored ? Math.min(config.scoring.jobs, poolRows) : 0,
   };
+}
+
+/** Whether probing starts from the stage's checkpoint as it is. */
+function probesTrunkDirectly({ probe }: RunConfig): boolean {
+  return probe.method === 'exact' && probe.checkpoint === 'trunk';
 }
 
 /** The probing map's items: contiguous slices of the stage's probe order. */
@@ -111,16 +124,16 @@ function tooSmall(
   poolRows: number,
   selectedRows: number,
   consumedRows: number,
-  modelAware: boolean,
+  scored: boolean,
 ): string {
   const { stepsPerStage, batchRows } = config.pretrain;
-  const available = modelAware ? selectedRows : poolRows;
-  const selected = modelAware ? `, of which selection.fraction ${config.selection.fraction} keeps ${selectedRows}` : '';
+  const available = scored ? selectedRows : poolRows;
+  const selected = scored ? `, of which selection.fraction ${config.selection.fraction} keeps ${selectedRows}` : '';
   return (
     `stage ${stage}: the candidate pool has ${poolRows} rows${selected}, but the stage consumes ${consumedRows} ` +
     `(pretrain.stepsPerStage ${stepsPerStage} x pretrain.batchRows ${batchRows}) and no row is used twice. ` +
     `Set pretrain.stepsPerStage to ${Math.floor(available / batchRows)} or less, ` +
-    `${modelAware ? 'raise selection.fraction, ' : 'raise pools.warmup, '}or add text to the corpus.`
+    `${scored ? 'raise selection.fraction, ' : 'raise pools.warmup, '}or add text to the corpus.`
   );
 }
 

@@ -73,6 +73,10 @@ export const STREAM = {
   lookahead: 9,
   /** The random rows that its control copy learns. */
   lookaheadControl: 10,
+  /** The hold-out rows on which scores are brought to one scale. */
+  calibration: 11,
+  /** The order of the reference passages that `train-on-reference` mixes in. */
+  referenceRows: 12,
 } as const;
 
 /**

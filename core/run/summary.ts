@@ -12,6 +12,9 @@ import { armLayout, stageLayout } from '../layout.ts';
 import { getJson, getJsonIfPresent } from '../storage/index.ts';
 import { type Run, readPlan } from './open-run.ts';
 
+/** Jobs of a stage that choose its rows, by the beginnings of their timings' names. */
+const SELECTION_JOBS = /^(prepare-probe|probe-|fit-influence|score-)/;
+
 /** Gathers the numbers of the closing table from the files of a finished run. */
 export async function summarise(run: Run): Promise<RunSummary> {
   const { id, config } = run.record;
@@ -20,28 +23,37 @@ export async function summarise(run: Run): Promise<RunSummary> {
     const plan = await readPlan(run, stage);
     const fit = await getJsonIfPresent<InfluenceFit>(run.store, stageLayout(stage).fit);
     const selection = await getJson<SelectionSummary>(run.store, armLayout(stage, 'main').selectionSummary);
+    const timings = await readTimings(run, stage);
+    const selecting = timings.filter(({ job }) => SELECTION_JOBS.test(job));
     stages.push({
       stage,
-      modelAware: plan.modelAware,
+      scored: plan.scored,
       selectedRows: selection.selectedRows,
       poolRows: selection.poolRows,
-      seconds: await secondsOf(run, stage),
+      seconds: busySeconds(timings),
+      selectionSeconds: busySeconds(selecting),
+      selectionFlops: selecting.reduce((sum, { flops }) => sum + flops, 0),
       spearman: fit?.spearman,
       spearmanInterval: fit?.spearmanInterval,
       staleSpearman: fit?.staleSpearman,
-      main: await armSummary(run, stage, 'main'),
-      control: plan.arms.includes('control') ? await armSummary(run, stage, 'control') : undefined,
+      main: await armSummary(run, stage, 'main', timings),
+      control: plan.arms.includes('control') ? await armSummary(run, stage, 'control', timings) : undefined,
     });
   }
-  return { format: 'mates-summary/1', runId: id, name: config.name, seed: config.seed, stages };
+  const { method } = config.selection;
+  return { format: 'mates-summary/1', runId: id, name: config.name, method, seed: config.seed, stages };
 }
 
-async function armSummary(run: Run, stage: number, arm: Arm): Promise<ArmSummary> {
+async function armSummary(run: Run, stage: number, arm: Arm, timings: Timing[]): Promise<ArmSummary> {
   const layout = armLayout(stage, arm);
-  const { loss } = await getJson<TrainingMetrics>(run.store, layout.metrics);
+  const { loss, tokens } = await getJson<TrainingMetrics>(run.store, layout.metrics);
   const evaluation = await getJson<Evaluation>(run.store, layout.evaluation);
   const tail = loss.slice(-Math.ceil(loss.length / 10)); // one step's loss is noisy
+  const training = timings.find(({ job }) => job === `pretrain-${arm}`);
   return {
+    tokens: (stage + 1) * tokens,
+    trainingFlops: training?.flops ?? 0,
+    trainingSeconds: training?.seconds ?? 0,
     referenceLoss: evaluation.referenceLoss,
     heldOutLoss: evaluation.heldOutLoss,
     mixedDomainLoss: evaluation.mixedDomainLoss,
@@ -49,13 +61,12 @@ async function armSummary(run: Run, stage: number, arm: Arm): Promise<ArmSummary
   };
 }
 
-/** Seconds during which any job of the stage was at work: jobs side by side count once, waiting in between not at all. */
-async function secondsOf(run: Run, stage: number): Promise<number> {
+async function readTimings(run: Run, stage: number): Promise<Timing[]> {
   const keys = await run.store.list(`${stageLayout(stage).root}/timings/`);
-  return busySeconds(await Promise.all(keys.map((key) => getJson<Timing>(run.store, key))));
+  return Promise.all(keys.map((key) => getJson<Timing>(run.store, key)));
 }
 
-/** Length of the union of the jobs' intervals. */
+/** Seconds during which any of the jobs was at work: side by side they count once, waiting in between not at all. */
 export function busySeconds(timings: readonly Timing[]): number {
   let seconds = 0;
   let end = Number.NEGATIVE_INFINITY;

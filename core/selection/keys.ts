@@ -9,7 +9,8 @@
  *   g                  -log(-log(uniform)), in float64
  *   u                  -prediction, as float32; 0 for every row where the selection is random
  *   key                float32(float64(u)/T + g); with `reference-code` float32(float64(u)/T - g), which is minus the
- *                      `prediction/T + Gumbel` of which the published code keeps the k smallest
+ *                      `prediction/T + Gumbel` of which the published code keeps the k smallest; with `none`
+ *                      float32(float64(u)/T)
  *
  * The k largest keys are selected, and of equal keys the lowest row numbers. `test/parity/numpy_selection.py` does the
  * same in NumPy alone.
@@ -29,7 +30,8 @@ export interface KeyRecipe {
   noise: Noise;
   /** T: lower is closer to a hard top-k. */
   temperature: number;
-  gumbel: 'exact' | 'reference-code';
+  /** `none`: the k highest utilities. */
+  gumbel: 'exact' | 'reference-code' | 'none';
 }
 
 /** Random selection: utility 0 for all, so that neither the temperature nor the sign of the noise matters. */
@@ -44,6 +46,7 @@ export function noiseOf({ seed, stage, arm = 'main' }: Noise): CounterRandom {
 /** The ordered key of a row with a utility. Utilities may be infinite; the caller refuses NaN. */
 export function keyFunction({ noise, temperature, gumbel }: KeyRecipe): (row: number, utility: number) => number {
   const random = noiseOf(noise);
+  if (gumbel === 'none') return (_, utility) => orderedKey(utility / temperature);
   const sign = gumbel === 'exact' ? 1 : -1;
   return (row, utility) => orderedKey(utility / temperature + sign * random.gumbel(row));
 }

@@ -12,14 +12,17 @@ import { DomainCounts, type DomainSource, domainCounts, rangeDomains } from './d
 import { binOf, gridEdges, gridOf, type Histogram } from './histogram.ts';
 import type { KeyRecipe } from './keys.ts';
 import { findCut, openScores, type SelectedRows, selectedRows } from './merge.ts';
+import { type Method, methodTraits } from './methods.ts';
 import { mapAhead } from './parallel.ts';
 import { randomCut, randomRows } from './random.ts';
+import type { ScorerRecord } from './scorer-record.ts';
 
 export interface SelectionRequest {
   /** The run's store. */
   store: Store;
   corpus: DomainSource;
-  method: 'influence' | 'random';
+  /** What is said of how the rows were chosen. */
+  method: Method;
   recipe: KeyRecipe;
   /** The candidate pool, and how many of its rows to select. */
   pool: RowRange[];
@@ -31,26 +34,41 @@ export interface SelectionRequest {
   summaryKey: string;
 }
 
-/** What a stage's plan asks for: by influence in the main arm of a model-aware stage, else random. */
+/** The key recipe of the scored rows of a stage. */
+export function keyRecipe({ seed, selection }: RunConfig, stage: number): KeyRecipe {
+  const { temperature, gumbel, method } = selection;
+  return { noise: { seed, stage }, temperature, gumbel: methodTraits(method).hard ? 'none' : gumbel };
+}
+
+/**
+ * What a stage's plan asks for: by score in the main arm of a scored stage, else random.
+ *
+ * @param scorer of a scored stage: it may have given the scores up.
+ */
 export function selectionRequest(
   store: Store,
   corpus: DomainSource & { index: Parameters<typeof rowRanges>[0] },
   config: RunConfig,
   plan: StagePlan,
   arm: Arm,
+  scorer?: Pick<ScorerRecord, 'method' | 'parts'>,
 ): SelectionRequest {
-  const { temperature, gumbel } = config.selection;
-  const method = plan.modelAware && arm === 'main' ? 'influence' : 'random';
   const files = armLayout(plan.stage, arm);
   const { score } = stageLayout(plan.stage);
+  const byScore = plan.scored && arm === 'main' && scorer !== undefined && scorer.parts.length > 0;
+  const recipe = keyRecipe(config, plan.stage);
   return {
     store,
     corpus,
-    method,
-    recipe: { noise: { seed: config.seed, stage: plan.stage, arm }, temperature, gumbel },
+    method: byScore
+      ? scorer.method
+      : arm === 'main' && !plan.scored && plan.stage > 0
+        ? config.selection.method
+        : 'random',
+    recipe: { ...recipe, noise: { ...recipe.noise, arm } },
     pool: rowRanges(corpus.index, plan.poolShards),
     selectedRows: plan.selectedRows,
-    scorePrefixes: method === 'influence' ? Array.from({ length: plan.scoreItems }, (_, i) => score(i)) : [],
+    scorePrefixes: byScore ? Array.from({ length: plan.scoreItems }, (_, i) => score(i)) : [],
     selectionKey: files.selection,
     summaryKey: files.selectionSummary,
   };
@@ -65,7 +83,7 @@ export async function selectRows(request: SelectionRequest): Promise<SelectionSu
   const { store, recipe, method, summaryKey } = request;
   const done = await getJsonIfPresent<SelectionSummary>(store, summaryKey);
   if (done) return done;
-  const chosen = method === 'influence' ? await byInfluence(request) : await atRandom(request);
+  const chosen = request.scorePrefixes.length > 0 ? await byScore(request) : await atRandom(request);
   const written = await writeSelection(request, chosen);
   const summary: SelectionSummary = {
     format: 'mates-selection/1',
@@ -93,7 +111,7 @@ interface Chosen {
   extremes?: Extremes;
 }
 
-async function byInfluence({ store, corpus, recipe, pool, scorePrefixes, ...request }: SelectionRequest) {
+async function byScore({ store, corpus, recipe, pool, scorePrefixes, ...request }: SelectionRequest) {
   const scores = await openScores(store, scorePrefixes, recipe, pool);
   const cut = await findCut(store, scores, request.selectedRows);
   const { histogram, extremes } = scores;

@@ -1,6 +1,7 @@
 import type { Arm } from '../../core/formats.ts';
 import type { RunReference } from '../../core/run/execution-input.ts';
 import { openRun, openRunCorpus, readPlan } from '../../core/run/open-run.ts';
+import { readScorer } from '../../core/selection/scorer-record.ts';
 import { selectionRequest, selectRows } from '../../core/selection/select.ts';
 import { openerFromEnvironment } from '../environment.ts';
 
@@ -18,10 +19,11 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
   const run = await openRun(openerFromEnvironment(), reference.uri);
   const corpus = await openRunCorpus(run);
   const plan = await readPlan(run, stage);
+  const scorer = plan.scored ? await readScorer(run.store, plan) : undefined;
   const selections: Answer['selections'] = [];
   for (const arm of plan.arms) {
     const { selectedRows, poolRows } = await selectRows(
-      selectionRequest(run.store, corpus, run.record.config, plan, arm),
+      selectionRequest(run.store, corpus, run.record.config, plan, arm, scorer),
     );
     selections.push({ arm, selectedRows, poolRows });
   }

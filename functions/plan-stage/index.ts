@@ -13,7 +13,10 @@ interface Event {
 }
 
 interface Answer {
-  modelAware: boolean;
+  /** What of the scoring there is to do; see StagePlan. */
+  scored: boolean;
+  preparesProbe: boolean;
+  probed: boolean;
   arms: { arm: Arm }[];
   /** Bucket keys of the JSON arrays that the probing and scoring maps read. */
   probeItemsKey: string;
@@ -32,13 +35,13 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
     for (let later = 1; later < run.record.config.pretrain.stages; later++)
       planStage(run.record.config, corpus.index, later);
   const layout = stageLayout(stage);
-  if (plan.modelAware) {
-    await run.store.put(layout.probeItems, JSON.stringify(probeItems(plan)));
-    await run.store.put(layout.scoreItems, JSON.stringify(scoreItems(plan)));
-  }
+  if (plan.probes > 0) await run.store.put(layout.probeItems, JSON.stringify(probeItems(plan)));
+  if (plan.scored) await run.store.put(layout.scoreItems, JSON.stringify(scoreItems(plan)));
   await putJson(run.store, layout.plan, plan);
   return {
-    modelAware: plan.modelAware,
+    scored: plan.scored,
+    preparesProbe: plan.preparesProbe,
+    probed: plan.probes > 0,
     arms: plan.arms.map((arm) => ({ arm })),
     probeItemsKey: `${reference.prefix}/${layout.probeItems}`,
     scoreItemsKey: `${reference.prefix}/${layout.scoreItems}`,

@@ -19,7 +19,7 @@ import { SCRATCH } from './queue.ts';
 import { SubmitJob } from './submit-job.ts';
 
 /** The folders of `containers/`. */
-export type TaskName = 'prepare' | 'pretrain' | 'probe' | 'fit-influence' | 'score' | 'evaluate';
+export type TaskName = 'prepare' | 'pretrain' | 'prepare-probe' | 'probe' | 'fit-influence' | 'score' | 'evaluate';
 
 export interface PipelineJobProps {
   task: TaskName;

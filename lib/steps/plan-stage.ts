@@ -6,8 +6,8 @@ import { defaultOf, Step, type StepProps } from './step.ts';
  * Fixes what the stage does: its pool, how the maps are cut, which arms train, and whether there is budget for it.
  *
  * In: `{run, stage, stages}`.
- * Out: the same and `plan: {modelAware, arms: [{arm}], probeItemsKey, scoreItemsKey, withinBudget}`, with whole bucket
- * keys of the maps' items (of files that need not be there at a stage that is not model-aware).
+ * Out: the same and `plan: {scored, preparesProbe, probed, arms: [{arm}], probeItemsKey, scoreItemsKey, withinBudget}`,
+ * with whole bucket keys of the maps' items (of files that need not be there where nothing is probed or scored).
  * Fails with CostCapReached before a stage that would pass `maxCostUsd`.
  */
 export class PlanStage extends Step {
@@ -19,7 +19,10 @@ export class PlanStage extends Step {
     const plan = this.guard(
       props.functions['plan-stage'].invoke(this, 'Plan the stage', {
         payload: { run: JsonPath.objectAt('$.run'), stage: JsonPath.numberAt('$.stage') },
-        keep: { fields: ['modelAware', 'arms', 'probeItemsKey', 'scoreItemsKey', 'withinBudget'], at: '$.plan' },
+        keep: {
+          fields: ['scored', 'preparesProbe', 'probed', 'arms', 'probeItemsKey', 'scoreItemsKey', 'withinBudget'],
+          at: '$.plan',
+        },
       }),
     );
     const budget = new Choice(this, 'Is there budget for the stage?').when(

@@ -4,10 +4,12 @@ import { MapSlices } from './map-slices.ts';
 import { defaultOf, Step, type StepProps } from './step.ts';
 
 /**
- * Scores the stage's candidate pool by the current model's own preference: probe the oracle influence of hold-out
- * rows, fit the influence model to them, score every row of the pool. A stage that is not model-aware passes by.
+ * Scores the stage's candidate pool: probe the influence of hold-out rows on the current checkpoint, fit the influence
+ * model to them, score every row of the pool. A method that probes no hold-out rows passes the probing by, and a stage
+ * whose rows are taken at random all of it.
  *
- * In: `{run, stage, plan, ...}`. Out: the same. Writes `probes/`, `influence-model/` and `scores/` of the stage.
+ * In: `{run, stage, plan, ...}`. Out: the same. Writes `probe-model/`, `probes/`, `influence-model/`, `scorer.json` and
+ * `scores/` of the stage.
  */
 export class ScorePool extends Step {
   readonly startState: State;
@@ -15,6 +17,7 @@ export class ScorePool extends Step {
 
   constructor(scope: Construct, id: string, props: StepProps) {
     super(scope, id, props);
+    const prepare = this.guard(props.jobs['prepare-probe'].submit(this, 'Prepare the probe', { stage: true }));
     const probe = new MapSlices(this, 'ProbeSlices', {
       ...props,
       mapId: 'Probe the oracle influence',
@@ -30,11 +33,15 @@ export class ScorePool extends Step {
       task: 'score',
       itemsKeyPath: '$.plan.scoreItemsKey',
     });
-    const modelAware = new Choice(this, 'Is the stage model-aware?').when(
-      Condition.booleanEquals('$.plan.modelAware', true),
-      probe.next(fit).next(score),
-    );
-    this.startState = modelAware;
-    this.endStates = [defaultOf(modelAware), ...score.endStates];
+    const isSo = (field: string) => Condition.booleanEquals(`$.plan.${field}`, true);
+    const probed = new Choice(this, 'Are hold-out rows probed?').when(isSo('probed'), probe).otherwise(fit);
+    const prepared = new Choice(this, 'Does the probe need preparing?')
+      .when(isSo('preparesProbe'), prepare)
+      .otherwise(probed);
+    const scored = new Choice(this, 'Is the pool scored?').when(isSo('scored'), prepared);
+    prepare.next(probed);
+    probe.next(fit).next(score);
+    this.startState = scored;
+    this.endStates = [defaultOf(scored), ...score.endStates];
   }
 }

@@ -4,6 +4,7 @@ import { ExactProbe } from '../../containers/probe/exact-probe.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
 import { RunError } from '../../core/errors.ts';
+import { trunkLearningRate } from '../../core/schedule.ts';
 import { AdamW } from '../../engine/adamw.ts';
 import type { Checkpoint } from '../../engine/checkpoint.ts';
 import type { LanguageModel } from '../../engine/language-model.ts';
@@ -27,7 +28,11 @@ const passages = randomPassages(7);
 const reference = new PassageSet(model, passages, 3);
 const documents = Array.from({ length: 5 }, (_, i) => randomTokens(LENGTH, model.shape.vocabularySize, 30 + i));
 
-const probeOf = (checkpoint: Checkpoint, config = TRAINING) => ExactProbe.create(model, checkpoint, reference, config);
+const probeOf = (checkpoint: Checkpoint, config = TRAINING) =>
+  ExactProbe.create(model, checkpoint, reference, {
+    clipNorm: config.clipNorm,
+    learningRate: trunkLearningRate(config, checkpoint.optimizer.step),
+  });
 
 describe('the exact probe', () => {
   it("never writes to the checkpoint's weights, moments or step", async () => {

@@ -1,11 +1,15 @@
 /** The two probes that need only forward passes. */
 import { describe, expect, it } from 'vitest';
-import { DirectionalProbe } from '../../containers/probe/directional-probe.ts';
-import { LookaheadProbe } from '../../containers/probe/lookahead-probe.ts';
+import { DifferenceProbe } from '../../containers/probe/difference-probe.ts';
+import { directionalCopies } from '../../containers/probe/directional.ts';
+import type { InfluenceProbe } from '../../containers/probe/influence-probe.ts';
+import { lookaheadCopies } from '../../containers/probe/lookahead.ts';
+import type { Passage } from '../../core/corpus/passages.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { planStage } from '../../core/plan/stage-plan.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
+import type { Checkpoint } from '../../engine/checkpoint.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
 import { randomTokens } from '../engine/support.ts';
@@ -29,10 +33,16 @@ const randomRows = Int32Array.from(
   Array.from({ length: 9 }, (_, i) => [...randomTokens(LENGTH, model.shape.vocabularySize, 60 + i)]).flat(),
 );
 
-const directional = (checkpoint = trainedCheckpoint(model)) =>
-  DirectionalProbe.create(model, checkpoint, reference, config);
-const lookahead = (checkpoint = trainedCheckpoint(model)) =>
-  LookaheadProbe.create(model, checkpoint, passages, randomRows, LENGTH, config);
+const rateOf = ({ optimizer }: Checkpoint) => trunkLearningRate(config.pretrain, optimizer.step);
+
+const directional = async (checkpoint = trainedCheckpoint(model)) =>
+  new DifferenceProbe(model, await directionalCopies(checkpoint, reference, config, rateOf(checkpoint)));
+const lookahead = async (checkpoint = trainedCheckpoint(model), references: readonly Passage[] = passages) => {
+  const learningRate = rateOf(checkpoint);
+  const options = { config, learningRate, passages: references, randomRows, length: LENGTH };
+  return new DifferenceProbe(model, await lookaheadCopies(model, checkpoint, options));
+};
+const influenceOf = async (probe: InfluenceProbe, tokens: Int32Array) => (await probe.influences(tokens, LENGTH))[0]!;
 
 describe.each([
   ['directional', directional],
@@ -43,11 +53,14 @@ describe.each([
     const before = digests(checkpoint);
     const probe = await open(checkpoint);
     const forwards = [];
-    for (const tokens of documents) forwards.push(await probe.influence(tokens));
+    for (const tokens of documents) forwards.push(await influenceOf(probe, tokens));
     const backwards = [];
-    for (const tokens of documents.toReversed()) backwards.unshift(await probe.influence(tokens));
+    for (const tokens of documents.toReversed()) backwards.unshift(await influenceOf(probe, tokens));
     expect(backwards).toEqual(forwards);
-    expect(await (await open()).influence(documents[3]!)).toEqual(forwards[3]);
+    expect(await influenceOf(await open(), documents[3]!)).toEqual(forwards[3]);
+    // Rows side by side are measured as each alone.
+    const together = Int32Array.from(documents.flatMap((tokens) => [...tokens]));
+    expect(await probe.influences(together, LENGTH)).toEqual(forwards);
     expect(digests(checkpoint)).toEqual(before);
     expect(new Set(forwards.map(({ influence }) => influence)).size).toBe(documents.length);
   });
@@ -71,7 +84,7 @@ describe('the directional probe', () => {
       await model.lossAndGradient(parameters, { batch: 1, length: LENGTH, tokens, weights }, gradient);
       const product = gradient.flat.reduce((sum, g, i) => sum + g * direction.flat[i]!, 0);
       const expected = -trunkLearningRate(config.pretrain, optimizer.step) * product;
-      const { influence } = await probe.influence(tokens);
+      const { influence } = await influenceOf(probe, tokens);
       expect(Math.abs(influence - expected)).toBeLessThan(0.03 * Math.abs(expected) + 1e-5);
     }
   });
@@ -93,17 +106,15 @@ describe('the lookahead probe', () => {
     // All references say the same thing; half of the documents say it too.
     const said = [...randomTokens(LENGTH, model.shape.vocabularySize, 7)];
     const alike = Array.from({ length: 8 }, () => ({ tokens: said, firstTarget: 1 }));
-    const probe = await LookaheadProbe.create(model, trainedCheckpoint(model), alike, randomRows, LENGTH, config);
-    const near = await probe.influence(Int32Array.from(said));
+    const probe = await lookahead(trainedCheckpoint(model), alike);
+    const near = await influenceOf(probe, Int32Array.from(said));
     expect(near.influence).toBeLessThan(0);
-    for (const tokens of documents) expect(near.influence).toBeLessThan((await probe.influence(tokens)).influence);
+    for (const tokens of documents) expect(near.influence).toBeLessThan((await influenceOf(probe, tokens)).influence);
   });
 
   it('refuses a reference set with nothing to hold back', async () => {
     const one = passages.slice(0, 1);
-    await expect(
-      LookaheadProbe.create(model, trainedCheckpoint(model), one, randomRows, LENGTH, config),
-    ).rejects.toThrow(/reference\.passages: 1 are too few/);
+    await expect(lookahead(trainedCheckpoint(model), one)).rejects.toThrow(/reference\.passages: 1 are too few/);
   });
 });
 

@@ -93,7 +93,7 @@ describe('the plans of a run', () => {
           expect(plan.consumedRows).toBe(plan.steps * 2);
           expect(plan.consumedRows).toBeLessThanOrEqual(plan.selectedRows);
           expect(plan.selectedRows).toBeLessThanOrEqual(plan.poolRows);
-          expect(plan.modelAware).toBe(stage > 0);
+          expect(plan.scored).toBe(stage > 0);
           expect(plan.arms).toEqual(stage > 0 ? ['main', 'control'] : ['main']);
         }
       }),
@@ -111,7 +111,7 @@ describe('the plans of a run', () => {
         for (const plan of some ?? []) {
           const ranges = scoreItems(plan).flatMap((item) => scoredRanges(plan, corpus, item));
           const scored = ranges.flatMap(({ begin, end }) => Array.from({ length: end - begin }, (_, i) => begin + i));
-          expect(scored).toEqual(plan.modelAware ? rowsOf(corpus, plan.poolShards) : []);
+          expect(scored).toEqual(plan.scored ? rowsOf(corpus, plan.poolShards) : []);
           const probes = probeItems(plan).reduce((sum, { begin, end }) => sum + end - begin, 0);
           expect(probes).toBe(plan.probes);
         }
@@ -124,7 +124,7 @@ describe('the plans of a run', () => {
     const config = tinyConfig({ selection: { method: 'random' } });
     for (let stage = 0; stage < 2; stage++) {
       const plan = planStage(config, corpus, stage);
-      expect(plan).toMatchObject({ modelAware: false, arms: ['main'], probes: 0, probeItems: 0, scoreItems: 0 });
+      expect(plan).toMatchObject({ scored: false, arms: ['main'], probes: 0, probeItems: 0, scoreItems: 0 });
       expect(plan.selectedRows).toBe(plan.consumedRows);
     }
   });

@@ -12,6 +12,7 @@ import { stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
 import { createRun } from '../../core/run/create-run.ts';
 import { openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
+import { readScorer } from '../../core/selection/scorer-record.ts';
 import { selectionRequest, selectRows } from '../../core/selection/select.ts';
 import { putJson, type Store, storeOpener } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
@@ -87,10 +88,8 @@ export class TinyRun {
     const { index } = await openRunCorpus(this.run);
     const plan = planStage(this.run.record.config, index, stage);
     const layout = stageLayout(stage);
-    if (plan.modelAware) {
-      await this.store.put(layout.probeItems, JSON.stringify(probeItems(plan)));
-      await this.store.put(layout.scoreItems, JSON.stringify(scoreItems(plan)));
-    }
+    if (plan.probes > 0) await this.store.put(layout.probeItems, JSON.stringify(probeItems(plan)));
+    if (plan.scored) await this.store.put(layout.scoreItems, JSON.stringify(scoreItems(plan)));
     await putJson(this.store, layout.plan, plan);
     return plan;
   }
@@ -109,14 +108,16 @@ export class TinyRun {
 
   async select(plan: StagePlan): Promise<void> {
     const corpus = await openRunCorpus(this.run);
+    const scorer = plan.scored ? await readScorer(this.store, plan) : undefined;
     for (const arm of plan.arms)
-      await selectRows(selectionRequest(this.store, corpus, this.run.record.config, plan, arm));
+      await selectRows(selectionRequest(this.store, corpus, this.run.record.config, plan, arm, scorer));
   }
 
   /** All steps of one stage. */
   async stage(stage: number): Promise<void> {
     const plan = await this.plan(stage);
-    if (plan.modelAware) {
+    if (plan.preparesProbe) await (await import('../../containers/prepare-probe/index.ts')).run(this.job(stage));
+    if (plan.scored) {
       for (const item of probeItems(plan)) await this.probe(stage, item);
       await (await import('../../containers/fit-influence/index.ts')).run(this.job(stage));
       const score = await import('../../containers/score/index.ts');

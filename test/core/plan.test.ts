@@ -49,9 +49,9 @@ describe('stage plan', () => {
 
   it('makes the first stage random and gives the later ones a control of the same budget', () => {
     const first = planStage(config(), corpus, 0);
-    expect(first).toMatchObject({ modelAware: false, arms: ['main'], selectedRows: first.consumedRows, probes: 0 });
+    expect(first).toMatchObject({ scored: false, arms: ['main'], selectedRows: first.consumedRows, probes: 0 });
     const second = planStage(config(), corpus, 1);
-    expect(second).toMatchObject({ modelAware: true, arms: ['main', 'control'], firstStep: 100 });
+    expect(second).toMatchObject({ scored: true, arms: ['main', 'control'], firstStep: 100 });
     expect(second.selectedRows).toBe(Math.floor(0.2 * second.poolRows));
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { busySeconds } from '../../core/run/summary.ts';
 
-const job = (begin: number, seconds: number) => ({ job: 'x', begin: 1000 * begin, seconds });
+const job = (begin: number, seconds: number) => ({ job: 'x', begin: 1000 * begin, seconds, flops: 0 });
 
 describe('the time of a stage', () => {
   it('counts jobs side by side once and leaves out the time between them', () => {

@@ -47,7 +47,7 @@ const selection = async (stage: number, arm: 'main' | 'control' = 'main') => {
 describe('a finished run', () => {
   it('has a summary of every stage with both arms, a manifest and a report', async () => {
     const summary = await getJson<RunSummary>(store, 'summary.json');
-    expect(summary.stages.map(({ modelAware }) => modelAware)).toEqual([false, true, true]);
+    expect(summary.stages.map(({ scored }) => scored)).toEqual([false, true, true]);
     expect(summary.stages[0]!.control).toBeUndefined();
     for (const stage of summary.stages.slice(1)) {
       expect(stage.spearman).toBeTypeOf('number');

@@ -55,14 +55,14 @@ async function plan(stage: number, maxCostUsd?: number) {
 it('writes the items of the maps and answers with their keys in the bucket', async () => {
   const { answer, store } = await plan(1);
   expect(answer).toMatchObject({
-    modelAware: true,
+    scored: true,
     arms: [{ arm: 'main' }, { arm: 'control' }],
     probeItemsKey: 'runs/r/stages/1/probe-items.json',
     scoreItemsKey: 'runs/r/stages/1/score-items.json',
   });
   expect(await getJson(store, stageLayout(1).probeItems)).toHaveLength(3);
   expect(await getJson(store, stageLayout(1).scoreItems)).toHaveLength(4);
-  expect((await plan(0)).answer).toMatchObject({ modelAware: false, arms: [{ arm: 'main' }] });
+  expect((await plan(0)).answer).toMatchObject({ scored: false, arms: [{ arm: 'main' }] });
 });
 
 describe('maxCostUsd', () => {

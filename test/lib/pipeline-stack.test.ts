@@ -148,7 +148,10 @@ describe('job definitions', () => {
 
   it('are one for each folder of containers/, told by command and MATES_TASK', () => {
     expect(definitions.map(({ ContainerProperties }) => ContainerProperties.Command).sort()).toEqual(
-      ['evaluate', 'fit-influence', 'prepare', 'pretrain', 'probe', 'score'].map((task) => ['mates-job', task]),
+      ['evaluate', 'fit-influence', 'prepare', 'prepare-probe', 'pretrain', 'probe', 'score'].map((task) => [
+        'mates-job',
+        task,
+      ]),
     );
     for (const { ContainerProperties } of definitions)
       expect(ContainerProperties.Environment).toContainEqual({

@@ -76,39 +76,43 @@ export async function writeFixture(store: Store, options: FixtureOptions = {}): 
 
   for (let stage = 0; stage < Math.min(stages, stopAt + 1); stage++) {
     const complete = stage < stopAt;
-    const modelAware = stage > 0;
-    const arms: Arm[] = modelAware && control === 'random' ? ['main', 'control'] : ['main'];
-    const poolRows = modelAware ? 4870 : 1210;
+    const scored = stage > 0;
+    const arms: Arm[] = scored && control === 'random' ? ['main', 'control'] : ['main'];
+    const poolRows = scored ? 4870 : 1210;
     const plan: StagePlan = {
       format: 'mates-stage-plan/1',
       stage,
-      modelAware,
+      scored,
       arms,
       poolShards: [stage],
       holdOutShards: [39],
       poolRows,
       holdOutRows: 1200,
-      selectedRows: modelAware ? Math.round(poolRows * 0.2) : stepsPerStage * 8,
+      selectedRows: scored ? Math.round(poolRows * 0.2) : stepsPerStage * 8,
       consumedRows: stepsPerStage * 8,
       steps: stepsPerStage,
       firstStep: stage * stepsPerStage,
-      probes: modelAware ? 400 : 0,
-      probeItems: modelAware ? 2 : 0,
-      scoreItems: modelAware ? 2 : 0,
+      preparesProbe: false,
+      scorerStage: stage,
+      probes: scored ? 400 : 0,
+      probeItems: scored ? 2 : 0,
+      scoreItems: scored ? 2 : 0,
     };
     await putJson(store, stageLayout(stage).plan, plan);
-    if (modelAware) {
+    if (scored) {
       await putJson(store, stageLayout(stage).fit, influenceFit(stage));
       await putJson(store, stageLayout(stage).timing('score-00000'), {
         job: 'score-00000',
         begin: 1e12,
         seconds: 3.4 + stage,
+        flops: 2e9,
       });
     }
     await putJson(store, stageLayout(stage).timing('pretrain-main'), {
       job: 'pretrain-main',
       begin: 1e12 + 1e5,
       seconds: 21.7 + stage,
+      flops: 6e9,
     });
     for (const arm of complete ? arms : arms.slice(0, 1)) {
       const layout = armLayout(stage, arm);
@@ -177,7 +181,7 @@ export async function writeFixture(store: Store, options: FixtureOptions = {}): 
   }
 
   function selection(plan: StagePlan, arm: Arm): SelectionSummary {
-    const byInfluence = plan.modelAware && arm === 'main';
+    const byInfluence = plan.scored && arm === 'main';
     const poolDomains: Record<string, number> = {};
     const selectedDomains: Record<string, number> = {};
     const weights = domains.map(([, share, like]) => share * 2 ** (byInfluence ? like * (1 - 0.18 * plan.stage) : 0));

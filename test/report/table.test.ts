@@ -3,24 +3,29 @@ import type { ArmSummary, RunSummary } from '../../core/formats.ts';
 import { closingTable } from '../../report/table.ts';
 
 const arm = (referenceLoss: number): ArmSummary => ({
+  ...{ tokens: 1000, trainingFlops: 1e9, trainingSeconds: 7 },
   referenceLoss,
   heldOutLoss: 5,
   mixedDomainLoss: 4,
   trainingLoss: 4,
 });
+const NOTHING_SELECTED = { selectionSeconds: 0, selectionFlops: 0 };
 const summary: RunSummary = {
   format: 'mates-summary/1',
   runId: 'demo',
   name: 'demo',
+  method: 'influence',
   seed: 1,
   stages: [
-    { stage: 0, modelAware: false, selectedRows: 960, poolRows: 1210, seconds: 8.25, main: arm(5.31) },
+    { stage: 0, scored: false, selectedRows: 960, poolRows: 1210, seconds: 8.25, ...NOTHING_SELECTED, main: arm(5.31) },
     {
       stage: 1,
-      modelAware: true,
+      scored: true,
       selectedRows: 974,
       poolRows: 4870,
       seconds: 200,
+      selectionSeconds: 90,
+      selectionFlops: 5e9,
       spearman: 0.06,
       spearmanInterval: [-0.14, 0.27],
       main: arm(5.11),

@@ -9,7 +9,7 @@ export async function handler({ run, stage }: { run: { prefix: string }; stage: 
     writeFileSync(path, JSON.stringify([{ index: 0 }, { index: 1 }]));
   }
   return {
-    modelAware: stage > 0,
+    scored: stage > 0,
     arms: [{ arm: 'main' }, { arm: 'control' }],
     probeItemsKey: keys[0],
     scoreItemsKey: keys[1],

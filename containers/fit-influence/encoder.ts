@@ -1,27 +1,30 @@
-import type { RunConfig } from '../core/config/schema.ts';
-import type { Corpus } from '../core/corpus/corpus.ts';
-import type { Run } from '../core/run/open-run.ts';
-import { type EncoderInput, rowEncoderInput, wordPieceEncoderInput } from '../core/tokenizer/encoder-input.ts';
-import type { BertShape } from '../engine/bert.ts';
-import { loadPretrainedBert, pretrainedBertShape } from '../engine/bert-checkpoint.ts';
-import { type DocumentBatch, InfluenceRegressor } from '../engine/influence-regressor.ts';
-import { initialParameters, type ParameterSet } from '../engine/parameters.ts';
-import { openRuntime } from './model.ts';
+import type { RunConfig } from '../../core/config/schema.ts';
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import type { Run } from '../../core/run/open-run.ts';
+import { type EncoderInput, rowEncoderInput, wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
+import type { BertShape } from '../../engine/bert.ts';
+import { loadPretrainedBert, pretrainedBertShape } from '../../engine/bert-checkpoint.ts';
+import { type DocumentBatch, InfluenceRegressor } from '../../engine/influence-regressor.ts';
+import { initialParameters, type ParameterSet } from '../../engine/parameters.ts';
+import { openRuntime } from '../model.ts';
 
 /** The influence model's encoder and the way that rows of the corpus become its input. */
-export interface InfluenceModel {
+export interface Encoder {
   regressor: InfluenceRegressor;
   shape: BertShape;
-  /** A batch of rows; short batches are filled up with the first row so that one graph serves all of them. */
-  encode(rows: readonly number[], documents: number): Promise<DocumentBatch>;
+  /** Pieces that a row is read in, and tokens in each. */
+  chunks: number;
+  chunkTokens: number;
   /** Pretrained encoder weights, or seeded ones; the regression head is always seeded. */
   initial(seed: number): Promise<ParameterSet>;
+  input: EncoderInput;
+  corpus: Corpus;
 }
 
-export async function openInfluenceModel(run: Run, corpus: Corpus): Promise<InfluenceModel> {
+export async function openEncoder(run: Run, corpus: Corpus): Promise<Encoder> {
   const { config } = run.record;
   const runtime = await openRuntime(config);
-  const { pretrained } = config.influenceModel;
+  const { pretrained, chunks, chunkTokens } = config.influenceModel;
   const shape = pretrained
     ? await pretrainedBertShape(run.open(pretrained))
     : scratchShape(config.influenceModel, corpus.index.tokenizer.vocabularySize);
@@ -32,15 +35,25 @@ export async function openInfluenceModel(run: Run, corpus: Corpus): Promise<Infl
   return {
     regressor,
     shape,
-    encode: async (rows, documents) => {
-      const filled = Array.from({ length: documents }, (_, i) => rows[i] ?? rows[0]!);
-      return input.batch(await documentsOf(input, corpus, filled));
-    },
+    chunks,
+    chunkTokens,
+    input,
+    corpus,
     initial: async (seed) =>
       pretrained
         ? loadPretrainedBert(run.open(pretrained), regressor.specs, seed)
         : initialParameters(regressor.specs, seed),
   };
+}
+
+/** A batch of rows; short batches are filled up with the first row so that one graph serves all of them. */
+export async function encodeRows(
+  { input, corpus }: Encoder,
+  rows: readonly number[],
+  documents: number,
+): Promise<DocumentBatch> {
+  const filled = Array.from({ length: documents }, (_, i) => rows[i] ?? rows[0]!);
+  return input.batch(await documentsOf(input, corpus, filled));
 }
 
 async function documentsOf(input: EncoderInput, corpus: Corpus, rows: number[]) {

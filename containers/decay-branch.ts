@@ -1,0 +1,49 @@
+import type { RunConfig } from '../core/config/schema.ts';
+import type { Corpus } from '../core/corpus/corpus.ts';
+import { InterruptedError } from '../core/errors.ts';
+import type { Arm, StagePlan } from '../core/formats.ts';
+import { armLayout } from '../core/layout.ts';
+import { readParquet } from '../core/parquet.ts';
+import { trainingOrder } from '../core/plan/training-order.ts';
+import { decayLearningRate, trunkLearningRate } from '../core/schedule.ts';
+import type { Checkpoint } from '../engine/checkpoint.ts';
+import type { LanguageModel } from '../engine/language-model.ts';
+import { Trainer } from '../engine/trainer.ts';
+import type { Job } from './job.ts';
+
+/**
+ * Trains a checkpoint to the end of its decay branch, in place: the learning rate is halved `decayHalvings` times over
+ * `decaySteps`. The branch runs over the rows that the stage trained on last, so it takes nothing from a later stage.
+ *
+ * @param plan of the stage whose checkpoint it is.
+ * @param onStep called with the steps done; where the job was told to stop it is not called again.
+ */
+export async function trainDecayBranch(
+  job: Job,
+  { model, corpus, plan, arm }: { model: LanguageModel; corpus: Corpus; plan: StagePlan; arm: Arm },
+  { parameters, optimizer }: Checkpoint,
+  onStep: (done: number) => void,
+): Promise<void> {
+  const { config } = job.run.record;
+  const { batchRows, decaySteps } = config.pretrain;
+  const { row } = await readParquet(
+    { store: job.run.store, key: armLayout(plan.stage, arm).selection },
+    { row: 'INT64' },
+  );
+  const consumed = trainingOrder(row, plan.consumedRows, config.seed, plan.stage);
+  const branch = consumed.slice(-Math.min(decaySteps, plan.steps) * batchRows);
+  const rate = branchRate(config.pretrain, optimizer.step);
+  const trainer = new Trainer(model, config.pretrain, parameters, optimizer);
+  for (let t = 0; t < decaySteps; t++) {
+    if (job.signal.aborted) throw new InterruptedError(`The decay branch of stage ${plan.stage} starts over.`);
+    const rows = Array.from({ length: batchRows }, (_, i) => branch[(t * batchRows + i) % branch.length]!);
+    await trainer.step(await corpus.tokenRows(rows), corpus.index.sequenceLength, rate(t + 1));
+    onStep(t + 1);
+  }
+}
+
+/** The branch's learning rate by its step, from 1; a trunk that is still warming up decays from where it is. */
+export function branchRate(pretrain: RunConfig['pretrain'], trunkStep: number): (t: number) => number {
+  const warm = trunkLearningRate(pretrain, trunkStep) / pretrain.learningRate;
+  return (t) => warm * decayLearningRate(pretrain, t);
+}

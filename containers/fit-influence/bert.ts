@@ -1,0 +1,138 @@
+/** The influence model that reads text: a BERT regressor, trained on labelled rows and kept at its best epoch. */
+import type { RunConfig } from '../../core/config/schema.ts';
+import { encoderForwardFlops } from '../../core/cost/flops.ts';
+import { InterruptedError, RunError } from '../../core/errors.ts';
+import type { InfluenceFit } from '../../core/formats.ts';
+import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
+import { AdamW, clipGlobalNorm } from '../../engine/adamw.ts';
+import { saveInfluenceModel } from '../../engine/bert-checkpoint.ts';
+import { ParameterSet } from '../../engine/parameters.ts';
+import type { Job } from '../job.ts';
+import { type Encoder, encodeRows } from './encoder.ts';
+import type { Architecture, FitSets, InfluencePredictor, LabelScale } from './predictor.ts';
+
+/** Predictions of one set of weights. */
+export class BertPredictor implements InfluencePredictor {
+  readonly cost: number;
+  private readonly encoder: Encoder;
+  private readonly parameters: ParameterSet;
+  private readonly batchDocuments: number;
+
+  constructor(encoder: Encoder, parameters: ParameterSet, batchDocuments: number) {
+    this.encoder = encoder;
+    this.parameters = parameters;
+    this.batchDocuments = batchDocuments;
+    const { layers, width } = encoder.shape;
+    const { chunks, chunkTokens } = encoder;
+    this.cost = chunks * chunkTokens * encoderForwardFlops(layers, width, chunkTokens);
+  }
+
+  async predict(rows: readonly number[], onBatch?: (done: number) => void): Promise<Float32Array> {
+    const { batchDocuments } = this;
+    const predicted = new Float32Array(rows.length);
+    for (let first = 0; first < rows.length; first += batchDocuments) {
+      const part = rows.slice(first, first + batchDocuments);
+      const values = await this.encoder.regressor.predict(
+        this.parameters,
+        await encodeRows(this.encoder, part, batchDocuments),
+      );
+      predicted.set(values.subarray(0, part.length), first);
+      onBatch?.(first + part.length);
+    }
+    return predicted;
+  }
+}
+
+/** Trains with a linearly decaying rate and keeps the epoch that ranks the validation rows best. */
+export async function fitBert(
+  job: Job,
+  encoder: Encoder,
+  start: ParameterSet,
+  { fit, validation, quality }: FitSets,
+  scale: LabelScale,
+): Promise<Architecture> {
+  const { influenceModel: config, seed } = job.run.record.config;
+  const { batchDocuments } = config;
+  const parameters = start.clone();
+  const gradient = new ParameterSet(parameters.specs);
+  // Betas and epsilon of BERT fine-tuning (Devlin et al. 2019, appendix A.2).
+  const optimizer = new AdamW(parameters.flat.length, {
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    weightDecay: config.weightDecay,
+  });
+  const batches = Math.ceil(fit.rows.length / batchDocuments);
+  const steps = batches * config.epochs;
+  let best = { parameters: parameters.clone(), epoch: 0, spearman: Number.NEGATIVE_INFINITY };
+  const epochs: NonNullable<InfluenceFit['epochs']> = [];
+
+  for (let epoch = 1; epoch <= config.epochs; epoch++) {
+    const order = permutation(
+      fit.rows.length,
+      new CounterRandom(seed, STREAM.influenceOrder, job.stage * 1000 + epoch),
+    );
+    let sum = 0;
+    for (let b = 0; b < batches; b++) {
+      if (job.signal.aborted) throw new InterruptedError(`the influence model of stage ${job.stage} starts over.`);
+      const step = (epoch - 1) * batches + b;
+      const documents = order.subarray(b * batchDocuments, (b + 1) * batchDocuments);
+      const loss = await lossAndGradient(job, encoder, parameters, gradient, { fit, documents, step });
+      clipGlobalNorm(gradient.flat, 1);
+      if (!Number.isFinite(loss))
+        throw new RunError(`the influence model's loss is ${loss} at step ${step}; lower influenceModel.learningRate.`);
+      optimizer.apply(parameters.flat, gradient.flat, config.learningRate * (1 - step / steps));
+      sum += loss * documents.length;
+      job.progress({
+        step: 'Fit the influence model',
+        done: step + 1,
+        total: steps,
+        unit: 'steps',
+        note: `validation Spearman ${best.epoch ? best.spearman.toFixed(2) : '-'}`,
+      });
+    }
+    const predictor = new BertPredictor(encoder, parameters, batchDocuments);
+    const validationSpearman = quality(await predictor.predict(validation));
+    epochs.push({ epoch, trainLoss: sum / fit.rows.length, validationSpearman });
+    if (validationSpearman > best.spearman)
+      best = { parameters: parameters.clone(), epoch, spearman: validationSpearman };
+  }
+  const predictor = new BertPredictor(encoder, best.parameters, batchDocuments);
+  return {
+    predictor,
+    flops: config.epochs * (3 * fit.rows.length + validation.length) * predictor.cost,
+    about: { epochs, bestEpoch: best.epoch },
+    save: (store, prefix) =>
+      saveInfluenceModel(store, prefix, { shape: encoder.shape, parameters: best.parameters, ...scale }),
+  };
+}
+
+/** The mean squared error of a batch, with dropout; the documents that fill the batch up weigh nothing. */
+async function lossAndGradient(
+  job: Job,
+  encoder: Encoder,
+  parameters: ParameterSet,
+  gradient: ParameterSet,
+  { fit, documents, step }: { fit: FitSets['fit']; documents: Uint32Array; step: number },
+): Promise<number> {
+  const { influenceModel: config, seed } = job.run.record.config;
+  const rows = Array.from(documents, (i) => fit.rows[i]!);
+  const batch = await encodeRows(encoder, rows, config.batchDocuments);
+  const labels = new Float32Array(config.batchDocuments);
+  const weights = new Float32Array(config.batchDocuments);
+  documents.forEach((document, i) => {
+    labels[i] = fit.labels[document]!;
+    weights[i] = 1 / documents.length;
+  });
+  const random = new CounterRandom(seed, STREAM.dropout, job.stage * 1_000_000 + step);
+  return encoder.regressor.lossAndGradient(
+    parameters,
+    { ...batch, labels, weights },
+    dropoutOf(config, random),
+    gradient,
+  );
+}
+
+function dropoutOf({ dropout }: RunConfig['influenceModel'], random: CounterRandom) {
+  return dropout > 0 ? { rate: dropout, random: (i: number) => random.uniform(i) } : undefined;
+}

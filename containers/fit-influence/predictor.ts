@@ -1,0 +1,36 @@
+/** What an influence model is to those who fit and use it, whatever its architecture. */
+import type { InfluenceFit } from '../../core/formats.ts';
+import type { Store } from '../../core/storage/index.ts';
+
+/** Predicts the influence of rows without measuring it. */
+export interface InfluencePredictor {
+  /** In standard deviations of the fitted influences; lower is more helpful. A pure function of each row. */
+  predict(rows: readonly number[], onBatch?: (done: number) => void): Promise<Float32Array>;
+  /** Operations of predicting one row. */
+  readonly cost: number;
+}
+
+/** Mean and standard deviation of the fitted influences. */
+export interface LabelScale {
+  mean: number;
+  std: number;
+}
+
+export interface FitSets {
+  /** Rows to fit and their labels, in standard deviations. */
+  fit: { rows: number[]; labels: ArrayLike<number> };
+  /** Rows to choose by: the epoch, the penalty. */
+  validation: number[];
+  /** How well predictions for the validation rows rank them; higher is better. */
+  quality(predicted: ArrayLike<number>): number;
+}
+
+/** An architecture that has been fitted. */
+export interface Architecture {
+  predictor: InfluencePredictor;
+  /** Operations that the fit took. */
+  flops: number;
+  /** What `fit.json` tells of it. */
+  about: Pick<InfluenceFit, 'epochs' | 'bestEpoch' | 'penalty'>;
+  save(store: Store, prefix: string): Promise<void>;
+}

@@ -1,0 +1,53 @@
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import { ConfigError } from '../../core/errors.ts';
+import type { StagePlan } from '../../core/formats.ts';
+import { armLayout } from '../../core/layout.ts';
+import { readParquet } from '../../core/parquet.ts';
+import { trainingOrder } from '../../core/plan/training-order.ts';
+import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
+import type { Job } from '../job.ts';
+import { loadPassageSet } from '../passages.ts';
+
+/** The tokens of a step's batch, [batchRows x length], by the step of the stage from 0; a pure function of the step. */
+export type TrainingRows = (step: number) => Promise<Int32Array>;
+
+/** The stage's selection in its seeded order; for `train-on-reference`, a share of each batch are reference passages. */
+export async function openTrainingRows(job: Job, corpus: Corpus, plan: StagePlan): Promise<TrainingRows> {
+  const { config } = job.run.record;
+  const { batchRows } = config.pretrain;
+  const key = armLayout(job.stage, job.arm).selection;
+  const { row: selected } = await readParquet({ store: job.run.store, key }, { row: 'INT64' });
+  const order = trainingOrder(selected, plan.consumedRows, config.seed, job.stage);
+  const rows: TrainingRows = (step) => corpus.tokenRows(order.slice(step * batchRows, (step + 1) * batchRows));
+  const { method, referenceShare } = config.selection;
+  if (method !== 'train-on-reference' || job.stage === 0 || job.arm !== 'main') return rows;
+
+  const length = corpus.index.sequenceLength;
+  const references = await referenceRows(job, corpus);
+  const count = references.length / length;
+  const replaced = Math.max(1, Math.round(referenceShare * batchRows));
+  const shuffled = permutation(count, new CounterRandom(config.seed, STREAM.referenceRows, job.stage));
+  return async (step) => {
+    const tokens = await rows(step);
+    for (let i = 0; i < replaced; i++) {
+      const row = shuffled[(step * replaced + i) % count]!;
+      tokens.set(references.subarray(row * length, (row + 1) * length), i * length);
+    }
+    return tokens;
+  };
+}
+
+/** The reference passages one after the other, with the end-of-text token after each, cut into whole rows. */
+async function referenceRows(job: Job, corpus: Corpus): Promise<Int32Array> {
+  const { reference } = job.run.record.config;
+  const { sequenceLength, tokenizer } = corpus.index;
+  const passages = await loadPassageSet(job.run, corpus, reference);
+  const tokens = passages.flatMap((passage) => [...passage.tokens, tokenizer.endOfText]);
+  const rows = Math.floor(tokens.length / sequenceLength);
+  if (rows === 0)
+    throw new ConfigError(
+      `reference.passages: ${passages.length} passages have ${tokens.length} tokens and fill no row of ` +
+        `${sequenceLength}, which selection.method "train-on-reference" needs.`,
+    );
+  return Int32Array.from(tokens.slice(0, rows * sequenceLength));
+}

@@ -1,0 +1,60 @@
+/**
+ * What the probing jobs of a stage share, made once: the two copies of the checkpoint that `lookahead` and `directional`
+ * compare, or the decayed checkpoint. Under `probe-model/` of the stage; `probe.json` is written last.
+ */
+import type { RunConfig } from '../../core/config/schema.ts';
+import { InputError } from '../../core/errors.ts';
+import { stageLayout } from '../../core/layout.ts';
+import type { Run } from '../../core/run/open-run.ts';
+import { getJsonIfPresent, putJson, type Store } from '../../core/storage/index.ts';
+import { type CheckpointParts, loadCheckpoint, loadModel, saveCheckpoint, saveModel } from '../../engine/checkpoint.ts';
+import type { ProbeCopies } from './difference-probe.ts';
+
+/** `probe.json`. */
+export interface ProbeRecord {
+  format: 'mates-probe/1';
+  method: RunConfig['probe']['method'];
+  /** Of the one step of `exact`, or of the steps that `lookahead` has made. */
+  learningRate: number;
+  /** Of the difference of the two copies' losses. */
+  scale: number;
+  /** Steps that `lookahead` has kept. */
+  steps?: number;
+}
+
+const file = (stage: number, name: string) => `${stageLayout(stage).probeModel}/${name}`;
+
+export function hasPreparedProbe(store: Store, stage: number): Promise<boolean> {
+  return store.size(file(stage, 'probe.json')).then((size) => size !== undefined);
+}
+
+export async function savePreparedProbe(
+  store: Store,
+  stage: number,
+  record: Omit<ProbeRecord, 'format'>,
+  parts: CheckpointParts,
+  copies?: ProbeCopies,
+): Promise<void> {
+  if (copies) {
+    await saveModel(store, file(stage, 'first'), { ...parts, parameters: copies.first });
+    await saveModel(store, file(stage, 'second'), { ...parts, parameters: copies.second });
+  } else await saveCheckpoint(store, file(stage, 'checkpoint'), parts);
+  await putJson(store, file(stage, 'probe.json'), { format: 'mates-probe/1', ...record } satisfies ProbeRecord);
+}
+
+/** @throws InputError when the probe has not been prepared. */
+export async function readProbeRecord({ store }: Run, stage: number): Promise<ProbeRecord> {
+  const record = await getJsonIfPresent<ProbeRecord>(store, file(stage, 'probe.json'));
+  if (!record)
+    throw new InputError(`${store.uri}/${file(stage, 'probe.json')} does not exist: prepare the probe first.`);
+  return record;
+}
+
+export async function loadCopies({ store }: Run, stage: number, { scale }: ProbeRecord): Promise<ProbeCopies> {
+  const load = async (name: string) => (await loadModel(store, file(stage, name))).parameters;
+  return { first: await load('first'), second: await load('second'), scale };
+}
+
+export function loadDecayedCheckpoint({ store }: Run, stage: number) {
+  return loadCheckpoint(store, file(stage, 'checkpoint'));
+}

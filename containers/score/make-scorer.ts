@@ -1,0 +1,74 @@
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import type { StagePlan } from '../../core/formats.ts';
+import { stageLayout } from '../../core/layout.ts';
+import { standardise } from '../../core/metrics/index.ts';
+import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
+import { type Method, methodTraits, type ScoreKind } from '../../core/selection/methods.ts';
+import type { ScorerPart, ScorerRecord } from '../../core/selection/scorer-record.ts';
+import { putJson } from '../../core/storage/index.ts';
+import { holdOut } from '../hold-out.ts';
+import type { Job } from '../job.ts';
+import { openPart } from './open-scorer.ts';
+
+/** Hold-out rows on which the parts' means and deviations are measured: both are then known to some 3 %. */
+const CALIBRATION_ROWS = 1024;
+
+/**
+ * Writes the stage's `scorer.json`.
+ *
+ * @param chosen the method, which may be another than the configured one, and why.
+ * @returns the operations that measuring the parts' scales took.
+ */
+export async function makeScorer(
+  job: Job,
+  corpus: Corpus,
+  plan: StagePlan,
+  { method, because }: { method: Method; because?: string },
+): Promise<number> {
+  const { score } = methodTraits(method);
+  const { dsirWeight } = job.run.record.config.selection;
+  const kinds: [ScoreKind, number][] = score ? [[score, 1]] : [];
+  if (score && score !== 'dsir' && dsirWeight > 0) kinds.push(['dsir', dsirWeight]);
+  const { parts, std, flops } = await calibrated(job, corpus, plan, kinds);
+  const record: ScorerRecord = { format: 'mates-scorer/1', method, parts, std, because };
+  await putJson(job.run.store, stageLayout(job.stage).scorer, record);
+  return flops;
+}
+
+async function calibrated(job: Job, corpus: Corpus, plan: StagePlan, kinds: [ScoreKind, number][]) {
+  const plain = (kind: ScoreKind, weight: number): ScorerPart => ({ kind, weight, mean: 0, std: 1 });
+  // An influence model predicts in standard deviations already.
+  if (kinds.length === 0 || (kinds.length === 1 && kinds[0]![0] === 'influence-model'))
+    return { parts: kinds.map(([kind, weight]) => plain(kind, weight)), std: 1, flops: 0 };
+  const rows = await calibrationRows(job, corpus, plan);
+  const parts: ScorerPart[] = [];
+  const total = new Float64Array(rows.length);
+  let flops = 0;
+  for (const [kind, weight] of kinds) {
+    const scorer = await openPart(job, corpus, plan, kind);
+    const raw = await scorer.utilities(rows, (done) =>
+      job.progress({ step: 'Measure the scale of the scores', done, total: rows.length, unit: 'documents' }),
+    );
+    const { mean, std } = scaleOf(raw);
+    parts.push({ kind, weight, mean, std });
+    for (let i = 0; i < total.length; i++) total[i]! += (weight * (raw[i]! - mean)) / std;
+    flops += rows.length * scorer.cost;
+  }
+  return { parts, std: kinds.length === 1 ? 1 : scaleOf(total).std, flops };
+}
+
+/** Of scores that are all the same, which then add nothing, the deviation is 1. */
+function scaleOf(values: ArrayLike<number>): { mean: number; std: number } {
+  const { mean, std } = standardise(Array.from(values));
+  return { mean, std: std > 0 ? std : 1 };
+}
+
+/** A fresh sample of the hold-out rows that may be probed. */
+async function calibrationRows(job: Job, corpus: Corpus, plan: StagePlan): Promise<number[]> {
+  const { probed } = await holdOut(job.run, corpus, plan);
+  const order = permutation(
+    probed.length,
+    new CounterRandom(job.run.record.config.seed, STREAM.calibration, job.stage),
+  );
+  return Array.from(order.subarray(0, CALIBRATION_ROWS), (i) => probed[i]!).sort((a, b) => a - b);
+}

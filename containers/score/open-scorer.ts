@@ -1,0 +1,101 @@
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import { ConfigError } from '../../core/errors.ts';
+import type { StagePlan } from '../../core/formats.ts';
+import { armLayout } from '../../core/layout.ts';
+import type { ScoreKind } from '../../core/selection/methods.ts';
+import type { ScorerRecord } from '../../core/selection/scorer-record.ts';
+import { loadModel } from '../../engine/checkpoint.ts';
+import { rowLosses } from '../../engine/passage-set.ts';
+import { loadPredictor } from '../fit-influence/influence-model.ts';
+import type { Job } from '../job.ts';
+import { modelCost, openLanguageModel } from '../model.ts';
+import { openProbe, probeCost } from '../probe/open-probe.ts';
+import type { RowScorer } from './row-scorer.ts';
+
+/** The scorer of a stage: the weighted sum of its parts' z-scores. */
+export async function openScorer(job: Job, corpus: Corpus, plan: StagePlan, record: ScorerRecord): Promise<RowScorer> {
+  const scorers: RowScorer[] = [];
+  for (const { kind } of record.parts) scorers.push(await openPart(job, corpus, plan, kind));
+  return {
+    cost: scorers.reduce((sum, { cost }) => sum + cost, 0),
+    utilities: async (rows, onBatch) => {
+      const total = new Float64Array(rows.length);
+      for (const [i, { weight, mean, std }] of record.parts.entries()) {
+        const last = i === record.parts.length - 1;
+        const raw = await scorers[i]!.utilities(rows, last ? onBatch : undefined);
+        for (let row = 0; row < total.length; row++) total[row]! += (weight * (raw[row]! - mean)) / std;
+      }
+      return total.map((value) => value / record.std);
+    },
+  };
+}
+
+/** The raw score of one kind. */
+export async function openPart(job: Job, corpus: Corpus, plan: StagePlan, kind: ScoreKind): Promise<RowScorer> {
+  switch (kind) {
+    case 'influence-model':
+      return influenceModelScorer(job, corpus, plan);
+    case 'probe':
+      return probeScorer(job, corpus, plan);
+    case 'loss':
+      return lossScorer(job, corpus, plan);
+    case 'dsir':
+      throw new ConfigError('selection.method dsir: not there yet.');
+  }
+}
+
+async function influenceModelScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
+  const predictor = await loadPredictor(job, corpus, plan);
+  return {
+    cost: predictor.cost,
+    utilities: async (rows, onBatch) => Float64Array.from(await predictor.predict(rows, onBatch), (value) => -value),
+  };
+}
+
+async function probeScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
+  const probe = await openProbe(job.run, corpus, plan);
+  const length = corpus.index.sequenceLength;
+  return {
+    cost: await probeCost(job.run, corpus),
+    utilities: (rows, onBatch) =>
+      inBatches(rows, probe.rowsAtOnce, onBatch, async (part) => {
+        const found = await probe.influences(await corpus.tokenRows(part), length);
+        return found.map(({ influence }) => -influence);
+      }),
+  };
+}
+
+/** Rows of one forward pass; all passes have so many, because a graph alone may round a lone row otherwise. */
+const LOSS_BATCH = 16;
+
+async function lossScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
+  const { config } = job.run.record;
+  const model = await openLanguageModel(config, corpus.index);
+  const { parameters } = await loadModel(job.run.store, armLayout(plan.scorerStage - 1, 'main').checkpoint);
+  const length = corpus.index.sequenceLength;
+  return {
+    cost: modelCost(config, corpus.index)(1, length),
+    utilities: (rows, onBatch) =>
+      inBatches(rows, LOSS_BATCH, onBatch, async (part) => {
+        const tokens = new Int32Array(LOSS_BATCH * length);
+        tokens.set(await corpus.tokenRows(part));
+        const losses = await rowLosses(model, parameters, tokens, length, LOSS_BATCH);
+        return Array.from(losses.subarray(0, part.length), (loss) => -loss);
+      }),
+  };
+}
+
+async function inBatches(
+  rows: readonly number[],
+  size: number,
+  onBatch: ((done: number) => void) | undefined,
+  score: (part: number[]) => Promise<number[]>,
+): Promise<Float64Array> {
+  const utilities = new Float64Array(rows.length);
+  for (let first = 0; first < rows.length; first += size) {
+    const part = rows.slice(first, first + size);
+    utilities.set(await score(part), first);
+    onBatch?.(first + part.length);
+  }
+  return utilities;
+}

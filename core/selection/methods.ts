@@ -1,0 +1,41 @@
+/** Ways to choose a stage's rows: what a row's utility is, how often it is measured anew, and whether noise is added. */
+
+/** What a row's utility is made of; the lower the influence or the loss, the higher the utility. */
+export type ScoreKind = 'influence-model' | 'probe' | 'dsir' | 'loss';
+
+export interface MethodTraits {
+  /** Absent where rows are taken at random. */
+  score?: ScoreKind;
+  /** Measured on the checkpoint of the first stage and kept, instead of anew before each stage. */
+  once?: true;
+  /** The k highest utilities instead of Gumbel-top-k. */
+  hard?: true;
+}
+
+const TRAITS = {
+  /** MATES: an influence model fitted to probes of the current checkpoint. */
+  influence: { score: 'influence-model' },
+  /** The same without the noise. */
+  'hard-top-k': { score: 'influence-model', hard: true },
+  /** The influence model of the first scored stage for all of them: what refitting is compared with. */
+  'static-influence': { score: 'influence-model', once: true },
+  /** Every row of the pool is probed: the ceiling of any influence model, for small pools. */
+  oracle: { score: 'probe' },
+  /** CoLoR-Filter (arXiv 2406.10670): the lookahead difference of every row, once, from the first checkpoint. */
+  'color-filter': { score: 'probe', once: true },
+  /** Importance resampling by hashed n-grams (arXiv 2302.03169). */
+  dsir: { score: 'dsir' },
+  /** Rows that the current checkpoint predicts best. */
+  perplexity: { score: 'loss' },
+  random: {},
+  /** Random rows, a share of each batch replaced by the reference passages: what selection is no substitute for. */
+  'train-on-reference': {},
+} satisfies Record<string, MethodTraits>;
+
+export type Method = keyof typeof TRAITS;
+
+export const METHODS = Object.keys(TRAITS) as [Method, ...Method[]];
+
+export function methodTraits(method: Method): MethodTraits {
+  return TRAITS[method];
+}

@@ -1,0 +1,38 @@
+/** `scorer.json`: what the utility of a row is made of at one stage. */
+import { RunError } from '../errors.ts';
+import type { StagePlan } from '../formats.ts';
+import { stageLayout } from '../layout.ts';
+import { getJsonIfPresent, type Store } from '../storage/index.ts';
+import type { Method, ScoreKind } from './methods.ts';
+
+/**
+ * The utility of a row is `sum_i weight_i (raw_i - mean_i) / std_i`, divided by `std`. Means and deviations are those of
+ * the raw scores of a sample of hold-out rows, so that they are known before the pool is scored and do not depend on how
+ * it is cut; an influence model alone predicts in standard deviations already and is taken as it is.
+ */
+export interface ScorerRecord {
+  format: 'mates-scorer/1';
+  /** The configured method, or what stands in for it where the influence model is weak (`influenceModel.whenWeak`). */
+  method: Method;
+  /** Empty where rows are taken at random. */
+  parts: ScorerPart[];
+  std: number;
+  /** Why another method than the configured one is used. */
+  because?: string;
+}
+
+export interface ScorerPart {
+  kind: ScoreKind;
+  weight: number;
+  mean: number;
+  std: number;
+}
+
+/** @throws RunError when the stage's scorer has not been fitted. */
+export async function readScorer(store: Store, { stage }: Pick<StagePlan, 'stage'>): Promise<ScorerRecord> {
+  const key = stageLayout(stage).scorer;
+  const record = await getJsonIfPresent<ScorerRecord>(store, key);
+  if (!record)
+    throw new RunError(`${store.uri}/${key} is missing: the stage's scorer was not fitted; run the step again.`);
+  return record;
+}

@@ -1,0 +1,201 @@
+/** What each method of selection scores by, and that its selection does not depend on how the work is cut. */
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { modelShape } from '../../containers/model.ts';
+import { loadPassageSet } from '../../containers/passages.ts';
+import { openTrainingRows } from '../../containers/pretrain/training-rows.ts';
+import { openProbe } from '../../containers/probe/open-probe.ts';
+import type { InfluenceFit, SelectionSummary } from '../../core/formats.ts';
+import { armLayout, stageLayout } from '../../core/layout.ts';
+import { spearman } from '../../core/metrics/index.ts';
+import { readParquet } from '../../core/parquet.ts';
+import { rowRanges } from '../../core/plan/stage-plan.ts';
+import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
+import { METHODS, type Method, methodTraits } from '../../core/selection/methods.ts';
+import { readScorer } from '../../core/selection/scorer-record.ts';
+import { scoresKey } from '../../core/selection/scores.ts';
+import { getJson, getJsonIfPresent } from '../../core/storage/index.ts';
+import { loadCheckpoint } from '../../engine/checkpoint.ts';
+import { rowLosses } from '../../engine/passage-set.ts';
+import { filesOf, TinyRun, tinyConfig, tinyModel } from './support.ts';
+
+const runs: TinyRun[] = [];
+afterEach(async () => {
+  for (const run of runs.splice(0)) await run.remove();
+  vi.restoreAllMocks();
+});
+
+type Over = Record<string, Record<string, unknown>>;
+
+/** Stages of a run with a method, in one scoring job unless said otherwise. */
+async function runWith(method: Method, over: Over = {}, stages = 2): Promise<TinyRun> {
+  const probe = { documents: 12, jobs: 1, method: method === 'color-filter' ? 'lookahead' : 'exact', ...over.probe };
+  const tiny = await TinyRun.create(
+    tinyConfig({
+      scoring: { jobs: 1 },
+      ...over,
+      probe,
+      pretrain: { stages, ...over.pretrain },
+      selection: { method, fraction: 0.3, ...over.selection },
+    }),
+  );
+  runs.push(tiny);
+  await tiny.prepare();
+  for (let stage = 0; stage < stages; stage++) await tiny.stage(stage);
+  return tiny;
+}
+
+/** The pool's rows of a stage and their utilities. */
+async function scored(tiny: TinyRun, stage: number): Promise<{ rows: number[]; utilities: number[] }> {
+  const plan = await readPlan(tiny.run, stage);
+  const { index } = await openRunCorpus(tiny.run);
+  const rows = rowRanges(index, plan.poolShards).flatMap(({ begin, end }) =>
+    Array.from({ length: end - begin }, (_, i) => begin + i),
+  );
+  const bytes = await tiny.store.get(scoresKey(stageLayout(stage).score(0)));
+  return { rows, utilities: Array.from(new Float32Array(bytes.slice().buffer)) };
+}
+
+const selectedRows = async (tiny: TinyRun, stage: number) =>
+  (await readParquet({ store: tiny.store, key: armLayout(stage, 'main').selection }, { row: 'INT64' })).row;
+
+const quiet = () => vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+
+describe.each(METHODS.filter((method) => method !== 'dsir'))('%s', (method) => {
+  it('chooses the same rows however the work is cut', async () => {
+    quiet();
+    const outcomes = [];
+    const cuts: Over[] = [{ probe: { jobs: 1 } }, { scoring: { jobs: 3, batchDocuments: 7 }, probe: { jobs: 4 } }];
+    for (const cut of cuts) {
+      const tiny = await runWith(method, cut);
+      const { method: said } = await getJson<SelectionSummary>(tiny.store, armLayout(1, 'main').selectionSummary);
+      expect(said).toBe(method);
+      const files = await filesOf(tiny.store, 'stages/1/');
+      const cutByJob = /\/(probes|scores|timings)\/|\/(plan|(probe|score)-items)\.json$/;
+      outcomes.push(Object.entries(files).filter(([key]) => !cutByJob.test(key)));
+    }
+    expect(outcomes[1]).toEqual(outcomes[0]);
+    expect(outcomes[0]!.some(([key]) => key.endsWith('scorer.json'))).toBe(methodTraits(method).score !== undefined);
+  });
+});
+
+it('hard-top-k takes the rows with the highest utilities, and no others', async () => {
+  quiet();
+  const tiny = await runWith('hard-top-k');
+  const { rows, utilities } = await scored(tiny, 1);
+  const chosen = new Set(await selectedRows(tiny, 1));
+  const inside = utilities.filter((_, i) => chosen.has(rows[i]!));
+  const outside = utilities.filter((_, i) => !chosen.has(rows[i]!));
+  expect(Math.min(...inside)).toBeGreaterThanOrEqual(Math.max(...outside));
+  expect(chosen.size).toBeGreaterThan(10);
+});
+
+it('static-influence keeps the model of the first scored stage, and probes no more', async () => {
+  quiet();
+  const tiny = await runWith('static-influence', {}, 3);
+  const plan = await readPlan(tiny.run, 2);
+  expect(plan).toMatchObject({ scored: true, probes: 0, probeItems: 0, scorerStage: 1 });
+  expect(await getJsonIfPresent(tiny.store, stageLayout(2).fit)).toBeUndefined();
+  expect(await tiny.store.list(`${stageLayout(2).influenceModel}/`)).toEqual([]);
+  const influence = await runWith('influence', {}, 3);
+  expect((await scored(tiny, 1)).utilities).toEqual((await scored(influence, 1)).utilities);
+  expect(new Set((await scored(tiny, 2)).utilities).size).toBeGreaterThan(20);
+});
+
+it.each(['oracle', 'color-filter'] as const)('%s scores each row by its own probe, on one scale', async (method) => {
+  const tiny = await runWith(method, { pretrain: { stages: 3, stepsPerStage: 4 } }, 3);
+  for (const stage of [1, 2]) {
+    const plan = await readPlan(tiny.run, stage);
+    const corpus = await openRunCorpus(tiny.run);
+    expect(plan.scorerStage).toBe(method === 'oracle' ? stage : 1);
+    const probe = await openProbe(tiny.run, corpus, plan);
+    const { rows, utilities } = await scored(tiny, stage);
+    const measured = await probe.influences(await corpus.tokenRows(rows.slice(0, 20)), corpus.index.sequenceLength);
+    const [part] = (await readScorer(tiny.store, plan)).parts;
+    expect(part).toMatchObject({ kind: 'probe', weight: 1 });
+    measured.forEach(({ influence }, i) => {
+      expect(utilities[i]).toBeCloseTo((-influence - part!.mean) / part!.std, 4);
+    });
+  }
+});
+
+it('perplexity prefers the rows that the current checkpoint predicts best', async () => {
+  const tiny = await runWith('perplexity');
+  const corpus = await openRunCorpus(tiny.run);
+  const model = await tinyModel(modelShape(tiny.run.record.config, corpus.index));
+  const { parameters } = await loadCheckpoint(tiny.store, armLayout(0, 'main').checkpoint);
+  const { rows, utilities } = await scored(tiny, 1);
+  const losses = await rowLosses(model, parameters, await corpus.tokenRows(rows), corpus.index.sequenceLength);
+  expect(spearman(utilities, Array.from(losses))).toBeLessThan(-0.999);
+});
+
+it('train-on-reference puts reference passages into each batch of the main arm, and leaves the control alone', async () => {
+  const over = { selection: { referenceShare: 0.5 }, reference: { ...tinyConfig().reference, passages: 12 } };
+  const tiny = await runWith('train-on-reference', over);
+  const corpus = await openRunCorpus(tiny.run);
+  const plan = await readPlan(tiny.run, 1);
+  expect(plan).toMatchObject({ scored: false, arms: ['main', 'control'] });
+  const length = corpus.index.sequenceLength;
+  const rowsOf = async (arm: 'main' | 'control') => {
+    const rows = await openTrainingRows(tiny.job(1, { arm }), corpus, plan);
+    const batch = await rows(0);
+    return [0, 1, 2, 3].map((i) => batch.subarray(i * length, (i + 1) * length));
+  };
+  const passages = await loadPassageSet(tiny.run, corpus, tiny.run.record.config.reference);
+  const { endOfText } = corpus.index.tokenizer;
+  const text = passages.flatMap(({ tokens }) => [...tokens, endOfText]).join();
+  const isReference = (tokens: Int32Array) => text.includes(Array.from(tokens).join());
+  expect((await rowsOf('main')).map(isReference)).toEqual([true, true, false, false]);
+  expect((await rowsOf('control')).map(isReference)).toEqual([false, false, false, false]);
+});
+
+describe('a weak influence model', () => {
+  const weak = (whenWeak: string) => ({
+    influenceModel: { ...tinyConfig().influenceModel, minimumSpearman: 1, whenWeak },
+  });
+
+  it('is told of, and selected by, unless the configuration says otherwise', async () => {
+    const said = quiet();
+    const tiny = await runWith('influence', weak('warn'));
+    expect(said.mock.calls.join()).toMatch(
+      /stage 1: the influence model is weak: its Spearman .* selects by influence/,
+    );
+    const fit = await getJson<InfluenceFit>(tiny.store, stageLayout(1).fit);
+    expect(fit.weak).toMatch(/Spearman on held-out probes/);
+    expect((await readScorer(tiny.store, { stage: 1 })).method).toBe('influence');
+  });
+
+  it('gives way to random rows', async () => {
+    quiet();
+    const tiny = await runWith('influence', weak('random'));
+    expect(await readScorer(tiny.store, { stage: 1 })).toMatchObject({ method: 'random', parts: [] });
+    const random = await runWith('random');
+    const [given, plain] = await Promise.all([tiny, random].map((one) => selectedRows(one, 1)));
+    expect(given!.length).toBeGreaterThan(plain!.length); // a fraction of the pool, and not just what is consumed
+    const { method } = await getJson<SelectionSummary>(tiny.store, armLayout(1, 'main').selectionSummary);
+    expect(method).toBe('random');
+  });
+
+  it('stops the run', async () => {
+    quiet();
+    await expect(runWith('influence', weak('stop'))).rejects.toThrow(
+      /stage 1: the influence model is weak: .*probe\.documents/,
+    );
+  });
+});
+
+describe('a probe of the decayed checkpoint', () => {
+  it('is made once for all jobs, from the end of the decay branch at its last learning rate', async () => {
+    quiet();
+    const tiny = await runWith('influence', { probe: { checkpoint: 'decayed', jobs: 2 } });
+    const record = await getJson<{ learningRate: number }>(tiny.store, `${stageLayout(1).probeModel}/probe.json`);
+    const { learningRate, decayHalvings } = tiny.run.record.config.pretrain;
+    expect(record.learningRate).toBeCloseTo(learningRate / 2 ** decayHalvings, 12);
+    const trunk = await loadCheckpoint(tiny.store, armLayout(0, 'main').checkpoint);
+    const decayed = await loadCheckpoint(tiny.store, `${stageLayout(1).probeModel}/checkpoint`);
+    expect(decayed.optimizer.step).toBe(trunk.optimizer.step + tiny.run.record.config.pretrain.decaySteps);
+    const plain = await runWith('influence');
+    const influences = async (one: TinyRun) =>
+      (await readParquet({ store: one.store, key: stageLayout(1).probe(0) }, { influence: 'DOUBLE' })).influence;
+    expect(await influences(tiny)).not.toEqual((await influences(plain)).slice(0, 6));
+  });
+});
