@@ -69,10 +69,11 @@ describe('the synthesized machine on this machine', () => {
     const all = jobs();
     expect(all[0]).toBe('prepare - - -');
     expect(all.slice(1, 5).toSorted()).toEqual(train(0));
-    expect(all.slice(5, 7).toSorted()).toEqual(['probe 1 - {"index":0}', 'probe 1 - {"index":1}']);
-    expect(all[7]).toBe('fit-influence 1 - -');
-    expect(all.slice(8, 10).toSorted()).toEqual(['score 1 - {"index":0}', 'score 1 - {"index":1}']);
-    expect(all.slice(10).toSorted()).toEqual(train(1));
+    expect(all[5]).toBe('prepare-probe 1 - -');
+    expect(all.slice(6, 8).toSorted()).toEqual(['probe 1 - {"index":0}', 'probe 1 - {"index":1}']);
+    expect(all[8]).toBe('fit-influence 1 - -');
+    expect(all.slice(9, 11).toSorted()).toEqual(['score 1 - {"index":0}', 'score 1 - {"index":1}']);
+    expect(all.slice(11).toSorted()).toEqual(train(1));
 
     const entered = events
       .filter(({ kind, items }) => kind === 'entered' && items.length === 0)

@@ -10,6 +10,8 @@ export async function handler({ run, stage }: { run: { prefix: string }; stage: 
   }
   return {
     scored: stage > 0,
+    preparesProbe: stage > 0,
+    probed: stage > 0,
     arms: [{ arm: 'main' }, { arm: 'control' }],
     probeItemsKey: keys[0],
     scoreItemsKey: keys[1],
