@@ -104,6 +104,19 @@ export function gptNeoxTokenLosses(shape: GptNeoxShape, p: Tensors, tokens: tf.T
   return tokenCrossEntropy(hiddenStates(shape, p, tokens), p['embed_out.weight']!, targets);
 }
 
+/**
+ * What the model makes of each row: the mean negative log-likelihood of its predictions, then the mean of its final
+ * hidden states. tokens [B, S], targets [B*S] -> [B, 1 + d].
+ */
+export function gptNeoxRowFeatures(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+  const [B, S] = tokens.shape as [number, number];
+  const states = hiddenStates(shape, p, tokens); // [B*S, d]
+  const losses = tokenCrossEntropy(states, p['embed_out.weight']!, targets); // [B*S]
+  const meanLoss = tf.mean(tf.reshape(losses, [B, S]), 1, true); // [B, 1]
+  const meanState = tf.mean(tf.reshape(states, [B, S, shape.width]), 1); // [B, d]
+  return tf.concat([meanLoss, meanState], 1);
+}
+
 /** The weighted sum of the negative log-likelihoods, a scalar. weights [B*S]. */
 export function gptNeoxLoss(
   shape: GptNeoxShape,

@@ -1,4 +1,11 @@
-import { type GptNeoxShape, gptNeoxLogits, gptNeoxLoss, gptNeoxSpecs, gptNeoxTokenLosses } from './gpt-neox.ts';
+import {
+  type GptNeoxShape,
+  gptNeoxLogits,
+  gptNeoxLoss,
+  gptNeoxRowFeatures,
+  gptNeoxSpecs,
+  gptNeoxTokenLosses,
+} from './gpt-neox.ts';
 import type { ParameterSet, ParameterSpec } from './parameters.ts';
 import type { Executable, InputSpec, Inputs, Program, Runtime } from './runtime/runtime.ts';
 
@@ -53,6 +60,15 @@ export class LanguageModel {
     const { inputs, shapes } = predictionInputs(batch, this.shape.vocabularySize);
     const executable = await this.compile('token-losses', batch, false, shapes, (p, i) =>
       gptNeoxTokenLosses(this.shape, p, i.tokens!, i.targets!),
+    );
+    return executable.run(parameters, inputs);
+  }
+
+  /** Mean loss in nats and mean final hidden state of each row, [batch * (1 + width)]; all rows count in full. */
+  async rowFeatures(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
+    const { inputs, shapes } = predictionInputs(batch, this.shape.vocabularySize);
+    const executable = await this.compile('row-features', batch, false, shapes, (p, i) =>
+      gptNeoxRowFeatures(this.shape, p, i.tokens!, i.targets!),
     );
     return executable.run(parameters, inputs);
   }

@@ -61,6 +61,29 @@ describe('the model', () => {
   });
 });
 
+it('features of a row are its mean loss and the mean state, whose logits are the mean logits', async () => {
+  const batch = tokenBatch(3, 9, V);
+  const width = TINY_GPT.width;
+  const head = parameters.view('embed_out.weight');
+  const losses = await model.tokenLosses(parameters, batch);
+  const read = Int32Array.from({ length: 3 * 8 }, (_, i) => batch.tokens[Math.floor(i / 8) * 9 + (i % 8)]!);
+  const logits = await model.logits(parameters, { batch: 3, length: 8, tokens: read });
+  for (const runtime of [onnx, reference]) {
+    const features = await new LanguageModel(runtime, TINY_GPT).rowFeatures(parameters, batch);
+    for (let row = 0; row < 3; row++) {
+      const [loss, ...state] = features.subarray(row * (1 + width), (row + 1) * (1 + width));
+      const mean = losses.subarray(row * 8, (row + 1) * 8).reduce((sum, value) => sum + value / 8, 0);
+      expect(loss).toBeCloseTo(mean, 5);
+      for (const token of [0, 7, V - 1]) {
+        const own = state.reduce((sum, value, i) => sum + value * head[token * width + i]!, 0);
+        let expected = 0;
+        for (let position = 0; position < 8; position++) expected += logits[(row * 8 + position) * V + token]! / 8;
+        expect(own).toBeCloseTo(expected, 5);
+      }
+    }
+  }
+});
+
 describe('losses', () => {
   it('of the forward pass alone are those that training weighs and adds', async () => {
     const batch = tokenBatch(3, 8, V);

@@ -1,0 +1,119 @@
+/**
+ * The study's pools and references: 13 domains of good, medium and junk text, cut to one size, with word-shuffled text
+ * and near-duplicates among them; and for each reference set 256 reference and 800 held-out passages.
+ */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { InputError } from '../../core/errors.ts';
+import { passagesOf } from '../../examples/corpus/passages.ts';
+import { readAusten } from '../../examples/corpus/sources.ts';
+import { Draws, numbered, sampleTexts, words } from '../../examples/corpus/text.ts';
+import { type Domains, readDomains } from './texts.ts';
+
+/** Characters of a domain: some 7,600 rows of 128 tokens at a vocabulary of 2,048. */
+const CHARACTERS = 3_000_000;
+const REFERENCES = 256;
+const HELD_OUT = 800;
+const STREAM = { shuffled: 82, duplicates: 83, passages: 84 };
+
+/** What a reference set is made of: a name, and the domain that is then left out of the pool. */
+export const REFERENCE_SETS = {
+  /** Passages of LAMBADA (Paperno et al. 2016), whole: novels. */
+  lambada: { without: undefined },
+  /** Python's manual. */
+  'python-docs': { without: 'python-docs' },
+} as const;
+
+export type ReferenceSet = keyof typeof REFERENCE_SETS;
+
+/**
+ * Writes `domains/<domain>.jsonl.gz`, `<set>/reference.jsonl`, `<set>/held-out.jsonl` and `unseen-novels.jsonl`.
+ *
+ * @param lambada JSON lines of `{"context", "continuation"}`, such as EleutherAI/lambada_openai.
+ */
+export async function writeCorpus(sources: string, lambada: string, out: string): Promise<void> {
+  const { domains, unseen } = await readDomains(sources);
+  Object.entries(domains).forEach(([name, texts], i) => {
+    domains[name] = sampleTexts(texts, CHARACTERS, i);
+  });
+  const good = ['austen', 'moby-dick', 'speeches', 'fortunes'].flatMap((name) => domains[name]!);
+  const novels = ['austen', 'moby-dick'].flatMap((name) => domains[name]!);
+  const natural = { ...domains };
+  const all: Domains = {
+    ...natural,
+    'shuffled-words': shuffledWords(good),
+    'near-duplicates': nearDuplicates(novels, good),
+  };
+  await mkdir(join(out, 'domains'), { recursive: true });
+  for (const [name, texts] of Object.entries(all))
+    await writeFile(join(out, 'domains', `${name}.jsonl.gz`), gzipSync(lines(numbered(name, texts))));
+  await writePassages(out, 'lambada', await lambadaPassages(lambada));
+  await writePassages(out, 'python-docs', manualPassages(domains['python-docs']!));
+  const kept = (await readAusten(sources)).filter(({ title }) => ['persuasion', 'northanger abbey'].includes(title));
+  const passages = new Draws(STREAM.passages).shuffle(kept.flatMap(passagesOf)).slice(0, 400);
+  if (unseen.length === 0) throw new InputError('The package r-cran-janeaustenr lacks the novels kept for evaluation.');
+  await writeFile(join(out, 'unseen-novels.jsonl'), lines(passages.map((text) => ({ text }))));
+}
+
+const lines = (rows: readonly object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+
+/** The right words in no order. */
+function shuffledWords(texts: string[]): string[] {
+  const draws = new Draws(STREAM.shuffled);
+  return take(draws.shuffle(texts), (text) => draws.shuffle(text.split(/\s+/)).join(' '));
+}
+
+/** Fifty passages again and again, in each copy 4 in 100 words replaced. */
+function nearDuplicates(novels: string[], texts: string[]): string[] {
+  const draws = new Draws(STREAM.duplicates);
+  const bases = draws.shuffle(novels.filter((text) => text.length > 700)).slice(0, 50);
+  const vocabulary = [...new Set(texts.slice(0, 500).flatMap(words))];
+  const copies: string[] = [];
+  for (let sum = 0, i = 0; sum < CHARACTERS; i++) {
+    const copy = bases[i % bases.length]!.replace(/[A-Za-z]+/g, (word) =>
+      draws.chance(0.04) ? draws.pick(vocabulary) : word,
+    );
+    copies.push(copy);
+    sum += copy.length;
+  }
+  return copies;
+}
+
+function take(texts: string[], make: (text: string) => string): string[] {
+  const made: string[] = [];
+  for (let sum = 0, i = 0; sum < CHARACTERS && i < texts.length; i++) {
+    made.push(make(texts[i]!));
+    sum += made.at(-1)!.length;
+  }
+  return made;
+}
+
+async function lambadaPassages(file: string): Promise<string[]> {
+  const text = await readFile(file, 'utf8').catch(() => {
+    throw new InputError(
+      `${file}: no such file; --lambada names LAMBADA's test set as JSON lines of {"context", "continuation"}.`,
+    );
+  });
+  const passages = text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as { context: string; continuation: string })
+    .map(({ context, continuation }) => `${context.trimEnd()} ${continuation.trim()}`);
+  return new Draws(STREAM.passages).shuffle(passages);
+}
+
+/** Pieces of the manual's documents, references and held-out ones from different documents. */
+function manualPassages(documents: string[]): string[] {
+  const pieces = documents.map((text) => text.slice(0, 420).replace(/\s+\S*$/, ''));
+  return new Draws(STREAM.passages).shuffle(pieces.filter((text) => text.length > 250));
+}
+
+async function writePassages(out: string, name: ReferenceSet, passages: string[]): Promise<void> {
+  if (passages.length < REFERENCES + HELD_OUT)
+    throw new InputError(`${name}: ${passages.length} passages, ${REFERENCES + HELD_OUT} are needed.`);
+  await mkdir(join(out, name), { recursive: true });
+  const rows = passages.map((text) => ({ text }));
+  await writeFile(join(out, name, 'reference.jsonl'), lines(rows.slice(0, REFERENCES)));
+  await writeFile(join(out, name, 'held-out.jsonl'), lines(rows.slice(REFERENCES, REFERENCES + HELD_OUT)));
+}
