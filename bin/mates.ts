@@ -29,12 +29,13 @@ function buildProgram(): Command {
 
   program
     .command('plan')
-    .description('what a run would do and cost; runs nothing')
-    .argument('<config>', 'configuration file')
+    .description('what a run would do and cost, or a table of what several would; runs nothing')
+    .argument('<config...>', 'configuration files')
     .option('--set <field=value>', 'change a field (repeatable)', collect)
     .option('--seed <n>', 'the same as --set seed=n')
+    .option('--markdown', 'print the table of costs in Markdown')
     .option('--json', 'print it as JSON')
-    .action(async (config, options) => (await import('./commands/plan.ts')).plan(config, options));
+    .action(async (configs, options) => (await import('./commands/plan.ts')).plan(configs, options));
 
   program
     .command('prepare')

@@ -1,57 +1,104 @@
 import Table from 'cli-table3';
 import type { RunConfig } from '../../core/config/schema.ts';
-import { estimateCost, instanceCosts, pricesDated } from '../../core/cost/estimate.ts';
+import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/estimate.ts';
 import { formatCount, PLAIN_TABLE } from './format.ts';
 import { loadConfigFile } from './load-config.ts';
 
 interface Options {
   set?: string[];
   seed?: string;
+  markdown?: boolean;
   json?: boolean;
 }
 
-/** `mates plan CONFIG`: what the run would do and cost. Runs nothing and reads no data. */
-export async function plan(file: string, options: Options): Promise<void> {
-  const config = await loadConfigFile(file, options);
-  const estimate = estimateCost(config);
-  const total = Object.values(estimate.flops).reduce((sum, flops) => sum + flops, 0);
-  const instances = instanceCosts(total);
+const { dated, utilisation, spotDiscount, minutesPerJob, minutesPerStep, region } = priceAssumptions;
+
+/**
+ * `mates plan CONFIG`: what the run would do and cost. Several configurations give one table of what they cost, and what
+ * the deployed system costs while idle. Runs nothing and reads no data.
+ */
+export async function plan(files: string[], options: Options): Promise<void> {
+  const configs: RunConfig[] = [];
+  for (const file of files) configs.push(await loadConfigFile(file, options));
+  const plans = configs.map(pricePlan);
   if (options.json) {
-    console.log(JSON.stringify({ name: config.name, ...estimate, totalFlops: total, instances, pricesDated }));
+    console.log(JSON.stringify(plans.length === 1 ? plans[0] : { idle: idle(), plans }));
     return;
   }
+  if (plans.length > 1 || options.markdown) console.log(options.markdown ? costMarkdown(plans) : costTable(plans));
+  else console.log(describe(configs[0]!, plans[0]!));
+}
+
+function describe(config: RunConfig, plan: PricedPlan): string {
   const facts = new Table(PLAIN_TABLE);
   facts.push(
-    ['model', `${formatCount(estimate.parameters)} parameters (${shape(config)})`],
+    ['model', `${formatCount(plan.parameters)} parameters (${shape(config)})`],
     [
       'stages',
       `${config.pretrain.stages} of ${formatCount(config.pretrain.stepsPerStage)} steps, the first on random rows`,
     ],
-    ['training tokens', formatCount(estimate.tokens)],
-    [
-      'rows the corpus must have',
-      `about ${formatCount(estimate.rowsNeeded)} of ${config.corpus.sequenceLength} tokens`,
-    ],
-    ['oracle probes', `${formatCount(estimate.probes)}, ${config.reference.passages} reference passages each`],
-    ['rows scored', `at least ${formatCount(estimate.scoredRows)}`],
-    ...Object.entries(estimate.flops).map(([step, flops]) => [`FLOPs: ${step}`, flops.toExponential(2)]),
-    ['selection costs', `${(100 * estimate.selectionOverhead).toFixed(1)} % of the pretraining it serves`],
+    ['selection', config.selection.method],
+    ['training tokens', formatCount(plan.tokens)],
+    ['rows the corpus must have', `about ${formatCount(plan.rowsNeeded)} of ${config.corpus.sequenceLength} tokens`],
+    ['probes', plan.probes ? `${formatCount(plan.probes)}, ${probing(config)}` : 'none'],
+    ['rows scored', plan.scoredRows ? `at least ${formatCount(plan.scoredRows)}` : 'none'],
+    ['jobs', formatCount(plan.jobs)],
+    ...Object.entries(plan.flops).map(([step, flops]) => [`FLOPs: ${step}`, flops.toExponential(2)]),
+    ['selection costs', `${(100 * plan.selectionOverhead).toFixed(1)} % of the pretraining it serves`],
   );
-  console.log(facts.toString());
   const money = new Table({ ...PLAIN_TABLE, head: ['instance', 'accelerators', 'hours', 'on demand', 'spot'] });
-  for (const { instance, accelerators, hours, onDemandUsd, spotUsd } of instances)
-    money.push([
-      instance,
-      accelerators,
-      hours < 1 ? hours.toPrecision(2) : formatCount(hours),
-      `$${onDemandUsd.toFixed(2)}`,
-      `$${spotUsd.toFixed(2)}`,
-    ]);
-  console.log(money.toString());
-  console.log(
-    `Prices as of ${pricesDated}, at 35 % of the peak rate; spot at an assumed 60 % discount. Estimates, not quotes.`,
-  );
+  for (const { instance, accelerators, hours, onDemandUsd, spotUsd } of plan.instances)
+    money.push([instance, accelerators, showHours(hours), dollars(onDemandUsd), dollars(spotUsd)]);
+  return `${facts.toString()}\n${money.toString()}\n${assumptions()}`;
 }
+
+const HEAD = ['', 'instance', 'instance hours', 'on demand', 'spot'];
+
+/** What idling costs, then each plan on the instance type that is cheapest for it and on the first of the price file. */
+function costRows(plans: PricedPlan[]): string[][] {
+  const rows = idle().map(({ network, usdPerMonth }) => [
+    `idle, \`network: ${network}\``,
+    'none',
+    '0',
+    `${dollars(usdPerMonth)} a month`,
+    'the same',
+  ]);
+  for (const { name, instances } of plans) {
+    const cheapest = instances.reduce((best, one) => (one.onDemandUsd < best.onDemandUsd ? one : best));
+    for (const { instance, hours, onDemandUsd, spotUsd } of new Set([instances[0]!, cheapest]))
+      rows.push([name, instance, showHours(hours), dollars(onDemandUsd), dollars(spotUsd)]);
+  }
+  return rows;
+}
+
+const idle = () =>
+  (['nat', 'endpoints'] as const).map((network) => ({ network, usdPerMonth: idleUsdPerMonth(network) }));
+
+function costTable(plans: PricedPlan[]): string {
+  const table = new Table({ ...PLAIN_TABLE, head: HEAD });
+  table.push(...costRows(plans).map((row) => row.map((cell) => cell.replaceAll('`', ''))));
+  return `${table.toString()}\n${assumptions()}`;
+}
+
+export function costMarkdown(plans: PricedPlan[]): string {
+  const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
+  const rows = costRows(plans).map(line);
+  return [line(HEAD), line(['---', '---', '--:', '--:', '--:']), ...rows, '', assumptions()].join('\n');
+}
+
+const assumptions = () =>
+  `Prices of ${dated} in ${region}; ${100 * utilisation} % of the peak bfloat16 rate, ${minutesPerJob} minute more a job ` +
+  `and ${minutesPerStep} a step for instances to start; spot at an assumed ${100 * spotDiscount} % discount. Storage, ` +
+  'logs and traffic come on top. Estimates, not quotes.';
+
+function probing({ probe, reference }: RunConfig): string {
+  return probe.method === 'exact' ? `${reference.passages} reference passages each` : `by ${probe.method}`;
+}
+
+const dollars = (value: number) =>
+  `$${value.toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
+
+const showHours = (hours: number) => (hours < 100 ? hours.toPrecision(2) : formatCount(hours));
 
 function shape({ model, corpus }: RunConfig): string {
   return `${model.layers} layers, width ${model.width}, ${model.heads} heads, context ${corpus.sequenceLength}`;

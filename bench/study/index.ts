@@ -1,0 +1,155 @@
+/**
+ * The study of docs/results.md: `npx tsx bench/study/index.ts --lambada FILE [--folder DIR] [--at-once N] [--only TEXT]`.
+ *
+ * Fetches the packages, makes the pools and runs every cell of grid.ts that has no result yet. Stop it at any time; the
+ * same command goes on. Results are `bench/study/results/<cell>.json`, analyse.ts makes the tables of them.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { build } from 'esbuild';
+import { parseConfig } from '../../core/config/load.ts';
+import { prepareCorpus } from '../../core/corpus/prepare.ts';
+import type { InfluenceFit, SelectionSummary } from '../../core/formats.ts';
+import { armLayout, RUN_FILE, SUMMARY_FILE, stageLayout } from '../../core/layout.ts';
+import { DirectoryStore, getJson, getJsonIfPresent, storeOpener } from '../../core/storage/index.ts';
+import { synthesizeMachine } from '../../lib/synthesize.ts';
+import { runMachine } from '../../local/run-machine.ts';
+import { REFERENCE_SETS, writeCorpus } from './corpus.ts';
+import { type Cell, cells, configOf, SEQUENCE_LENGTH, VOCABULARY } from './grid.ts';
+
+const HERE = import.meta.dirname;
+export const RESULTS = join(HERE, 'results');
+
+const { values } = parseArgs({
+  options: {
+    lambada: { type: 'string' },
+    folder: { type: 'string', default: 'out/study' },
+    'at-once': { type: 'string', default: '1' },
+    only: { type: 'string', default: '' },
+  },
+});
+const folder = resolve(values.folder);
+
+/** Packages and texts, made where they are missing. */
+async function makeTexts(): Promise<string> {
+  const data = join(folder, 'data');
+  const done = join(data, 'done');
+  if (existsSync(done)) return data;
+  if (!values.lambada) throw new Error('--lambada FILE: name the test set of LAMBADA as JSON lines, once.');
+  const sources = join(folder, 'sources');
+  const { status } = spawnSync('sh', [join(HERE, 'sources.sh'), sources], { stdio: 'inherit' });
+  if (status !== 0) throw new Error('The packages could not be fetched; see above.');
+  await writeCorpus(sources, values.lambada, data);
+  await writeFile(done, '');
+  return data;
+}
+
+/** The prepared corpus of a reference set and a seed, which deals the documents anew. */
+async function makeCorpus(data: string, { references, seed }: Cell): Promise<string> {
+  const target = join(folder, 'corpora', `${references}-${seed}`);
+  const { without } = REFERENCE_SETS[references];
+  const open = storeOpener();
+  const domains = (await open(join(data, 'domains')).list('')).filter((name) => name !== `${without}.jsonl.gz`);
+  await prepareCorpus({
+    opener: open,
+    inputs: domains.map((name) => join(data, 'domains', name)),
+    baseDirectory: '.',
+    tokenizer: { train: VOCABULARY },
+    sequenceLength: SEQUENCE_LENGTH,
+    shards: 64,
+    seed,
+    fields: { text: 'text', domain: 'domain', id: 'id' },
+    target: open(target),
+    progress: () => {},
+  });
+  return target;
+}
+
+/** The jobs as one bundle: each starts in a fraction of the time that it takes from sources. */
+async function bundleJobs(): Promise<string> {
+  const outdir = resolve('out/study-jobs'); // below the repository, where the bundle finds its native module
+  await build({
+    entryPoints: ['containers/main.ts'],
+    outdir,
+    bundle: true,
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    external: ['onnxruntime-node'],
+    mainFields: ['module', 'main'],
+    logLevel: 'error',
+    banner: { js: "import { createRequire as here } from 'node:module';const require = here(import.meta.url);" },
+  });
+  await writeFile(join(outdir, 'package.json'), '{ "type": "module" }\n');
+  return join(outdir, 'main.js');
+}
+
+async function runCell(cell: Cell, data: string, main: string, machine: ReturnType<typeof synthesizeMachine>) {
+  const corpus = await makeCorpus(data, cell);
+  const config = parseConfig(configOf(cell, corpus, data), cell.id);
+  const lake = join(folder, 'lake');
+  const run = join(lake, 'runs', cell.id);
+  await shareFirstStage(cell, run);
+  const began = Date.now();
+  await runMachine({
+    ...{ template: machine.template, dataTemplate: machine.dataTemplate },
+    input: { config: JSON.parse(JSON.stringify(config)), runId: cell.id },
+    executionName: cell.id,
+    lakeDirectory: lake,
+    jobs: 1,
+    threads: 1,
+    program: ([, ...task]) => ({ file: process.execPath, arguments: [main, ...task] }),
+  });
+  await mkdir(RESULTS, { recursive: true });
+  await writeFile(join(RESULTS, `${cell.id}.json`), `${JSON.stringify(await resultOf(cell, run), null, 1)}\n`);
+  await keepFirstStage(cell, run);
+  await rm(run, { recursive: true });
+  console.log(`${new Date().toISOString()} ${cell.id} in ${Math.round((Date.now() - began) / 1000)} s`);
+}
+
+/** The first stage does not depend on the method: it is trained once for a reference set, seed and size. */
+const firstStageOf = ({ size, references, seed }: Cell) =>
+  join(folder, 'first-stages', `${size}-${references}-${seed}`);
+
+async function shareFirstStage(cell: Cell, run: string): Promise<void> {
+  const first = firstStageOf(cell);
+  if (!existsSync(first) || existsSync(join(run, RUN_FILE))) return;
+  await cp(first, join(run, stageLayout(0).root), { recursive: true });
+}
+
+async function keepFirstStage(cell: Cell, run: string): Promise<void> {
+  const first = firstStageOf(cell);
+  if (existsSync(first)) return;
+  const partial = `${first}.${cell.id}`;
+  await cp(join(run, stageLayout(0).root), partial, { recursive: true });
+  await rename(partial, first).catch(() => rm(partial, { recursive: true })); // another cell was faster
+}
+
+/** What is kept of a run: the summary, the fits, and the domains selected. */
+async function resultOf(cell: Cell, run: string) {
+  const store = new DirectoryStore(run);
+  const { stages } = await getJson<{ stages: { stage: number }[] }>(store, SUMMARY_FILE);
+  const more = await Promise.all(
+    stages.map(async ({ stage }) => {
+      const fit = await getJsonIfPresent<InfluenceFit>(store, stageLayout(stage).fit);
+      const { selectedDomains } = await getJson<SelectionSummary>(store, armLayout(stage, 'main').selectionSummary);
+      return { pearson: fit?.pearson, penalty: fit?.penalty, bestEpoch: fit?.bestEpoch, selectedDomains };
+    }),
+  );
+  const versions = (await getJson<{ versions: object }>(store, RUN_FILE)).versions;
+  return { ...cell, versions, stages: stages.map((stage, i) => ({ ...stage, ...more[i] })) };
+}
+
+const data = await makeTexts();
+const main = await bundleJobs();
+const machine = synthesizeMachine();
+const waiting = cells().filter(({ id }) => id.includes(values.only) && !existsSync(join(RESULTS, `${id}.json`)));
+console.log(`${waiting.length} cells to run`);
+await Promise.all(
+  Array.from({ length: Number(values['at-once']) }, async () => {
+    for (let cell = waiting.shift(); cell; cell = waiting.shift()) await runCell(cell, data, main, machine);
+  }),
+);
