@@ -57,6 +57,15 @@ function buildProgram(): Command {
     .action(async (run, options) => (await import('./commands/report.ts')).report(run, options));
 
   program
+    .command('compare')
+    .description('several runs side by side: methods over seeds, paired differences, losses against cost')
+    .argument('<run...>', 'folders of finished runs')
+    .option('--baseline <method>', 'what the others are compared with; by default random')
+    .option('--out <dir>', 'where compare.html and compare.md are written')
+    .option('--json', 'print the comparison as JSON on the last line')
+    .action(async (runs, options) => (await import('./commands/compare.ts')).compare(runs, options));
+
+  program
     .command('evaluate')
     .description('losses of a checkpoint on JSONL files of {"text"} or {"context", "continuation"}')
     .argument('<checkpoint>', 'a GPT-NeoX Hugging Face directory, such as mates export writes')

@@ -1,0 +1,59 @@
+import { join, resolve } from 'node:path';
+import Table from 'cli-table3';
+import { compareRuns } from '../../core/compare/compare.ts';
+import { InputError } from '../../core/errors.ts';
+import type { RunSummary } from '../../core/formats.ts';
+import { SUMMARY_FILE } from '../../core/layout.ts';
+import { getJsonIfPresent, splitUri, storeOpener } from '../../core/storage/index.ts';
+import { comparisonMarkdown, differenceText, renderComparison } from '../../report/compare.ts';
+import { correlation, loss, NOTHING } from '../../report/format.ts';
+import { PLAIN_TABLE } from './format.ts';
+
+interface Options {
+  baseline?: string;
+  out?: string;
+  json?: boolean;
+}
+
+/** `mates compare RUN..`: several runs side by side, by method and seed. */
+export async function compare(runs: string[], options: Options): Promise<void> {
+  const summaries: RunSummary[] = [];
+  for (const run of runs) summaries.push(await readSummary(run));
+  const comparison = compareRuns(summaries, options.baseline);
+  const last = Math.max(...comparison.stages.map(({ stage }) => stage));
+  const head = ['method', 'seeds', 'reference loss', 'difference', 'held-out loss', 'difference', 'Spearman', 'FLOPs'];
+  const table = new Table({ ...PLAIN_TABLE, head });
+  for (const { label, stage, seeds, mean, difference, spearman, flops } of comparison.stages)
+    if (stage === last)
+      table.push([
+        label,
+        String(seeds.length),
+        loss(mean.referenceLoss),
+        differenceText(difference?.referenceLoss),
+        loss(mean.heldOutLoss),
+        differenceText(difference?.heldOutLoss),
+        spearman === undefined ? NOTHING : correlation(spearman),
+        flops.toExponential(2),
+      ]);
+  console.log(table.toString());
+  console.log(`After stage ${last}; differences to ${comparison.baseline}, paired by seed, with 95 % intervals.`);
+  if (options.out !== undefined) {
+    const target = storeOpener()(options.out);
+    await target.put('compare.html', renderComparison(comparison));
+    await target.put('compare.md', `${comparisonMarkdown(comparison)}\n`);
+    console.log(`Written: ${join(resolve(options.out), 'compare.html')} and compare.md`);
+  }
+  if (options.json) console.log(JSON.stringify(comparison));
+}
+
+/** Of a run's folder, or a summary's file. */
+async function readSummary(path: string): Promise<RunSummary> {
+  const file = path.endsWith('.json') ? path : `${path.replace(/\/+$/, '')}/${SUMMARY_FILE}`;
+  const { folder, name } = splitUri(file);
+  const summary = await getJsonIfPresent<RunSummary>(storeOpener()(folder), name);
+  if (!summary)
+    throw new InputError(`${file}: no such file; name folders of finished runs, such as out/runs/quickstart.`);
+  if (summary.format !== 'mates-summary/1')
+    throw new InputError(`${file} has the format ${JSON.stringify(summary.format)}, "mates-summary/1" was expected.`);
+  return summary;
+}

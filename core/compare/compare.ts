@@ -1,0 +1,170 @@
+/** Several runs side by side: methods over seeds, and their paired differences to one of them. */
+import { ConfigError } from '../errors.ts';
+import type { ArmSummary, RunSummary } from '../formats.ts';
+import { bootstrapInterval, mean, standardError } from '../metrics/index.ts';
+import { studentFactor } from '../metrics/student.ts';
+
+/** One model's course: what it had cost and what it was worth at the end of each stage. */
+export interface Course {
+  label: string;
+  seed: number;
+  points: CoursePoint[];
+}
+
+export interface CoursePoint {
+  stage: number;
+  /** Trained on up to here. */
+  tokens: number;
+  /** Operations up to here, the selection's included. */
+  flops: number;
+  /** Seconds up to here in which a job of the training or the selection was at work. */
+  seconds: number;
+  losses: Losses;
+  spearman?: number;
+}
+
+export const LOSSES = ['referenceLoss', 'heldOutLoss', 'mixedDomainLoss'] as const;
+export type Losses = Record<(typeof LOSSES)[number], number>;
+
+/** One method at one stage. */
+export interface MethodStage {
+  label: string;
+  stage: number;
+  seeds: number[];
+  mean: Losses;
+  /** Standard errors of the means over the seeds; NaN for one seed. */
+  standardError: Losses;
+  /** Mean operations up to here. */
+  flops: number;
+  spearman?: number;
+  /** To the baseline, over the seeds that both have; absent for the baseline itself. */
+  difference?: Record<keyof Losses, Difference>;
+}
+
+/** A mean of paired differences; negative is better than the baseline. */
+export interface Difference {
+  seeds: number;
+  mean: number;
+  /** 95 % by the percentile bootstrap over seeds, and by Student's t, which is honest for few seeds; absent for one. */
+  bootstrap?: [number, number];
+  student?: [number, number];
+}
+
+export interface Comparison {
+  baseline: string;
+  labels: string[];
+  stages: MethodStage[];
+  courses: Course[];
+}
+
+/**
+ * Compares runs by their summaries. Runs of one method and different seeds are one row; a run's control is a run of the
+ * method `random`, where no run of it has that seed.
+ *
+ * @param baseline label that the others are compared with; by default `random`, else the first.
+ * @throws ConfigError when two runs have the same method, name and seed, or there is no such baseline.
+ */
+export function compareRuns(summaries: readonly RunSummary[], baseline?: string): Comparison {
+  const courses = labelled(summaries).flatMap(({ label, summary }) => coursesOf(label, summary));
+  const own = courses.filter(({ control }) => !control);
+  const extra = courses.filter(
+    (one) => one.control && !own.some(({ label, seed }) => label === one.label && seed === one.seed),
+  );
+  const all: Course[] = [];
+  for (const { label, seed, points } of [...own, ...extra]) {
+    const twice = all.find((one) => one.label === label && one.seed === seed);
+    if (twice && extra.length === 0)
+      throw new ConfigError(
+        `compare: two runs are ${label} with seed ${seed}; give them different names (--set name=...) or leave one out.`,
+      );
+    if (!twice) all.push({ label, seed, points });
+  }
+  const labels = [...new Set(all.map(({ label }) => label))];
+  const base = baseline ?? (labels.includes('random') ? 'random' : labels[0]!);
+  if (!labels.includes(base))
+    throw new ConfigError(`--baseline ${base}: no run is of that method; there are ${labels.join(', ')}.`);
+  const stages = [...new Set(all.flatMap(({ points }) => points.map(({ stage }) => stage)))].sort((a, b) => a - b);
+  const rows = stages.flatMap((stage) => labels.flatMap((label) => methodStage(all, label, stage, base) ?? []));
+  return { baseline: base, labels, stages: rows, courses: all };
+}
+
+/** Runs by their method, and by their name too where names tell runs of one method and seed apart. */
+function labelled(summaries: readonly RunSummary[]): { label: string; summary: RunSummary }[] {
+  const keys = summaries.map(({ method, seed }) => `${method} ${seed}`);
+  const ambiguous = new Set(summaries.filter((_, i) => keys.indexOf(keys[i]!) !== i).map(({ method }) => method));
+  return summaries.map((summary) => ({
+    label: ambiguous.has(summary.method) ? summary.name : summary.method,
+    summary,
+  }));
+}
+
+function coursesOf(label: string, { seed, stages }: RunSummary): (Course & { control: boolean })[] {
+  const course = (of: 'main' | 'control'): CoursePoint[] => {
+    let [flops, seconds] = [0, 0];
+    const points: CoursePoint[] = [];
+    for (const { stage, main, control, selectionFlops, selectionSeconds, spearman } of stages) {
+      // The first stage, and every other without a control, is shared.
+      const arm: ArmSummary = of === 'main' ? main : (control ?? main);
+      flops += arm.trainingFlops + (of === 'main' ? selectionFlops : 0);
+      seconds += arm.trainingSeconds + (of === 'main' ? selectionSeconds : 0);
+      const { tokens, referenceLoss, heldOutLoss, mixedDomainLoss } = arm;
+      points.push({
+        ...{ stage, tokens, flops, seconds, losses: { referenceLoss, heldOutLoss, mixedDomainLoss } },
+        spearman: of === 'main' ? spearman : undefined,
+      });
+    }
+    return points;
+  };
+  const main = { label, seed, points: course('main'), control: false };
+  if (!stages.some(({ control }) => control)) return [main];
+  return [main, { label: 'random', seed, points: course('control'), control: true }];
+}
+
+function methodStage(courses: Course[], label: string, stage: number, baseline: string): MethodStage | undefined {
+  const at = (of: string) =>
+    new Map(
+      courses.flatMap(({ label: name, seed, points }) => {
+        const point = name === of ? points.find((one) => one.stage === stage) : undefined;
+        return point ? [[seed, point] as const] : [];
+      }),
+    );
+  const points = at(label);
+  if (points.size === 0) return undefined;
+  const over = (of: (values: number[]) => number) =>
+    Object.fromEntries(LOSSES.map((name) => [name, of([...points.values()].map(({ losses }) => losses[name]))]));
+  const spearmans = [...points.values()].flatMap(({ spearman }) => spearman ?? []);
+  const others = at(baseline);
+  return {
+    ...{ label, stage, seeds: [...points.keys()].sort((a, b) => a - b) },
+    mean: over(mean) as Losses,
+    standardError: over(standardError) as Losses,
+    flops: mean([...points.values()].map(({ flops }) => flops)),
+    spearman: spearmans.length ? mean(spearmans) : undefined,
+    difference:
+      label === baseline
+        ? undefined
+        : (Object.fromEntries(
+            LOSSES.map((name) => [
+              name,
+              differenceOf(
+                [...points].flatMap(([seed, { losses }]) => {
+                  const other = others.get(seed);
+                  return other ? [losses[name] - other.losses[name]] : [];
+                }),
+              ),
+            ]),
+          ) as MethodStage['difference']),
+  };
+}
+
+/** The mean of paired differences with its intervals. */
+export function differenceOf(values: number[]): Difference {
+  const difference: Difference = { seeds: values.length, mean: mean(values) };
+  if (values.length < 2) return difference;
+  const half = studentFactor(values.length) * standardError(values);
+  return {
+    ...difference,
+    bootstrap: bootstrapInterval(values, values, mean, { seed: 1, resamples: 10_000 }),
+    student: [difference.mean - half, difference.mean + half],
+  };
+}

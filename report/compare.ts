@@ -1,0 +1,156 @@
+/** A comparison of several runs as one page and as Markdown. */
+import type { Comparison, Course, CoursePoint, Difference, MethodStage } from '../core/compare/compare.ts';
+import { correlation, count, loss, lossDifference, NOTHING } from './format.ts';
+import { Html, html } from './html.ts';
+import { chart, figure, legend, Plot } from './plot.ts';
+import { styles } from './theme.ts';
+
+const HEAD = ['method', 'seeds', 'reference loss', 'difference', 'held-out loss', 'difference', 'mixed-domain loss'];
+
+/** The last stage's table, or all stages', in Markdown. */
+export function comparisonMarkdown({ baseline, stages }: Comparison, only?: number): string {
+  const last = only ?? Math.max(...stages.map(({ stage }) => stage));
+  const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
+  const rows = stages.filter(({ stage }) => stage === last).map((row) => line(cellsOf(row)));
+  const rule = HEAD.map((_, i) => (i === 0 ? '---' : '--:'));
+  return [line(HEAD), line(rule), ...rows, '', note(baseline, last)].join('\n');
+}
+
+function cellsOf({ label, seeds, mean, standardError, difference }: MethodStage): string[] {
+  const value = (name: keyof MethodStage['mean']) =>
+    loss(mean[name]) + (seeds.length > 1 ? ` \u00b1 ${loss(standardError[name])}` : '');
+  return [
+    label,
+    count(seeds.length),
+    value('referenceLoss'),
+    differenceText(difference?.referenceLoss),
+    value('heldOutLoss'),
+    differenceText(difference?.heldOutLoss),
+    value('mixedDomainLoss'),
+  ];
+}
+
+/** `-0.123 [-0.150, -0.090]`; the wider of the two intervals. */
+export function differenceText(difference: Difference | undefined): string {
+  if (!difference || difference.seeds === 0) return NOTHING;
+  const { mean, bootstrap, student } = difference;
+  if (!bootstrap || !student) return lossDifference(mean);
+  const [low, high] = [Math.min(bootstrap[0], student[0]), Math.max(bootstrap[1], student[1])];
+  return `${lossDifference(mean)} [${lossDifference(low)}, ${lossDifference(high)}]`;
+}
+
+const note = (baseline: string, stage: number) =>
+  `After stage ${stage}. Losses in nats per token, mean \u00b1 standard error over seeds. Differences to ${baseline}, paired by ` +
+  "seed, with 95 % intervals (the wider of the bootstrap's and Student's t); negative is better.";
+
+const COLORS = [
+  '#2563eb',
+  '#d97706',
+  '#059669',
+  '#c026d3',
+  '#dc2626',
+  '#0891b2',
+  '#65a30d',
+  '#7c3aed',
+  '#475569',
+  '#be123c',
+];
+const colorOf = (labels: string[], label: string) => COLORS[labels.indexOf(label) % COLORS.length]!;
+
+/** The axes that a loss is held against. */
+const AXES = [
+  { key: 'tokens', name: 'training tokens', title: 'training tokens' },
+  { key: 'flops', name: 'FLOPs, selection included', title: 'all operations, the selection\u2019s included' },
+  { key: 'seconds', name: 'seconds of jobs', title: 'seconds of training and selection' },
+] as const;
+
+/** The whole page; no script, no request. */
+export function renderComparison(comparison: Comparison): string {
+  const { baseline, labels, courses, stages } = comparison;
+  const numbers = [...new Set(stages.map(({ stage }) => stage))];
+  return `<!doctype html>\n${
+    html`<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none';style-src 'unsafe-inline'">
+<meta name="color-scheme" content="light dark">
+<title>Comparison of ${courses.length} runs \u2013 MATES</title>
+<style>${new Html(styles)}</style>
+</head>
+<body><main>
+<header><p class="eyebrow">MATES comparison</p><h1>${labels.length} methods, ${courses.length} runs</h1></header>
+<section aria-labelledby="after"><h2 id="after">After each stage</h2>
+${numbers.toReversed().map((stage) => stageTable(comparison, stage))}
+<p class="note">Losses in nats per token, mean \u00b1 standard error over seeds. Differences to ${baseline}, paired by seed, with 95% intervals (the wider of the bootstrap\u2019s and Student\u2019s t); negative is better. Spearman: the influence model on held-out probes.</p></section>
+<section aria-labelledby="courses"><h2 id="courses">What it took</h2>
+${legend(...labels.map((label) => ({ color: colorOf(labels, label), swatch: 'line' as const, label })))}
+${(['referenceLoss', 'heldOutLoss'] as const).map((name) => AXES.map((axis) => courseChart(comparison, name, axis)))}
+</section>
+</main></body>
+</html>
+`.text
+  }`;
+}
+
+function stageTable({ stages }: Comparison, stage: number): Html {
+  const rows = stages.filter((row) => row.stage === stage);
+  return html`<h3>Stage ${stage}</h3><div class="scroll" tabindex="0"><table>
+<thead><tr>${[...HEAD, 'Spearman', 'FLOPs'].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+<tbody>${rows.map((row) => {
+    const [label, ...cells] = cellsOf(row);
+    return html`<tr><th scope="row">${label}</th>${cells.map((cell) => html`<td>${cell}</td>`)}<td>${row.spearman === undefined ? NOTHING : correlation(row.spearman)}</td><td>${row.flops.toExponential(2)}</td></tr>
+`;
+  })}</tbody></table></div>`;
+}
+
+/** Each run a thin line, each method's mean a strong one. */
+function courseChart(
+  { labels, courses }: Comparison,
+  name: 'referenceLoss' | 'heldOutLoss',
+  { key, name: label, title }: (typeof AXES)[number],
+): Html {
+  const point = (one: CoursePoint) => ({ x: one[key], y: one.losses[name] });
+  const what = name === 'referenceLoss' ? 'Reference loss' : 'Held-out loss';
+  return figure(
+    `${what} against ${title}`,
+    'Thin: each seed; strong: the mean of a method.',
+    chart(`${what} in nats per token against ${title}, by method`, {
+      width: 720,
+      height: 380,
+      marginLeft: 50,
+      marginBottom: 42,
+      x: { label, labelAnchor: 'center', labelArrow: 'none', ticks: 6, tickFormat: 's' },
+      y: { label: 'loss (nats per token)', labelArrow: 'none', grid: true, ticks: 6 },
+      marks: labels.flatMap((of) => {
+        const own = courses.filter((course) => course.label === of);
+        const color = colorOf(labels, of);
+        return [
+          ...own.map(({ points }) =>
+            Plot.lineY(points.map(point), { x: 'x', y: 'y', stroke: color, strokeOpacity: 0.25 }),
+          ),
+          Plot.lineY(meanCourse(own).map(point), { x: 'x', y: 'y', stroke: color, strokeWidth: 2.5, marker: 'dot' }),
+        ];
+      }),
+    }),
+  );
+}
+
+function meanCourse(courses: Course[]): CoursePoint[] {
+  const stages = [...new Set(courses.flatMap(({ points }) => points.map(({ stage }) => stage)))].sort((a, b) => a - b);
+  return stages.map((stage) => {
+    const points = courses.flatMap((course) => course.points.filter((one) => one.stage === stage));
+    const over = (of: (one: CoursePoint) => number) => points.reduce((sum, one) => sum + of(one), 0) / points.length;
+    return {
+      stage,
+      tokens: over(({ tokens }) => tokens),
+      flops: over(({ flops }) => flops),
+      seconds: over(({ seconds }) => seconds),
+      losses: {
+        referenceLoss: over(({ losses }) => losses.referenceLoss),
+        heldOutLoss: over(({ losses }) => losses.heldOutLoss),
+        mixedDomainLoss: over(({ losses }) => losses.mixedDomainLoss),
+      },
+    };
+  });
+}

@@ -1,0 +1,120 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { compareRuns, differenceOf } from '../../core/compare/compare.ts';
+import type { ArmSummary, RunSummary } from '../../core/formats.ts';
+import type { Method } from '../../core/selection/methods.ts';
+import { comparisonMarkdown, renderComparison } from '../../report/compare.ts';
+import { checkXml } from '../report/xml.ts';
+
+const arm = (tokens: number, referenceLoss: number): ArmSummary => ({
+  ...{ tokens, trainingFlops: 100, trainingSeconds: 10, trainingLoss: 4 },
+  ...{ referenceLoss, heldOutLoss: referenceLoss + 0.1, mixedDomainLoss: referenceLoss - 0.1 },
+});
+
+/** Two stages, the second scored. */
+function summary(
+  method: Method,
+  seed: number,
+  last: number,
+  over: { name?: string; control?: number } = {},
+): RunSummary {
+  const common = { selectedRows: 10, poolRows: 50, seconds: 20 };
+  return {
+    format: 'mates-summary/1',
+    ...{ runId: `${method}-${seed}`, name: over.name ?? method, method, seed },
+    stages: [
+      { ...common, stage: 0, scored: false, selectionSeconds: 0, selectionFlops: 0, main: arm(1000, 6) },
+      {
+        ...{ ...common, stage: 1, scored: method !== 'random', selectionSeconds: 5, selectionFlops: 40, spearman: 0.5 },
+        main: arm(2000, last),
+        control: over.control === undefined ? undefined : arm(2000, over.control),
+      },
+    ],
+  };
+}
+
+describe('a comparison', () => {
+  it('pairs methods by seed', () => {
+    const runs = [1, 2, 3].flatMap((seed) => [
+      summary('random', seed, 5 + seed / 10),
+      summary('dsir', seed, 4.8 + seed / 10),
+    ]);
+    const { baseline, labels, stages, courses } = compareRuns([...runs, summary('dsir', 9, 1)]);
+    expect([baseline, ...labels]).toEqual(['random', 'random', 'dsir']);
+    const [, dsir] = stages.filter(({ stage }) => stage === 1);
+    expect(dsir).toMatchObject({ label: 'dsir', seeds: [1, 2, 3, 9] });
+    const { mean, seeds, student, bootstrap } = dsir!.difference!.referenceLoss;
+    expect(seeds).toBe(3); // the seed that only one has is no pair
+    expect(mean).toBeCloseTo(-0.2, 12);
+    for (const side of [...student!, ...bootstrap!]) expect(side).toBeCloseTo(-0.2, 6);
+    expect(courses.find(({ label }) => label === 'dsir')!.points.map(({ flops, seconds }) => [flops, seconds])).toEqual(
+      [
+        [100, 10],
+        [240, 25],
+      ],
+    );
+  });
+
+  it("takes a run's control for random, at the control's cost, unless there is a run of it", () => {
+    const control = compareRuns([summary('influence', 1, 4.5, { control: 5 })]);
+    expect(control.labels).toEqual(['influence', 'random']);
+    const random = control.courses.find(({ label }) => label === 'random')!;
+    expect(random.points.map(({ flops, losses }) => [flops, losses.referenceLoss])).toEqual([
+      [100, 6],
+      [200, 5],
+    ]);
+    const both = compareRuns([summary('influence', 1, 4.5, { control: 5 }), summary('random', 1, 5.2)]);
+    expect(both.courses.filter(({ label }) => label === 'random')).toHaveLength(1);
+    expect(both.stages.find(({ label, stage }) => label === 'random' && stage === 1)!.mean.referenceLoss).toBe(5.2);
+  });
+
+  it('tells runs of one method and seed apart by their names, and refuses to guess', () => {
+    const { labels } = compareRuns([
+      summary('influence', 1, 5, { name: 'few labels' }),
+      summary('influence', 1, 4, { name: 'many labels' }),
+    ]);
+    expect(labels).toEqual(['few labels', 'many labels']);
+    expect(() => compareRuns([summary('dsir', 1, 5), summary('dsir', 1, 4)])).toThrow(/two runs are dsir with seed 1/);
+    expect(() => compareRuns([summary('dsir', 1, 5)], 'random')).toThrow(/--baseline random: .*there are dsir/);
+  });
+
+  it('becomes a page without scripts or requests, and Markdown', () => {
+    const comparison = compareRuns(
+      [1, 2].flatMap((seed) => [summary('random', seed, 5), summary('influence', seed, 4.9)]),
+    );
+    const page = renderComparison(comparison);
+    expect(page).not.toMatch(/<script|https?:\/\/(?!www\.w3\.org)/);
+    for (const [svg] of page.matchAll(/<svg class="chart[\s\S]*?<\/svg>/g)) checkXml(svg!);
+    expect(comparisonMarkdown(comparison)).toMatchInlineSnapshot(`
+      "| method | seeds | reference loss | difference | held-out loss | difference | mixed-domain loss |
+      | --- | --: | --: | --: | --: | --: | --: |
+      | random | 2 | 5.000 ± 0.000 | – | 5.100 ± 0.000 | – | 4.900 ± 0.000 |
+      | influence | 2 | 4.900 ± 0.000 | −0.100 [−0.100, −0.100] | 5.000 ± 0.000 | −0.100 [−0.100, −0.100] | 4.800 ± 0.000 |
+
+      After stage 1. Losses in nats per token, mean ± standard error over seeds. Differences to random, paired by seed, with 95 % intervals (the wider of the bootstrap's and Student's t); negative is better."
+    `);
+  });
+});
+
+describe('a mean of paired differences', () => {
+  it('has intervals that hold it, and none for one pair', () => {
+    expect(differenceOf([0.5])).toEqual({ seeds: 1, mean: 0.5 });
+    fc.assert(
+      fc.property(fc.array(fc.double({ min: -5, max: 5, noNaN: true }), { minLength: 2, maxLength: 8 }), (values) => {
+        const { mean, bootstrap, student } = differenceOf(values);
+        for (const [low, high] of [bootstrap!, student!]) {
+          expect(low).toBeLessThanOrEqual(mean + 1e-9);
+          expect(high).toBeGreaterThanOrEqual(mean - 1e-9);
+        }
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it("has Student's interval: t(0.975, 4) = 2.776 standard errors of five values", () => {
+    const values = [1, 2, 3, 4, 5];
+    const [low, high] = differenceOf(values).student!;
+    expect(low).toBeCloseTo(3 - 2.776 * Math.sqrt(2.5 / 5), 6);
+    expect(high).toBeCloseTo(3 + 2.776 * Math.sqrt(2.5 / 5), 6);
+  });
+});
