@@ -4,6 +4,7 @@ import { RunError } from '../errors.ts';
 import type { Arm, Extremes, RowRange, SelectionSummary, StagePlan } from '../formats.ts';
 import { sha256 } from '../hash.ts';
 import { armLayout, stageLayout } from '../layout.ts';
+import { mapAhead } from '../parallel.ts';
 import { ParquetFileWriter } from '../parquet.ts';
 import { rowRanges } from '../plan/stage-plan.ts';
 import { getJsonIfPresent, putJson, type Store } from '../storage/index.ts';
@@ -12,7 +13,6 @@ import { DomainCounts, type DomainSource, domainCounts, rangeDomains } from './d
 import { binOf, gridEdges, gridOf, type Histogram } from './histogram.ts';
 import type { KeyRecipe } from './keys.ts';
 import { findCut, openScores, type SelectedRows, selectedRows } from './merge.ts';
-import { mapAhead } from './parallel.ts';
 import { randomCut, randomRows } from './random.ts';
 
 export interface SelectionRequest {
