@@ -3,7 +3,7 @@ import { InputError } from '../errors.ts';
 import type { CorpusIndex, CorpusShard, RowRange } from '../formats.ts';
 import { sha256 } from '../hash.ts';
 import { readParquet } from '../parquet.ts';
-import { getJsonIfPresent, type Store } from '../storage/index.ts';
+import { getJsonIfPresent, hashObject, type Store } from '../storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/load.ts';
 
 export const CORPUS_FILE = 'corpus.json';
@@ -126,8 +126,8 @@ export class Corpus {
   async verifyShard(shard: number): Promise<void> {
     const { tokens, text, domains } = this.shard(shard);
     for (const file of [tokens, text, domains]) {
-      const bytes = await this.store.get(file.key);
-      if (bytes.length !== file.bytes || sha256(bytes) !== file.sha256) throw this.changed(file.key);
+      const found = await hashObject(this.store, file.key);
+      if (found.bytes !== file.bytes || found.sha256 !== file.sha256) throw this.changed(file.key);
     }
   }
 
