@@ -24,13 +24,15 @@ const ROW_GROUP_ROWS = 4096;
 /** Writes a Parquet file (snappy); the same columns always give the same bytes. */
 export function writeParquet(columns: readonly ParquetColumn[], rowGroupRows = ROW_GROUP_ROWS): Uint8Array {
   const file = new ParquetFileWriter(columns);
-  file.append(columns, rowGroupRows);
-  return file.finish();
+  return Buffer.concat([file.append(columns, rowGroupRows), file.finish()]);
 }
 
-/** Writes a Parquet file piece by piece, holding only encoded bytes. */
+/**
+ * Encodes a Parquet file piece by piece: what `append` and `finish` return, one after the other, is the file. It holds no
+ * rows but some 500 bytes for each row group and column, which the file's end describes.
+ */
 export class ParquetFileWriter {
-  private readonly bytes = new ByteWriter();
+  private readonly bytes = new TakenBytes();
   private readonly writer: ParquetWriter;
 
   constructor(columns: readonly Omit<ParquetColumn, 'data'>[]) {
@@ -39,15 +41,25 @@ export class ParquetFileWriter {
     this.writer = new ParquetWriter({ writer: this.bytes, schema, createdBy: 'mates' });
   }
 
-  /** Appends rows in row groups of their own. */
-  append(columns: readonly ParquetColumn[], rowGroupRows = ROW_GROUP_ROWS): void {
+  /** Rows in row groups of their own. */
+  append(columns: readonly ParquetColumn[], rowGroupRows = ROW_GROUP_ROWS): Uint8Array {
     const columnData = columns.map(({ name, type, data, encoding }) => ({ name, data: encode(type, data), encoding }));
     this.writer.write({ columnData, rowGroupSize: rowGroupRows });
+    return this.bytes.take();
   }
 
   finish(): Uint8Array {
     this.writer.finish();
-    return this.bytes.getBytes();
+    return this.bytes.take();
+  }
+}
+
+/** Bytes that are handed over now and then; `offset` goes on counting. */
+class TakenBytes extends ByteWriter {
+  take(): Uint8Array {
+    const taken = this.getBytes().slice();
+    this.index = 0;
+    return taken;
   }
 }
 

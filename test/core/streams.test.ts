@@ -20,6 +20,7 @@ import {
   DirectoryStore,
   hashObject,
   NotFoundError,
+  ObjectWriter,
   putFile,
   readPieces,
   S3Store,
@@ -213,6 +214,71 @@ describe('S3', () => {
     expect(await store.putIfAbsent('lock', cut(pattern(2 * PART, 5), [7]))).toBe(false);
     expect(sha256(objects.get('runs/x/lock')!)).toBe(sha256(bytes));
     expect(uploads.size).toBe(0);
+  });
+});
+
+describe('an object that is written piece by piece', () => {
+  it('is there when it is finished, with its size and hash', async () => {
+    const bytes = pattern(3 * MIB);
+    const writer = new ObjectWriter(directory, 'a/file');
+    for await (const piece of cut(bytes, [5, 5, MIB, 2 * MIB])) await writer.write(piece);
+    expect(await directory.list('')).toEqual([]);
+    expect(await writer.finish()).toEqual({ key: 'a/file', bytes: bytes.length, sha256: sha256(bytes) });
+    expect(sha256(await directory.get('a/file'))).toBe(sha256(bytes));
+    expect(await new ObjectWriter(directory, 'empty').finish()).toMatchObject({ bytes: 0 });
+    expect(await directory.size('empty')).toBe(0);
+  });
+
+  it('waits while the store is behind', async () => {
+    let take = () => {};
+    const slow = new MemoryStore();
+    let taken = 0;
+    slow.put = async (_, content) => {
+      for await (const piece of content as AsyncIterable<Uint8Array>) {
+        taken += piece.length;
+        await new Promise<void>((resolve) => {
+          take = resolve;
+        });
+      }
+    };
+    const writer = new ObjectWriter(slow, 'x');
+    let handed = 0;
+    const writing = (async () => {
+      for (; handed < 20; handed++) await writer.write(new Uint8Array(100_000));
+    })();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(handed).toBeLessThan(4);
+    while (handed < 20) {
+      take();
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await writing;
+    const done = writer.finish();
+    const timer = setInterval(() => take(), 1);
+    await done;
+    clearInterval(timer);
+    expect(taken).toBe(2_000_000);
+  });
+
+  it('is not there when it is given up', async () => {
+    const writer = new ObjectWriter(directory, 'file');
+    await writer.write(pattern(MIB));
+    await writer.abort();
+    const untouched = new ObjectWriter(directory, 'other');
+    await untouched.abort();
+    expect(await readdir(root)).toEqual([]);
+  });
+
+  it('passes on the error of the store', async () => {
+    await directory.put('file', 'x');
+    const writer = new ObjectWriter(directory, 'file/below');
+    const writing = async () => {
+      for (let i = 0; i < 99; i++) await writer.write(pattern(MIB));
+    };
+    await expect(writing()).rejects.toThrow(/ENOTDIR|EEXIST/);
+    await expect(writer.write(pattern(1))).rejects.toThrow(/ENOTDIR|EEXIST/);
+    await expect(writer.finish()).rejects.toThrow(/ENOTDIR|EEXIST/);
+    await writer.abort();
   });
 });
 
