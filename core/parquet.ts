@@ -111,7 +111,7 @@ export async function readParquet<const C extends Record<string, ParquetType>>(
 }
 
 /** The parts of a row range that lie in each row group. */
-export function rowGroups(metadata: FileMetaData, begin = 0, end = Infinity): { begin: number; end: number }[] {
+function rowGroups(metadata: FileMetaData, begin = 0, end = Infinity): { begin: number; end: number }[] {
   const parts: { begin: number; end: number }[] = [];
   let first = 0;
   for (const group of metadata.row_groups) {
@@ -140,5 +140,6 @@ export async function parquetBuffer(source: ParquetSource): Promise<AsyncBuffer>
 
 /** A view's own bytes as an ArrayBuffer: hyparquet reads from the start of the buffer it is given. */
 function exactBuffer(view: Uint8Array): ArrayBuffer {
+  if (view.byteLength === view.buffer.byteLength) return view.buffer as ArrayBuffer;
   return view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength) as ArrayBuffer;
 }
