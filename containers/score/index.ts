@@ -28,15 +28,17 @@ async function score(job: Job, item: ScoreItem): Promise<void> {
   const total = item.end - item.begin;
 
   const utilities = new Float32Array(total);
+  const { batchDocuments } = config.scoring;
   let done = 0;
   for (const { begin, end } of ranges) {
-    const rows = Array.from({ length: end - begin }, (_, i) => begin + i);
-    const predicted = await predictInfluence(model, parameters, rows, config.scoring.batchDocuments, (rowsDone) => {
+    for (let first = begin; first < end; first += batchDocuments) {
+      const rows = Array.from({ length: Math.min(batchDocuments, end - first) }, (_, i) => first + i);
+      const predicted = await predictInfluence(model, parameters, rows, batchDocuments);
       if (job.signal.aborted) throw new InterruptedError(`scoring of slice ${item.index} stopped; it starts over.`);
-      job.progress({ step: `Score, slice ${item.index + 1}`, done: done + rowsDone, total, unit: 'documents' });
-    });
-    for (let i = 0; i < predicted.length; i++) utilities[done + i] = -predicted[i]!;
-    done += predicted.length;
+      for (const [i, influence] of predicted.entries()) utilities[done + i] = -influence;
+      done += predicted.length;
+      job.progress({ step: `Score, slice ${item.index + 1}`, done, total, unit: 'documents' });
+    }
   }
   await writeScores(store, layout.score(item.index), {
     ranges,
