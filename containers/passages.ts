@@ -3,20 +3,20 @@ import type { Corpus } from '../core/corpus/corpus.ts';
 import { loadPassages, type Passage } from '../core/corpus/passages.ts';
 import { InputError } from '../core/errors.ts';
 import type { Run } from '../core/run/open-run.ts';
-import { NotFoundError, splitUri } from '../core/storage/index.ts';
+import { NotFoundError, readPieces, splitUri } from '../core/storage/index.ts';
 
 /** The reference set or the held-out passages, in tokens of the run's corpus. */
 export async function loadPassageSet(run: Run, corpus: Corpus, from: RunConfig['reference']): Promise<Passage[]> {
-  const bytes = await readPassageFile(run, from.input);
   const tokenizer = await corpus.tokenizer();
-  return loadPassages(bytes, from.input, from.passages, from.target, tokenizer, corpus.index.sequenceLength);
+  const pieces = readPassageFile(run, from.input);
+  return loadPassages(pieces, from.input, from.passages, from.target, tokenizer, corpus.index.sequenceLength);
 }
 
 /** @throws InputError that names the file when there is none. */
-export async function readPassageFile(run: Run, uri: string): Promise<Uint8Array> {
+export async function* readPassageFile(run: Run, uri: string): AsyncGenerator<Uint8Array, void, undefined> {
   const { folder, name } = splitUri(uri);
   try {
-    return await run.open(folder).get(name);
+    yield* readPieces(run.open(folder), name);
   } catch (error) {
     if (!(error instanceof NotFoundError)) throw error;
     throw new InputError(`${uri}: no such file; reference.input and heldOut.input name files of passages.`);

@@ -24,13 +24,15 @@ const ROW_GROUP_ROWS = 4096;
 /** Writes a Parquet file (snappy); the same columns always give the same bytes. */
 export function writeParquet(columns: readonly ParquetColumn[], rowGroupRows = ROW_GROUP_ROWS): Uint8Array {
   const file = new ParquetFileWriter(columns);
-  file.append(columns, rowGroupRows);
-  return file.finish();
+  return Buffer.concat([file.append(columns, rowGroupRows), file.finish()]);
 }
 
-/** Writes a Parquet file piece by piece, holding only encoded bytes. */
+/**
+ * Encodes a Parquet file piece by piece: what `append` and `finish` return, one after the other, is the file. It holds no
+ * rows but some 500 bytes for each row group and column, which the file's end describes.
+ */
 export class ParquetFileWriter {
-  private readonly bytes = new ByteWriter();
+  private readonly bytes = new TakenBytes();
   private readonly writer: ParquetWriter;
 
   constructor(columns: readonly Omit<ParquetColumn, 'data'>[]) {
@@ -39,15 +41,25 @@ export class ParquetFileWriter {
     this.writer = new ParquetWriter({ writer: this.bytes, schema, createdBy: 'mates' });
   }
 
-  /** Appends rows in row groups of their own. */
-  append(columns: readonly ParquetColumn[], rowGroupRows = ROW_GROUP_ROWS): void {
+  /** Rows in row groups of their own. */
+  append(columns: readonly ParquetColumn[], rowGroupRows = ROW_GROUP_ROWS): Uint8Array {
     const columnData = columns.map(({ name, type, data, encoding }) => ({ name, data: encode(type, data), encoding }));
     this.writer.write({ columnData, rowGroupSize: rowGroupRows });
+    return this.bytes.take();
   }
 
   finish(): Uint8Array {
     this.writer.finish();
-    return this.bytes.getBytes();
+    return this.bytes.take();
+  }
+}
+
+/** Bytes that are handed over now and then; `offset` goes on counting. */
+class TakenBytes extends ByteWriter {
+  take(): Uint8Array {
+    const taken = this.getBytes().slice();
+    this.index = 0;
+    return taken;
   }
 }
 
@@ -99,7 +111,7 @@ export async function readParquet<const C extends Record<string, ParquetType>>(
 }
 
 /** The parts of a row range that lie in each row group. */
-export function rowGroups(metadata: FileMetaData, begin = 0, end = Infinity): { begin: number; end: number }[] {
+function rowGroups(metadata: FileMetaData, begin = 0, end = Infinity): { begin: number; end: number }[] {
   const parts: { begin: number; end: number }[] = [];
   let first = 0;
   for (const group of metadata.row_groups) {
@@ -128,5 +140,6 @@ export async function parquetBuffer(source: ParquetSource): Promise<AsyncBuffer>
 
 /** A view's own bytes as an ArrayBuffer: hyparquet reads from the start of the buffer it is given. */
 function exactBuffer(view: Uint8Array): ArrayBuffer {
+  if (view.byteLength === view.buffer.byteLength) return view.buffer as ArrayBuffer;
   return view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength) as ArrayBuffer;
 }

@@ -3,11 +3,10 @@
  * (encoder, head, and the mean and standard deviation of the labels).
  */
 import { InputError } from '../core/errors.ts';
-import { getJsonIfPresent, putJson, type Store } from '../core/storage/index.ts';
+import { getJsonIfPresent, putFile, putJson, type Store } from '../core/storage/index.ts';
 import { type BertShape, bertSpecs } from './bert.ts';
 import {
   CONFIG_FILE,
-  digestOf,
   encodeParameters,
   keyOf,
   loadWeights,
@@ -92,12 +91,12 @@ function isHead(name: string): boolean {
 
 /** Writes config.json, model.safetensors and, last, influence-model.json. */
 export async function saveInfluenceModel(store: Store, prefix: string, model: SavedInfluenceModel): Promise<void> {
-  const bytes = encodeParameters(model.parameters);
   const { mean, std } = model;
   await store.delete(keyOf(prefix, RECORD_FILE));
   await putJson(store, keyOf(prefix, CONFIG_FILE), huggingFaceConfig(model.shape));
-  await store.put(keyOf(prefix, WEIGHTS_FILE), bytes);
-  const record: InfluenceModelRecord = { format: 'mates-influence-model/1', mean, std, sha256: digestOf(bytes) };
+  const weights = encodeParameters(model.parameters);
+  const { sha256 } = await putFile(store, keyOf(prefix, WEIGHTS_FILE), weights, weights.bytes);
+  const record: InfluenceModelRecord = { format: 'mates-influence-model/1', mean, std, sha256 };
   await putJson(store, keyOf(prefix, RECORD_FILE), record);
 }
 
@@ -123,8 +122,8 @@ export async function loadInfluenceModel(
   const parameters = new ParameterSet(specs ?? bertSpecs(shape));
   await loadWeights(store, prefix, parameters, {
     ignore: () => false,
-    check: (file, bytes) => {
-      if (digestOf(bytes) !== record.sha256)
+    check: (file, sha256) => {
+      if (sha256 !== record.sha256)
         throw new InputError(
           `${uriOf(store, prefix, file)} is damaged: its SHA-256 is not the one in ${RECORD_FILE}. Delete the folder ` +
             'and run again; the influence model is then fitted anew.',

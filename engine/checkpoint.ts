@@ -3,23 +3,22 @@
  * moments and `training.json`, which is written last and so marks the checkpoint as whole.
  */
 import { InputError } from '../core/errors.ts';
-import { getJsonIfPresent, NotFoundError, putJson, type Store } from '../core/storage/index.ts';
+import { sha256 as sha256Of } from '../core/hash.ts';
+import { type Content, getJsonIfPresent, NotFoundError, putFile, putJson, type Store } from '../core/storage/index.ts';
 import { AdamW, type AdamWOptions } from './adamw.ts';
 import { type GptNeoxShape, gptNeoxSpecs } from './gpt-neox.ts';
 import {
   CONFIG_FILE,
-  digestOf,
   encodeParameters,
   type FileCheck,
   keyOf,
   loadWeights,
   readModelConfig,
-  readWhole,
   uriOf,
   WEIGHTS_FILE,
 } from './hugging-face.ts';
 import { ParameterSet } from './parameters.ts';
-import { SafetensorsFile } from './safetensors.ts';
+import { readSafetensors, type Tensor } from './safetensors.ts';
 
 const OPTIMIZER_FILE = 'optimizer.safetensors';
 export const TRAINING_FILE = 'training.json';
@@ -76,17 +75,13 @@ export async function saveCheckpoint(store: Store, prefix: string, parts: Checkp
   const { parameters, optimizer, state } = parts;
   await store.delete(keyOf(prefix, TRAINING_FILE)); // an older checkpoint in this place stops counting first
   const moments = { 'exp_avg.': optimizer.m, 'exp_avg_sq.': optimizer.v };
-  const contents: [file: string, encode: () => Uint8Array][] = [
-    [CONFIG_FILE, () => Buffer.from(`${JSON.stringify(huggingFaceConfig(parts), null, 2)}\n`)],
-    [WEIGHTS_FILE, () => encodeParameters(parameters)],
-    [OPTIMIZER_FILE, () => encodeParameters(parameters, moments)],
-  ];
   const sha256: Record<string, string> = {};
-  for (const [file, encode] of contents) {
-    const bytes = encode(); // one file in memory at a time
-    sha256[file] = digestOf(bytes);
-    await store.put(keyOf(prefix, file), bytes);
-  }
+  const write = async (file: string, content: Content & { bytes?: number }) => {
+    sha256[file] = (await putFile(store, keyOf(prefix, file), content, content.bytes)).sha256;
+  };
+  await write(CONFIG_FILE, `${JSON.stringify(huggingFaceConfig(parts), null, 2)}\n`);
+  await write(WEIGHTS_FILE, encodeParameters(parameters));
+  await write(OPTIMIZER_FILE, encodeParameters(parameters, moments));
   const record: TrainingRecord = {
     format: 'mates-checkpoint/1',
     state,
@@ -121,28 +116,46 @@ export async function loadCheckpoint(store: Store, prefix: string): Promise<Chec
     throw new InputError(
       `${marker} has the format ${JSON.stringify(record.format)}, "mates-checkpoint/1" was expected.`,
     );
-  const intact = (file: string, bytes: Uint8Array) => requireIntact(store, prefix, file, bytes, record);
-  intact(CONFIG_FILE, await readFile(store, prefix, CONFIG_FILE));
+  const intact = (file: string, sha256: string) => requireIntact(store, prefix, file, sha256, record);
+  intact(CONFIG_FILE, sha256Of(await present(() => store.get(keyOf(prefix, CONFIG_FILE)))));
   const model = await loadModel(store, prefix, intact);
-  const bytes = await readFile(store, prefix, OPTIMIZER_FILE);
-  intact(OPTIMIZER_FILE, bytes);
-  const tensors = new SafetensorsFile(bytes, uriOf(store, prefix, OPTIMIZER_FILE));
   const { specs, flat } = model.parameters;
-  const [m, v] = [new ParameterSet(specs), new ParameterSet(specs)];
-  for (const { name, shape } of specs) {
-    m.view(name).set(tensors.float32(`exp_avg.${name}`, shape));
-    v.view(name).set(tensors.float32(`exp_avg_sq.${name}`, shape));
-  }
+  const [m, v] = await loadMoments(store, prefix, specs, (sha256) => intact(OPTIMIZER_FILE, sha256));
   const { step } = record.optimizer;
   const optimizer = new AdamW(flat.length, record.optimizer, { m: m.flat, v: v.flat, step });
   return { ...model, optimizer, state: record.state };
+}
+
+/** AdamW's mean and mean square of the gradient, each in the layout of the parameters. */
+async function loadMoments(
+  store: Store,
+  prefix: string,
+  specs: ParameterSet['specs'],
+  verify: (sha256: string) => void,
+): Promise<[m: ParameterSet, v: ParameterSet]> {
+  const [m, v] = [new ParameterSet(specs), new ParameterSet(specs)];
+  const missing = new Map<string, Tensor>();
+  for (const { name, shape } of specs) {
+    missing.set(`exp_avg.${name}`, { shape, data: m.view(name) });
+    missing.set(`exp_avg_sq.${name}`, { shape, data: v.view(name) });
+  }
+  const place = (name: string) => {
+    const tensor = missing.get(name);
+    missing.delete(name);
+    return tensor;
+  };
+  await present(() => readSafetensors(store, keyOf(prefix, OPTIMIZER_FILE), place, verify));
+  const [first] = missing.keys();
+  if (first !== undefined)
+    throw new InputError(`${uriOf(store, prefix, OPTIMIZER_FILE)} has no tensor ${first}. ${REMEDY}`);
+  return [m, v];
 }
 
 /**
  * Reads the weights of any GPT-NeoX directory of the Hugging Face kind, ours or a downloaded one (Pythia), in one file or
  * sharded, in any floating-point type.
  *
- * @param check called with each weight file before it is used.
+ * @param check called with the hash of each weight file when it has been read.
  * @throws InputError for another architecture or variant, and for missing, unknown or misshapen tensors.
  */
 export async function loadModel(store: Store, prefix: string, check?: FileCheck): Promise<Model> {
@@ -206,24 +219,18 @@ function huggingFaceConfig({ shape, contextLength, endOfText }: ModelParts): Rec
 
 const REMEDY = 'Delete the checkpoint and run again; it is made anew from the one before it.';
 
-async function readFile(store: Store, prefix: string, file: string): Promise<Uint8Array> {
+/** @throws InputError when what is read is not there. */
+async function present<T>(read: () => Promise<T>): Promise<T> {
   try {
-    return await readWhole(store, keyOf(prefix, file));
+    return await read();
   } catch (error) {
     if (error instanceof NotFoundError) throw new InputError(`${error.uri} is missing from the checkpoint. ${REMEDY}`);
     throw error;
   }
 }
 
-/** Compares a file with the hash that was taken when it was written. */
-function requireIntact(
-  store: Store,
-  prefix: string,
-  file: string,
-  bytes: Uint8Array,
-  { sha256 }: TrainingRecord,
-): void {
-  const found = digestOf(bytes);
+/** Compares a file's hash with the one that was taken when it was written. */
+function requireIntact(store: Store, prefix: string, file: string, found: string, { sha256 }: TrainingRecord): void {
   if (found === sha256[file]) return;
   throw new InputError(
     `${uriOf(store, prefix, file)} is damaged: its SHA-256 is ${found}, ${TRAINING_FILE} has ${sha256[file]}. ${REMEDY}`,

@@ -1,16 +1,12 @@
 /** Reads and writes the files of a Hugging Face model directory in a store: config.json and safetensors weights. */
-import { createHash } from 'node:crypto';
 import { InputError } from '../core/errors.ts';
 import { getJsonIfPresent, NotFoundError, type Store } from '../core/storage/index.ts';
 import type { ParameterSet } from './parameters.ts';
-import { encodeSafetensors, SafetensorsFile } from './safetensors.ts';
+import { type EncodedSafetensors, encodeSafetensors, type Place, readSafetensors } from './safetensors.ts';
 
 export const CONFIG_FILE = 'config.json';
 export const WEIGHTS_FILE = 'model.safetensors';
 const WEIGHTS_INDEX_FILE = 'model.safetensors.index.json';
-
-/** Largest single read: Node refuses to read 2 GiB at once, and the weights of a 1B model have 4. */
-const READ_BYTES = 1 << 28;
 
 export function keyOf(prefix: string, file: string): string {
   return prefix === '' ? file : `${prefix}/${file}`;
@@ -19,24 +15,6 @@ export function keyOf(prefix: string, file: string): string {
 /** What error messages call a file: its whole URI. */
 export function uriOf(store: Store, prefix: string, file: string): string {
   return `${store.uri}/${keyOf(prefix, file)}`;
-}
-
-/** A whole file of any size, in reads of at most `readBytes`. Throws NotFoundError. */
-export async function readWhole(store: Store, key: string, readBytes = READ_BYTES): Promise<Uint8Array> {
-  const size = await store.size(key);
-  if (size === undefined) throw new NotFoundError(`${store.uri}/${key}`);
-  if (size <= readBytes) return store.get(key);
-  const bytes = new Uint8Array(size);
-  for (let offset = 0; offset < size; offset += readBytes)
-    bytes.set(await store.get(key, { offset, length: Math.min(readBytes, size - offset) }), offset);
-  return bytes;
-}
-
-/** SHA-256 of an array of any size, in pieces for the same reason. */
-export function digestOf(bytes: Uint8Array, pieceBytes = READ_BYTES): string {
-  const hash = createHash('sha256');
-  for (let at = 0; at < bytes.length; at += pieceBytes) hash.update(bytes.subarray(at, at + pieceBytes));
-  return hash.digest('hex');
 }
 
 /**
@@ -93,8 +71,8 @@ export class ModelConfig {
   }
 }
 
-/** Looks at a file's bytes before they are used; throws to refuse it. */
-export type FileCheck = (file: string, bytes: Uint8Array) => void;
+/** Looks at a file's hash once it has been read; throws to refuse it. */
+export type FileCheck = (file: string, sha256: string) => void;
 
 /** How the tensors of a file and the parameters of a model belong together. */
 export interface NameRules {
@@ -108,7 +86,7 @@ export interface NameRules {
 }
 
 /**
- * Fills `parameters` from the directory's safetensors, one file or sharded, with one shard in memory at a time.
+ * Fills `parameters` from the directory's safetensors, one file or sharded.
  *
  * @throws InputError naming the file and tensor when one is missing, unknown or of another shape.
  */
@@ -122,18 +100,19 @@ export async function loadWeights(
   const known = new Set(missing.keys());
   for (const file of await weightFiles(store, prefix)) {
     const uri = uriOf(store, prefix, file);
-    const bytes = await readPart(store, prefix, file);
-    check?.(file, bytes);
-    const tensors = new SafetensorsFile(bytes, uri);
-    for (const tensor of tensors.names()) {
+    const place: Place = (tensor) => {
       const name = rename(tensor);
-      if (missing.has(name)) {
-        parameters.view(name).set(tensors.float32(tensor, missing.get(name)));
+      const shape = missing.get(name);
+      if (shape) {
         missing.delete(name);
-      } else if (known.has(name)) throw new InputError(`${uri}: ${tensor} is given twice.`);
-      else if (!ignore(name))
+        return { shape, data: parameters.view(name) };
+      }
+      if (known.has(name)) throw new InputError(`${uri}: ${tensor} is given twice.`);
+      if (!ignore(name))
         throw new InputError(`${uri}: ${tensor} is no part of the model that ${CONFIG_FILE} describes.`);
-    }
+      return undefined;
+    };
+    await readPart(store, prefix, file, place, check && ((sha256) => check(file, sha256)));
   }
   const absent = [...missing.keys()].filter((name) => !optional(name));
   if (absent.length > 0)
@@ -147,7 +126,7 @@ export async function loadWeights(
 export function encodeParameters(
   parameters: ParameterSet,
   parts: Record<string, Float32Array> = { '': parameters.flat },
-): Uint8Array {
+): EncodedSafetensors {
   const tensors = Object.entries(parts).flatMap(([before, flat]) => {
     let offset = 0;
     return parameters.specs.map(({ name, shape }) => {
@@ -173,9 +152,15 @@ async function weightFiles(store: Store, prefix: string): Promise<string[]> {
   );
 }
 
-async function readPart(store: Store, prefix: string, file: string): Promise<Uint8Array> {
+async function readPart(
+  store: Store,
+  prefix: string,
+  file: string,
+  place: Place,
+  verify?: (sha256: string) => void,
+): Promise<void> {
   try {
-    return await readWhole(store, keyOf(prefix, file));
+    await readSafetensors(store, keyOf(prefix, file), place, verify);
   } catch (error) {
     if (error instanceof NotFoundError)
       throw new InputError(

@@ -1,6 +1,14 @@
 import type { Passage } from '../core/corpus/passages.ts';
 import type { LanguageModel, TokenBatch } from './language-model.ts';
+import { paddedLengths } from './padding.ts';
 import { ParameterSet } from './parameters.ts';
+
+/**
+ * Lengths that the batches of a set are padded to. Each is a graph of its own, which is compiled and keeps its working
+ * memory, some 100 MB at a vocabulary of 50,304. With eight instead of the 48 of 1,024 LAMBADA passages, 4 % more tokens
+ * are read.
+ */
+const LENGTHS = 8;
 
 /**
  * Passages ready to be measured: sorted by length and cut into batches padded on the right, once, so that every probe
@@ -18,9 +26,13 @@ export class PassageSet {
     this.model = model;
     this.passages = passages.length;
     const byLength = [...passages].sort((a, b) => a.tokens.length - b.tokens.length);
-    this.batches = [];
-    for (let i = 0; i < byLength.length; i += rowsPerBatch)
-      this.batches.push(paddedBatch(byLength.slice(i, i + rowsPerBatch), passages.length));
+    const starts = Array.from({ length: Math.ceil(byLength.length / rowsPerBatch) }, (_, i) => i * rowsPerBatch);
+    const parts = starts.map((start) => byLength.slice(start, start + rowsPerBatch));
+    const lengths = paddedLengths(
+      parts.map((part) => part.at(-1)!.tokens.length),
+      LENGTHS,
+    );
+    this.batches = parts.map((part, i) => paddedBatch(part, passages.length, lengths[i]));
   }
 
   /** L(R): the mean over passages of the mean cross-entropy, in nats, of each passage's target tokens. */

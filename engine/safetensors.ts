@@ -1,33 +1,31 @@
 /**
  * The safetensors format: u64 little-endian header length, a JSON header padded with spaces to a multiple of 8, then the
  * tensors' bytes without gaps (https://huggingface.co/docs/safetensors). Written files equal the reference library's.
+ *
+ * Files are written and read from start to end in pieces: beside the tensors themselves some megabytes are needed,
+ * whatever the size of the file.
  */
+import { createHash, type Hash } from 'node:crypto';
 import { InputError } from '../core/errors.ts';
+import { NotFoundError, readPieces, type Store } from '../core/storage/index.ts';
 import { sizeOf } from './parameters.ts';
+import { BYTES_OF, type Entry, headerBytes, LENGTH_BYTES, parseHeader, refuse } from './safetensors-header.ts';
 
 export interface Tensor {
   shape: readonly number[];
   data: Float32Array;
 }
 
-interface Entry {
-  dtype: string;
-  shape: number[];
-  /** Bytes from the start of the data, `end` exclusive. */
-  begin: number;
-  end: number;
+/** Bytes that are read, and at most written, at once: a hash takes no more than 2 GiB. */
+const PIECE_BYTES = 8 << 20;
+
+/** A file that is not written yet: its size, and its bytes as often as they are asked for. */
+export interface EncodedSafetensors extends Iterable<Uint8Array> {
+  readonly bytes: number;
 }
 
-const BYTES_OF: Record<string, number> = {
-  ...{ BOOL: 1, U8: 1, I8: 1, F8_E4M3: 1, F8_E5M2: 1, U16: 2, I16: 2, F16: 2, BF16: 2 },
-  ...{ U32: 4, I32: 4, F32: 4, U64: 8, I64: 8, F64: 8 },
-};
-
-/** The reference library refuses longer headers too. */
-const LONGEST_HEADER = 100_000_000;
-
 /**
- * A safetensors file of float32 tensors.
+ * A safetensors file of float32 tensors, whose pieces are views of the tensors' own memory.
  *
  * @param metadata free strings for the header; `format: "pt"` is what Transformers looks for.
  * @returns the same bytes for the same tensors, in whatever order they are given: tensors are sorted by name.
@@ -35,7 +33,7 @@ const LONGEST_HEADER = 100_000_000;
 export function encodeSafetensors(
   tensors: Iterable<readonly [name: string, tensor: Tensor]>,
   metadata: Record<string, string> = { format: 'pt' },
-): Uint8Array {
+): EncodedSafetensors {
   const sorted = [...tensors].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   const header = new Map<string, unknown>([['__metadata__', metadata]]);
   let offset = 0;
@@ -47,135 +45,102 @@ export function encodeSafetensors(
   }
   const json = Buffer.from(JSON.stringify(Object.fromEntries(header)));
   const padded = Math.ceil(json.length / 8) * 8;
-  const file = new Uint8Array(8 + padded + offset);
-  new DataView(file.buffer).setBigUint64(0, BigInt(padded), true);
-  file.set(json, 8);
-  file.fill(0x20, 8 + json.length, 8 + padded);
-  let at = 8 + padded;
-  for (const [, { data }] of sorted) {
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-    at += data.byteLength;
-  }
-  return file;
+  const start = new Uint8Array(LENGTH_BYTES + padded).fill(0x20);
+  new DataView(start.buffer).setBigUint64(0, BigInt(padded), true);
+  start.set(json, LENGTH_BYTES);
+  return {
+    bytes: start.length + offset,
+    *[Symbol.iterator]() {
+      yield start;
+      for (const [, { data }] of sorted)
+        for (let at = 0; at < data.byteLength; at += PIECE_BYTES)
+          yield new Uint8Array(data.buffer, data.byteOffset + at, Math.min(PIECE_BYTES, data.byteLength - at));
+    },
+  };
 }
 
-/** A safetensors file in memory; the header is checked whole, tensors are converted when asked for. */
-export class SafetensorsFile {
-  readonly metadata: Record<string, string>;
-  private readonly entries = new Map<string, Entry>();
-  private readonly data: Uint8Array;
-  private readonly file: string;
+/** The array that takes a tensor's values, with the shape it must have; undefined for a tensor that is not wanted. */
+export type Place = (name: string, shape: readonly number[]) => Tensor | undefined;
 
-  /**
-   * @param file what error messages call it.
-   * @throws InputError when the file is cut short or its header contradicts itself.
-   */
-  constructor(bytes: Uint8Array, file: string) {
-    this.file = file;
-    if (bytes.length < 8) this.refuse(`has ${bytes.length} bytes and is no safetensors file`);
-    const length = Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
-    if (length > LONGEST_HEADER) this.refuse('is no safetensors file: the header would be longer than 100 MB');
-    if (8 + length > bytes.length)
-      this.refuse(`is cut short: ${bytes.length} bytes, the header alone has ${8 + length}`);
-    this.data = bytes.subarray(8 + length);
-    const header = this.parseHeader(bytes.subarray(8, 8 + length));
-    this.metadata = (header.__metadata__ ?? {}) as Record<string, string>;
-    for (const [name, value] of Object.entries(header))
-      if (name !== '__metadata__') this.entries.set(name, this.checkEntry(name, value));
-    this.checkLayout();
-  }
-
-  names(): string[] {
-    return [...this.entries.keys()];
-  }
-
-  has(name: string): boolean {
-    return this.entries.has(name);
-  }
-
-  shape(name: string): readonly number[] {
-    return this.entry(name).shape;
-  }
-
-  /**
-   * The tensor's values as float32: exact for F32, F16 and BF16, rounded for F64 and for integers above 2^24. An F32
-   * tensor may be a view of the file's bytes: copy it before writing to it.
-   *
-   * @param expected when given, the shape it must have.
-   */
-  float32(name: string, expected?: readonly number[]): Float32Array {
-    const { dtype, shape, begin, end } = this.entry(name);
-    if (expected && (expected.length !== shape.length || expected.some((n, i) => n !== shape[i])))
-      this.refuse(`has ${name} of shape [${shape}], [${expected}] was expected: it is not of this configuration`);
-    const bytes = this.data.subarray(begin, end);
-    if (dtype === 'F32') return view(bytes, Float32Array);
-    if (dtype === 'F64') return Float32Array.from(view(bytes, Float64Array));
-    if (dtype === 'F16') return Float32Array.from(view(bytes, Uint16Array), halfToNumber);
-    if (dtype === 'BF16') return bfloat16ToFloat32(view(bytes, Uint16Array));
-    if (dtype === 'I64') return Float32Array.from(view(bytes, BigInt64Array), Number);
-    if (dtype === 'I32') return Float32Array.from(view(bytes, Int32Array));
-    if (dtype === 'U8' || dtype === 'BOOL') return Float32Array.from(bytes);
-    return this.refuse(`stores ${name} as ${dtype}; F32, F16, BF16, F64, I64, I32, U8 and BOOL can be read`);
-  }
-
-  private entry(name: string): Entry {
-    return this.entries.get(name) ?? this.refuse(`has no tensor ${name}`);
-  }
-
-  private parseHeader(bytes: Uint8Array): Record<string, unknown> {
-    let text: string;
-    let header: unknown;
-    try {
-      text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-      header = JSON.parse(text);
-    } catch {
-      return this.refuse('is no safetensors file: the header is not JSON');
+/**
+ * Reads a file's tensors as float32 into the arrays that `place` gives: exact for F32, F16 and BF16, rounded for F64 and
+ * for integers above 2^24. After an error they hold part of the file.
+ *
+ * @param place called once for each tensor, before any of them is read.
+ * @param verify called with the SHA-256 of the whole file when it has been read, also where its content is refused: a
+ *   damaged file is then told from one that was made wrong.
+ * @throws NotFoundError when there is no such file; InputError when it is cut short, its header contradicts itself, or a
+ *   tensor has another shape than its place.
+ */
+export async function readSafetensors(
+  store: Store,
+  key: string,
+  place: Place,
+  verify?: (sha256: string) => void,
+  pieceBytes = PIECE_BYTES,
+): Promise<void> {
+  const file = `${store.uri}/${key}`;
+  const size = await store.size(key);
+  if (size === undefined) throw new NotFoundError(file);
+  const hash = createHash('sha256');
+  const input = new PieceReader(readPieces(store, key, { length: size }, pieceBytes), verify && hash);
+  try {
+    await readInto(input, size, place, file);
+    verify?.(hash.digest('hex'));
+  } catch (error) {
+    if (verify && error instanceof InputError && !input.ended) {
+      await input.drain();
+      verify(hash.digest('hex'));
     }
-    if (typeof header !== 'object' || header === null || Array.isArray(header))
-      return this.refuse('is no safetensors file: the header is not an object');
-    const twice = repeatedKey(text);
-    if (twice !== undefined) this.refuse(`names the tensor ${twice} twice`);
-    return header as Record<string, unknown>;
+    throw error;
+  } finally {
+    await input.close();
   }
+}
 
-  private checkEntry(name: string, value: unknown): Entry {
-    const { dtype, shape, data_offsets } = (value ?? {}) as Record<string, unknown>;
-    const width = typeof dtype === 'string' ? BYTES_OF[dtype] : undefined;
-    if (width === undefined) return this.refuse(`gives the tensor ${name} the unknown type ${JSON.stringify(dtype)}`);
-    if (!isCounts(shape)) return this.refuse(`gives the tensor ${name} the shape ${JSON.stringify(shape)}`);
-    if (!isCounts(data_offsets) || data_offsets.length !== 2)
-      return this.refuse(`gives the tensor ${name} the offsets ${JSON.stringify(data_offsets)}`);
-    const [begin, end] = data_offsets as [number, number];
-    if (end - begin !== sizeOf(shape) * width)
-      return this.refuse(
-        `gives the tensor ${name} ${end - begin} bytes, [${shape}] of ${dtype} need ${sizeOf(shape) * width}`,
-      );
-    if (end > this.data.length)
-      return this.refuse(
-        `is cut short: the tensor ${name} ends at byte ${end} of the data, which has ${this.data.length}`,
-      );
-    return { dtype: dtype as string, shape, begin, end };
-  }
-
-  /** Tensors must neither overlap nor leave gaps: the format forbids both, so that no file hides other content. */
-  private checkLayout(): void {
-    let reached = 0;
-    for (const [name, { begin, end }] of [...this.entries].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
-      if (begin !== reached)
-        this.refuse(`has the tensor ${name} at byte ${begin} of the data, ${reached} was expected`);
-      reached = end;
+async function readInto(input: PieceReader, size: number, place: Place, file: string): Promise<void> {
+  if (size < LENGTH_BYTES) refuse(file, `has ${size} bytes and is no safetensors file`);
+  const length = headerBytes(await input.take(LENGTH_BYTES, LENGTH_BYTES), size, file);
+  const entries = parseHeader(await input.take(length, length), size - LENGTH_BYTES - length, file);
+  const targets = entries.map((entry) => checked(entry, place(entry.name, entry.shape), file));
+  for (const [i, { dtype, begin, end }] of entries.entries()) {
+    const width = BYTES_OF[dtype]!;
+    for (let at = begin; at < end; ) {
+      const bytes = await input.take(width, end - at);
+      const target = targets[i];
+      if (target) setValues(target, (at - begin) / width, dtype, bytes);
+      at += bytes.length;
     }
-    if (reached !== this.data.length) this.refuse(`has ${this.data.length - reached} bytes after its last tensor`);
   }
-
-  private refuse(what: string): never {
-    throw new InputError(`${this.file} ${what}. Download or export the file again.`);
-  }
+  await input.drain();
 }
 
-function isCounts(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
+function checked({ name, dtype, shape }: Entry, target: Tensor | undefined, file: string): Float32Array | undefined {
+  if (!target) return undefined;
+  const expected = target.shape;
+  if (expected.length !== shape.length || expected.some((n, i) => n !== shape[i]))
+    refuse(file, `has ${name} of shape [${shape}], [${expected}] was expected: it is not of this configuration`);
+  if (dtype !== 'F32' && !(dtype in CONVERSIONS))
+    refuse(file, `stores ${name} as ${dtype}; F32, ${Object.keys(CONVERSIONS).join(', ')} can be read`);
+  return target.data;
 }
+
+/** Writes the values of a whole number of elements to `target` from element `at` on. */
+function setValues(target: Float32Array, at: number, dtype: string, bytes: Uint8Array): void {
+  if (dtype === 'F32') new Uint8Array(target.buffer, target.byteOffset + 4 * at, bytes.length).set(bytes);
+  else target.set(CONVERSIONS[dtype]!(bytes), at);
+}
+
+/** Types other than float32. */
+const CONVERSIONS: Readonly<Record<string, (bytes: Uint8Array) => ArrayLike<number>>> = {
+  F16: (bytes) => Float32Array.from(view(bytes, Uint16Array), halfToNumber),
+  BF16: (bytes) => bfloat16ToFloat32(view(bytes, Uint16Array)),
+  F64: (bytes) => view(bytes, Float64Array),
+  I64: (bytes) => Float32Array.from(view(bytes, BigInt64Array), Number),
+  I32: (bytes) => view(bytes, Int32Array),
+  U8: (bytes) => bytes,
+  BOOL: (bytes) => bytes,
+};
 
 /** A typed array over bytes: a view where the alignment allows it, else a copy. */
 function view<A>(
@@ -204,24 +169,57 @@ function bfloat16ToFloat32(bits: Uint16Array): Float32Array {
   return new Float32Array(words.buffer);
 }
 
-/** The first key that a JSON object's own level has twice; JSON.parse would silently keep the last. */
-function repeatedKey(json: string): string | undefined {
-  const seen = new Set<string>();
-  let depth = 0;
-  for (const [token, colon] of tokensOf(json)) {
-    if (token === '{' || token === '[') depth++;
-    else if (token === '}' || token === ']') depth--;
-    else if (depth === 1 && colon) {
-      const key = JSON.parse(token) as string;
-      if (seen.has(key)) return key;
-      seen.add(key);
-    }
-  }
-  return undefined;
-}
+/** Takes from pieces the amounts that are asked for, and hashes each piece as it comes. */
+class PieceReader {
+  ended = false;
+  private rest: Uint8Array = new Uint8Array(0);
+  private readonly pieces: AsyncGenerator<Uint8Array>;
+  private readonly hash: Hash | undefined;
 
-/** Brackets and strings of a JSON text, each with whether a colon follows. */
-function* tokensOf(json: string): Generator<[token: string, colon: boolean]> {
-  for (const match of json.matchAll(/("(?:[^"\\]|\\.)*")\s*(:?)|[{}[\]]/g))
-    yield [match[1] ?? match[0], match[2] === ':'];
+  constructor(pieces: AsyncGenerator<Uint8Array>, hash: Hash | undefined) {
+    this.pieces = pieces;
+    this.hash = hash;
+  }
+
+  /** As many multiples of `unit` bytes as are at hand, at least one of them and together at most `most` bytes. */
+  async take(unit: number, most: number): Promise<Uint8Array> {
+    if (this.rest.length < unit) return this.join(unit);
+    const atHand = Math.min(most, this.rest.length);
+    const taken = this.rest.subarray(0, unit === 0 ? 0 : atHand - (atHand % unit));
+    this.rest = this.rest.subarray(taken.length);
+    return taken;
+  }
+
+  /** Bytes that lie in several pieces. */
+  private async join(bytes: number): Promise<Uint8Array> {
+    const joined = new Uint8Array(bytes);
+    for (let filled = 0; filled < bytes; ) {
+      if (this.rest.length === 0) {
+        const piece = await this.next();
+        if (!piece) throw new RangeError('the sizes in a safetensors header are checked against the file before');
+        this.rest = piece;
+      }
+      const part = this.rest.subarray(0, bytes - filled);
+      joined.set(part, filled);
+      filled += part.length;
+      this.rest = this.rest.subarray(part.length);
+    }
+    return joined;
+  }
+
+  /** Reads on to the end, for the hash. */
+  async drain(): Promise<void> {
+    while (await this.next());
+  }
+
+  async close(): Promise<void> {
+    await this.pieces.return(undefined);
+  }
+
+  private async next(): Promise<Uint8Array | undefined> {
+    const { value, done } = await this.pieces.next();
+    if (done) this.ended = true;
+    else this.hash?.update(value);
+    return done ? undefined : value;
+  }
 }

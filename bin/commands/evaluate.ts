@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { lastTokens, loadPassages } from '../../core/corpus/passages.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
-import { NotFoundError, splitUri, storeOpener } from '../../core/storage/index.ts';
+import { NotFoundError, readPieces, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { loadTokenizer } from '../../core/tokenizer/index.ts';
 import { loadModel } from '../../engine/checkpoint.ts';
 import { LanguageModel } from '../../engine/language-model.ts';
@@ -22,8 +22,9 @@ interface Options {
  * and, as a run's reference loss, as the mean over its passages (`passageLoss`).
  */
 export async function evaluate(checkpoint: string, options: Options): Promise<void> {
-  if (options.target !== 'passage' && options.target !== 'last-word')
-    throw new ConfigError(`--target ${options.target}: expected passage or last-word.`);
+  const { target } = options;
+  if (target !== 'passage' && target !== 'last-word')
+    throw new ConfigError(`--target ${target}: expected passage or last-word.`);
   const limit = options.limit === undefined ? Number.MAX_SAFE_INTEGER : wholeNumber('--limit', options.limit, 1);
   const open = storeOpener();
   const store = open(checkpoint);
@@ -37,8 +38,11 @@ export async function evaluate(checkpoint: string, options: Options): Promise<vo
   const model = new LanguageModel(await createRuntime('onnx', { threads: 0 }), shape);
   const results: { task: string; passages: number; loss: number; passageLoss: number }[] = [];
   for (const task of options.task) {
-    const bytes = await readFile(open, task, 'expected a JSONL file');
-    const whole = loadPassages(bytes, task, limit, options.target, tokenizer, Number.MAX_SAFE_INTEGER);
+    const { folder, name } = splitUri(task);
+    const pieces = readPieces(open(folder), name);
+    const whole = await explained(task, 'expected a JSONL file', () =>
+      loadPassages(pieces, task, limit, target, tokenizer, Number.MAX_SAFE_INTEGER),
+    );
     const passages = whole.map((passage) => lastTokens(passage, contextLength));
     const cut = whole.filter(({ tokens }) => tokens.length > contextLength).length;
     if (cut > 0)
@@ -58,8 +62,13 @@ export async function evaluate(checkpoint: string, options: Options): Promise<vo
 
 async function readFile(open: ReturnType<typeof storeOpener>, path: string, remedy: string): Promise<Uint8Array> {
   const { folder, name } = splitUri(path);
+  return explained(path, remedy, () => open(folder).get(name));
+}
+
+/** @throws InputError when the file is not there. */
+async function explained<T>(path: string, remedy: string, read: () => Promise<T>): Promise<T> {
   try {
-    return await open(folder).get(name);
+    return await read();
   } catch (error) {
     if (error instanceof NotFoundError) throw new InputError(`${path}: no such file; ${remedy}.`);
     throw error;

@@ -3,7 +3,7 @@ import { ConfigError, InputError } from '../../core/errors.ts';
 import type { Arm } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { corpusStore, openRun } from '../../core/run/open-run.ts';
-import { storeOpener } from '../../core/storage/index.ts';
+import { copyObject, storeOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint } from '../../engine/checkpoint.ts';
 import { wholeNumber } from './prepare.ts';
 
@@ -33,8 +33,8 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
     );
   const target = open(options.out);
   for (const name of ['config.json', 'model.safetensors'])
-    await target.put(name, await run.store.get(`${checkpoint}/${name}`));
-  await target.put('tokenizer.json', await corpusStore(run).get('tokenizer.json'));
+    await copyObject(run.store, `${checkpoint}/${name}`, target, name);
+  await copyObject(corpusStore(run), 'tokenizer.json', target, 'tokenizer.json');
   console.log(
     options.json
       ? JSON.stringify({ out: resolve(options.out), stage, arm })

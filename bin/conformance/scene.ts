@@ -4,13 +4,12 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { openCorpus } from '../../core/corpus/corpus.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import type { Arm, CorpusIndex } from '../../core/formats.ts';
-import { sha256 } from '../../core/hash.ts';
 import { CORPUS_FOLDER, stageLayout } from '../../core/layout.ts';
 import { planStage } from '../../core/plan/stage-plan.ts';
 import { createRun } from '../../core/run/create-run.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
 import { selectionRequest, selectRows } from '../../core/selection/select.ts';
-import { putJson, type Store, type StoreOpener } from '../../core/storage/index.ts';
+import { copyObject, hashObject, putJson, type Store, type StoreOpener } from '../../core/storage/index.ts';
 
 export interface Scene {
   store: Store;
@@ -73,13 +72,13 @@ export async function prepareScene(open: StoreOpener, uri: string): Promise<Scen
 }
 
 export async function copyScene({ store, config, corpus }: Scene, target: Store): Promise<Scene> {
-  for (const key of await store.list('')) await target.put(key, await store.get(key));
+  for (const key of await store.list('')) await copyObject(store, key, target, key);
   return { store: target, config, corpus };
 }
 
 /** sha256 of every file of the run. */
 export async function fingerprint({ store }: Scene): Promise<Map<string, string>> {
   const files = new Map<string, string>();
-  for (const key of await store.list('')) files.set(key, sha256(await store.get(key)));
+  for (const key of await store.list('')) files.set(key, (await hashObject(store, key)).sha256);
   return files;
 }

@@ -21,7 +21,7 @@ async function prepare(job: Job): Promise<void> {
   const { config } = job.run.record;
   const exclude = new Set<string>();
   for (const { input } of [config.reference, config.heldOut])
-    for (const hash of await passageHashes(await readPassageFile(job.run, input), input)) exclude.add(hash);
+    for (const hash of await passageHashes(readPassageFile(job.run, input), input)) exclude.add(hash);
   await prepareCorpus({
     opener: job.run.open,
     inputs: config.corpus.input,

@@ -17,6 +17,9 @@ export async function run(job: Job): Promise<void> {
   await timed(job, `score-${item.index}`, () => score(job, item));
 }
 
+/** Rows whose utilities are asked for together, so that memory does not grow with the slice. */
+const ROWS_AT_ONCE = 8192;
+
 /** @returns the operations that it took. */
 async function score(job: Job, item: ScoreItem): Promise<number> {
   const { store, record } = job.run;
@@ -33,13 +36,15 @@ async function score(job: Job, item: ScoreItem): Promise<number> {
   const utilities = new Float32Array(total);
   let done = 0;
   for (const { begin, end } of ranges) {
-    const rows = Array.from({ length: end - begin }, (_, i) => begin + i);
-    const found = await scorer.utilities(rows, (rowsDone) => {
-      if (job.signal.aborted) throw new InterruptedError(`scoring of slice ${item.index} stopped; it starts over.`);
-      job.progress({ step: `Score, slice ${item.index + 1}`, done: done + rowsDone, total, unit: 'documents' });
-    });
-    utilities.set(found, done);
-    done += found.length;
+    for (let first = begin; first < end; first += ROWS_AT_ONCE) {
+      const rows = Array.from({ length: Math.min(ROWS_AT_ONCE, end - first) }, (_, i) => first + i);
+      const found = await scorer.utilities(rows, (rowsDone) => {
+        if (job.signal.aborted) throw new InterruptedError(`scoring of slice ${item.index} stopped; it starts over.`);
+        job.progress({ step: `Score, slice ${item.index + 1}`, done: done + rowsDone, total, unit: 'documents' });
+      });
+      utilities.set(found, done);
+      done += found.length;
+    }
   }
   await writeScores(store, layout.score(item.index), { ranges, utilities, corpus, ...keyRecipe(config, job.stage) });
   return total * scorer.cost;

@@ -3,13 +3,16 @@ import { InputError } from '../errors.ts';
 import type { CorpusIndex, CorpusShard, RowRange } from '../formats.ts';
 import { sha256 } from '../hash.ts';
 import { readParquet } from '../parquet.ts';
-import { getJsonIfPresent, type Store } from '../storage/index.ts';
+import { getJsonIfPresent, hashObject, type Store } from '../storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/load.ts';
 
 export const CORPUS_FILE = 'corpus.json';
 
 /** Rows that lie at most this far apart are fetched in one read: on S3 a request costs about as much as 1 MB. */
 const COALESCE_BYTES = 1 << 20;
+
+/** Most token bytes of one read, gaps included: rows that are spread over a shard must not fetch it whole. */
+const READ_BYTES = 16 << 20;
 
 /** Opens a prepared corpus. Throws InputError when `corpus.json`, which is written last, is not there. */
 export async function openCorpus(store: Store): Promise<Corpus> {
@@ -126,8 +129,8 @@ export class Corpus {
   async verifyShard(shard: number): Promise<void> {
     const { tokens, text, domains } = this.shard(shard);
     for (const file of [tokens, text, domains]) {
-      const bytes = await this.store.get(file.key);
-      if (bytes.length !== file.bytes || sha256(bytes) !== file.sha256) throw this.changed(file.key);
+      const found = await hashObject(this.store, file.key);
+      if (found.bytes !== file.bytes || found.sha256 !== file.sha256) throw this.changed(file.key);
     }
   }
 
@@ -156,7 +159,8 @@ export class Corpus {
         last && entry.row < this.index.shards[last.shard]!.firstRow + this.index.shards[last.shard]!.rows
           ? last.shard
           : this.shardOf(entry.row);
-      if (last?.shard === shard && (entry.row - last.end) * rowBytes <= COALESCE_BYTES) {
+      const near = last?.shard === shard && (entry.row - last.end) * rowBytes <= COALESCE_BYTES;
+      if (near && (entry.row + 1 - last.begin) * rowBytes <= READ_BYTES) {
         last.end = Math.max(last.end, entry.row + 1);
         last.rows.push(entry);
       } else {

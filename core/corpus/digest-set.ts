@@ -1,9 +1,10 @@
-/** A set of 128-bit digests in flat memory: 5 million documents take some 160 MB, a sixth of a Set of strings. */
+/** A set of 128-bit digests in flat memory: 16 bytes a place, half of them free; a sixth of a Set of strings. */
 export class DigestSet {
   private words: Uint32Array;
   private capacity: number;
   private count = 0;
 
+  /** @param capacity places to begin with: at least twice the digests that are expected. */
   constructor(capacity = 1 << 12) {
     this.capacity = capacity;
     this.words = new Uint32Array(4 * capacity);

@@ -1,9 +1,10 @@
 /** Reference and held-out passages: JSONL of `{"text"}` or `{"context", "continuation"}`. */
 import { InputError } from '../errors.ts';
+import type { Pieces } from '../storage/index.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { textHash } from './document.ts';
 import { parseObject } from './read-jsonl.ts';
-import { linesOf } from './read-lines.ts';
+import { readLines } from './read-lines.ts';
 
 /** A passage as a model reads it: tokens from `firstTarget` on count in the loss, those before are context. */
 export interface Passage {
@@ -20,7 +21,7 @@ interface PassageText {
 }
 
 /**
- * Reads passages.
+ * Reads passages, and of the file no more than they take.
  *
  * @param name the file, to name in messages.
  * @param limit how many are used, from the start of the file; all of them when there are fewer.
@@ -29,17 +30,16 @@ interface PassageText {
  * @param maxTokens longer passages lose tokens at their start.
  * @throws InputError that names the line when a passage is malformed or too short, and when there are none.
  */
-export function loadPassages(
-  bytes: Uint8Array,
+export async function loadPassages(
+  pieces: Pieces,
   name: string,
   limit: number,
   target: 'passage' | 'last-word',
   tokenizer: Tokenizer,
   maxTokens: number,
-): Passage[] {
+): Promise<Passage[]> {
   const passages: Passage[] = [];
-  for (const { line, context, continuation } of parsePassages(bytes, name)) {
-    if (passages.length === limit) break;
+  for await (const { line, context, continuation } of parsePassages(pieces, name)) {
     const tokens = tokenizer.encode(context + continuation);
     if (tokens.length < 2) {
       throw new InputError(`${name}, line ${line}: a passage of ${tokens.length} tokens predicts nothing; remove it.`);
@@ -55,6 +55,7 @@ export function loadPassages(
       firstTarget = Math.min(tokenizer.encode(context).length, tokens.length - 1);
     }
     passages.push(lastTokens({ tokens, firstTarget }, maxTokens));
+    if (passages.length === limit) break;
   }
   if (passages.length === 0) throw noPassages(name);
   return passages;
@@ -67,15 +68,16 @@ export function lastTokens({ tokens, firstTarget }: Passage, most: number): Pass
 }
 
 /** `textHash` of every passage in a file, to keep them out of a corpus. Throws InputError as {@link loadPassages}. */
-export function passageHashes(bytes: Uint8Array, name: string): Set<string> {
+export async function passageHashes(pieces: Pieces, name: string): Promise<Set<string>> {
   const hashes = new Set<string>();
-  for (const { context, continuation } of parsePassages(bytes, name)) hashes.add(textHash(context + continuation));
+  for await (const { context, continuation } of parsePassages(pieces, name))
+    hashes.add(textHash(context + continuation));
   if (hashes.size === 0) throw noPassages(name);
   return hashes;
 }
 
-function* parsePassages(bytes: Uint8Array, name: string): Generator<PassageText, void, undefined> {
-  for (const { number: line, text } of linesOf(bytes, name)) {
+async function* parsePassages(pieces: Pieces, name: string): AsyncGenerator<PassageText, void, undefined> {
+  for await (const { number: line, text } of readLines(pieces, name)) {
     if (text.trim() === '') continue;
     const record = parseObject(text, name, line);
     if (typeof record.text === 'string' && record.text.trim() !== '') {

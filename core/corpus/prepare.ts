@@ -1,6 +1,6 @@
 /**
- * Prepares a corpus: documents are read once, freed of duplicates and dealt to shards through temporary files; then each
- * shard is tokenized, packed into rows and written. `corpus.json` is written last and marks the corpus whole.
+ * Prepares a corpus: documents are read once and dealt to shards through temporary files; then each shard is freed of
+ * duplicates, tokenized, packed into rows and written. `corpus.json` is written last and marks the corpus whole.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -21,21 +21,18 @@ import {
 } from '../storage/index.ts';
 import { loadTokenizer, type Tokenizer, trainBpe } from '../tokenizer/index.ts';
 import { CORPUS_FILE } from './corpus.ts';
-import { DigestSet } from './digest-set.ts';
 import { type DocumentFields, textDigest } from './document.ts';
+import { countKept, firstOccurrences } from './duplicates.ts';
 import type { InputFile } from './input-file.ts';
 import { findInputs, hashInput } from './inputs.ts';
 import { MIXED_DOMAIN, ShardPacker } from './pack.ts';
 import { readDocuments } from './read-documents.ts';
 import { Spool } from './spool.ts';
 import { TextSample } from './text-sample.ts';
-import { ShardWriter } from './write-shard.ts';
+import { type ShardFormat, ShardWriter } from './write-shard.ts';
 
 /** Changes when the same inputs and settings would give other bytes. */
 const PREPARATION = 1;
-
-/** A shard is put together in memory, at about three times the size of its text. */
-const SHARD_TEXT_BYTES = 512e6;
 
 /** Domains are uint16 on disk. */
 const MOST_DOMAINS = 65_535;
@@ -88,11 +85,12 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
   const directory = await mkdtemp(join(options.workDirectory ?? tmpdir(), 'mates-prepare-'));
   try {
     const spool = new Spool(directory, options.shards, options.spoolBytes);
-    const { sample, domains, ...counts } = await dealDocuments(files, spool, options);
+    const { sample, domains, ...removed } = await dealDocuments(files, spool, options);
+    const kept = await countKept(spool, files.length);
     const tokenizerBytes = given?.bytes ?? new TextEncoder().encode(trainBpe(sample.texts(), trainedSize(options)));
     const tokenizer = given?.tokenizer ?? loadTokenizer(tokenizerBytes, TOKENIZER_FILE);
     await options.target.put(TOKENIZER_FILE, tokenizerBytes);
-    const packed = await packShards(spool, domains, tokenizer, options);
+    const packed = await packShards(spool, domains, kept.domains, tokenizer, options);
     const index: CorpusIndex = {
       format: 'mates-corpus/1',
       sequenceLength: options.sequenceLength,
@@ -104,19 +102,18 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
         endOfText: tokenizer.endOfText,
       },
       rows: packed.rows,
-      documents: counts.documents.reduce((sum, documents) => sum + documents, 0),
+      documents: kept.documents.reduce((sum, documents) => sum + documents, 0),
       tokens: packed.rows * options.sequenceLength,
       droppedTokens: packed.droppedTokens,
-      duplicatesRemoved: counts.duplicatesRemoved,
-      emptyRemoved: counts.emptyRemoved,
-      excludedRemoved: counts.excludedRemoved,
+      duplicatesRemoved: kept.duplicates,
+      ...removed,
       domains: packed.domains,
       shards: packed.shards,
       inputs: files.map(({ name, bytes }, i) => ({
         uri: name,
         bytes,
         sha256: hashes[i]!,
-        documents: counts.documents[i]!,
+        documents: kept.documents[i]!,
       })),
       fingerprint,
     };
@@ -127,14 +124,11 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
   }
 }
 
-/** First pass: every document that is kept goes to the spool of its shard. */
+/** First pass: every document that has text goes to the spool of its shard, duplicates too. */
 async function dealDocuments(files: readonly InputFile[], spool: Spool, options: PrepareOptions) {
   const { fields, seed, shards, exclude, progress } = options;
-  const seen = new DigestSet();
   const sample = new TextSample();
   const domains = new Map<string, number>();
-  const documents: number[] = [];
-  let duplicatesRemoved = 0;
   let emptyRemoved = 0;
   let excludedRemoved = 0;
   const total = files.reduce((sum, file) => sum + file.bytes, 0);
@@ -150,9 +144,8 @@ async function dealDocuments(files: readonly InputFile[], spool: Spool, options:
     });
   };
 
-  for (const file of files) {
-    let kept = 0;
-    for await (const { id, text, domain } of readDocuments(file, fields, report)) {
+  for (const [number, file] of files.entries()) {
+    for await (const { id, text, domain: name } of readDocuments(file, fields, report)) {
       if (text.trim() === '') {
         emptyRemoved++;
         continue;
@@ -162,29 +155,23 @@ async function dealDocuments(files: readonly InputFile[], spool: Spool, options:
         excludedRemoved++;
         continue;
       }
-      if (!seen.add(digest)) {
-        duplicatesRemoved++;
-        continue;
-      }
-      kept++;
-      const number = domains.get(domain) ?? domains.size;
-      domains.set(domain, number);
+      const domain = domains.get(name) ?? domains.size;
+      domains.set(name, domain);
       if (domains.size >= MOST_DOMAINS) {
         throw new InputError(
           `${file.uri}: more than ${MOST_DOMAINS - 1} domains; name a coarser field in corpus.domainField.`,
         );
       }
       const [shardWord, rank] = dealtWords(digest, seed);
-      sample.add(rank, text);
-      await spool.append(Math.floor((shardWord / 2 ** 32) * shards), { domain: number, id, text });
+      sample.add(digest.toString('latin1'), rank, text);
+      await spool.append(Math.floor((shardWord / 2 ** 32) * shards), { domain, id, text }, digest, number);
     }
-    documents.push(kept);
   }
   await spool.flush();
 
-  const removed = { duplicatesRemoved, emptyRemoved, excludedRemoved };
-  if (seen.size === 0) refuseEmpty(files, removed);
-  return { sample, domains: [...domains.keys()], documents, ...removed };
+  const removed = { emptyRemoved, excludedRemoved };
+  if (domains.size === 0) refuseEmpty(files, removed);
+  return { sample, domains: [...domains.keys()], ...removed };
 }
 
 /** Uniform 32-bit words that depend on a document's text and the seed alone. */
@@ -202,36 +189,38 @@ function dealtWords(digest: Buffer, seed: number): [shard: number, rank: number]
   return [words[0]!, words[1]!];
 }
 
-/** Second pass: shard by shard, documents become rows. */
-async function packShards(spool: Spool, names: string[], tokenizer: Tokenizer, options: PrepareOptions) {
+/**
+ * Second pass: shard by shard, documents become rows.
+ *
+ * @param names of the spool's domains; `used` are the numbers of those that are left without the duplicates.
+ */
+async function packShards(
+  spool: Spool,
+  names: string[],
+  used: ReadonlySet<number>,
+  tokenizer: Tokenizer,
+  options: PrepareOptions,
+) {
   const { sequenceLength, target, progress } = options;
-  const largest = Math.max(...spool.sizes);
-  if (largest > SHARD_TEXT_BYTES) {
-    const total = spool.sizes.reduce((sum, size) => sum + size, 0);
-    throw new ConfigError(
-      `corpus.shards: ${options.shards} shards hold up to ${megabytes(largest)} MB of text each, and a shard must fit ` +
-        `in memory; ask for at least ${Math.ceil(total / (SHARD_TEXT_BYTES / 2))}.`,
-    );
-  }
-  const sorted = [...new Set([...names, MIXED_DOMAIN])].sort();
-  const domainIds = new Map(sorted.map((name, id) => [name, id]));
-  const domainRows = new Map<string, number>();
+  const sorted = [...new Set([...names.filter((_, number) => used.has(number)), MIXED_DOMAIN])].sort();
   const idBytes = tokenizer.vocabularySize <= 2 ** 16 ? 2 : 4;
+  const domainIds = new Map(sorted.map((name, id) => [name, id]));
+  const format: ShardFormat = { tokenizer, sequenceLength, idBytes, domains: domainIds };
+  const domainRows = new Map<string, number>();
   const shards: CorpusShard[] = [];
   let rows = 0;
   let droppedTokens = 0;
   for (let shard = 0; shard < options.shards; shard++) {
     progress({ step: 'Pack the shards', done: shard, total: options.shards, unit: 'shards' });
-    const packer = new ShardPacker(sequenceLength, tokenizer.endOfText);
-    const writer = new ShardWriter(tokenizer, sequenceLength, idBytes, rows, domainIds);
-    for await (const { id, domain, text } of spool.read(shard)) {
-      for (const row of packer.add(id, names[domain]!, tokenizer.encode(text))) writer.add(row);
+    const writer = new ShardWriter(target, `shards/${String(shard).padStart(5, '0')}`, format, rows);
+    try {
+      droppedTokens += await packShard(spool, shard, names, format, writer);
+      shards.push(await writer.finish());
+    } catch (error) {
+      await writer.abort();
+      throw error;
     }
-    const ends = packer.finish();
-    for (const row of ends.rows) writer.add(row);
-    shards.push(await writer.write(target, `shards/${String(shard).padStart(5, '0')}`));
     rows += writer.rows;
-    droppedTokens += ends.droppedTokens;
     for (const [name, count] of writer.domainRows) domainRows.set(name, (domainRows.get(name) ?? 0) + count);
   }
   progress({ step: 'Pack the shards', done: options.shards, total: options.shards, unit: 'shards' });
@@ -243,6 +232,26 @@ async function packShards(spool: Spool, names: string[], tokenizer: Tokenizer, o
   }
   const domains = sorted.map((name) => ({ name, rows: domainRows.get(name) ?? 0 }));
   return { dtype: idBytes === 2 ? ('uint16' as const) : ('uint32' as const), rows, droppedTokens, domains, shards };
+}
+
+/** Writes a shard's rows and returns how many tokens were left over. */
+async function packShard(
+  spool: Spool,
+  shard: number,
+  names: string[],
+  { tokenizer, sequenceLength }: ShardFormat,
+  writer: ShardWriter,
+): Promise<number> {
+  const isFirst = await firstOccurrences(spool, shard);
+  const packer = new ShardPacker(sequenceLength, tokenizer.endOfText);
+  let at = 0;
+  for await (const { id, domain, text } of spool.read(shard)) {
+    if (!isFirst[at++]) continue;
+    for (const row of packer.add(id, names[domain]!, tokenizer.encode(text))) await writer.add(row);
+  }
+  const ends = packer.finish();
+  for (const row of ends.rows) await writer.add(row);
+  return ends.droppedTokens;
 }
 
 interface GivenTokenizer {
@@ -337,5 +346,3 @@ function refuseEmpty(files: readonly InputFile[], removed: { emptyRemoved: numbe
       : `no documents with text (${emptyRemoved} empty, ${excludedRemoved} reference or held-out passages)`;
   throw new InputError(`${files.map(({ uri }) => uri).join(', ')}: ${why}; check corpus.input and corpus.textField.`);
 }
-
-const megabytes = (bytes: number) => Math.round(bytes / 1e6);

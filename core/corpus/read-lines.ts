@@ -1,4 +1,5 @@
 import { InputError } from '../errors.ts';
+import type { Pieces } from '../storage/index.ts';
 import { DOCUMENT_BYTES } from './document.ts';
 
 export interface Line {
@@ -15,10 +16,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  *
  * @throws InputError that names the line when it is not UTF-8 or longer than {@link DOCUMENT_BYTES}.
  */
-export async function* readLines(
-  pieces: AsyncIterable<Uint8Array>,
-  uri: string,
-): AsyncGenerator<Line, void, undefined> {
+export async function* readLines(pieces: Pieces, uri: string): AsyncGenerator<Line, void, undefined> {
   let number = 1;
   let rest: Uint8Array[] = [];
   let restBytes = 0;
@@ -40,11 +38,6 @@ export async function* readLines(
   if (restBytes > 0) {
     for (const text of decodeLines(Buffer.concat(rest), uri, number)) yield { number: number++, text };
   }
-}
-
-/** {@link readLines} of a file in memory. */
-export function linesOf(bytes: Uint8Array, uri: string): Line[] {
-  return decodeLines(Buffer.from(bytes), uri, 1).map((text, i) => ({ number: i + 1, text }));
 }
 
 /** Decodes many lines at once, which is several times quicker than one by one. */

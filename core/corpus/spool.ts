@@ -1,4 +1,4 @@
-/** Documents on their way to their shards: appended to one temporary file a shard, read back shard by shard. */
+/** Documents on their way to their shards: appended to temporary files of each shard, read back shard by shard. */
 import { appendFile, open } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -9,8 +9,20 @@ export interface SpooledDocument {
   text: string;
 }
 
+/** What tells documents apart, kept in a file of its own so that it can be read without the texts. */
+export interface SpooledMark {
+  /** 16 bytes; the same in documents of the same text. */
+  digest: Buffer;
+  /** Number of the input file. */
+  file: number;
+  domain: number;
+}
+
 /** Held back over all shards before it is written: few large appends, whatever the number of shards. */
 const BUFFER_BYTES = 64 << 20;
+
+/** What Node holds for each buffer beside its bytes, roughly: documents may be shorter than that. */
+const BUFFER_OVERHEAD = 200;
 
 /** Read at a time; a record may be longer. */
 const READ_BYTES = 4 << 20;
@@ -18,22 +30,28 @@ const READ_BYTES = 4 << 20;
 /** A record is domain, length of the id and length of the text (uint32 little-endian), id, text. */
 const HEADER_BYTES = 12;
 
+/** A mark is the digest, the file and the domain (uint32 little-endian). */
+const MARK_BYTES = 24;
+
 export class Spool {
-  /** Bytes of each shard. */
+  /** Bytes of each shard's records. */
   readonly sizes: number[];
+  /** Documents of each shard. */
+  readonly counts: number[];
   private readonly directory: string;
   private readonly limit: number;
-  private readonly buffers: Buffer[][];
+  private readonly buffers: { records: Buffer[]; marks: Buffer[] }[];
   private held = 0;
 
   constructor(directory: string, shards: number, bufferBytes = BUFFER_BYTES) {
     this.directory = directory;
     this.limit = bufferBytes;
     this.sizes = new Array<number>(shards).fill(0);
-    this.buffers = this.sizes.map(() => []);
+    this.counts = new Array<number>(shards).fill(0);
+    this.buffers = this.sizes.map(() => ({ records: [], marks: [] }));
   }
 
-  async append(shard: number, { domain, id, text }: SpooledDocument): Promise<void> {
+  async append(shard: number, { domain, id, text }: SpooledDocument, digest: Buffer, file: number): Promise<void> {
     const idBytes = Buffer.byteLength(id);
     const textBytes = Buffer.byteLength(text);
     const record = Buffer.allocUnsafe(HEADER_BYTES + idBytes + textBytes);
@@ -42,35 +60,65 @@ export class Spool {
     record.writeUInt32LE(textBytes, 8);
     record.write(id, HEADER_BYTES);
     record.write(text, HEADER_BYTES + idBytes);
-    this.buffers[shard]!.push(record);
+    const mark = Buffer.allocUnsafe(MARK_BYTES);
+    digest.copy(mark);
+    mark.writeUInt32LE(file, 16);
+    mark.writeUInt32LE(domain, 20);
+    const { records, marks } = this.buffers[shard]!;
+    records.push(record);
+    marks.push(mark);
     this.sizes[shard]! += record.length;
-    this.held += record.length;
+    this.counts[shard]! += 1;
+    this.held += record.length + MARK_BYTES + 2 * BUFFER_OVERHEAD;
     if (this.held >= this.limit) await this.flush();
   }
 
   /** Writes out what is held back; call it before reading. */
   async flush(): Promise<void> {
-    for (const [shard, records] of this.buffers.entries()) {
-      if (records.length > 0) await appendFile(this.path(shard), Buffer.concat(records));
-      this.buffers[shard] = [];
+    for (const [shard, { records, marks }] of this.buffers.entries()) {
+      if (records.length === 0) continue;
+      await appendFile(this.path(shard, 'records'), Buffer.concat(records));
+      await appendFile(this.path(shard, 'marks'), Buffer.concat(marks));
+      this.buffers[shard] = { records: [], marks: [] };
     }
     this.held = 0;
   }
 
   /** A shard's documents in the order in which they were appended. */
   async *read(shard: number): AsyncGenerator<SpooledDocument, void, undefined> {
-    if (this.sizes[shard] === 0) return;
-    const file = await open(this.path(shard), 'r');
+    const recordBytes = (bytes: Buffer, at: number) =>
+      bytes.length - at < HEADER_BYTES
+        ? HEADER_BYTES
+        : HEADER_BYTES + bytes.readUInt32LE(at + 4) + bytes.readUInt32LE(at + 8);
+    for await (const record of this.readRecords(shard, 'records', recordBytes)) {
+      const idEnd = HEADER_BYTES + record.readUInt32LE(4);
+      const id = record.toString('utf8', HEADER_BYTES, idEnd);
+      yield { domain: record.readUInt32LE(0), id, text: record.toString('utf8', idEnd) };
+    }
+  }
+
+  /** The marks of a shard's documents, in the same order. */
+  async *readMarks(shard: number): AsyncGenerator<SpooledMark, void, undefined> {
+    for await (const mark of this.readRecords(shard, 'marks', () => MARK_BYTES))
+      yield { digest: mark.subarray(0, 16), file: mark.readUInt32LE(16), domain: mark.readUInt32LE(20) };
+  }
+
+  /** @param bytesAt how many bytes the record there has, as far as the bytes that were read tell. */
+  private async *readRecords(
+    shard: number,
+    kind: 'records' | 'marks',
+    bytesAt: (bytes: Buffer, at: number) => number,
+  ): AsyncGenerator<Buffer, void, undefined> {
+    if (this.counts[shard] === 0) return;
+    const file = await open(this.path(shard, kind), 'r');
     try {
       let rest = Buffer.alloc(0);
       for (;;) {
         let at = 0;
-        while (rest.length - at >= HEADER_BYTES) {
-          const idEnd = at + HEADER_BYTES + rest.readUInt32LE(at + 4);
-          const end = idEnd + rest.readUInt32LE(at + 8);
+        for (;;) {
+          const end = at + bytesAt(rest, at);
           if (end > rest.length) break;
-          const id = rest.toString('utf8', at + HEADER_BYTES, idEnd);
-          yield { domain: rest.readUInt32LE(at), id, text: rest.toString('utf8', idEnd, end) };
+          yield rest.subarray(at, end);
           at = end;
         }
         const next = Buffer.allocUnsafe(READ_BYTES);
@@ -83,7 +131,7 @@ export class Spool {
     }
   }
 
-  private path(shard: number): string {
-    return join(this.directory, `${String(shard).padStart(5, '0')}.spool`);
+  private path(shard: number, kind: 'records' | 'marks'): string {
+    return join(this.directory, `${String(shard).padStart(5, '0')}.${kind}`);
   }
 }

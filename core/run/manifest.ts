@@ -1,12 +1,15 @@
-import type { FileRecord, Manifest } from '../formats.ts';
-import { sha256 } from '../hash.ts';
-import { MANIFEST_FILE, REPORT_FILE, SUMMARY_FILE } from '../layout.ts';
-import { putJson, splitUri } from '../storage/index.ts';
+import type { CorpusIndex, FileRecord, Manifest, SelectionSummary } from '../formats.ts';
+import { CORPUS_FOLDER, MANIFEST_FILE, REPORT_FILE, SUMMARY_FILE } from '../layout.ts';
+import { mapParallel } from '../parallel.ts';
+import { getJson, hashObject, putJson, type Store, splitUri } from '../storage/index.ts';
 import { openRunCorpus, type Run } from './open-run.ts';
 
 /** Files whose bytes tell of time or place rather than of the result. */
 const NOT_REPEATABLE = [MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE];
 const NOT_REPEATABLE_FOLDER = /(^|\/)(timings|logs)\//;
+
+/** Files looked at at once: hides a request's latency. */
+const REQUESTS = 4;
 
 /** Writes `manifest.json`: the configuration, seeds, versions, and the hash of every input and output. */
 export async function writeManifest(run: Run): Promise<Manifest> {
@@ -15,20 +18,58 @@ export async function writeManifest(run: Run): Promise<Manifest> {
   const inputs: Manifest['inputs'] = corpus.index.inputs.map(({ uri, bytes, sha256 }) => ({ uri, bytes, sha256 }));
   for (const { input } of [config.reference, config.heldOut]) {
     const { folder, name } = splitUri(input);
-    const bytes = await run.open(folder).get(name);
-    inputs.push({ uri: input, bytes: bytes.length, sha256: sha256(bytes) });
+    const { bytes, sha256 } = await hashObject(run.open(folder), name);
+    inputs.push({ uri: input, bytes, sha256 });
   }
-  const manifest: Manifest = { format: 'mates-manifest/1', run: run.record, inputs, outputs: await outputs(run) };
+  const manifest: Manifest = { format: 'mates-manifest/1', run: run.record, inputs, outputs: await outputs(run.store) };
   await putJson(run.store, MANIFEST_FILE, manifest);
   return manifest;
 }
 
-async function outputs(run: Run): Promise<FileRecord[]> {
-  const records: FileRecord[] = [];
-  for (const key of await run.store.list('')) {
-    if (NOT_REPEATABLE.includes(key) || NOT_REPEATABLE_FOLDER.test(key) || key.startsWith('.')) continue;
-    const bytes = await run.store.get(key);
-    records.push({ key, bytes: bytes.length, sha256: sha256(bytes) });
-  }
-  return records;
+async function outputs(store: Store): Promise<FileRecord[]> {
+  const keys = (await store.list('')).filter(
+    (key) => !NOT_REPEATABLE.includes(key) && !NOT_REPEATABLE_FOLDER.test(key) && !key.startsWith('.'),
+  );
+  const known = await recordedHashes(store, keys);
+  return mapParallel(keys, REQUESTS, async (key) => {
+    const record = known.get(key);
+    const bytes = record && (await store.size(key));
+    if (record === undefined || bytes === undefined || (record.bytes ?? bytes) !== bytes) return hashObject(store, key);
+    return { key, bytes, sha256: record.sha256 };
+  });
+}
+
+interface Recorded {
+  bytes?: number;
+  sha256: string;
+}
+
+/**
+ * What was recorded when the large files were written: corpora and checkpoints may be hundreds of gigabytes, more than a
+ * function can read in its quarter of an hour.
+ */
+async function recordedHashes(store: Store, keys: string[]): Promise<Map<string, Recorded>> {
+  const known = new Map<string, Recorded>();
+  const add = (folder: string, records: FileRecord[]) => {
+    for (const record of records) known.set(folder + record.key, record);
+  };
+  await mapParallel(keys, REQUESTS, async (key) => {
+    const folder = key.slice(0, key.lastIndexOf('/') + 1);
+    if (key === `${CORPUS_FOLDER}/corpus.json`) {
+      const { shards } = await getJson<CorpusIndex>(store, key);
+      add(
+        folder,
+        shards.flatMap(({ tokens, text, domains }) => [tokens, text, domains]),
+      );
+    } else if (/\/scores\/\d+\/index\.json$/.test(key)) {
+      const { scores, keys } = await getJson<Record<'scores' | 'keys', FileRecord>>(store, key);
+      add('', [scores, keys]);
+    } else if (key.endsWith('/selection.json')) {
+      add('', [(await getJson<SelectionSummary>(store, key)).file]);
+    } else if (key.endsWith('checkpoint/training.json')) {
+      const { sha256 } = await getJson<{ sha256: Record<string, string> }>(store, key);
+      for (const [file, hash] of Object.entries(sha256)) known.set(folder + file, { sha256: hash });
+    }
+  });
+  return known;
 }

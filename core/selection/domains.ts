@@ -1,8 +1,8 @@
 /** Domains of rows, read a range at a time: a paper-scale corpus's would fill a small function's memory. */
 import { InputError } from '../errors.ts';
 import type { CorpusIndex, RowRange } from '../formats.ts';
+import { mapAhead } from '../parallel.ts';
 import type { Store } from '../storage/index.ts';
-import { mapAhead } from './parallel.ts';
 
 /** Requests in flight: hides a request's latency. */
 const REQUESTS = 8;

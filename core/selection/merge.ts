@@ -8,12 +8,12 @@
  */
 import { RunError } from '../errors.ts';
 import type { Extremes, RowRange } from '../formats.ts';
+import { mapAhead, mapParallel } from '../parallel.ts';
 import type { Store } from '../storage/index.ts';
 import { type Cut, checkSize, criticalBin, cutter } from './cut.ts';
 import { mergeExtremes } from './extremes.ts';
 import { addHistograms, type Histogram } from './histogram.ts';
 import type { KeyRecipe } from './keys.ts';
-import { mapAhead, mapParallel } from './parallel.ts';
 import { GROUPS, keysKey, RECORD_BYTES, readScoreIndex, type ScoreIndex } from './scores.ts';
 
 /** Requests in flight: enough to hide S3's latency of some 30 ms, few enough for a function's sockets and memory. */

@@ -2,18 +2,17 @@
 import type { RunConfig } from '../config/schema.ts';
 import { RunError } from '../errors.ts';
 import type { Arm, Extremes, RowRange, SelectionSummary, StagePlan } from '../formats.ts';
-import { sha256 } from '../hash.ts';
 import { armLayout, stageLayout } from '../layout.ts';
+import { mapAhead } from '../parallel.ts';
 import { ParquetFileWriter } from '../parquet.ts';
 import { rowRanges } from '../plan/stage-plan.ts';
-import { getJsonIfPresent, putJson, type Store } from '../storage/index.ts';
+import { getJsonIfPresent, putFile, putJson, type Store } from '../storage/index.ts';
 import type { Cut } from './cut.ts';
 import { DomainCounts, type DomainSource, domainCounts, rangeDomains } from './domains.ts';
 import { binOf, gridEdges, gridOf, type Histogram } from './histogram.ts';
 import type { KeyRecipe } from './keys.ts';
 import { findCut, openScores, type SelectedRows, selectedRows } from './merge.ts';
 import { type Method, methodTraits } from './methods.ts';
-import { mapAhead } from './parallel.ts';
 import { randomCut, randomRows } from './random.ts';
 import type { ScorerRecord } from './scorer-record.ts';
 
@@ -126,7 +125,7 @@ async function atRandom({ corpus, recipe, pool, ...request }: SelectionRequest):
   return { cut, rows: randomRows(pool, recipe.noise, cut), poolDomains: await domainCounts(corpus, pool) };
 }
 
-/** Encoded small: 43 million rows, a fifth of C4's 217 million, must fit the memory of a small function. */
+/** Encoded small: 43 million rows are a fifth of C4's 217 million. */
 const COLUMNS = [
   { name: 'row', type: 'INT64', encoding: 'DELTA_BINARY_PACKED' },
   { name: 'domain', type: 'STRING' },
@@ -151,27 +150,26 @@ async function writeSelection(
     selected,
     domains: await rangeDomains(corpus, selected.range),
   }));
-  for await (const { selected, domains } of withDomains) {
-    const { range, rows, utilities, keys } = selected;
-    for (let i = 0; i < rows.length; i++) {
-      const domain = domains[rows[i]! - range.begin]!;
-      domainsOf.add(domain);
-      histogram?.add(utilities[i]!);
-      file.add(rows[i]!, names[domain]!, utilities[i]!, keys[i]!);
+  const pieces = async function* () {
+    for await (const { selected, domains } of withDomains) {
+      const { range, rows, utilities, keys } = selected;
+      for (let i = 0; i < rows.length; i++) {
+        const domain = domains[rows[i]! - range.begin]!;
+        domainsOf.add(domain);
+        histogram?.add(utilities[i]!);
+        const group = file.add(rows[i]!, names[domain]!, utilities[i]!, keys[i]!);
+        if (group) yield group;
+      }
     }
-  }
-  if (file.rows !== wanted)
-    throw new RunError(
-      `${store.uri}/${selectionKey}: ${file.rows} rows were selected instead of ${wanted}, so the scores are damaged: ` +
-        "delete the stage's scores and score it again.",
-    );
-  const bytes = file.finish();
-  await store.put(selectionKey, bytes);
-  return {
-    selectedDomains: domainsOf.byName(),
-    histogram: histogram?.counts,
-    file: { key: selectionKey, bytes: bytes.length, sha256: sha256(bytes) },
+    if (file.rows !== wanted)
+      throw new RunError(
+        `${store.uri}/${selectionKey}: ${file.rows} rows were selected instead of ${wanted}, so the scores are damaged: ` +
+          "delete the stage's scores and score it again.",
+      );
+    yield* file.finish();
   };
+  const record = await putFile(store, selectionKey, pieces());
+  return { selectedDomains: domainsOf.byName(), histogram: histogram?.counts, file: record };
 }
 
 function selectionHistogram({ min, max, counts }: Histogram) {
@@ -185,7 +183,7 @@ function selectionHistogram({ min, max, counts }: Histogram) {
   };
 }
 
-/** selection.parquet, holding one unencoded row group at a time. */
+/** selection.parquet, a row group at a time. */
 class SelectionFile {
   rows = 0;
   private readonly file = new ParquetFileWriter(COLUMNS);
@@ -194,25 +192,26 @@ class SelectionFile {
   private readonly utility = new Float32Array(GROUP_ROWS);
   private readonly key = new Uint32Array(GROUP_ROWS);
 
-  add(row: number, domain: string, utility: number, key: number): void {
+  /** The encoded row group, when the row fills one. */
+  add(row: number, domain: string, utility: number, key: number): Uint8Array | undefined {
     const i = this.rows % GROUP_ROWS;
     this.row[i] = row;
     this.domain[i] = domain;
     this.utility[i] = utility;
     this.key[i] = key;
     this.rows++;
-    if (i === GROUP_ROWS - 1) this.flush(GROUP_ROWS);
+    return i === GROUP_ROWS - 1 ? this.encode(GROUP_ROWS) : undefined;
   }
 
-  finish(): Uint8Array {
-    this.flush(this.rows % GROUP_ROWS);
-    return this.file.finish();
+  *finish(): Generator<Uint8Array> {
+    const rest = this.rows % GROUP_ROWS;
+    if (rest > 0) yield this.encode(rest);
+    yield this.file.finish();
   }
 
-  private flush(count: number): void {
-    if (count === 0) return;
+  private encode(count: number): Uint8Array {
     const data = [this.row, this.domain, this.utility, this.key] as const;
-    this.file.append(
+    return this.file.append(
       COLUMNS.map((column, i) => ({ ...column, data: data[i]!.slice(0, count) })),
       GROUP_ROWS,
     );

@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink } from 'node:fs/promises';
+import { link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { NotFoundError, type Store } from './store.ts';
+import { type Content, NotFoundError, type Store } from './store.ts';
 
 /** Marks a file that is still being written; `list` does not show it, a killed writer may leave one behind. */
 const PARTIAL = '.partial-';
+
+/** Node refuses to read 2 GiB at once. */
+const READ_BYTES = 1 << 30;
 
 /** A directory as a {@link Store}: objects are files, written beside their place and renamed into it. */
 export class DirectoryStore implements Store {
@@ -26,7 +29,8 @@ export class DirectoryStore implements Store {
       const bytes = new Uint8Array(range.length);
       let filled = 0;
       while (filled < range.length) {
-        const { bytesRead } = await file.read(bytes, filled, range.length - filled, range.offset + filled);
+        const wanted = Math.min(range.length - filled, READ_BYTES);
+        const { bytesRead } = await file.read(bytes, filled, wanted, range.offset + filled);
         if (bytesRead === 0) break;
         filled += bytesRead;
       }
@@ -36,13 +40,13 @@ export class DirectoryStore implements Store {
     }
   }
 
-  async put(key: string, bytes: Uint8Array | string): Promise<void> {
-    const partial = await this.writePartial(key, bytes);
+  async put(key: string, content: Content): Promise<void> {
+    const partial = await this.writePartial(key, content);
     await rename(partial, this.path(key));
   }
 
-  async putIfAbsent(key: string, bytes: Uint8Array | string): Promise<boolean> {
-    const partial = await this.writePartial(key, bytes);
+  async putIfAbsent(key: string, content: Content): Promise<boolean> {
+    const partial = await this.writePartial(key, content);
     try {
       await link(partial, this.path(key)); // atomic, and fails when the name is taken
       return true;
@@ -94,7 +98,7 @@ export class DirectoryStore implements Store {
     return join(this.root, key);
   }
 
-  private async writePartial(key: string, bytes: Uint8Array | string): Promise<string> {
+  private async writePartial(key: string, content: Content): Promise<string> {
     const path = this.path(key);
     const partial = `${path}${PARTIAL}${randomBytes(6).toString('hex')}`;
     const create = async () => {
@@ -105,14 +109,16 @@ export class DirectoryStore implements Store {
       // Once more, as another process may have emptied and removed the folder in between.
       const file = await create().catch((error) => (error.code === 'ENOENT' ? create() : Promise.reject(error)));
       try {
-        await file.writeFile(bytes);
+        await writeFile(file, content); // in steps of 512 kB, whatever its form
         await file.sync(); // a rename that outlives a crash must not name empty data
       } finally {
         await file.close();
       }
     } catch (error) {
       await rm(partial, { force: true });
-      throw Object.assign(error as Error, { path });
+      const failure = error as NodeJS.ErrnoException;
+      failure.path ??= path; // a failed write names no file
+      throw failure;
     }
     return partial;
   }

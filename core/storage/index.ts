@@ -6,8 +6,10 @@ import { S3Store } from './s3-store.ts';
 import type { Store } from './store.ts';
 
 export { DirectoryStore } from './directory-store.ts';
+export { ObjectWriter } from './object-writer.ts';
+export { copyObject, hashObject, putFile, readPieces } from './pieces.ts';
 export { S3Store } from './s3-store.ts';
-export { getJson, getJsonIfPresent, NotFoundError, putJson, type Store } from './store.ts';
+export { type Content, getJson, getJsonIfPresent, NotFoundError, type Pieces, putJson, type Store } from './store.ts';
 
 /** Opens the store behind a URI: every module takes one of these, only entry points make them. */
 export type StoreOpener = (uri: string) => Store;

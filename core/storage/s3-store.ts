@@ -1,17 +1,31 @@
+import { Readable } from 'node:stream';
 import type { S3Client } from '@aws-sdk/client-s3';
-import { NotFoundError, type Store } from './store.ts';
+import { type Content, NotFoundError, type Pieces, type Store } from './store.ts';
 
 /** Loaded on first use: a job on one machine, which uses no S3, starts without the SDK. */
 const sdk = () => import('@aws-sdk/client-s3');
 
-/** A bucket prefix as a {@link Store}. S3 writes are atomic, so a put needs no partial object. */
+/** What is larger goes up in parts of this size. Some six of them are in memory at once. */
+const PART_BYTES = 16 << 20;
+/** S3's limit for one object; the parts of larger objects are larger. */
+const MOST_PARTS = 10_000;
+/** Parts under way at once: one connection alone is slower than the network. */
+const UPLOADS = 4;
+
+/**
+ * A bucket prefix as a {@link Store}. S3 writes are atomic, so a put needs no partial object: one that fails leaves
+ * neither an object nor parts of one, and the bucket's lifecycle removes the parts of a killed writer.
+ */
 export class S3Store implements Store {
   readonly uri: string;
   private client: Promise<S3Client> | undefined;
   private readonly bucket: string;
   private readonly prefix: string;
+  private readonly partBytes: number;
 
-  constructor(bucket: string, prefix: string, client?: S3Client) {
+  /** @param partBytes at least 5 MiB, S3's least. */
+  constructor(bucket: string, prefix: string, client?: S3Client, partBytes = PART_BYTES) {
+    this.partBytes = partBytes;
     this.bucket = bucket;
     this.prefix = prefix === '' ? '' : `${prefix.replace(/\/+$/, '')}/`;
     this.uri = `s3://${bucket}/${this.prefix}`.replace(/\/$/, '');
@@ -30,15 +44,13 @@ export class S3Store implements Store {
     }
   }
 
-  async put(key: string, bytes: Uint8Array | string): Promise<void> {
-    const { PutObjectCommand } = await sdk();
-    await (await this.s3()).send(new PutObjectCommand({ ...this.at(key), Body: bytes }));
+  async put(key: string, content: Content, bytes?: number): Promise<void> {
+    await this.write(key, content, bytes);
   }
 
-  async putIfAbsent(key: string, bytes: Uint8Array | string): Promise<boolean> {
-    const { PutObjectCommand } = await sdk();
+  async putIfAbsent(key: string, content: Content, bytes?: number): Promise<boolean> {
     try {
-      await (await this.s3()).send(new PutObjectCommand({ ...this.at(key), Body: bytes, IfNoneMatch: '*' }));
+      await this.write(key, content, bytes, '*');
       return true;
     } catch (error) {
       if ((error as Error).name === 'PreconditionFailed') return false;
@@ -75,6 +87,24 @@ export class S3Store implements Store {
     await (await this.s3()).send(new DeleteObjectCommand(this.at(key)));
   }
 
+  private async write(key: string, content: Content, bytes?: number, IfNoneMatch?: '*'): Promise<void> {
+    const whole = typeof content === 'string' ? Buffer.from(content) : content;
+    if (whole instanceof Uint8Array && whole.length <= this.partBytes) {
+      const { PutObjectCommand } = await sdk();
+      await (await this.s3()).send(new PutObjectCommand({ ...this.at(key), Body: whole, IfNoneMatch }));
+      return;
+    }
+    const { Upload } = await import('@aws-sdk/lib-storage');
+    const size = whole instanceof Uint8Array ? whole.length : (bytes ?? 0);
+    const upload = new Upload({
+      client: await this.s3(),
+      params: { ...this.at(key), Body: bodyOf(whole), IfNoneMatch },
+      partSize: Math.max(this.partBytes, Math.ceil(size / MOST_PARTS)),
+      queueSize: UPLOADS,
+    });
+    await upload.done();
+  }
+
   private s3(): Promise<S3Client> {
     this.client ??= sdk().then(({ S3Client }) => new S3Client({}));
     return this.client;
@@ -83,6 +113,10 @@ export class S3Store implements Store {
   private at(key: string): { Bucket: string; Key: string } {
     return { Bucket: this.bucket, Key: this.prefix + key };
   }
+}
+
+function bodyOf(content: Uint8Array | Pieces): Uint8Array | Readable {
+  return content instanceof Uint8Array ? content : Readable.from(content);
 }
 
 function isNotFound(error: unknown): boolean {

@@ -1,13 +1,24 @@
+/** Bytes of an object in order, cut anywhere. A piece must keep its bytes after it was handed over. */
+export type Pieces = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+/** What an object is made of: all of it, or pieces that are written as they come, so that it may be larger than memory. */
+export type Content = Uint8Array | string | Pieces;
+
 /** Where the bytes of a corpus or run live. Keys are relative, with forward slashes, and never start with one. */
 export interface Store {
   /** The root that keys are relative to: `s3://bucket/prefix` or `file:///directory`. */
   readonly uri: string;
   /** The object's bytes, or `range.length` of them from `range.offset`. Throws {@link NotFoundError}. */
   get(key: string, range?: { offset: number; length: number }): Promise<Uint8Array>;
-  /** Writes the whole object or nothing: no reader ever sees half of it. */
-  put(key: string, bytes: Uint8Array | string): Promise<void>;
+  /**
+   * Writes the whole object or nothing: no reader ever sees half of it, also when the pieces end in an error, which is
+   * passed on.
+   *
+   * @param bytes the size of pieces, where it is known: S3 needs it beforehand for objects above 160 GB.
+   */
+  put(key: string, content: Content, bytes?: number): Promise<void>;
   /** Like put, but only if the key is free; false when it is taken (S3: `If-None-Match: *`). */
-  putIfAbsent(key: string, bytes: Uint8Array | string): Promise<boolean>;
+  putIfAbsent(key: string, content: Content, bytes?: number): Promise<boolean>;
   /** Size in bytes, or undefined when there is no such object. */
   size(key: string): Promise<number | undefined>;
   /** Every key under a prefix, in ascending order of UTF-8 bytes. */

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type Corpus, openCorpus } from '../../core/corpus/corpus.ts';
+import { Corpus, openCorpus } from '../../core/corpus/corpus.ts';
 import { InputError } from '../../core/errors.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
+import { MemoryStore } from '../memory-store.ts';
 import { prepareRecords, someRecords, temporaryFolder } from './support.ts';
 
 let corpus: Corpus;
@@ -67,6 +68,26 @@ describe('Corpus', () => {
     };
     await new (corpus.constructor as typeof Corpus)(counted, corpus.index).tokenRows([0, 2, 1, 0]);
     expect(reads).toHaveLength(1);
+  });
+
+  it('does not read a large shard whole for rows that are spread over it', async () => {
+    const rows = 100_000;
+    const none = { key: '', bytes: 0, sha256: '' };
+    const shard = { firstRow: 0, rows, tokens: { ...none, key: 'tokens' }, text: none, domains: none };
+    const index = { ...corpus.index, sequenceLength: 1024, rows, shards: [shard] };
+    const reads: number[] = [];
+    const store = new MemoryStore();
+    store.get = async (_, range) => {
+      reads.push(range!.length);
+      const ids = new Uint16Array(range!.length / 2);
+      for (let at = 0; at < ids.length; at += 1024) ids[at] = (range!.offset / 2 + at) / 1024 / 2;
+      return new Uint8Array(ids.buffer);
+    };
+    const wanted = Array.from({ length: 250 }, (_, i) => 400 * i + 2);
+    const tokens = await new Corpus(store, index).tokenRows(wanted);
+    expect(wanted.map((_, i) => tokens[1024 * i])).toEqual(wanted.map((row) => row / 2));
+    expect(Math.max(...reads)).toBeLessThanOrEqual(16 << 20);
+    expect(reads.length).toBeLessThan(15);
   });
 
   it('skips shards without rows', async () => {

@@ -49,8 +49,14 @@ describe('Parquet', () => {
   it('can be written piece by piece', async () => {
     const column = { name: 'n', type: 'INT32' as const };
     const file = new ParquetFileWriter([column]);
-    file.append([{ ...column, data: [1, 2] }]);
-    file.append([{ ...column, data: Int32Array.of(3) }]);
-    expect(await readParquet(file.finish(), { n: 'INT32' })).toEqual({ n: [1, 2, 3] });
+    const pieces = [
+      file.append([{ ...column, data: [1, 2] }]),
+      file.append([{ ...column, data: Int32Array.of(3) }]),
+      file.finish(),
+    ];
+    const whole = Buffer.concat(pieces);
+    expect(await readParquet(whole, { n: 'INT32' })).toEqual({ n: [1, 2, 3] });
+    const grouped = writeParquet([{ ...column, data: [1, 2, 3] }], 2);
+    expect(whole).toEqual(grouped);
   });
 });

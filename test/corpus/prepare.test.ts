@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -106,6 +106,41 @@ describe('prepareCorpus', () => {
       texts.push(...(await readParquet({ store: target, key: text.key }, { documents: 'STRING' })).documents);
     }
     expect(texts.join()).not.toMatch(/"(d7|again|spaced|e\d)"/);
+  });
+
+  it('counts a duplicate where its text came first, and no domain that has nothing else', async () => {
+    const records = someRecords(40);
+    const first = await writeInput('first.jsonl', jsonl(records.slice(0, 25)));
+    const again = records.slice(0, 30).map((record) => ({ ...record, domain: 'elsewhere' }));
+    const second = await writeInput('second.jsonl', jsonl([...again, ...again, ...records.slice(25)]));
+    const third = await writeInput('third.jsonl', jsonl(records.map((record) => ({ ...record, domain: 'copies' }))));
+    const target = new DirectoryStore(await temporaryFolder());
+    const index = await prepareCorpus({ ...settings(first, target), inputs: [first, second, third] });
+    expect(index).toMatchObject({ documents: 40, duplicatesRemoved: 25 + 30 + 5 + 40 });
+    expect(index.inputs.map(({ documents }) => documents)).toEqual([25, 15, 0]);
+    const names = index.domains.map(({ name }) => name);
+    expect(names).toEqual(['elsewhere', 'mixed', 'north', 'south', 'west']);
+    const without = await prepareRecords([...records.slice(0, 25), ...again.slice(25), ...records.slice(30)]);
+    const bytes = Object.entries(await bytesOf(target)).filter(([key]) => key !== 'corpus.json');
+    const expected = Object.entries(await bytesOf(without.target)).filter(([key]) => key !== 'corpus.json');
+    expect(bytes).toEqual(expected);
+  });
+
+  it('leaves no part of a file, and no corpus, when a shard cannot be written', async () => {
+    const input = await writeInput('in.jsonl', jsonl(someRecords(200)));
+    const folder = await temporaryFolder();
+    const target = new DirectoryStore(folder);
+    const full: DirectoryStore = Object.create(target);
+    full.put = (key, content) => {
+      if (key === 'shards/00002.parquet') throw Object.assign(new Error('full'), { code: 'ENOSPC' });
+      return target.put(key, content);
+    };
+    await expect(prepareCorpus({ ...settings(input, target), target: full })).rejects.toThrow('full');
+    const left = await readdir(folder, { recursive: true });
+    expect(left).toContain('shards/00001.parquet');
+    expect(left.filter((name) => /partial|00002\.parquet|00003|corpus\.json/.test(name))).toEqual([]);
+    await prepareCorpus(settings(input, target));
+    expect(await target.size('corpus.json')).toBeDefined();
   });
 
   it('returns a corpus that is there without touching it, also one cut off before its index', async () => {

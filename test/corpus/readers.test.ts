@@ -2,13 +2,16 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
 import { findInputs } from '../../core/corpus/inputs.ts';
-import { linesOf, readLines } from '../../core/corpus/read-lines.ts';
+import { readLines } from '../../core/corpus/read-lines.ts';
+import { readParquetDocuments } from '../../core/corpus/read-parquet.ts';
 import { InputError } from '../../core/errors.ts';
 import { writeParquet } from '../../core/parquet.ts';
 import { DirectoryStore, storeOpener } from '../../core/storage/index.ts';
-import { jsonl, readAll, temporaryFolder, writeInput } from './support.ts';
+import { MemoryStore } from '../memory-store.ts';
+import { FIELDS, jsonl, readAll, temporaryFolder, writeInput } from './support.ts';
 
 /** Written by zstd 1.5 at level 3 with a checksum: two lines of JSON. */
 const ZSTD = Buffer.from(
@@ -81,9 +84,12 @@ describe('JSON Lines', () => {
             for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
           };
           for await (const line of readLines(pieces(), 'in')) lines.push(line);
-          const whole = linesOf(bytes, 'in');
-          if (whole.at(-1)?.text === '') whole.pop(); // a final line end starts no line
-          expect(lines).toEqual(whole);
+          const whole = bytes
+            .toString()
+            .replace(/^\ufeff/, '')
+            .split('\n');
+          if (whole.at(-1) === '') whole.pop(); // a final line end starts no line
+          expect(lines).toEqual(whole.map((text, i) => ({ number: i + 1, text: text.replace(/\r$/, '') })));
         },
       ),
       { numRuns: 50 },
@@ -130,6 +136,50 @@ describe('Parquet', () => {
         source: { uri: path, line: i + 1 },
       })),
     );
+  });
+
+  it.each([true, false])(
+    'unpacks a row group in pieces, with or without an index of its pages (%s)',
+    async (offsetIndex) => {
+      const texts = Array.from({ length: 300 }, (_, i) => `${i} ${'word '.repeat((i * 37) % 3000)}`);
+      const columns = [
+        { name: 'text', type: 'STRING' as const, data: texts, offsetIndex },
+        { name: 'domain', type: 'STRING' as const, data: texts.map((_, i) => `d${i % 3}`), offsetIndex },
+      ];
+      const bytes = parquetWriteBuffer({ columnData: columns, rowGroupSize: 200, pageSize: 100_000 });
+      const path = await writeInput('web.parquet', new Uint8Array(bytes));
+      const [file] = await findInputs([path], storeOpener());
+      for (const pieceBytes of [1, 30_000, 250_000, 1e9]) {
+        let read = 0;
+        const found: string[][] = [];
+        const onRead = (count: number) => {
+          read += count;
+        };
+        for await (const { text, domain, id } of readParquetDocuments(file!, FIELDS, onRead, pieceBytes))
+          found.push([id, text, domain]);
+        expect(found).toEqual(texts.map((text, i) => [`web.parquet:${i + 1}`, text, `d${i % 3}`]));
+        expect(read).toBeCloseTo(file!.bytes);
+      }
+    },
+  );
+
+  it('fetches each part of a row group once', async () => {
+    const texts = Array.from({ length: 100 }, (_, i) => `${i} ${'word '.repeat(1000)}`);
+    const columnData = [{ name: 'text', type: 'STRING' as const, data: texts, offsetIndex: false }];
+    const store = new MemoryStore();
+    await store.put('web.parquet', new Uint8Array(parquetWriteBuffer({ columnData, rowGroupSize: 50 })));
+    const bytes = (await store.size('web.parquet'))!;
+    const file = {
+      uri: 'web.parquet',
+      name: 'web.parquet',
+      store,
+      key: 'web.parquet',
+      bytes,
+      format: '.parquet' as const,
+    };
+    for await (const _ of readParquetDocuments(file, FIELDS, undefined, 20_000));
+    const total = store.reads.reduce((sum, read) => sum + read.bytes, 0);
+    expect(total).toBeLessThan(2.1 * bytes); // the end of the file, which a small file is all of, is read for its index
   });
 
   it('names a missing column and those that are there', async () => {

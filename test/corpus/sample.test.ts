@@ -21,7 +21,7 @@ describe('DigestSet', () => {
 });
 
 describe('TextSample', () => {
-  it('keeps those of lowest rank that fit, in whatever order they come', () =>
+  it('keeps those of lowest rank that fit, once each and in whatever order they come', () =>
     fc.assert(
       fc.property(
         fc.uniqueArray(fc.nat(1000), { maxLength: 40 }),
@@ -29,7 +29,7 @@ describe('TextSample', () => {
         (ranks, capacity) => {
           const text = (rank: number) => `${rank}:${'x'.repeat(rank % 23)}`;
           const sample = new TextSample(capacity);
-          for (const rank of ranks) sample.add(rank, text(rank));
+          for (const rank of [...ranks, ...ranks.slice(3)]) sample.add(`name ${rank}`, rank, text(rank));
           const expected: string[] = [];
           let bytes = 0;
           for (const rank of [...ranks].sort((a, b) => a - b)) {

@@ -2,8 +2,8 @@
  * `write-embeddings.ts MODEL TEXTS OUT CHUNKS CHUNK_TOKENS`: wordpieces and mean-pooled embeddings of the texts of a JSON
  * array by the BERT in the directory MODEL, as a safetensors file.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { DirectoryStore } from '../../core/storage/index.ts';
+import { readFileSync } from 'node:fs';
+import { DirectoryStore, splitUri } from '../../core/storage/index.ts';
 import { wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
 import { loadPretrainedBert, pretrainedBertShape } from '../../engine/bert-checkpoint.ts';
 import { InfluenceRegressor } from '../../engine/influence-regressor.ts';
@@ -23,8 +23,9 @@ const embeddings = await regressor.embed(parameters, batch);
 await runtime.dispose();
 
 const laidOut = [batch.documents, batch.chunks, batch.length];
-writeFileSync(
-  output,
+const { folder, name } = splitUri(output);
+await new DirectoryStore(folder).put(
+  name,
   encodeSafetensors([
     ['embeddings', { shape: [batch.documents, shape.width], data: embeddings }],
     ['tokens', { shape: laidOut, data: Float32Array.from(batch.tokens) }],

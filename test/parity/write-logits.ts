@@ -3,8 +3,6 @@
  * DIRECTORY/ours.safetensors. `create` first makes a small random model there, with our own checkpoint writer; `read`
  * takes what is there.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
 import { loadModel, saveCheckpoint } from '../../engine/checkpoint.ts';
@@ -36,7 +34,7 @@ const tensors: [string, Tensor][] = [
     ({ name, shape }) => [`gradient.${name}`, { shape, data: gradient.view(name) }] as [string, Tensor],
   ),
 ];
-writeFileSync(join(directory, 'ours.safetensors'), encodeSafetensors(tensors));
+await store.put('ours.safetensors', encodeSafetensors(tensors));
 
 /** Every parameter random, biases and LayerNorm gains too: a freshly initialised model would hide a mistake in them. */
 async function createModel(rotaryFraction: number): Promise<void> {

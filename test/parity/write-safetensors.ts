@@ -1,8 +1,14 @@
 /** `write-safetensors.ts IN OUT`: reads every tensor of a file as float32 and writes it again. */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { encodeSafetensors, SafetensorsFile } from '../../engine/safetensors.ts';
+import { splitUri, storeOpener } from '../../core/storage/index.ts';
+import { sizeOf } from '../../engine/parameters.ts';
+import { encodeSafetensors, readSafetensors, type Tensor } from '../../engine/safetensors.ts';
 
 const [input = '', output = ''] = process.argv.slice(2);
-const file = new SafetensorsFile(readFileSync(input), input);
-const tensors = file.names().map((name) => [name, { shape: file.shape(name), data: file.float32(name) }] as const);
-writeFileSync(output, encodeSafetensors(tensors));
+const open = storeOpener();
+const [from, to] = [splitUri(input), splitUri(output)];
+const tensors = new Map<string, Tensor>();
+await readSafetensors(open(from.folder), from.name, (name, shape) => {
+  tensors.set(name, { shape, data: new Float32Array(sizeOf(shape)) });
+  return tensors.get(name);
+});
+await open(to.folder).put(to.name, encodeSafetensors(tensors));

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
 import { REPORT_FILE } from '../../core/layout.ts';
 import { collectReportData, renderReport, writeReport } from '../../report/index.ts';
+import { memoryOpener } from '../memory-store.ts';
 import { type FixtureOptions, writeFixture } from './fixture.ts';
-import { memoryOpener } from './memory-store.ts';
 import { checkXml } from './xml.ts';
 
 async function report(options: FixtureOptions = {}): Promise<string> {

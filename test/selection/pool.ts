@@ -3,38 +3,7 @@ import type { RowRange } from '../../core/formats.ts';
 import { type KeyRecipe, keyFunction } from '../../core/selection/keys.ts';
 import { findCut, openScores, type SelectedRows, selectedRows } from '../../core/selection/merge.ts';
 import { writeScores } from '../../core/selection/scores.ts';
-import { NotFoundError, type Store } from '../../core/storage/index.ts';
-
-export class MemoryStore implements Store {
-  readonly uri = 'memory://run';
-  readonly files = new Map<string, Uint8Array>();
-  readonly reads: { key: string; bytes: number; ranged: boolean }[] = [];
-
-  async get(key: string, range?: { offset: number; length: number }): Promise<Uint8Array> {
-    const file = this.files.get(key);
-    if (!file) throw new NotFoundError(`${this.uri}/${key}`);
-    const bytes = range ? file.slice(range.offset, range.offset + range.length) : file.slice();
-    this.reads.push({ key, bytes: bytes.length, ranged: range !== undefined });
-    return bytes;
-  }
-  async put(key: string, bytes: Uint8Array | string): Promise<void> {
-    this.files.set(key, typeof bytes === 'string' ? new TextEncoder().encode(bytes) : bytes.slice());
-  }
-  async putIfAbsent(key: string, bytes: Uint8Array | string): Promise<boolean> {
-    if (this.files.has(key)) return false;
-    await this.put(key, bytes);
-    return true;
-  }
-  async size(key: string): Promise<number | undefined> {
-    return this.files.get(key)?.length;
-  }
-  async list(prefix: string): Promise<string[]> {
-    return [...this.files.keys()].filter((key) => key.startsWith(prefix)).sort();
-  }
-  async delete(key: string): Promise<void> {
-    this.files.delete(key);
-  }
-}
+import { MemoryStore } from '../memory-store.ts';
 
 export const DOMAINS = ['code', 'essays', 'letters'];
 export const domainOf = (row: number) => (row * 7) % 3;

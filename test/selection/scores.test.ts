@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { orderedKey } from '../../core/selection/keys.ts';
 import { hasScores, readScoreIndex, writeScores } from '../../core/selection/scores.ts';
-import { fakeCorpus, MemoryStore, wholeShards } from './pool.ts';
+import { MemoryStore } from '../memory-store.ts';
+import { fakeCorpus, wholeShards } from './pool.ts';
 
 const recipe = { noise: { seed: 1, stage: 2 }, temperature: 0.5, gumbel: 'exact' } as const;
 

@@ -4,7 +4,8 @@ import { sha256 } from '../../core/hash.ts';
 import { readParquet } from '../../core/parquet.ts';
 import type { KeyRecipe } from '../../core/selection/keys.ts';
 import { type SelectionRequest, selectRows } from '../../core/selection/select.ts';
-import { DOMAINS, deal, domainOf, fakeCorpus, MemoryStore, naive, score, wholeShards } from './pool.ts';
+import { MemoryStore } from '../memory-store.ts';
+import { DOMAINS, deal, domainOf, fakeCorpus, naive, score, wholeShards } from './pool.ts';
 
 const n = 3000;
 const k = 700;

@@ -1,0 +1,27 @@
+/**
+ * The lengths to pad to so that there are at most `most` of them and the least is added in all.
+ *
+ * @param lengths ascending.
+ * @returns what each of them is padded to.
+ */
+export function paddedLengths(lengths: readonly number[], most: number): number[] {
+  const distinct = [...new Set(lengths)];
+  /** How many of `lengths` are at most as long as each of the distinct ones. */
+  const upTo = distinct.map((length) => lengths.lastIndexOf(length) + 1);
+  // best[e]: the least sum with which the first e distinct lengths are padded, and where the last group of them starts.
+  let best = distinct.map(() => ({ sum: Number.POSITIVE_INFINITY, groups: [] as number[] }));
+  best.unshift({ sum: 0, groups: [] });
+  for (let group = 0; group < most; group++) {
+    best = best.map((fewer, end) => {
+      let least = fewer;
+      for (let start = 0; start < end; start++) {
+        const count = upTo[end - 1]! - (upTo[start - 1] ?? 0);
+        const sum = best[start]!.sum + count * distinct[end - 1]!;
+        if (sum < least.sum) least = { sum, groups: [...best[start]!.groups, distinct[end - 1]!] };
+      }
+      return least;
+    });
+  }
+  const { groups } = best.at(-1)!;
+  return lengths.map((length) => groups.find((padded) => padded >= length)!);
+}

@@ -1,0 +1,51 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, vi } from 'vitest';
+import { explainSystemError } from '../../core/errors.ts';
+import { DirectoryStore } from '../../core/storage/index.ts';
+
+const ROOM = 10_000;
+
+/** Writes as the real one does until the disk is full. */
+vi.mock('node:fs/promises', async (original) => {
+  const real = await original<typeof import('node:fs/promises')>();
+  return {
+    ...real,
+    writeFile: async (file: Parameters<typeof real.writeFile>[0], content: AsyncIterable<Uint8Array>) => {
+      let left = ROOM;
+      const untilFull = async function* () {
+        for await (const piece of content) {
+          if (piece.length > left) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', syscall: 'write' });
+          left -= piece.length;
+          yield piece;
+        }
+      };
+      await real.writeFile(file, untilFull());
+    },
+  };
+});
+
+it('a full disk in the middle of a stream leaves nothing behind, and the message names the file', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'mates-full-'));
+  const store = new DirectoryStore(root);
+  let ended = false;
+  async function* pieces(count: number) {
+    try {
+      for (let i = 0; i < count; i++) yield new Uint8Array(1000);
+    } finally {
+      ended = true;
+    }
+  }
+  try {
+    await store.put('checkpoint', pieces(9));
+    ended = false;
+    const failure = await store.put('checkpoint', pieces(99)).catch((error: unknown) => error);
+    expect(explainSystemError(failure)).toMatch(/No space left on the disk \(.*checkpoint\): free some space/);
+    expect(await readdir(root)).toEqual(['checkpoint']);
+    expect(await store.size('checkpoint')).toBe(9000);
+    expect(ended).toBe(true);
+  } finally {
+    await rm(root, { recursive: true });
+  }
+});
