@@ -10,11 +10,13 @@ import {
 } from 'aws-cdk-lib/aws-stepfunctions';
 import { type CfnElement, CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
+import { type FunctionName, functionCode } from './compute/function-code.ts';
 import { type JobImage, jobImage, referencedImage } from './compute/job-image.ts';
 import { JobRoles } from './compute/job-roles.ts';
 import { LakeAccess } from './compute/lake-access.ts';
 import { Network } from './compute/network.ts';
-import { type FunctionName, PipelineFunction, type PipelineFunctionProps } from './compute/pipeline-function.ts';
+
+import { PipelineFunction, type PipelineFunctionProps } from './compute/pipeline-function.ts';
 import { PipelineJob, type TaskName } from './compute/pipeline-job.ts';
 import { Queue } from './compute/queue.ts';
 import { acknowledge } from './operations/acknowledge.ts';
@@ -77,19 +79,18 @@ export class PipelineStack extends Stack {
   }
 
   private functions(lake: LakeAccess, settings: Settings): Record<FunctionName, PipelineFunction> {
+    const code = functionCode();
     const make = (id: string, name: FunctionName, more: Partial<PipelineFunctionProps> = {}) =>
-      new PipelineFunction(this, id, { name, lake, settings, ...more });
+      new PipelineFunction(this, id, { name, code, lake, settings, ...more });
     // Lambda gives CPU by memory: 1,769 MB is one vCPU. Merging streams hundreds of shards' keys, finishing hashes
     // every output.
     const heavy = { memorySize: 2048, timeout: Duration.minutes(15) };
-    // These two look at the run's inputs, which may be the built-in ones.
-    const examples = true;
     return {
-      'validate-run': make('ValidateRun', 'validate-run', { examples }),
+      'validate-run': make('ValidateRun', 'validate-run'),
       'plan-stage': make('PlanStage', 'plan-stage'),
       'merge-top-k': make('MergeTopK', 'merge-top-k', heavy),
       'advance-stage': make('AdvanceStage', 'advance-stage'),
-      'finish-run': make('FinishRun', 'finish-run', { ...heavy, examples }),
+      'finish-run': make('FinishRun', 'finish-run', heavy),
     };
   }
 
