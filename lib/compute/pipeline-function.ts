@@ -64,7 +64,7 @@ export class PipelineFunction extends LambdaFunction {
         NODE_OPTIONS: '--enable-source-maps',
       },
     });
-    props.lake.grantReadWrite(role);
+    props.lake.grant(role, props.name);
     acknowledge(this, {
       'AwsSolutions-L1':
         'Node.js 22 is the newest runtime that every dependency is tested on; it has years of support left.',

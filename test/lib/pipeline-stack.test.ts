@@ -328,11 +328,17 @@ describe("a trainer of one's own", () => {
   });
 });
 
-it('tells the last function which logs to link to', () => {
+it('tells the last function what to link to', () => {
   const variables = resources(template, 'AWS::Lambda::Function').map(({ Environment }) => Environment?.Variables ?? {});
   const finish = variables.find(({ MATES_FUNCTION }) => MATES_FUNCTION === 'finish-run');
   expect(finish).toHaveProperty('MATES_JOB_LOGS.Ref');
   expect(finish).toHaveProperty('MATES_MACHINE_LOGS.Ref');
+  // The dashboard shows the function, so its name comes from the stack's outputs, of this stack alone.
+  expect(finish).toHaveProperty('MATES_STACK', { Ref: 'AWS::StackId' });
+  expect(allowing('cloudformation:DescribeStacks').map(({ statement }) => statement.Resource)).toEqual([
+    { Ref: 'AWS::StackId' },
+  ]);
+  expect(template.Outputs).toHaveProperty('DashboardName');
 });
 
 /** The property that would name a resource for ever, by type. */
