@@ -2,7 +2,7 @@ import { SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { parseConfig } from '../../core/config/load.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { refuseLocalPaths } from '../../core/run/check-inputs.ts';
-import { parseExecutionInput, runIdOf } from '../../core/run/execution-input.ts';
+import { MAX_INPUT_BYTES, parseExecutionInput, runIdOf } from '../../core/run/execution-input.ts';
 import { consoleLinks } from '../../functions/links.ts';
 import { runningExecution } from '../deployed/execution.ts';
 import { calling, findDeployment, type Target, unqualified } from '../deployed/machine.ts';
@@ -19,9 +19,6 @@ interface Options extends Target, Changes {
   watch?: boolean;
   json?: boolean;
 }
-
-/** The service's limit on an execution's input. */
-const INPUT_BYTES = 256 * 1024;
 
 /** `mates start [CONFIG]`: an execution of the deployed machine. */
 export async function start(config: string | undefined, options: Options): Promise<void> {
@@ -80,8 +77,10 @@ export async function executionInput(
   if (here) refuseLocalPaths(parseConfig(input.config, config), config);
   const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
   const bytes = Buffer.byteLength(JSON.stringify(given));
-  if (bytes > INPUT_BYTES)
-    throw new ConfigError(`${config}: ${bytes} bytes, an execution's input has at most ${INPUT_BYTES}; put it on S3.`);
+  if (bytes > MAX_INPUT_BYTES)
+    throw new ConfigError(
+      `${config}: ${bytes} bytes, an execution's input has at most ${MAX_INPUT_BYTES}; put it on S3.`,
+    );
   return given;
 }
 

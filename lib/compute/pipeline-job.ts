@@ -112,11 +112,13 @@ export class PipelineJob extends Construct {
       resultSelector: {},
       resultPath: item ? undefined : JsonPath.DISCARD,
     });
+    // Few and far between, eleven minutes in all: each attempt is three events of the history, which has 25,000 for a run
+    // of 100 stages even if every task of it needs them all (test/lib/limits.test.ts).
     state.addRetry({
       errors: ['Batch.ServerException', 'Batch.TooManyRequestsException'],
-      interval: Duration.seconds(5),
-      maxAttempts: 8,
-      backoffRate: 2,
+      interval: Duration.seconds(10),
+      maxAttempts: 5,
+      backoffRate: 3,
       maxDelay: Duration.minutes(5),
       jitterStrategy: JitterType.FULL,
     });

@@ -1,10 +1,24 @@
 /** The whole two-stage loop through the deployed machine: real Lambda code, Batch jobs as processes, data in S3. */
 import { expect, inject, it } from 'vitest';
-import { alive, ended, freshId, lakeConfig, ownRunner, processes, results, resultsOf, start } from './support.ts';
+import { synthesizeMachine } from '../../lib/synthesize.ts';
+import { worstCase } from '../lib/worst-case.ts';
+import {
+  alive,
+  ended,
+  freshId,
+  history,
+  lakeConfig,
+  ownRunner,
+  processes,
+  results,
+  resultsOf,
+  start,
+} from './support.ts';
 
 it('selects and trains what `mates run` does for the same configuration and seed, byte for byte', async () => {
   const run = freshId('loop');
-  const execution = await ended(await start({ config: lakeConfig() }, run));
+  const started = await start({ config: lakeConfig() }, run);
+  const execution = await ended(started);
   expect(execution).toMatchObject({ status: 'SUCCEEDED' });
   const output = JSON.parse(execution.output!);
   expect(output).toMatchObject({ run: { id: run }, summary: expect.stringMatching(/^s3:/) });
@@ -25,6 +39,10 @@ it('selects and trains what `mates run` does for the same configuration and seed
     ]),
   );
   expect(found).toEqual(results(inject('reference')));
+
+  // What test/lib/limits.test.ts computes for 100 stages is, for these two, what Step Functions has written.
+  const computed = await worstCase(synthesizeMachine(), { stages: 2, shards: 8, trainer: 'batch' });
+  expect((await history(started)).length).toBe(computed.events);
 
   if (!ownRunner) return;
   const all = await processes(run);
