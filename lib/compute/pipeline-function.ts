@@ -1,4 +1,4 @@
-import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import {
   Architecture,
   type Code,
@@ -8,8 +8,8 @@ import {
   Tracing,
 } from 'aws-cdk-lib/aws-lambda';
 import { JitterType, TaskInput } from 'aws-cdk-lib/aws-stepfunctions';
-import { LambdaInvoke } from 'aws-cdk-lib/aws-stepfunctions-tasks';
-import { Duration } from 'aws-cdk-lib/core';
+import { LambdaInvoke, type LambdaInvokeProps } from 'aws-cdk-lib/aws-stepfunctions-tasks';
+import { Duration, RemovalPolicy } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
 import { acknowledge } from '../operations/acknowledge.ts';
 import { logGroup } from '../operations/logs.ts';
@@ -57,6 +57,8 @@ export class PipelineFunction extends LambdaFunction {
       logGroup: logs,
       loggingFormat: LoggingFormat.JSON,
       tracing: Tracing.ACTIVE,
+      // Earlier versions are for the executions that still run them; they go with the function.
+      currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
       environment: {
         // Names the folder: whoever runs the template without Lambda finds the handler by it.
         MATES_FUNCTION: props.name,
@@ -75,12 +77,12 @@ export class PipelineFunction extends LambdaFunction {
   }
 
   /**
-   * A Task state that calls the function. Throttling and faults of the service are retried; ConfigError, InputError and
+   * A Task state that calls the function, in the version of this deployment: a running execution keeps the code that it
+   * began with. Throttling and faults of the service are retried; ConfigError, InputError and
    * RunError are ours and would only fail again.
    */
   invoke(scope: Construct, id: string, props: InvokeProps): LambdaInvoke {
-    const task = new LambdaInvoke(scope, id, {
-      lambdaFunction: this,
+    const task = new InvokeVersion(scope, id, this, {
       payload: TaskInput.fromObject(props.payload),
       retryOnServiceExceptions: false,
       ...(props.keep
@@ -104,5 +106,22 @@ export class PipelineFunction extends LambdaFunction {
       jitterStrategy: JitterType.FULL,
     });
     return task;
+  }
+}
+
+/** Calls a function's current version. The machine may call every version, of which running executions name earlier ones. */
+class InvokeVersion extends LambdaInvoke {
+  constructor(
+    scope: Construct,
+    id: string,
+    handler: PipelineFunction,
+    props: Omit<LambdaInvokeProps, 'lambdaFunction'>,
+  ) {
+    super(scope, id, { ...props, lambdaFunction: handler.currentVersion });
+    const invoke = new PolicyStatement({
+      actions: ['lambda:InvokeFunction'],
+      resources: [`${handler.functionArn}:*`],
+    });
+    this.taskPolicies!.splice(0, this.taskPolicies!.length, invoke);
   }
 }

@@ -36,12 +36,6 @@ const REASONS: { role: RegExp; action: RegExp; resource?: RegExp; why: string }[
   },
   {
     role: /^machine$/,
-    action: /^lambda:InvokeFunction$/,
-    resource: /:\*$/,
-    why: "The library's grant of a function names its versions too; they are of the same function.",
-  },
-  {
-    role: /^machine$/,
     action: /^logs:/,
     why: 'How Step Functions delivers the log of executions; LocalStack writes it by itself.',
   },

@@ -103,6 +103,11 @@ describe('errors', () => {
   });
 });
 
+it('calls its functions in the version of the deployment, so that a running execution keeps its code', () => {
+  expect(functions).toHaveLength(5);
+  for (const [, state] of functions) expect(state.Parameters.FunctionName).toMatch(/:\w+CurrentVersion/);
+});
+
 describe('jobs', () => {
   it('leave their attempts to the job definition and have a state timeout', () => {
     expect(jobs).toHaveLength(6);

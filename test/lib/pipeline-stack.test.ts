@@ -214,6 +214,19 @@ describe('functions', () => {
   });
 });
 
+it('a new deployment leaves to running executions the functions and jobs that they began with', () => {
+  const versions = Object.values(template.Resources).filter(({ Type }) => Type === 'AWS::Lambda::Version');
+  expect(versions).toHaveLength(5);
+  for (const version of versions)
+    expect([version.DeletionPolicy, version.UpdateReplacePolicy]).toEqual(['Retain', 'Retain']);
+  // Any version of our functions and any revision of our job definitions may be used, and no other.
+  for (const resource of list(allowing('lambda:InvokeFunction')[0]!.statement.Resource))
+    expect(JSON.stringify(resource)).toMatch(/"Fn::GetAtt":\["\w+","Arn"\]\},":\*"/);
+  const submit = list(allowing('batch:SubmitJob')[0]!.statement.Resource).map((resource) => JSON.stringify(resource));
+  expect(submit.filter((text) => text.includes('JobQueueArn'))).toHaveLength(2);
+  expect(submit.filter((text) => /\["[^[]*:batch:|"Ref":"\w+JobDefinition\w+"\}.*":\*"/.test(text))).toHaveLength(6);
+});
+
 describe('operations', () => {
   it('keep logs for a bounded time and delete them with the stack', () => {
     const groups = Object.values(template.Resources).filter(({ Type }) => Type === 'AWS::Logs::LogGroup');

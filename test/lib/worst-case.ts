@@ -184,7 +184,7 @@ function tasks(course: Course): (call: TaskCall) => Promise<Json> {
   return async ({ resource, parameters, items }) => {
     const given = parameters as JsonObject;
     if (resource.includes(':lambda:')) {
-      const name = String(given.FunctionName).split(':').at(-1)!;
+      const name = String(given.FunctionName).split(':')[6]!; // before the version
       return { ...LAMBDA_ANSWER, Payload: await answerOf(name, deflated(given.Payload)) };
     }
     if (resource.includes(':batch:')) {
