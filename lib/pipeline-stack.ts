@@ -154,18 +154,23 @@ export class PipelineStack extends Stack {
             this.formatArn({
               service: 'states',
               resource: 'execution',
-              resourceName: `${this.machine.stateMachineName}:*`,
+              resourceName: `${this.splitArn(this.machine.stateMachineArn, ArnFormat.COLON_RESOURCE_NAME).resourceName}:*`,
               arnFormat: ArnFormat.COLON_RESOURCE_NAME,
             }),
           ],
         }),
       ],
     });
-    const machine = this.getLogicalId(this.machine.node.defaultChild as CfnElement);
     acknowledge(policy, {
-      [`AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:<${machine}.Name>:*]`]:
+      [`AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:${this.executions()}:*]`]:
         'Executions are named when they start.',
     });
+  }
+
+  /** How a finding names the machine's executions. */
+  private executions(): string {
+    const machine = this.getLogicalId(this.machine.node.defaultChild as CfnElement);
+    return `execution:{"Fn::Select":[6,{"Fn::Split":[":",{"Ref":"${machine}"}]}]}`;
   }
 
   /** The wildcards that the service integrations of the machine ask for. */
@@ -176,8 +181,7 @@ export class PipelineStack extends Stack {
     const own = 'arn:<AWS::Partition>:%:<AWS::Region>:<AWS::AccountId>';
     const resource = (service: string, rest: string) =>
       `AwsSolutions-IAM5[Resource::${own.replace('%', service)}:${rest}]`;
-    const machine = this.getLogicalId(this.machine.node.defaultChild as CfnElement);
-    const executions = `execution:{"Fn::Select":[6,{"Fn::Split":[":",{"Ref":"${machine}"}]}]}`;
+    const executions = this.executions();
     const mapRun = "A map's children are executions of this very machine.";
     acknowledge(this.machine, {
       'AwsSolutions-IAM5[Resource::*]':

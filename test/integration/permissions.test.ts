@@ -9,7 +9,7 @@ import { covers, type Grant } from '../policies/evaluate.ts';
 import { type DeployedRole, deployedRoles } from './roles.ts';
 import './support.ts';
 
-const callsFile = inject('callsFile');
+const recorded = inject('calls');
 
 /** What is granted and cannot be seen to be used here. */
 const REASONS: { role: RegExp; action: RegExp; resource?: RegExp; why: string }[] = [
@@ -66,12 +66,12 @@ const REASONS: { role: RegExp; action: RegExp; resource?: RegExp; why: string }[
   },
 ];
 
-describe.runIf(callsFile)('permissions', () => {
+describe.runIf(recorded)('permissions', () => {
   let roles: DeployedRole[];
   let calls: { role: DeployedRole; call: Call }[];
   beforeAll(async () => {
     roles = await deployedRoles('out/integration/cdk.out');
-    const lines = readFileSync(callsFile!, 'utf8').trim().split('\n');
+    const lines = readFileSync(recorded!.file).subarray(recorded!.from).toString().split('\n').filter(Boolean);
     calls = lines
       .map((line): Call => JSON.parse(line))
       .filter(isOurs)
