@@ -7,6 +7,9 @@ export const CORPUS_FOLDER = 'corpus';
 export const MANIFEST_FILE = 'manifest.json';
 export const SUMMARY_FILE = 'summary.json';
 export const REPORT_FILE = 'report.html';
+/** One file for each execution on AWS that has worked on the run; see functions/validate-run/lease.ts. */
+export const EXECUTIONS_FOLDER = 'executions';
+export const executionFile = (number: number) => `${EXECUTIONS_FOLDER}/${pad(number)}.json`;
 
 export function stageLayout(stage: number) {
   const root = `stages/${stage}`;

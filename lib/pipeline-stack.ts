@@ -1,3 +1,4 @@
+import { Policy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import {
@@ -8,13 +9,23 @@ import {
   LogLevel,
   StateMachine,
 } from 'aws-cdk-lib/aws-stepfunctions';
-import { type CfnElement, CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/core';
+import {
+  ArnFormat,
+  type CfnElement,
+  CfnOutput,
+  Duration,
+  RemovalPolicy,
+  Stack,
+  type StackProps,
+} from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
+import { type FunctionName, functionCode } from './compute/function-code.ts';
 import { type JobImage, jobImage, referencedImage } from './compute/job-image.ts';
 import { JobRoles } from './compute/job-roles.ts';
 import { LakeAccess } from './compute/lake-access.ts';
 import { Network } from './compute/network.ts';
-import { type FunctionName, PipelineFunction, type PipelineFunctionProps } from './compute/pipeline-function.ts';
+
+import { PipelineFunction, type PipelineFunctionProps } from './compute/pipeline-function.ts';
 import { PipelineJob, type TaskName } from './compute/pipeline-job.ts';
 import { Queue } from './compute/queue.ts';
 import { acknowledge } from './operations/acknowledge.ts';
@@ -42,7 +53,7 @@ export class PipelineStack extends Stack {
     const trainer = settings.trainerImage ? referencedImage(this, 'TrainerRepository', settings.trainerImage) : image;
     const roles = new JobRoles(this, 'JobRoles', { lake, trainer });
     const jobLogs = logGroup(this, 'JobLogs', settings);
-    const jobs = this.jobs(roles, { image, trainer }, jobLogs, settings);
+    const jobs = this.jobs(lake, roles, { image, trainer }, jobLogs, settings);
     const pipeline = new Pipeline(this, 'Pipeline', {
       functions,
       jobs,
@@ -56,10 +67,9 @@ export class PipelineStack extends Stack {
       tracingEnabled: true,
       logs: { destination: machineLogs, level: LogLevel.ALL, includeExecutionData: true },
     });
-    // What a run's last state links to.
-    functions['finish-run'].addEnvironment('MATES_JOB_LOGS', jobLogs.logGroupName);
-    functions['finish-run'].addEnvironment('MATES_MACHINE_LOGS', machineLogs.logGroupName);
-    lake.grantRead(this.machine.role);
+    this.linkTo(functions['finish-run'], { jobLogs, machineLogs });
+    this.showExecutionsTo(functions['validate-run']);
+    lake.grantItems(this.machine.role);
     const alerts = new Alerts(this, 'Alerts', settings);
     const queues = [...new Set(Object.values(jobs).map((job) => job.queue))];
     const { dashboardName } = new Observability(this, 'Observability', {
@@ -69,7 +79,7 @@ export class PipelineStack extends Stack {
       alerts,
     });
     if (settings.monthlyBudgetUsd) new CostGuard(this, 'CostGuard', { monthlyUsd: settings.monthlyBudgetUsd, alerts });
-    this.acknowledgeMachine(functions);
+    this.acknowledgeMachine(functions, jobs);
     const start = settings.publishVersion ? this.publish() : this.machine.stateMachineArn;
     new CfnOutput(this, 'MachineArn', { value: start, description: 'Start executions of this' });
     new CfnOutput(this, 'LakeName', { value: bucket.bucketName, description: 'Bucket of corpora and runs' });
@@ -77,23 +87,23 @@ export class PipelineStack extends Stack {
   }
 
   private functions(lake: LakeAccess, settings: Settings): Record<FunctionName, PipelineFunction> {
+    const code = functionCode();
     const make = (id: string, name: FunctionName, more: Partial<PipelineFunctionProps> = {}) =>
-      new PipelineFunction(this, id, { name, lake, settings, ...more });
+      new PipelineFunction(this, id, { name, code, lake, settings, ...more });
     // Lambda gives CPU by memory: 1,769 MB is one vCPU. Merging streams hundreds of shards' keys, finishing hashes
     // every output.
     const heavy = { memorySize: 2048, timeout: Duration.minutes(15) };
-    // These two look at the run's inputs, which may be the built-in ones.
-    const examples = true;
     return {
-      'validate-run': make('ValidateRun', 'validate-run', { examples }),
+      'validate-run': make('ValidateRun', 'validate-run'),
       'plan-stage': make('PlanStage', 'plan-stage'),
       'merge-top-k': make('MergeTopK', 'merge-top-k', heavy),
       'advance-stage': make('AdvanceStage', 'advance-stage'),
-      'finish-run': make('FinishRun', 'finish-run', { ...heavy, examples }),
+      'finish-run': make('FinishRun', 'finish-run', heavy),
     };
   }
 
   private jobs(
+    lake: LakeAccess,
     roles: JobRoles,
     { image, trainer }: { image: JobImage; trainer: JobImage },
     logs: LogGroup,
@@ -106,7 +116,7 @@ export class PipelineStack extends Stack {
         ? { queue: new Queue(this, 'Gpu', { network, settings, gpu: true }).jobQueue, gpus: 1 }
         : cpu;
     const make = (id: string, task: TaskName, where: typeof cpu & { image?: JobImage; command?: string[] }) =>
-      new PipelineJob(this, id, { task, image, roles, logs, settings, ...where });
+      new PipelineJob(this, id, { task, image, lake, roles, logs, settings, ...where });
     return {
       prepare: make('PrepareJob', 'prepare', cpu),
       pretrain: make('PretrainJob', 'pretrain', { ...model, image: trainer, command: settings.trainerCommand }),
@@ -118,24 +128,76 @@ export class PipelineStack extends Stack {
     };
   }
 
+  /** Gives the last function what it needs for links to the logs, and to the dashboard, which the stack's outputs name. */
+  private linkTo(
+    finish: PipelineFunction,
+    { jobLogs, machineLogs }: Record<'jobLogs' | 'machineLogs', LogGroup>,
+  ): void {
+    finish.addEnvironment('MATES_JOB_LOGS', jobLogs.logGroupName);
+    finish.addEnvironment('MATES_MACHINE_LOGS', machineLogs.logGroupName);
+    finish.addEnvironment('MATES_STACK', this.stackId);
+    finish.addToRolePolicy(
+      new PolicyStatement({ actions: ['cloudformation:DescribeStacks'], resources: [this.stackId] }),
+    );
+  }
+
+  /**
+   * Lets the first function see whether an execution that holds a run goes on. The policy is no part of the function's
+   * role, for which the function waits: it names the machine, which waits for the function.
+   */
+  private showExecutionsTo(validate: PipelineFunction): void {
+    const policy = new Policy(this, 'ExecutionsPolicy', {
+      roles: [validate.role!],
+      statements: [
+        new PolicyStatement({
+          actions: ['states:DescribeExecution'],
+          resources: [
+            this.formatArn({
+              service: 'states',
+              resource: 'execution',
+              resourceName: `${this.splitArn(this.machine.stateMachineArn, ArnFormat.COLON_RESOURCE_NAME).resourceName}:*`,
+              arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+            }),
+          ],
+        }),
+      ],
+    });
+    acknowledge(policy, {
+      [`AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:${this.executions()}:*]`]:
+        'Executions are named when they start.',
+    });
+  }
+
+  /** How a finding names the machine's executions. */
+  private executions(): string {
+    const machine = this.getLogicalId(this.machine.node.defaultChild as CfnElement);
+    return `execution:{"Fn::Select":[6,{"Fn::Split":[":",{"Ref":"${machine}"}]}]}`;
+  }
+
   /** The wildcards that the service integrations of the machine ask for. */
-  private acknowledgeMachine(functions: Record<FunctionName, PipelineFunction>): void {
+  private acknowledgeMachine(
+    functions: Record<FunctionName, PipelineFunction>,
+    jobs: Record<TaskName, PipelineJob>,
+  ): void {
     const own = 'arn:<AWS::Partition>:%:<AWS::Region>:<AWS::AccountId>';
     const resource = (service: string, rest: string) =>
       `AwsSolutions-IAM5[Resource::${own.replace('%', service)}:${rest}]`;
-    const machine = this.getLogicalId(this.machine.node.defaultChild as CfnElement);
-    const executions = `execution:{"Fn::Select":[6,{"Fn::Split":[":",{"Ref":"${machine}"}]}]}`;
+    const executions = this.executions();
     const mapRun = "A map's children are executions of this very machine.";
     acknowledge(this.machine, {
       'AwsSolutions-IAM5[Resource::*]':
         'batch:DescribeJobs, sagemaker:ListTags, X-Ray and log delivery cannot be restricted to resources.',
-      [resource('batch', 'job-definition/*')]: 'Revisions of job definitions are not known before deployment.',
       [resource('batch', 'job/*')]: 'Job ids are not known before; the tag of this pipeline restricts it.',
       [resource('sagemaker', 'training-job/*')]: 'Training jobs are named after runs.',
       [resource('states', `${executions}:*`)]: mapRun,
       [resource('states', `${executions}/ProbeSlices:*`)]: mapRun,
       [resource('states', `${executions}/ScoreSlices:*`)]: mapRun,
     });
+    for (const job of Object.values(jobs)) {
+      const id = this.getLogicalId(job.definition.node.defaultChild as CfnElement);
+      const name = `{"Fn::Select":[5,{"Fn::Split":[":",{"Ref":"${id}"}]}]}`;
+      acknowledge(this.machine, { [resource('batch', `${name}:*`)]: 'Any revision of our own job definition.' });
+    }
     for (const handler of Object.values(functions)) {
       const id = this.getLogicalId(handler.node.defaultChild as CfnElement);
       acknowledge(this.machine, { [`AwsSolutions-IAM5[Resource::<${id}.Arn>:*]`]: 'Any version of our own function.' });

@@ -51,6 +51,7 @@ const PSEUDO_PARAMETERS: Record<string, string> = {
   'AWS::AccountId': ACCOUNT,
   'AWS::URLSuffix': 'amazonaws.com',
   'AWS::StackName': 'local',
+  'AWS::StackId': `arn:aws:cloudformation:local:${ACCOUNT}:stack/local/0`,
 };
 
 interface Resource {

@@ -1,10 +1,10 @@
-import { paginateListExecutions, SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
+import { SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { parseConfig } from '../../core/config/load.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { refuseLocalPaths } from '../../core/run/check-inputs.ts';
-import { parseExecutionInput, runIdOf } from '../../core/run/execution-input.ts';
+import { MAX_INPUT_BYTES, parseExecutionInput, runIdOf } from '../../core/run/execution-input.ts';
 import { consoleLinks } from '../../functions/links.ts';
-import { describeExecution, runOf } from '../deployed/execution.ts';
+import { runningExecution } from '../deployed/execution.ts';
 import { calling, findDeployment, type Target, unqualified } from '../deployed/machine.ts';
 import { applyChanges, type Changes, readConfigFile } from './load-config.ts';
 import { watchExecution } from './watch.ts';
@@ -19,9 +19,6 @@ interface Options extends Target, Changes {
   watch?: boolean;
   json?: boolean;
 }
-
-/** The service's limit on an execution's input. */
-const INPUT_BYTES = 256 * 1024;
 
 /** `mates start [CONFIG]`: an execution of the deployed machine. */
 export async function start(config: string | undefined, options: Options): Promise<void> {
@@ -80,22 +77,20 @@ export async function executionInput(
   if (here) refuseLocalPaths(parseConfig(input.config, config), config);
   const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
   const bytes = Buffer.byteLength(JSON.stringify(given));
-  if (bytes > INPUT_BYTES)
-    throw new ConfigError(`${config}: ${bytes} bytes, an execution's input has at most ${INPUT_BYTES}; put it on S3.`);
+  if (bytes > MAX_INPUT_BYTES)
+    throw new ConfigError(
+      `${config}: ${bytes} bytes, an execution's input has at most ${MAX_INPUT_BYTES}; put it on S3.`,
+    );
   return given;
 }
 
-/** Two executions of one run would take each other's partial files away. */
+/** The machine's first state refuses it too; here the command says so, and no execution has failed. */
 async function refuseBusyRun(sfn: SFNClient, machine: string, run: string): Promise<void> {
-  const request = { stateMachineArn: unqualified(machine), statusFilter: 'RUNNING' as const };
-  await calling('list the executions', async () => {
-    for await (const { executions = [] } of paginateListExecutions({ client: sfn }, request))
-      for (const { executionArn, name } of executions)
-        if (runOf(await describeExecution(sfn, executionArn!)) === run)
-          throw new ConfigError(
-            `run ${run}: the execution ${name} is working on it; watch it (mates watch ${name}), or end it first (mates stop ${name}).`,
-          );
-  });
+  const busy = await runningExecution(sfn, unqualified(machine), run);
+  if (busy !== undefined)
+    throw new ConfigError(
+      `run ${run}: the execution ${busy} is working on it; watch it (mates watch ${busy}), or end it first (mates stop ${busy}).`,
+    );
 }
 
 /** Tells the run and the time: a name is taken for 90 days, and a run may need several executions. */

@@ -11,7 +11,7 @@ import {
   runOf,
   stepOf,
 } from '../deployed/execution.ts';
-import { liveJobs, queuesOf } from '../deployed/jobs.ts';
+import { jobServices, liveJobs } from '../deployed/jobs.ts';
 import { calling, executionArn, findDeployment, type Target, unqualified } from '../deployed/machine.ts';
 import { PLAIN_TABLE } from './format.ts';
 
@@ -33,7 +33,7 @@ export async function status(execution: string | undefined, options: Options): P
   const mapRunArn = events.findLast((event) => event.mapRunStartedEventDetails)?.mapRunStartedEventDetails?.mapRunArn;
   const mapRun = mapRunArn && described.status === 'RUNNING' ? await describeMapRun(sfn, mapRunArn) : undefined;
   const run = runOf(described);
-  const jobs = run ? await liveJobs(new BatchClient({}), await queuesOf(sfn, arn), run) : [];
+  const jobs = run ? await liveJobs(await jobServices(sfn, new BatchClient({}), arn, run)) : [];
   const links: RunLinks = {
     ...consoleLinks({ execution: arn }),
     ...(parsed(described.output) as { links?: RunLinks }).links,

@@ -9,6 +9,7 @@ import {
   ListMapRunsCommand,
   type MapRunItemCounts,
   type MapRunListItem,
+  paginateListExecutions,
   type SFNClient,
 } from '@aws-sdk/client-sfn';
 import { ConfigError, InputError, InterruptedError, type MatesError, RunError } from '../../core/errors.ts';
@@ -26,6 +27,22 @@ export function runOf({ input, name }: DescribeExecutionOutput): string | undefi
   } catch {
     return undefined;
   }
+}
+
+/** Name of a running execution that works on a run, if there is one other than `self`, an ARN. */
+export function runningExecution(
+  sfn: SFNClient,
+  machine: string,
+  run: string,
+  self?: string,
+): Promise<string | undefined> {
+  return calling('list the executions', async () => {
+    const pages = paginateListExecutions({ client: sfn }, { stateMachineArn: machine, statusFilter: 'RUNNING' });
+    for await (const { executions = [] } of pages)
+      for (const { executionArn, name } of executions)
+        if (executionArn !== self && runOf(await describeExecution(sfn, executionArn!)) === run) return name;
+    return undefined;
+  });
 }
 
 /** Reads an execution's history as it grows: from the newest event back to the last one seen. */

@@ -50,6 +50,12 @@ export function executionOf(machine: string, name: string): string {
   return [arn, partition, service, region, account, 'execution', machineName, name].join(':');
 }
 
+/** ARN of the machine of an execution. */
+export function machineOf(executionArn: string): string {
+  const [arn, partition, service, region, account, , machineName] = executionArn.split(':');
+  return [arn, partition, service, region, account, 'stateMachine', machineName].join(':');
+}
+
 /** The machine behind an alias or a version: executions are listed of it. */
 export const unqualified = (machine: string) => machine.split(':').slice(0, 7).join(':');
 

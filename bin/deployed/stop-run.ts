@@ -1,9 +1,10 @@
 import type { BatchClient } from '@aws-sdk/client-batch';
 import { type SFNClient, StopExecutionCommand } from '@aws-sdk/client-sfn';
-import { RunError } from '../../core/errors.ts';
-import { describeExecution, listChildren, listMapRuns, runOf } from './execution.ts';
-import { type LiveJob, liveJobs, queuesOf, terminate } from './jobs.ts';
-import { calling } from './machine.ts';
+import { ConfigError, RunError } from '../../core/errors.ts';
+import { describeExecution, listChildren, listMapRuns, runningExecution, runOf } from './execution.ts';
+import type { LiveJob } from './job-service.ts';
+import { jobServices, liveJobs } from './jobs.ts';
+import { calling, machineOf } from './machine.ts';
 
 const REASON = 'Stopped by mates stop';
 
@@ -24,10 +25,10 @@ export interface Stopped {
 }
 
 /**
- * Stops an execution, the children of its maps and every Batch job of its run, and waits until no job is left. Step
- * Functions stops children and jobs too, as a best effort and one by one; this makes sure.
+ * Stops an execution, the children of its maps and every job of its run, on Batch and on SageMaker, and waits until no
+ * job is left. Step Functions stops children and jobs too, as a best effort and one by one; this makes sure.
  *
- * @throws RunError naming the jobs that are still there after the last look.
+ * @throws ConfigError when another execution works on the run, whose jobs they are; RunError naming the jobs that are still there after the last look.
  */
 export async function stopRun(
   sfn: SFNClient,
@@ -40,33 +41,41 @@ export async function stopRun(
   const wasRunning = execution.status === 'RUNNING';
   if (wasRunning) await stop(sfn, executionArn);
   if (run === undefined) return { run, wasRunning, jobs: 0 }; // refused before any job
-  const queues = await queuesOf(sfn, executionArn);
+  const other = await runningExecution(sfn, machineOf(executionArn), run, executionArn);
+  if (other !== undefined)
+    throw new ConfigError(
+      `run ${run}: the execution ${other} is working on it, and the run's jobs are left to it; mates stop ${other} ends them.`,
+    );
+  const services = await jobServices(sfn, batch, executionArn, run);
   const told = new Set<string>();
   let clean = 0;
   for (let look = 0; look < looks; look++) {
     // Children first: one that is gone submits nothing after the jobs are listed.
-    let children = 0;
+    let left = 0;
     const [newest] = await listMapRuns(sfn, executionArn); // the steps are one after the other
     for (const child of newest ? await listChildren(sfn, newest, 'RUNNING') : []) {
-      children++;
+      left++;
       await stop(sfn, child).catch(() => undefined); // it may have ended by itself
     }
-    const jobs = await liveJobs(batch, queues, run);
-    for (const job of jobs) {
-      if (told.has(job.id)) continue;
-      told.add(job.id);
-      onJob?.(job);
-      await terminate(batch, job, REASON);
+    for (const service of services) {
+      const jobs = await service.live();
+      left += jobs.length;
+      for (const job of jobs) {
+        if (told.has(job.id)) continue;
+        told.add(job.id);
+        onJob?.(job);
+        await service.end(job, REASON);
+      }
     }
     // Twice, because a job just submitted may not be listed yet.
-    clean = children + jobs.length === 0 ? clean + 1 : 0;
+    clean = left === 0 ? clean + 1 : 0;
     if (clean === 2) return { run, wasRunning, jobs: told.size };
     await sleep();
   }
-  const left = (await liveJobs(batch, queues, run)).map(({ name, id }) => `${name} (${id})`);
+  const left = (await liveJobs(services)).map(({ name, id }) => (name === id ? name : `${name} (${id})`));
   throw new RunError(
     `Told ${told.size} jobs of run ${run} to end; still there: ${left.join(', ') || 'children of its maps'}. ` +
-      'Give the same command again, or look at them in the Batch console.',
+      'Give the same command again, or look at them in the Batch and SageMaker consoles.',
   );
 }
 

@@ -19,6 +19,9 @@ const executionInput = z.strictObject({
   maxCostUsd: z.number().positive().optional(),
 });
 
+/** Most bytes of JSON: a payload of Step Functions has 256 KiB, and the first state adds its own to the input. */
+export const MAX_INPUT_BYTES = 250 * 1024;
+
 export type ExecutionInput = z.output<typeof executionInput>;
 
 /** @throws ConfigError that names the bad field of the execution's input. */

@@ -6,7 +6,7 @@ import { openRunCorpus, type Run } from './open-run.ts';
 
 /** Files whose bytes tell of time or place rather than of the result. */
 const NOT_REPEATABLE = [MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE];
-const NOT_REPEATABLE_FOLDER = /(^|\/)(timings|logs)\//;
+const NOT_REPEATABLE_FOLDER = /(^|\/)(executions|timings|logs)\//;
 
 /** Files looked at at once: hides a request's latency. */
 const REQUESTS = 4;

@@ -7,6 +7,7 @@ import { putJson } from '../../core/storage/index.ts';
 import { writeReport } from '../../report/index.ts';
 import { onOneMachine, openerFromEnvironment } from '../environment.ts';
 import { consoleLinks, type RunLinks } from '../links.ts';
+import { dashboardName } from './dashboard.ts';
 
 interface Event {
   run: RunReference;
@@ -28,12 +29,16 @@ export async function handler({ run: reference, execution }: Event): Promise<Ans
   await putJson(run.store, SUMMARY_FILE, await summarise(run));
   await writeReport(run.store, run.open);
   await writeManifest(run);
-  const { bucket, prefix } = reference;
-  const { MATES_JOB_LOGS: jobLogs, MATES_MACHINE_LOGS: machineLogs } = process.env;
   return {
     run: reference,
     summary: `${reference.uri}/${SUMMARY_FILE}`,
     report: `${reference.uri}/${REPORT_FILE}`,
-    links: onOneMachine() ? {} : consoleLinks({ execution, bucket, prefix, jobLogs, machineLogs }),
+    links: onOneMachine() ? {} : await links(reference, execution),
   };
+}
+
+async function links({ bucket, prefix }: RunReference, execution: string): Promise<RunLinks> {
+  const { MATES_STACK: stack, MATES_JOB_LOGS: jobLogs, MATES_MACHINE_LOGS: machineLogs } = process.env;
+  const dashboard = stack ? await dashboardName(stack) : undefined;
+  return consoleLinks({ execution, bucket, prefix, dashboard, jobLogs, machineLogs });
 }

@@ -18,9 +18,13 @@ import { softwareVersions } from '../../core/run/versions.ts';
 import { getJsonIfPresent, NotFoundError, type Store, type StoreOpener, splitUri } from '../../core/storage/index.ts';
 import smoke from '../../examples/smoke.json' with { type: 'json' };
 import { lakeBucket, onOneMachine, openerFromEnvironment } from '../environment.ts';
+import { isRunning } from './execution-status.ts';
+import { takeRun } from './lease.ts';
 
 interface Event {
   input: unknown;
+  /** ARN of the execution, and its name. */
+  execution: string;
   executionName: string;
 }
 
@@ -33,10 +37,10 @@ interface State {
 }
 
 /**
- * The first state: checks the whole input, the configuration and that every file it names is there, and creates the
- * run's folder or finds it there to resume. A dry run writes nothing.
+ * The first state: checks the whole input, the configuration and that every file it names is there, takes the run for
+ * this execution, and creates its folder or finds it there to resume. A dry run writes nothing.
  *
- * @throws ConfigError or InputError within seconds, naming the bad field or the missing file.
+ * @throws ConfigError or InputError within seconds, naming the bad field, the missing file or the execution that works on the run.
  */
 export async function handler(event: Event): Promise<State> {
   const input = parseExecutionInput(event.input);
@@ -48,8 +52,12 @@ export async function handler(event: Event): Promise<State> {
   const store = open(uri);
   const config = await readConfig(input, store, open);
   await checkInputs(config, open);
-  if (input.dryRun) await checkRun(store, id, config);
-  else await createRun(store, id, config, softwareVersions());
+  await checkRun(store, id, config);
+  if (!input.dryRun) {
+    // On one machine the command line locks the run's folder.
+    if (!onOneMachine()) await takeRun(store, event.execution, isRunning);
+    await createRun(store, id, config, softwareVersions());
+  }
   return {
     run: { id, uri, bucket, prefix, trainer: input.trainer, dryRun: input.dryRun, maxCostUsd: input.maxCostUsd },
     stage: 0,

@@ -8,24 +8,19 @@ import type { LakeAccess } from './lake-access.ts';
 /** Where SageMaker writes the logs of training jobs; the name is the service's. */
 const TRAINING_LOGS = '/aws/sagemaker/TrainingJobs';
 
-/** What jobs run as. They all read and write the lake and nothing else, so they share their roles. */
+/** What jobs run by beside the role of their own, by which the container works: see PipelineJob. */
 export class JobRoles extends Construct {
-  /** The container's own, on Batch. */
-  readonly job: IRole;
-  /** By which ECS pulls the image and writes the logs; containers and log driver grant it what it needs. */
+  /** By which ECS pulls the images and writes the log group that all jobs share, and so one for all of them. */
   readonly execution: IRole;
-  /** The container's own on SageMaker, which also pulls and logs by it. */
+  /** The pretraining container's own on SageMaker, which also pulls and logs by it. */
   readonly training: IRole;
 
   constructor(scope: Construct, id: string, { lake, trainer }: { lake: LakeAccess; trainer: JobImage }) {
     super(scope, id);
-    const tasks = new ServicePrincipal('ecs-tasks.amazonaws.com');
-    this.job = new Role(this, 'Job', { assumedBy: tasks });
-    this.execution = new Role(this, 'Execution', { assumedBy: tasks });
+    this.execution = new Role(this, 'Execution', { assumedBy: new ServicePrincipal('ecs-tasks.amazonaws.com') });
     const training = new Role(this, 'Training', { assumedBy: new ServicePrincipal('sagemaker.amazonaws.com') });
     this.training = training;
-    lake.grantReadWrite(this.job);
-    lake.grantReadWrite(training);
+    lake.grant(training, 'pretrain');
     trainer.grantPull(training);
     const logs = Stack.of(this).formatArn({
       service: 'logs',

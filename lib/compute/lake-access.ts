@@ -1,13 +1,54 @@
 import { type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import { Arn, ArnFormat, Stack } from 'aws-cdk-lib/core';
+import {
+  CORPUS_FOLDER,
+  EXECUTIONS_FOLDER,
+  MANIFEST_FILE,
+  REPORT_FILE,
+  RUN_FILE,
+  SUMMARY_FILE,
+} from '../../core/layout.ts';
 import { acknowledge } from '../operations/acknowledge.ts';
 import type { Settings } from '../settings.ts';
+import type { FunctionName } from './function-code.ts';
+import type { TaskName } from './pipeline-job.ts';
 
-/** The finding on a policy for the lake's objects, whose ARN the data stack exports. */
-const OBJECTS_OF_LAKE = 'AwsSolutions-IAM5[Resource::MatesData:ExportsOutputFnGetAttLake5F1B88EAArn65E67816/*]';
+/**
+ * What of the lake someone may change, by patterns of keys in which `*` is any text, slashes included. Everyone here may
+ * read all of it, because a configuration, a corpus and a reference set may lie anywhere.
+ */
+interface Access {
+  write: string[];
+  delete?: string[];
+  /** Some of what it writes is large enough to go up in parts. */
+  inParts?: boolean;
+}
 
-/** Who may do what in the lake: one policy, used by every function and job. */
+const ofRuns = (...keys: string[]) => keys.map((key) => `runs/*/${key}`);
+const STAGES = ofRuns('stages/*');
+
+/** Each function's and job's access; the integration tests hold it against every call that is made. */
+const ACCESS: Record<FunctionName | TaskName, Access | 'none'> = {
+  'validate-run': { write: ofRuns(RUN_FILE, `${EXECUTIONS_FOLDER}/*`) },
+  'plan-stage': { write: STAGES },
+  'merge-top-k': { write: STAGES, inParts: true },
+  'advance-stage': 'none',
+  'finish-run': { write: ofRuns(MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE) },
+  prepare: { write: ofRuns(`${CORPUS_FOLDER}/*`, 'stages/0/timings/*'), inParts: true },
+  // Whoever deletes, deletes partial results when the whole one is there, or the mark that makes an older one count.
+  'prepare-probe': { write: STAGES, inParts: true },
+  probe: { write: STAGES, delete: STAGES, inParts: true },
+  'fit-influence': { write: STAGES, delete: STAGES, inParts: true },
+  score: { write: STAGES, inParts: true },
+  pretrain: { write: STAGES, delete: STAGES, inParts: true },
+  evaluate: { write: STAGES, inParts: true },
+};
+
+/** The start of the finding on a policy for the lake's objects, whose ARN the data stack exports. */
+const OBJECTS = 'AwsSolutions-IAM5[Resource::MatesData:ExportsOutputFnGetAttLake5F1B88EAArn65E67816';
+
+/** Lets each role do in the lake what its code calls there: objects and the list of their keys, no settings, no versions. */
 export class LakeAccess {
   readonly bucket: IBucket;
   private readonly inputBuckets: string[];
@@ -17,41 +58,44 @@ export class LakeAccess {
     this.inputBuckets = settings.inputBuckets;
   }
 
-  /** Lists, reads, writes and deletes objects of the lake, and reads the input buckets; no bucket settings, no versions. */
-  grantReadWrite(role: IRole): void {
-    const lake = this.bucket.bucketArn;
-    acknowledge(role, {
-      [OBJECTS_OF_LAKE]: 'The lake holds the runs alone, and a run may read what another has prepared.',
-    });
+  /** For the role of a function or job; it also reads the input buckets. */
+  grant(role: IRole, user: FunctionName | TaskName): void {
+    const access = ACCESS[user];
+    if (access === 'none') return;
+    this.allow(role, ['s3:GetObject'], ['*']);
+    this.allow(role, access.inParts ? ['s3:PutObject', 's3:AbortMultipartUpload'] : ['s3:PutObject'], access.write);
+    if (access.delete) this.allow(role, ['s3:DeleteObject'], access.delete);
+    const inputs = this.inputBuckets.map((resource) =>
+      Arn.format(
+        { service: 's3', region: '', account: '', resource, arnFormat: ArnFormat.NO_RESOURCE_NAME },
+        Stack.of(role),
+      ),
+    );
+    // Of whole buckets: whoever may list them gets 404 where there is no such object, and 403 otherwise.
+    role.addToPrincipalPolicy(
+      new PolicyStatement({ actions: ['s3:ListBucket'], resources: [this.bucket.bucketArn, ...inputs] }),
+    );
+    if (inputs.length === 0) return;
+    role.addToPrincipalPolicy(
+      new PolicyStatement({ actions: ['s3:GetObject'], resources: inputs.map((arn) => `${arn}/*`) }),
+    );
     for (const name of this.inputBuckets)
       acknowledge(role, {
         [`AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:s3:::${name}/*]`]: 'Named by inputBuckets.',
       });
-    const inputs = this.inputBuckets.map((name) =>
-      Arn.format(
-        { service: 's3', region: '', account: '', resource: name, arnFormat: ArnFormat.NO_RESOURCE_NAME },
-        Stack.of(role),
-      ),
-    );
-    role.addToPrincipalPolicy(new PolicyStatement({ actions: ['s3:ListBucket'], resources: [lake, ...inputs] }));
-    role.addToPrincipalPolicy(
-      new PolicyStatement({
-        // Delete: superseded partial checkpoints go as soon as a newer one is whole.
-        actions: ['s3:GetObject', 's3:PutObject', 's3:DeleteObject', 's3:AbortMultipartUpload'],
-        resources: [`${lake}/*`],
-      }),
-    );
-    if (inputs.length)
-      role.addToPrincipalPolicy(
-        new PolicyStatement({ actions: ['s3:GetObject'], resources: inputs.map((arn) => `${arn}/*`) }),
-      );
   }
 
-  /** Reads objects of the lake: the machine itself reads the maps' items. */
-  grantRead(role: IRole): void {
-    acknowledge(role, { [OBJECTS_OF_LAKE]: "The planner writes the maps' items into each run's folder." });
-    role.addToPrincipalPolicy(
-      new PolicyStatement({ actions: ['s3:GetObject'], resources: [`${this.bucket.bucketArn}/*`] }),
-    );
+  /** For the machine, which itself reads the maps' items. */
+  grantItems(role: IRole): void {
+    this.allow(role, ['s3:GetObject'], ofRuns('stages/*-items.json'));
+  }
+
+  private allow(role: IRole, actions: string[], keys: string[]): void {
+    const resources = keys.map((key) => `${this.bucket.bucketArn}/${key}`);
+    role.addToPrincipalPolicy(new PolicyStatement({ actions, resources }));
+    for (const key of keys)
+      acknowledge(role, {
+        [`${OBJECTS}/${key}]`]: 'Runs, stages and files are not known before; the lake holds nothing else.',
+      });
   }
 }

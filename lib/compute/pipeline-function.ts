@@ -1,30 +1,32 @@
-import { join } from 'node:path';
-import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { Architecture, LoggingFormat, Runtime, Tracing } from 'aws-cdk-lib/aws-lambda';
-import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import {
+  Architecture,
+  type Code,
+  Function as LambdaFunction,
+  LoggingFormat,
+  Runtime,
+  Tracing,
+} from 'aws-cdk-lib/aws-lambda';
 import { JitterType, TaskInput } from 'aws-cdk-lib/aws-stepfunctions';
-import { LambdaInvoke } from 'aws-cdk-lib/aws-stepfunctions-tasks';
-import { Duration } from 'aws-cdk-lib/core';
+import { LambdaInvoke, type LambdaInvokeProps } from 'aws-cdk-lib/aws-stepfunctions-tasks';
+import { Duration, RemovalPolicy } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
 import { acknowledge } from '../operations/acknowledge.ts';
 import { logGroup } from '../operations/logs.ts';
-import { PROJECT_ROOT } from '../project.ts';
 import type { Settings } from '../settings.ts';
+import { type FunctionName, handlerOf } from './function-code.ts';
 import type { LakeAccess } from './lake-access.ts';
-
-/** The folders of `functions/`. */
-export type FunctionName = 'validate-run' | 'plan-stage' | 'merge-top-k' | 'advance-stage' | 'finish-run';
 
 export interface PipelineFunctionProps {
   name: FunctionName;
+  /** Of every function. */
+  code: Code;
   lake: LakeAccess;
   settings: Settings;
   /** @default 1024 MB */
   memorySize?: number;
   /** @default 5 minutes */
   timeout?: Duration;
-  /** Brings the example corpus along, which `builtin:` URIs name. @default false */
-  examples?: boolean;
 }
 
 export interface InvokeProps {
@@ -38,15 +40,15 @@ export interface InvokeProps {
   keep?: { fields: string[]; at: string };
 }
 
-/** Every Lambda of the pipeline: `functions/<name>/index.ts`, bundled by esbuild, with its own role and log group. */
-export class PipelineFunction extends NodejsFunction {
+/** Every Lambda of the pipeline: `functions/<name>`, with its own role and log group. */
+export class PipelineFunction extends LambdaFunction {
   constructor(scope: Construct, id: string, props: PipelineFunctionProps) {
     const logs = logGroup(scope, `${id}Logs`, props.settings);
     const role = new Role(scope, `${id}Role`, { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
     logs.grantWrite(role);
     super(scope, id, {
-      entry: join(PROJECT_ROOT, 'functions', props.name, 'index.ts'),
-      handler: 'handler',
+      code: props.code,
+      handler: handlerOf(props.name),
       runtime: Runtime.NODEJS_22_X,
       architecture: Architecture.ARM_64,
       memorySize: props.memorySize ?? 1024,
@@ -55,35 +57,16 @@ export class PipelineFunction extends NodejsFunction {
       logGroup: logs,
       loggingFormat: LoggingFormat.JSON,
       tracing: Tracing.ACTIVE,
-      // MATES_FUNCTION names the folder: whoever runs the template without Lambda finds the handler by it.
-      environment: { MATES_FUNCTION: props.name, MATES_LAKE_BUCKET: props.lake.bucket.bucketName },
-      projectRoot: PROJECT_ROOT,
-      depsLockFilePath: join(PROJECT_ROOT, 'package-lock.json'),
-      bundling: {
-        format: OutputFormat.ESM,
-        target: 'node22',
-        mainFields: ['module', 'main'],
-        // The SDK is bundled at the locked version instead of taking the runtime's, which changes under us.
-        externalModules: [],
-        sourceMap: true,
-        minify: true,
-        keepNames: true, // error names are part of the machine's contract
-        // CommonJS dependencies call require() for Node's own modules, which an ES module does not have.
-        banner: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);",
-        commandHooks: {
-          beforeInstall: () => [],
-          beforeBundling: () => [],
-          afterBundling: (root, bundle) =>
-            props.examples
-              ? [
-                  `mkdir -p "${bundle}/examples/corpus"`,
-                  `cp "${root}"/examples/corpus/*.jsonl* "${bundle}/examples/corpus/"`,
-                ]
-              : [],
-        },
+      // Earlier versions are for the executions that still run them; they go with the function.
+      currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
+      environment: {
+        // Names the folder: whoever runs the template without Lambda finds the handler by it.
+        MATES_FUNCTION: props.name,
+        MATES_LAKE_BUCKET: props.lake.bucket.bucketName,
+        NODE_OPTIONS: '--enable-source-maps',
       },
     });
-    props.lake.grantReadWrite(role);
+    props.lake.grant(role, props.name);
     acknowledge(this, {
       'AwsSolutions-L1':
         'Node.js 22 is the newest runtime that every dependency is tested on; it has years of support left.',
@@ -94,12 +77,12 @@ export class PipelineFunction extends NodejsFunction {
   }
 
   /**
-   * A Task state that calls the function. Throttling and faults of the service are retried; ConfigError, InputError and
+   * A Task state that calls the function, in the version of this deployment: a running execution keeps the code that it
+   * began with. Throttling and faults of the service are retried; ConfigError, InputError and
    * RunError are ours and would only fail again.
    */
   invoke(scope: Construct, id: string, props: InvokeProps): LambdaInvoke {
-    const task = new LambdaInvoke(scope, id, {
-      lambdaFunction: this,
+    const task = new InvokeVersion(scope, id, this, {
       payload: TaskInput.fromObject(props.payload),
       retryOnServiceExceptions: false,
       ...(props.keep
@@ -123,5 +106,22 @@ export class PipelineFunction extends NodejsFunction {
       jitterStrategy: JitterType.FULL,
     });
     return task;
+  }
+}
+
+/** Calls a function's current version. The machine may call every version, of which running executions name earlier ones. */
+class InvokeVersion extends LambdaInvoke {
+  constructor(
+    scope: Construct,
+    id: string,
+    handler: PipelineFunction,
+    props: Omit<LambdaInvokeProps, 'lambdaFunction'>,
+  ) {
+    super(scope, id, { ...props, lambdaFunction: handler.currentVersion });
+    const invoke = new PolicyStatement({
+      actions: ['lambda:InvokeFunction'],
+      resources: [`${handler.functionArn}:*`],
+    });
+    this.taskPolicies!.splice(0, this.taskPolicies!.length, invoke);
   }
 }

@@ -8,6 +8,7 @@ import {
   RetryStrategy,
 } from 'aws-cdk-lib/aws-batch';
 import { LogDriver } from 'aws-cdk-lib/aws-ecs';
+import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { JitterType, JsonPath } from 'aws-cdk-lib/aws-stepfunctions';
 import { Duration, Size, Stack } from 'aws-cdk-lib/core';
@@ -15,6 +16,7 @@ import { Construct } from 'constructs';
 import type { Settings } from '../settings.ts';
 import type { JobImage } from './job-image.ts';
 import type { JobRoles } from './job-roles.ts';
+import type { LakeAccess } from './lake-access.ts';
 import { SCRATCH } from './queue.ts';
 import { SubmitJob } from './submit-job.ts';
 
@@ -29,6 +31,7 @@ export interface PipelineJobProps {
   queue: IJobQueue;
   /** GPUs of one job. */
   gpus: number;
+  lake: LakeAccess;
   roles: JobRoles;
   logs: ILogGroup;
   settings: Settings;
@@ -43,7 +46,10 @@ export interface SubmitProps {
   item?: boolean;
 }
 
-/** Every Batch job of the pipeline: a command, `mates-job <task>` by default, whose inputs are environment variables. */
+/**
+ * Every Batch job of the pipeline: a command, `mates-job <task>` by default, whose inputs are environment variables, and
+ * a role that may do what the task does.
+ */
 export class PipelineJob extends Construct {
   readonly definition: EcsJobDefinition;
   readonly queue: IJobQueue;
@@ -54,6 +60,8 @@ export class PipelineJob extends Construct {
     this.props = props;
     this.queue = props.queue;
     const { settings } = props;
+    const role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('ecs-tasks.amazonaws.com') });
+    props.lake.grant(role, props.task);
     const container = new EcsEc2ContainerDefinition(this, 'Container', {
       image: props.image.container,
       command: props.command ?? ['mates-job', props.task],
@@ -61,7 +69,7 @@ export class PipelineJob extends Construct {
       cpu: settings.jobVcpus,
       memory: Size.mebibytes(settings.jobMemoryMib),
       gpu: props.gpus || undefined,
-      jobRole: props.roles.job,
+      jobRole: role,
       executionRole: props.roles.execution,
       logging: LogDriver.awsLogs({ logGroup: props.logs, streamPrefix: props.task }),
       volumes: [EcsVolume.host({ name: 'scratch', hostPath: SCRATCH, containerPath: '/tmp' })],
@@ -104,11 +112,13 @@ export class PipelineJob extends Construct {
       resultSelector: {},
       resultPath: item ? undefined : JsonPath.DISCARD,
     });
+    // Few and far between, ten minutes in all: each attempt is three events of the history, which has 25,000 for a run
+    // of 100 stages even if every task of it needs them all (test/lib/limits.test.ts).
     state.addRetry({
       errors: ['Batch.ServerException', 'Batch.TooManyRequestsException'],
-      interval: Duration.seconds(5),
-      maxAttempts: 8,
-      backoffRate: 2,
+      interval: Duration.seconds(25),
+      maxAttempts: 4,
+      backoffRate: 3,
       maxDelay: Duration.minutes(5),
       jitterStrategy: JitterType.FULL,
     });

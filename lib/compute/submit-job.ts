@@ -1,7 +1,7 @@
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { QueryLanguage } from 'aws-cdk-lib/aws-stepfunctions';
 import { BatchSubmitJob, type BatchSubmitJobProps } from 'aws-cdk-lib/aws-stepfunctions-tasks';
-import { type Duration, Stack } from 'aws-cdk-lib/core';
+import { ArnFormat, type Duration, Fn, Stack } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
 
 /** Marks the jobs of one pipeline; the machine may terminate those alone. */
@@ -25,7 +25,13 @@ export class SubmitJob extends BatchSubmitJob {
     super(scope, id, { ...props, tags: { [PIPELINE_TAG]: stack.stackName, ...props.tags } });
     this.stateTimeout = stateTimeout;
     const jobs = stack.formatArn({ service: 'batch', resource: 'job', resourceName: '*' });
-    this.taskPolicies?.push(
+    // The library's would let the machine run every job definition of the account.
+    const submit = this.taskPolicies!.findIndex(({ actions }) => actions.includes('batch:SubmitJob'));
+    this.taskPolicies![submit] = new PolicyStatement({
+      actions: ['batch:SubmitJob'],
+      resources: [props.jobQueueArn, anyRevision(stack, props.jobDefinitionArn)],
+    });
+    this.taskPolicies!.push(
       // Describing jobs cannot be restricted to some of them.
       new PolicyStatement({ actions: ['batch:DescribeJobs'], resources: ['*'] }),
       new PolicyStatement({
@@ -44,4 +50,10 @@ export class SubmitJob extends BatchSubmitJob {
   override toStateJson(language?: QueryLanguage): object {
     return { ...super.toStateJson(language), TimeoutSeconds: this.stateTimeout.toSeconds() };
   }
+}
+
+/** The job definition whatever its revision, of which a running execution may name an earlier one. */
+function anyRevision(stack: Stack, jobDefinitionArn: string): string {
+  const definition = Fn.select(5, Fn.split(':', jobDefinitionArn)); // job-definition/<name>
+  return stack.formatArn({ service: 'batch', resource: `${definition}:*`, arnFormat: ArnFormat.NO_RESOURCE_NAME });
 }

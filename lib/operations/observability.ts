@@ -15,7 +15,8 @@ import { SnsTopic } from 'aws-cdk-lib/aws-events-targets';
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions';
 import { Duration, Stack } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
-import type { FunctionName, PipelineFunction } from '../compute/pipeline-function.ts';
+import type { FunctionName } from '../compute/function-code.ts';
+import type { PipelineFunction } from '../compute/pipeline-function.ts';
 import type { Alerts } from './alerts.ts';
 
 export interface ObservabilityProps {

@@ -8,7 +8,8 @@ import {
   StateMachineFragment,
 } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
-import type { FunctionName, PipelineFunction } from '../compute/pipeline-function.ts';
+import type { FunctionName } from '../compute/function-code.ts';
+import type { PipelineFunction } from '../compute/pipeline-function.ts';
 import type { PipelineJob, TaskName } from '../compute/pipeline-job.ts';
 import type { Settings } from '../settings.ts';
 

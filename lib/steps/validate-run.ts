@@ -3,7 +3,7 @@ import type { Construct } from 'constructs';
 import { defaultOf, Step, type StepProps } from './step.ts';
 
 /**
- * Checks the whole input before anything is paid for.
+ * Checks the whole input before anything is paid for, and that no other execution works on the run.
  *
  * In: the execution's input, any object; `{}` is the smoke configuration.
  * Out: `{run: {id, uri, bucket, prefix, trainer, dryRun}, stage: 0, stages}`, and `plan` of a dry run: what it would do and cost.
@@ -17,7 +17,11 @@ export class ValidateRun extends Step {
     super(scope, id, props);
     const validate = this.guard(
       props.functions['validate-run'].invoke(this, 'Validate the run', {
-        payload: { input: JsonPath.entirePayload, executionName: JsonPath.stringAt('$$.Execution.Name') },
+        payload: {
+          input: JsonPath.entirePayload,
+          execution: JsonPath.stringAt('$$.Execution.Id'),
+          executionName: JsonPath.stringAt('$$.Execution.Name'),
+        },
       }),
     );
     const dryRun = new Choice(this, 'Is this a dry run?').when(

@@ -14,7 +14,7 @@ export async function runMap(visit: Visit, input: Json): Promise<Json> {
   const items = await readItems(visit, input);
   const distributed = state.ItemProcessor!.ProcessorConfig?.Mode === 'DISTRIBUTED';
   tell(visit, 'items', { count: items.length });
-  frame.history.add(distributed ? 'MapRunStarted' : 'MapStateStarted');
+  frame.history.add('MapStateStarted', ...(distributed ? ['MapRunStarted'] : []));
 
   const most = distributed ? DISTRIBUTED_CONCURRENCY : INLINE_CONCURRENCY;
   const outputs = new Array<Json | undefined>(items.length);
@@ -43,7 +43,7 @@ export async function runMap(visit: Visit, input: Json): Promise<Json> {
         );
     }
   });
-  frame.history.add(distributed ? 'MapRunSucceeded' : 'MapStateSucceeded');
+  frame.history.add(...(distributed ? ['MapRunSucceeded'] : []), 'MapStateSucceeded');
   return outputs.filter((output) => output !== undefined);
 }
 

@@ -1,4 +1,5 @@
 import { BatchClient, ListJobsCommand } from '@aws-sdk/client-batch';
+import { StopTrainingJobCommand } from '@aws-sdk/client-sagemaker';
 import {
   DescribeExecutionCommand,
   ListExecutionsCommand,
@@ -9,8 +10,19 @@ import {
 import { beforeEach, expect, it } from 'vitest';
 import { stop } from '../../bin/commands/stop.ts';
 import { stopRun } from '../../bin/deployed/stop-run.ts';
-import { RunError } from '../../core/errors.ts';
-import { batch, EXECUTION, fakeBatch, fakeDefinition, MACHINE, MAP_RUN, printed, sfn } from './support.ts';
+import { ConfigError, RunError } from '../../core/errors.ts';
+import {
+  batch,
+  EXECUTION,
+  fakeBatch,
+  fakeDefinition,
+  fakeSageMaker,
+  MACHINE,
+  MAP_RUN,
+  printed,
+  sagemaker,
+  sfn,
+} from './support.ts';
 
 const clients = [new SFNClient({}), new BatchClient({})] as const;
 const options = { sleep: async () => {}, looks: 20 };
@@ -19,10 +31,15 @@ const stopped = () => sfn.commandCalls(StopExecutionCommand).map(({ args }) => a
 beforeEach(() => {
   sfn.reset();
   batch.reset();
+  sagemaker.reset();
   fakeDefinition();
+  fakeBatch([]);
+  fakeSageMaker([]);
   sfn.on(DescribeExecutionCommand).resolves({ status: 'RUNNING', name: 'run-1', input: '{}' });
   sfn.on(StopExecutionCommand).resolves({});
   sfn.on(ListMapRunsCommand).resolves({ mapRuns: [] });
+  // Listed as running for a while after it was stopped.
+  sfn.on(ListExecutionsCommand).resolves({ executions: [{ executionArn: EXECUTION, name: 'run-1' } as never] });
 });
 
 it('ends the execution and every job of its run, in whatever state and queue, and no other', async () => {
@@ -37,6 +54,45 @@ it('ends the execution and every job of its run, in whatever state and queue, an
   expect(await stopRun(...clients, EXECUTION, options)).toEqual({ run: 'run-1', wasRunning: true, jobs: 3 });
   expect(told.sort()).toEqual(['cpu', 'running', 'waiting']);
   expect(stopped()).toEqual([EXECUTION]);
+});
+
+it('ends the training jobs of the run on SageMaker, and no other', async () => {
+  const run = 's3://lake/runs/run-1';
+  const told = fakeSageMaker([
+    { name: 'run-1-0-aaaaaaaa', run, status: 'Completed' },
+    { name: 'run-1-1-bbbbbbbb', run, status: 'InProgress', lasts: 3 },
+    { name: 'run-1-1-cccccccc', run, status: 'InProgress' },
+    { name: 'run-1-1-dddddddd', run, status: 'Stopping', lasts: 2 }, // by Step Functions
+    { name: 'run-1-1-0-eeeeeeee', run: 's3://lake/runs/run-1-1', status: 'InProgress' },
+    { name: 'my-run-1-0-ffffffff', run: 's3://lake/runs/my-run-1', status: 'InProgress' },
+    { name: 'run-1-0-99999999', run: 's3://other/runs/run-1', role: 'arn:other', status: 'InProgress' },
+  ]);
+  expect(await stopRun(...clients, EXECUTION, options)).toEqual({ run: 'run-1', wasRunning: true, jobs: 3 });
+  expect(told.sort()).toEqual(['run-1-1-bbbbbbbb', 'run-1-1-cccccccc']);
+});
+
+it('does not mind a training job that ends by itself, and names one that does not end', async () => {
+  const run = 's3://lake/runs/run-1';
+  fakeSageMaker([{ name: 'run-1-1-bbbbbbbb', run, status: 'InProgress' }]);
+  const ended = Object.assign(new Error('it is Completed'), { name: 'ValidationException' });
+  sagemaker.on(StopTrainingJobCommand).rejects(ended);
+  await expect(stopRun(...clients, EXECUTION, { ...options, looks: 3 })).rejects.toThrow(
+    /still there: run-1-1-bbbbbbbb\. /,
+  );
+  sagemaker.on(StopTrainingJobCommand).rejects(Object.assign(new Error('no'), { name: 'AccessDeniedException' }));
+  await expect(stopRun(...clients, EXECUTION, options)).rejects.toThrow(/Cannot stop a training job: AccessDenied/);
+});
+
+it('leaves the jobs to another execution that works on the run', async () => {
+  const other = EXECUTION.replace('run-1', 'other');
+  sfn
+    .on(ListExecutionsCommand, { stateMachineArn: MACHINE, statusFilter: 'RUNNING' })
+    .resolves({ executions: [{ executionArn: other, name: 'other' } as never] });
+  sfn.on(DescribeExecutionCommand, { executionArn: other }).resolves({ name: 'other', input: '{"runId": "run-1"}' });
+  const told = fakeBatch([{ id: 'running', name: 'probe-run-1-1', run: 'run-1', status: 'RUNNING' }]);
+  await expect(stopRun(...clients, EXECUTION, options)).rejects.toThrow(ConfigError);
+  await expect(stopRun(...clients, EXECUTION, options)).rejects.toThrow(/execution other is working.*mates stop other/);
+  expect(told).toEqual([]);
 });
 
 it('waits until they have gone, and says which have not', async () => {

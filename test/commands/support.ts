@@ -6,6 +6,13 @@ import {
   ListJobsCommand,
   TerminateJobCommand,
 } from '@aws-sdk/client-batch';
+import {
+  DescribeTrainingJobCommand,
+  ListTrainingJobsCommand,
+  SageMakerClient,
+  StopTrainingJobCommand,
+  type TrainingJobStatus,
+} from '@aws-sdk/client-sagemaker';
 import { DescribeStateMachineForExecutionCommand, type HistoryEvent, SFNClient } from '@aws-sdk/client-sfn';
 import { mockClient } from 'aws-sdk-client-mock';
 import { vi } from 'vitest';
@@ -22,6 +29,9 @@ export const QUEUES = [
 
 export const sfn = mockClient(SFNClient);
 export const batch = mockClient(BatchClient);
+export const sagemaker = mockClient(SageMakerClient);
+
+export const TRAINING_ROLE = 'arn:aws:iam::123456789012:role/Training';
 
 /** A job as Batch knows it; a terminated one ends after so many more listings. */
 export interface FakeJob {
@@ -59,7 +69,45 @@ export function fakeBatch(jobs: FakeJob[]): string[] {
   return told;
 }
 
-/** The part of a definition that names the queues, one of them inside a map. */
+/** A training job as SageMaker knows it; one that is told to stop does so after so many more listings. */
+export interface FakeTrainingJob {
+  name: string;
+  /** URI of its run. */
+  run: string;
+  role?: string;
+  status: TrainingJobStatus;
+  lasts?: number;
+}
+
+/** Answers for SageMaker from these jobs, two a page, and takes note of those that are told to end. */
+export function fakeSageMaker(jobs: FakeTrainingJob[]): string[] {
+  const told: string[] = [];
+  sagemaker.on(ListTrainingJobsCommand).callsFake(({ NameContains, StatusEquals, NextToken = '0' }) => {
+    if (StatusEquals === 'InProgress' && NextToken === '0')
+      for (const job of jobs) if (job.status === 'Stopping' && job.lasts!-- <= 0) job.status = 'Stopped';
+    const found = jobs.filter(({ name, status }) => name.includes(NameContains) && status === StatusEquals);
+    const next = Number(NextToken) + 2;
+    return {
+      TrainingJobSummaries: found.slice(next - 2, next).map(({ name }) => ({ TrainingJobName: name })),
+      NextToken: next < found.length ? String(next) : undefined,
+    };
+  });
+  sagemaker.on(DescribeTrainingJobCommand).callsFake(({ TrainingJobName }) => {
+    const { run, role = TRAINING_ROLE, status } = jobs.find(({ name }) => name === TrainingJobName)!;
+    return { TrainingJobStatus: status, RoleArn: role, Environment: { MATES_RUN_URI: run } };
+  });
+  sagemaker.on(StopTrainingJobCommand).callsFake(({ TrainingJobName }) => {
+    const job = jobs.find(({ name }) => name === TrainingJobName)!;
+    if (job.status !== 'InProgress')
+      throw Object.assign(new Error(`The training job is ${job.status}.`), { name: 'ValidationException' });
+    told.push(TrainingJobName);
+    Object.assign(job, { status: 'Stopping', lasts: job.lasts ?? 0 });
+    return {};
+  });
+  return told;
+}
+
+/** The part of a definition that names the queues, one of them inside a map, and the training jobs' role. */
 export function fakeDefinition(): void {
   const job = (queue: string) => ({ Type: 'Task', Parameters: { JobQueue: queue } });
   const definition = {
@@ -67,6 +115,7 @@ export function fakeDefinition(): void {
       Prepare: job(QUEUES[0]!),
       Map: { Type: 'Map', ItemProcessor: { States: { Probe: job(QUEUES[1]!) } } },
       Fit: job(QUEUES[1]!),
+      Train: { Type: 'Task', Parameters: { TrainingJobName: 'x', RoleArn: TRAINING_ROLE } },
     },
   };
   sfn.on(DescribeStateMachineForExecutionCommand).resolves({ definition: JSON.stringify(definition) });

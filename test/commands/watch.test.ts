@@ -13,7 +13,17 @@ import { watch } from '../../bin/commands/watch.ts';
 import { causeInWords, failureOf } from '../../bin/deployed/execution.ts';
 import { followExecution } from '../../bin/deployed/follow.ts';
 import { ConfigError, InputError, InterruptedError, RunError } from '../../core/errors.ts';
-import { EXECUTION, entered, fakeBatch, fakeDefinition, MACHINE, MAP_RUN, printed, sfn } from './support.ts';
+import {
+  EXECUTION,
+  entered,
+  fakeBatch,
+  fakeDefinition,
+  fakeSageMaker,
+  MACHINE,
+  MAP_RUN,
+  printed,
+  sfn,
+} from './support.ts';
 
 const target = { stack: 'unused', machine: MACHINE };
 const client = new SFNClient({});
@@ -166,6 +176,7 @@ describe('mates status', () => {
       { id: '1', name: 'probe-run-1-1', run: 'run-1', status: 'RUNNING' },
       { id: '2', name: 'probe-run-1-1', run: 'run-1-1', status: 'RUNNING' },
     ]);
+    fakeSageMaker([{ name: 'run-1-0-aaaaaaaa', run: 's3://lake/runs/run-1', status: 'InProgress' }]);
     fakeHistory([
       entered(1, 'Probe the oracle influence', { stage: 1 }, 'MapStateEntered'),
       { id: 2, type: 'MapRunStarted', mapRunStartedEventDetails: { mapRunArn: MAP_RUN }, timestamp: undefined },
@@ -178,6 +189,7 @@ describe('mates status', () => {
     expect(text).toMatch(/Stage 1: Probe the oracle influence/);
     expect(text).toMatch(/3 of 8 jobs done, 2 running/);
     expect(text.match(/probe-run-1-1: RUNNING/g)).toHaveLength(1);
+    expect(text).toContain('run-1-0-aaaaaaaa: InProgress');
     expect(text.split('\n').length).toBeLessThan(25);
   });
 

@@ -17,5 +17,7 @@ it('has inputs for the usual cases', () => {
 it.each(inputs.map((input) => [JSON.stringify(input).slice(0, 60), input]))('%s', async (_, input) => {
   parseExecutionInput(input);
   if (input.config || input.resumeFrom) return; // they name what is not here
-  expect(await handler({ input, executionName: 'doc' })).toMatchObject({ stage: 0 });
+  expect(
+    await handler({ input, execution: 'arn:aws:states:local:000000000000:execution:local:x', executionName: 'doc' }),
+  ).toMatchObject({ stage: 0 });
 });

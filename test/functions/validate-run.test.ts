@@ -8,13 +8,16 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
+import { DescribeExecutionCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { mockClient } from 'aws-sdk-client-mock';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { handler } from '../../functions/validate-run/index.ts';
 import { temporaryLake } from './support.ts';
 
-const validate = (input: unknown, executionName = 'first') => handler({ input, executionName });
+const execution = (name: string) => `arn:aws:states:us-east-1:123456789012:execution:Machine:${name}`;
+const validate = (input: unknown, executionName = 'first') =>
+  handler({ input, execution: execution(executionName), executionName });
 
 /** What S3 answers: an error with the service's name for it. */
 const refusal = (name: string, httpStatusCode = 404) =>
@@ -128,10 +131,12 @@ const PASSAGES = {
 
 describe('on S3', () => {
   const s3 = mockClient(S3Client);
+  const sfn = mockClient(SFNClient);
   beforeEach(() => {
     process.env.MATES_LAKE_BUCKET = 'lake-bucket';
     process.env.AWS_REGION ??= 'us-east-1';
     s3.reset();
+    sfn.reset();
     s3.on(GetObjectCommand).rejects(refusal('NoSuchKey'));
     s3.on(HeadObjectCommand).rejects(refusal('NotFound'));
     s3.on(ListObjectsV2Command).resolves({ Contents: [] });
@@ -143,19 +148,38 @@ describe('on S3', () => {
   const config = (input: string, more: object = {}) => ({
     config: { corpus: { input: [input] }, ...PASSAGES, ...more },
   });
-  const written = () => s3.commandCalls(PutObjectCommand).length;
+  const puts = () => s3.commandCalls(PutObjectCommand).map(({ args }) => args[0].input);
+  const written = () => puts().length;
 
   it('the smoke run needs nothing of the bucket', async () => {
     const { run } = await validate({});
     expect(run.uri).toBe('s3://lake-bucket/runs/first');
-    expect(written()).toBe(1);
+    expect(puts().map(({ Key }) => Key)).toEqual(['runs/first/executions/00000.json', 'runs/first/run.json']);
+    expect(puts()[0]).toMatchObject({ IfNoneMatch: '*' });
+  });
+
+  it('a run that another execution works on is left alone', async () => {
+    const record = { format: 'mates-execution/1', execution: execution('other'), since: '2026-01-01T00:00:00Z' };
+    const Body = { transformToByteArray: async () => new TextEncoder().encode(JSON.stringify(record)) };
+    const Key = 'runs/first/executions/00004.json';
+    s3.on(ListObjectsV2Command).resolves({ Contents: [{ Key }] });
+    s3.on(GetObjectCommand, { Key }).resolves({ Body } as object);
+    sfn.on(DescribeExecutionCommand).resolves({ status: 'RUNNING' });
+    await expect(validate({})).rejects.toThrow(/^s3:\/\/lake-bucket\/runs\/first: the execution other is working/);
+    expect(written()).toBe(0);
+    await validate({ dryRun: true }); // which touches nothing
+    sfn.on(DescribeExecutionCommand).resolves({ status: 'ABORTED' });
+    await validate({});
+    expect(puts().map(({ Key }) => Key)).toEqual(['runs/first/executions/00005.json', 'runs/first/run.json']);
   });
 
   it('looks at names and sizes, and reads no data', async () => {
-    s3.on(ListObjectsV2Command).resolves({ Contents: [{ Key: 'web/a.jsonl' }, { Key: 'web/b.txt' }] });
+    const Contents = [{ Key: 'web/a.jsonl' }, { Key: 'web/b.txt' }];
+    s3.on(ListObjectsV2Command, { Bucket: 'data' }).resolves({ Contents });
     s3.on(HeadObjectCommand, { Bucket: 'data', Key: 'web/a.jsonl' }).resolves({ ContentLength: 10 });
     await validate(config('s3://data/web/*.jsonl'));
-    expect(s3.commandCalls(GetObjectCommand).map(({ args }) => args[0].input.Key)).toEqual(['runs/first/run.json']);
+    const read = s3.commandCalls(GetObjectCommand).map(({ args }) => args[0].input.Key);
+    expect(new Set(read)).toEqual(new Set(['runs/first/run.json']));
   });
 
   it('relative paths of a configuration on S3 are beside its file', async () => {
@@ -169,8 +193,7 @@ describe('on S3', () => {
     await validate({ config: 's3://data/run/config.json' });
     const keys = s3.commandCalls(HeadObjectCommand).map(({ args }) => args[0].input.Key);
     expect(keys).toEqual(['run/web/a.jsonl', 'run/b.jsonl', 'run/r.jsonl']);
-    const [put] = s3.commandCalls(PutObjectCommand);
-    const { config } = JSON.parse(String(put!.args[0].input.Body));
+    const { config } = JSON.parse(String(puts().at(-1)!.Body));
     expect(config.corpus.input).toEqual(['s3://data/run/web/*.jsonl', 's3://data/run/b.jsonl']);
   });
 

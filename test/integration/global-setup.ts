@@ -2,7 +2,7 @@
  * Brings up the emulator unless AWS_ENDPOINT_URL names one, deploys the app, and runs the same configuration with
  * `mates run` for the tests to compare with.
  */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,8 +21,8 @@ declare module 'vitest' {
     deployment: Deployment;
     /** Of the job runner; undefined with an endpoint of one's own, whose processes are out of sight. */
     jobRunnerUrl: string | undefined;
-    /** What jobs and functions have called; undefined like the one above. */
-    callsFile: string | undefined;
+    /** What jobs, functions and the machine have called since the deployment; undefined like the one above. */
+    calls: { file: string; from: number } | undefined;
     /** Of `mates run` on this machine. */
     reference: Manifest;
   }
@@ -56,7 +56,8 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
     provide('environment', environment);
     provide('deployment', deployment);
     provide('jobRunnerUrl', emulator?.jobRunnerUrl ?? process.env.MATES_JOB_RUNNER_URL);
-    provide('callsFile', emulator?.callsFile ?? process.env.MATES_CALLS_FILE);
+    const file = emulator?.callsFile ?? process.env.MATES_CALLS_FILE;
+    provide('calls', file ? { file, from: (await stat(file)).size } : undefined);
     provide('reference', reference);
   } catch (error) {
     await teardown();

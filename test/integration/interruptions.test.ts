@@ -1,11 +1,14 @@
 /** Jobs that are interrupted, lost or stopped change nothing in the result. */
 import { describe, expect, inject, it } from 'vitest';
+import { getJson } from '../../core/storage/index.ts';
+import type { ExecutionRecord } from '../../functions/validate-run/lease.ts';
 import { mates } from '../end-to-end/support.ts';
 import {
   alive,
   disturb,
   ended,
   freshId,
+  history,
   lakeConfig,
   machineArn,
   ownRunner,
@@ -13,6 +16,7 @@ import {
   results,
   resultsOf,
   running,
+  runStore,
   start,
 } from './support.ts';
 
@@ -24,6 +28,36 @@ async function ends(run: string, task: string, stage: number): Promise<(number |
     .filter(({ task: of, environment }) => of === task && environment.MATES_STAGE === String(stage))
     .map(({ exitCode, statusReason }) => exitCode ?? statusReason);
 }
+
+/** ARNs of the executions that have worked on a run. */
+async function holders(run: string): Promise<string[]> {
+  const store = runStore(run);
+  const keys = await store.list('executions/');
+  return Promise.all(keys.map(async (key) => (await getJson<ExecutionRecord>(store, key)).execution));
+}
+
+it('two executions of one run at once: one works on it, the other is refused and changes nothing', async () => {
+  const run = freshId('contested');
+  const input = { config: lakeConfig(), runId: run };
+  const executions = await Promise.all(['a', 'b'].map((which) => start(input, `${run}-${which}`)));
+  const results = await Promise.all(executions.map(ended));
+  const winner = results.find(({ status }) => status === 'SUCCEEDED')!;
+  const loser = results.find(({ status }) => status === 'FAILED')!;
+  expect(loser.error).toBe('ConfigError');
+  expect(loser.cause).toContain(`the execution ${winner.name} is working on this run`);
+  const steps = (await history(loser.executionArn!)).flatMap(
+    ({ stateEnteredEventDetails }) => stateEnteredEventDetails ?? [],
+  );
+  expect(steps.map(({ name }) => name)).toEqual(['Validate the run', 'Run failed']);
+  expect(await holders(run)).toEqual([winner.executionArn]);
+  expect(await resultsOf(run)).toEqual(reference);
+
+  // Once it has ended, another may have the run; there is nothing left for it to do.
+  const again = await ended(await start({ resumeFrom: run }, `${run}-c`));
+  expect(again).toMatchObject({ status: 'SUCCEEDED' });
+  expect(await holders(run)).toEqual([winner.executionArn, again.executionArn]);
+  expect(await resultsOf(run)).toEqual(reference);
+});
 
 describe.runIf(ownRunner)('a run', () => {
   it('survives the loss of its jobs, while another trains on SageMaker', async () => {
@@ -50,18 +84,23 @@ describe.runIf(ownRunner)('a run', () => {
     expect([...(await alive(disturbed)), ...(await alive(other))]).toEqual([]);
   });
 
-  it('leaves no process after `mates stop`, and ends with the same result after `mates start --resume`', async () => {
+  it.each([
+    ['in a map of Batch jobs', 'batch', 'probe'],
+    ['in a SageMaker training job', 'sagemaker', 'pretrain'],
+  ])('stopped %s by `mates stop` leaves no process, and resumed has the same result', async (_, trainer, task) => {
     const run = freshId('stopped');
-    const execution = await start({ config: lakeConfig() }, run);
-    await running(run, 'probe'); // inside a map, the hardest to stop
+    const execution = await start({ config: lakeConfig(), trainer }, run);
+    await running(run, task);
     const stopped = await mates('stop', execution, '--machine', machineArn, '--json');
     expect(stopped).toMatchObject({ code: 0, stdout: expect.stringContaining('"wasRunning":true') });
     expect(await ended(execution)).toMatchObject({ status: 'ABORTED' });
+    expect(JSON.parse(stopped.stdout.trim().split('\n').at(-1)!).jobs).toBeGreaterThan(0);
     expect(await alive(run)).toEqual([]);
     const before = await processes(run);
-    expect(before.at(-1)).toMatchObject({ task: 'probe' });
+    const service = task === 'pretrain' ? trainer : 'batch';
+    expect(before.at(-1)).toMatchObject({ task, service });
 
-    const resumed = await mates('start', '--resume', run, '--machine', machineArn, '--watch');
+    const resumed = await mates('start', '--resume', run, '--machine', machineArn, '--trainer', trainer, '--watch');
     expect(resumed).toMatchObject({ code: 0 });
     expect((await processes(run)).length).toBeGreaterThan(before.length);
     expect(await resultsOf(run)).toEqual(reference);

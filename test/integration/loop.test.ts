@@ -1,24 +1,29 @@
 /** The whole two-stage loop through the deployed machine: real Lambda code, Batch jobs as processes, data in S3. */
-import { readFileSync } from 'node:fs';
 import { expect, inject, it } from 'vitest';
-import { lakePermissions, NEEDED, reasonFor } from './policies.ts';
-import { alive, ended, freshId, lake, lakeConfig, ownRunner, processes, results, resultsOf, start } from './support.ts';
-
-const callsFile = inject('callsFile');
-
-/** A line of record_calls.py. */
-interface Call {
-  who: string;
-  service: string;
-  operation: string;
-  Bucket?: string;
-}
+import { synthesizeMachine } from '../../lib/synthesize.ts';
+import { worstCase } from '../lib/worst-case.ts';
+import {
+  alive,
+  ended,
+  freshId,
+  history,
+  lakeConfig,
+  ownRunner,
+  processes,
+  results,
+  resultsOf,
+  start,
+} from './support.ts';
 
 it('selects and trains what `mates run` does for the same configuration and seed, byte for byte', async () => {
   const run = freshId('loop');
-  const execution = await ended(await start({ config: lakeConfig() }, run));
+  const started = await start({ config: lakeConfig() }, run);
+  const execution = await ended(started);
   expect(execution).toMatchObject({ status: 'SUCCEEDED' });
-  expect(JSON.parse(execution.output!)).toMatchObject({ run: { id: run }, summary: expect.stringMatching(/^s3:/) });
+  const output = JSON.parse(execution.output!);
+  expect(output).toMatchObject({ run: { id: run }, summary: expect.stringMatching(/^s3:/) });
+  const links = ['report', 'run', 'execution', 'dashboard', 'jobLogs', 'machineLogs'];
+  expect(output.links).toEqual(Object.fromEntries(links.map((name) => [name, expect.stringMatching(/^https:/)])));
 
   const found = await resultsOf(run);
   expect(Object.keys(found)).toEqual(
@@ -35,6 +40,10 @@ it('selects and trains what `mates run` does for the same configuration and seed
   );
   expect(found).toEqual(results(inject('reference')));
 
+  // What test/lib/limits.test.ts computes for 100 stages is, for these two, what Step Functions has written.
+  const computed = await worstCase(synthesizeMachine(), { stages: 2, shards: 8, trainer: 'batch' });
+  expect((await history(started)).length).toBe(computed.events);
+
   if (!ownRunner) return;
   const all = await processes(run);
   expect(new Set(all.map(({ task }) => task))).toEqual(
@@ -43,28 +52,3 @@ it('selects and trains what `mates run` does for the same configuration and seed
   expect(all.every(({ exitCode }) => exitCode === 0)).toBe(true);
   expect(await alive(run)).toEqual([]);
 });
-
-it.runIf(callsFile)(
-  'calls nothing that its roles do not grant, and they grant nothing without a use or a reason',
-  () => {
-    const calls = readFileSync(callsFile!, 'utf8')
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as Call);
-    expect(new Set(calls.map(({ service }) => service))).toEqual(new Set(['s3']));
-    const permissions = lakePermissions('out/integration/cdk.out');
-    const used = new Map([...permissions.keys()].map((who) => [who, new Set<string>()]));
-    for (const { who, operation, Bucket } of calls) {
-      if (Bucket !== lake) continue; // the tests name a bucket that does not exist
-      const role = who.startsWith('function.') ? who : who.replace(/\..*/, '');
-      const needed = NEEDED[operation];
-      expect(needed, `${who} calls ${operation}`).toBeDefined();
-      expect([...permissions.get(role)!], `${who} calls ${operation}`).toContain(needed);
-      used.get(role)!.add(needed!);
-    }
-    const idle = [...permissions].flatMap(([who, granted]) =>
-      [...granted].filter((one) => !used.get(who)!.has(one) && !reasonFor(who, one)).map((one) => `${who}: ${one}`),
-    );
-    expect(idle).toEqual([]);
-  },
-);

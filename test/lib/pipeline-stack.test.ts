@@ -217,6 +217,19 @@ describe('functions', () => {
   });
 });
 
+it('a new deployment leaves to running executions the functions and jobs that they began with', () => {
+  const versions = Object.values(template.Resources).filter(({ Type }) => Type === 'AWS::Lambda::Version');
+  expect(versions).toHaveLength(5);
+  for (const version of versions)
+    expect([version.DeletionPolicy, version.UpdateReplacePolicy]).toEqual(['Retain', 'Retain']);
+  // Any version of our functions and any revision of our job definitions may be used, and no other.
+  for (const resource of list(allowing('lambda:InvokeFunction')[0]!.statement.Resource))
+    expect(JSON.stringify(resource)).toMatch(/"Fn::GetAtt":\["\w+","Arn"\]\},":\*"/);
+  const submit = list(allowing('batch:SubmitJob')[0]!.statement.Resource).map((resource) => JSON.stringify(resource));
+  expect(submit.filter((text) => text.includes('JobQueueArn'))).toHaveLength(2);
+  expect(submit.filter((text) => /\["[^[]*:batch:|"Ref":"\w+JobDefinition\w+"\}.*":\*"/.test(text))).toHaveLength(7);
+});
+
 describe('operations', () => {
   it('keep logs for a bounded time and delete them with the stack', () => {
     const groups = Object.values(template.Resources).filter(({ Type }) => Type === 'AWS::Logs::LogGroup');
@@ -331,11 +344,17 @@ describe("a trainer of one's own", () => {
   });
 });
 
-it('tells the last function which logs to link to', () => {
+it('tells the last function what to link to', () => {
   const variables = resources(template, 'AWS::Lambda::Function').map(({ Environment }) => Environment?.Variables ?? {});
   const finish = variables.find(({ MATES_FUNCTION }) => MATES_FUNCTION === 'finish-run');
   expect(finish).toHaveProperty('MATES_JOB_LOGS.Ref');
   expect(finish).toHaveProperty('MATES_MACHINE_LOGS.Ref');
+  // The dashboard shows the function, so its name comes from the stack's outputs, of this stack alone.
+  expect(finish).toHaveProperty('MATES_STACK', { Ref: 'AWS::StackId' });
+  expect(allowing('cloudformation:DescribeStacks').map(({ statement }) => statement.Resource)).toEqual([
+    { Ref: 'AWS::StackId' },
+  ]);
+  expect(template.Outputs).toHaveProperty('DashboardName');
 });
 
 /** The property that would name a resource for ever, by type. */

@@ -74,10 +74,10 @@ export function statements(template: Template): { policy: string; statement: Sta
 
 export const list = <T>(value: T | T[]): T[] => (Array.isArray(value) ? value : [value]);
 
-/** The template without what changes with any source file or release: asset hashes and their parameters. */
+/** The template without what changes with any source file or release: hashes of assets, and of the functions' versions. */
 export function normalized(template: Template): unknown {
   const text = JSON.stringify(template, (key, value) =>
     key === 'S3Key' && typeof value === 'string' ? 'asset' : value,
   );
-  return JSON.parse(text.replace(/[0-9a-f]{64}/g, 'hash'));
+  return JSON.parse(text.replace(/[0-9a-f]{64}/g, 'hash').replace(/(CurrentVersion[0-9A-F]{8})[0-9a-f]{32}/g, '$1'));
 }

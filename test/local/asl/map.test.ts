@@ -161,8 +161,8 @@ describe('distributed Map', () => {
     );
     const outcome = await trial(machine, { key: 'items.json' }, { objects });
     expect((outcome.output as Json[])[2]).toEqual({ in: { v: 2, k: 'items.json' }, name: 'run-1-score-2' });
-    // ExecutionStarted, MapStateEntered, MapRunStarted, MapRunSucceeded, MapStateExited, ExecutionSucceeded
-    expect(outcome.history).toBe(6);
+    // ExecutionStarted, MapState{Entered,Started}, MapRunStarted, MapRunSucceeded, MapState{Succeeded,Exited}, ExecutionSucceeded
+    expect(outcome.history).toBe(8);
     const inside = {
       StartAt: 'W',
       States: { W: { Type: 'Pass', Parameters: { 'i.$': '$$.Map.Item.Index' }, End: true } },

@@ -1,0 +1,56 @@
+import {
+  type BatchClient,
+  DescribeJobsCommand,
+  type JobDetail,
+  type JobStatus,
+  ListJobsCommand,
+  TerminateJobCommand,
+} from '@aws-sdk/client-batch';
+import { type JobService, type LiveJob, runOfUri } from './job-service.ts';
+import { calling } from './machine.ts';
+
+/** A job is in one of these until it has ended. */
+const LIVE: JobStatus[] = ['SUBMITTED', 'PENDING', 'RUNNABLE', 'STARTING', 'RUNNING'];
+/** The service describes so many jobs in a call. */
+const DESCRIBED = 100;
+
+/** The jobs of a run in these queues. */
+export function batchJobs(batch: BatchClient, queues: string[], run: string): JobService {
+  return {
+    async live() {
+      const ids = new Set<string>(); // one may have moved on between two listings
+      for (const jobQueue of queues) {
+        for (const jobStatus of LIVE) {
+          let nextToken: string | undefined;
+          do {
+            const page = await calling('list the jobs', () =>
+              batch.send(new ListJobsCommand({ jobQueue, jobStatus, nextToken })),
+            );
+            for (const { jobId, jobName } of page.jobSummaryList ?? [])
+              if (jobName!.includes(`-${run}`)) ids.add(jobId!);
+            nextToken = page.nextToken;
+          } while (nextToken);
+        }
+      }
+      const jobs: LiveJob[] = [];
+      for (let rest = [...ids]; rest.length > 0; rest = rest.slice(DESCRIBED)) {
+        const answer = await calling('look at the jobs', () =>
+          batch.send(new DescribeJobsCommand({ jobs: rest.slice(0, DESCRIBED) })),
+        );
+        for (const job of answer.jobs ?? [])
+          if (runOfJob(job) === run && LIVE.includes(job.status!))
+            jobs.push({ id: job.jobId!, name: job.jobName!, status: job.status! });
+      }
+      return jobs;
+    },
+    async end({ id }, reason) {
+      await calling('stop a job', () => batch.send(new TerminateJobCommand({ jobId: id, reason })));
+    },
+  };
+}
+
+/** A name alone could be that of the run `a-2` or of stage 2 of the run `a`. */
+function runOfJob({ tags, container }: JobDetail): string | undefined {
+  const uri = container?.environment?.find(({ name }) => name === 'MATES_RUN_URI')?.value;
+  return tags?.['mates:run'] ?? runOfUri(uri);
+}

@@ -1,0 +1,19 @@
+/** A service that runs jobs, as the commands see it. */
+
+export interface LiveJob {
+  /** Unique within its service. */
+  id: string;
+  name: string;
+  status: string;
+}
+
+/** Batch or SageMaker, for the jobs of one run. */
+export interface JobService {
+  /** The jobs that have not ended, whichever execution has started them, children of Distributed Maps included. */
+  live(): Promise<LiveJob[]>;
+  /** Tells a job to end; one that has ended meanwhile stays as it is. */
+  end(job: LiveJob, reason: string): Promise<void>;
+}
+
+/** The id of the run in its folder's URI, `s3://bucket/runs/<id>`. */
+export const runOfUri = (uri: string | undefined) => uri?.split('/').at(-1);

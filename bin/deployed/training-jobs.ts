@@ -1,0 +1,61 @@
+import type { SageMakerClient, TrainingJobStatus } from '@aws-sdk/client-sagemaker';
+import { type JobService, type LiveJob, runOfUri } from './job-service.ts';
+import { calling } from './machine.ts';
+
+/** A training job is in one of these until it has ended. */
+const LIVE: TrainingJobStatus[] = ['InProgress', 'Stopping'];
+
+/** Loaded on use: the SDK's largest client takes half a second. */
+const sdk = () => import('@aws-sdk/client-sagemaker');
+
+/**
+ * The training jobs of a run. A name holds the run's id, but so may that of another run or deployment: the job's own
+ * variables tell the run, and its role the deployment.
+ *
+ * @param role ARN of the role that the deployment's training jobs have.
+ */
+export function trainingJobs(role: string, run: string): JobService {
+  let client: Promise<SageMakerClient> | undefined;
+  const connect = () => {
+    client ??= sdk().then(({ SageMakerClient }) => new SageMakerClient({}));
+    return client;
+  };
+  return {
+    async live() {
+      const { DescribeTrainingJobCommand, paginateListTrainingJobs } = await sdk();
+      const sagemaker = await connect();
+      const jobs: LiveJob[] = [];
+      for (const StatusEquals of LIVE) {
+        const names = await calling('list the training jobs', async () => {
+          const found: string[] = [];
+          const pages = paginateListTrainingJobs({ client: sagemaker }, { NameContains: run, StatusEquals });
+          for await (const { TrainingJobSummaries = [] } of pages)
+            found.push(...TrainingJobSummaries.map(({ TrainingJobName }) => TrainingJobName!));
+          return found;
+        });
+        for (const TrainingJobName of names) {
+          const job = await calling('look at a training job', () =>
+            sagemaker.send(new DescribeTrainingJobCommand({ TrainingJobName })),
+          );
+          const status = job.TrainingJobStatus!;
+          if (job.RoleArn === role && runOfUri(job.Environment?.MATES_RUN_URI) === run && LIVE.includes(status))
+            jobs.push({ id: TrainingJobName, name: TrainingJobName, status });
+        }
+      }
+      return [...new Map(jobs.map((job) => [job.id, job])).values()]; // one may have moved on between the listings
+    },
+    async end({ id, status }) {
+      if (status === 'Stopping') return;
+      const { StopTrainingJobCommand } = await sdk();
+      const sagemaker = await connect();
+      await calling('stop a training job', async () => {
+        try {
+          await sagemaker.send(new StopTrainingJobCommand({ TrainingJobName: id }));
+        } catch (error) {
+          // What the service says of a job that has ended meanwhile; one that has not is in the next listing.
+          if ((error as Error).name !== 'ValidationException') throw error;
+        }
+      });
+    },
+  };
+}

@@ -1,0 +1,20 @@
+import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
+
+/** The output of the pipeline's stack that names its dashboard. */
+const OUTPUT = 'DashboardName';
+
+/**
+ * Name of the pipeline's CloudWatch dashboard, from the outputs of its stack: the dashboard shows this function, so the
+ * function cannot be given the dashboard's name. A link less is no reason for a finished run to fail.
+ *
+ * @param stack ARN of the stack.
+ */
+export async function dashboardName(stack: string): Promise<string | undefined> {
+  try {
+    const { Stacks = [] } = await new CloudFormationClient({}).send(new DescribeStacksCommand({ StackName: stack }));
+    return Stacks[0]?.Outputs?.find(({ OutputKey }) => OutputKey === OUTPUT)?.OutputValue;
+  } catch (error) {
+    console.warn(`No link to the dashboard: ${error}`);
+    return undefined;
+  }
+}

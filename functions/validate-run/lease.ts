@@ -1,0 +1,49 @@
+/**
+ * Keeps two executions from working on one run, as `.lock` keeps two processes of one machine. An execution that begins
+ * to work on a run adds a file to its `executions/`; the newest file names the one that holds the run. Numbered files
+ * that are only ever added make taking over as atomic as taking: of two that find the same holder ended, one adds the
+ * next number, and the other finds it there.
+ */
+import { basename } from 'node:path';
+import { ConfigError } from '../../core/errors.ts';
+import { EXECUTIONS_FOLDER, executionFile } from '../../core/layout.ts';
+import { getJson, type Store } from '../../core/storage/index.ts';
+
+/** `executions/<n>.json` of a run. */
+export interface ExecutionRecord {
+  format: 'mates-execution/1';
+  /** ARN. */
+  execution: string;
+  /** When it began to work on the run, as ISO 8601 in UTC. */
+  since: string;
+}
+
+/**
+ * Takes the run for an execution, or finds that it holds it already.
+ *
+ * @param isRunning tells of another execution that holds the run whether it goes on.
+ * @throws ConfigError naming that execution and what to do, when it does.
+ */
+export async function takeRun(
+  store: Store,
+  execution: string,
+  isRunning: (holder: ExecutionRecord) => Promise<boolean>,
+): Promise<void> {
+  for (;;) {
+    const newest = (await store.list(`${EXECUTIONS_FOLDER}/`)).at(-1);
+    if (newest !== undefined) {
+      const holder = await getJson<ExecutionRecord>(store, newest);
+      if (holder.execution === execution) return; // the function's second attempt
+      if (await isRunning(holder)) {
+        const name = holder.execution.split(':').at(-1);
+        throw new ConfigError(
+          `${store.uri}: the execution ${name} is working on this run since ${holder.since}; wait for it (mates watch ${name}), ` +
+            `end it first (mates stop ${name}), or give this one another runId. It is ${holder.execution}`,
+        );
+      }
+    }
+    const number = newest === undefined ? 0 : Number.parseInt(basename(newest), 10) + 1;
+    const record: ExecutionRecord = { format: 'mates-execution/1', execution, since: new Date().toISOString() };
+    if (await store.putIfAbsent(executionFile(number), `${JSON.stringify(record, null, 2)}\n`)) return;
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * What an API call demands of its caller's policy, from the services' authorization references:
+ * https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+ */
+import type { Demand } from './evaluate.ts';
+
+/** A call as record_calls.py writes it. */
+export interface Call {
+  /** `function.<folder>`, `batch.<task>` or `sagemaker.<task>`, where the caller says so. */
+  who: string | null;
+  /** ARN of the role whose credentials the call was made with, where LocalStack has assumed one. */
+  role: string | null;
+  service: string;
+  operation: string;
+  // biome-ignore lint/suspicious/noExplicitAny: the requests of twenty operations
+  parameters: Record<string, any>;
+}
+
+type Parameters = Call['parameters'];
+
+const onObject =
+  (action: string) =>
+  ({ Bucket, Key }: Parameters): Demand[] => [{ action, resource: `arn:aws:s3:::${Bucket}/${Key}` }];
+const onField =
+  (action: string, field: string) =>
+  (parameters: Parameters): Demand[] => [{ action, resource: parameters[field] }];
+
+const trainingJob = ({ TrainingJobName }: Parameters) =>
+  `arn:aws:sagemaker:us-east-1:000000000000:training-job/${TrainingJobName}`;
+
+const DEMANDS: Record<string, (parameters: Parameters) => Demand[]> = {
+  's3.GetObject': onObject('s3:GetObject'),
+  's3.HeadObject': onObject('s3:GetObject'),
+  's3.PutObject': onObject('s3:PutObject'),
+  's3.CreateMultipartUpload': onObject('s3:PutObject'),
+  's3.UploadPart': onObject('s3:PutObject'),
+  's3.CompleteMultipartUpload': onObject('s3:PutObject'),
+  's3.AbortMultipartUpload': onObject('s3:AbortMultipartUpload'),
+  's3.DeleteObject': onObject('s3:DeleteObject'),
+  's3.ListObjectsV2': ({ Bucket }) => [{ action: 's3:ListBucket', resource: `arn:aws:s3:::${Bucket}` }],
+
+  // A job with tags is tagged under its own ARN, which has an id that is not known before.
+  'batch.SubmitJob': ({ jobDefinition, jobQueue, tags = {} }) => [
+    { action: 'batch:SubmitJob', resource: jobDefinition },
+    { action: 'batch:SubmitJob', resource: jobQueue },
+    ...(Object.keys(tags).length
+      ? [
+          {
+            action: 'batch:TagResource',
+            resource: 'arn:aws:batch:us-east-1:000000000000:job/any',
+            context: prefixed('aws:RequestTag/', tags),
+          },
+        ]
+      : []),
+  ],
+  'batch.DescribeJobs': () => [{ action: 'batch:DescribeJobs', resource: '*' }],
+
+  'sagemaker.CreateTrainingJob': (parameters) => [
+    { action: 'sagemaker:CreateTrainingJob', resource: trainingJob(parameters) },
+    ...(parameters.Tags?.length ? [{ action: 'sagemaker:AddTags', resource: trainingJob(parameters) }] : []),
+    {
+      action: 'iam:PassRole',
+      resource: parameters.RoleArn,
+      context: { 'iam:PassedToService': 'sagemaker.amazonaws.com' },
+    },
+  ],
+  'sagemaker.DescribeTrainingJob': (parameters) => [
+    { action: 'sagemaker:DescribeTrainingJob', resource: trainingJob(parameters) },
+  ],
+
+  'lambda.Invoke': onField('lambda:InvokeFunction', 'FunctionName'),
+  'stepfunctions.DescribeExecution': onField('states:DescribeExecution', 'executionArn'),
+  'cloudformation.DescribeStacks': onField('cloudformation:DescribeStacks', 'StackName'),
+};
+
+/** @throws Error for a call of which it is not known what it demands. */
+export function demandsOf({ service, operation, parameters }: Call): Demand[] {
+  const demands = DEMANDS[`${service}.${operation}`];
+  if (!demands) throw new Error(`It is not known what ${service}.${operation} demands; say so in demands.ts.`);
+  return demands(parameters);
+}
+
+function prefixed(prefix: string, values: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [prefix + key, value]));
+}
