@@ -89,6 +89,7 @@ describe.runIf(ownRunner)('a run', () => {
     ['in a SageMaker training job', 'sagemaker', 'pretrain'],
   ])('stopped %s by `mates stop` leaves no process, and resumed has the same result', async (_, trainer, task) => {
     const run = freshId('stopped');
+    await disturb(run, task, { kind: 'hold', at: 'output' });
     const execution = await start({ config: lakeConfig(), trainer }, run);
     await running(run, task);
     const stopped = await mates('stop', execution, '--machine', machineArn, '--json');
