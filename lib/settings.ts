@@ -41,8 +41,8 @@ export interface Settings {
   vpcId?: string;
   /**
    * How jobs reach AWS from their private subnets; S3 goes through its free gateway endpoint either way.
-   * `nat`: one NAT gateway, some 32 USD a month and traffic. `endpoints`: no way out to the internet at all, six
-   * interface endpoints, some 100 USD a month idle; images must then be in ECR.
+   * `nat`: one NAT gateway, some 37 USD a month and traffic. `endpoints`: no way out to the internet at all, six
+   * interface endpoints, some 90 USD a month idle in two zones; images must then be in ECR.
    *
    * @default nat
    */

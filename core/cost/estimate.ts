@@ -209,8 +209,9 @@ export function costThroughStage(config: RunConfig, stage: number): number {
 
 /** What the deployed stacks cost a month while nothing runs, by their `network` setting, without stored data. */
 export function idleUsdPerMonth(network: 'nat' | 'endpoints'): number {
-  const { hoursPerMonth, natGatewayUsdPerHour, interfaceEndpointUsdPerHour, interfaceEndpoints, alarms } = prices.idle;
-  const perHour = network === 'nat' ? natGatewayUsdPerHour : interfaceEndpoints * interfaceEndpointUsdPerHour;
+  const { hoursPerMonth, interfaceEndpointUsdPerHour, interfaceEndpoints, alarms } = prices.idle;
+  const nat = prices.idle.natGatewayUsdPerHour + prices.idle.publicAddressUsdPerHour;
+  const perHour = network === 'nat' ? nat : interfaceEndpoints * interfaceEndpointUsdPerHour;
   return hoursPerMonth * perHour + alarms * prices.idle.alarmUsdPerMonth;
 }
 

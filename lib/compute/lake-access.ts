@@ -37,7 +37,7 @@ const ACCESS: Record<FunctionName | TaskName, Access | 'none'> = {
   'finish-run': { write: ofRuns(MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE) },
   prepare: { write: ofRuns(`${CORPUS_FOLDER}/*`, 'stages/0/timings/*'), inParts: true },
   // Whoever deletes, deletes partial results when the whole one is there, or the mark that makes an older one count.
-  'prepare-probe': { write: STAGES, inParts: true },
+  'prepare-probe': { write: STAGES, delete: STAGES, inParts: true },
   probe: { write: STAGES, delete: STAGES, inParts: true },
   'fit-influence': { write: STAGES, delete: STAGES, inParts: true },
   score: { write: STAGES, inParts: true },

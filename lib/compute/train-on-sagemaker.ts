@@ -83,8 +83,8 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
     this.addRetry({
       errors: ['SageMaker.AmazonSageMakerException', 'SageMaker.ResourceLimitExceededException'],
       interval: Duration.minutes(1),
-      maxAttempts: 5,
-      backoffRate: 2,
+      maxAttempts: 4,
+      backoffRate: 3,
       jitterStrategy: JitterType.FULL,
     });
   }

@@ -91,7 +91,7 @@ describe('dollars', () => {
   });
 
   it('of idling are those of the network', () => {
-    expect(idleUsdPerMonth('nat')).toBeCloseTo(730 * 0.045 + 0.8, 6);
+    expect(idleUsdPerMonth('nat')).toBeCloseTo(730 * (0.045 + 0.005) + 0.8, 6);
     expect(idleUsdPerMonth('endpoints')).toBeCloseTo(730 * 12 * 0.01 + 0.8, 6);
   });
 });

@@ -47,7 +47,7 @@ it('selects and trains what `mates run` does for the same configuration and seed
   if (!ownRunner) return;
   const all = await processes(run);
   expect(new Set(all.map(({ task }) => task))).toEqual(
-    new Set(['prepare', 'pretrain', 'evaluate', 'probe', 'fit-influence', 'score']),
+    new Set(['prepare', 'pretrain', 'evaluate', 'prepare-probe', 'probe', 'fit-influence', 'score']),
   );
   expect(all.every(({ exitCode }) => exitCode === 0)).toBe(true);
   expect(await alive(run)).toEqual([]);

@@ -2,6 +2,7 @@
  * That a run of 100 stages over 10,000 shards, the most that a configuration may ask for, stays within the quotas of
  * Step Functions and Batch: computed by running the definition with the largest values that can occur (worst-case.ts).
  */
+import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { MAX_INPUT_BYTES } from '../../core/run/execution-input.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
@@ -13,6 +14,7 @@ const PAYLOAD_BYTES = 256 * 1024;
 /** https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html */
 const OVERRIDES = 8192;
 
+const readme = readFileSync('README.md', 'utf8');
 const machine = synthesizeMachine();
 const small = { stages: 3, shards: 8, trainer: 'batch' } as const;
 
@@ -26,6 +28,7 @@ describe('100 stages and 10,000 shards', () => {
     expect(course.items).toBe(10_000);
     expect(course.events).toBeGreaterThan(100 * 50); // it went round
     expect(course.events).toBeLessThan(HISTORY_EVENTS / 2.5);
+    expect(readme).toContain(`${course.events.toLocaleString('en')} of the 25,000 events`);
   });
 
   it('keep the input, output, parameters and result of every state below the limit of a payload', () => {
@@ -50,6 +53,7 @@ it('100 stages fit the history even if every task fails as often as it may be tr
     const { events } = await worstCase(machine, { stages: 100, shards: 200, trainer, retries: true });
     expect(events).toBeGreaterThan(15_000);
     expect(events).toBeLessThan(HISTORY_EVENTS);
+    expect(readme).toContain(`${events.toLocaleString('en')} if every call fails`);
   }
 });
 

@@ -7,8 +7,9 @@ export interface Fault {
   /**
    * `interrupt`: SIGTERM, as a container gets two minutes before its spot instance goes; the job says how it ends.
    * `reclaim`: the instance goes at once, with the process on it.
+   * `hold`: it stands still until it is told to end, so that a test is sure to find it there.
    */
-  kind: 'interrupt' | 'reclaim';
+  kind: 'interrupt' | 'reclaim' | 'hold';
   /** At the process's start, or at its first line of output, when it is at work. */
   at: 'start' | 'output';
 }
@@ -87,6 +88,7 @@ export function startAttempt(options: AttemptOptions): RunningAttempt {
   };
   const stop = () => {
     signalGroup(pid, 'SIGTERM');
+    signalGroup(pid, 'SIGCONT'); // one that stands still hears it then
     timers.push(setTimeout(kill, options.graceSeconds * 1000));
   };
   let { fault } = options;
@@ -95,6 +97,7 @@ export function startAttempt(options: AttemptOptions): RunningAttempt {
     const { kind } = fault;
     fault = undefined;
     if (kind === 'reclaim') kill(RECLAIMED);
+    else if (kind === 'hold') signalGroup(pid, 'SIGSTOP');
     else stop();
   };
   strike('start');
