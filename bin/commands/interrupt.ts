@@ -1,8 +1,11 @@
 /** Aborted by Ctrl-C or SIGTERM. A second Ctrl-C ends the process at once, as the system's default does. */
-export function stopSignal(): { signal: AbortSignal; dispose: () => void } {
+export function stopSignal(message = 'Stopping: the jobs save what they have. The same command resumes.'): {
+  signal: AbortSignal;
+  dispose: () => void;
+} {
   const controller = new AbortController();
   const stop = () => {
-    process.stderr.write('\nStopping: the jobs save what they have. The same command resumes.\n');
+    process.stderr.write(`\n${message}\n`);
     controller.abort();
     dispose();
   };

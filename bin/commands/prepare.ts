@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { storeOpener } from '../../core/storage/index.ts';
+import { stopSignal } from './interrupt.ts';
 import { createProgressView } from './progress-view.ts';
 
 interface Options {
@@ -18,6 +19,7 @@ interface Options {
 export async function prepare(options: Options): Promise<void> {
   const open = storeOpener();
   const view = createProgressView();
+  const { signal, dispose } = stopSignal('Stopping: temporary files are removed.');
   try {
     const index = await prepareCorpus({
       opener: open,
@@ -30,6 +32,7 @@ export async function prepare(options: Options): Promise<void> {
       fields: { text: 'text', domain: 'domain', id: 'id' },
       target: open(options.out),
       progress: (progress) => view.update('prepare', progress),
+      signal,
     });
     view.close();
     const { rows, documents, duplicatesRemoved } = index;
@@ -40,6 +43,7 @@ export async function prepare(options: Options): Promise<void> {
     if (options.json) console.log(JSON.stringify(index));
   } finally {
     view.close();
+    dispose();
   }
 }
 

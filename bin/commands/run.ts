@@ -30,6 +30,7 @@ export async function run(file: string, options: Options): Promise<void> {
   const runDirectory = join(lakeDirectory, 'runs', runId);
   await mkdir(runDirectory, { recursive: true });
   const unlock = await lockRun(runDirectory);
+  await new DirectoryStore(runDirectory).removePartial(); // of a killed process; the optimizer's may be gigabytes
   const view = createProgressView();
   const { signal, dispose } = stopSignal();
   try {

@@ -64,7 +64,7 @@ async function documentsOf(input: EncoderInput, corpus: Corpus, rows: number[]) 
 }
 
 /** A small BERT over the corpus tokenizer's ids, plus one id for padding. */
-function scratchShape(config: RunConfig['influenceModel'], vocabularySize: number): BertShape {
+export function scratchShape(config: RunConfig['influenceModel'], vocabularySize: number): BertShape {
   return {
     layers: config.layers,
     width: config.width,

@@ -34,5 +34,6 @@ async function prepare(job: Job): Promise<void> {
     exclude,
     target: corpusStore(job.run),
     progress: job.progress,
+    signal: job.signal,
   });
 }

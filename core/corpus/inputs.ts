@@ -3,9 +3,8 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { InputError } from '../errors.ts';
-import { isLocalPath, type StoreOpener, splitUri } from '../storage/index.ts';
+import { isLocalPath, readPieces, type StoreOpener, splitUri } from '../storage/index.ts';
 import { INPUT_FORMATS, type InputFile } from './input-file.ts';
-import { readPieces } from './read-bytes.ts';
 
 /**
  * The files that absolute paths, `s3://` and `builtin:` URIs, and globs of them name, each once, in the order given and by name within a glob.
@@ -26,9 +25,12 @@ export async function findInputs(inputs: readonly string[], open: StoreOpener): 
 }
 
 /** sha256 of a file, read piece by piece. */
-export async function hashInput(file: InputFile): Promise<string> {
+export async function hashInput(file: InputFile, onPiece?: () => void): Promise<string> {
   const hash = createHash('sha256');
-  for await (const piece of readPieces(file)) hash.update(piece);
+  for await (const piece of readPieces(file.store, file.key)) {
+    hash.update(piece);
+    onPiece?.();
+  }
   return hash.digest('hex');
 }
 

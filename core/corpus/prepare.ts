@@ -5,7 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
-import { ConfigError, InputError } from '../errors.ts';
+import { ConfigError, InputError, InterruptedError } from '../errors.ts';
 import type { CorpusIndex, CorpusShard } from '../formats.ts';
 import { sha256 } from '../hash.ts';
 import type { ProgressReporter } from '../progress.ts';
@@ -61,6 +61,8 @@ export interface PrepareOptions {
   workDirectory?: string;
   /** Bytes of documents held back before they are written to the temporary files. */
   spoolBytes?: number;
+  /** Where it is aborted, the temporary files go. */
+  signal?: AbortSignal;
 }
 
 /**
@@ -69,6 +71,7 @@ export interface PrepareOptions {
  *
  * @throws InputError for an input that cannot be read or holds no documents.
  * @throws ConfigError when the target holds another corpus, or a setting does not fit the inputs.
+ * @throws InterruptedError when the signal is aborted.
  */
 export async function prepareCorpus(options: PrepareOptions): Promise<CorpusIndex> {
   const absolute = (path: string) => absolutePath(path, options.baseDirectory);
@@ -76,7 +79,7 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
   const given =
     'file' in options.tokenizer ? await readTokenizerFile(absolute(options.tokenizer.file), options.opener) : undefined;
   const hashes: string[] = [];
-  for (const file of files) hashes.push(await hashInput(file));
+  for (const file of files) hashes.push(await hashInput(file, () => goOn(options)));
   const fingerprint = fingerprintOf(options, files, hashes, given);
   const existing = await getJsonIfPresent<CorpusIndex>(options.target, CORPUS_FILE);
   if (existing?.fingerprint === fingerprint) return existing;
@@ -146,6 +149,7 @@ async function dealDocuments(files: readonly InputFile[], spool: Spool, options:
 
   for (const [number, file] of files.entries()) {
     for await (const { id, text, domain: name } of readDocuments(file, fields, report)) {
+      goOn(options);
       if (text.trim() === '') {
         emptyRemoved++;
         continue;
@@ -214,7 +218,7 @@ async function packShards(
     progress({ step: 'Pack the shards', done: shard, total: options.shards, unit: 'shards' });
     const writer = new ShardWriter(target, `shards/${String(shard).padStart(5, '0')}`, format, rows);
     try {
-      droppedTokens += await packShard(spool, shard, names, format, writer);
+      droppedTokens += await packShard(spool, shard, names, format, writer, options);
       shards.push(await writer.finish());
     } catch (error) {
       await writer.abort();
@@ -241,17 +245,23 @@ async function packShard(
   names: string[],
   { tokenizer, sequenceLength }: ShardFormat,
   writer: ShardWriter,
+  options: PrepareOptions,
 ): Promise<number> {
   const isFirst = await firstOccurrences(spool, shard);
   const packer = new ShardPacker(sequenceLength, tokenizer.endOfText);
   let at = 0;
   for await (const { id, domain, text } of spool.read(shard)) {
     if (!isFirst[at++]) continue;
+    goOn(options);
     for (const row of packer.add(id, names[domain]!, tokenizer.encode(text))) await writer.add(row);
   }
   const ends = packer.finish();
   for (const row of ends.rows) await writer.add(row);
   return ends.droppedTokens;
+}
+
+function goOn({ signal }: PrepareOptions): void {
+  if (signal?.aborted) throw new InterruptedError('the preparation of the corpus stopped; it starts over.');
 }
 
 interface GivenTokenizer {

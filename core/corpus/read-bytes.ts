@@ -4,10 +4,8 @@ import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { Decompress } from 'fzstd';
 import { InputError } from '../errors.ts';
+import { readPieces } from '../storage/index.ts';
 import type { InputFile } from './input-file.ts';
-
-/** Large enough that an S3 request's latency (some 30 ms) is small beside the transfer. */
-const PIECE_BYTES = 8 << 20;
 
 /** zstd is fed in small slices, because one push returns all it unpacks to. */
 const ZSTD_SLICE_BYTES = 64 << 10;
@@ -15,9 +13,8 @@ const ZSTD_SLICE_BYTES = 64 << 10;
 type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
 
 /** The file as it is stored. `onRead` is told the size of each piece. */
-export async function* readPieces(file: InputFile, onRead?: (bytes: number) => void): Bytes {
-  for (let offset = 0; offset < file.bytes; offset += PIECE_BYTES) {
-    const piece = await file.store.get(file.key, { offset, length: Math.min(PIECE_BYTES, file.bytes - offset) });
+async function* readStored({ store, key, bytes }: InputFile, onRead?: (bytes: number) => void): Bytes {
+  for await (const piece of readPieces(store, key, { length: bytes })) {
     onRead?.(piece.length);
     yield piece;
   }
@@ -25,7 +22,7 @@ export async function* readPieces(file: InputFile, onRead?: (bytes: number) => v
 
 /** The file's content: unpacked when its name ends in .gz or .zst. Throws InputError when it is truncated or damaged. */
 export function readContent(file: InputFile, onRead?: (bytes: number) => void): Bytes {
-  const pieces = readPieces(file, onRead);
+  const pieces = readStored(file, onRead);
   if (file.format === '.jsonl.gz') return gunzip(pieces, file.uri);
   if (file.format === '.jsonl.zst') return unzstd(pieces, file.uri);
   return pieces;

@@ -94,6 +94,13 @@ export class DirectoryStore implements Store {
     }
   }
 
+  /** Removes what killed writers have left; nothing else may write to the directory meanwhile. */
+  async removePartial(): Promise<void> {
+    const entries = await readdir(this.root, { recursive: true, withFileTypes: true });
+    for (const entry of entries)
+      if (entry.isFile() && entry.name.includes(PARTIAL)) await rm(join(entry.parentPath, entry.name), { force: true });
+  }
+
   private path(key: string): string {
     return join(this.root, key);
   }

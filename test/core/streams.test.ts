@@ -96,6 +96,8 @@ describe('a directory', () => {
     await once(writer, 'exit');
     expect(await readdir(root)).toHaveLength(2); // what it left is there, and counts for nothing
     expect(await directory.list('')).toEqual(['file']);
+    await directory.removePartial();
+    expect(await readdir(root)).toEqual(['file']);
     expect(new TextDecoder().decode(await directory.get('file'))).toBe('old');
   });
 });

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { openCorpus } from '../../core/corpus/corpus.ts';
 import { textHash } from '../../core/corpus/document.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
-import { ConfigError, InputError } from '../../core/errors.ts';
+import { ConfigError, InputError, InterruptedError } from '../../core/errors.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { trainBpe } from '../../core/tokenizer/index.ts';
@@ -142,6 +142,24 @@ describe('prepareCorpus', () => {
     await prepareCorpus(settings(input, target));
     expect(await target.size('corpus.json')).toBeDefined();
   });
+
+  it.each(['Read the documents', 'Pack the shards'])(
+    'leaves no temporary file when it is stopped at: %s',
+    async (at) => {
+      const input = await writeInput('in.jsonl', jsonl(someRecords(200)));
+      const [folder, workDirectory] = [await temporaryFolder(), await temporaryFolder()];
+      const stop = new AbortController();
+      const progress = ({ step }: { step: string }) => {
+        if (step === at) stop.abort();
+      };
+      const options = { ...settings(input, new DirectoryStore(folder)), workDirectory, progress, signal: stop.signal };
+      await expect(prepareCorpus(options)).rejects.toThrow(InterruptedError);
+      expect(await readdir(workDirectory)).toEqual([]);
+      expect((await readdir(folder, { recursive: true })).filter((name) => /partial|corpus\.json/.test(name))).toEqual(
+        [],
+      );
+    },
+  );
 
   it('returns a corpus that is there without touching it, also one cut off before its index', async () => {
     const input = await writeInput('in.jsonl', jsonl(someRecords(50)));
