@@ -1,4 +1,12 @@
-import { type GptNeoxShape, gptNeoxLogits, gptNeoxLoss, gptNeoxSpecs, gptNeoxTokenLosses } from './gpt-neox.ts';
+import {
+  type GptNeoxShape,
+  gptNeoxHiddenStates,
+  gptNeoxLogits,
+  gptNeoxLoss,
+  gptNeoxSpecs,
+  gptNeoxTargetLogProbabilities,
+  gptNeoxTokenLosses,
+} from './gpt-neox.ts';
 import type { ParameterSet, ParameterSpec } from './parameters.ts';
 import type { Executable, InputSpec, Inputs, Program, Runtime } from './runtime/runtime.ts';
 
@@ -59,17 +67,55 @@ export class LanguageModel {
 
   /** Logits after every token, [batch * length * vocabularySize]: large, for comparing implementations. */
   async logits(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
-    checkTokens(batch.tokens, batch.batch * batch.length, this.shape.vocabularySize);
-    const shapes = { tokens: { shape: [batch.batch, batch.length], dtype: 'int32' } } as const;
-    const executable = await this.compile('logits', batch, false, shapes, (p, i) =>
-      gptNeoxLogits(this.shape, p, i.tokens!),
+    return this.everyToken('logits', parameters, batch, gptNeoxLogits);
+  }
+
+  /** Final hidden states after every token, [batch * length * width]; `weights` are not used. */
+  async hiddenStates(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
+    return this.everyToken('hidden-states', parameters, batch, gptNeoxHiddenStates);
+  }
+
+  /**
+   * What the head says of one target for each hidden state: [targets.length * 2], first the target's logit less the
+   * largest (0 where the target is a greedy choice), then the logarithm of the largest probability; their sum is the
+   * target's log-probability.
+   *
+   * @param hidden [targets.length * width], states that {@link hiddenStates} gave.
+   */
+  async targetLogProbabilities(
+    parameters: ParameterSet,
+    hidden: Float32Array,
+    targets: Int32Array,
+  ): Promise<Float32Array> {
+    const rows = targets.length;
+    checkTokens(targets, rows, this.shape.vocabularySize);
+    const inputs: Program['inputs'] = {
+      hidden: { shape: [rows, this.shape.width], dtype: 'float32' },
+      targets: { shape: [rows], dtype: 'int32' },
+    };
+    const size = { batch: rows, length: 1 };
+    const executable = await this.compile('target-log-probabilities', size, false, inputs, (p, i) =>
+      gptNeoxTargetLogProbabilities(p, i.hidden!, i.targets!),
     );
+    return executable.run(parameters, { hidden, targets });
+  }
+
+  /** Runs a program that reads each row whole, its last token too. */
+  private async everyToken(
+    what: string,
+    parameters: ParameterSet,
+    batch: TokenBatch,
+    program: typeof gptNeoxLogits,
+  ): Promise<Float32Array> {
+    checkTokens(batch.tokens, batch.batch * batch.length, this.shape.vocabularySize);
+    const inputs: Program['inputs'] = { tokens: { shape: [batch.batch, batch.length], dtype: 'int32' } };
+    const executable = await this.compile(what, batch, false, inputs, (p, i) => program(this.shape, p, i.tokens!));
     return executable.run(parameters, { tokens: batch.tokens });
   }
 
   private compile(
     what: string,
-    { batch, length }: TokenBatch,
+    { batch, length }: Pick<TokenBatch, 'batch' | 'length'>,
     differentiate: boolean,
     inputs: Program['inputs'],
     build: Program['build'],
