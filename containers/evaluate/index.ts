@@ -1,9 +1,10 @@
 /**
  * Evaluates one arm's checkpoint on a decay branch: the learning rate is halved `decayHalvings` times over `decaySteps`,
- * then the losses are measured. The branch is thrown away; the trunk goes on from the undecayed checkpoint.
+ * then losses and zero-shot tasks are measured. The branch is thrown away; the trunk goes on from the undecayed checkpoint.
  */
 
 import { InterruptedError } from '../../core/errors.ts';
+import { meanScore, scoreTask, type TaskScore } from '../../core/evaluation/index.ts';
 import type { Evaluation } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
@@ -12,12 +13,13 @@ import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { decayLearningRate, trunkLearningRate } from '../../core/schedule.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
+import { logLikelihoods } from '../../engine/log-likelihood.ts';
 import { PassageSet, rowLosses } from '../../engine/passage-set.ts';
 import { Trainer } from '../../engine/trainer.ts';
 import { holdOut } from '../hold-out.ts';
 import { type Job, timed } from '../job.ts';
 import { openLanguageModel } from '../model.ts';
-import { loadPassageSet } from '../passages.ts';
+import { loadPassageSet, loadTasks } from '../passages.ts';
 
 export async function run(job: Job): Promise<void> {
   if ((await job.run.store.size(armLayout(job.stage, job.arm).evaluation)) !== undefined) return;
@@ -48,8 +50,12 @@ async function evaluate(job: Job): Promise<void> {
   const total = decaySteps + domains.length + 2;
   const report = (done: number, unit: string) => job.progress({ step: label, done, total, unit });
 
-  for (let t = 0; t < decaySteps; t++) {
+  const stopIfAsked = () => {
     if (job.signal.aborted) throw new InterruptedError(`${label} of stage ${job.stage} stopped; it starts over.`);
+  };
+
+  for (let t = 0; t < decaySteps; t++) {
+    stopIfAsked();
     const rows = Array.from({ length: batchRows }, (_, i) => branch[(t * batchRows + i) % branch.length]!);
     await trainer.step(await corpus.tokenRows(rows), length, warm * decayLearningRate(config.pretrain, t + 1));
     report(t + 1, 'steps');
@@ -68,6 +74,15 @@ async function evaluate(job: Job): Promise<void> {
     domainLoss[corpus.index.domains[domain]!.name] = { loss: mean(losses), rows: rows.length };
     report(decaySteps + 3 + index, 'losses');
   }
+  const tasks: TaskScore[] = [];
+  for (const task of await loadTasks(job.run, corpus)) {
+    const step = `${label}: ${task.name}`;
+    const onProgress = (done: number) => {
+      stopIfAsked();
+      job.progress({ step, done, total: task.requests.length, unit: 'requests' });
+    };
+    tasks.push(scoreTask(task, await logLikelihoods(model, parameters, task.requests, { onProgress })));
+  }
   const evaluation: Evaluation = {
     format: 'mates-evaluation/1',
     step: trunkStep,
@@ -76,6 +91,7 @@ async function evaluate(job: Job): Promise<void> {
     heldOutLoss,
     mixedDomainLoss: mean(Object.values(domainLoss).map(({ loss }) => loss)),
     domainLoss,
+    ...(tasks.length > 0 && { tasks, taskMean: meanScore(tasks) }),
   };
   await putJson(store, layout.evaluation, evaluation);
 }

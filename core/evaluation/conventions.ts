@@ -5,6 +5,11 @@ export interface Convention {
   normalised?: false;
 }
 
+/** `arc_easy` of `some/folder/arc_easy.jsonl`. */
+export function taskName(file: string): string {
+  return file.slice(file.lastIndexOf('/') + 1).replace(/\.jsonl?$/, '');
+}
+
 const ANSWER = '\nAnswer: ';
 
 /**

@@ -1,5 +1,5 @@
 /** A task's metrics from its log-likelihoods: names, ties and errors are those of lm-evaluation-harness. */
-import { InputError } from '../errors.ts';
+import { RunError } from '../errors.ts';
 import { mean, standardError } from '../metrics/index.ts';
 import type { EncodedTask } from './encode.ts';
 import { textSize } from './prompt.ts';
@@ -64,14 +64,14 @@ export const isChoice = (score: TaskScore): score is ChoiceScore =>
 
 /**
  * @param results of `task.requests`, in their order.
- * @throws InputError when a log-likelihood is not a number: the model's weights are not.
+ * @throws RunError when a log-likelihood is not a number: the model's weights are not.
  */
 export function scoreTask(task: EncodedTask, results: readonly RequestResult[]): TaskScore {
   const byItem = task.items.map((): RequestResult[] => []);
   for (const [i, request] of task.requests.entries()) {
     const result = results[i]!;
     if (!Number.isFinite(result.logLikelihood))
-      throw new InputError(
+      throw new RunError(
         `${task.file}, line ${task.items[request.item]!.line}: the model gives a log-likelihood of ` +
           `${result.logLikelihood}; its weights are damaged or its training has diverged.`,
       );
@@ -173,24 +173,53 @@ export interface MeanScore extends Accuracy {
 export function meanScore(scores: readonly TaskScore[]): MeanScore | undefined {
   const choice = scores.filter(isChoice);
   if (choice.length < 2) return undefined;
-  const ofMean = (errors: number[]) => Math.hypot(...errors) / errors.length;
   return {
     tasks: choice.length,
     acc: mean(choice.map(({ acc }) => acc)),
-    accStderr: ofMean(choice.map(({ accStderr }) => accStderr)),
+    accStderr: errorOfMean(choice.map(({ accStderr }) => accStderr)),
     accNorm: mean(choice.map(({ acc, accNorm = acc }) => accNorm)),
-    accNormStderr: ofMean(choice.map(({ accStderr, accNormStderr = accStderr }) => accNormStderr)),
+    accNormStderr: errorOfMean(choice.map(({ accStderr, accNormStderr = accStderr }) => accNormStderr)),
   };
 }
 
+export interface Difference {
+  /** Of two accuracies: a minus b. */
+  difference: number;
+  stderr: number;
+}
+
 /**
- * The difference of two models' accuracies on the same items, `a` minus `b`, with the standard error of the paired
- * difference: much smaller than that of two independent samples, since most items are as hard for both.
+ * The difference of two models' accuracies on the same items, with the standard error of the paired difference: much
+ * smaller than that of two independent samples, since most items are as hard for both.
  *
  * @param a, b `correct` strings of one task. Undefined when they are of different lengths, so of different files.
  */
-export function pairedDifference(a: string, b: string): { difference: number; stderr: number } | undefined {
+export function pairedDifference(a: string, b: string): Difference | undefined {
   if (a.length !== b.length) return undefined;
   const differences = Array.from(a, (right, i) => Number(right) - Number(b[i]));
   return { difference: mean(differences), stderr: standardErrorOf(differences) };
 }
+
+/** The paired difference of the means that {@link meanScore} gives; undefined unless both have the same tasks. */
+export function pairedMeanDifference(
+  a: readonly TaskScore[],
+  b: readonly TaskScore[],
+  metric: 'acc' | 'accNorm',
+): Difference | undefined {
+  const answers = (score: ChoiceScore) => (metric === 'accNorm' ? score.correctNorm : undefined) ?? score.correct;
+  const others = new Map(b.filter(isChoice).map((score) => [score.task, answers(score)]));
+  const differences: Difference[] = [];
+  for (const score of a.filter(isChoice)) {
+    const difference = pairedDifference(answers(score), others.get(score.task) ?? '');
+    if (!difference) return undefined;
+    differences.push(difference);
+  }
+  if (differences.length < 2 || differences.length !== others.size) return undefined;
+  return {
+    difference: mean(differences.map(({ difference }) => difference)),
+    stderr: errorOfMean(differences.map(({ stderr }) => stderr)),
+  };
+}
+
+/** Of the mean of independent figures. */
+const errorOfMean = (errors: readonly number[]) => Math.hypot(...errors) / errors.length;

@@ -11,7 +11,7 @@
 import { parseObject } from '../corpus/read-jsonl.ts';
 import { linesOf } from '../corpus/read-lines.ts';
 import { InputError } from '../errors.ts';
-import { conventionOf } from './conventions.ts';
+import { conventionOf, taskName } from './conventions.ts';
 import { joined, type Pair } from './prompt.ts';
 
 export type Layout = 'choices' | 'contexts' | 'continuation' | 'text';
@@ -74,11 +74,6 @@ export function parseTask(bytes: Uint8Array, file: string, options: TaskOptions 
   if (!layout) throw new InputError(`${file}: no items; give JSON Lines of ${Object.values(FIELDS).join(' or ')}.`);
   const normalised = layout === 'choices' && convention.normalised !== false;
   return { name, file, layout, normalised, items };
-}
-
-/** `arc_easy` of `some/folder/arc_easy.jsonl`. */
-export function taskName(file: string): string {
-  return file.slice(file.lastIndexOf('/') + 1).replace(/\.jsonl?$/, '');
 }
 
 const FIELDS: Record<Layout, string> = {

@@ -1,3 +1,4 @@
+import type { ChoiceScore, TaskScore } from '../evaluation/index.ts';
 import type {
   Arm,
   ArmSummary,
@@ -5,6 +6,7 @@ import type {
   InfluenceFit,
   RunSummary,
   SelectionSummary,
+  TaskSummary,
   Timing,
   TrainingMetrics,
 } from '../formats.ts';
@@ -40,13 +42,21 @@ async function armSummary(run: Run, stage: number, arm: Arm): Promise<ArmSummary
   const layout = armLayout(stage, arm);
   const { loss } = await getJson<TrainingMetrics>(run.store, layout.metrics);
   const evaluation = await getJson<Evaluation>(run.store, layout.evaluation);
+  const { tasks, taskMean } = evaluation;
   const tail = loss.slice(-Math.ceil(loss.length / 10)); // one step's loss is noisy
   return {
     referenceLoss: evaluation.referenceLoss,
     heldOutLoss: evaluation.heldOutLoss,
     mixedDomainLoss: evaluation.mixedDomainLoss,
     trainingLoss: tail.reduce((sum, value) => sum + value, 0) / tail.length,
+    tasks: tasks?.map(withoutAnswers),
+    taskMean,
   };
+}
+
+function withoutAnswers(score: TaskScore): TaskSummary {
+  const { correct: _, correctNorm: __, ...summary } = score as ChoiceScore;
+  return summary as TaskSummary;
 }
 
 /** Seconds during which any job of the stage was at work: jobs side by side count once, waiting in between not at all. */
