@@ -75,6 +75,11 @@ export class LanguageModel {
     return this.everyToken('hidden-states', parameters, batch, gptNeoxHiddenStates);
   }
 
+  /** Frees the memory of {@link hiddenStates} for batches of this size: its activations are kept from call to call. */
+  async releaseHiddenStates(size: BatchSize): Promise<void> {
+    await this.runtime.release(this.key('hidden-states', size));
+  }
+
   /**
    * What the head says of one target for each hidden state: [targets.length * 2], first the target's logit less the
    * largest (0 where the target is a greedy choice), then the logarithm of the largest probability; their sum is the
@@ -113,17 +118,23 @@ export class LanguageModel {
     return executable.run(parameters, { tokens: batch.tokens });
   }
 
+  private key(what: string, { batch, length }: BatchSize): string {
+    return `gpt-neox ${what} ${batch}x${length} ${JSON.stringify(this.shape)}`;
+  }
+
   private compile(
     what: string,
-    { batch, length }: Pick<TokenBatch, 'batch' | 'length'>,
+    size: BatchSize,
     differentiate: boolean,
     inputs: Program['inputs'],
     build: Program['build'],
   ): Promise<Executable> {
-    const key = `gpt-neox ${what} ${batch}x${length} ${JSON.stringify(this.shape)}`;
+    const key = this.key(what, size);
     return this.runtime.compile({ key, parameters: this.specs, inputs, differentiate, build });
   }
 }
+
+type BatchSize = Pick<TokenBatch, 'batch' | 'length'>;
 
 /** Splits rows into what is read (all but the last token) and what is predicted (all but the first). */
 function predictionInputs(batch: TokenBatch, vocabularySize: number) {

@@ -60,9 +60,26 @@ export async function logLikelihoods(
       done += part.reduce((sum, row) => sum + row.requests.length, 0);
       onProgress?.(done);
     }
+    // One length at a time is in memory; compiling it again is cheaper than its first batch.
+    await model.releaseHiddenStates({ batch, length });
   }
   await head.flush();
   return results;
+}
+
+/** {@link logLikelihoods} of several lists of requests at once, which share batches and compiled lengths. */
+export async function logLikelihoodsOf(
+  model: LanguageModel,
+  parameters: ParameterSet,
+  lists: readonly (readonly LikelihoodRequest[])[],
+  options: LikelihoodOptions = {},
+): Promise<Likelihood[][]> {
+  const all = await logLikelihoods(model, parameters, lists.flat(), options);
+  let end = 0;
+  return lists.map(({ length }) => {
+    end += length;
+    return all.slice(end - length, end);
+  });
 }
 
 /** One row of a batch: what is read, and the requests that it answers. */

@@ -9,12 +9,13 @@ import {
   type RequestResult,
   scoreTask,
   type TaskScore,
+  taskName,
 } from '../../core/evaluation/index.ts';
 import { NotFoundError, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../../core/tokenizer/index.ts';
 import { loadModel, type Model } from '../../engine/checkpoint.ts';
 import { LanguageModel } from '../../engine/language-model.ts';
-import { logLikelihoods } from '../../engine/log-likelihood.ts';
+import { logLikelihoodsOf } from '../../engine/log-likelihood.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { taskTable } from '../../report/task-table.ts';
@@ -34,13 +35,15 @@ interface Options {
 
 /** The mean loss of a file's passages, in nats per token. */
 interface PassageLosses {
-  task: string;
   passages: number;
   /** The mean over all target tokens. */
   loss: number;
   /** The mean over passages, as a run's reference loss. */
   passageLoss: number;
 }
+
+/** What `--json` gives of one file. */
+type Result = { file: string; task: string } & Partial<PassageLosses> & Partial<TaskScore>;
 
 /** What is measured of one file. */
 interface Work {
@@ -70,53 +73,49 @@ export async function evaluate(checkpoint: string, options: Options): Promise<vo
   const model = new LanguageModel(await createRuntime('onnx', { threads: 0 }), loaded.shape);
   const { parameters, contextLength } = loaded;
 
-  /** Everything is read before anything is measured: a bad line in the last file costs no hour. */
+  // Everything is read before anything is measured: a bad line in the last file costs no hour.
   const works: Work[] = [];
   for (const file of options.task) {
     const bytes = await readFile(open, file, 'expected a JSONL file');
-    const work: Work = { file };
-    if (target === undefined) {
-      const delimiter = options.delimiter?.replaceAll('\\n', '\n');
-      work.task = encodeTask(parseTask(bytes, file, { limit, delimiter }), tokenizer, contextLength);
-      warnOfCuts(file, work.task.truncated, work.task.requests.length, 'contexts', contextLength);
+    const delimiter = options.delimiter?.replaceAll('\\n', '\n');
+    const task = target
+      ? undefined
+      : encodeTask(parseTask(bytes, file, { limit, delimiter }), tokenizer, contextLength);
+    if (task) warnOfCuts(file, task.truncated, task.requests.length, 'contexts', contextLength);
+    if (task && task.layout !== 'text') {
+      works.push({ file, task });
+      continue;
     }
-    if (target !== undefined || work.task?.layout === 'text') {
-      const all = limit ?? Number.MAX_SAFE_INTEGER;
-      const whole = loadPassages(bytes, file, all, target ?? 'passage', tokenizer, Number.MAX_SAFE_INTEGER);
-      const cut = whole.filter(({ tokens }) => tokens.length > contextLength).length;
-      warnOfCuts(file, cut, whole.length, 'passages', contextLength);
-      work.passages = new PassageSet(
-        model,
-        whole.map((passage) => lastTokens(passage, contextLength)),
-      );
-    }
-    works.push(work);
+    const most = Number.MAX_SAFE_INTEGER;
+    const whole = loadPassages(bytes, file, limit ?? most, target ?? 'passage', tokenizer, most);
+    const passages = whole.map((passage) => lastTokens(passage, contextLength));
+    const cut = whole.filter(({ tokens }) => tokens.length > contextLength).length;
+    warnOfCuts(file, cut, whole.length, 'passages', contextLength);
+    works.push({ file, task, passages: new PassageSet(model, passages) });
   }
 
+  const tasks = works.flatMap(({ task }) => (task ? [task] : []));
+  const requests = tasks.map((task) => task.requests);
+  const total = requests.flat().length;
   const view = createProgressView();
-  const scores: TaskScore[] = [];
-  const results: ({ file: string } & Partial<PassageLosses> & Partial<TaskScore>)[] = [];
-  const samples: string[] = [];
+  let likelihoods: RequestResult[][];
   try {
-    for (const { file, task, passages } of works) {
-      const losses = passages && { task: file, ...(await passageLosses(passages, parameters)) };
-      let score: TaskScore | undefined;
-      if (task) {
-        const total = task.requests.length;
-        const onProgress = (done: number) => view.update(file, { step: task.name, done, total, unit: 'requests' });
-        const found = await logLikelihoods(model, parameters, task.requests, { rowsPerBatch, onProgress });
-        score = scoreTask(task, found);
-        if (options.samples) samples.push(...sampleLines(task, found));
-        scores.push(score);
-      }
-      results.push({ file, ...losses, ...score });
-    }
+    likelihoods = await logLikelihoodsOf(model, parameters, requests, {
+      rowsPerBatch,
+      onProgress: (done) => view.update('evaluate', { step: 'Zero-shot tasks', done, total, unit: 'requests' }),
+    });
   } finally {
     view.close();
   }
+  const scores = tasks.map((task, i) => scoreTask(task, likelihoods[i]!));
+  const results: Result[] = [];
+  for (const { file, task, passages } of works) {
+    const losses = passages && (await passageLosses(passages, parameters));
+    results.push({ file, task: taskName(file), ...losses, ...(task && scores[tasks.indexOf(task)]) });
+  }
   if (options.samples) {
     const { folder, name } = splitUri(options.samples);
-    await open(folder).put(name, samples.join(''));
+    await open(folder).put(name, tasks.flatMap((task, i) => sampleLines(task, likelihoods[i]!)).join(''));
   }
   const mean = meanScore(scores);
   if (options.json) {
@@ -132,7 +131,7 @@ export async function evaluate(checkpoint: string, options: Options): Promise<vo
   if (scores.length) console.log(taskTable(scores, { color: process.stdout.isTTY ?? false }));
 }
 
-async function passageLosses(set: PassageSet, parameters: Model['parameters']): Promise<Omit<PassageLosses, 'task'>> {
+async function passageLosses(set: PassageSet, parameters: Model['parameters']): Promise<PassageLosses> {
   const { perToken, perPassage } = await set.losses(parameters);
   return { passages: set.passages, loss: perToken, passageLoss: perPassage };
 }

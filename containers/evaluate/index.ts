@@ -4,7 +4,7 @@
  */
 
 import { InterruptedError } from '../../core/errors.ts';
-import { meanScore, scoreTask, type TaskScore } from '../../core/evaluation/index.ts';
+import { meanScore, scoreTask } from '../../core/evaluation/index.ts';
 import type { Evaluation } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
@@ -13,7 +13,7 @@ import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { decayLearningRate, trunkLearningRate } from '../../core/schedule.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
-import { logLikelihoods } from '../../engine/log-likelihood.ts';
+import { logLikelihoodsOf } from '../../engine/log-likelihood.ts';
 import { PassageSet, rowLosses } from '../../engine/passage-set.ts';
 import { Trainer } from '../../engine/trainer.ts';
 import { holdOut } from '../hold-out.ts';
@@ -74,15 +74,15 @@ async function evaluate(job: Job): Promise<void> {
     domainLoss[corpus.index.domains[domain]!.name] = { loss: mean(losses), rows: rows.length };
     report(decaySteps + 3 + index, 'losses');
   }
-  const tasks: TaskScore[] = [];
-  for (const task of await loadTasks(job.run, corpus)) {
-    const step = `${label}: ${task.name}`;
-    const onProgress = (done: number) => {
+  const tasks = await loadTasks(job.run, corpus);
+  const requests = tasks.map((task) => task.requests);
+  const likelihoods = await logLikelihoodsOf(model, parameters, requests, {
+    onProgress: (done) => {
       stopIfAsked();
-      job.progress({ step, done, total: task.requests.length, unit: 'requests' });
-    };
-    tasks.push(scoreTask(task, await logLikelihoods(model, parameters, task.requests, { onProgress })));
-  }
+      job.progress({ step: `${label}: tasks`, done, total: requests.flat().length, unit: 'requests' });
+    },
+  });
+  const scores = tasks.map((task, i) => scoreTask(task, likelihoods[i]!));
   const evaluation: Evaluation = {
     format: 'mates-evaluation/1',
     step: trunkStep,
@@ -91,7 +91,7 @@ async function evaluate(job: Job): Promise<void> {
     heldOutLoss,
     mixedDomainLoss: mean(Object.values(domainLoss).map(({ loss }) => loss)),
     domainLoss,
-    ...(tasks.length > 0 && { tasks, taskMean: meanScore(tasks) }),
+    ...(scores.length > 0 && { tasks: scores, taskMean: meanScore(scores) }),
   };
   await putJson(store, layout.evaluation, evaluation);
 }

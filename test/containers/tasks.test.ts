@@ -86,13 +86,15 @@ describe('zero-shot tasks of a run', () => {
       signal: controller.signal,
       progress: (report) => {
         progress.push(report);
-        if (report.step === 'Evaluate: names') controller.abort();
+        if (report.step === 'Evaluate: tasks') controller.abort();
       },
     });
     await expect(evaluate(job)).rejects.toThrow(InterruptedError);
     expect(await tiny.store.size(key)).toBeUndefined();
-    expect(progress).toContainEqual({ step: 'Evaluate: quiz', done: 12, total: 12, unit: 'requests' });
-    await tiny.evaluate(0);
+    await evaluate(tiny.job(0, { progress: (report) => progress.push(report) }));
+    const tasks = await loadTasks(tiny.run, await openRunCorpus(tiny.run));
+    const total = tasks.reduce((sum, { requests }) => sum + requests.length, 0);
+    expect(progress.at(-1)).toEqual({ step: 'Evaluate: tasks', done: total, total, unit: 'requests' });
     expect(await getJson(tiny.store, key)).toEqual(found);
   });
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { LanguageModel } from '../../engine/language-model.ts';
-import { type LikelihoodRequest, logLikelihoods, paddedLength } from '../../engine/log-likelihood.ts';
+import { type LikelihoodRequest, logLikelihoods, logLikelihoodsOf, paddedLength } from '../../engine/log-likelihood.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { randomParameters, randomTokens, TINY_GPT } from './support.ts';
@@ -104,6 +104,12 @@ describe('log-likelihoods', () => {
     const requests = manyRequests().slice(60);
     await logLikelihoods(model, parameters, requests, { onProgress: (done) => seen.push(done) });
     expect(seen).toEqual([V]);
+  });
+
+  it('of several lists are each list`s own', async () => {
+    const lists = [manyRequests().slice(0, 5), [], manyRequests().slice(5, 8)];
+    const found = await logLikelihoodsOf(model, parameters, lists);
+    for (const [i, list] of lists.entries()) expect(found[i]).toEqual(await logLikelihoods(model, parameters, list));
   });
 
   it('refuse a request without context or target', async () => {
