@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { InputError } from '../../core/errors.ts';
+import { RunError } from '../../core/errors.ts';
 import {
   type EncodedTask,
   meanScore,
@@ -134,7 +134,7 @@ describe('texts', () => {
 
 it('a model that gives no number is refused by the line', () => {
   const attempt = () => scoreTask(task('continuation', [{}, {}]), results(-1, Number.NaN));
-  expect(attempt).toThrow(InputError);
+  expect(attempt).toThrow(RunError);
   expect(attempt).toThrow(/t\.jsonl, line 2: the model gives a log-likelihood of NaN/);
 });
 
