@@ -67,13 +67,16 @@ function buildProgram(): Command {
 
   program
     .command('evaluate')
-    .description('losses of a checkpoint on JSONL files of {"text"} or {"context", "continuation"}')
+    .description('zero-shot tasks and losses of a checkpoint; docs/evaluation.md has the layouts and conventions')
     .argument('<checkpoint>', 'a GPT-NeoX Hugging Face directory, such as mates export writes')
-    .requiredOption('--task <file...>', 'JSONL files')
-    .option('--target <which>', 'passage (all tokens count) or last-word', 'passage')
+    .requiredOption('--task <file...>', 'JSONL files of multiple choice, LAMBADA or {"text"} lines')
+    .option('--target <which>', 'measure losses alone, of every token (passage) or of the last word (last-word)')
+    .option('--delimiter <text>', "between context and continuation, \\n for a line's end; by default the harness's")
     .option('--tokenizer <file>', "tokenizer.json; by default the checkpoint's")
     .option('--limit <n>', 'lines used of each file')
-    .option('--json', 'print the losses as JSON on the last line')
+    .option('--batch <rows>', 'rows of one forward pass; by default as many as have 512 tokens')
+    .option('--samples <file>', 'write the log-likelihood of every option as JSON lines')
+    .option('--json', 'print the results as JSON on the last line')
     .action(async (checkpoint, options) => (await import('./commands/evaluate.ts')).evaluate(checkpoint, options));
 
   program

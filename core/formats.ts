@@ -1,5 +1,6 @@
 /** The JSON files of a corpus and a run, as other programs will read them. `docs/formats.md` describes each. */
 import type { RunConfig } from './config/schema.ts';
+import type { ChoiceScore, ContinuationScore, MeanScore, TaskScore, TextScore } from './evaluation/index.ts';
 import type { Method } from './selection/methods.ts';
 
 /** `corpus.json`: describes a prepared corpus. */
@@ -133,6 +134,9 @@ export interface Evaluation {
   /** Mean over domains of the domain's loss on hold-out rows that were not probed. */
   mixedDomainLoss: number;
   domainLoss: Record<string, { loss: number; rows: number }>;
+  /** Zero-shot tasks in the order of the configuration, and the mean over those of choices; absent where none are given. */
+  tasks?: TaskScore[];
+  taskMean?: MeanScore;
 }
 
 /** `stages/<k>/influence-model/fit.json`. */
@@ -244,7 +248,12 @@ export interface ArmSummary {
   heldOutLoss: number;
   mixedDomainLoss: number;
   trainingLoss: number;
+  tasks?: TaskSummary[];
+  taskMean?: MeanScore;
 }
+
+/** A task's score without the answer to each item. */
+export type TaskSummary = Omit<ChoiceScore, 'correct' | 'correctNorm'> | Omit<ContinuationScore, 'correct'> | TextScore;
 
 /** `manifest.json`: enough to check and repeat a run. */
 export interface Manifest {

@@ -161,7 +161,6 @@ async function loadMoments(
 export async function loadModel(store: Store, prefix: string, check?: FileCheck): Promise<Model> {
   const config = await readModelConfig(store, prefix, 'gpt_neox');
   config.require('hidden_act', 'gelu', 'gelu');
-  config.require('use_parallel_residual', true, true);
   config.require('attention_bias', true, true);
   config.require('tie_word_embeddings', false, false);
   // Transformers 5 writes one object, the versions before it two fields; rope_scaling is theirs for `rope_parameters`.
@@ -181,6 +180,7 @@ export async function loadModel(store: Store, prefix: string, check?: FileCheck)
     layerNormEpsilon: config.number('layer_norm_eps', 1e-5),
     initializerStd: config.number('initializer_range', 0.02),
     vocabularySize: config.number('vocab_size'),
+    parallelResidual: config.boolean('use_parallel_residual', true),
   };
   const parameters = new ParameterSet(gptNeoxSpecs(shape));
   await loadWeights(store, prefix, parameters, { ignore: isBuffer, check });
@@ -212,7 +212,7 @@ function huggingFaceConfig({ shape, contextLength, endOfText }: ModelParts): Rec
     rotary_pct: shape.rotaryFraction,
     tie_word_embeddings: false,
     torch_dtype: 'float32',
-    use_parallel_residual: true,
+    use_parallel_residual: shape.parallelResidual ?? true,
     vocab_size: shape.vocabularySize,
   };
 }

@@ -1,6 +1,6 @@
 /**
- * GPT-NeoX (Black et al. 2022; Pythia): parallel residual, rotary positions on part of each head, biases, exact GELU,
- * untied output head. Names and memory layout are those of Hugging Face's `GPTNeoXForCausalLM`.
+ * GPT-NeoX (Black et al. 2022; Pythia): parallel residual (or sequential, as in RedPajama-INCITE), rotary positions on
+ * part of each head, biases, exact GELU, untied output head. Names and memory layout are those of Hugging Face's `GPTNeoXForCausalLM`.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import {
@@ -14,6 +14,7 @@ import {
   rotaryAngles,
   scaleAndShift,
   standardize,
+  targetLogProbabilities,
   tokenCrossEntropy,
 } from './ops.ts';
 import type { ParameterSpec } from './parameters.ts';
@@ -30,6 +31,11 @@ export interface GptNeoxShape {
   rotaryBase: number;
   layerNormEpsilon: number;
   initializerStd: number;
+  /**
+   * Whether attention and MLP read the same input, as in x + attention(x) + mlp(x), or the MLP reads what attention left.
+   * @default true
+   */
+  parallelResidual?: boolean;
   /** Rows of the embedding and of the head, padding included. */
   vocabularySize: number;
 }
@@ -64,9 +70,9 @@ export function gptNeoxSpecs(shape: GptNeoxShape): ParameterSpec[] {
 }
 
 /** Final hidden states. tokens [B, S] -> [B*S, d]. */
-function hiddenStates(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor): tf.Tensor {
+export function gptNeoxHiddenStates(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor): tf.Tensor {
   const [B, S] = tokens.shape as [number, number];
-  const { width: d, heads: h, layerNormEpsilon: epsilon } = shape;
+  const { width: d, heads: h, layerNormEpsilon: epsilon, parallelResidual = true } = shape;
   const c = d / h; // channels of a head
   const rotated = Math.floor(c * shape.rotaryFraction);
   const angles = rotated > 0 ? rotaryAngles(S, rotated, shape.rotaryBase) : undefined;
@@ -77,7 +83,7 @@ function hiddenStates(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor): tf.Te
   let x = embedding(p['gpt_neox.embed_in.weight']!, tf.reshape(tokens, [B * S])); // [B*S, d]
   for (let i = 0; i < shape.layers; i++) {
     const name = `gpt_neox.layers.${i}`;
-    const standard = standardize(x, epsilon); // [B*S, d], shared by both branches
+    const standard = standardize(x, epsilon); // [B*S, d], shared by both branches of a parallel residual
 
     const qkv = layer(norm(standard, `${name}.input_layernorm`), `${name}.attention.query_key_value`); // [B*S, 3d]
     const byHead = tf.transpose(tf.reshape(qkv, [B, S, h, 3, c]), [3, 0, 2, 1, 4]); // [3, B, h, S, c]
@@ -86,22 +92,30 @@ function hiddenStates(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor): tf.Te
     const heads = attention(turn(q), turn(k), v, mask); // [B, h, S, c]
     const attended = tf.reshape(tf.transpose(heads, [0, 2, 1, 3]), [B * S, d]);
 
-    const up = layer(norm(standard, `${name}.post_attention_layernorm`), `${name}.mlp.dense_h_to_4h`); // [B*S, 4d]
+    const output = tf.add(x, layer(attended, `${name}.attention.dense`)); // [B*S, d]
+    const read = parallelResidual ? standard : standardize(output, epsilon);
+
+    const up = layer(norm(read, `${name}.post_attention_layernorm`), `${name}.mlp.dense_h_to_4h`); // [B*S, 4d]
     const mlp = layer(gelu(up), `${name}.mlp.dense_4h_to_h`); // [B*S, d]
 
-    x = tf.add(tf.add(x, layer(attended, `${name}.attention.dense`)), mlp);
+    x = tf.add(output, mlp);
   }
   return norm(standardize(x, epsilon), 'gpt_neox.final_layer_norm');
 }
 
 /** Logits after each token. tokens [B, S] -> [B*S, V]. */
 export function gptNeoxLogits(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor): tf.Tensor {
-  return tf.matMul(hiddenStates(shape, p, tokens), p['embed_out.weight']!, false, true);
+  return tf.matMul(gptNeoxHiddenStates(shape, p, tokens), p['embed_out.weight']!, false, true);
 }
 
 /** Negative log-likelihoods. tokens [B, S], targets [B*S] -> [B*S]. */
 export function gptNeoxTokenLosses(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, targets: tf.Tensor): tf.Tensor {
-  return tokenCrossEntropy(hiddenStates(shape, p, tokens), p['embed_out.weight']!, targets);
+  return tokenCrossEntropy(gptNeoxHiddenStates(shape, p, tokens), p['embed_out.weight']!, targets);
+}
+
+/** {@link targetLogProbabilities} of the head. hidden [n, d], targets [n] -> [n, 2]. */
+export function gptNeoxTargetLogProbabilities(p: Tensors, hidden: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+  return targetLogProbabilities(hidden, p['embed_out.weight']!, targets);
 }
 
 /**
@@ -110,7 +124,7 @@ export function gptNeoxTokenLosses(shape: GptNeoxShape, p: Tensors, tokens: tf.T
  */
 export function gptNeoxRowFeatures(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, targets: tf.Tensor): tf.Tensor {
   const [B, S] = tokens.shape as [number, number];
-  const states = hiddenStates(shape, p, tokens); // [B*S, d]
+  const states = gptNeoxHiddenStates(shape, p, tokens); // [B*S, d]
   const losses = tokenCrossEntropy(states, p['embed_out.weight']!, targets); // [B*S]
   const meanLoss = tf.mean(tf.reshape(losses, [B, S]), 1, true); // [B, 1]
   const meanState = tf.mean(tf.reshape(states, [B, S, shape.width]), 1); // [B, d]
@@ -125,5 +139,5 @@ export function gptNeoxLoss(
   targets: tf.Tensor,
   weights: tf.Tensor,
 ): tf.Tensor {
-  return crossEntropy(hiddenStates(shape, p, tokens), p['embed_out.weight']!, targets, weights);
+  return crossEntropy(gptNeoxHiddenStates(shape, p, tokens), p['embed_out.weight']!, targets, weights);
 }

@@ -56,6 +56,12 @@ export class ModelConfig {
     throw new InputError(`${this.file}: ${field} is ${JSON.stringify(value)}, a number was expected.`);
   }
 
+  boolean(field: string, fallback: boolean): boolean {
+    const value = this.json[field] ?? fallback;
+    if (typeof value === 'boolean') return value;
+    throw new InputError(`${this.file}: ${field} is ${JSON.stringify(value)}, true or false was expected.`);
+  }
+
   /** An object's fields, or none. */
   object(field: string): Record<string, unknown> {
     const value = this.json[field];

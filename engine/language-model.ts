@@ -1,9 +1,11 @@
 import {
   type GptNeoxShape,
+  gptNeoxHiddenStates,
   gptNeoxLogits,
   gptNeoxLoss,
   gptNeoxRowFeatures,
   gptNeoxSpecs,
+  gptNeoxTargetLogProbabilities,
   gptNeoxTokenLosses,
 } from './gpt-neox.ts';
 import type { ParameterSet, ParameterSpec } from './parameters.ts';
@@ -75,25 +77,74 @@ export class LanguageModel {
 
   /** Logits after every token, [batch * length * vocabularySize]: large, for comparing implementations. */
   async logits(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
-    checkTokens(batch.tokens, batch.batch * batch.length, this.shape.vocabularySize);
-    const shapes = { tokens: { shape: [batch.batch, batch.length], dtype: 'int32' } } as const;
-    const executable = await this.compile('logits', batch, false, shapes, (p, i) =>
-      gptNeoxLogits(this.shape, p, i.tokens!),
+    return this.everyToken('logits', parameters, batch, gptNeoxLogits);
+  }
+
+  /** Final hidden states after every token, [batch * length * width]; `weights` are not used. */
+  async hiddenStates(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
+    return this.everyToken('hidden-states', parameters, batch, gptNeoxHiddenStates);
+  }
+
+  /** Frees the memory of {@link hiddenStates} for batches of this size: its activations are kept from call to call. */
+  async releaseHiddenStates(size: BatchSize): Promise<void> {
+    await this.runtime.release(this.key('hidden-states', size));
+  }
+
+  /**
+   * What the head says of one target for each hidden state: [targets.length * 2], first the target's logit less the
+   * largest (0 where the target is a greedy choice), then the logarithm of the largest probability; their sum is the
+   * target's log-probability.
+   *
+   * @param hidden [targets.length * width], states that {@link hiddenStates} gave.
+   */
+  async targetLogProbabilities(
+    parameters: ParameterSet,
+    hidden: Float32Array,
+    targets: Int32Array,
+  ): Promise<Float32Array> {
+    const rows = targets.length;
+    checkTokens(targets, rows, this.shape.vocabularySize);
+    const inputs: Program['inputs'] = {
+      hidden: { shape: [rows, this.shape.width], dtype: 'float32' },
+      targets: { shape: [rows], dtype: 'int32' },
+    };
+    const size = { batch: rows, length: 1 };
+    const executable = await this.compile('target-log-probabilities', size, false, inputs, (p, i) =>
+      gptNeoxTargetLogProbabilities(p, i.hidden!, i.targets!),
     );
+    return executable.run(parameters, { hidden, targets });
+  }
+
+  /** Runs a program that reads each row whole, its last token too. */
+  private async everyToken(
+    what: string,
+    parameters: ParameterSet,
+    batch: TokenBatch,
+    program: typeof gptNeoxLogits,
+  ): Promise<Float32Array> {
+    checkTokens(batch.tokens, batch.batch * batch.length, this.shape.vocabularySize);
+    const inputs: Program['inputs'] = { tokens: { shape: [batch.batch, batch.length], dtype: 'int32' } };
+    const executable = await this.compile(what, batch, false, inputs, (p, i) => program(this.shape, p, i.tokens!));
     return executable.run(parameters, { tokens: batch.tokens });
+  }
+
+  private key(what: string, { batch, length }: BatchSize): string {
+    return `gpt-neox ${what} ${batch}x${length} ${JSON.stringify(this.shape)}`;
   }
 
   private compile(
     what: string,
-    { batch, length }: TokenBatch,
+    size: BatchSize,
     differentiate: boolean,
     inputs: Program['inputs'],
     build: Program['build'],
   ): Promise<Executable> {
-    const key = `gpt-neox ${what} ${batch}x${length} ${JSON.stringify(this.shape)}`;
+    const key = this.key(what, size);
     return this.runtime.compile({ key, parameters: this.specs, inputs, differentiate, build });
   }
 }
+
+type BatchSize = Pick<TokenBatch, 'batch' | 'length'>;
 
 /** Splits rows into what is read (all but the last token) and what is predicted (all but the first). */
 function predictionInputs(batch: TokenBatch, vocabularySize: number) {

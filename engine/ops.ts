@@ -268,6 +268,18 @@ export function tokenCrossEntropy(
 }
 
 /**
+ * What a likelihood and a greedy choice need of softmax(x head^T); x [n, d], head [V, d], targets [n] -> [n, 2]: the
+ * target's logit less the largest, and the logarithm of the largest probability. Their sum is the target's
+ * log-probability, exact however small it is; the first is 0 where no token is likelier. Not differentiable.
+ */
+export function targetLogProbabilities(x: tf.Tensor, head: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+  const logits = tf.matMul(x, head, false, true); // [n, V]
+  const behind = tf.sub(takeAlongRows(logits, targets), tf.max(logits, -1)); // [n]
+  const best = tf.log(tf.max(tf.softmax(logits), -1)); // [n]; a largest probability is at least 1/V
+  return tf.stack([behind, best], 1);
+}
+
+/**
  * sum_i weights_i * nll_i, a scalar. The weights are known here, so the gradients are computed chunk by chunk with the
  * losses, from the one softmax, and no logits outlive their chunk.
  */

@@ -25,6 +25,13 @@ export const utility = (value: number) =>
   value !== 0 && Math.abs(value) < 0.01 ? scientific(value) : signed(value, 3);
 export const count = (value: number) => grouped(fixed(value, 0));
 export const percent = (share: number) => `${fixed(100 * share, 1)}%`;
+/** A difference of two shares: `+1.3%`. */
+export const percentagePoints = (difference: number) => `${signed(100 * difference, 1)}%`;
+/** Three digits, or a power of ten where it is large. */
+export const perplexity = (value: number) =>
+  value >= 1e5
+    ? value.toExponential(1).replace('e+', 'e')
+    : grouped(fixed(value, value < 10 ? 2 : value < 100 ? 1 : 0));
 /** For sentences: `20%`, not `20.0%`. */
 export const plainPercent = (share: number) => `${Number((100 * share).toFixed(1))}%`;
 export const lift = (ratio: number) => `\u00d7${fixed(ratio, ratio < 10 ? 2 : 0)}`;

@@ -5,6 +5,7 @@ import { controlEvaluation, isShared, missingParts, type ReportData, type StageR
 import { extremeDocuments } from './documents.ts';
 import * as format from './format.ts';
 import { type Content, Html, html } from './html.ts';
+import { taskScores } from './tasks.ts';
 import { styles } from './theme.ts';
 import { verdict } from './verdict.ts';
 
@@ -47,6 +48,9 @@ export function renderReport(data: ReportData): string {
       body: domainLosses(stages),
       until: 'No stage has been evaluated yet.',
     },
+    ...(record.config.evaluation.tasks?.length
+      ? [{ id: 'tasks', title: 'Zero-shot tasks', body: taskScores(stages), until: 'No stage has been evaluated yet.' }]
+      : []),
     {
       id: 'documents',
       title: 'Best and worst documents',

@@ -1,66 +1,170 @@
 import { resolve } from 'node:path';
 import { lastTokens, loadPassages } from '../../core/corpus/passages.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
-import { NotFoundError, readPieces, splitUri, storeOpener } from '../../core/storage/index.ts';
-import { loadTokenizer } from '../../core/tokenizer/index.ts';
-import { loadModel } from '../../engine/checkpoint.ts';
+import {
+  type EncodedTask,
+  encodeTask,
+  meanScore,
+  parseTask,
+  type RequestResult,
+  scoreTask,
+  type TaskScore,
+  taskName,
+} from '../../core/evaluation/index.ts';
+import { NotFoundError, splitUri, storeOpener } from '../../core/storage/index.ts';
+import { loadTokenizer, type Tokenizer } from '../../core/tokenizer/index.ts';
+import { loadModel, type Model } from '../../engine/checkpoint.ts';
 import { LanguageModel } from '../../engine/language-model.ts';
+import { logLikelihoodsOf } from '../../engine/log-likelihood.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
+import { taskTable } from '../../report/task-table.ts';
 import { wholeNumber } from './prepare.ts';
+import { createProgressView } from './progress-view.ts';
 
 interface Options {
   task: string[];
-  target: string;
+  target?: string;
+  delimiter?: string;
   tokenizer?: string;
   limit?: string;
+  batch?: string;
+  samples?: string;
   json?: boolean;
 }
 
-/**
- * `mates evaluate CHECKPOINT --task FILE..`: the loss of each file in nats per token, as the mean over its tokens (`loss`)
- * and, as a run's reference loss, as the mean over its passages (`passageLoss`).
- */
-export async function evaluate(checkpoint: string, options: Options): Promise<void> {
-  const { target } = options;
-  if (target !== 'passage' && target !== 'last-word')
-    throw new ConfigError(`--target ${target}: expected passage or last-word.`);
-  const limit = options.limit === undefined ? Number.MAX_SAFE_INTEGER : wholeNumber('--limit', options.limit, 1);
-  const open = storeOpener();
-  const store = open(checkpoint);
-  const { shape, parameters, contextLength } = await loadModel(store, '');
-  const tokenizerPath = options.tokenizer ?? `${checkpoint}/tokenizer.json`;
-  const tokenizer = loadTokenizer(await readFile(open, tokenizerPath, 'name one with --tokenizer'), tokenizerPath);
-  if (tokenizer.vocabularySize > shape.vocabularySize)
-    throw new ConfigError(
-      `${tokenizerPath}: ${tokenizer.vocabularySize} ids do not fit the model's ${shape.vocabularySize}; it is another model's tokenizer.`,
-    );
-  const model = new LanguageModel(await createRuntime('onnx', { threads: 0 }), shape);
-  const results: { task: string; passages: number; loss: number; passageLoss: number }[] = [];
-  for (const task of options.task) {
-    const { folder, name } = splitUri(task);
-    const pieces = readPieces(open(folder), name);
-    const whole = await explained(task, 'expected a JSONL file', () =>
-      loadPassages(pieces, task, limit, target, tokenizer, Number.MAX_SAFE_INTEGER),
-    );
-    const passages = whole.map((passage) => lastTokens(passage, contextLength));
-    const cut = whole.filter(({ tokens }) => tokens.length > contextLength).length;
-    if (cut > 0)
-      process.stderr.write(
-        `${task}: ${cut} of ${whole.length} passages are longer than the model's ${contextLength} tokens; only their ends count.\n`,
-      );
-    const set = new PassageSet(model, passages);
-    const { perToken, perPassage } = await set.losses(parameters);
-    results.push({ task, passages: set.passages, loss: perToken, passageLoss: perPassage });
-    if (!options.json)
-      console.log(
-        `${task}: ${perToken.toFixed(4)} nats per token, ${perPassage.toFixed(4)} as a mean of ${set.passages} passages`,
-      );
-  }
-  if (options.json) console.log(JSON.stringify({ checkpoint: resolve(checkpoint), results, loss: results[0]!.loss }));
+/** The mean loss of a file's passages, in nats per token. */
+interface PassageLosses {
+  passages: number;
+  /** The mean over all target tokens. */
+  loss: number;
+  /** The mean over passages, as a run's reference loss. */
+  passageLoss: number;
 }
 
-async function readFile(open: ReturnType<typeof storeOpener>, path: string, remedy: string): Promise<Uint8Array> {
+/** What `--json` gives of one file. */
+type Result = { file: string; task: string } & Partial<PassageLosses> & Partial<TaskScore>;
+
+/** What is measured of one file. */
+interface Work {
+  file: string;
+  /** How a zero-shot task, or a text's bits per byte, is scored. */
+  task?: EncodedTask;
+  /** Passages whose loss is measured. */
+  passages?: PassageSet;
+}
+
+/**
+ * `mates evaluate CHECKPOINT --task FILE..`: zero-shot tasks by the conventions of lm-evaluation-harness, and losses of
+ * `{"text"}` files. With `--target` every file is passages, as a run's reference set is.
+ */
+export async function evaluate(checkpoint: string, options: Options): Promise<void> {
+  const target = options.target;
+  if (target !== undefined && target !== 'passage' && target !== 'last-word')
+    throw new ConfigError(`--target ${target}: expected passage or last-word.`);
+  const number = (flag: 'limit' | 'batch') => {
+    const value = options[flag];
+    return value === undefined ? undefined : wholeNumber(`--${flag}`, value, 1);
+  };
+  const [limit, rowsPerBatch] = [number('limit'), number('batch')];
+  const open = storeOpener();
+  const loaded = await loadModel(open(checkpoint), '');
+  const tokenizer = await openTokenizer(open, checkpoint, loaded, options.tokenizer);
+  const model = new LanguageModel(await createRuntime('onnx', { threads: 0 }), loaded.shape);
+  const { parameters, contextLength } = loaded;
+
+  // Everything is read before anything is measured: a bad line in the last file costs no hour.
+  const works: Work[] = [];
+  for (const file of options.task) {
+    const bytes = await readFile(open, file, 'expected a JSONL file');
+    const delimiter = options.delimiter?.replaceAll('\\n', '\n');
+    const task = target
+      ? undefined
+      : encodeTask(await parseTask([bytes], file, { limit, delimiter }), tokenizer, contextLength);
+    if (task) warnOfCuts(file, task.truncated, task.requests.length, 'contexts', contextLength);
+    if (task && task.layout !== 'text') {
+      works.push({ file, task });
+      continue;
+    }
+    const most = Number.MAX_SAFE_INTEGER;
+    const whole = await loadPassages([bytes], file, limit ?? most, target ?? 'passage', tokenizer, most);
+    const passages = whole.map((passage) => lastTokens(passage, contextLength));
+    const cut = whole.filter(({ tokens }) => tokens.length > contextLength).length;
+    warnOfCuts(file, cut, whole.length, 'passages', contextLength);
+    works.push({ file, task, passages: new PassageSet(model, passages) });
+  }
+
+  const tasks = works.flatMap(({ task }) => (task ? [task] : []));
+  const requests = tasks.map((task) => task.requests);
+  const total = requests.flat().length;
+  const view = createProgressView();
+  let likelihoods: RequestResult[][];
+  try {
+    likelihoods = await logLikelihoodsOf(model, parameters, requests, {
+      rowsPerBatch,
+      onProgress: (done) => view.update('evaluate', { step: 'Zero-shot tasks', done, total, unit: 'requests' }),
+    });
+  } finally {
+    view.close();
+  }
+  const scores = tasks.map((task, i) => scoreTask(task, likelihoods[i]!));
+  const results: Result[] = [];
+  for (const { file, task, passages } of works) {
+    const losses = passages && (await passageLosses(passages, parameters));
+    results.push({ file, task: taskName(file), ...losses, ...(task && scores[tasks.indexOf(task)]) });
+  }
+  if (options.samples) {
+    const { folder, name } = splitUri(options.samples);
+    await open(folder).put(name, tasks.flatMap((task, i) => sampleLines(task, likelihoods[i]!)).join(''));
+  }
+  const mean = meanScore(scores);
+  if (options.json) {
+    const loss = results[0]!.loss;
+    console.log(JSON.stringify({ checkpoint: resolve(checkpoint), results, mean, loss }));
+    return;
+  }
+  for (const { file, loss, passageLoss, passages } of results)
+    if (passageLoss !== undefined)
+      console.log(
+        `${file}: ${loss!.toFixed(4)} nats per token, ${passageLoss.toFixed(4)} as a mean of ${passages} passages`,
+      );
+  if (scores.length) console.log(taskTable(scores, { color: process.stdout.isTTY ?? false }));
+}
+
+async function passageLosses(set: PassageSet, parameters: Model['parameters']): Promise<PassageLosses> {
+  const { perToken, perPassage } = await set.losses(parameters);
+  return { passages: set.passages, loss: perToken, passageLoss: perPassage };
+}
+
+/** One JSON line for each likelihood that was measured. */
+function sampleLines(task: EncodedTask, results: readonly RequestResult[]): string[] {
+  return task.requests.map(({ item, option, tokens, firstTarget }, i) => {
+    const { line, gold } = task.items[item]!;
+    const { logLikelihood, greedy } = results[i]!;
+    const targets = tokens.length - firstTarget;
+    return `${JSON.stringify({ task: task.name, line, option, gold, logLikelihood, greedy, targets })}\n`;
+  });
+}
+
+function warnOfCuts(file: string, cut: number, of: number, what: string, contextLength: number): void {
+  if (cut > 0)
+    process.stderr.write(
+      `${file}: ${cut} of ${of} ${what} are longer than the model's ${contextLength} tokens; only their ends count.\n`,
+    );
+}
+
+type Open = ReturnType<typeof storeOpener>;
+
+async function openTokenizer(open: Open, checkpoint: string, { shape }: Model, given?: string): Promise<Tokenizer> {
+  const path = given ?? `${checkpoint}/tokenizer.json`;
+  const tokenizer = loadTokenizer(await readFile(open, path, 'name one with --tokenizer'), path);
+  if (tokenizer.vocabularySize <= shape.vocabularySize) return tokenizer;
+  throw new ConfigError(
+    `${path}: ${tokenizer.vocabularySize} ids do not fit the model's ${shape.vocabularySize}; it is another model's tokenizer.`,
+  );
+}
+
+async function readFile(open: Open, path: string, remedy: string): Promise<Uint8Array> {
   const { folder, name } = splitUri(path);
   return explained(path, remedy, () => open(folder).get(name));
 }

@@ -1,19 +1,22 @@
 /**
  * Evaluates one arm's checkpoint on a decay branch: the learning rate is halved `decayHalvings` times over `decaySteps`,
- * then the losses are measured. The branch is thrown away; the trunk goes on from the undecayed checkpoint.
+ * then losses and zero-shot tasks are measured. The branch is thrown away; the trunk goes on from the undecayed checkpoint.
  */
 
+import { InterruptedError } from '../../core/errors.ts';
+import { meanScore, scoreTask } from '../../core/evaluation/index.ts';
 import type { Evaluation } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
+import { logLikelihoodsOf } from '../../engine/log-likelihood.ts';
 import { PassageSet, rowLosses } from '../../engine/passage-set.ts';
 import { trainDecayBranch } from '../decay-branch.ts';
 import { holdOut } from '../hold-out.ts';
 import { type Job, timed } from '../job.ts';
 import { modelCost, openLanguageModel, passagesCost } from '../model.ts';
-import { loadPassageSet } from '../passages.ts';
+import { loadPassageSet, loadTasks } from '../passages.ts';
 
 export async function run(job: Job): Promise<void> {
   if ((await job.run.store.size(armLayout(job.stage, job.arm).evaluation)) !== undefined) return;
@@ -39,6 +42,10 @@ async function evaluate(job: Job): Promise<number> {
   const total = decaySteps + domains.length + 2;
   const report = (done: number, unit: string) => job.progress({ step: label, done, total, unit });
 
+  const stopIfAsked = () => {
+    if (job.signal.aborted) throw new InterruptedError(`${label} of stage ${job.stage} stopped; it starts over.`);
+  };
+
   await trainDecayBranch(job, { model, corpus, plan, arm: job.arm }, checkpoint, (t) => report(t, 'steps'));
 
   const cost = modelCost(config, corpus.index);
@@ -60,6 +67,15 @@ async function evaluate(job: Job): Promise<number> {
     flops += cost(rows.length, length);
     report(decaySteps + 3 + index, 'losses');
   }
+  const tasks = await loadTasks(job.run, corpus);
+  const requests = tasks.map((task) => task.requests);
+  const likelihoods = await logLikelihoodsOf(model, parameters, requests, {
+    onProgress: (done) => {
+      stopIfAsked();
+      job.progress({ step: `${label}: tasks`, done, total: requests.flat().length, unit: 'requests' });
+    },
+  });
+  const scores = tasks.map((task, i) => scoreTask(task, likelihoods[i]!));
   const evaluation: Evaluation = {
     format: 'mates-evaluation/1',
     step: trunkStep,
@@ -68,6 +84,7 @@ async function evaluate(job: Job): Promise<number> {
     heldOutLoss,
     mixedDomainLoss: mean(Object.values(domainLoss).map(({ loss }) => loss)),
     domainLoss,
+    ...(scores.length > 0 && { tasks: scores, taskMean: meanScore(scores) }),
   };
   await putJson(store, layout.evaluation, evaluation);
   return flops;

@@ -3,9 +3,9 @@ import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { CORPUS_FOLDER } from '../../core/layout.ts';
 import { corpusStore, openRunCorpus } from '../../core/run/open-run.ts';
 import { type Job, timed } from '../job.ts';
-import { loadPassageSet, readPassageFile } from '../passages.ts';
+import { loadPassageSet, loadTasks, readPassageFile } from '../passages.ts';
 
-/** Prepares the run's corpus, or checks the one that was prepared beforehand, and that both passage files are usable. */
+/** Prepares the run's corpus, or checks the one that was prepared beforehand, and that passage and task files are usable. */
 export async function run(job: Job): Promise<void> {
   await timed(job, 'prepare', async () => {
     if (job.run.record.corpus === CORPUS_FOLDER) await prepare(job);
@@ -13,6 +13,7 @@ export async function run(job: Job): Promise<void> {
     const { reference, heldOut } = job.run.record.config;
     await loadPassageSet(job.run, corpus, reference);
     await loadPassageSet(job.run, corpus, heldOut);
+    await loadTasks(job.run, corpus);
     return 0; // no matrix product
   });
 }

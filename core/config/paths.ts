@@ -4,7 +4,7 @@ import type { RunConfig } from './schema.ts';
 
 /** The configuration with its relative paths resolved; absolute ones and URIs stay as they are. */
 export function resolvePaths(config: RunConfig, resolve: (relative: string) => string): RunConfig {
-  const { corpus, reference, heldOut, influenceModel } = config;
+  const { corpus, reference, heldOut, influenceModel, evaluation } = config;
   const change = (path: string) =>
     !isLocalPath(path) || path.includes('://') || isAbsolute(path) ? path : resolve(path);
   return {
@@ -18,5 +18,6 @@ export function resolvePaths(config: RunConfig, resolve: (relative: string) => s
     reference: { ...reference, input: change(reference.input) },
     heldOut: { ...heldOut, input: change(heldOut.input) },
     influenceModel: { ...influenceModel, pretrained: influenceModel.pretrained && change(influenceModel.pretrained) },
+    evaluation: { ...evaluation, tasks: evaluation.tasks.map((task) => ({ ...task, file: change(task.file) })) },
   };
 }

@@ -3,6 +3,7 @@
  * `examples/paper-410m.json`. Unknown fields are refused, so a typo never silently means the default.
  */
 import { z } from 'zod';
+import { taskName } from '../evaluation/conventions.ts';
 import { METHODS, methodTraits } from '../selection/methods.ts';
 
 const positive = z.int().positive();
@@ -157,6 +158,24 @@ const selection = z.strictObject({
   gumbel: z.enum(['exact', 'reference-code']).default('exact'),
 });
 
+const evaluation = z.strictObject({
+  rowsPerDomain: positive.default(24),
+  /** Zero-shot tasks, evaluated on the decay branch of every stage; docs/evaluation.md has the layouts. */
+  tasks: z
+    .array(
+      z.strictObject({
+        file: path,
+        /** What it is called, and whose conventions apply; by default the file's name without `.jsonl`. */
+        name: z.string().min(1).optional(),
+        /** Between context and continuation; by default the conventions'. */
+        delimiter: z.string().optional(),
+        /** Lines that are used, from the start of the file. */
+        limit: positive.optional(),
+      }),
+    )
+    .default([]),
+});
+
 const engine = z.strictObject({
   runtime: z.enum(['onnx', 'tfjs-cpu', 'tfjs-gpu']).default('onnx'),
   /** Threads of one job; 0 is one for each core. */
@@ -182,11 +201,11 @@ export const runConfig = z
     selection: selection.prefault({}),
     /** A second model on random rows of the same pools and budget, to compare with. */
     control: z.enum(['random', 'none']).default('random'),
-    evaluation: z.strictObject({ rowsPerDomain: positive.default(24) }).prefault({}),
+    evaluation: evaluation.prefault({}),
     engine: engine.prefault({}),
   })
   .check((context) => {
-    const { corpus, model, pretrain, pools, probe, influenceModel, selection } = context.value;
+    const { corpus, model, pretrain, pools, probe, influenceModel, selection, evaluation } = context.value;
     const refuse = (path: string[], message: string) =>
       context.issues.push({ code: 'custom', path, message, input: context.value });
     if (!corpus.prepared && corpus.input.length === 0)
@@ -202,6 +221,10 @@ export const runConfig = z
       refuse(['selection', 'dsirWeight'], `${selection.method} has no score to add DSIR's to`);
     if (selection.method === 'color-filter' && probe.method !== 'lookahead')
       refuse(['probe', 'method'], 'must be "lookahead" with selection.method "color-filter"');
+    const names = evaluation.tasks.map(({ file, name = taskName(file) }) => name);
+    const twice = names.find((name, i) => names.indexOf(name) < i);
+    if (twice !== undefined)
+      refuse(['evaluation', 'tasks'], `two tasks are called ${twice}: give one of them another name`);
     if (pools.holdOut + pools.warmup >= 1) refuse(['pools', 'warmup'], 'hold-out and warm-up leave no later pool');
   });
 

@@ -10,7 +10,7 @@ import { isLocalPath, type StoreOpener, splitUri } from '../storage/index.ts';
  * @throws InputError naming the first that is missing, empty or out of reach, and its field.
  */
 export async function checkInputs(config: RunConfig, open: StoreOpener): Promise<void> {
-  const { corpus, reference, heldOut, influenceModel } = config;
+  const { corpus, reference, heldOut, influenceModel, evaluation } = config;
   const { prepared, tokenizer } = corpus;
   if (prepared) {
     const remedy = 'corpus.prepared names the folder that mates prepare has written';
@@ -22,13 +22,15 @@ export async function checkInputs(config: RunConfig, open: StoreOpener): Promise
   const passages = 'reference.input and heldOut.input name files of passages';
   await requireFile(open, reference.input, passages);
   await requireFile(open, heldOut.input, passages);
+  for (const { file } of evaluation.tasks) await requireFile(open, file, 'evaluation.tasks names JSON Lines files');
   const { pretrained } = influenceModel;
   if (pretrained)
     await requireFile(open, `${pretrained}/config.json`, 'influenceModel.pretrained names a Hugging Face directory');
 }
 
 /** The configuration's paths on the machine that reads it, each with its field. */
-export function localPaths({ corpus, reference, heldOut, influenceModel }: RunConfig): [field: string, path: string][] {
+export function localPaths(config: RunConfig): [field: string, path: string][] {
+  const { corpus, reference, heldOut, influenceModel, evaluation } = config;
   const { prepared, input, tokenizer } = corpus;
   const paths: [string, string | undefined][] = [
     ...(prepared ? [] : input.map((path): [string, string] => ['corpus.input', path])),
@@ -37,6 +39,7 @@ export function localPaths({ corpus, reference, heldOut, influenceModel }: RunCo
     ['reference.input', reference.input],
     ['heldOut.input', heldOut.input],
     ['influenceModel.pretrained', influenceModel.pretrained],
+    ...evaluation.tasks.map(({ file }): [string, string] => ['evaluation.tasks', file]),
   ];
   return paths.filter((entry): entry is [string, string] => entry[1] !== undefined && isLocalPath(entry[1]));
 }

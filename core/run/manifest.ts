@@ -16,7 +16,8 @@ export async function writeManifest(run: Run): Promise<Manifest> {
   const corpus = await openRunCorpus(run);
   const { config } = run.record;
   const inputs: Manifest['inputs'] = corpus.index.inputs.map(({ uri, bytes, sha256 }) => ({ uri, bytes, sha256 }));
-  for (const { input } of [config.reference, config.heldOut]) {
+  const tasks = config.evaluation.tasks.map(({ file }) => file);
+  for (const input of [config.reference.input, config.heldOut.input, ...tasks]) {
     const { folder, name } = splitUri(input);
     const { bytes, sha256 } = await hashObject(run.open(folder), name);
     inputs.push({ uri: input, bytes, sha256 });

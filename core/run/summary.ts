@@ -1,3 +1,4 @@
+import type { ChoiceScore, TaskScore } from '../evaluation/index.ts';
 import type {
   Arm,
   ArmSummary,
@@ -5,6 +6,7 @@ import type {
   InfluenceFit,
   RunSummary,
   SelectionSummary,
+  TaskSummary,
   Timing,
   TrainingMetrics,
 } from '../formats.ts';
@@ -48,6 +50,7 @@ async function armSummary(run: Run, stage: number, arm: Arm, timings: Timing[]):
   const layout = armLayout(stage, arm);
   const { loss, tokens } = await getJson<TrainingMetrics>(run.store, layout.metrics);
   const evaluation = await getJson<Evaluation>(run.store, layout.evaluation);
+  const { tasks, taskMean } = evaluation;
   const tail = loss.slice(-Math.ceil(loss.length / 10)); // one step's loss is noisy
   const training = timings.find(({ job }) => job === `pretrain-${arm}`);
   return {
@@ -58,7 +61,14 @@ async function armSummary(run: Run, stage: number, arm: Arm, timings: Timing[]):
     heldOutLoss: evaluation.heldOutLoss,
     mixedDomainLoss: evaluation.mixedDomainLoss,
     trainingLoss: tail.reduce((sum, value) => sum + value, 0) / tail.length,
+    tasks: tasks?.map(withoutAnswers),
+    taskMean,
   };
+}
+
+function withoutAnswers(score: TaskScore): TaskSummary {
+  const { correct: _, correctNorm: __, ...summary } = score as ChoiceScore;
+  return summary as TaskSummary;
 }
 
 async function readTimings(run: Run, stage: number): Promise<Timing[]> {

@@ -27,6 +27,13 @@ export class Runtime {
     return executable;
   }
 
+  /** Frees one compiled program and its memory; it is compiled again when it is next needed. */
+  async release(key: string): Promise<void> {
+    const executable = this.executables.get(key);
+    this.executables.delete(key);
+    await (await executable)?.dispose();
+  }
+
   /** Frees the compiled programs and their memory. */
   async dispose(): Promise<void> {
     const compiled = [...this.executables.values()];

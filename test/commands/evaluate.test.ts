@@ -1,6 +1,6 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { trainBpe } from '../../core/tokenizer/index.ts';
@@ -12,6 +12,7 @@ import { initialParameters } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { mates } from '../end-to-end/support.ts';
 
+const QUIZ = resolve('test/fixtures/tasks/quiz.jsonl');
 const TEXTS = ['the cat sat on the mat', 'a dog', 'and then they all went home again, one by one'];
 
 describe('mates evaluate', () => {
@@ -57,6 +58,79 @@ describe('mates evaluate', () => {
     expect(results[0].passages).toBe(3);
   });
 
+  it('scores tasks of every layout, writes each likelihood, and gives the losses of texts as well', async () => {
+    const tasks = ['quiz', 'names', 'words', 'lines'].map((name) => resolve(`test/fixtures/tasks/${name}.jsonl`));
+    const samples = join(folder, 'samples.jsonl');
+    const { code, stdout, stderr } = await mates(
+      'evaluate',
+      folder,
+      '--json',
+      '--samples',
+      samples,
+      '--task',
+      ...tasks,
+    );
+    expect(code).toBe(0);
+    const { results, mean } = JSON.parse(stdout.trim().split('\n').at(-1)!);
+    expect(results).toMatchObject([
+      { file: tasks[0], task: 'quiz', layout: 'choices', items: 4 },
+      { task: 'names', layout: 'contexts', items: 3 },
+      { task: 'words', layout: 'continuation', items: 3 },
+      { task: 'lines', layout: 'text', items: 2, passages: 2 },
+    ]);
+    expect(mean.acc).toBeCloseTo((results[0].acc + results[1].acc) / 2, 12);
+    expect(results[3].bitsPerByte).toBeGreaterThan(0);
+    expect(stderr).toMatch(/words\.jsonl: \d of 3 contexts are longer than the model's 64 tokens/);
+
+    const lines = (await readFile(samples, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const quiz = lines.filter(({ task }) => task === 'quiz');
+    expect(quiz.map(({ line, option }) => `${line}.${option}`)).toEqual([
+      '1.0',
+      '1.1',
+      '1.2',
+      '2.0',
+      '2.1',
+      '2.2',
+      '3.0',
+      '3.1',
+      '3.2',
+      '3.3',
+      '4.0',
+      '4.1',
+    ]);
+    const right = [1, 2, 3, 4].filter((item) => {
+      const of = quiz.filter(({ line }) => line === item);
+      const best = of.reduce((a, b) => (b.logLikelihood > a.logLikelihood ? b : a));
+      return best.option === best.gold;
+    });
+    expect(results[0].acc).toBe(right.length / 4);
+    const nats = lines
+      .filter(({ task }) => task === 'words')
+      .reduce((sum, { logLikelihood }) => sum - logLikelihood, 0);
+    expect(Math.log(results[2].perplexity)).toBeCloseTo(nats / 3, 10);
+  });
+
+  it('prints a table, its progress apart from it', async () => {
+    const tasks = ['quiz', 'words'].map((name) => resolve(`test/fixtures/tasks/${name}.jsonl`));
+    const { stdout, stderr } = await mates('evaluate', folder, '--limit', '2', '--batch', '3', '--task', ...tasks);
+    expect(stdout).toMatch(/│ task +│ items │ +acc │ +acc_norm │ +perplexity │/);
+    expect(stdout).toMatch(/│ quiz +│ +2 │ [01]\.\d{4} ± \d\.\d{4} │ [01]\.\d{4} ± /);
+    expect(stderr).not.toContain('│');
+  });
+
+  it('measures the losses of any file with --target', async () => {
+    const task = resolve('test/fixtures/tasks/words.jsonl');
+    const { stdout } = await mates('evaluate', folder, '--task', task, '--target', 'last-word', '--json');
+    const { results, loss } = JSON.parse(stdout.trim().split('\n').at(-1)!);
+    const { stdout: scored } = await mates('evaluate', folder, '--task', task, '--json');
+    expect(results[0]).toMatchObject({ passages: 3, loss });
+    expect(results[0].acc).toBeUndefined();
+    expect(JSON.parse(scored.trim().split('\n').at(-1)!).loss).toBeCloseTo(loss, 2); // one more token of context fits
+  });
+
   it('says when passages are longer than the model reads', async () => {
     const task = join(folder, 'long.jsonl');
     await writeFile(task, JSON.stringify({ text: TEXTS.join(' ').repeat(9) }));
@@ -67,6 +141,12 @@ describe('mates evaluate', () => {
 
   it.each([
     ['a task that is not there', ['--task', 'none.jsonl'], 1, /none\.jsonl: no such file/],
+    [
+      'a bad line, before anything is measured',
+      ['--task', QUIZ, 'package.json'],
+      1,
+      /package\.json, line 1: not valid/,
+    ],
     ['an unknown target', ['--task', 'x', '--target', 'word'], 2, /--target word: expected passage or last-word/],
   ])('refuses %s', async (_, args, code, message) => {
     const finished = await mates('evaluate', folder, ...args);

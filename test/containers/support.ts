@@ -25,6 +25,11 @@ import { randomParameters, randomTokens, TINY_GPT } from '../engine/support.ts';
 
 const FIXTURES = resolve('test/fixtures/mini-corpus');
 
+/** A task of each layout. */
+export const TASK_FILES = ['quiz', 'names', 'words', 'lines'].map((name) =>
+  resolve(`test/fixtures/tasks/${name}.jsonl`),
+);
+
 /** Three domains of 50 documents, rows of 32 tokens, stages of 8 steps: about two seconds for a stage. */
 export function tinyConfig(over: Record<string, Record<string, unknown>> = {}): RunConfig {
   const fields: Record<string, Record<string, unknown>> = {

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parseConfig, parseConfigText, setField } from '../../core/config/load.ts';
+import { resolvePaths } from '../../core/config/paths.ts';
 import { ConfigError } from '../../core/errors.ts';
+import { localPaths } from '../../core/run/check-inputs.ts';
 
 const minimal = { corpus: { input: ['a.jsonl'] }, reference: { input: 'r.jsonl' }, heldOut: { input: 'h.jsonl' } };
 
@@ -50,6 +52,24 @@ describe('configuration', () => {
       'pretrain.microBatchRows',
     );
     expect(messageOf({ ...minimal, corpus: {} })).toContain('corpus.input: name at least one file');
+  });
+
+  it('names a task by its file, and refuses two of one name', () => {
+    const tasks = (...list: object[]) => ({ ...minimal, evaluation: { tasks: list } });
+    const [a, b] = [{ file: 'one/arc_easy.jsonl' }, { file: 'two/arc_easy.jsonl' }];
+    expect(messageOf(tasks(a, b))).toContain('evaluation.tasks: two tasks are called arc_easy');
+    expect(parseConfig(tasks(a, { ...b, name: 'other' }), 'run.json').evaluation.tasks).toHaveLength(2);
+    expect(messageOf(tasks({ path: 'x.jsonl' }))).toMatch(/evaluation\.tasks\.0/);
+    expect(parseConfig(minimal, 'run.json').evaluation).toEqual({ rowsPerDomain: 24, tasks: [] });
+  });
+
+  it('resolves the paths of every file that it names', () => {
+    const config = parseConfig({ ...minimal, evaluation: { tasks: [{ file: 'a/t.jsonl' }] } }, 'run.json');
+    const resolved = resolvePaths(config, (path) => `/base/${path}`);
+    expect(resolved.evaluation.tasks).toEqual([{ file: '/base/a/t.jsonl' }]);
+    expect(localPaths(resolved)).toContainEqual(['evaluation.tasks', '/base/a/t.jsonl']);
+    const onS3 = parseConfig({ ...minimal, evaluation: { tasks: [{ file: 's3://b/t.jsonl' }] } }, 'run.json');
+    expect(resolvePaths(onS3, (path) => `/base/${path}`).evaluation).toEqual(onS3.evaluation);
   });
 
   it('says where JSON is broken', () => {

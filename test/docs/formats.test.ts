@@ -17,14 +17,15 @@ import { readParquet } from '../../core/parquet.ts';
 import { writeManifest } from '../../core/run/manifest.ts';
 import { summarise } from '../../core/run/summary.ts';
 import { getJson, putJson } from '../../core/storage/index.ts';
-import { TinyRun } from '../containers/support.ts';
+import { TASK_FILES, TinyRun, tinyConfig } from '../containers/support.ts';
 
 const execute = promisify(execFile);
 const page = await readFile('docs/formats.md', 'utf8');
 
 let tiny: TinyRun;
 beforeAll(async () => {
-  tiny = await TinyRun.create();
+  const tasks = TASK_FILES.map((file) => ({ file }));
+  tiny = await TinyRun.create(tinyConfig({ evaluation: { rowsPerDomain: 2, tasks } }));
   await tiny.prepare();
   await tiny.stage(0);
   await tiny.stage(1);

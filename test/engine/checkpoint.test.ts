@@ -19,6 +19,7 @@ const shape: GptNeoxShape = {
   rotaryBase: 5000,
   layerNormEpsilon: 1e-6,
   initializerStd: 0.03,
+  parallelResidual: false,
   vocabularySize: 11,
 };
 const options = { beta1: 0.8, beta2: 0.9, epsilon: 1e-7, weightDecay: 0.2 };
@@ -176,7 +177,7 @@ describe('a downloaded model', () => {
   it.each([
     [{ model_type: 'llama' }, /config\.json: model_type is "llama"; only "gpt_neox" is supported/],
     [{ hidden_act: 'gelu_new' }, /hidden_act is "gelu_new"/],
-    [{ use_parallel_residual: false }, /use_parallel_residual is false/],
+    [{ use_parallel_residual: 'no' }, /use_parallel_residual is "no", true or false was expected/],
     [{ tie_word_embeddings: true }, /tie_word_embeddings is true/],
     [{ rope_scaling: { type: 'linear', factor: 2 } }, /rope_type is linear/],
     [{ hidden_size: '8' }, /hidden_size is "8", a number was expected/],

@@ -23,20 +23,23 @@ beforeAll(async () => {
 });
 
 describe('the model', () => {
-  it.each([0.25, 0.5, 1])('equals GPT-NeoX written as plain loops, rotary fraction %d', async (rotaryFraction) => {
-    const shape = { ...TINY_GPT, rotaryFraction };
-    const tokens = randomTokens(2 * 6, V);
-    for (const runtime of [onnx, reference]) {
-      const logits = await new LanguageModel(runtime, shape).logits(parameters, { batch: 2, length: 6, tokens });
-      const expected = [tokens.slice(0, 6), tokens.slice(6)].flatMap((row) =>
-        plainGptNeox(shape, parameters, [...row]),
-      );
-      const scale = Math.max(...expected.flat().map(Math.abs));
-      expected.flat().forEach((value, i) => {
-        expect(Math.abs(logits[i]! - value) / scale).toBeLessThan(3e-6);
-      });
-    }
-  });
+  it.each([{ rotaryFraction: 0.25 }, { rotaryFraction: 0.5 }, { rotaryFraction: 1 }, { parallelResidual: false }])(
+    'equals GPT-NeoX written as plain loops, %j',
+    async (variant) => {
+      const shape = { ...TINY_GPT, ...variant };
+      const tokens = randomTokens(2 * 6, V);
+      for (const runtime of [onnx, reference]) {
+        const logits = await new LanguageModel(runtime, shape).logits(parameters, { batch: 2, length: 6, tokens });
+        const expected = [tokens.slice(0, 6), tokens.slice(6)].flatMap((row) =>
+          plainGptNeox(shape, parameters, [...row]),
+        );
+        const scale = Math.max(...expected.flat().map(Math.abs));
+        expected.flat().forEach((value, i) => {
+          expect(Math.abs(logits[i]! - value) / scale).toBeLessThan(3e-6);
+        });
+      }
+    },
+  );
 
   it('has the parameters, names and shapes of GPTNeoXForCausalLM', () => {
     const shapes = Object.fromEntries(model.specs.map(({ name, shape }) => [name, shape]));

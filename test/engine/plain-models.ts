@@ -73,8 +73,11 @@ export function plainGptNeox(shape: GptNeoxShape, p: ParameterSet, tokens: numbe
           past.map((s) => part(s, head, 2)),
         ),
       ).flat();
-      const up = linear(p, `${name}.mlp.dense_h_to_4h`, layerNorm(p, `${name}.post_attention_layernorm`, x, epsilon));
-      return add(x, linear(p, `${name}.attention.dense`, heads_), linear(p, `${name}.mlp.dense_4h_to_h`, up.map(gelu)));
+      const attended = add(x, linear(p, `${name}.attention.dense`, heads_));
+      const read = shape.parallelResidual === false ? attended : x;
+      const normed = layerNorm(p, `${name}.post_attention_layernorm`, read, epsilon);
+      const up = linear(p, `${name}.mlp.dense_h_to_4h`, normed);
+      return add(attended, linear(p, `${name}.mlp.dense_4h_to_h`, up.map(gelu)));
     });
   }
   const head = p.view('embed_out.weight');

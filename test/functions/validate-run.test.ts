@@ -111,6 +111,7 @@ describe('on one machine', () => {
     ['corpus', { tokenizer: { file: '/nowhere/t.json' } }, /\/nowhere\/t\.json: no such file; corpus\.tokenizer\.file/],
     ['reference', { input: '/nowhere/r.jsonl' }, /\/nowhere\/r\.jsonl: no such file; reference\.input/],
     ['heldOut', { input: 'builtin:corpus/none.jsonl' }, /none\.jsonl: no such file/],
+    ['evaluation', { tasks: [{ file: '/nowhere/t.jsonl' }] }, /\/nowhere\/t\.jsonl: no such file; evaluation\.tasks/],
     ['influenceModel', { pretrained: '/nowhere/bert' }, /bert\/config\.json: no such file; influenceModel\.pretrained/],
   ])('%s %j is refused before anything is written', async (group, fields, message) => {
     // The tokenizer of the smoke configuration is trained; a group that is no object replaces it whole.

@@ -57,8 +57,10 @@ with tempfile.TemporaryDirectory() as folder:
     model = GPTNeoXForCausalLM(config)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    for what, options in {"one file": {}, "sharded": {"max_shard_size": "60KB"}, "float16": {}}.items():
+    cases = {"one file": {}, "sharded": {"max_shard_size": "60KB"}, "sequential residual": {}, "float16": {}}
+    for what, options in cases.items():
         directory = Path(folder) / what
+        model.config.use_parallel_residual = what != "sequential residual"
         (model.half() if what == "float16" else model).save_pretrained(directory, **options)
         if what == "sharded" and not (directory / "model.safetensors.index.json").exists():
             raise SystemExit("the model was not sharded: lower max_shard_size")

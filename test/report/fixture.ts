@@ -45,11 +45,21 @@ export interface FixtureOptions {
   poor?: boolean;
   /** Replaces the best row's text and domain. */
   hostile?: { text: string; domain: string };
+  /** Zero-shot tasks in the configuration and the evaluations. */
+  tasks?: boolean;
 }
 
 /** Writes the fixture; the same options give the same bytes. */
 export async function writeFixture(store: Store, options: FixtureOptions = {}): Promise<void> {
-  const { stages = 4, stepsPerStage = 120, control = 'random', stopAt = stages, poor = false, hostile } = options;
+  const {
+    stages = 4,
+    stepsPerStage = 120,
+    control = 'random',
+    stopAt = stages,
+    poor = false,
+    hostile,
+    tasks = false,
+  } = options;
   const random = new CounterRandom(7, 0);
   let draws = 0;
   const normal = () => random.normal(draws++);
@@ -62,6 +72,7 @@ export async function writeFixture(store: Store, options: FixtureOptions = {}): 
     reference: { input: 'fixture/reference.jsonl' },
     heldOut: { input: 'fixture/held-out.jsonl' },
     pretrain: { stages, stepsPerStage },
+    evaluation: { tasks: tasks ? [{ file: 'quiz.jsonl' }, { file: 'names.jsonl' }, { file: 'words.jsonl' }] : [] },
     control,
   };
   const record: RunRecord = {
@@ -149,12 +160,37 @@ export async function writeFixture(store: Store, options: FixtureOptions = {}): 
       referenceLoss: 5.31 - 0.14 * stage ** 0.7 + gain,
       heldOutLoss: 5.36 - 0.13 * stage ** 0.7 + gain * 0.85,
       mixedDomainLoss: 4.72 - 0.12 * stage ** 0.7 - gain * 0.5,
+      ...(tasks && taskScores(stage, arm)),
       domainLoss: Object.fromEntries(
         domains.map(([name, , like, loss]) => [
           name,
           { loss: loss - 0.1 * stage ** 0.7 - (arm === 'main' ? 0.035 * like * stage : 0), rows: 24 },
         ]),
       ),
+    };
+  }
+
+  function taskScores(stage: number, arm: Arm): Pick<Evaluation, 'tasks' | 'taskMean'> {
+    const right = stage + (arm === 'main' ? 3 : 1); // of 10
+    const correct = '1'.repeat(right).padEnd(10, '0');
+    const accuracy = { acc: right / 10, accStderr: 0.15 };
+    const normed = { accNorm: right / 10, accNormStderr: 0.15 };
+    const perplexity = { perplexity: 1234567 / (stage + 1), perplexityStderr: 1234 };
+    return {
+      tasks: [
+        { task: 'quiz', layout: 'choices', items: 10, ...accuracy, ...normed, correct, correctNorm: correct },
+        { task: 'names', layout: 'contexts', items: 10, ...accuracy, correct },
+        { task: 'words', layout: 'continuation', items: 10, ...perplexity, ...accuracy, loss: 9.5, correct },
+        {
+          task: 'lines',
+          layout: 'text',
+          items: 2,
+          wordPerplexity: 900,
+          bytePerplexity: 4,
+          bitsPerByte: 2 - stage / 10,
+        },
+      ],
+      taskMean: { tasks: 2, ...accuracy, ...normed },
     };
   }
 

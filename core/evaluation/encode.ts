@@ -1,0 +1,52 @@
+import { InputError } from '../errors.ts';
+import type { Tokenizer } from '../tokenizer/index.ts';
+import { type EncodedPair, encodePair, rollingWindows, truncated } from './prompt.ts';
+import type { Task, TaskItem } from './task.ts';
+
+/** One likelihood to be measured. */
+export interface TaskRequest extends EncodedPair {
+  /** Place of its item in the task, and of its pair (or window of a text) in the item. */
+  item: number;
+  option: number;
+}
+
+/** A task as a model reads it. */
+export interface EncodedTask extends Task {
+  /** Item by item, in the order of their options. */
+  requests: TaskRequest[];
+  /** Requests whose context was cut at its start. */
+  truncated: number;
+}
+
+/**
+ * Encodes every item.
+ *
+ * @param contextLength tokens that the model reads; longer contexts lose their start.
+ * @throws InputError naming the line when nothing of a pair is left to score, or its continuation alone is too long.
+ */
+export function encodeTask(task: Task, tokenizer: Tokenizer, contextLength: number): EncodedTask {
+  let cut = 0;
+  const requests = task.items.flatMap((item, index) => {
+    const whole = encodeItem(task, item, tokenizer, contextLength);
+    return whole.map((pair, option): TaskRequest => {
+      const targets = pair.tokens.length - pair.firstTarget;
+      const at = `${task.file}, line ${item.line}`;
+      if (targets < 1)
+        throw new InputError(`${at}: ${pair.tokens.length} tokens leave nothing to score; remove the line.`);
+      if (targets > contextLength)
+        throw new InputError(
+          `${at}: a continuation of ${targets} tokens is longer than the ${contextLength} that the model reads; remove the line.`,
+        );
+      const fitting = truncated(pair, contextLength);
+      if (fitting.tokens.length < pair.tokens.length) cut++;
+      return { ...fitting, item: index, option };
+    });
+  });
+  return { ...task, requests, truncated: cut };
+}
+
+function encodeItem(task: Task, item: TaskItem, tokenizer: Tokenizer, contextLength: number): EncodedPair[] {
+  if (task.layout !== 'text') return item.pairs.map((pair) => encodePair(pair, tokenizer));
+  const tokens = tokenizer.encode(item.pairs[0]!.continuation);
+  return rollingWindows(tokens, tokenizer.endOfText, contextLength);
+}

@@ -1,0 +1,90 @@
+/** How a context and its continuation become tokens, as lm-evaluation-harness does it. */
+import type { Tokenizer } from '../tokenizer/index.ts';
+
+/** A text to be scored: log P(continuation | context). */
+export interface Pair {
+  context: string;
+  continuation: string;
+}
+
+/** White space as Python's `str.isspace` has it; JavaScript's `\s` differs at U+001C to U+001F, U+0085 and U+FEFF. */
+const SPACE = '[\\p{White_Space}\\x1c-\\x1f]';
+const TRAILING_SPACE = new RegExp(`${SPACE}+$`, 'u');
+const LEADING_SPACE = new RegExp(`^${SPACE}+`, 'u');
+
+/**
+ * Puts a continuation after a context.
+ *
+ * @param delimiter stands between them in place of any white space that is there. A visible part with which the context
+ *   ends already, such as "Answer:", is not written again. Without a delimiter the white space between them stays as it
+ *   is, or is one space where there is none.
+ */
+export function joined(context: string, continuation: string, delimiter?: string): Pair {
+  if (delimiter === undefined) {
+    const apart = context === '' || TRAILING_SPACE.test(context) || LEADING_SPACE.test(continuation);
+    return { context, continuation: apart ? continuation : ` ${continuation}` };
+  }
+  const start = context.replace(TRAILING_SPACE, '');
+  const visible = delimiter.replace(TRAILING_SPACE, '');
+  const space = delimiter.slice(visible.length);
+  const there = start.endsWith(visible.replace(LEADING_SPACE, ''));
+  return {
+    context: there ? start : start + visible,
+    continuation: space + continuation.replace(LEADING_SPACE, ''),
+  };
+}
+
+/** Tokens to score; those from `firstTarget` on count, those before are context. */
+export interface EncodedPair {
+  tokens: number[];
+  /** At least 1. */
+  firstTarget: number;
+}
+
+/**
+ * The harness's `_encode_pair`: white space at the context's end belongs to the continuation; the two are encoded as one
+ * text, and the continuation's tokens are those beyond the context's own number of tokens. Without a context the
+ * continuation follows the end-of-text token.
+ *
+ * Where the harness fails, because the continuation's first letters merge into the context's last token and nothing is
+ * left to score, the last token counts.
+ */
+export function encodePair({ context, continuation }: Pair, tokenizer: Tokenizer): EncodedPair {
+  if (context === '') {
+    const tokens = tokenizer.encode(continuation);
+    return { tokens: tokens[0] === tokenizer.endOfText ? tokens : [tokenizer.endOfText, ...tokens], firstTarget: 1 };
+  }
+  const start = context.replace(TRAILING_SPACE, '');
+  const tokens = tokenizer.encode(context + continuation);
+  return { tokens, firstTarget: Math.max(1, Math.min(tokenizer.encode(start).length, tokens.length - 1)) };
+}
+
+/**
+ * The end of a pair that a model of `contextLength` tokens can score: it reads all tokens but the last, so one more than
+ * it reads fits.
+ */
+export function truncated({ tokens, firstTarget }: EncodedPair, contextLength: number): EncodedPair {
+  const cut = Math.max(0, tokens.length - (contextLength + 1));
+  return cut === 0 ? { tokens, firstTarget } : { tokens: tokens.slice(cut), firstTarget: firstTarget - cut };
+}
+
+/**
+ * The harness's rolling windows over a whole text: each token is predicted once, the first one from the end-of-text
+ * token, with as much context as fits in windows that do not overlap but for the last, which is full.
+ */
+export function rollingWindows(tokens: readonly number[], prefix: number, contextLength: number): EncodedPair[] {
+  const windows: EncodedPair[] = [];
+  const all = [prefix, ...tokens];
+  for (let predicted = 0; predicted < tokens.length; ) {
+    const end = Math.min(predicted + contextLength, tokens.length);
+    const begin = predicted === 0 ? 0 : end - contextLength;
+    windows.push({ tokens: all.slice(begin, end + 1), firstTarget: predicted - begin + 1 });
+    predicted = end;
+  }
+  return windows;
+}
+
+/** Words and bytes of a text, as the harness counts them. */
+export function textSize(text: string): { words: number; bytes: number } {
+  return { words: text.split(new RegExp(`${SPACE}+`, 'u')).length, bytes: Buffer.byteLength(text) };
+}

@@ -1,0 +1,165 @@
+/** Log-likelihoods of given tokens after given contexts, batched: what zero-shot evaluation asks of a model. */
+import type { LanguageModel } from './language-model.ts';
+import type { ParameterSet } from './parameters.ts';
+
+/** Tokens to score; those from `firstTarget` on count, those before are context. */
+export interface LikelihoodRequest {
+  tokens: ArrayLike<number>;
+  /** At least 1. */
+  firstTarget: number;
+}
+
+export interface Likelihood {
+  /** Sum of the target tokens' log-probabilities, in nats. */
+  logLikelihood: number;
+  /** Whether each target is a token that the model finds likeliest there. */
+  greedy: boolean;
+}
+
+export interface LikelihoodOptions {
+  /** Rows of one forward pass; by default as many as have about {@link BATCH_TOKENS} tokens. */
+  rowsPerBatch?: number;
+  /** Called after each forward pass with the requests that are done; may throw to stop. */
+  onProgress?: (done: number) => void;
+}
+
+/** Tokens of one forward pass. At the shape of Pythia-70m 256 to 2,048 were equally fast; fewer waste less at the end. */
+const BATCH_TOKENS = 512;
+
+/** Hidden states that the head reads at once: enough to make good use of each pass over its weights. */
+const HEAD_ROWS = 128;
+
+/**
+ * The likelihood of each request, in their order. Rows are padded on the right to one of a few lengths, since a graph is
+ * compiled for each, and only the target positions' hidden states go through the head, whose vocabulary is most of the
+ * arithmetic of a small model. Requests that differ in their last token alone (the choices "yes" and "no") share a row.
+ *
+ * A request's numbers have the same bits whatever other requests there are and in whatever order, as its row's length
+ * decides the graph. `rowsPerBatch` may change the last bits.
+ */
+export async function logLikelihoods(
+  model: LanguageModel,
+  parameters: ParameterSet,
+  requests: readonly LikelihoodRequest[],
+  { rowsPerBatch, onProgress }: LikelihoodOptions = {},
+): Promise<Likelihood[]> {
+  const results = requests.map(() => ({ logLikelihood: 0, greedy: true }));
+  const head = new Head(model, parameters, results);
+  let done = 0;
+  for (const [length, rows] of rowsByLength(requests)) {
+    const batch = rowsPerBatch ?? Math.max(2, Math.floor(BATCH_TOKENS / length));
+    for (let first = 0; first < rows.length; first += batch) {
+      const part = rows.slice(first, first + batch);
+      const tokens = new Int32Array(batch * length); // a last batch is filled up, so that its graph is the same
+      part.forEach((row, i) => {
+        tokens.set(row.read, i * length);
+      });
+      const states = await model.hiddenStates(parameters, { batch, length, tokens });
+      for (const [i, row] of part.entries())
+        for (const index of row.requests) await head.read(states, i * length, index, requests[index]!);
+      done += part.reduce((sum, row) => sum + row.requests.length, 0);
+      onProgress?.(done);
+    }
+    // One length at a time is in memory; compiling it again is cheaper than its first batch.
+    await model.releaseHiddenStates({ batch, length });
+  }
+  await head.flush();
+  return results;
+}
+
+/** {@link logLikelihoods} of several lists of requests at once, which share batches and compiled lengths. */
+export async function logLikelihoodsOf(
+  model: LanguageModel,
+  parameters: ParameterSet,
+  lists: readonly (readonly LikelihoodRequest[])[],
+  options: LikelihoodOptions = {},
+): Promise<Likelihood[][]> {
+  const all = await logLikelihoods(model, parameters, lists.flat(), options);
+  let end = 0;
+  return lists.map(({ length }) => {
+    end += length;
+    return all.slice(end - length, end);
+  });
+}
+
+/** One row of a batch: what is read, and the requests that it answers. */
+interface Row {
+  read: ArrayLike<number>;
+  requests: number[];
+}
+
+/** The rows that answer all requests, by padded length, shortest first. */
+function rowsByLength(requests: readonly LikelihoodRequest[]): [length: number, rows: Row[]][] {
+  const rows = new Map<string, Row>();
+  for (const [index, { tokens, firstTarget }] of requests.entries()) {
+    if (!(firstTarget >= 1 && firstTarget < tokens.length))
+      throw new RangeError(`request ${index}: no target after the context (${firstTarget} of ${tokens.length} tokens)`);
+    const read = Array.prototype.slice.call(tokens, 0, -1) as number[];
+    const key = read.join();
+    const row = rows.get(key);
+    if (row) row.requests.push(index);
+    else rows.set(key, { read, requests: [index] });
+  }
+  const byLength = new Map<number, Row[]>();
+  for (const row of rows.values()) {
+    const length = paddedLength(row.read.length);
+    const others = byLength.get(length);
+    if (others) others.push(row);
+    else byLength.set(length, [row]);
+  }
+  return [...byLength].sort(([a], [b]) => a - b);
+}
+
+/** The length that a row is padded to: a multiple of 8, and beyond 128 of an eighth of the power of two below. */
+export function paddedLength(tokens: number): number {
+  const step = Math.max(8, 2 ** Math.floor(Math.log2(tokens - 1)) / 8);
+  return Math.ceil(tokens / step) * step;
+}
+
+/** Gathers hidden states at target positions, of any rows, and sends them through the head a block at a time. */
+class Head {
+  private readonly model: LanguageModel;
+  private readonly parameters: ParameterSet;
+  private readonly results: Likelihood[];
+  private readonly hidden: Float32Array;
+  private readonly targets = new Int32Array(HEAD_ROWS);
+  /** The request of each gathered state. */
+  private owners: number[] = [];
+
+  constructor(model: LanguageModel, parameters: ParameterSet, results: Likelihood[]) {
+    this.model = model;
+    this.parameters = parameters;
+    this.results = results;
+    this.hidden = new Float32Array(HEAD_ROWS * model.shape.width);
+  }
+
+  /** Takes the states that predict the targets of request `index`; its row begins at state `start`. */
+  async read(
+    states: Float32Array,
+    start: number,
+    index: number,
+    { tokens, firstTarget }: LikelihoodRequest,
+  ): Promise<void> {
+    const { width } = this.model.shape;
+    for (let target = firstTarget; target < tokens.length; target++) {
+      const from = (start + target - 1) * width;
+      this.hidden.set(states.subarray(from, from + width), this.owners.length * width);
+      this.targets[this.owners.length] = tokens[target]!;
+      this.owners.push(index);
+      if (this.owners.length === HEAD_ROWS) await this.flush();
+    }
+  }
+
+  /** Adds what has been gathered to the results. */
+  async flush(): Promise<void> {
+    if (this.owners.length === 0) return;
+    const found = await this.model.targetLogProbabilities(this.parameters, this.hidden, this.targets);
+    for (const [i, owner] of this.owners.entries()) {
+      const result = this.results[owner]!;
+      const behind = found[2 * i]!; // the target's logit less the largest
+      result.logLikelihood += behind + found[2 * i + 1]!;
+      result.greedy &&= behind === 0;
+    }
+    this.owners = [];
+  }
+}
