@@ -3,6 +3,7 @@
  * bucket is the upper part of a 32-bit hash. The words differ where one character's lower case depends on others or is two
  * characters: a capital sigma at a word's end, and U+0130.
  */
+import { spread, spreadPair } from '../random/spread.ts';
 import { type Character, characterOf, characterTable, KIND, KIND_SHIFT, LOWER_CASE } from './characters.ts';
 import type { Hasher } from './hasher.ts';
 
@@ -10,9 +11,6 @@ const CHUNK = 1 << 13;
 /** FNV-1a's start and prime, over characters; `spread` makes good what it leaves in the upper bits. */
 const START = 0x811c9dc5 | 0;
 const PRIME = 0x01000193;
-/** 2^32 divided by the golden ratio, odd: the order of a pair's words matters. */
-const FIRST_OF_PAIR = 0x9e3779b1 | 0;
-
 let table: Uint32Array | undefined;
 /** Characters beyond U+FFFF that have been met: at most a million. */
 const beyond = new Map<number, Character>();
@@ -30,6 +28,7 @@ export class FastHasher implements Hasher {
     table ??= characterTable();
     // Imported names are looked up anew each time they are used, local ones are not.
     const [characters, shift, mask, space, surrogate] = [table, KIND_SHIFT, LOWER_CASE, KIND.space, KIND.surrogate];
+    const [hashOf, hashOfPair] = [spread, spreadPair];
     const { chunk, scale } = this;
     let count = 0;
     let hash = START;
@@ -47,9 +46,9 @@ export class FastHasher implements Hasher {
       const next = character >>> shift;
       if (next !== kind) {
         if (kind !== space) {
-          const word = spread(hash);
+          const word = hashOf(hash);
           chunk[count++] = (word >>> 0) * scale;
-          if (words++ > 0) chunk[count++] = (spread(Math.imul(previous, FIRST_OF_PAIR) + word) >>> 0) * scale;
+          if (words++ > 0) chunk[count++] = (hashOfPair(previous, word) >>> 0) * scale;
           previous = word;
           if (count > CHUNK - 2) {
             visit(chunk, count);
@@ -72,11 +71,4 @@ function known(codePoint: number): Character {
     beyond.set(codePoint, character);
   }
   return character;
-}
-
-/** The last steps of MurmurHash3, after which every bit depends on all. */
-function spread(hash: number): number {
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return hash ^ (hash >>> 16);
 }

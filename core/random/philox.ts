@@ -73,6 +73,8 @@ export const STREAM = {
   lookahead: 9,
   /** The random rows that its control copy learns. */
   lookaheadControl: 10,
+  /** Which labels the influence ridge's penalty is chosen by. */
+  ridgeSplit: 11,
 } as const;
 
 /**

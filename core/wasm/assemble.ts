@@ -49,6 +49,12 @@ const localAt = (index: number): Local => ({
   set: (value) => [...value, 0x21, ...unsigned(index)],
 });
 
+/** Instructions beyond those below, by their number after the prefix of all SIMD instructions. */
+export const simdUnary =
+  (number: number) =>
+  (a: Code): Code => [...a, ...simd(number)];
+export const simdBinary = (number: number) => binary(...simd(number));
+
 /** A module of kernels over one memory of `pages` times 64 KiB. */
 export function assemble(pages: number, kernels: readonly Kernel[]): Uint8Array {
   const types = kernels.map(({ parameters }) => [0x60, ...vector(new Array(parameters).fill([TYPES.i32])), 0]);
