@@ -75,6 +75,8 @@ export const STREAM = {
   lookaheadControl: 10,
   /** Which labels the influence ridge's penalty is chosen by. */
   ridgeSplit: 11,
+  /** The orders of shingles that near-duplicates are found by. */
+  minHash: 12,
 } as const;
 
 /**
