@@ -74,9 +74,9 @@ export const STREAM = {
   /** The random rows that its control copy learns. */
   lookaheadControl: 10,
   /** Which labels the influence ridge's penalty is chosen by. */
-  ridgeSplit: 11,
+  ridgeSplit: 13,
   /** The orders of shingles that near-duplicates are found by. */
-  minHash: 12,
+  minHash: 14,
 } as const;
 
 /**

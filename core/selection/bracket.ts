@@ -4,7 +4,7 @@
  */
 import type { RowRange } from '../formats.ts';
 import { gumbelOf, uniformOf } from '../random/philox.ts';
-import { type KeyRecipe, keyOfGumbel, keyValue, noiseRun, orderedKey } from './keys.ts';
+import { type KeyRecipe, keyOfGumbel, keyValue, NOISE_SIGN, noiseRun, orderedKey } from './keys.ts';
 
 /** Rows whose keys are sampled: the bracket then holds some 2 % of the pool, at a hundredth of a second's work. */
 const SAMPLE = 1 << 16;
@@ -17,9 +17,8 @@ const RANKS = 12;
  * standard deviation 1.3, so few rows are undecided for it.
  */
 export const INTERVALS = 4096;
-/** Bounds of the noise: uniform numbers lie in 2^-54 to 1 - 2^-53, whose Gumbel values are -3.63 and 36.74. */
-const LEAST_GUMBEL = -4;
-const GREATEST_GUMBEL = 37;
+/** Bounds of the noise by its sign: uniform numbers lie in 2^-54 to 1 - 2^-53, whose Gumbel values are -3.63 and 36.74. */
+const NOISE_RANGE = { 1: [-4, 37], [-1]: [-37, 4], 0: [-1, 1] } as const;
 /** Of the first Philox word the uniform number has the upper 27 bits: twice the step of the others, in words. */
 const WORD_MARGIN = 64;
 
@@ -84,15 +83,13 @@ const sizeOf = ({ begin, end }: RowRange) => end - begin;
 
 /** Every rounding, of u/T, of the intervals' ends, of the noise and of the key to float32, is on the undecided side. */
 export function boundsOf({ low, high }: Bracket, { temperature, gumbel }: KeyRecipe): Bounds {
-  const added = gumbel === 'exact';
-  const [leastNoise, greatestNoise] = added ? [LEAST_GUMBEL, GREATEST_GUMBEL] : [-GREATEST_GUMBEL, -LEAST_GUMBEL];
-  /** P(noise < x), so that its word is below 2^32 times that. */
-  const distribution = (x: number) => (added ? Math.exp(-Math.exp(-x)) : 1 - Math.exp(-Math.exp(x)));
+  const sign = NOISE_SIGN[gumbel];
+  const [leastNoise, greatestNoise] = NOISE_RANGE[sign];
   const below = low > orderedKey(-Infinity) ? keyValue(low) : -Infinity;
   const above = high < orderedKey(Infinity) ? keyValue(high) : Infinity;
   const from = (below === -Infinity ? above : below) - greatestNoise;
   const to = (above === Infinity ? below : above) - leastNoise;
-  const flip = added ? 0 : -1;
+  const flip = sign < 0 ? -1 : 0;
   const perTemperature = Math.fround(1 / temperature);
   // Many times the rounding of float32, which u/T, its place and the key are rounded to.
   const slack = 2 ** -20 * Math.max(Math.abs(from), Math.abs(to));
@@ -103,10 +100,16 @@ export function boundsOf({ low, high }: Bracket, { temperature, gumbel }: KeyRec
   for (let interval = 0; interval < INTERVALS; interval++) {
     const least = interval === 0 ? -Infinity : base + interval / scale - slack;
     const greatest = interval === INTERVALS - 1 ? Infinity : base + (interval + 1) / scale + slack;
-    const surelyBelow = Math.floor(distribution(below - greatest) * 2 ** 32) - WORD_MARGIN;
-    const surelyAbove = Math.ceil(distribution(above - least) * 2 ** 32) + WORD_MARGIN;
+    const surelyBelow = Math.floor(noiseBelow(below - greatest, sign) * 2 ** 32) - WORD_MARGIN;
+    const surelyAbove = Math.ceil(noiseBelow(above - least, sign) * 2 ** 32) + WORD_MARGIN;
     table[2 * interval] = usable ? Math.max(0, surelyBelow) : 0;
     table[2 * interval + 1] = usable ? Math.min(0xffff_ffff, surelyAbove) : 0xffff_ffff;
   }
   return { perTemperature, base, scale, table, flip };
+}
+
+/** P(noise < x): the noise's word is below 2^32 times that. */
+function noiseBelow(x: number, sign: 1 | -1 | 0): number {
+  if (sign === 0) return x > 0 ? 1 : 0;
+  return sign > 0 ? Math.exp(-Math.exp(-x)) : 1 - Math.exp(-Math.exp(x));
 }

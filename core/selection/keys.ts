@@ -55,12 +55,15 @@ export function keyFunction(recipe: KeyRecipe): (row: number, utility: number) =
   return (row, utility) => keyOf(utility, random.gumbel(row));
 }
 
+/** What the Gumbel value of a row is multiplied by before it is added. */
+export const NOISE_SIGN = { exact: 1, 'reference-code': -1, none: 0 } as const;
+
 /** The ordered key of a utility and the Gumbel value of its row. */
 export function keyOfGumbel({
   temperature,
   gumbel,
 }: Omit<KeyRecipe, 'noise'>): (utility: number, gumbelValue: number) => number {
-  const sign = gumbel === 'exact' ? 1 : -1;
+  const sign = NOISE_SIGN[gumbel];
   return (utility, gumbelValue) => orderedKey(utility / temperature + sign * gumbelValue);
 }
 

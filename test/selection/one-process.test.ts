@@ -22,7 +22,7 @@ const utility = fc.oneof(
 const recipes = fc.record({
   noise: fc.record({ seed: fc.maxSafeNat(), stage: fc.nat(99), arm: fc.constantFrom('main', 'control') }),
   temperature: fc.constantFrom(1e-30, 1e-3, 0.1, 0.5, 1, 50, 1e6, 1e300),
-  gumbel: fc.constantFrom('exact', 'reference-code'),
+  gumbel: fc.constantFrom('exact', 'reference-code', 'none'),
 }) as fc.Arbitrary<KeyRecipe>;
 
 describe('selectInMemory on small pools', () => {
@@ -186,8 +186,9 @@ describe('selectInMemory on large pools', () => {
       [0.5, 'reference-code'],
       [1e-3, 'exact'],
       [1e3, 'exact'],
+      [0.5, 'none'],
     ] as const) {
-      const recipe: KeyRecipe = { ...exact, gumbel, temperature };
+      const recipe = { ...exact, gumbel, temperature } as KeyRecipe;
       const keyOf = keyFunction(recipe);
       const keys = Uint32Array.from(utilities, (value, i) => keyOf(firstRow + i, value));
       const sorted = keys.toSorted().reverse();
