@@ -15,12 +15,12 @@
 import { RunError } from '../errors.ts';
 import type { RowRange } from '../formats.ts';
 import { gumbelOf, uniformOf } from '../random/philox.ts';
-import { RUN } from '../random/philox-run.ts';
 import { type Bracket, boundsOf, type PoolUtilities, sampleBracket } from './bracket.ts';
 import { type Cut, checkSize, criticalBin, cutter } from './cut.ts';
 import { Decider } from './decide.ts';
 import { type KeyRecipe, keyOfGumbel, noiseRun } from './keys.ts';
 import type { SelectedRows } from './merge.ts';
+import { forEachRun } from './runs.ts';
 
 export type { PoolUtilities } from './bracket.ts';
 
@@ -178,18 +178,6 @@ function cutAmong(forEachKey: (visit: (key: number) => void) => void, k: number)
   });
   const low = criticalBin(counts, k - group.above);
   return { threshold: group.bin * 0x1_0000 + low.bin, tiesKept: k - group.above - low.above };
-}
-
-/** Goes through the ranges a run of consecutive rows at a time; `take` returns how many of the `count` rows it took. */
-function forEachRun(ranges: RowRange[], take: (first: number, position: number, count: number) => number): void {
-  let position = 0;
-  for (const { begin, end } of ranges) {
-    for (let first = begin; first < end; ) {
-      const taken = take(first, position, Math.min(RUN, end - first));
-      first += taken;
-      position += taken;
-    }
-  }
 }
 
 /** The ranges, cut into parts of at most {@link PART_ROWS}. */
