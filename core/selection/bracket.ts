@@ -3,8 +3,7 @@
  * noise are known roughly.
  */
 import type { RowRange } from '../formats.ts';
-import { gumbelOf, uniformOf } from '../random/philox.ts';
-import { type KeyRecipe, keyOfGumbel, keyValue, NOISE_SIGN, noiseRun, orderedKey } from './keys.ts';
+import { type KeyRecipe, keyFunction, keyValue, NOISE_SIGN, orderedKey } from './keys.ts';
 
 /** Rows whose keys are sampled: the bracket then holds some 2 % of the pool, at a hundredth of a second's work. */
 const SAMPLE = 1 << 16;
@@ -54,8 +53,7 @@ export interface Bounds {
 /** From the keys of rows spread over the pool. */
 export function sampleBracket({ ranges, utilities }: PoolUtilities, k: number, recipe: KeyRecipe): Bracket {
   const rows = utilities.length;
-  const noise = noiseRun(recipe.noise);
-  const keyOf = keyOfGumbel(recipe);
+  const keyOf = keyFunction(recipe);
   const keys = new Uint32Array(SAMPLE);
   let [range, start] = [0, 0];
   for (let i = 0; i < SAMPLE; i++) {
@@ -66,8 +64,7 @@ export function sampleBracket({ ranges, utilities }: PoolUtilities, k: number, r
       start += size;
       range++;
     }
-    noise.fill(ranges[range]!.begin + position - start, 1);
-    keys[i] = keyOf(utilities[position]!, gumbelOf(uniformOf(noise.word0[0]!, noise.word1[0]!)));
+    keys[i] = keyOf(ranges[range]!.begin + position - start, utilities[position]!);
   }
   keys.sort().reverse();
   const rank = (k / rows) * SAMPLE;
