@@ -2,10 +2,10 @@
  * Philox4x32-10, the counter-based generator of Salmon et al. 2011 ("Parallel Random Numbers: As Easy as 1, 2, 3").
  * A value is a pure function of (counter, key), so noise does not depend on shards, workers, order or retries.
  */
-const MULTIPLIER_0 = 0xd2511f53 | 0;
-const MULTIPLIER_1 = 0xcd9e8d57 | 0;
-const WEYL_0 = 0x9e3779b9 | 0;
-const WEYL_1 = 0xbb67ae85 | 0;
+export const MULTIPLIER_0 = 0xd2511f53 | 0;
+export const MULTIPLIER_1 = 0xcd9e8d57 | 0;
+export const WEYL_0 = 0x9e3779b9 | 0;
+export const WEYL_1 = 0xbb67ae85 | 0;
 const TWO_TO_MINUS_53 = 2 ** -53;
 
 /** Four 32-bit words for the 128-bit counter (c0 lowest) and 64-bit key, written to `out`. */
@@ -77,6 +77,10 @@ export const STREAM = {
   calibration: 11,
   /** The order of the reference passages that `train-on-reference` mixes in. */
   referenceRows: 12,
+  /** Which labels the influence ridge's penalty is chosen by. */
+  ridgeSplit: 13,
+  /** The orders of shingles that near-duplicates are found by. */
+  minHash: 14,
 } as const;
 
 /**
@@ -97,14 +101,10 @@ export class CounterRandom {
     this.stage = stage;
   }
 
-  /**
-   * Uniform in the open interval (0, 1): with a = word0 >>> 5 and b = word1 >>> 6, (a 2^26 + b + 0.5) / 2^53 in float64.
-   * From 1/2 on the sum rounds to an even number, which for the very last cell would be 1, hence the bound.
-   */
+  /** Uniform in the open interval (0, 1), see {@link uniformOf}. */
   uniform(index: number): number {
     philox4x32(index | 0, Math.floor(index / 0x1_0000_0000), this.stage, this.stream, this.k0, this.k1, this.words);
-    const u = ((this.words[0]! >>> 5) * 0x400_0000 + (this.words[1]! >>> 6) + 0.5) * TWO_TO_MINUS_53;
-    return u < 1 ? u : 1 - TWO_TO_MINUS_53;
+    return uniformOf(this.words[0]!, this.words[1]!);
   }
 
   /** Standard Gumbel. */
@@ -123,6 +123,16 @@ export class CounterRandom {
   below(index: number, limit: number): number {
     return Math.min(limit - 1, Math.floor(this.uniform(index) * limit));
   }
+}
+
+/**
+ * The uniform number in (0, 1) of a block's first two words: with a = word0 >>> 5 and b = word1 >>> 6,
+ * (a 2^26 + b + 0.5) / 2^53 in float64. From 1/2 on the sum rounds to an even number, which for the very last cell would
+ * be 1, hence the bound.
+ */
+export function uniformOf(word0: number, word1: number): number {
+  const u = ((word0 >>> 5) * 0x400_0000 + (word1 >>> 6) + 0.5) * TWO_TO_MINUS_53;
+  return u < 1 ? u : 1 - TWO_TO_MINUS_53;
 }
 
 /** The standard Gumbel value of a uniform one, increasing in it: -log(-log(u)). */

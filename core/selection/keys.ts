@@ -17,6 +17,8 @@
  */
 import type { Arm } from '../formats.ts';
 import { CounterRandom, STREAM } from '../random/philox.ts';
+import { PhiloxRun } from '../random/philox-run.ts';
+import type { Kernel } from '../wasm/assemble.ts';
 
 /** Which noise: a function of these and the row alone, so shards, jobs, order and retries do not matter. */
 export interface Noise {
@@ -43,12 +45,28 @@ export function noiseOf({ seed, stage, arm = 'main' }: Noise): CounterRandom {
   return new CounterRandom(seed, arm === 'main' ? STREAM.gumbel : STREAM.controlGumbel, stage);
 }
 
+/** The same noise for runs of rows, and kernels that work on it. */
+export function noiseRun({ seed, stage, arm = 'main' }: Noise, work?: { pages: number; kernels: Kernel[] }): PhiloxRun {
+  return new PhiloxRun(seed, arm === 'main' ? STREAM.gumbel : STREAM.controlGumbel, stage, work);
+}
+
 /** The ordered key of a row with a utility. Utilities may be infinite; the caller refuses NaN. */
-export function keyFunction({ noise, temperature, gumbel }: KeyRecipe): (row: number, utility: number) => number {
-  const random = noiseOf(noise);
-  if (gumbel === 'none') return (_, utility) => orderedKey(utility / temperature);
-  const sign = gumbel === 'exact' ? 1 : -1;
-  return (row, utility) => orderedKey(utility / temperature + sign * random.gumbel(row));
+export function keyFunction(recipe: KeyRecipe): (row: number, utility: number) => number {
+  const random = noiseOf(recipe.noise);
+  const keyOf = keyOfGumbel(recipe);
+  return (row, utility) => keyOf(utility, random.gumbel(row));
+}
+
+/** What the Gumbel value of a row is multiplied by before it is added. */
+export const NOISE_SIGN = { exact: 1, 'reference-code': -1, none: 0 } as const;
+
+/** The ordered key of a utility and the Gumbel value of its row. */
+export function keyOfGumbel({
+  temperature,
+  gumbel,
+}: Omit<KeyRecipe, 'noise'>): (utility: number, gumbelValue: number) => number {
+  const sign = NOISE_SIGN[gumbel];
+  return (utility, gumbelValue) => orderedKey(utility / temperature + sign * gumbelValue);
 }
 
 const float = new Float32Array(1);

@@ -4,10 +4,11 @@
  * rows above a bracket around that place and keeps the keys of the few inside; a second pass lists the rows.
  */
 import type { RowRange } from '../formats.ts';
-import { gumbelOf } from '../random/philox.ts';
+import { gumbelOf, uniformOf } from '../random/philox.ts';
 import { type Cut, checkSize, cutter } from './cut.ts';
-import { keyValue, type Noise, noiseOf, orderedKey } from './keys.ts';
+import { keyValue, type Noise, noiseRun, orderedKey } from './keys.ts';
 import type { SelectedRows } from './merge.ts';
+import { forEachRun } from './runs.ts';
 
 /** Half-width of the first bracket in standard deviations of the k-th largest: missed once in 10^15 selections. */
 const DEVIATIONS = 8;
@@ -30,16 +31,18 @@ export function randomCut(ranges: RowRange[], k: number, noise: Noise): Cut {
 
 /** The cut if it lies well inside a bracket of uniform numbers, else undefined. */
 function cutWithin(ranges: RowRange[], k: number, noise: Noise, low: number, high: number): Cut | undefined {
-  const random = noiseOf(noise);
+  const random = noiseRun(noise);
   const inside: number[] = [];
   let above = 0;
-  for (const { begin, end } of ranges) {
-    for (let row = begin; row < end; row++) {
-      const uniform = random.uniform(row);
+  forEachRun(ranges, (first, _, count) => {
+    const taken = random.fill(first, count);
+    for (let i = 0; i < taken; i++) {
+      const uniform = uniformOf(random.word0[i]!, random.word1[i]!);
       if (uniform >= high) above++;
       else if (uniform >= low) inside.push(orderedKey(gumbelOf(uniform)));
     }
-  }
+    return taken;
+  });
   if (k <= above || k > above + inside.length) return undefined;
   const keys = Uint32Array.from(inside).sort(); // ascending
   const threshold = keys[keys.length - (k - above)]!;
@@ -53,21 +56,25 @@ function cutWithin(ranges: RowRange[], k: number, noise: Noise, low: number, hig
 
 /** The selected rows in ascending order, a range at a time; ranges without any are left out. */
 export function* randomRows(ranges: RowRange[], noise: Noise, cut: Cut): Generator<SelectedRows> {
-  const random = noiseOf(noise);
+  const random = noiseRun(noise);
   const isIn = cutter(cut);
   // Most rows are far below the cut, and need no logarithms to see it; float32 rounding is far below the margin.
   const surelyOut = Math.exp(-Math.exp(-keyValue(cut.threshold))) - 1e-5;
   for (const range of [...ranges].sort((a, b) => a.begin - b.begin)) {
     const rows: number[] = [];
     const keys: number[] = [];
-    for (let row = range.begin; row < range.end; row++) {
-      const uniform = random.uniform(row);
-      if (uniform < surelyOut) continue;
-      const key = orderedKey(gumbelOf(uniform));
-      if (!isIn(key)) continue;
-      rows.push(row);
-      keys.push(key);
-    }
+    forEachRun([range], (first, _, count) => {
+      const taken = random.fill(first, count);
+      for (let i = 0; i < taken; i++) {
+        const uniform = uniformOf(random.word0[i]!, random.word1[i]!);
+        if (uniform < surelyOut) continue;
+        const key = orderedKey(gumbelOf(uniform));
+        if (!isIn(key)) continue;
+        rows.push(first + i);
+        keys.push(key);
+      }
+      return taken;
+    });
     if (rows.length === 0) continue;
     yield {
       range,

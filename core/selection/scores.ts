@@ -13,11 +13,13 @@ import type { Corpus } from '../corpus/corpus.ts';
 import { RunError } from '../errors.ts';
 import type { ExtremeDocument, Extremes, FileRecord, RowRange } from '../formats.ts';
 import { sha256 } from '../hash.ts';
+import { gumbelOf, uniformOf } from '../random/philox.ts';
 import { getJsonIfPresent, type Store } from '../storage/index.ts';
 import { type DomainSource, domainCounts, rangeDomains } from './domains.ts';
 import { extremePositions } from './extremes.ts';
 import { type Histogram, histogramOf } from './histogram.ts';
-import { type KeyRecipe, keyFunction } from './keys.ts';
+import { type KeyRecipe, keyOfGumbel, noiseRun } from './keys.ts';
+import { forEachRun } from './runs.ts';
 
 /** Bytes of a record of keys.bin. */
 export const RECORD_BYTES = 12;
@@ -80,7 +82,7 @@ export async function writeScores(store: Store, prefix: string, scores: Scores):
   const { ranges, utilities, corpus, noise, temperature, gumbel } = scores;
   checkRanges(ranges, utilities.length);
   const recipe: KeyRecipe = { noise, temperature, gumbel };
-  const { records, groups, counts } = keyRecords(rowNumbers(ranges), utilities, recipe);
+  const { records, groups, counts } = keyRecords(ranges, utilities, recipe);
   const index: ScoreIndex = {
     format: 'mates-scores/1',
     recipe,
@@ -98,22 +100,26 @@ export async function writeScores(store: Store, prefix: string, scores: Scores):
 }
 
 /** The records of keys.bin: keys, then a counting sort by group, which keeps positions in order. */
-function keyRecords(rows: Iterable<number>, utilities: Float32Array, recipe: KeyRecipe) {
-  const keyOf = keyFunction(recipe);
+function keyRecords(ranges: RowRange[], utilities: Float32Array, recipe: KeyRecipe) {
+  const noise = noiseRun(recipe.noise);
+  const keyOf = keyOfGumbel(recipe);
   const keys = new Uint32Array(utilities.length);
   const sizes = new Uint32Array(GROUPS);
-  let position = 0;
-  for (const row of rows) {
-    const utility = utilities[position]!;
-    if (Number.isNaN(utility))
-      throw new RunError(
-        `row ${row}: the influence model's prediction is not a number, so the row cannot be ranked. The model's fit ` +
-          'diverged: lower influenceModel.learningRate and fit it again.',
-      );
-    const key = keyOf(row, utility);
-    keys[position++] = key;
-    sizes[key >>> 16]!++;
-  }
+  forEachRun(ranges, (first, position, count) => {
+    const taken = noise.fill(first, count);
+    for (let i = 0; i < taken; i++) {
+      const utility = utilities[position + i]!;
+      if (Number.isNaN(utility))
+        throw new RunError(
+          `row ${first + i}: the influence model's prediction is not a number, so the row cannot be ranked. The model's fit ` +
+            'diverged: lower influenceModel.learningRate and fit it again.',
+        );
+      const key = keyOf(utility, gumbelOf(uniformOf(noise.word0[i]!, noise.word1[i]!)));
+      keys[position + i] = key;
+      sizes[key >>> 16]!++;
+    }
+    return taken;
+  });
   const groups: number[] = [];
   const counts: number[] = [];
   const next = new Uint32Array(GROUPS);
@@ -163,10 +169,6 @@ function checkRanges(ranges: RowRange[], utilities: number): void {
     if (begin > end || (i > 0 && begin < ranges[i - 1]!.end))
       throw new RunError(`rows ${begin} to ${end}: a scoring job's ranges must ascend and not overlap.`);
   });
-}
-
-function* rowNumbers(ranges: RowRange[]): Generator<number> {
-  for (const { begin, end } of ranges) for (let row = begin; row < end; row++) yield row;
 }
 
 function rowAt(ranges: RowRange[], position: number): { row: number; shard: number } {

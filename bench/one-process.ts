@@ -1,0 +1,42 @@
+/**
+ * Selecting a fifth of a pool in one process, beside NumPy as the published code has it: `npx tsx bench/one-process.ts
+ * [ROWS [ROUNDS]]`, by default 20 million rows and 5 rounds. C4's pool in the paper has 217 million. That the picks are
+ * those of NumPy for the same noise, test/parity/numpy_selection.py shows.
+ */
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { CounterRandom } from '../core/random/philox.ts';
+import { ours, peer, printTurns, takeTurns } from './turns.ts';
+
+const [rows = 20_000_000, rounds = 5] = process.argv.slice(2).map(Number);
+const folder = mkdtempSync(join(tmpdir(), 'one-process-'));
+try {
+  const path = join(folder, 'utilities.f32');
+  writeUtilities(path, rows);
+  const k = String(Math.floor(rows / 5));
+  const results = takeTurns(
+    [
+      ours('selectInMemory', 'select-in-memory.ts', folder, path, k),
+      ...peer('NumPy, as published', 'numpy', 'select_numpy.py', path, k, 'published'),
+      ...peer('NumPy, argpartition alone', 'numpy', 'select_numpy.py', path, k, 'array'),
+    ],
+    rounds,
+  );
+  console.log(`${rows} rows, ${k} selected`);
+  printTurns(results, rows / 1e6, 'million rows');
+} finally {
+  rmSync(folder, { recursive: true });
+}
+
+/** Normal utilities; a block of a million, drawn once, stands for all, as drawing takes longer than selecting. */
+function writeUtilities(path: string, count: number): void {
+  const random = new CounterRandom(9, 1000);
+  const block = Float32Array.from({ length: 1 << 20 }, (_, i) => random.normal(i));
+  const file = openSync(path, 'w');
+  for (let at = 0; at < count; at += block.length) {
+    const part = block.subarray(0, Math.min(block.length, count - at));
+    writeSync(file, new Uint8Array(part.buffer, 0, part.byteLength));
+  }
+  closeSync(file);
+}

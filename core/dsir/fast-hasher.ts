@@ -1,0 +1,74 @@
+/**
+ * The n-grams of the package (`package-hasher.ts`) in one pass over a text's UTF-16 units: no word becomes a string. The
+ * bucket is the upper part of a 32-bit hash. The words differ where one character's lower case depends on others or is two
+ * characters: a capital sigma at a word's end, and U+0130.
+ */
+import { spread, spreadPair } from '../random/spread.ts';
+import { type Character, characterOf, characterTable, KIND, KIND_SHIFT, LOWER_CASE } from './characters.ts';
+import type { Hasher } from './hasher.ts';
+
+const CHUNK = 1 << 13;
+/** FNV-1a's start and prime, over characters; `spread` makes good what it leaves in the upper bits. */
+const START = 0x811c9dc5 | 0;
+const PRIME = 0x01000193;
+let table: Uint32Array | undefined;
+/** Characters beyond U+FFFF that have been met: at most a million. */
+const beyond = new Map<number, Character>();
+
+export class FastHasher implements Hasher {
+  private readonly chunk = new Uint32Array(CHUNK);
+  /** Turns a hash into a bucket. */
+  private readonly scale: number;
+
+  constructor(buckets: number) {
+    this.scale = buckets / 2 ** 32;
+  }
+
+  scan(text: string, visit: (buckets: Uint32Array, count: number) => void): void {
+    table ??= characterTable();
+    // Imported names are looked up anew each time they are used, local ones are not.
+    const [characters, shift, mask, space, surrogate] = [table, KIND_SHIFT, LOWER_CASE, KIND.space, KIND.surrogate];
+    const [hashOf, hashOfPair] = [spread, spreadPair];
+    const { chunk, scale } = this;
+    let count = 0;
+    let hash = START;
+    let kind: number = space;
+    let words = 0;
+    let previous = 0;
+    for (let i = 0; i <= text.length; i++) {
+      // After the last character as if a space followed.
+      let character = i < text.length ? characters[text.charCodeAt(i)]! : space << shift;
+      if (character >>> shift === surrogate) {
+        const codePoint = text.codePointAt(i)!;
+        if (codePoint > 0xffff) i++;
+        character = known(codePoint);
+      }
+      const next = character >>> shift;
+      if (next !== kind) {
+        if (kind !== space) {
+          const word = hashOf(hash);
+          chunk[count++] = (word >>> 0) * scale;
+          if (words++ > 0) chunk[count++] = (hashOfPair(previous, word) >>> 0) * scale;
+          previous = word;
+          if (count > CHUNK - 2) {
+            visit(chunk, count);
+            count = 0;
+          }
+        }
+        kind = next;
+        hash = START;
+      }
+      hash = Math.imul(hash ^ (character & mask), PRIME);
+    }
+    if (count > 0) visit(chunk, count);
+  }
+}
+
+function known(codePoint: number): Character {
+  let character = beyond.get(codePoint);
+  if (character === undefined) {
+    character = characterOf(codePoint);
+    beyond.set(codePoint, character);
+  }
+  return character;
+}

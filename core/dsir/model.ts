@@ -1,0 +1,108 @@
+/**
+ * DSIR, data selection by importance resampling (Xie et al. 2023, arXiv 2302.03169): texts weigh as much as their n-grams
+ * are more frequent in a reference set than in the candidate pool,
+ *
+ *   log weight = sum over the text's n-grams of log p(bucket | reference) - log p(bucket | pool),
+ *
+ * a bag-of-n-grams likelihood ratio. Keeping the k largest of `log weight + Gumbel` resamples the pool without
+ * replacement: give the log weight as the utility, at temperature 1.
+ *
+ * As PyPI `data-selection` 1.0.3 has it, the weight is a sum, so it grows with a text's length, either way; the package
+ * instead leaves out texts of fewer than 100 words. Rows of a packed corpus are of about one length. For texts that are not,
+ * {@link Score} has what a mean needs.
+ */
+import { InputError } from '../errors.ts';
+import { NgramCounts, type NgramCountsFile, sameHashing } from './counts.ts';
+import { type Hasher, type Hashing, hasherOf } from './hasher.ts';
+
+/** p(bucket) = (count + pseudoCount) / (total + pseudoCount x buckets) + epsilon, not normalised again. */
+export interface Smoothing {
+  /** The package's, 10^-8: a bucket that the reference set lacks then weighs about -11. */
+  epsilon: number;
+  /**
+   * Occurrences that every bucket is given in advance. The package has none. With a reference set of a few hundred passages
+   * most buckets are empty by chance, and some tenths of one keep those from deciding everything.
+   */
+  pseudoCount: number;
+}
+
+export const PACKAGE_SMOOTHING: Smoothing = { epsilon: 1e-8, pseudoCount: 0 };
+
+/** The model as JSON: the counts that it follows from. */
+export interface DsirFile {
+  format: 'mates-dsir/1';
+  smoothing: Smoothing;
+  reference: NgramCountsFile;
+  pool: NgramCountsFile;
+}
+
+export interface Score {
+  logWeight: number;
+  /** N-grams summed: `logWeight / ngrams` is the mean, which does not grow with length. 0 for a text without words. */
+  ngrams: number;
+}
+
+/** A text's words from its n-grams, which are words and pairs: what the package's least length of 100 counts. */
+export const wordsOf = (ngrams: number) => Math.floor((ngrams + 1) / 2);
+
+export class DsirModel {
+  readonly hashing: Hashing;
+  /** log p(bucket | reference) - log p(bucket | pool). */
+  readonly logRatio: Float64Array;
+  private readonly hasher: Hasher;
+  private readonly reference: NgramCounts;
+  private readonly pool: NgramCounts;
+  private readonly smoothing: Smoothing;
+
+  /** @throws InputError when either side has no words, or the two were counted differently. */
+  constructor(reference: NgramCounts, pool: NgramCounts, smoothing = PACKAGE_SMOOTHING) {
+    if (!sameHashing(reference.hashing, pool.hashing))
+      throw new InputError('DSIR: the reference set and the pool were hashed differently; count one of them again.');
+    if (!(smoothing.epsilon > 0 || smoothing.pseudoCount > 0))
+      throw new RangeError('DSIR: without an epsilon or a pseudo-count an empty bucket has no logarithm');
+    if (reference.total() === 0) throw new InputError('DSIR: the reference set has no words.');
+    if (pool.total() === 0) throw new InputError('DSIR: the candidate pool has no words.');
+    this.hashing = reference.hashing;
+    this.hasher = hasherOf(this.hashing);
+    this.reference = reference;
+    this.pool = pool;
+    this.smoothing = smoothing;
+    const p = probabilities(reference, smoothing);
+    const q = probabilities(pool, smoothing);
+    this.logRatio = p.map((value, bucket) => Math.log(value) - Math.log(q[bucket]!));
+  }
+
+  score(text: string): Score {
+    const { logRatio } = this;
+    let logWeight = 0;
+    let ngrams = 0;
+    this.hasher.scan(text, (buckets, count) => {
+      let sum = 0;
+      for (let i = 0; i < count; i++) sum += logRatio[buckets[i]!]!;
+      logWeight += sum;
+      ngrams += count;
+    });
+    return { logWeight, ngrams };
+  }
+
+  toFile(): DsirFile {
+    const { smoothing, reference, pool } = this;
+    return { format: 'mates-dsir/1', smoothing, reference: reference.toFile(), pool: pool.toFile() };
+  }
+
+  /**
+   * @param source what a message calls the file.
+   * @throws InputError when it is not what {@link DsirModel.toFile} gives.
+   */
+  static fromFile(file: DsirFile, source: string): DsirModel {
+    if (file?.format !== 'mates-dsir/1')
+      throw new InputError(`${source}: format "mates-dsir/1" expected, ${JSON.stringify(file?.format)} found.`);
+    const counts = (part: 'reference' | 'pool') => NgramCounts.fromFile(file[part], `${source}, ${part}`);
+    return new DsirModel(counts('reference'), counts('pool'), file.smoothing);
+  }
+}
+
+function probabilities(counts: NgramCounts, { epsilon, pseudoCount }: Smoothing): Float64Array {
+  const total = counts.total() + pseudoCount * counts.hashing.buckets;
+  return counts.counts.map((count) => (count + pseudoCount) / total + epsilon);
+}

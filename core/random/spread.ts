@@ -1,0 +1,13 @@
+/** Hashes of 32 bits for hash tables and hashed features; not for randomness, which is Philox. */
+
+/** The last steps of MurmurHash3 (Appleby, public domain): a one-to-one map after which every bit depends on all. */
+export function spread(hash: number): number {
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return hash ^ (hash >>> 16);
+}
+
+/** Of an ordered pair of hashes. The multiplier is odd, so no two first ones fall together: 2^32 by the golden ratio. */
+export function spreadPair(first: number, second: number): number {
+  return spread((Math.imul(first, 0x9e3779b1) + second) | 0);
+}

@@ -1,0 +1,222 @@
+/**
+ * Ridge regression of one value a row on n-grams and dense blocks of features: the cheap influence model. The target is
+ * standardised, columns are centred (`design.ts`), and
+ *
+ *   minimise |z - X w|^2 + penalty (|w_ngrams|^2 + sum over dense blocks of relative penalty x |w_block|^2).
+ *
+ * Penalties are chosen by Spearman's rho on rows that an inner split holds out, and the model is then fitted to all rows.
+ * The same features, targets and seed give the same model.
+ */
+import { RunError } from '../errors.ts';
+import type { SparseRows } from '../features/sparse-rows.ts';
+import { mean, spearman, standardise } from '../metrics/index.ts';
+import { CounterRandom, permutation, STREAM } from '../random/philox.ts';
+import { Design, dot, type FeatureBlocks } from './design.ts';
+import { solveShifted } from './shifted-cg.ts';
+
+export type { DenseBlock, FeatureBlocks } from './design.ts';
+
+export interface RidgeOptions {
+  /** Candidates. For standardised columns of n rows, something of the order of n / 100 to n is usual. */
+  penalties: readonly number[];
+  /** Candidates of dense blocks' penalties relative to the n-grams', by block name: 0.01 for a few scalars. Default 1. */
+  relativePenalties?: Readonly<Record<string, readonly number[]>>;
+  /**
+   * Dense blocks that are fitted first, alone, and whose residual the others then fit: a strong plain predictor, such as DSIR's
+   * log weight, is then not shrunk for the sake of thousands of n-grams.
+   */
+  first?: { blocks: readonly string[]; penalty: number };
+  seed: number;
+  stage?: number;
+  /** Share of the rows that the choice is made on. */
+  validationShare?: number;
+  /** Of the normal equations' residual. Predictions need less; coefficients are then good to some 10^-7. */
+  tolerance?: number;
+  maxIterations?: number;
+}
+
+export interface Candidate {
+  penalty: number;
+  relativePenalties: Record<string, number>;
+  /** On the rows held out; undefined when there was nothing to choose. */
+  spearman?: number;
+}
+
+/** prediction = intercept + the sum of each feature's value times its weight. */
+export interface RidgeModel {
+  intercept: number;
+  /** One weight for each n-gram column; absent without n-grams. */
+  ngrams?: Float64Array;
+  /** Weights of each dense block's columns, by name. */
+  dense: Record<string, Float64Array>;
+  chosen: Candidate;
+  candidates: Candidate[];
+}
+
+/** The order of predictions changes no more below it, at a third of the iterations. */
+const CHOOSING_TOLERANCE = 1e-4;
+/** Fewer rows leave too few to choose by. */
+const LEAST_ROWS = 20;
+
+/**
+ * Fits the model.
+ *
+ * @param blocks features of each row that has a target.
+ * @throws RunError when a target or feature is not a number, or rows are too few to choose a penalty by.
+ */
+export function fitRidge(blocks: FeatureBlocks, targets: ArrayLike<number>, options: RidgeOptions): RidgeModel {
+  const n = targets.length;
+  checkFinite(blocks, targets);
+  const all = Uint32Array.from({ length: n }, (_, i) => i);
+  const candidates = candidatesOf(options);
+  let chosen = candidates[0]!;
+  if (candidates.length > 1) {
+    if (n < LEAST_ROWS)
+      throw new RunError(
+        `${n} labels are too few to choose one of ${candidates.length} penalties by; probe more rows.`,
+      );
+    const order = permutation(n, new CounterRandom(options.seed, STREAM.ridgeSplit, options.stage));
+    const held = Math.max(5, Math.round((options.validationShare ?? 0.15) * n));
+    const [validation, fitted] = [order.subarray(0, held).slice().sort(), order.subarray(held).slice().sort()];
+    const wanted = Array.from(validation, (row) => targets[row]!);
+    const roughly = { ...options, tolerance: Math.max(CHOOSING_TOLERANCE, options.tolerance ?? 0) };
+    for (const [i, model] of fitAll(blocks, targets, fitted, candidates, roughly).entries())
+      candidates[i]!.spearman = spearman(predictRows(model, blocks, validation), wanted);
+    // Of equals the greatest penalty: candidates are in descending order of it.
+    chosen = candidates.reduce((best, candidate) => (candidate.spearman! > best.spearman! ? candidate : best));
+  }
+  const [model] = fitAll(blocks, targets, all, [chosen], options);
+  return { ...model!, chosen, candidates };
+}
+
+/** The model's prediction for each row. */
+export function predictRidge(model: LinearModel, blocks: FeatureBlocks): Float64Array {
+  const rows = blocks.ngrams?.rows ?? rowsOf(blocks);
+  return predictRows(
+    model,
+    blocks,
+    Uint32Array.from({ length: rows }, (_, i) => i),
+  );
+}
+
+type LinearModel = Pick<RidgeModel, 'intercept' | 'ngrams' | 'dense'>;
+
+function predictRows(
+  { intercept, ngrams, dense }: LinearModel,
+  blocks: FeatureBlocks,
+  rows: Uint32Array,
+): Float64Array {
+  const { starts, indices, values } = blocks.ngrams ?? ({} as SparseRows);
+  return Float64Array.from(rows, (row) => {
+    let prediction = intercept;
+    if (ngrams)
+      for (let at = starts[row]!; at < starts[row + 1]!; at++) prediction += values[at]! * ngrams[indices[at]!]!;
+    for (const block of blocks.dense ?? []) prediction += dot(block, row, dense[block.name]!, 0);
+    return prediction;
+  });
+}
+
+/** The model of every candidate: one run of the solver for each set of relative penalties. */
+function fitAll(
+  blocks: FeatureBlocks,
+  targets: ArrayLike<number>,
+  rows: Uint32Array,
+  candidates: readonly Candidate[],
+  options: RidgeOptions,
+): LinearModel[] {
+  const values = Array.from(rows, (row) => targets[row]!);
+  const { mean: centre, std } = standardise(values);
+  const z = Float64Array.from(values, (value) => (std > 0 ? (value - centre) / std : 0));
+  const { first } = options;
+  const isFirst = ({ name }: { name: string }) => first?.blocks.includes(name) ?? false;
+  let base: LinearModel | undefined;
+  if (first) {
+    const plain = { dense: blocks.dense?.filter(isFirst) };
+    [base] = solve(plain, z, rows, [{ penalty: first.penalty, relativePenalties: {} }], options);
+    const explained = predictRows(base!, plain, rows);
+    for (let i = 0; i < z.length; i++) z[i]! -= explained[i]!;
+  }
+  const rest = { ngrams: blocks.ngrams, dense: blocks.dense?.filter((block) => !isFirst(block)) };
+  return solve(rest, z, rows, candidates, options).map((model) => ({
+    intercept: centre + std * (model.intercept + (base?.intercept ?? 0)),
+    ngrams: model.ngrams?.map((weight) => std * weight),
+    dense: Object.fromEntries(
+      Object.entries({ ...base?.dense, ...model.dense }).map(([name, w]) => [name, w.map((weight) => std * weight)]),
+    ),
+  }));
+}
+
+/** Models of standardised targets. */
+function solve(
+  blocks: FeatureBlocks,
+  z: Float64Array,
+  rows: Uint32Array,
+  candidates: readonly Candidate[],
+  { tolerance = 1e-8, maxIterations = 5000 }: RidgeOptions,
+): LinearModel[] {
+  const models = new Map<Candidate, LinearModel>();
+  const keyOf = ({ relativePenalties }: Candidate) => JSON.stringify(relativePenalties);
+  for (const key of new Set(candidates.map(keyOf))) {
+    const group = candidates.filter((candidate) => keyOf(candidate) === key);
+    const design = new Design(blocks, rows, group[0]!.relativePenalties);
+    const { solutions } = solveShifted(
+      (p, result) => design.gramTimes(p, result),
+      design.transposeTimes(z),
+      group.map(({ penalty }) => penalty),
+      { tolerance, maxIterations },
+    );
+    for (const [i, candidate] of group.entries())
+      models.set(candidate, unscaled(design, blocks, solutions[i]!, mean(z)));
+  }
+  return candidates.map((candidate) => models.get(candidate)!);
+}
+
+/** A solution for the design's columns as weights of the features themselves. */
+function unscaled(
+  { means, scales }: Design,
+  blocks: FeatureBlocks,
+  solution: Float64Array,
+  centre: number,
+): LinearModel {
+  const weights = solution.map((weight, column) => weight * scales[column]!);
+  const intercept = weights.reduce((sum, weight, column) => sum - weight * means[column]!, centre);
+  let first = blocks.ngrams?.columns ?? 0;
+  const dense: Record<string, Float64Array> = {};
+  for (const { name, columns } of blocks.dense ?? []) {
+    dense[name] = weights.slice(first, first + columns);
+    first += columns;
+  }
+  return { intercept, ngrams: blocks.ngrams && weights.slice(0, blocks.ngrams.columns), dense };
+}
+
+/** Every combination, those of the greatest penalty first. */
+function candidatesOf({ penalties, relativePenalties = {} }: RidgeOptions): Candidate[] {
+  let combinations: Record<string, number>[] = [{}];
+  for (const [name, values] of Object.entries(relativePenalties))
+    combinations = combinations.flatMap((combination) => values.map((value) => ({ ...combination, [name]: value })));
+  for (const value of [penalties, ...Object.values(relativePenalties)].flat())
+    if (!(value > 0 && Number.isFinite(value)))
+      throw new RangeError(`a penalty must be a positive number, not ${value}`);
+  if (penalties.length === 0 || combinations.length === 0) throw new RangeError('ridge regression needs a penalty');
+  return penalties
+    .toSorted((a, b) => b - a)
+    .flatMap((penalty) => combinations.map((combination) => ({ penalty, relativePenalties: combination })));
+}
+
+function checkFinite({ ngrams, dense = [] }: FeatureBlocks, targets: ArrayLike<number>): void {
+  const n = targets.length;
+  if (ngrams && ngrams.rows !== n) throw new RangeError(`${ngrams.rows} rows of n-grams for ${n} labels`);
+  for (let i = 0; i < n; i++)
+    if (!Number.isFinite(targets[i]!)) throw new RunError(`label ${i} is ${targets[i]}: a finite number is needed.`);
+  for (const { name, columns, values } of dense) {
+    if (values.length !== n * columns) throw new RangeError(`${name}: ${values.length} values for ${n} x ${columns}`);
+    const at = values.findIndex((value) => !Number.isFinite(value));
+    if (at >= 0)
+      throw new RunError(`feature ${name}, row ${Math.floor(at / columns)}: ${values[at]} is not a finite number.`);
+  }
+}
+
+function rowsOf({ dense = [] }: FeatureBlocks): number {
+  const [block] = dense;
+  return block ? block.values.length / block.columns : 0;
+}
