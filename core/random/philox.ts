@@ -67,16 +67,16 @@ export const STREAM = {
   influenceOrder: 5,
   dropout: 6,
   bootstrap: 7,
+  /** Which labels the influence ridge's penalty is chosen by. */
+  ridgeSplit: 13,
+  /** The orders of shingles that near-duplicates are found by. */
+  minHash: 14,
   /** The control arm's random selection, so that it does not follow the main arm's noise. */
   controlGumbel: 8,
   /** The order in which a lookahead probe learns the reference passages. */
   lookahead: 9,
   /** The random rows that its control copy learns. */
   lookaheadControl: 10,
-  /** Which labels the influence ridge's penalty is chosen by. */
-  ridgeSplit: 13,
-  /** The orders of shingles that near-duplicates are found by. */
-  minHash: 14,
 } as const;
 
 /**
