@@ -50,6 +50,27 @@ function buildProgram(): Command {
     .action(async (options) => (await import('./commands/prepare.ts')).prepare(options));
 
   program
+    .command('select')
+    .description('the best part of a prepared corpus for a checkpoint of your own; the same command again resumes')
+    .requiredOption('--corpus <dir>', 'a corpus that mates prepare made with the tokenizer of the checkpoint')
+    .requiredOption('--checkpoint <dir>', 'a GPT-NeoX Hugging Face directory')
+    .requiredOption('--reference <file>', 'what the model should become good at: JSON lines of {"text"}')
+    .requiredOption('--out <file>', 'Parquet of the selected rows: row, domain, utility, key')
+    .option('--fraction <share>', 'share of the rows to select', '0.2')
+    .option('--passages <n>', 'reference passages that are used', '256')
+    .option('--labels <n>', 'rows whose influence is measured', '3000')
+    .option('--learning-rate <rate>', 'of the steps that look ahead', '1e-4')
+    .addOption(
+      new Option('--method <method>', 'how rows are scored')
+        .choices(['influence', 'hard-top-k', 'oracle', 'dsir', 'perplexity'])
+        .default('influence'),
+    )
+    .option('--seed <n>', 'seed of every draw', '1')
+    .option('--work <dir>', 'where the steps keep their files', 'out/select')
+    .option('--json', 'print the result as JSON on the last line')
+    .action(async (options) => (await import('./commands/select.ts')).select(options));
+
+  program
     .command('report')
     .description("write a run's HTML report")
     .argument('<run>', 'folder of a run, such as out/runs/quickstart')

@@ -119,16 +119,15 @@ export function gptNeoxTargetLogProbabilities(p: Tensors, hidden: tf.Tensor, tar
 }
 
 /**
- * What the model makes of each row: the mean negative log-likelihood of its predictions, then the mean of its final
- * hidden states. tokens [B, S], targets [B*S] -> [B, 1 + d].
+ * What the model makes of each row: the negative log-likelihoods of its predictions, then the mean of its final hidden
+ * states. tokens [B, S], targets [B*S] -> [B, S + d].
  */
 export function gptNeoxRowFeatures(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, targets: tf.Tensor): tf.Tensor {
   const [B, S] = tokens.shape as [number, number];
   const states = gptNeoxHiddenStates(shape, p, tokens); // [B*S, d]
   const losses = tokenCrossEntropy(states, p['embed_out.weight']!, targets); // [B*S]
-  const meanLoss = tf.mean(tf.reshape(losses, [B, S]), 1, true); // [B, 1]
   const meanState = tf.mean(tf.reshape(states, [B, S, shape.width]), 1); // [B, d]
-  return tf.concat([meanLoss, meanState], 1);
+  return tf.concat([tf.reshape(losses, [B, S]), meanState], 1);
 }
 
 /** The weighted sum of the negative log-likelihoods, a scalar. weights [B*S]. */

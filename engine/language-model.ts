@@ -66,13 +66,27 @@ export class LanguageModel {
     return executable.run(parameters, inputs);
   }
 
-  /** Mean loss in nats and mean final hidden state of each row, [batch * (1 + width)]; all rows count in full. */
+  /**
+   * Mean loss in nats and mean final hidden state of each row, [batch * (1 + width)]; all rows count in full. On `onnx` a
+   * row has the same bits at any place of a batch: the graph's own mean over a row's losses would not.
+   */
   async rowFeatures(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
     const { inputs, shapes } = predictionInputs(batch, this.shape.vocabularySize);
     const executable = await this.compile('row-features', batch, false, shapes, (p, i) =>
       gptNeoxRowFeatures(this.shape, p, i.tokens!, i.targets!),
     );
-    return executable.run(parameters, inputs);
+    const found = await executable.run(parameters, inputs);
+    const steps = batch.length - 1;
+    const { width } = this.shape;
+    const features = new Float32Array(batch.batch * (1 + width));
+    for (let row = 0; row < batch.batch; row++) {
+      const [from, to] = [row * (steps + width), row * (1 + width)];
+      let sum = 0;
+      for (let i = from; i < from + steps; i++) sum += found[i]!;
+      features[to] = sum / steps;
+      features.set(found.subarray(from + steps, from + steps + width), to + 1);
+    }
+    return features;
   }
 
   /** Logits after every token, [batch * length * vocabularySize]: large, for comparing implementations. */

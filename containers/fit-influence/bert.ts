@@ -3,6 +3,7 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { encoderForwardFlops } from '../../core/cost/flops.ts';
 import { InterruptedError, RunError } from '../../core/errors.ts';
 import type { InfluenceFit } from '../../core/formats.ts';
+import { spearman } from '../../core/metrics/index.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { AdamW, clipGlobalNorm } from '../../engine/adamw.ts';
 import { saveInfluenceModel } from '../../engine/bert-checkpoint.ts';
@@ -48,7 +49,7 @@ export async function fitBert(
   job: Job,
   encoder: Encoder,
   start: ParameterSet,
-  { fit, validation, quality }: FitSets,
+  { fit, validation }: FitSets,
   scale: LabelScale,
 ): Promise<Architecture> {
   const { influenceModel: config, seed } = job.run.record.config;
@@ -92,7 +93,7 @@ export async function fitBert(
       });
     }
     const predictor = new BertPredictor(encoder, parameters, batchDocuments);
-    const validationSpearman = quality(await predictor.predict(validation));
+    const validationSpearman = spearman(Array.from(await predictor.predict(validation.rows)), validation.labels);
     epochs.push({ epoch, trainLoss: sum / fit.rows.length, validationSpearman });
     if (validationSpearman > best.spearman)
       best = { parameters: parameters.clone(), epoch, spearman: validationSpearman };
@@ -100,7 +101,7 @@ export async function fitBert(
   const predictor = new BertPredictor(encoder, best.parameters, batchDocuments);
   return {
     predictor,
-    flops: config.epochs * (3 * fit.rows.length + validation.length) * predictor.cost,
+    flops: config.epochs * (3 * fit.rows.length + validation.rows.length) * predictor.cost,
     about: { epochs, bestEpoch: best.epoch },
     save: (store, prefix) =>
       saveInfluenceModel(store, prefix, { shape: encoder.shape, parameters: best.parameters, ...scale }),

@@ -12,9 +12,10 @@ import { bootstrapInterval, pearson, spearman, standardise } from '../../core/me
 import { readParquet } from '../../core/parquet.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
-import type { Method } from '../../core/selection/methods.ts';
+import { type Method, methodTraits } from '../../core/selection/methods.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { type Job, timed } from '../job.ts';
+import { fitDsir } from '../score/dsir.ts';
 import { makeScorer } from '../score/make-scorer.ts';
 import { fitArchitecture, loadPredictorOf } from './influence-model.ts';
 
@@ -37,11 +38,13 @@ async function fitScorer(job: Job): Promise<number> {
   let method: Method = config.selection.method;
   let because: string | undefined;
   let flops = 0;
+  if (usesDsir(config)) await fitDsir(job, corpus, plan);
   if (plan.probes > 0) {
     const fitted = await fitInfluenceModel(job, corpus, plan);
     flops += fitted.flops;
     because = weakness(fitted.result, config.influenceModel);
     if (because !== undefined) method = inItsPlace(job, because) ?? method;
+    if (method === 'dsir') await fitDsir(job, corpus, plan);
     await putJson(job.run.store, stageLayout(job.stage).fit, { ...fitted.result, weak: because });
   }
   flops += await makeScorer(job, corpus, plan, {
@@ -49,6 +52,13 @@ async function fitScorer(job: Job): Promise<number> {
     because: method === config.selection.method ? undefined : because,
   });
   return flops;
+}
+
+/** Whether DSIR's log-weight is part of what the stage scores by, as a score of its own or as a feature. */
+function usesDsir({ selection, influenceModel }: RunConfig): boolean {
+  const { score } = methodTraits(selection.method);
+  const isFeature = score === 'influence-model' && influenceModel.features.includes('dsir');
+  return score === 'dsir' || selection.dsirWeight > 0 || isFeature;
 }
 
 async function fitInfluenceModel(
@@ -66,20 +76,12 @@ async function fitInfluenceModel(
       `stage ${job.stage}: all ${sets.fit.length} probed influences are ${mean}, so there is nothing to fit. ` +
         'Raise probe.documents or reference.passages, or check that pretrain.learningRate is not 0.',
     );
-  const validationTruth = sets.validation.map(({ influence }) => influence);
-  const { predictor, flops, about, save } = await fitArchitecture(
-    job,
-    corpus,
-    {
-      fit: {
-        rows: sets.fit.map(({ row }) => row),
-        labels: sets.fit.map(({ influence }) => (influence - mean) / std),
-      },
-      validation: sets.validation.map(({ row }) => row),
-      quality: (predicted) => spearman(Array.from(predicted), validationTruth),
-    },
-    scale,
-  );
+  const standardised = (labelled: Labelled[]) => ({
+    rows: labelled.map(({ row }) => row),
+    labels: labelled.map(({ influence }) => (influence - mean) / std),
+  });
+  const fitSets = { fit: standardised(sets.fit), validation: standardised(sets.validation) };
+  const { predictor, flops, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
   const truth = sets.test.map(({ influence }) => influence);
   const testRows = sets.test.map(({ row }) => row);
   const predicted = Array.from(await predictor.predict(testRows));

@@ -17,12 +17,15 @@ export interface LabelScale {
 }
 
 export interface FitSets {
-  /** Rows to fit and their labels, in standard deviations. */
-  fit: { rows: number[]; labels: ArrayLike<number> };
-  /** Rows to choose by: the epoch, the penalty. */
-  validation: number[];
-  /** How well predictions for the validation rows rank them; higher is better. */
-  quality(predicted: ArrayLike<number>): number;
+  fit: LabelledRows;
+  /** To choose by: the epoch, the penalty. */
+  validation: LabelledRows;
+}
+
+export interface LabelledRows {
+  rows: number[];
+  /** In standard deviations of the fitted ones. */
+  labels: number[];
 }
 
 /** An architecture that has been fitted. */

@@ -4,7 +4,7 @@ import { stageLayout } from '../../core/layout.ts';
 import { standardise } from '../../core/metrics/index.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { type Method, methodTraits, type ScoreKind } from '../../core/selection/methods.ts';
-import type { ScorerPart, ScorerRecord } from '../../core/selection/scorer-record.ts';
+import { readScorer, type ScorerPart, type ScorerRecord } from '../../core/selection/scorer-record.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { holdOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
@@ -25,21 +25,35 @@ export async function makeScorer(
   plan: StagePlan,
   { method, because }: { method: Method; because?: string },
 ): Promise<number> {
+  const { store } = job.run;
+  const key = stageLayout(job.stage).scorer;
+  if (plan.scorerStage !== job.stage) {
+    await putJson(store, key, await readScorer(store, { stage: plan.scorerStage }));
+    return 0;
+  }
   const { score } = methodTraits(method);
   const { dsirWeight } = job.run.record.config.selection;
   const kinds: [ScoreKind, number][] = score ? [[score, 1]] : [];
   if (score && score !== 'dsir' && dsirWeight > 0) kinds.push(['dsir', dsirWeight]);
   const { parts, std, flops } = await calibrated(job, corpus, plan, kinds);
   const record: ScorerRecord = { format: 'mates-scorer/1', method, parts, std, because };
-  await putJson(job.run.store, stageLayout(job.stage).scorer, record);
+  await putJson(store, key, record);
   return flops;
 }
 
 async function calibrated(job: Job, corpus: Corpus, plan: StagePlan, kinds: [ScoreKind, number][]) {
   const plain = (kind: ScoreKind, weight: number): ScorerPart => ({ kind, weight, mean: 0, std: 1 });
   // An influence model predicts in standard deviations already.
-  if (kinds.length === 0 || (kinds.length === 1 && kinds[0]![0] === 'influence-model'))
-    return { parts: kinds.map(([kind, weight]) => plain(kind, weight)), std: 1, flops: 0 };
+  const alone = kinds.length === 1 ? kinds[0]![0] : undefined;
+  const parts = kinds.map(([kind, weight]) => plain(kind, weight));
+  if (kinds.length === 0 || alone === 'influence-model') return { parts, std: 1, flops: 0 };
+  // So that the temperature cancels, and rows compete by log weight + Gumbel, as in the paper.
+  if (alone === 'dsir') return { parts, std: 1 / job.run.record.config.selection.temperature, flops: 0 };
+  return measured(job, corpus, plan, kinds);
+}
+
+/** Each part in standard deviations, and their sum, too. */
+async function measured(job: Job, corpus: Corpus, plan: StagePlan, kinds: [ScoreKind, number][]) {
   const rows = await calibrationRows(job, corpus, plan);
   const parts: ScorerPart[] = [];
   const total = new Float64Array(rows.length);

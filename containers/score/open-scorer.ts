@@ -1,5 +1,4 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
-import { ConfigError } from '../../core/errors.ts';
 import type { StagePlan } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import type { ScoreKind } from '../../core/selection/methods.ts';
@@ -10,6 +9,7 @@ import { loadPredictor } from '../fit-influence/influence-model.ts';
 import type { Job } from '../job.ts';
 import { modelCost, openLanguageModel } from '../model.ts';
 import { openProbe, probeCost } from '../probe/open-probe.ts';
+import { dsirScorer } from './dsir.ts';
 import type { RowScorer } from './row-scorer.ts';
 
 /** The scorer of a stage: the weighted sum of its parts' z-scores. */
@@ -40,7 +40,7 @@ export async function openPart(job: Job, corpus: Corpus, plan: StagePlan, kind: 
     case 'loss':
       return lossScorer(job, corpus, plan);
     case 'dsir':
-      throw new ConfigError('selection.method dsir: not there yet.');
+      return dsirScorer(job, corpus, plan);
   }
 }
 

@@ -81,6 +81,8 @@ export const STREAM = {
   ridgeSplit: 13,
   /** The orders of shingles that near-duplicates are found by. */
   minHash: 14,
+  /** The hold-out rows that DSIR's distribution of the pool is counted on. */
+  dsirSample: 15,
 } as const;
 
 /**

@@ -21,12 +21,12 @@ const TRAITS = {
   'static-influence': { score: 'influence-model', once: true },
   /** Every row of the pool is probed: the ceiling of any influence model, for small pools. */
   oracle: { score: 'probe' },
-  /** CoLoR-Filter (arXiv 2406.10670): the lookahead difference of every row, once, from the first checkpoint. */
-  'color-filter': { score: 'probe', once: true },
+  /** CoLoR-Filter (arXiv 2406.10670): the rows of the highest lookahead difference, from the first checkpoint. */
+  'color-filter': { score: 'probe', once: true, hard: true },
   /** Importance resampling by hashed n-grams (arXiv 2302.03169). */
   dsir: { score: 'dsir' },
-  /** Rows that the current checkpoint predicts best. */
-  perplexity: { score: 'loss' },
+  /** The rows that the current checkpoint predicts best. */
+  perplexity: { score: 'loss', hard: true },
   random: {},
   /** Random rows, a share of each batch replaced by the reference passages: what selection is no substitute for. */
   'train-on-reference': {},

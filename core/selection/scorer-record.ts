@@ -8,7 +8,8 @@ import type { Method, ScoreKind } from './methods.ts';
 /**
  * The utility of a row is `sum_i weight_i (raw_i - mean_i) / std_i`, divided by `std`. Means and deviations are those of
  * the raw scores of a sample of hold-out rows, so that they are known before the pool is scored and do not depend on how
- * it is cut; an influence model alone predicts in standard deviations already and is taken as it is.
+ * it is cut; an influence model alone predicts in standard deviations already and is taken as it is. DSIR alone is its
+ * log-weight times the temperature.
  */
 export interface ScorerRecord {
   format: 'mates-scorer/1';

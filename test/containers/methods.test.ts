@@ -60,7 +60,7 @@ const selectedRows = async (tiny: TinyRun, stage: number) =>
 
 const quiet = () => vi.spyOn(process.stderr, 'write').mockReturnValue(true);
 
-describe.each(METHODS.filter((method) => method !== 'dsir'))('%s', (method) => {
+describe.each(METHODS)('%s', (method) => {
   it('chooses the same rows however the work is cut', async () => {
     quiet();
     const outcomes = [];

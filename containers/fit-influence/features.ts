@@ -1,0 +1,73 @@
+/** What is known of a row beside its tokens: the features that an influence model may have. */
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import { armLayout } from '../../core/layout.ts';
+import type { DenseBlock } from '../../core/regression/ridge.ts';
+import { loadModel } from '../../engine/checkpoint.ts';
+import type { Job } from '../job.ts';
+import { modelCost, openLanguageModel } from '../model.ts';
+import { dsirWeights, loadDsir } from '../score/dsir.ts';
+
+export type FeatureName = 'dsir' | 'loss' | 'hidden';
+
+/** Gives features of rows. */
+export interface RowFeatures {
+  /** In the order of the configuration. A pure function of each row. */
+  blocks(rows: readonly number[]): Promise<DenseBlock[]>;
+  /** Operations for one row. */
+  readonly cost: number;
+}
+
+/** Rows of one forward pass; all passes have so many, because a graph alone may round a lone row otherwise. */
+const BATCH = 16;
+
+/**
+ * The configured features, of the checkpoint before a stage.
+ *
+ * @param stage whose influence model has them.
+ */
+export async function openFeatures(job: Job, corpus: Corpus, stage: number): Promise<RowFeatures> {
+  const { config } = job.run.record;
+  const { features } = config.influenceModel;
+  const dsir = features.includes('dsir') ? await loadDsir(job, stage) : undefined;
+  const readsModel = features.some((name) => name === 'loss' || name === 'hidden');
+  const passes = readsModel ? await openForwardPasses(job, corpus, stage) : undefined;
+  return {
+    cost: readsModel ? modelCost(config, corpus.index)(1, corpus.index.sequenceLength) : 0,
+    async blocks(rows) {
+      const found = await passes?.(rows);
+      const block: Record<FeatureName, () => Promise<DenseBlock>> = {
+        dsir: async () => {
+          const values = Float32Array.from(await dsirWeights(dsir!, corpus, rows));
+          return { name: 'dsir', columns: 1, values };
+        },
+        loss: async () => ({ name: 'loss', columns: 1, values: found!.losses }),
+        hidden: async () => ({ name: 'hidden', columns: found!.width, values: found!.states }),
+      };
+      return Promise.all(features.map((name) => block[name]()));
+    },
+  };
+}
+
+/** Mean loss, [rows], and mean final hidden state, [rows x width], of rows. */
+async function openForwardPasses(job: Job, corpus: Corpus, stage: number) {
+  const model = await openLanguageModel(job.run.record.config, corpus.index);
+  const { parameters } = await loadModel(job.run.store, armLayout(stage - 1, 'main').checkpoint);
+  const length = corpus.index.sequenceLength;
+  const { width } = model.shape;
+  return async (rows: readonly number[]) => {
+    const losses = new Float32Array(rows.length);
+    const states = new Float32Array(rows.length * width);
+    for (let first = 0; first < rows.length; first += BATCH) {
+      const part = rows.slice(first, first + BATCH);
+      const tokens = new Int32Array(BATCH * length);
+      tokens.set(await corpus.tokenRows(part));
+      const found = await model.rowFeatures(parameters, { tokens, batch: BATCH, length });
+      for (let i = 0; i < part.length; i++) {
+        const row = found.subarray(i * (1 + width), (i + 1) * (1 + width));
+        losses[first + i] = row[0]!;
+        states.set(row.subarray(1), (first + i) * width);
+      }
+    }
+    return { width, losses, states };
+  };
+}

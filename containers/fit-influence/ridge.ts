@@ -1,0 +1,143 @@
+/**
+ * The cheap influence model: ridge regression on hashed n-grams of a row's tokens and on its features. Of features alone it is
+ * the linear part of another architecture, which then fits what it leaves.
+ */
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import { RunError } from '../../core/errors.ts';
+import { NgramFeatures, type NgramSpec } from '../../core/features/ngrams.ts';
+import { type FeatureBlocks, fitRidge, predictRidge, type RidgeModel } from '../../core/regression/ridge.ts';
+import { getJsonIfPresent, putJson, type Store } from '../../core/storage/index.ts';
+import type { Job } from '../job.ts';
+import { openFeatures, type RowFeatures } from './features.ts';
+import type { Architecture, FitSets, InfluencePredictor } from './predictor.ts';
+
+/** `ridge.json`. */
+interface RidgeFile {
+  format: 'mates-ridge/1';
+  /** Absent where only features are fitted. */
+  ngrams?: NgramSpec;
+  penalty: number;
+  relativePenalties: Record<string, number>;
+  intercept: number;
+  /** A weight for each bucket. */
+  weights?: number[];
+  /** Weights of the features' columns, by name. */
+  features: Record<string, number[]>;
+}
+
+const FILE = 'ridge.json';
+/** Penalties to choose from, times the number of rows that are fitted: from next to none to next to nothing left. */
+const PENALTIES = [1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3];
+/** Of one number that is known to matter, such as a loss, next to no penalty; of a hidden state's many, chosen. */
+const RELATIVE_PENALTIES: Record<string, readonly number[]> = {
+  dsir: [0.01],
+  loss: [0.01],
+  hidden: [0.1, 1, 10],
+};
+/** With fewer labels there is nothing to choose penalties by, and each is as large as the labels' variance. */
+const LEAST_TO_CHOOSE = 50;
+/** Rows whose n-grams are in memory at once. */
+const ROWS_AT_ONCE = 1024;
+
+/** What rows look like to the regression. */
+interface RidgeInput {
+  blocks(rows: readonly number[]): Promise<FeatureBlocks>;
+  cost: number;
+}
+
+async function openInput(job: Job, corpus: Corpus, stage: number, ngrams?: NgramSpec): Promise<RidgeInput> {
+  const features: RowFeatures = await openFeatures(job, corpus, stage);
+  const hashed = ngrams && new NgramFeatures(ngrams);
+  return {
+    cost: features.cost,
+    blocks: async (rows) => ({
+      dense: await features.blocks(rows),
+      ngrams: hashed?.rows(await corpus.tokenRows(rows)),
+    }),
+  };
+}
+
+class RidgePredictor implements InfluencePredictor {
+  readonly cost: number;
+  private readonly input: RidgeInput;
+  private readonly model: Pick<RidgeModel, 'intercept' | 'ngrams' | 'dense'>;
+
+  constructor(input: RidgeInput, model: Pick<RidgeModel, 'intercept' | 'ngrams' | 'dense'>) {
+    this.input = input;
+    this.model = model;
+    this.cost = input.cost;
+  }
+
+  async predict(rows: readonly number[], onBatch?: (done: number) => void): Promise<Float32Array> {
+    const predicted = new Float32Array(rows.length);
+    for (let first = 0; first < rows.length; first += ROWS_AT_ONCE) {
+      const part = rows.slice(first, first + ROWS_AT_ONCE);
+      predicted.set(predictRidge(this.model, await this.input.blocks(part)), first);
+      onBatch?.(first + part.length);
+    }
+    return predicted;
+  }
+}
+
+/**
+ * Fits to the labelled rows, those for validation included: the penalty is chosen by rows that are held out of them.
+ *
+ * @param only `features` leaves the n-grams out.
+ */
+export async function fitRidgeModel(
+  job: Job,
+  corpus: Corpus,
+  { fit, validation }: FitSets,
+  only?: 'features',
+): Promise<Architecture> {
+  const { influenceModel: config, seed } = job.run.record.config;
+  const { sequenceLength, tokenizer } = corpus.index;
+  const { vocabularySize } = tokenizer;
+  const ngrams = only ? undefined : { sequenceLength, vocabularySize, buckets: config.buckets };
+  const input = await openInput(job, corpus, job.stage, ngrams);
+  // The linear part of another architecture must not have seen what that architecture's epoch is chosen by.
+  const rows = only ? fit.rows : [...fit.rows, ...validation.rows];
+  const labels = only ? fit.labels : [...fit.labels, ...validation.labels];
+  const enough = rows.length >= LEAST_TO_CHOOSE;
+  const model = fitRidge(await input.blocks(rows), labels, {
+    penalties: (enough ? PENALTIES : [1]).map((each) => each * rows.length),
+    relativePenalties: Object.fromEntries(
+      config.features.map((name) => [name, enough ? RELATIVE_PENALTIES[name]! : [1]]),
+    ),
+    ...{ seed, stage: job.stage },
+  });
+  const file: RidgeFile = {
+    format: 'mates-ridge/1',
+    ngrams,
+    ...model.chosen,
+    intercept: model.intercept,
+    weights: model.ngrams && Array.from(model.ngrams),
+    features: Object.fromEntries(Object.entries(model.dense).map(([name, weights]) => [name, Array.from(weights)])),
+  };
+  return {
+    predictor: new RidgePredictor(input, model),
+    flops: rows.length * input.cost,
+    about: { penalty: model.chosen.penalty },
+    save: (store, prefix) => putJson(store, `${prefix}/${FILE}`, file),
+  };
+}
+
+/** @throws RunError when the model of the stage was not fitted. */
+export async function loadRidgeModel(
+  job: Job,
+  corpus: Corpus,
+  stage: number,
+  store: Store,
+  prefix: string,
+): Promise<InfluencePredictor> {
+  const key = `${prefix}/${FILE}`;
+  const file = await getJsonIfPresent<RidgeFile>(store, key);
+  if (!file)
+    throw new RunError(`${store.uri}/${key} is missing: the influence model was not fitted; run the step again.`);
+  const floats = (values: number[]) => Float64Array.from(values);
+  return new RidgePredictor(await openInput(job, corpus, stage, file.ngrams), {
+    intercept: file.intercept,
+    ngrams: file.weights && floats(file.weights),
+    dense: Object.fromEntries(Object.entries(file.features).map(([name, weights]) => [name, floats(weights)])),
+  });
+}

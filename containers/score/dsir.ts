@@ -1,0 +1,70 @@
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import { type DsirFile, DsirModel, NgramCounts } from '../../core/dsir/index.ts';
+import { RunError } from '../../core/errors.ts';
+import type { StagePlan } from '../../core/formats.ts';
+import { stageLayout } from '../../core/layout.ts';
+import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
+import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
+import { holdOut } from '../hold-out.ts';
+import type { Job } from '../job.ts';
+import { loadPassageSet } from '../passages.ts';
+import type { RowScorer } from './row-scorer.ts';
+
+/** The paper's number of buckets (Xie et al. 2023, section 4). */
+const HASHING = { mode: 'fast', buckets: 10_000 } as const;
+/** Hold-out rows that the pool's distribution is counted on: of 128 tokens each, some 5 million n-grams. */
+const POOL_ROWS = 20_000;
+/** Texts that are decoded together. */
+const TEXTS_AT_ONCE = 1024;
+
+/** Counts n-grams of the reference passages and of a sample of the corpus, and writes the stage's `dsir.json`. */
+export async function fitDsir(job: Job, corpus: Corpus, plan: StagePlan): Promise<void> {
+  const key = stageLayout(plan.scorerStage).dsir;
+  if ((await job.run.store.size(key)) !== undefined) return;
+  const tokenizer = await corpus.tokenizer();
+  const reference = new NgramCounts(HASHING);
+  for (const { tokens } of await loadPassageSet(job.run, corpus, job.run.record.config.reference))
+    reference.add(tokenizer.decode(tokens));
+  const pool = new NgramCounts(HASHING);
+  const rows = await sampledRows(job, corpus, plan);
+  for (let first = 0; first < rows.length; first += TEXTS_AT_ONCE)
+    for (const text of await corpus.texts(rows.slice(first, first + TEXTS_AT_ONCE))) pool.add(text);
+  await putJson(job.run.store, key, new DsirModel(reference, pool).toFile());
+}
+
+/** @throws RunError when the model of the stage has not been fitted. */
+export async function loadDsir(job: Job, stage: number): Promise<DsirModel> {
+  const { store } = job.run;
+  const key = stageLayout(stage).dsir;
+  const file = await getJsonIfPresent<DsirFile>(store, key);
+  if (!file) throw new RunError(`${store.uri}/${key} is missing: DSIR was not fitted; run the step again.`);
+  return DsirModel.fromFile(file, `${store.uri}/${key}`);
+}
+
+/** The log-weight of each row's text. */
+export async function dsirWeights(model: DsirModel, corpus: Corpus, rows: readonly number[]): Promise<Float64Array> {
+  const texts = await corpus.texts(rows);
+  return Float64Array.from(texts, (text) => model.score(text).logWeight);
+}
+
+export async function dsirScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
+  const model = await loadDsir(job, plan.scorerStage);
+  return {
+    cost: 0, // no matrix product
+    utilities: async (rows, onBatch) => {
+      const utilities = new Float64Array(rows.length);
+      for (let first = 0; first < rows.length; first += TEXTS_AT_ONCE) {
+        const part = rows.slice(first, first + TEXTS_AT_ONCE);
+        utilities.set(await dsirWeights(model, corpus, part), first);
+        onBatch?.(first + part.length);
+      }
+      return utilities;
+    },
+  };
+}
+
+async function sampledRows(job: Job, corpus: Corpus, plan: StagePlan): Promise<number[]> {
+  const { probed } = await holdOut(job.run, corpus, plan);
+  const order = permutation(probed.length, new CounterRandom(job.run.record.config.seed, STREAM.dsirSample, job.stage));
+  return Array.from(order.subarray(0, POOL_ROWS), (i) => probed[i]!).sort((a, b) => a - b);
+}

@@ -1,0 +1,149 @@
+/** Influence models of each architecture, fitted to labels that follow from something a model can find. */
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { openFeatures } from '../../containers/fit-influence/features.ts';
+import { loadPredictorOf } from '../../containers/fit-influence/influence-model.ts';
+import { dsirWeights, loadDsir } from '../../containers/score/dsir.ts';
+import { openScorer } from '../../containers/score/open-scorer.ts';
+import type { InfluenceFit } from '../../core/formats.ts';
+import { stageLayout } from '../../core/layout.ts';
+import { readParquet, writeParquet } from '../../core/parquet.ts';
+import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
+import { readScorer } from '../../core/selection/scorer-record.ts';
+import { getJson } from '../../core/storage/index.ts';
+import { filesOf, TinyRun, tinyConfig } from './support.ts';
+
+type Over = Record<string, Record<string, unknown>>;
+
+const runs: TinyRun[] = [];
+afterEach(async () => {
+  for (const run of runs.splice(0)) await run.remove();
+  vi.restoreAllMocks();
+});
+
+/** A run up to the probes of stage 1. */
+async function probed(over: Over): Promise<TinyRun> {
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  const tiny = await TinyRun.create(tinyConfig({ ...over, probe: { documents: 60, jobs: 1, method: 'directional' } }));
+  runs.push(tiny);
+  await tiny.prepare();
+  await tiny.stage(0);
+  const plan = await tiny.plan(1);
+  if (plan.preparesProbe) await (await import('../../containers/prepare-probe/index.ts')).run(tiny.job(1));
+  await tiny.probe(1, { index: 0, begin: 0, end: plan.probes });
+  return tiny;
+}
+
+const fitStage = async (tiny: TinyRun) => (await import('../../containers/fit-influence/index.ts')).run(tiny.job(1));
+
+/** Puts influences of one's own in the place of those that were probed. */
+async function label(tiny: TinyRun, influenceOf: (rows: number[]) => Promise<ArrayLike<number>>): Promise<number[]> {
+  const key = stageLayout(1).probe(0);
+  const { row } = await readParquet({ store: tiny.store, key }, { row: 'INT64' });
+  const rows = Array.from(row);
+  await tiny.store.put(
+    key,
+    writeParquet([
+      { name: 'row', type: 'INT64', data: rows },
+      { name: 'influence', type: 'DOUBLE', data: Array.from(await influenceOf(rows)) },
+    ]),
+  );
+  return rows;
+}
+
+const architectures: [string, Over][] = [
+  ['ngram', { influenceModel: { architecture: 'ngram', buckets: 2048 } }],
+  ['ngram with features', { influenceModel: { architecture: 'ngram', features: ['dsir', 'loss', 'hidden'] } }],
+  ['bert with features', { influenceModel: { features: ['loss', 'hidden'] } }],
+];
+
+describe.each(architectures)('%s', (_, over) => {
+  it('predicts the same when it is loaded again, for any rows together and in any order', async () => {
+    const tiny = await probed(over);
+    await fitStage(tiny);
+    const corpus = await openRunCorpus(tiny.run);
+    const rows = Array.from({ length: 24 }, (_, i) => 2 * i);
+    const load = () => loadPredictorOf(tiny.job(1), corpus, 1, 8);
+    const all = await (await load()).predict(rows);
+    expect(new Set(all).size).toBeGreaterThan(12);
+    const turned = await (await load()).predict([...rows].reverse());
+    expect(Array.from(turned).reverse()).toEqual(Array.from(all));
+    expect(Array.from(await (await load()).predict(rows.slice(3, 7)))).toEqual(Array.from(all.slice(3, 7)));
+  });
+});
+
+it('finds influences that are linear in a feature, and puts them before what else there is', async () => {
+  for (const architecture of ['ngram', 'bert']) {
+    const tiny = await probed({ influenceModel: { architecture, features: ['loss'] } });
+    const corpus = await openRunCorpus(tiny.run);
+    const features = await openFeatures(tiny.job(1), corpus, 1);
+    await label(tiny, async (rows) => (await features.blocks(rows))[0]!.values.map((loss) => 2 * loss - 3));
+    await fitStage(tiny);
+    const { spearman } = await getJson<InfluenceFit>(tiny.store, stageLayout(1).fit);
+    expect(spearman, architecture).toBeGreaterThan(0.8);
+  }
+});
+
+it('the n-gram model finds influences that follow from tokens', async () => {
+  const tiny = await probed({ influenceModel: { architecture: 'ngram' } });
+  const corpus = await openRunCorpus(tiny.run);
+  const { sequenceLength: length } = corpus.index;
+  const low = async (rows: number[]) => {
+    const tokens = await corpus.tokenRows(rows);
+    return rows.map((_, i) => tokens.subarray(i * length, (i + 1) * length).filter((id) => id < 200).length);
+  };
+  await label(tiny, low);
+  await fitStage(tiny);
+  const { spearman, penalty } = await getJson<InfluenceFit>(tiny.store, stageLayout(1).fit);
+  expect(spearman).toBeGreaterThan(0.6);
+  expect(penalty).toBeGreaterThan(0);
+});
+
+describe('DSIR', () => {
+  const bare = (over: Over) => probed({ ...over, influenceModel: { architecture: 'ngram' } });
+
+  it("alone competes by log weight + Gumbel, as in the paper, whatever the run's temperature", async () => {
+    const tiny = await TinyRun.create(tinyConfig({ selection: { method: 'dsir', temperature: 0.25 } }));
+    runs.push(tiny);
+    await tiny.prepare();
+    await tiny.stage(0);
+    const plan = await tiny.plan(1);
+    expect(plan).toMatchObject({ scored: true, probes: 0 });
+    await fitStage(tiny);
+    const corpus = await openRunCorpus(tiny.run);
+    const scorer = await openScorer(tiny.job(1), corpus, plan, await readScorer(tiny.store, plan));
+    const rows = [0, 5, 9, 40];
+    const weights = await dsirWeights(await loadDsir(tiny.job(1), 1), corpus, rows);
+    const utilities = await scorer.utilities(rows);
+    for (const [i, utility] of utilities.entries()) expect(utility / 0.25).toBeCloseTo(weights[i]!, 10);
+  });
+
+  it('beside another score adds its z-score', async () => {
+    const tiny = await bare({ selection: { dsirWeight: 0.5 } });
+    await fitStage(tiny);
+    const plan = await readPlan(tiny.run, 1);
+    const record = await readScorer(tiny.store, plan);
+    expect(record.parts.map(({ kind, weight }) => [kind, weight])).toEqual([
+      ['influence-model', 1],
+      ['dsir', 0.5],
+    ]);
+    const corpus = await openRunCorpus(tiny.run);
+    const scorer = await openScorer(tiny.job(1), corpus, plan, record);
+    const [model, dsir] = record.parts;
+    const [row] = [7];
+    const influence = await (await loadPredictorOf(tiny.job(1), corpus, 1, 8)).predict([row]);
+    const [weight] = await dsirWeights(await loadDsir(tiny.job(1), 1), corpus, [row]);
+    const parts = (-influence[0]! - model!.mean) / model!.std + (0.5 * (weight! - dsir!.mean)) / dsir!.std;
+    expect((await scorer.utilities([row]))[0]).toBeCloseTo(parts / record.std, 6);
+  });
+
+  it('stands in for a weak influence model', async () => {
+    const tiny = await probed({ influenceModel: { architecture: 'ngram', minimumSpearman: 1, whenWeak: 'dsir' } });
+    await fitStage(tiny);
+    expect(await readScorer(tiny.store, { stage: 1 })).toMatchObject({
+      method: 'dsir',
+      parts: [{ kind: 'dsir' }],
+      because: expect.stringContaining('Spearman'),
+    });
+    expect(Object.keys(await filesOf(tiny.store, 'stages/1/'))).toContain('stages/1/dsir.json');
+  });
+});
