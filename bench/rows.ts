@@ -1,7 +1,7 @@
 /**
- * What the cheap influence model and deduplication cost: `npx tsx bench/rows.ts`. Features and MinHash of random token rows,
- * ridge regressions of labels that follow some of the tokens. Each is done three times, of which the fastest is told: what else
- * the machine does can only slow it.
+ * What the cheap influence model and deduplication cost: `npx tsx bench/rows.ts`. Features and MinHash of random token
+ * rows, ridge regressions of labels that follow some of the tokens. Each is done three times, of which the fastest is
+ * told: what else the machine does can only slow it.
  */
 import Table from 'cli-table3';
 import { PLAIN_TABLE } from '../bin/commands/format.ts';

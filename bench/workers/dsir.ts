@@ -1,4 +1,7 @@
-/** `dsir.ts TEXTS fast|package`: log weights of the pool of a JSON file `{reference, pool}` of texts, by a model fitted before. */
+/**
+ * `dsir.ts TEXTS fast|package`: log weights of the pool of a JSON file `{reference, pool}` of texts, by a model fitted
+ * before.
+ */
 import { readFileSync } from 'node:fs';
 import { DsirModel, type Hashing, NgramCounts } from '../../core/dsir/index.ts';
 import { oneTurn } from '../one-turn.ts';

@@ -1,9 +1,9 @@
 /**
- * Near-duplicate rows or documents by MinHash and banding (Broder 1997; Leskovec, Rajaraman & Ullman, "Mining of Massive
- * Datasets", ch. 3). A row is the set of its shingles, runs of neighbouring tokens. Under a random order of all shingles two sets have
- * the same first one with the probability of their Jaccard similarity; a signature has the first under each of many
- * orders. It is cut into bands, and rows that agree in all of a band are taken to be duplicates (`clusters.ts`): those of
- * similarity s with probability 1 - (1 - s^height)^bands.
+ * Near-duplicate rows or documents by MinHash and banding (Broder 1997; Leskovec, Rajaraman & Ullman, "Mining of
+ * Massive Datasets", ch. 3). A row is the set of its shingles, runs of neighbouring tokens. Under a random order of all
+ * shingles two sets have the same first one with the probability of their Jaccard similarity; a signature has the first
+ * under each of many orders. It is cut into bands, and rows that agree in all of a band are taken to be duplicates
+ * (`clusters.ts`): those of similarity s with probability 1 - (1 - s^height)^bands.
  */
 import { CounterRandom, STREAM } from '../random/philox.ts';
 import { spread, spreadPair } from '../random/spread.ts';
@@ -19,8 +19,8 @@ export interface MinHashSpec {
 }
 
 /**
- * Rows of similarity 0.8 are found with probability 0.991, of 0.9 with 0.99999; of 0.5 with 0.15, of 0.3 with 0.004. (FineWeb's 14
- * bands of 8 find 0.924 of those of 0.8.)
+ * Rows of similarity 0.8 are found with probability 0.991, of 0.9 with 0.99999; of 0.5 with 0.15, of 0.3 with 0.004.
+ * (FineWeb's 14 bands of 8 find 0.924 of those of 0.8.)
  */
 export const DEFAULT_MINHASH: Omit<MinHashSpec, 'seed'> = { shingle: 5, bands: 20, height: 7 };
 
@@ -75,7 +75,8 @@ export class MinHasher {
   /**
    * A key of 64 bits for each band of each row: equal where a band's hashes are.
    *
-   * @returns for each band two words for each row. A band's keys of several shards, one after the other, are those of all rows.
+   * @returns for each band two words for each row. A band's keys of several shards, one after the other, are those of
+   *   all rows.
    */
   bandKeys(rows: readonly Int32Array[]): Uint32Array[] {
     const { bands, height } = this.spec;
@@ -137,8 +138,8 @@ const multiply = simdBinary(0xb5); // i32x4.mul
 const VECTORS = [0, 1, 2, 3] as const;
 
 /**
- * minima(end of the hashes, which begin at 0; address of the factors; bytes of them): the least of factor x hash + offset
- * over all hashes and what there is, for each order. Offsets follow the factors, and the results follow those.
+ * minima(end of the hashes, which begin at 0; address of the factors; bytes of them): the least of factor x hash +
+ * offset over all hashes and what there is, for each order. Offsets follow the factors, and the results follow those.
  */
 const MINIMA = kernel(
   'minima',

@@ -28,7 +28,8 @@ it('finds the generated near-duplicates of the example corpus, and their origina
   const representatives = clusters.representatives();
   const duplicates = documents.filter((_, i) => representatives[i] !== i).map(({ domain }) => domain);
   const found = (domain: RegExp) => duplicates.filter((name) => domain.test(name)).length;
-  // 800 texts are 50 passages of the novels, each with 3 % of its words changed some 16 times: 750 in excess, and 50 originals.
+  // 800 texts are 50 passages of the novels, each with 3 % of its words changed some 16 times: 750 in excess, and 50
+  // originals.
   expect(found(/^near-duplicates/)).toBeGreaterThan(640);
   expect(found(/^novels/)).toBeGreaterThan(45);
   expect(found(/^novels/)).toBeLessThanOrEqual(50);

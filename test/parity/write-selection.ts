@@ -1,7 +1,7 @@
 /**
  * `write-selection.ts DIRECTORY`: selections of a pool of 300,000 rows, scored by three jobs, one folder each:
- * selection.json, and the selected rows and their keys as rows.f64 and keys.u32; where there are scores, also the rows that
- * one process selects from all of them in memory, as memory.f64.
+ * selection.json, and the selected rows and their keys as rows.f64 and keys.u32; where there are scores, also the rows
+ * that one process selects from all of them in memory, as memory.f64.
  */
 
 import { readParquet } from '../../core/parquet.ts';
