@@ -13,7 +13,7 @@ const countsOf = (side: string[]) => {
   for (const text of side) counts.add(text);
   return counts;
 };
-const model = new DsirModel(countsOf(texts.reference), countsOf(texts.reference));
+const model = new DsirModel(countsOf(texts.reference), countsOf(texts.pool.slice(0, 100)));
 
 await oneTurn(() => {
   let sum = 0;
