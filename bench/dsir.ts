@@ -1,6 +1,6 @@
 /**
- * DSIR's log weights beside PyPI `data-selection`: `npx tsx bench/dsir.ts [ROUNDS]`, on the example corpus. That they are
- * the package's, test/parity/dsir.py shows.
+ * DSIR's log weights beside PyPI `data-selection`: `npx tsx bench/dsir.ts [ROUNDS]`, on the example corpus. That they
+ * are the package's, test/parity/dsir.py shows.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

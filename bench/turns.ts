@@ -1,7 +1,7 @@
 /**
- * Programs that do the same work once each, in turns: A, B, A, B, ... Every turn is a process of its own, so that its peak
- * memory and the cost of first touching it are in the measure; and what else the machine does hits neighbours alike, so that
- * ratios of neighbouring turns hold where the times do not.
+ * Programs that do the same work once each, in turns: A, B, A, B, ... Every turn is a process of its own, so that its
+ * peak memory and the cost of first touching it are in the measure; and what else the machine does hits neighbours
+ * alike, so that ratios of neighbouring turns hold where the times do not.
  *
  * A program ends its output with one line of JSON, see {@link Turn}.
  */
@@ -25,7 +25,10 @@ export interface Result {
   turns: Turn[];
 }
 
-/** A TypeScript program of `bench/workers`, bundled into the folder as the jobs' images have it: `tsx` takes 40 MB itself. */
+/**
+ * A TypeScript program of `bench/workers`, bundled into the folder as the jobs' images have it: `tsx` takes 40 MB
+ * itself.
+ */
 export function ours(name: string, script: string, folder: string, ...rest: string[]): Contender {
   const bundle = join(folder, script.replace('.ts', '.mjs'));
   const path = join(import.meta.dirname, 'workers', script);

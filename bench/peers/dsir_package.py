@@ -1,5 +1,5 @@
-"""`dsir_package.py TEXTS`: log weights of the pool of a JSON file `{reference, pool}` of texts by PyPI `data-selection`, its
-featurizer and its estimator, one text after the other as its own loop has them; fitted before."""
+"""`dsir_package.py TEXTS`: log weights of the pool of a JSON file `{reference, pool}` of texts by PyPI `data-selection`:
+its featurizer and its estimator, one text after the other as its own loop has them; fitted before."""
 
 import json
 import resource

@@ -1,7 +1,7 @@
 """`select_numpy.py UTILITIES K published|array`: one selection, from scores in memory.
 
-published: as the published code of MATES has it (src/select_data/select_data.py): scores in float64, to which they come from
-           a Hugging Face data set, noise added in place, argpartition, and the list of Python integers that it hands on
+published: as the published code of MATES has it (src/select_data/select_data.py): scores in float64, as they come from a
+           Hugging Face data set, noise added in place, argpartition, and the list of Python integers that it hands on
 array:     the same in float32 and without that list, as one would write it to save memory"""
 
 import json

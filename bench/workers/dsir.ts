@@ -1,4 +1,7 @@
-/** `dsir.ts TEXTS fast|package`: log weights of the pool of a JSON file `{reference, pool}` of texts, by a model fitted before. */
+/**
+ * `dsir.ts TEXTS fast|package`: log weights of the pool of a JSON file `{reference, pool}` of texts, by a model fitted
+ * before.
+ */
 import { readFileSync } from 'node:fs';
 import { DsirModel, type Hashing, NgramCounts } from '../../core/dsir/index.ts';
 import { oneTurn } from '../one-turn.ts';
@@ -10,7 +13,7 @@ const countsOf = (side: string[]) => {
   for (const text of side) counts.add(text);
   return counts;
 };
-const model = new DsirModel(countsOf(texts.reference), countsOf(texts.reference));
+const model = new DsirModel(countsOf(texts.reference), countsOf(texts.pool.slice(0, 100)));
 
 await oneTurn(() => {
   let sum = 0;

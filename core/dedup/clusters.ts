@@ -1,8 +1,8 @@
 /**
- * Clusters of near-duplicate rows from their band keys (`minhash.ts`): rows that share a key of a band are joined, through
- * however many others. One band after the other, so memory is that of one band: 8 bytes a row for its keys, some 6 to 12
- * for looking them up, and 4 for the clusters. Where even that is too much, a band may come in parts, as long as equal keys
- * come together: by their first bits, say.
+ * Clusters of near-duplicate rows from their band keys (`minhash.ts`): rows that share a key of a band are joined,
+ * through however many others. One band after the other, so memory is that of one band: 8 bytes a row for its keys,
+ * some 6 to 12 for looking them up, and 4 for the clusters. Where even that is too much, a band may come in parts, as
+ * long as equal keys come together: by their first bits, say.
  */
 export class DuplicateClusters {
   /** A row of the same cluster with a lower number, or the row itself. */
@@ -17,8 +17,8 @@ export class DuplicateClusters {
    *
    * @param keys two words for each row.
    * @param rows the rows that the keys are of; by default all, in order.
-   * @param verify whether two rows with one key are duplicates indeed, such as by {@link jaccard}; each row is held against the
-   *   first one with its key.
+   * @param verify whether two rows with one key are duplicates indeed, such as by {@link jaccard}; each row is held
+   *   against the first one with its key.
    */
   addBand(keys: Uint32Array, rows?: Uint32Array, verify?: (row: number, other: number) => boolean): void {
     const count = keys.length / 2;

@@ -1,9 +1,9 @@
 /**
- * Near-duplicate rows by MinHash and banding (Broder 1997; Leskovec, Rajaraman & Ullman, "Mining of Massive Datasets",
- * ch. 3). A row is the set of its shingles, runs of neighbouring tokens. Under a random order of all shingles two sets have
- * the same first one with the probability of their Jaccard similarity; a signature has the first under each of many
- * orders. It is cut into bands, and rows that agree in all of a band are taken to be duplicates (`clusters.ts`): those of
- * similarity s with probability 1 - (1 - s^height)^bands.
+ * Near-duplicate rows or documents by MinHash and banding (Broder 1997; Leskovec, Rajaraman & Ullman, "Mining of
+ * Massive Datasets", ch. 3). A row is the set of its shingles, runs of neighbouring tokens. Under a random order of all
+ * shingles two sets have the same first one with the probability of their Jaccard similarity; a signature has the first
+ * under each of many orders. It is cut into bands, and rows that agree in all of a band are taken to be duplicates
+ * (`clusters.ts`): those of similarity s with probability 1 - (1 - s^height)^bands.
  */
 import { CounterRandom, STREAM } from '../random/philox.ts';
 import { spread, spreadPair } from '../random/spread.ts';
@@ -19,8 +19,8 @@ export interface MinHashSpec {
 }
 
 /**
- * Rows of similarity 0.8 are found with probability 0.991, of 0.9 with 0.99999; of 0.5 with 0.15, of 0.3 with 0.004. (FineWeb's 14
- * bands of 8 find 0.924 of those of 0.8.)
+ * Rows of similarity 0.8 are found with probability 0.991, of 0.9 with 0.99999; of 0.5 with 0.15, of 0.3 with 0.004.
+ * (FineWeb's 14 bands of 8 find 0.924 of those of 0.8.)
  */
 export const DEFAULT_MINHASH: Omit<MinHashSpec, 'seed'> = { shingle: 5, bands: 20, height: 7 };
 
@@ -31,31 +31,29 @@ export function detection(similarity: number, { bands, height }: Pick<MinHashSpe
 
 /** Orders that the kernel works on at once: four vectors, so that a shingle's hash is read once for all. */
 const ORDERS = 16;
+/** Hashes that the kernel is given at a time. */
+const CHUNK = 1 << 12;
 const PAGE = 0x1_0000;
 
 export class MinHasher {
   readonly spec: MinHashSpec;
-  private readonly shingles: Uint32Array;
-  private readonly signatures: Uint32Array;
-  private readonly minima: (...parameters: number[]) => void;
-  /** Where the orders' numbers are in the kernel's memory, and the bytes of each kind. */
-  private readonly factors: number;
-  private readonly size: number;
+  private readonly hashes: Uint32Array;
+  private readonly minima: Uint32Array;
+  /** Takes so many hashes into the minima. */
+  private readonly take: (count: number) => void;
 
-  /** @param sequenceLength tokens in a row. */
-  constructor(spec: MinHashSpec, sequenceLength: number) {
+  constructor(spec: MinHashSpec) {
     this.spec = spec;
     const orders = Math.ceil((spec.bands * spec.height) / ORDERS) * ORDERS;
-    this.factors = 16 * Math.ceil(sequenceLength / 4);
-    this.size = 4 * orders;
-    const { memory, kernels } = instantiate(Math.ceil((this.factors + 3 * this.size) / PAGE), [MINIMA]);
-    this.minima = kernels.minima!;
-    this.shingles = new Uint32Array(memory, 0, sequenceLength);
-    this.signatures = new Uint32Array(memory, this.factors + 2 * this.size, orders);
+    const [start, size] = [4 * CHUNK, 4 * orders];
+    const { memory, kernels } = instantiate(Math.ceil((start + 3 * size) / PAGE), [MINIMA]);
+    this.take = (count) => kernels.minima!(4 * count, start, size);
+    this.hashes = new Uint32Array(memory, 0, CHUNK);
+    this.minima = new Uint32Array(memory, start + 2 * size, orders);
     // An order is that of a x + b modulo 2^32, with a odd, over well-mixed hashes x.
     const random = new CounterRandom(spec.seed, STREAM.minHash);
-    const factors = new Uint32Array(memory, this.factors, orders);
-    const offsets = new Uint32Array(memory, this.factors + this.size, orders);
+    const factors = new Uint32Array(memory, start, orders);
+    const offsets = new Uint32Array(memory, start + size, orders);
     for (let i = 0; i < orders; i++) {
       factors[i] = random.below(2 * i, 2 ** 32) | 1;
       offsets[i] = random.below(2 * i + 1, 2 ** 32);
@@ -63,33 +61,28 @@ export class MinHasher {
   }
 
   /**
-   * The row's signature: for each order the least of the shingles' numbers, 2^32 - 1 where there are none. Good until the
+   * A row's signature: for each order the least of the shingles' numbers, 2^32 - 1 where there are none. Good until the
    * next call.
    *
-   * @param tokens at most as many as the row's length; a negative one is none, and ends a run.
+   * @param tokens a row's or a document's; a negative one is none, and ends a run.
    */
   signature(tokens: Int32Array): Uint32Array {
-    const { bands, height } = this.spec;
-    const count = this.hashShingles(tokens);
-    if (count === 0) this.signatures.fill(0xffff_ffff);
-    else this.minima(4 * count, this.factors, this.size);
-    return this.signatures.subarray(0, bands * height);
+    this.minima.fill(0xffff_ffff);
+    this.takeShingles(tokens);
+    return this.minima.subarray(0, this.spec.bands * this.spec.height);
   }
 
   /**
    * A key of 64 bits for each band of each row: equal where a band's hashes are.
    *
-   * @param tokens `rows x sequenceLength`.
-   * @returns for each band two words for each row. A band's keys of several shards, one after the other, are those of all rows.
+   * @returns for each band two words for each row. A band's keys of several shards, one after the other, are those of
+   *   all rows.
    */
-  bandKeys(tokens: Int32Array): Uint32Array[] {
+  bandKeys(rows: readonly Int32Array[]): Uint32Array[] {
     const { bands, height } = this.spec;
-    const length = this.shingles.length;
-    const rows = tokens.length / length;
-    if (!Number.isInteger(rows)) throw new RangeError(`${tokens.length} tokens are not rows of ${length}`);
-    const keys = Array.from({ length: bands }, () => new Uint32Array(2 * rows));
-    for (let row = 0; row < rows; row++) {
-      const signature = this.signature(tokens.subarray(row * length, (row + 1) * length));
+    const keys = Array.from({ length: bands }, () => new Uint32Array(2 * rows.length));
+    for (const [row, tokens] of rows.entries()) {
+      const signature = this.signature(tokens);
       for (let band = 0; band < bands; band++) {
         let [first, second] = [0, 1];
         for (let i = band * height; i < (band + 1) * height; i++) {
@@ -103,15 +96,15 @@ export class MinHasher {
     return keys;
   }
 
-  /** Writes a hash of each run of `shingle` tokens, or one of all tokens where no run is so long; returns how many. */
-  private hashShingles(tokens: Int32Array): number {
-    const { shingles } = this;
+  /** Takes a hash of each run of `shingle` tokens, or one of all tokens where no run is so long. */
+  private takeShingles(tokens: Int32Array): void {
+    const { hashes } = this;
     const { shingle } = this.spec;
     const hashOf = spread; // an imported name is looked up anew each time it is used
     // Polynomials in the tokens, of which the one that leaves the run is taken off.
     let last = 1;
     for (let i = 0; i < shingle; i++) last = Math.imul(last, BASE);
-    let [hash, run, count] = [0, 0, 0];
+    let [hash, run, count, taken] = [0, 0, 0, 0];
     for (let i = 0; i < tokens.length; i++) {
       const token = tokens[i]!;
       if (token < 0) {
@@ -121,10 +114,14 @@ export class MinHasher {
       hash = (Math.imul(hash, BASE) + token + 1) | 0;
       run++;
       if (run > shingle) hash = (hash - Math.imul(last, tokens[i - shingle]! + 1)) | 0;
-      if (run >= shingle) shingles[count++] = hashOf(hash);
+      if (run < shingle) continue;
+      hashes[count++] = hashOf(hash);
+      if (count < CHUNK) continue;
+      this.take(count);
+      [taken, count] = [taken + count, 0];
     }
-    if (count === 0 && tokens.some((token) => token >= 0)) shingles[count++] = hashOf(hashOfAll(tokens));
-    return count;
+    if (taken + count === 0 && tokens.some((token) => token >= 0)) hashes[count++] = hashOf(hashOfAll(tokens));
+    if (count > 0) this.take(count);
   }
 }
 
@@ -141,8 +138,8 @@ const multiply = simdBinary(0xb5); // i32x4.mul
 const VECTORS = [0, 1, 2, 3] as const;
 
 /**
- * minima(end of the hashes, which begin at 0; address of the factors; bytes of them): the least of factor x hash + offset
- * over all hashes, for each order. Offsets follow the factors, and the results follow those.
+ * minima(end of the hashes, which begin at 0; address of the factors; bytes of them): the least of factor x hash +
+ * offset over all hashes and what there is, for each order. Offsets follow the factors, and the results follow those.
  */
 const MINIMA = kernel(
   'minima',
@@ -169,7 +166,7 @@ const MINIMA = kernel(
       ...offsets.set(i32.add(group.get, size.get)),
       ...results.set(i32.add(offsets.get, size.get)),
       ...vectors.flatMap(({ least, factor, offset }, i) => [
-        ...least.set(i32x4.const(0xffff_ffff)),
+        ...least.set(v128.load(results.get, 16 * i)),
         ...factor.set(v128.load(group.get, 16 * i)),
         ...offset.set(v128.load(offsets.get, 16 * i)),
       ]),

@@ -1,7 +1,7 @@
 /**
- * The n-grams of the package (`package-hasher.ts`) in one pass over a text's UTF-16 units: no word becomes a string. The
- * bucket is the upper part of a 32-bit hash. The words differ where one character's lower case depends on others or is two
- * characters: a capital sigma at a word's end, and U+0130.
+ * The n-grams of the package (`package-hasher.ts`) in one pass over a text's UTF-16 units: no word becomes a string.
+ * The bucket is the upper part of a 32-bit hash. The words differ where one character's lower case depends on others or
+ * is two characters: a capital sigma at a word's end, and U+0130.
  */
 import { spread, spreadPair } from '../random/spread.ts';
 import { type Character, characterOf, characterTable, KIND, KIND_SHIFT, LOWER_CASE } from './characters.ts';

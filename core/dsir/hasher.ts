@@ -5,8 +5,8 @@ import { PackageHasher } from './package-hasher.ts';
 export interface Hashing {
   /**
    * `package` has the words and buckets of PyPI `data-selection` 1.0.3 (sha256), so that counts and weights can be held
-   * against it. `fast` has the same words but for two rarities (`fast-hasher.ts`), other buckets, and a hundred times the
-   * speed.
+   * against it. `fast` has the same words but for two rarities (`fast-hasher.ts`), other buckets, and a hundred times
+   * the speed.
    */
   mode: 'fast' | 'package';
   /** 10,000 in the paper. */

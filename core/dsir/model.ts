@@ -1,6 +1,6 @@
 /**
- * DSIR, data selection by importance resampling (Xie et al. 2023, arXiv 2302.03169): texts weigh as much as their n-grams
- * are more frequent in a reference set than in the candidate pool,
+ * DSIR, data selection by importance resampling (Xie et al. 2023, arXiv 2302.03169): texts weigh as much as their
+ * n-grams are more frequent in a reference set than in the candidate pool,
  *
  *   log weight = sum over the text's n-grams of log p(bucket | reference) - log p(bucket | pool),
  *
@@ -8,8 +8,8 @@
  * replacement: give the log weight as the utility, at temperature 1.
  *
  * As PyPI `data-selection` 1.0.3 has it, the weight is a sum, so it grows with a text's length, either way; the package
- * instead leaves out texts of fewer than 100 words. Rows of a packed corpus are of about one length. For texts that are not,
- * {@link Score} has what a mean needs.
+ * instead leaves out texts of fewer than 100 words. Rows of a packed corpus are of about one length. For texts that are
+ * not, {@link Score} has what a mean needs.
  */
 import { InputError } from '../errors.ts';
 import { NgramCounts, type NgramCountsFile, sameHashing } from './counts.ts';
@@ -20,8 +20,8 @@ export interface Smoothing {
   /** The package's, 10^-8: a bucket that the reference set lacks then weighs about -11. */
   epsilon: number;
   /**
-   * Occurrences that every bucket is given in advance. The package has none. With a reference set of a few hundred passages
-   * most buckets are empty by chance, and some tenths of one keep those from deciding everything.
+   * Occurrences that every bucket is given in advance. The package has none. With a reference set of a few hundred
+   * passages most buckets are empty by chance, and some tenths of one keep those from deciding everything.
    */
   pseudoCount: number;
 }

@@ -1,7 +1,7 @@
 /**
- * The n-grams of PyPI `data-selection` 1.0.3, `HashedNgramDSIR` (Xie et al. 2023, "Data Selection for Language Models via
- * Importance Resampling", arXiv 2302.03169): lower case, words and runs of punctuation, and the sha256 of the UTF-8 text
- * of each word and each pair "first second", modulo the number of buckets.
+ * The n-grams of PyPI `data-selection` 1.0.3, `HashedNgramDSIR` (Xie et al. 2023, "Data Selection for Language Models
+ * via Importance Resampling", arXiv 2302.03169): lower case, words and runs of punctuation, and the sha256 of the UTF-8
+ * text of each word and each pair "first second", modulo the number of buckets.
  */
 import { hash } from 'node:crypto';
 import { WORDS } from './characters.ts';

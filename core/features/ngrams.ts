@@ -1,6 +1,6 @@
 /**
- * Hashed counts of a row's tokens and of its pairs of neighbouring tokens, as log(1 + count): the features of the n-gram
- * influence model. Unlike DSIR's (core/dsir) they are of the model's own tokens, which a row already has.
+ * Hashed counts of a row's tokens and of its pairs of neighbouring tokens, as log(1 + count): the features of the
+ * n-gram influence model. Unlike DSIR's (core/dsir) they are of the model's own tokens, which a row already has.
  */
 import { spread, spreadPair } from '../random/spread.ts';
 import type { SparseRows } from './sparse-rows.ts';
@@ -10,8 +10,8 @@ export interface NgramSpec {
   sequenceLength: number;
   vocabularySize: number;
   /**
-   * Columns, such as 2^13 to 2^18. Where the vocabulary fills at most half of them each token has its own, and pairs share the
-   * rest; else tokens and pairs share all.
+   * Columns, such as 2^13 to 2^18. Where the vocabulary fills at most half of them each token has its own, and pairs
+   * share the rest; else tokens and pairs share all.
    */
   buckets: number;
 }

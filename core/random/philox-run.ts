@@ -49,7 +49,10 @@ export class PhiloxRun {
 
 const NO_WORK = { pages: 1, kernels: [] };
 
-/** Vectors of four indices that the kernel works on side by side: a processor does one's products while it waits for the other's. */
+/**
+ * Vectors of four indices that the kernel works on side by side: a processor does one's products while it waits for the
+ * other's.
+ */
 const SIDES = ['a', 'b'] as const;
 const WORDS = ['c0', 'c1', 'c2', 'c3', 'low0', 'high0', 'low1', 'high1'] as const;
 

@@ -7,7 +7,9 @@ export function spread(hash: number): number {
   return hash ^ (hash >>> 16);
 }
 
-/** Of an ordered pair of hashes. The multiplier is odd, so no two first ones fall together: 2^32 by the golden ratio. */
+/**
+ * Of an ordered pair of hashes. The multiplier is odd, so no two first ones fall together: 2^32 by the golden ratio.
+ */
 export function spreadPair(first: number, second: number): number {
   return spread((Math.imul(first, 0x9e3779b1) + second) | 0);
 }

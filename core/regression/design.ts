@@ -1,8 +1,8 @@
 /**
- * The design matrix of a ridge regression: a sparse block of n-grams and dense blocks beside it, over some of the rows. Its
- * columns are centred; dense ones are also brought to a standard deviation of 1, and a block whose penalty is r times the
- * common one is divided by the root of r, so that one penalty holds for all. Centring is done in the products: the
- * sparse block stays sparse.
+ * The design matrix of a ridge regression: a sparse block of n-grams and dense blocks beside it, over some of the rows.
+ * Its columns are centred; dense ones are also brought to a standard deviation of 1, and a block whose penalty is r
+ * times the common one is divided by the root of r, so that one penalty holds for all. Centring is done in the
+ * products: the sparse block stays sparse.
  */
 import type { SparseRows } from '../features/sparse-rows.ts';
 

@@ -4,8 +4,8 @@
  *
  *   minimise |z - X w|^2 + penalty (|w_ngrams|^2 + sum over dense blocks of relative penalty x |w_block|^2).
  *
- * Penalties are chosen by Spearman's rho on rows that an inner split holds out, and the model is then fitted to all rows.
- * The same features, targets and seed give the same model.
+ * Penalties are chosen by Spearman's rho on rows that an inner split holds out, and the model is then fitted to all
+ * rows. The same features, targets and seed give the same model.
  */
 import { RunError } from '../errors.ts';
 import type { SparseRows } from '../features/sparse-rows.ts';
@@ -19,11 +19,13 @@ export type { DenseBlock, FeatureBlocks } from './design.ts';
 export interface RidgeOptions {
   /** Candidates. For standardised columns of n rows, something of the order of n / 100 to n is usual. */
   penalties: readonly number[];
-  /** Candidates of dense blocks' penalties relative to the n-grams', by block name: 0.01 for a few scalars. Default 1. */
+  /**
+   * Candidates of dense blocks' penalties relative to the n-grams', by block name: 0.01 for a few scalars. Default 1.
+   */
   relativePenalties?: Readonly<Record<string, readonly number[]>>;
   /**
-   * Dense blocks that are fitted first, alone, and whose residual the others then fit: a strong plain predictor, such as DSIR's
-   * log weight, is then not shrunk for the sake of thousands of n-grams.
+   * Dense blocks that are fitted first, alone, and whose residual the others then fit: a strong plain predictor, such
+   * as DSIR's log weight, is then not shrunk for the sake of thousands of n-grams.
    */
   first?: { blocks: readonly string[]; penalty: number };
   seed: number;

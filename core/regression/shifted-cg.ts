@@ -1,7 +1,7 @@
 /**
- * Conjugate gradients for a whole grid of penalties at the price of one: (A + s I) x = b has the same Krylov space for every
- * shift s, so one sequence of products with A serves all (Jegerlehner 1996, "Krylov space solvers for shifted linear
- * systems", arXiv hep-lat/9612014). A is symmetric and positive semi-definite, shifts are positive.
+ * Conjugate gradients for a whole grid of penalties at the price of one: (A + s I) x = b has the same Krylov space for
+ * every shift s, so one sequence of products with A serves all (Jegerlehner 1996, "Krylov space solvers for shifted
+ * linear systems", arXiv hep-lat/9612014). A is symmetric and positive semi-definite, shifts are positive.
  */
 
 export interface ShiftedSolution {

@@ -1,6 +1,6 @@
 /**
- * Two keys between which the k-th largest key of a pool almost surely lies, and what they say of a row whose utility and
- * noise are known roughly.
+ * Two keys between which the k-th largest key of a pool almost surely lies, and what they say of a row whose utility
+ * and noise are known roughly.
  */
 import type { RowRange } from '../formats.ts';
 import { type KeyRecipe, keyFunction, keyValue, NOISE_SIGN, orderedKey } from './keys.ts';
@@ -16,7 +16,9 @@ const RANKS = 12;
  * standard deviation 1.3, so few rows are undecided for it.
  */
 export const INTERVALS = 4096;
-/** Bounds of the noise by its sign: uniform numbers lie in 2^-54 to 1 - 2^-53, whose Gumbel values are -3.63 and 36.74. */
+/**
+ * Bounds of the noise by its sign: uniform numbers lie in 2^-54 to 1 - 2^-53, whose Gumbel values are -3.63 and 36.74.
+ */
 const NOISE_RANGE = { 1: [-4, 37], [-1]: [-37, 4], 0: [-1, 1] } as const;
 /** Of the first Philox word the uniform number has the upper 27 bits: twice the step of the others, in words. */
 const WORD_MARGIN = 64;
@@ -42,11 +44,13 @@ export interface Bounds {
   base: number;
   scale: number;
   /**
-   * Two noise words for each interval: rows with less than the first have a key below the bracket, rows with more than the
-   * second one above it.
+   * Two noise words for each interval: rows with less than the first have a key below the bracket, rows with more than
+   * the second one above it.
    */
   table: Uint32Array;
-  /** The noise word is the first Philox word or, where the noise is subtracted, its complement: exclusive or with this. */
+  /**
+   * The noise word is the first Philox word or, where the noise is subtracted, its complement: exclusive or with this.
+   */
   flip: 0 | -1;
 }
 

@@ -1,14 +1,14 @@
 /**
- * Exact top-k over utilities that fit this process's memory: what a single machine needs, and what the merge of many jobs
- * must agree with. Almost every row is decided without its key:
+ * Exact top-k over utilities that fit this process's memory: what a single machine needs, and what the merge of many
+ * jobs must agree with. Almost every row is decided without its key:
  *
  *   1. the keys of a sample bracket the k-th largest key (`bracket.ts`);
  *   2. for each narrow interval of u/T, two bounds on the noise say which rows surely lie above or below the bracket
  *      (`decide.ts`), so that a row costs its random words and two comparisons;
  *   3. the few rows in between get their key, and the cut is made among those inside the bracket.
  *
- * A bracket that does not hold the cut shows in the counts. Then, as with small pools and with very many ties, the cut is
- * found by counting every key: three passes, no further memory. The picks are the same either way.
+ * A bracket that does not hold the cut shows in the counts. Then, as with small pools and with very many ties, the cut
+ * is found by counting every key: three passes, no further memory. The picks are the same either way.
  *
  * Memory: 4 bytes for each selected row, 8 for each inside the bracket (some 2 %), and 1 MB.
  */
@@ -20,7 +20,7 @@ import { type Cut, checkSize, criticalBin, cutter } from './cut.ts';
 import { Decider } from './decide.ts';
 import { type KeyRecipe, keyOfGumbel, noiseRun } from './keys.ts';
 import type { SelectedRows } from './merge.ts';
-import { forEachRun } from './runs.ts';
+import { checkRanges, forEachRun } from './runs.ts';
 
 export type { PoolUtilities } from './bracket.ts';
 
@@ -41,12 +41,12 @@ export interface InMemorySelection {
 /**
  * Selects the `k` rows with the largest keys, of equal keys the lowest rows: what `selectedRows` of `merge.ts` gives.
  *
- * @throws ConfigError when the pool has fewer than `k` rows, RunError that names the row when a utility is not a number.
+ * @throws ConfigError when the pool has fewer than `k` rows; RunError when a utility is not a number, which names the
+ *   row, or when the ranges are not as {@link PoolUtilities} has them.
  */
 export function selectInMemory(pool: PoolUtilities, k: number, recipe: KeyRecipe): InMemorySelection {
-  const rows = pool.ranges.reduce((sum, { begin, end }) => sum + end - begin, 0);
-  if (rows !== pool.utilities.length)
-    throw new RunError(`${pool.utilities.length} utilities for ${rows} rows: one is needed for each row.`);
+  const rows = pool.utilities.length;
+  checkRanges(pool.ranges, rows);
   checkSize(k, rows);
   const bracket = rows > SMALL_POOL ? sampleBracket(pool, k, recipe) : undefined;
   return (bracket && cutWithin(pool, k, recipe, bracket)) ?? cutByCounting(pool, k, recipe);

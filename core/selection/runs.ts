@@ -1,3 +1,4 @@
+import { RunError } from '../errors.ts';
 import type { RowRange } from '../formats.ts';
 import { RUN } from '../random/philox-run.ts';
 
@@ -18,4 +19,14 @@ export function forEachRun(
       position += taken;
     }
   }
+}
+
+/** @throws RunError unless the ranges ascend, do not overlap, and have one utility for each row. */
+export function checkRanges(ranges: readonly RowRange[], utilities: number): void {
+  const rows = ranges.reduce((sum, { begin, end }) => sum + end - begin, 0);
+  if (rows !== utilities) throw new RunError(`${utilities} utilities for ${rows} rows: one is needed for each row.`);
+  ranges.forEach(({ begin, end }, i) => {
+    if (begin > end || (i > 0 && begin < ranges[i - 1]!.end))
+      throw new RunError(`rows ${begin} to ${end}: ranges of scored rows must ascend and not overlap.`);
+  });
 }

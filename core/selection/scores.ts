@@ -19,7 +19,7 @@ import { type DomainSource, domainCounts, rangeDomains } from './domains.ts';
 import { extremePositions } from './extremes.ts';
 import { type Histogram, histogramOf } from './histogram.ts';
 import { type KeyRecipe, keyOfGumbel, noiseRun } from './keys.ts';
-import { forEachRun } from './runs.ts';
+import { checkRanges, forEachRun } from './runs.ts';
 
 /** Bytes of a record of keys.bin. */
 export const RECORD_BYTES = 12;
@@ -160,15 +160,6 @@ async function extremesOf(utilities: Float32Array, ranges: RowRange[], corpus: S
     );
   };
   return { highest: await documents(positions.highest), lowest: await documents(positions.lowest) };
-}
-
-function checkRanges(ranges: RowRange[], utilities: number): void {
-  const rows = ranges.reduce((sum, { begin, end }) => sum + end - begin, 0);
-  if (rows !== utilities) throw new RunError(`${utilities} utilities for ${rows} rows: one is needed for each row.`);
-  ranges.forEach(({ begin, end }, i) => {
-    if (begin > end || (i > 0 && begin < ranges[i - 1]!.end))
-      throw new RunError(`rows ${begin} to ${end}: a scoring job's ranges must ascend and not overlap.`);
-  });
 }
 
 function rowAt(ranges: RowRange[], position: number): { row: number; shard: number } {

@@ -71,7 +71,7 @@ def package(reference: list[str], pool: list[str]) -> dict:
 
 
 def with_other_hash(reference: list[str], pool: list[str]) -> np.ndarray:
-    """The package's log weights if its hash were another: how much of the order is the accident of which n-grams share a bucket."""
+    """The package's log weights if its hash were another: how much of the order is an accident of shared buckets."""
     original = hashed_ngram_dsir.hash_buckets
     hashed_ngram_dsir.hash_buckets = lambda text, num_buckets: original(f"other {text}", num_buckets)
     try:

@@ -61,6 +61,9 @@ with tempfile.TemporaryDirectory() as folder:
         utilities = np.concatenate(scores) if scores else np.zeros(len(rows), np.float32)
         picked, keys = select(utilities, rows, request["selectedRows"], request["recipe"])
         found = np.fromfile(run / "rows.f64").astype(np.int64)
+        if scores:
+            in_memory = np.fromfile(run / "memory.f64").astype(np.int64)
+            report(f"selection, {name}: rows that differ, in one process", len(np.setxor1d(picked, in_memory)), 0)
         found_keys = np.fromfile(run / "keys.u32", np.uint32)
         different = len(np.setxor1d(picked, found)) if len(found) == len(picked) else np.nan
         report(f"selection, {name}: rows that differ (of {len(picked)})", different, 0)

@@ -1,11 +1,13 @@
 /**
  * `write-selection.ts DIRECTORY`: selections of a pool of 300,000 rows, scored by three jobs, one folder each:
- * selection.json, and the selected rows and their keys as rows.f64 and keys.u32.
+ * selection.json, and the selected rows and their keys as rows.f64 and keys.u32; where there are scores, also the rows
+ * that one process selects from all of them in memory, as memory.f64.
  */
 
 import { readParquet } from '../../core/parquet.ts';
 import { CounterRandom } from '../../core/random/philox.ts';
 import type { KeyRecipe } from '../../core/selection/keys.ts';
+import { selectInMemory } from '../../core/selection/one-process.ts';
 import { writeScores } from '../../core/selection/scores.ts';
 import { selectRows } from '../../core/selection/select.ts';
 import { DirectoryStore, putJson } from '../../core/storage/index.ts';
@@ -36,10 +38,12 @@ const jobs = [0, 1, 2].map((i) => ({ shard: 0, begin: FIRST_ROW + i * 100_000, e
 for (const [name, { method, arm, gumbel }] of Object.entries(ARMS)) {
   const recipe: KeyRecipe = { noise: { seed: 2 ** 45 + 12345, stage: 3, arm }, temperature: 0.5, gumbel };
   const scorePrefixes: string[] = [];
+  const scores: Float32Array[] = [];
   for (const [i, range] of jobs.entries()) {
     if (method === 'random') break;
     const utilities = Float32Array.from({ length: range.end - range.begin }, (_, j) => random.normal(100_000 * i + j));
     scorePrefixes.push(`${name}/scores/${i}`);
+    scores.push(utilities);
     await writeScores(store, scorePrefixes[i]!, { ...recipe, ranges: [range], utilities, corpus });
   }
   const [selectionKey, summaryKey] = [`${name}/selection.parquet`, `${name}/selection.json`];
@@ -49,5 +53,11 @@ for (const [name, { method, arm, gumbel }] of Object.entries(ARMS)) {
   const { row, key } = await readParquet(await store.get(selectionKey), { row: 'INT64', key: 'INT64' });
   await store.put(`${name}/rows.f64`, new Uint8Array(Float64Array.from(row).buffer));
   await store.put(`${name}/keys.u32`, new Uint8Array(Uint32Array.from(key).buffer));
+  if (method === 'influence') {
+    const utilities = Float32Array.from(scores.flatMap((part) => [...part]));
+    const { positions } = selectInMemory({ ranges: pool, utilities }, selectedRows, recipe);
+    const rows = Float64Array.from(positions, (position) => FIRST_ROW + position);
+    await store.put(`${name}/memory.f64`, new Uint8Array(rows.buffer));
+  }
   await putJson(store, `${name}/request.json`, { recipe, pool, selectedRows, scorePrefixes });
 }

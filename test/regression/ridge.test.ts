@@ -254,7 +254,7 @@ describe('fitRidge', () => {
         const first = { dense: [dense('scalars', given.scalars)] };
         const rest = { ngrams: sparse(given.ngrams, 6), dense: [dense('state', given.state)] };
         const plain = predictRidge(fitRidge(first, y, { ...TIGHT, penalties: [0.5] }), first);
-        // Standardised targets make the penalty independent of the target's units, so the residual may be fitted as it is.
+        // As targets are standardised, the penalty does not depend on their size: the residual may be fitted as it is.
         const residual = y.map((value, i) => value - plain[i]!);
         const others = predictRidge(fitRidge(rest, residual, { ...TIGHT, penalties: [penalty] }), rest);
         const options = { ...TIGHT, penalties: [penalty], first: { blocks: ['scalars'], penalty: 0.5 } };

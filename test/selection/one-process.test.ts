@@ -82,6 +82,8 @@ describe('selectInMemory on small pools', () => {
     expect(() => select(5, new Float32Array(4))).toThrow(ConfigError);
     expect(() => select(0, new Float32Array(4))).toThrow(ConfigError);
     expect(() => select(2, new Float32Array(3))).toThrow('3 utilities for 4 rows');
+    const descending = { ranges: ranges.toReversed(), utilities: new Float32Array(4) };
+    expect(() => selectInMemory(descending, 2, exact)).toThrow('rows 10 to 11: ranges of scored rows must ascend');
   });
 });
 
