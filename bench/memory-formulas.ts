@@ -56,16 +56,20 @@ export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: Pass
   const encoder = { ...scratch, vocabularySize: 0 };
   const encoderWeights = 4 * count(bertSpecs(scratch));
   const scored = Math.ceil(corpus.rows / config.scoring.jobs);
+  const holdOut = 24 * config.pools.holdOut * corpus.rows;
+  const selected = 28 * config.selection.fraction * corpus.rows;
   return {
     prepare: BASE + 150e6 + (100 * corpus.documents) / corpus.shards.length,
-    pretrain: BASE + trainer,
-    probe: BASE + 5 * weights + training(model, 1, corpus.sequenceLength) + passages(lengths.reference),
+    pretrain: BASE + trainer + selected,
+    probe: BASE + 5 * weights + training(model, 1, corpus.sequenceLength) + passages(lengths.reference) + holdOut,
     evaluate:
       BASE +
       trainer +
       passages(lengths.reference) +
       passages(lengths.heldOut) +
-      forward(model, ROWS, corpus.sequenceLength),
+      forward(model, ROWS, corpus.sequenceLength) +
+      holdOut +
+      selected,
     'fit-influence':
       BASE +
       7 * encoderWeights +

@@ -81,7 +81,7 @@ async function probe(job: Job, item: ProbeItem): Promise<void> {
 }
 
 /** The configured method, on the checkpoint of the stage before. */
-async function openProbe(job: Job, corpus: Corpus, probed: number[], order: number[]): Promise<InfluenceProbe> {
+async function openProbe(job: Job, corpus: Corpus, probed: Float64Array, order: number[]): Promise<InfluenceProbe> {
   const { config } = job.run.record;
   const model = await openLanguageModel(config, corpus.index);
   const checkpoint = await loadCheckpoint(job.run.store, armLayout(job.stage - 1, 'main').checkpoint);
