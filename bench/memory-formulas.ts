@@ -42,13 +42,13 @@ export interface PassageLengths {
 }
 
 export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: PassageLengths): Record<JobName, number> {
+  const S = corpus.sequenceLength;
   const model = modelShape(config, corpus);
   const weights = 4 * count(gptNeoxSpecs(model));
   const { batchRows, microBatchRows } = config.pretrain;
-  const trainer =
-    (batchRows > microBatchRows ? 5 : 4) * weights + training(model, microBatchRows, corpus.sequenceLength);
-  const passages = (given: number[]) =>
-    graphLengths(given).reduce((sum, tokens) => sum + forward(model, PASSAGES, tokens), 0);
+  const trainer = (batchRows > microBatchRows ? 5 : 4) * weights + training(model, microBatchRows, S);
+  const passages = (given: number[], graph = forward) =>
+    graphLengths(given).reduce((sum, tokens) => sum + graph(model, PASSAGES, tokens), 0);
 
   const { chunks, chunkTokens, batchDocuments } = config.influenceModel;
   // The encoder has no logits: its vocabulary costs weights alone.
@@ -56,19 +56,30 @@ export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: Pass
   const encoder = { ...scratch, vocabularySize: 0 };
   const encoderWeights = 4 * count(bertSpecs(scratch));
   const scored = Math.ceil(corpus.rows / config.scoring.jobs);
-  const holdOut = 24 * config.pools.holdOut * corpus.rows;
+  const holdOut = config.pools.holdOut * corpus.rows;
+  const probes = {
+    exact: 5 * weights + training(model, 1, S) + passages(lengths.reference) + 28 * holdOut,
+    directional: 7 * weights + passages(lengths.reference, training) + forward(model, 1, S) + 28 * holdOut,
+    lookahead:
+      10 * weights +
+      training(model, batchRows, S) +
+      training(model, batchRows, Math.max(...lengths.reference)) +
+      passages(lengths.reference.slice(0, Math.ceil(lengths.reference.length / 4))) +
+      forward(model, 1, S) +
+      52 * holdOut,
+  };
   const selected = 28 * config.selection.fraction * corpus.rows;
   return {
     prepare: BASE + 150e6 + (100 * corpus.documents) / corpus.shards.length,
     pretrain: BASE + trainer + selected,
-    probe: BASE + 5 * weights + training(model, 1, corpus.sequenceLength) + passages(lengths.reference) + holdOut,
+    probe: BASE + probes[config.probe.method],
     evaluate:
       BASE +
       trainer +
       passages(lengths.reference) +
       passages(lengths.heldOut) +
-      forward(model, ROWS, corpus.sequenceLength) +
-      holdOut +
+      forward(model, ROWS, S) +
+      28 * holdOut +
       selected,
     'fit-influence':
       BASE +
