@@ -1,51 +1,106 @@
-/** Peak memory of each job by its configuration, as docs/performance.md states it; bytes, but for `BASE`. */
-
+/** Peak memory of each job in bytes, by its configuration, as docs/performance.md states it. */
 import { scratchShape } from '../containers/fit-influence/encoder.ts';
 import { modelShape } from '../containers/model.ts';
 import type { RunConfig } from '../core/config/schema.ts';
 import type { CorpusIndex } from '../core/formats.ts';
 import { bertSpecs } from '../engine/bert.ts';
 import { gptNeoxSpecs } from '../engine/gpt-neox.ts';
+import { paddedLengths } from '../engine/padding.ts';
 import { type ParameterSpec, sizeOf } from '../engine/parameters.ts';
 
-/** Node with the code and ONNX Runtime. */
-const BASE = 190e6;
-/** A lengths' graph of a set of passages, at most so many and one for a last short batch. */
-const PASSAGE_GRAPHS = 9;
-/** Rows in memory at once where losses are measured. */
-const PASSAGES = 8;
-const ROWS = 16;
+export type JobName = 'prepare' | 'prepare-probe' | 'probe' | 'fit-influence' | 'score' | 'pretrain' | 'evaluate';
 
-export type JobName = 'prepare' | 'probe' | 'fit-influence' | 'score' | 'pretrain' | 'evaluate';
+/** Node with the code, ONNX Runtime and what the garbage collector leaves. */
+const BASE = 220e6;
+/** Rows that losses are measured of at once: of a set of passages, and of the corpus. */
+const [PASSAGES, ROWS] = [8, 16];
+/** Lengths of a set of passages (`engine/passage-set.ts`). */
+const LENGTHS = 8;
 
-/** @param longest tokens of the longest reference or held-out passage. */
-export function peakMemory(config: RunConfig, corpus: CorpusIndex, longest: number): Record<JobName, number> {
+/** Layers, width, heads, vocabulary: what a graph's working memory depends on. */
+interface GraphShape {
+  layers: number;
+  width: number;
+  heads: number;
+  vocabularySize: number;
+}
+
+/** Working memory of the graph of a loss and its gradient; everything that the backward pass needs is kept. */
+function training({ layers, width, heads, vocabularySize }: GraphShape, rows: number, tokens: number): number {
+  return 4 * rows * tokens * (2.7 * vocabularySize + layers * (39 * width + 3.8 * heads * tokens));
+}
+
+/** Of a forward pass, which holds one layer at a time. */
+function forward({ width, heads, vocabularySize }: GraphShape, rows: number, tokens: number): number {
+  return 4 * rows * tokens * (vocabularySize + 45 * width + 4 * heads * tokens);
+}
+
+/** Tokens of each passage. */
+export interface PassageLengths {
+  reference: number[];
+  heldOut: number[];
+}
+
+export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: PassageLengths): Record<JobName, number> {
   const S = corpus.sequenceLength;
-  const shape = modelShape(config, corpus);
-  const { layers: L, width: d, heads: h, vocabularySize: V } = shape;
-  const P = 4 * count(gptNeoxSpecs(shape));
-  const training = (rows: number, tokens: number) => 4 * rows * tokens * (2.5 * V + L * (36 * d + 3.5 * h * tokens));
-  const forward = (rows: number, tokens: number) => 4 * rows * tokens * (V + 45 * d + 4 * h * tokens);
-  const graphs = (passages: number) => Math.min(PASSAGE_GRAPHS, Math.ceil(passages / PASSAGES));
-  const references = graphs(config.reference.passages) * forward(PASSAGES, longest);
-  const heldOut = graphs(config.heldOut.passages) * forward(PASSAGES, longest);
+  const model = modelShape(config, corpus);
+  const weights = 4 * count(gptNeoxSpecs(model));
   const { batchRows, microBatchRows } = config.pretrain;
-  const trainer = (batchRows > microBatchRows ? 5 : 4) * P + training(microBatchRows, S);
+  const trainer = (batchRows > microBatchRows ? 5 : 4) * weights + training(model, microBatchRows, S);
+  const passages = (given: number[], graph = forward) =>
+    graphLengths(given).reduce((sum, tokens) => sum + graph(model, PASSAGES, tokens), 0);
 
-  const influence = config.influenceModel;
-  const { chunks, chunkTokens: T, batchDocuments } = influence;
-  const Q = 4 * count(bertSpecs(scratchShape(influence, corpus.tokenizer.vocabularySize)));
-  const encoder = (texts: number, share: number) =>
-    4 * texts * chunks * T * share * (36 * influence.width + 3.5 * influence.heads * T);
+  const { chunks, chunkTokens, batchDocuments } = config.influenceModel;
+  // The encoder has no logits: its vocabulary costs weights alone.
+  const scratch = scratchShape(config.influenceModel, corpus.tokenizer.vocabularySize);
+  const encoder = { ...scratch, vocabularySize: 0 };
+  const encoderWeights = 4 * count(bertSpecs(scratch));
   const scored = Math.ceil(corpus.rows / config.scoring.jobs);
-  return {
-    prepare: BASE + 64e6 + 3 * 24e6 + 4 * 24e6 + (100 * corpus.documents) / corpus.shards.length,
-    pretrain: BASE + trainer,
-    probe: BASE + 5 * P + training(1, S) + references,
-    evaluate: BASE + trainer + references + heldOut + forward(ROWS, S),
-    'fit-influence': BASE + 7 * Q + encoder(batchDocuments, influence.layers) + encoder(batchDocuments, 1),
-    score: BASE + Q + encoder(config.scoring.batchDocuments, 1.3) + 22 * scored,
+  const holdOut = config.pools.holdOut * corpus.rows;
+  const prepared = {
+    exact: trainer,
+    directional: 7 * weights + passages(lengths.reference, training),
+    lookahead:
+      10 * weights +
+      training(model, batchRows, S) +
+      training(model, batchRows, Math.max(...lengths.reference)) +
+      passages(lengths.reference.slice(0, Math.ceil(lengths.reference.length / 4))) +
+      52 * holdOut,
   };
+  const twoCopies = 3 * weights + forward(model, ROWS, S) + 28 * holdOut;
+  const probes = {
+    exact: 5 * weights + training(model, 1, S) + passages(lengths.reference) + 28 * holdOut,
+    directional: twoCopies,
+    lookahead: twoCopies,
+  };
+  const selected = 28 * config.selection.fraction * corpus.rows;
+  return {
+    prepare: BASE + 150e6 + (100 * corpus.documents) / corpus.shards.length,
+    pretrain: BASE + trainer + selected,
+    'prepare-probe': BASE + prepared[config.probe.method],
+    probe: BASE + probes[config.probe.method],
+    evaluate:
+      BASE +
+      trainer +
+      passages(lengths.reference) +
+      passages(lengths.heldOut) +
+      forward(model, ROWS, S) +
+      28 * holdOut +
+      selected,
+    'fit-influence':
+      BASE +
+      7 * encoderWeights +
+      training(encoder, batchDocuments * chunks, chunkTokens) +
+      forward(encoder, batchDocuments * chunks, chunkTokens),
+    score: BASE + encoderWeights + forward(encoder, config.scoring.batchDocuments * chunks, chunkTokens) + 24 * scored,
+  };
+}
+
+/** Each length that a set's batches are padded to, once. */
+function graphLengths(passages: number[]): number[] {
+  const sorted = [...passages].sort((a, b) => a - b);
+  const batches = sorted.filter((_, i) => i % PASSAGES === PASSAGES - 1 || i === sorted.length - 1);
+  return [...new Set(paddedLengths(batches, LENGTHS))];
 }
 
 function count(specs: readonly ParameterSpec[]): number {

@@ -85,11 +85,10 @@ async function measured(file: string): Promise<Peak[]> {
 async function formulasOf(lake: string, name: string, config: RunConfig): Promise<Record<JobName, number>> {
   const run = await openRun(storeOpener(lake), join(lake, 'runs', name));
   const corpus = await openRunCorpus(run);
-  const passages = [
-    ...(await loadPassageSet(run, corpus, config.reference)),
-    ...(await loadPassageSet(run, corpus, config.heldOut)),
-  ];
-  return peakMemory(config, corpus.index, Math.max(...passages.map(({ tokens }) => tokens.length)));
+  const lengths = async (from: RunConfig['reference']) =>
+    (await loadPassageSet(run, corpus, from)).map(({ tokens }) => tokens.length);
+  const passages = { reference: await lengths(config.reference), heldOut: await lengths(config.heldOut) };
+  return peakMemory(config, corpus.index, passages);
 }
 
 function loader(): string {

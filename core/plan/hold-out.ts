@@ -5,8 +5,8 @@ import { CounterRandom, permutation, STREAM } from '../random/philox.ts';
 export interface HoldOutSplit {
   /** For the per-domain losses; the same rows at every stage, so that the losses can be compared. */
   evaluation: Map<number, number[]>;
-  /** What may be probed. */
-  probed: number[];
+  /** What may be probed, ascending. Eight bytes a row: a hold-out may have millions of them. */
+  probed: Float64Array;
 }
 
 /**
@@ -15,22 +15,31 @@ export interface HoldOutSplit {
  *
  * @param rows global row numbers, ascending; `domains` holds each row's domain.
  */
-export function splitHoldOut(rows: number[], domains: Uint16Array, rowsPerDomain: number, seed: number): HoldOutSplit {
+export function splitHoldOut(
+  rows: ArrayLike<number>,
+  domains: Uint16Array,
+  rowsPerDomain: number,
+  seed: number,
+): HoldOutSplit {
   const order = permutation(rows.length, new CounterRandom(seed, STREAM.probeSample, 0));
   const perDomain = new Map<number, number>();
   for (const domain of domains) perDomain.set(domain, (perDomain.get(domain) ?? 0) + 1);
   const evaluation = new Map<number, number[]>();
-  const probed: number[] = [];
+  const isTaken = new Uint8Array(rows.length);
+  let left = rows.length;
   for (const i of order) {
     const domain = domains[i]!;
     const taken = evaluation.get(domain) ?? [];
-    if (taken.length < Math.min(rowsPerDomain, Math.ceil(perDomain.get(domain)! / 3))) {
-      taken.push(rows[i]!);
-      evaluation.set(domain, taken);
-    } else probed.push(rows[i]!);
+    if (taken.length >= Math.min(rowsPerDomain, Math.ceil(perDomain.get(domain)! / 3))) continue;
+    taken.push(rows[i]!);
+    evaluation.set(domain, taken);
+    isTaken[i] = 1;
+    left--;
   }
   for (const taken of evaluation.values()) taken.sort((a, b) => a - b);
-  return { evaluation, probed: probed.sort((a, b) => a - b) };
+  const probed = new Float64Array(left);
+  for (let i = 0, at = 0; i < rows.length; i++) if (!isTaken[i]) probed[at++] = rows[i]!;
+  return { evaluation, probed };
 }
 
 /**
@@ -38,7 +47,7 @@ export function splitHoldOut(rows: number[], domains: Uint16Array, rowsPerDomain
  *
  * @throws ConfigError when the hold-out has fewer rows than `probe.documents`.
  */
-export function probeOrder(probed: number[], documents: number, seed: number, stage: number): number[] {
+export function probeOrder(probed: ArrayLike<number>, documents: number, seed: number, stage: number): number[] {
   if (documents > probed.length)
     throw new ConfigError(
       `probe.documents: ${documents} probes need as many hold-out rows, and ${probed.length} are free. ` +
