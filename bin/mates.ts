@@ -46,6 +46,7 @@ function buildProgram(): Command {
     .requiredOption('--out <dir>', 'where the corpus is written')
     .option('--shards <n>', 'shards to deal the documents to', '32')
     .option('--seed <n>', 'seed of the dealing', '1')
+    .option('--near-duplicates <keep|remove>', 'whether of documents that say nearly the same one is kept', 'keep')
     .option('--json', "print the corpus's index as JSON on the last line")
     .action(async (options) => (await import('./commands/prepare.ts')).prepare(options));
 

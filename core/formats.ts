@@ -18,6 +18,8 @@ export interface CorpusIndex {
   /** Tokens of the last, incomplete row of each shard. */
   droppedTokens: number;
   duplicatesRemoved: number;
+  /** Where they were removed. */
+  nearDuplicatesRemoved?: number;
   /** Documents that were empty or only spaces. */
   emptyRemoved: number;
   /** Documents that are, word for word, a reference or held-out passage. */

@@ -196,6 +196,9 @@ function configuration({ record, corpus }: ReportData): Html {
           ['documents', format.count(corpus.documents)],
           ['tokens', format.count(corpus.tokens)],
           ['duplicates removed', format.count(corpus.duplicatesRemoved)],
+          ...(corpus.nearDuplicatesRemoved === undefined
+            ? []
+            : [['near-duplicates removed', format.count(corpus.nearDuplicatesRemoved)] as [string, string]]),
           ['reference or held-out passages removed', format.count(corpus.excludedRemoved)],
           ['shards', format.count(corpus.shards.length)],
           ['vocabulary', format.count(corpus.tokenizer.vocabularySize)],

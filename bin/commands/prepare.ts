@@ -12,6 +12,7 @@ interface Options {
   out: string;
   shards: string;
   seed: string;
+  nearDuplicates: string;
   json?: boolean;
 }
 
@@ -30,21 +31,28 @@ export async function prepare(options: Options): Promise<void> {
       shards: wholeNumber('--shards', options.shards, 2),
       seed: wholeNumber('--seed', options.seed, 0),
       fields: { text: 'text', domain: 'domain', id: 'id' },
+      removeNearDuplicates: removes(options.nearDuplicates),
       target: open(options.out),
       progress: (progress) => view.update('prepare', progress),
       signal,
     });
     view.close();
-    const { rows, documents, duplicatesRemoved } = index;
+    const { rows, documents, duplicatesRemoved, nearDuplicatesRemoved } = index;
+    const near = nearDuplicatesRemoved === undefined ? '' : ` and ${nearDuplicatesRemoved} near-duplicates`;
     console.log(
       `${options.out}: ${rows} rows of ${index.sequenceLength} tokens from ${documents} documents ` +
-        `in ${index.shards.length} shards; ${duplicatesRemoved} exact duplicates removed.`,
+        `in ${index.shards.length} shards; ${duplicatesRemoved} exact duplicates${near} removed.`,
     );
     if (options.json) console.log(JSON.stringify(index));
   } finally {
     view.close();
     dispose();
   }
+}
+
+function removes(nearDuplicates: string): boolean {
+  if (nearDuplicates === 'keep' || nearDuplicates === 'remove') return nearDuplicates === 'remove';
+  throw new ConfigError(`--near-duplicates ${nearDuplicates}: expected keep or remove.`);
 }
 
 function parseTokenizer(text: string): { file: string } | { train: number } {

@@ -32,6 +32,7 @@ async function prepare(job: Job): Promise<void> {
     shards: config.corpus.shards,
     seed: config.seed,
     fields: { text: config.corpus.textField, domain: config.corpus.domainField, id: config.corpus.idField },
+    removeNearDuplicates: config.corpus.nearDuplicates === 'remove',
     exclude,
     target: corpusStore(job.run),
     progress: job.progress,

@@ -28,6 +28,8 @@ const corpus = z.strictObject({
   textField: z.string().default('text'),
   domainField: z.string().default('domain'),
   idField: z.string().default('id'),
+  /** `remove` keeps one of documents that say nearly the same; exact duplicates are removed anyway. */
+  nearDuplicates: z.enum(['keep', 'remove']).default('keep'),
 });
 
 const passages = z.strictObject({

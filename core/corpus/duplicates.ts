@@ -12,13 +12,15 @@ export interface Kept {
   /** Numbers of the domains that have documents. */
   domains: Set<number>;
   duplicates: number;
+  /** Those left out for being nearly another's text. */
+  nearDuplicates: number;
 }
 
 /** 1 for each of a shard's documents that is the first with its text, 0 for the others, in the order of the spool. */
-export async function firstOccurrences(
+async function firstOccurrences(
   spool: Spool,
   shard: number,
-  onFirst?: (file: number, domain: number) => void,
+  onFirst?: (at: number, file: number, domain: number) => void,
 ): Promise<Uint8Array> {
   const count = spool.counts[shard]!;
   const seen = new DigestSet(2 * count + 1);
@@ -27,22 +29,37 @@ export async function firstOccurrences(
   for await (const { digest, file, domain } of spool.readMarks(shard)) {
     if (seen.add(digest)) {
       first[at] = 1;
-      onFirst?.(file, domain);
+      onFirst?.(at, file, domain);
     }
     at++;
   }
   return first;
 }
 
-/** Counts what is kept, over all shards. */
-export async function countKept(spool: Spool, files: number): Promise<Kept> {
-  const kept: Kept = { documents: new Array<number>(files).fill(0), domains: new Set(), duplicates: 0 };
+/**
+ * 1 for each of a shard's documents that goes into the corpus, in the order of the spool.
+ *
+ * @param distinct for each shard 0 for documents that are near-duplicates of another; by default none is.
+ */
+export async function keptDocuments(spool: Spool, shard: number, distinct?: Uint8Array[]): Promise<Uint8Array> {
+  const first = await firstOccurrences(spool, shard);
+  return distinct ? first.map((is, at) => is & distinct[shard]![at]!) : first;
+}
+
+/** Counts what is kept, over all shards; see {@link keptDocuments}. */
+export async function countKept(spool: Spool, files: number, distinct?: Uint8Array[]): Promise<Kept> {
+  const documents = new Array<number>(files).fill(0);
+  const kept: Kept = { documents, domains: new Set(), duplicates: 0, nearDuplicates: 0 };
   for (const [shard, count] of spool.counts.entries()) {
     let unique = 0;
-    await firstOccurrences(spool, shard, (file, domain) => {
-      kept.documents[file]!++;
-      kept.domains.add(domain);
+    await firstOccurrences(spool, shard, (at, file, domain) => {
       unique++;
+      if (distinct && distinct[shard]![at] === 0) {
+        kept.nearDuplicates++;
+        return;
+      }
+      documents[file]!++;
+      kept.domains.add(domain);
     });
     kept.duplicates += count - unique;
   }

@@ -22,9 +22,10 @@ import {
 import { loadTokenizer, type Tokenizer, trainBpe } from '../tokenizer/index.ts';
 import { CORPUS_FILE } from './corpus.ts';
 import { type DocumentFields, textDigest } from './document.ts';
-import { countKept, firstOccurrences } from './duplicates.ts';
+import { countKept, keptDocuments } from './duplicates.ts';
 import type { InputFile } from './input-file.ts';
 import { findInputs, hashInput } from './inputs.ts';
+import { withoutNearDuplicates } from './near-duplicates.ts';
 import { MIXED_DOMAIN, ShardPacker } from './pack.ts';
 import { readDocuments } from './read-documents.ts';
 import { Spool } from './spool.ts';
@@ -53,6 +54,8 @@ export interface PrepareOptions {
   /** Decides which document goes to which shard. */
   seed: number;
   fields: DocumentFields;
+  /** Whether of documents that say nearly the same only one is kept. */
+  removeNearDuplicates?: boolean;
   /** `textHash` of texts that must not be in the corpus as documents: reference and held-out passages. */
   exclude?: ReadonlySet<string>;
   target: Store;
@@ -89,11 +92,12 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
   try {
     const spool = new Spool(directory, options.shards, options.spoolBytes);
     const { sample, domains, ...removed } = await dealDocuments(files, spool, options);
-    const kept = await countKept(spool, files.length);
+    const distinct = options.removeNearDuplicates ? await findDistinct(spool, directory, options) : undefined;
+    const kept = await countKept(spool, files.length, distinct);
     const tokenizerBytes = given?.bytes ?? new TextEncoder().encode(trainBpe(sample.texts(), trainedSize(options)));
     const tokenizer = given?.tokenizer ?? loadTokenizer(tokenizerBytes, TOKENIZER_FILE);
     await options.target.put(TOKENIZER_FILE, tokenizerBytes);
-    const packed = await packShards(spool, domains, kept.domains, tokenizer, options);
+    const packed = await packShards(spool, distinct, domains, kept.domains, tokenizer, options);
     const index: CorpusIndex = {
       format: 'mates-corpus/1',
       sequenceLength: options.sequenceLength,
@@ -109,6 +113,7 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
       tokens: packed.rows * options.sequenceLength,
       droppedTokens: packed.droppedTokens,
       duplicatesRemoved: kept.duplicates,
+      ...(distinct && { nearDuplicatesRemoved: kept.nearDuplicates }),
       ...removed,
       domains: packed.domains,
       shards: packed.shards,
@@ -200,6 +205,7 @@ function dealtWords(digest: Buffer, seed: number): [shard: number, rank: number]
  */
 async function packShards(
   spool: Spool,
+  distinct: Uint8Array[] | undefined,
   names: string[],
   used: ReadonlySet<number>,
   tokenizer: Tokenizer,
@@ -218,7 +224,8 @@ async function packShards(
     progress({ step: 'Pack the shards', done: shard, total: options.shards, unit: 'shards' });
     const writer = new ShardWriter(target, `shards/${String(shard).padStart(5, '0')}`, format, rows);
     try {
-      droppedTokens += await packShard(spool, shard, names, format, writer, options);
+      const isKept = await keptDocuments(spool, shard, distinct);
+      droppedTokens += await packShard(spool, shard, isKept, names, format, writer, options);
       shards.push(await writer.finish());
     } catch (error) {
       await writer.abort();
@@ -242,22 +249,30 @@ async function packShards(
 async function packShard(
   spool: Spool,
   shard: number,
+  isKept: Uint8Array,
   names: string[],
   { tokenizer, sequenceLength }: ShardFormat,
   writer: ShardWriter,
   options: PrepareOptions,
 ): Promise<number> {
-  const isFirst = await firstOccurrences(spool, shard);
   const packer = new ShardPacker(sequenceLength, tokenizer.endOfText);
   let at = 0;
   for await (const { id, domain, text } of spool.read(shard)) {
-    if (!isFirst[at++]) continue;
+    if (!isKept[at++]) continue;
     goOn(options);
     for (const row of packer.add(id, names[domain]!, tokenizer.encode(text))) await writer.add(row);
   }
   const ends = packer.finish();
   for (const row of ends.rows) await writer.add(row);
   return ends.droppedTokens;
+}
+
+function findDistinct(spool: Spool, directory: string, options: PrepareOptions): Promise<Uint8Array[]> {
+  const total = spool.counts.reduce((sum, count) => sum + count, 0);
+  return withoutNearDuplicates(spool, directory, options.seed, (done) => {
+    goOn(options);
+    options.progress({ step: 'Find near-duplicates', done, total, unit: 'documents' });
+  });
 }
 
 function goOn({ signal }: PrepareOptions): void {
@@ -296,7 +311,7 @@ function fingerprintOf(
   hashes: readonly string[],
   given: GivenTokenizer | undefined,
 ): string {
-  const { sequenceLength, shards, seed, fields, exclude = [] } = options;
+  const { sequenceLength, shards, seed, fields, exclude = [], removeNearDuplicates } = options;
   return sha256(
     JSON.stringify({
       preparation: PREPARATION,
@@ -307,6 +322,7 @@ function fingerprintOf(
       seed,
       fields: [fields.text, fields.domain, fields.id],
       excluded: [...exclude].sort(),
+      ...(removeNearDuplicates && { removeNearDuplicates }),
     }),
   );
 }
@@ -341,7 +357,8 @@ function refuseOther(
         `corpus.tokenizer.train asks for ${trainedSize(options)}`,
     );
   }
-  if (differs.length === 0) differs.push('the seed, the fields or the reference and held-out passages were others');
+  if (differs.length === 0)
+    differs.push('the seed, the fields, corpus.nearDuplicates or the reference and held-out passages were others');
   throw new ConfigError(
     `${options.target.uri} holds another corpus: ${differs.join('; ')}. ` +
       'Prepare into another directory, or delete this one if no run needs it.',

@@ -108,6 +108,34 @@ describe('prepareCorpus', () => {
     expect(texts.join()).not.toMatch(/"(d7|again|spaced|e\d)"/);
   });
 
+  it('removes near-duplicates where that is asked for, and keeps one of each', async () => {
+    const long = (n: number) => Array.from({ length: 120 }, (_, i) => `word${(i * (n + 2)) % 97}x${n}`);
+    const originals = Array.from({ length: 30 }, (_, n) => ({ id: `o${n}`, domain: 'good', text: long(n).join(' ') }));
+    const copies = originals.slice(0, 10).map(({ id, text }) => {
+      const words = text.split(' ');
+      words[60] = 'changed';
+      return { id: `near-${id}`, domain: 'copies', text: words.join(' ') };
+    });
+    const again = { ...copies[0]!, id: 'again' };
+    const records = [...originals, ...copies, again];
+    const kept = await prepareRecords(records, { sequenceLength: 8 });
+    expect(kept.index).toMatchObject({ documents: 40, duplicatesRemoved: 1 });
+    expect(kept.index.nearDuplicatesRemoved).toBeUndefined();
+    const removing = { sequenceLength: 8, removeNearDuplicates: true };
+    const { index, target } = await prepareRecords(records, removing);
+    expect(index).toMatchObject({ documents: 30, duplicatesRemoved: 1, nearDuplicatesRemoved: 10 });
+    expect(index.inputs[0]!.documents).toBe(30);
+    const ids: string[] = [];
+    for (const { text } of index.shards) {
+      const { documents } = await readParquet({ store: target, key: text.key }, { documents: 'STRING' });
+      ids.push(...documents.flatMap((line) => JSON.parse(line) as string[]));
+    }
+    const names = new Set(ids.map((id) => id.replace(/^near-|again/, '')));
+    for (const { id } of originals) expect(names.has(id) || (id === 'o0' && ids.includes('again'))).toBe(true);
+    expect(index.fingerprint).not.toBe(kept.index.fingerprint);
+    expect(await bytesOf((await prepareRecords(records, removing)).target)).toEqual(await bytesOf(target));
+  });
+
   it('counts a duplicate where its text came first, and no domain that has nothing else', async () => {
     const records = someRecords(40);
     const first = await writeInput('first.jsonl', jsonl(records.slice(0, 25)));
