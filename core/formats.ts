@@ -139,6 +139,25 @@ export interface Evaluation {
   /** Zero-shot tasks in the order of the configuration, and the mean over those of choices; absent where none are given. */
   tasks?: TaskScore[];
   taskMean?: MeanScore;
+  /** What was selected, of the main arm in a scored stage. */
+  selection?: SelectionCheck;
+}
+
+/** What sampled rows are like. */
+export interface RowStatistics {
+  rows: number;
+  /** Share of the runs of eight tokens that another row of the sample has, too. */
+  repeated: number;
+  /** Documents that end in a row, on average. */
+  documents: number;
+}
+
+/** A sample of the selected rows beside one of the pool's. */
+export interface SelectionCheck {
+  selected: RowStatistics;
+  pool: RowStatistics;
+  /** What a user should be told, in sentences. */
+  warnings: string[];
 }
 
 /** `stages/<k>/influence-model/fit.json`. */
@@ -234,6 +253,12 @@ export interface RunSummary {
     spearman?: number;
     spearmanInterval?: [number, number];
     staleSpearman?: number;
+    /** How the main arm's rows were chosen: another way than configured where the influence model was weak. */
+    method: Method;
+    /** The domain that most of the main arm's rows are of: its share of them, and of the pool. */
+    mostSelected: { domain: string; share: number; poolShare: number };
+    /** What a user should know of the stage, in sentences. */
+    warnings: string[];
     main: ArmSummary;
     control?: ArmSummary;
   }[];

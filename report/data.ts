@@ -93,7 +93,7 @@ export function missingParts(stage: StageReport): string[] {
   const { plan, fit, main, control } = stage;
   if (!plan) return ['everything'];
   const missing: [boolean, string][] = [
-    [plan.scored && !fit, 'influence model'],
+    [plan.probes > 0 && !fit, 'influence model'],
     [!main.selection, 'selection'],
     [!main.metrics, 'pretraining'],
     [!main.evaluation, 'evaluation'],

@@ -1,3 +1,5 @@
+import type { RunConfig } from '../core/config/schema.ts';
+import { type Method, methodTraits } from '../core/selection/methods.ts';
 import { domainLosses, selectionByDomain } from './charts-domains.ts';
 import { histogramCharts, influenceModel } from './charts-influence.ts';
 import { evaluationCharts, trainingChart } from './charts-training.ts';
@@ -28,7 +30,10 @@ export function renderReport(data: ReportData): string {
       id: 'influence-model',
       title: 'Influence model',
       body: influenceModel(stages),
-      until: untilScored(data, 'No influence model has been fitted yet; the first stage trains on random rows.'),
+      until:
+        methodTraits(record.config.selection.method).score === 'influence-model'
+          ? 'No influence model has been fitted yet; the first stage trains on random rows.'
+          : 'This run\u2019s method has no influence model.',
     },
     {
       id: 'scores',
@@ -40,7 +45,7 @@ export function renderReport(data: ReportData): string {
       id: 'domains',
       title: 'What was selected',
       body: selectionByDomain(stages),
-      until: untilScored(data, 'Nothing has been selected by influence yet.'),
+      until: untilScored(data, 'Nothing has been selected by a score yet.'),
     },
     {
       id: 'domain-losses',
@@ -95,7 +100,9 @@ const join = (...parts: (Html | undefined)[]): Html | undefined =>
   parts.some((part) => part) ? html`${parts}` : undefined;
 
 const untilScored = ({ record }: ReportData, otherwise: string) =>
-  record.config.selection.method === 'random' ? 'This run selects at random; no influence is measured.' : otherwise;
+  methodTraits(record.config.selection.method).score
+    ? otherwise
+    : 'This run takes its rows at random; nothing is scored.';
 
 function header(data: ReportData, sections: Section[]): Html {
   const { record, stages } = data;
@@ -131,15 +138,31 @@ function whatWasDone({ record: { config }, corpus }: ReportData): string {
     `${format.count(pretrain.stepsPerStage)} steps (${format.count(tokens)} tokens in all)`;
   if (selection.method === 'random' || pretrain.stages === 1) return `${trained} on random rows.`;
   return (
-    `${trained}: the first stage on random rows, each later one on the ${format.plainPercent(selection.fraction)} of its candidate pool ` +
-    `that an influence model, fitted to the current checkpoint, drew` +
+    `${trained}: the first stage on random rows, each later one on ${chosenRows(config)}` +
     (config.control === 'random' ? '; a control trained as long on random rows of the same pools.' : '.')
   );
 }
 
+/** The rows of a later stage, in words. */
+function chosenRows({ selection, probe }: RunConfig): string {
+  const share = `the ${format.plainPercent(selection.fraction)} of its candidate pool`;
+  const influence = probe.method === 'exact' ? 'oracle influence' : `influence by ${probe.method}`;
+  const how: Record<Exclude<Method, 'random'>, string> = {
+    influence: `${share} that an influence model, fitted to the current checkpoint, drew`,
+    'hard-top-k': `${share} that an influence model, fitted to the current checkpoint, ranks highest`,
+    'static-influence': `${share} that an influence model, fitted once to the first stage\u2019s checkpoint, drew`,
+    oracle: `${share} drawn by the measured ${influence} of each row on the current checkpoint`,
+    'color-filter': `${share} of the highest ${influence} on the first stage\u2019s checkpoint`,
+    dsir: `${share} that DSIR\u2019s importance weights drew`,
+    perplexity: `${share} that the current checkpoint predicts best`,
+    'train-on-reference': `random rows, ${format.plainPercent(selection.referenceShare)} of each batch replaced by reference passages`,
+  };
+  return how[selection.method as Exclude<Method, 'random'>];
+}
+
 function closingTable(data: ReportData): Html {
   const { config } = data.record;
-  const compared = config.control === 'random' && config.selection.method === 'influence';
+  const compared = config.control === 'random' && config.selection.method !== 'random';
   const row = (stage: StageReport) => {
     const main = stage.main.evaluation;
     const control = controlEvaluation(stage);

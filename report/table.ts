@@ -1,7 +1,15 @@
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import type { RunSummary } from '../core/formats.ts';
-import { correlation, count, duration, interval, loss, lossDifference, NOTHING } from './format.ts';
+import { correlation, count, duration, interval, loss, lossDifference, NOTHING, plainPercent } from './format.ts';
+
+/** What a run's stages should be known for, a line each; empty when there is nothing. */
+export function stageWarnings({ stages }: RunSummary): string[] {
+  return stages.flatMap(({ stage, warnings }) => warnings.map((warning) => `Warning: stage ${stage}: ${warning}`));
+}
+
+const LONGEST_NAME = 20;
+const shortened = (name: string) => (name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name);
 
 /** The table a run ends with on a terminal: one row a stage, losses in nats per token, no final newline. */
 export function closingTable(summary: RunSummary, { color }: { color: boolean }): string {
@@ -12,14 +20,19 @@ export function closingTable(summary: RunSummary, { color }: { color: boolean })
       'stage',
       'reference loss',
       ...(compared ? ['control', 'difference'] : []),
+      compared ? 'mixed-domain loss' : 'mixed-domain',
       'Spearman [interval]',
+      'most selected (of pool)',
       'rows selected',
       'time',
     ].map((name) => paint.bold(name)),
-    colAligns: Array.from({ length: compared ? 7 : 5 }, () => 'right' as const),
+    colAligns: Array.from({ length: compared ? 9 : 7 }, () => 'right' as const),
     style: { head: [], border: [], compact: true },
   });
-  for (const { stage, main, control, spearman, spearmanInterval, selectedRows, poolRows, seconds } of summary.stages) {
+  for (const each of summary.stages) {
+    const { stage, main, control, spearman, spearmanInterval, selectedRows, poolRows, seconds, mostSelected } = each;
+    const mixed = control && lossDifference(main.mixedDomainLoss - control.mixedDomainLoss);
+    const { domain, share, poolShare } = mostSelected;
     const difference = control && main.referenceLoss - control.referenceLoss;
     const comparison = control
       ? [loss(control.referenceLoss), (difference! < 0 ? paint.green : paint.yellow)(lossDifference(difference!))]
@@ -28,9 +41,11 @@ export function closingTable(summary: RunSummary, { color }: { color: boolean })
       String(stage),
       loss(main.referenceLoss),
       ...(compared ? comparison : []),
+      loss(main.mixedDomainLoss) + (mixed ? ` (${mixed})` : ''),
       spearman === undefined
         ? NOTHING
         : correlation(spearman) + (spearmanInterval ? ` ${interval(spearmanInterval)}` : ''),
+      `${shortened(domain)} ${plainPercent(share)} (${plainPercent(poolShare)})`,
       `${count(selectedRows)} of ${count(poolRows)}`,
       duration(seconds),
     ]);

@@ -41,6 +41,7 @@ export function verdict({ record, stages }: ReportData): Verdict {
           ? 'There is no random control to compare with, so nothing here says whether selection helped.'
           : 'Both runs still share this stage; the comparison begins with the next.',
         ...doubts(fits),
+        ...collapses(stages),
       ],
     };
   }
@@ -61,7 +62,13 @@ export function verdict({ record, stages }: ReportData): Verdict {
       { name: 'Random control', value: loss(control.referenceLoss) },
       { name: 'Difference', value: lossDifference(difference) },
     ],
-    cautions: [...progress, ...doubts(fits), ...otherLosses(main, control, better), oneSeed(record.config.seed)],
+    cautions: [
+      ...progress,
+      ...doubts(fits),
+      ...collapses(stages),
+      ...otherLosses(main, control, better),
+      oneSeed(record.config.seed),
+    ],
   };
 }
 
@@ -77,7 +84,11 @@ function doubts(fits: { stage: number; fit: InfluenceFit }[]): string[] {
   const reversed = fits.filter(({ fit }) => fit.spearmanInterval[1] < 0);
   const of = (list: typeof fits) =>
     list.map(({ stage, fit }) => `stage ${stage} ${interval(fit.spearmanInterval)}`).join(', ');
+  const weak = fits.filter(
+    ({ fit }) => fit.weak !== undefined && fit.spearmanInterval[0] > 0 && fit.spearmanInterval[1] > 0,
+  );
   return [
+    ...weak.map(({ stage, fit }) => `Stage ${stage}: the influence model is weak: ${fit.weak}.`),
     ...(uncertain.length
       ? [
           `The influence model\u2019s Spearman interval includes zero (${of(uncertain)}), so its ranking may be no better than chance. More probes (probe.documents) narrow the interval.`,
@@ -89,6 +100,13 @@ function doubts(fits: { stage: number; fit: InfluenceFit }[]): string[] {
         ]
       : []),
   ];
+}
+
+/** What the selections are made of, where a user should be told. */
+function collapses(stages: ReportData['stages']): string[] {
+  return stages.flatMap(({ stage, main }) =>
+    (main.evaluation?.selection?.warnings ?? []).map((warning) => `Stage ${stage}: ${warning}`),
+  );
 }
 
 /** A gain on the reference can cost elsewhere; it should not be read off the table alone. */

@@ -83,6 +83,8 @@ export const STREAM = {
   minHash: 14,
   /** The hold-out rows that DSIR's distribution of the pool is counted on. */
   dsirSample: 15,
+  /** The rows that a selection and its pool are compared by. */
+  diagnostics: 16,
 } as const;
 
 /**

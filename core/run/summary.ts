@@ -38,12 +38,26 @@ export async function summarise(run: Run): Promise<RunSummary> {
       spearman: fit?.spearman,
       spearmanInterval: fit?.spearmanInterval,
       staleSpearman: fit?.staleSpearman,
+      method: selection.method,
+      mostSelected: mostSelected(selection),
+      warnings: await warningsOf(run, stage, fit),
       main: await armSummary(run, stage, 'main', timings),
       control: plan.arms.includes('control') ? await armSummary(run, stage, 'control', timings) : undefined,
     });
   }
   const { method } = config.selection;
   return { format: 'mates-summary/1', runId: id, name: config.name, method, seed: config.seed, stages };
+}
+
+function mostSelected({ selectedDomains, poolDomains, selectedRows, poolRows }: SelectionSummary) {
+  const [domain, rows] = Object.entries(selectedDomains).reduce((a, b) => (b[1] > a[1] ? b : a));
+  return { domain, share: rows / selectedRows, poolShare: (poolDomains[domain] ?? 0) / poolRows };
+}
+
+async function warningsOf(run: Run, stage: number, fit?: InfluenceFit): Promise<string[]> {
+  const { selection } = await getJson<Evaluation>(run.store, armLayout(stage, 'main').evaluation);
+  const weak = fit?.weak === undefined ? [] : [`The influence model is weak: ${fit.weak}.`];
+  return [...weak, ...(selection?.warnings ?? [])];
 }
 
 async function armSummary(run: Run, stage: number, arm: Arm, timings: Timing[]): Promise<ArmSummary> {

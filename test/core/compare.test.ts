@@ -18,7 +18,10 @@ function summary(
   last: number,
   over: { name?: string; control?: number } = {},
 ): RunSummary {
-  const common = { selectedRows: 10, poolRows: 50, seconds: 20 };
+  const common = {
+    ...{ selectedRows: 10, poolRows: 50, seconds: 20, method, warnings: [] },
+    mostSelected: { domain: 'a', share: 0.5, poolShare: 0.5 },
+  };
   return {
     format: 'mates-summary/1',
     ...{ runId: `${method}-${seed}`, name: over.name ?? method, method, seed },

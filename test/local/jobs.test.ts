@@ -115,7 +115,7 @@ describe('one job', () => {
   });
 
   it('a program that is not there', async () => {
-    const program = () => ({ file: '/nonexistent', arguments: [] });
+    const program = () => ({ file: join(import.meta.dirname, 'no-such-program'), arguments: [] });
     await expect(run('', {}, { program })).rejects.toMatchObject({ code: 'ENOENT' });
   });
 });

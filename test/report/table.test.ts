@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ArmSummary, RunSummary } from '../../core/formats.ts';
-import { closingTable } from '../../report/table.ts';
+import { closingTable, stageWarnings } from '../../report/table.ts';
 
 const arm = (referenceLoss: number): ArmSummary => ({
   ...{ tokens: 1000, trainingFlops: 1e9, trainingSeconds: 7 },
@@ -10,6 +10,7 @@ const arm = (referenceLoss: number): ArmSummary => ({
   trainingLoss: 4,
 });
 const NOTHING_SELECTED = { selectionSeconds: 0, selectionFlops: 0 };
+const SHARES = { mostSelected: { domain: 'novels', share: 0.41, poolShare: 0.152 } };
 const summary: RunSummary = {
   format: 'mates-summary/1',
   runId: 'demo',
@@ -17,7 +18,18 @@ const summary: RunSummary = {
   method: 'influence',
   seed: 1,
   stages: [
-    { stage: 0, scored: false, selectedRows: 960, poolRows: 1210, seconds: 8.25, ...NOTHING_SELECTED, main: arm(5.31) },
+    {
+      stage: 0,
+      scored: false,
+      selectedRows: 960,
+      poolRows: 1210,
+      seconds: 8.25,
+      ...NOTHING_SELECTED,
+      ...SHARES,
+      method: 'random',
+      warnings: [],
+      main: arm(5.31),
+    },
     {
       stage: 1,
       scored: true,
@@ -26,6 +38,9 @@ const summary: RunSummary = {
       seconds: 200,
       selectionSeconds: 90,
       selectionFlops: 5e9,
+      ...SHARES,
+      method: 'influence',
+      warnings: ['The selection collapses.'],
       spearman: 0.06,
       spearmanInterval: [-0.14, 0.27],
       main: arm(5.11),
@@ -37,13 +52,17 @@ const summary: RunSummary = {
 describe('closingTable', () => {
   it('has one row a stage', () => {
     expect(closingTable(summary, { color: false })).toMatchInlineSnapshot(`
-      "┌───────┬────────────────┬─────────┬────────────┬─────────────────────┬───────────────┬────────────┐
-      │ stage │ reference loss │ control │ difference │ Spearman [interval] │ rows selected │       time │
-      ├───────┼────────────────┼─────────┼────────────┼─────────────────────┼───────────────┼────────────┤
-      │     0 │          5.310 │       – │          – │                   – │  960 of 1,210 │      8.3 s │
-      │     1 │          5.110 │   5.170 │     −0.060 │  0.06 [−0.14, 0.27] │  974 of 4,870 │ 3 min 20 s │
-      └───────┴────────────────┴─────────┴────────────┴─────────────────────┴───────────────┴────────────┘"
+      "┌───────┬────────────────┬─────────┬────────────┬───────────────────┬─────────────────────┬─────────────────────────┬───────────────┬────────────┐
+      │ stage │ reference loss │ control │ difference │ mixed-domain loss │ Spearman [interval] │ most selected (of pool) │ rows selected │       time │
+      ├───────┼────────────────┼─────────┼────────────┼───────────────────┼─────────────────────┼─────────────────────────┼───────────────┼────────────┤
+      │     0 │          5.310 │       – │          – │             4.000 │                   – │      novels 41% (15.2%) │  960 of 1,210 │      8.3 s │
+      │     1 │          5.110 │   5.170 │     −0.060 │     4.000 (0.000) │  0.06 [−0.14, 0.27] │      novels 41% (15.2%) │  974 of 4,870 │ 3 min 20 s │
+      └───────┴────────────────┴─────────┴────────────┴───────────────────┴─────────────────────┴─────────────────────────┴───────────────┴────────────┘"
     `);
+  });
+
+  it('is followed by what a user should know', () => {
+    expect(stageWarnings(summary)).toEqual(['Warning: stage 1: The selection collapses.']);
   });
 
   it('has no control columns without a control', () => {

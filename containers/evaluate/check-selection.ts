@@ -1,0 +1,42 @@
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import { rowStatistics, selectionWarnings } from '../../core/diagnostics/selection.ts';
+import type { SelectionCheck, SelectionSummary, StagePlan } from '../../core/formats.ts';
+import { armLayout } from '../../core/layout.ts';
+import { readParquet } from '../../core/parquet.ts';
+import { rowRanges } from '../../core/plan/stage-plan.ts';
+import { CounterRandom, STREAM } from '../../core/random/philox.ts';
+import { getJson } from '../../core/storage/index.ts';
+import type { Job } from '../job.ts';
+
+/** Tokens that are looked at, of the selection and of the pool: a collapse shows in some 2,000 rows of 128. */
+const SAMPLED_TOKENS = 1 << 18;
+
+/** Compares a sample of the main arm's selection with one of its pool, and says on stderr what a user should know. */
+export async function checkSelection(job: Job, corpus: Corpus, plan: StagePlan): Promise<SelectionCheck> {
+  const { store, record } = job.run;
+  const { sequenceLength, tokenizer } = corpus.index;
+  const files = armLayout(job.stage, 'main');
+  const summary = await getJson<SelectionSummary>(store, files.selectionSummary);
+  const { row } = await readParquet({ store, key: files.selection }, { row: 'INT64' });
+  const random = new CounterRandom(record.config.seed, STREAM.diagnostics, job.stage);
+  const wanted = Math.ceil(SAMPLED_TOKENS / sequenceLength);
+  const ranges = rowRanges(corpus.index, plan.poolShards);
+  const statistics = async (count: number, rowAt: (i: number) => number) => {
+    const rows = new Set<number>();
+    for (let i = 0; rows.size < Math.min(wanted, count); i++) rows.add(rowAt(random.below(i, count)));
+    const tokens = await corpus.tokenRows([...rows].sort((a, b) => a - b));
+    return rowStatistics(tokens, sequenceLength, tokenizer.endOfText);
+  };
+  const selected = await statistics(row.length, (i) => row[i]!);
+  const pool = await statistics(plan.poolRows, (i) => {
+    let left = i;
+    for (const { begin, end } of ranges) {
+      if (left < end - begin) return begin + left;
+      left -= end - begin;
+    }
+    throw new RangeError(`the pool has no row ${i}`);
+  });
+  const warnings = selectionWarnings({ selected, pool }, summary);
+  for (const warning of warnings) process.stderr.write(`Warning: stage ${job.stage}: ${warning}\n`);
+  return { selected, pool, warnings };
+}

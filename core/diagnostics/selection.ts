@@ -1,0 +1,69 @@
+/** What a selection is made of, beside the pool that it is from, and what in that a user should be told. */
+import type { RowStatistics, SelectionCheck, SelectionSummary } from '../formats.ts';
+
+/** Tokens of a run: longer than most phrases that independent texts share. */
+const RUN = 8;
+
+/** @param tokens [rows x length] of rows that differ. */
+export function rowStatistics(tokens: Int32Array, length: number, endOfText: number): RowStatistics {
+  const rows = tokens.length / length;
+  const runs = Math.max(0, length - RUN + 1);
+  // A run's hash of 32 bits and its row in one number, so that runs of the same tokens come together when sorted.
+  const marks = new Float64Array(rows * runs);
+  let documents = 0;
+  for (let row = 0, at = 0; row < rows; row++) {
+    for (let i = 0; i < length; i++) if (tokens[row * length + i] === endOfText) documents++;
+    for (let i = 0; i < runs; i++) {
+      let hash = 0x811c9dc5; // FNV-1a over tokens
+      for (let j = 0; j < RUN; j++) hash = Math.imul(hash ^ tokens[row * length + i + j]!, 0x01000193);
+      marks[at++] = (hash >>> 0) * ROWS + row;
+    }
+  }
+  marks.sort();
+  let repeated = 0;
+  for (let first = 0; first < marks.length; ) {
+    const hash = Math.floor(marks[first]! / ROWS);
+    let end = first + 1;
+    while (end < marks.length && Math.floor(marks[end]! / ROWS) === hash) end++;
+    if (marks[first] !== marks[end - 1]) repeated += end - first; // not all in one row
+    first = end;
+  }
+  return { rows, repeated: marks.length ? repeated / marks.length : 0, documents: documents / Math.max(1, rows) };
+}
+
+/** Above any number of rows; times 2^32 still a whole number. */
+const ROWS = 2 ** 21;
+
+/** Shares and factors beyond which something is said; the pool's own are what a selection may have anyway. */
+const REPEATED = { share: 0.1, timesPool: 3 };
+const DOMAIN = { share: 0.8, timesPool: 1.5 };
+const DOCUMENTS = { perRow: 3, timesPool: 3 };
+
+/** One sentence for each way in which a selection has collapsed. */
+export function selectionWarnings(
+  { selected, pool }: Pick<SelectionCheck, 'selected' | 'pool'>,
+  { selectedDomains, poolDomains, selectedRows, poolRows }: SelectionSummary,
+): string[] {
+  const warnings: string[] = [];
+  if (selected.repeated > REPEATED.share && selected.repeated > REPEATED.timesPool * pool.repeated)
+    warnings.push(
+      `${percent(selected.repeated)} of the selected text is in several selected rows, of the pool's ${percent(pool.repeated)}: ` +
+        'the selection collapses onto near-duplicates; corpus.nearDuplicates "remove" keeps one of each.',
+    );
+  const [domain, rows] = Object.entries(selectedDomains).reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
+  const share = rows / selectedRows;
+  const ofPool = (poolDomains[domain] ?? 0) / poolRows;
+  if (share > DOMAIN.share && share > DOMAIN.timesPool * ofPool)
+    warnings.push(
+      `${percent(share)} of the selected rows are of the domain ${domain}, which is ${percent(ofPool)} of the pool: ` +
+        'see the mixed-domain loss; a higher selection.temperature or selection.fraction keeps more of the others.',
+    );
+  if (selected.documents > DOCUMENTS.perRow && selected.documents > DOCUMENTS.timesPool * pool.documents)
+    warnings.push(
+      `A selected row has ${selected.documents.toFixed(1)} documents on average, one of the pool ${pool.documents.toFixed(1)}: ` +
+        'the selection prefers very short texts; leave them out of the corpus if they are not what you want.',
+    );
+  return warnings;
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
