@@ -56,7 +56,8 @@ export async function select(options: Options): Promise<void> {
     await importCheckpoint(run, corpus, checkpoint);
     const plan = await writePlan(run, corpus);
     await scoreCorpus(run, plan, view, signal);
-    await selectRows(selectionRequest(run.store, corpus, config, plan, 'main', await readScorer(run.store, plan)));
+    const request = selectionRequest(run.store, corpus, config, plan, 'main', await readScorer(run.store, plan));
+    await selectRows({ ...request, inMemory: true });
   } finally {
     view.close();
     dispose();

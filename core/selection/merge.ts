@@ -80,7 +80,7 @@ export async function openScores(
     return { prefix, ranges, rows, groups: Uint16Array.from(index.groups), counts: Uint32Array.from(index.counts) };
   });
   checkPool(
-    pieces(jobs).map(({ range }) => range),
+    jobRanges(jobs).map(({ range }) => range),
     pool,
   );
   const rows = jobs.reduce((sum, job) => sum + job.rows, 0);
@@ -110,7 +110,7 @@ export async function findCut(store: Store, pool: ScoredPool, k: number): Promis
 /** The selected rows, in ascending order over all jobs, a range at a time; ranges without any are left out. */
 export async function* selectedRows(store: Store, pool: ScoredPool, cut: Cut): AsyncGenerator<SelectedRows> {
   const isIn = cutter(cut);
-  const order = pieces(pool.jobs);
+  const order = jobRanges(pool.jobs);
   const lastUse = new Map(order.map(({ job }, i) => [job, i]));
   // `lastUse` has the jobs in the order in which they are first needed.
   const reads = mapAhead(lastUse.keys(), READ_AHEAD, (job) =>
@@ -163,7 +163,7 @@ function pick(
 }
 
 /** All jobs' ranges in ascending order of rows, each with the position of its first row in its job. */
-function pieces(jobs: ScoredJob[]): { job: ScoredJob; range: RowRange; position: number }[] {
+export function jobRanges(jobs: ScoredJob[]): { job: ScoredJob; range: RowRange; position: number }[] {
   const all = jobs.flatMap((job) => {
     let position = 0;
     return job.ranges.map((range) => {

@@ -58,6 +58,12 @@ export const scoresKey = (prefix: string) => `${prefix}/scores.f32`;
 export const keysKey = (prefix: string) => `${prefix}/keys.bin`;
 export const indexKey = (prefix: string) => `${prefix}/index.json`;
 
+/** The utilities of a job's rows, in the order of its ranges. */
+export async function readUtilities(store: Store, prefix: string): Promise<Float32Array> {
+  const bytes = await store.get(scoresKey(prefix));
+  return new Float32Array(bytes.slice().buffer); // little-endian, as every Node is
+}
+
 /** Whether a job has written all its scores. */
 export async function hasScores(store: Store, prefix: string): Promise<boolean> {
   return (await store.size(indexKey(prefix))) !== undefined;

@@ -11,10 +11,12 @@ import type { Cut } from './cut.ts';
 import { DomainCounts, type DomainSource, domainCounts, rangeDomains } from './domains.ts';
 import { binOf, gridEdges, gridOf, type Histogram } from './histogram.ts';
 import type { KeyRecipe } from './keys.ts';
-import { findCut, openScores, type SelectedRows, selectedRows } from './merge.ts';
+import { findCut, jobRanges, openScores, type ScoredPool, type SelectedRows, selectedRows } from './merge.ts';
 import { type Method, methodTraits } from './methods.ts';
+import { rowsOf, selectInMemory } from './one-process.ts';
 import { randomCut, randomRows } from './random.ts';
 import type { ScorerRecord } from './scorer-record.ts';
+import { readUtilities } from './scores.ts';
 
 export interface SelectionRequest {
   /** The run's store. */
@@ -28,6 +30,8 @@ export interface SelectionRequest {
   selectedRows: number;
   /** Of each scoring job; empty where the selection is random. */
   scorePrefixes: string[];
+  /** Whether all scores fit this process's memory, 4 bytes a row: quicker, and the picks are the same. */
+  inMemory?: boolean;
   /** Keys of the two files that are written, the summary last. */
   selectionKey: string;
   summaryKey: string;
@@ -110,14 +114,39 @@ interface Chosen {
   extremes?: Extremes;
 }
 
-async function byScore({ store, corpus, recipe, pool, scorePrefixes, ...request }: SelectionRequest) {
+async function byScore(request: SelectionRequest): Promise<Chosen> {
+  const { store, corpus, recipe, pool, scorePrefixes } = request;
   const scores = await openScores(store, scorePrefixes, recipe, pool);
-  const cut = await findCut(store, scores, request.selectedRows);
+  const { cut, rows } = request.inMemory ? await cutInMemory(request, scores) : await cutByKeys(request, scores);
   const { histogram, extremes } = scores;
   // in the corpus's order of domains, whichever job came first
   const names = corpus.index.domains.map(({ name }) => name).filter((name) => name in scores.domains);
   const poolDomains = Object.fromEntries(names.map((name) => [name, scores.domains[name]!]));
-  return { cut, rows: selectedRows(store, scores, cut), poolDomains, histogram, extremes } satisfies Chosen;
+  return { cut, rows, poolDomains, histogram, extremes };
+}
+
+async function cutByKeys({ store, selectedRows: k }: SelectionRequest, scores: ScoredPool) {
+  const cut = await findCut(store, scores, k);
+  return { cut, rows: selectedRows(store, scores, cut) };
+}
+
+async function cutInMemory({ store, selectedRows: k, recipe }: SelectionRequest, { jobs, rows }: ScoredPool) {
+  const scored = { ranges: [] as RowRange[], utilities: new Float32Array(rows) };
+  const order = jobRanges(jobs);
+  const starts = new Map<RowRange, number>();
+  let at = 0;
+  for (const { range } of order) {
+    scored.ranges.push(range);
+    starts.set(range, at);
+    at += range.end - range.begin;
+  }
+  for (const job of jobs) {
+    const utilities = await readUtilities(store, job.prefix);
+    for (const { range, position } of order.filter((piece) => piece.job === job))
+      scored.utilities.set(utilities.subarray(position, position + range.end - range.begin), starts.get(range)!);
+  }
+  const selection = selectInMemory(scored, k, recipe);
+  return { cut: selection.cut, rows: rowsOf(selection, scored, recipe) };
 }
 
 async function atRandom({ corpus, recipe, pool, ...request }: SelectionRequest): Promise<Chosen> {

@@ -23,14 +23,14 @@ const requested = (store: MemoryStore, scorePrefixes: string[]): SelectionReques
   selectionKey: 'stages/1/selection.parquet',
   summaryKey: 'stages/1/selection.json',
 });
-const select = async (jobs: number) => {
+const select = async (jobs: number, inMemory = false) => {
   const { store, prefixes } = await score(
     corpus,
     deal(wholeShards(corpus), jobs, (p) => p, 97),
     utilities,
     recipe,
   );
-  return { store, summary: await selectRows(requested(store, prefixes)) };
+  return { store, summary: await selectRows({ ...requested(store, prefixes), inMemory }) };
 };
 
 describe('selectRows', () => {
@@ -66,8 +66,15 @@ describe('selectRows', () => {
     expect(summary.extremes!.lowest[0]).toMatchObject({ row: 5, text: 'Text of row 5.' });
   });
 
-  it('gives the same bytes for any number of jobs, and when asked again', async () => {
-    const results = await Promise.all([1, 2, 7].map(select));
+  it('gives the same bytes for any number of jobs, in memory or not, and when asked again', async () => {
+    const cases: [number, boolean][] = [
+      [1, false],
+      [2, false],
+      [7, false],
+      [1, true],
+      [3, true],
+    ];
+    const results = await Promise.all(cases.map(([jobs, inMemory]) => select(jobs, inMemory)));
     const bytes = ({ store }: { store: MemoryStore }) =>
       ['selection.parquet', 'selection.json'].map((name) => store.files.get(`stages/1/${name}`));
     for (const result of results) expect(bytes(result)).toEqual(bytes(results[0]!));

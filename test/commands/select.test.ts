@@ -1,0 +1,96 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sha256 } from '../../core/hash.ts';
+import { readParquet } from '../../core/parquet.ts';
+import { DirectoryStore } from '../../core/storage/index.ts';
+import { loadTokenizer } from '../../core/tokenizer/load.ts';
+import { AdamW } from '../../engine/adamw.ts';
+import { saveCheckpoint } from '../../engine/checkpoint.ts';
+import { gptNeoxSpecs } from '../../engine/gpt-neox.ts';
+import { initialParameters } from '../../engine/parameters.ts';
+import { mates } from '../end-to-end/support.ts';
+
+const FIXTURES = resolve('test/fixtures/mini-corpus');
+
+describe('mates select', () => {
+  let folder: string;
+  const at = (name: string) => join(folder, name);
+  const checkpoint = async (name: string, tokenizer?: string) => {
+    const bytes = await readFile(at('corpus/tokenizer.json'));
+    const { vocabularySize } = loadTokenizer(bytes, 'tokenizer.json');
+    const shape = {
+      ...{ layers: 1, width: 16, heads: 2, vocabularySize: Math.ceil(vocabularySize / 64) * 64 },
+      ...{ rotaryFraction: 0.25, rotaryBase: 10_000, layerNormEpsilon: 1e-5, initializerStd: 0.3 },
+    };
+    const parameters = initialParameters(gptNeoxSpecs(shape), 5);
+    const optimizer = new AdamW(parameters.flat.length, { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0 });
+    const store = new DirectoryStore(at(name));
+    const state = { step: 0, tokens: 0 };
+    await saveCheckpoint(store, '', { shape, parameters, optimizer, endOfText: 0, contextLength: 64, state });
+    await store.put('tokenizer.json', tokenizer ?? new Uint8Array(bytes));
+  };
+  const select = (...more: string[]) => {
+    const named = ['--corpus', at('corpus'), '--checkpoint', at('model'), '--out', at('best.parquet')];
+    const reference = join(FIXTURES, 'reference.jsonl');
+    return mates('select', ...named, '--reference', reference, '--passages', '8', '--labels', '60', ...more);
+  };
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'mates-select-'));
+    const inputs = ['novels-austen', 'dictionary', 'logs'].map((name) => join(FIXTURES, `${name}.jsonl`));
+    const flags = ['--tokenizer', 'train:300', '--sequence-length', '32', '--shards', '6', '--out', at('corpus')];
+    expect((await mates('prepare', '--input', ...inputs, ...flags)).code).toBe(0);
+    await checkpoint('model');
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  it('writes the best fifth of the corpus, and the same again when it goes on', async () => {
+    const { code, stdout } = await select('--work', at('work'), '--json');
+    expect(code).toBe(0);
+    const result = JSON.parse(stdout.trim().split('\n').at(-1)!);
+    expect(result.selectedRows).toBe(Math.floor(result.poolRows / 5));
+    expect(result.fit.spearman).toBeGreaterThan(-1);
+    const bytes = await readFile(at('best.parquet'));
+    const { row } = await readParquet(bytes, { row: 'INT64', domain: 'STRING', utility: 'FLOAT' });
+    expect(row).toHaveLength(result.selectedRows);
+    expect(new Set(row).size).toBe(row.length);
+    // What is there is kept, and what follows from it is made again.
+    await rm(at('work/stages/1/scores'), { recursive: true });
+    await rm(at('work/stages/1/selection.json'));
+    expect((await select('--work', at('work'))).code).toBe(0);
+    expect(sha256(await readFile(at('best.parquet')))).toBe(sha256(bytes));
+  });
+
+  it('needs no labels with another method', async () => {
+    const { code, stdout } = await select('--work', at('dsir'), '--method', 'dsir', '--fraction', '0.1');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/rows\.\n/);
+    expect(stdout).not.toContain('Spearman');
+  });
+
+  it.each<[string, string[], RegExp, number?]>([
+    ['a fraction above 1', ['--fraction', '1.5'], /--fraction 1\.5: expected a share/],
+    ['a corpus that is none', ['--corpus', 'examples'], /holds no prepared corpus/, 1],
+    ['another tokenizer', ['--checkpoint', 'other'], /prepared with another tokenizer than the checkpoint's/],
+    [
+      'a work folder of another selection',
+      ['--work', 'work', '--seed', '9'],
+      /holds another run|other configuration|was begun/i,
+    ],
+  ])('refuses %s', async (_, flags, message, status = 2) => {
+    await checkpoint('other', '{}');
+    const own = flags.map((flag) => (flag === 'other' || flag === 'work' ? at(flag) : flag));
+    const { code, stderr } = await select('--work', at('refused'), ...own);
+    expect(code).toBe(status);
+    expect(stderr).toMatch(message);
+  });
+
+  it('tells what a reference file lacks', async () => {
+    await writeFile(at('broken.jsonl'), '{"txt": 1}\n');
+    const { code, stderr } = await select('--work', at('broken'), '--reference', at('broken.jsonl'));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/broken\.jsonl, line 1/);
+  });
+});
