@@ -15,6 +15,16 @@ export function setTf32(precision: Precision): void {
   else process.env.NVIDIA_TF32_OVERRIDE = '0';
 }
 
+export function gpuOptions(device: number): InferenceSession.SessionOptions {
+  return {
+    executionProviders: [{ name: 'cuda', deviceId: device }],
+    // An operator without a kernel for CUDA is an error, where it would else run on the CPU and its operands be copied.
+    extra: { session: { disable_cpu_ep_fallback: '1' } },
+    // The plan keeps a second copy of the activations beside what the first run allocated (npm run test:cuda counts it).
+    enableMemPattern: false,
+  };
+}
+
 /**
  * Opens a session on the GPU.
  *

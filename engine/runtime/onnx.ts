@@ -7,7 +7,7 @@ import { graphName, trace } from '../trace/backend.ts';
 import { type Computation, Graph } from '../trace/graph.ts';
 import { mixedPrecision } from '../trace/mixed-precision.ts';
 import { onnxModel } from '../trace/onnx.ts';
-import { onGpu, type Precision } from './cuda.ts';
+import { gpuOptions, onGpu, type Precision } from './cuda.ts';
 import { type Compiler, checkInputs, type Executable, type Inputs, type Program } from './program.ts';
 
 export interface OnnxOptions {
@@ -61,8 +61,7 @@ export class OnnxCompiler implements Compiler {
       logSeverityLevel: 3,
     };
     if (device === undefined) return ort.InferenceSession.create(model, options);
-    const executionProviders = [{ name: 'cuda', deviceId: device }];
-    return onGpu(() => ort.InferenceSession.create(model, { ...options, executionProviders }));
+    return onGpu(() => ort.InferenceSession.create(model, { ...options, ...gpuOptions(device) }));
   }
 }
 
