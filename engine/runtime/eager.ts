@@ -18,7 +18,7 @@ export async function cpuCompiler(): Promise<Compiler> {
   tf.enableProdMode();
   await import('@tensorflow/tfjs-backend-cpu');
   await tf.setBackend('cpu');
-  return { compile: async (program) => new EagerExecutable(program, 'cpu') };
+  return backendCompiler('cpu');
 }
 
 const GPU_PACKAGE = '@tensorflow/tfjs-node-gpu';
@@ -40,7 +40,12 @@ export async function gpuCompiler(load: () => Promise<unknown> = () => import(GP
       'engine.runtime is tfjs-gpu, but TensorFlow found no GPU and would run on the CPU. ' +
         'Check the driver (nvidia-smi) and the CUDA libraries, or set engine.runtime to onnx.',
     );
-  return { compile: async (program) => new EagerExecutable(program, 'tensorflow') };
+  return backendCompiler('tensorflow');
+}
+
+/** Programs run by a backend of tfjs, which must be registered. */
+export function backendCompiler(backend: string): Compiler {
+  return { compile: async (program) => new EagerExecutable(program, backend) };
 }
 
 /** Beside parameters' names, none of which is empty. */
