@@ -8,8 +8,8 @@ import { trainingOrder } from '../core/plan/training-order.ts';
 import { decayLearningRate, trunkLearningRate } from '../core/schedule.ts';
 import type { Checkpoint } from '../engine/checkpoint.ts';
 import type { LanguageModel } from '../engine/language-model.ts';
-import { Trainer } from '../engine/trainer.ts';
 import type { Job } from './job.ts';
+import { openTrainer } from './model.ts';
 
 /**
  * Trains a checkpoint to the end of its decay branch, in place: the learning rate is halved `decayHalvings` times over
@@ -33,12 +33,17 @@ export async function trainDecayBranch(
   const consumed = trainingOrder(row, plan.consumedRows, config.seed, plan.stage);
   const branch = consumed.slice(-Math.min(decaySteps, plan.steps) * batchRows);
   const rate = branchRate(config.pretrain, optimizer.step);
-  const trainer = new Trainer(model, config.pretrain, parameters, optimizer);
-  for (let t = 0; t < decaySteps; t++) {
-    if (job.signal.aborted) throw new InterruptedError(`The decay branch of stage ${plan.stage} starts over.`);
-    const rows = Array.from({ length: batchRows }, (_, i) => branch[(t * batchRows + i) % branch.length]!);
-    await trainer.step(await corpus.tokenRows(rows), corpus.index.sequenceLength, rate(t + 1));
-    onStep(t + 1);
+  const trainer = await openTrainer(config, corpus.index, { parameters, optimizer }, model);
+  try {
+    for (let t = 0; t < decaySteps; t++) {
+      if (job.signal.aborted) throw new InterruptedError(`The decay branch of stage ${plan.stage} starts over.`);
+      const rows = Array.from({ length: batchRows }, (_, i) => branch[(t * batchRows + i) % branch.length]!);
+      await trainer.step(await corpus.tokenRows(rows), corpus.index.sequenceLength, rate(t + 1));
+      onStep(t + 1);
+    }
+    trainer.collect();
+  } finally {
+    await trainer.close();
   }
 }
 

@@ -1,10 +1,17 @@
+import { availableParallelism } from 'node:os';
 import type { RunConfig } from '../core/config/schema.ts';
 import type { Passage } from '../core/corpus/passages.ts';
 import { decoderForwardFlops } from '../core/cost/flops.ts';
+import { ConfigError } from '../core/errors.ts';
 import type { CorpusIndex } from '../core/formats.ts';
+import type { AdamW } from '../engine/adamw.ts';
+import { DataParallelTrainer } from '../engine/data-parallel/data-parallel-trainer.ts';
 import type { GptNeoxShape } from '../engine/gpt-neox.ts';
 import { LanguageModel } from '../engine/language-model.ts';
+import type { ParameterSet } from '../engine/parameters.ts';
+import { visibleGpus } from '../engine/runtime/cuda.ts';
 import { createRuntime, type Runtime } from '../engine/runtime/runtime.ts';
+import { Trainer, type TrainingSteps } from '../engine/trainer.ts';
 
 /** The shape of the model to pretrain: the configuration's, with the vocabulary of the corpus padded to a multiple. */
 export function modelShape(config: RunConfig, corpus: CorpusIndex): GptNeoxShape {
@@ -23,11 +30,54 @@ export function modelShape(config: RunConfig, corpus: CorpusIndex): GptNeoxShape
 }
 
 export function openRuntime(config: RunConfig): Promise<Runtime> {
-  return createRuntime(config.engine.runtime, { threads: config.engine.threads });
+  const { runtime, threads, precision } = config.engine;
+  return createRuntime(runtime, { threads, precision });
 }
 
 export async function openLanguageModel(config: RunConfig, corpus: CorpusIndex): Promise<LanguageModel> {
   return new LanguageModel(await openRuntime(config), modelShape(config, corpus));
+}
+
+/**
+ * Workers that share a training step: as configured, else one for each GPU; no more than there are micro-batches.
+ *
+ * @throws ConfigError for more workers than GPUs.
+ */
+export function trainingWorkers({ engine, pretrain }: RunConfig, gpus = visibleGpus().length): number {
+  const onnxCuda = engine.runtime === 'onnx-cuda';
+  if (onnxCuda && engine.workers > Math.max(1, gpus))
+    throw new ConfigError(
+      `engine.workers is ${engine.workers}, but this machine shows ${gpus} GPUs: give the job more of them, or set ` +
+        'engine.workers to 0, which uses all that there are.',
+    );
+  const wanted = engine.workers || (onnxCuda ? gpus : 1) || 1;
+  return Math.min(wanted, pretrain.batchRows / pretrain.microBatchRows);
+}
+
+/**
+ * What makes training steps on the parameters and the optimizer, by as many workers as {@link trainingWorkers} says.
+ *
+ * @param model what a single worker uses. @default - one is opened
+ */
+export async function openTrainer(
+  config: RunConfig,
+  corpus: CorpusIndex,
+  { parameters, optimizer }: { parameters: ParameterSet; optimizer: AdamW },
+  model?: LanguageModel,
+): Promise<TrainingSteps> {
+  const workers = trainingWorkers(config);
+  if (workers === 1)
+    return new Trainer(model ?? (await openLanguageModel(config, corpus)), config.pretrain, parameters, optimizer);
+  const { runtime, precision, threads } = config.engine;
+  const share = Math.max(1, Math.floor((threads || availableParallelism()) / workers));
+  return DataParallelTrainer.open({
+    shape: modelShape(config, corpus),
+    workers,
+    runtime: { name: runtime, options: { precision, threads: share } },
+    config: config.pretrain,
+    parameters,
+    optimizer,
+  });
 }
 
 /** Operations of a forward pass over so many rows of so many tokens; with its backward pass it is three times that. */

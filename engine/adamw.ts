@@ -40,14 +40,18 @@ export class AdamW implements AdamWState {
     this.checkLength(size, this.m, this.v);
   }
 
-  /** One step: `parameters`, the moments and `step` change; `gradient` does not. */
-  apply(parameters: Float32Array, gradient: Float32Array, learningRate: number): void {
+  /**
+   * One step: `parameters`, the moments and `step` change; `gradient` does not.
+   *
+   * @param clip what the gradient is multiplied by first; see {@link clipCoefficient}.
+   */
+  apply(parameters: Float32Array, gradient: Float32Array, learningRate: number, clip = 1): void {
     const { m, v } = this;
     this.checkLength(m.length, parameters, gradient);
     this.step += 1;
     const { beta1, beta2, decay, rate, rootCorrection, epsilon } = this.factors(this.step, learningRate);
     for (let i = 0; i < m.length; i++) {
-      const g = gradient[i]!;
+      const g = Math.fround(clip * gradient[i]!);
       const mean = beta1 * m[i]! + (1 - beta1) * g;
       const square = beta2 * v[i]! + (1 - beta2) * g * g;
       m[i] = mean;
@@ -96,17 +100,32 @@ export class AdamW implements AdamWState {
 }
 
 /**
- * Scales the gradient in place so that its Euclidean norm is at most `maxNorm`, with PyTorch's coefficient
- * `min(1, maxNorm / (norm + 1e-6))`, and returns the norm before clipping. The sum runs in float64 in a fixed order, so the
- * result does not depend on the machine's threads. A norm that is not finite leaves the gradient as it is: the caller
- * decides.
+ * The Euclidean norm of the gradient. The sum runs in float64 in a fixed order, so the result does not depend on the
+ * machine's threads.
  */
+export function globalNorm(gradient: Float32Array): number {
+  return Math.sqrt(sumOfSquares(gradient));
+}
+
+/**
+ * PyTorch's coefficient `min(1, maxNorm / (norm + 1e-6))`, by which a gradient of this norm is multiplied so that its norm
+ * is at most `maxNorm`. 1 for a norm that is not finite: the caller decides what to do with such a gradient.
+ */
+export function clipCoefficient(norm: number, maxNorm: number): number {
+  return Number.isFinite(norm) ? Math.min(1, maxNorm / (norm + 1e-6)) : 1;
+}
+
+/** Scales the gradient in place by {@link clipCoefficient}, and returns its norm before that. */
 export function clipGlobalNorm(gradient: Float32Array, maxNorm: number): number {
-  const norm = Math.sqrt(sumOfSquares(gradient));
-  const coefficient = maxNorm / (norm + 1e-6);
-  if (coefficient < 1 && Number.isFinite(norm))
-    for (let i = 0; i < gradient.length; i++) gradient[i] = gradient[i]! * coefficient;
+  const norm = globalNorm(gradient);
+  const coefficient = clipCoefficient(norm, maxNorm);
+  if (coefficient < 1) for (let i = 0; i < gradient.length; i++) gradient[i] = gradient[i]! * coefficient;
   return norm;
+}
+
+/** sum = sum + part. */
+export function accumulate(sum: Float32Array, part: Float32Array): void {
+  for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + part[i]!;
 }
 
 /** Four partial sums: one alone would wait for the previous addition at every element. */

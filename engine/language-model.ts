@@ -25,6 +25,11 @@ export interface TokenBatch {
   tokens: Int32Array;
   /** [batch * (length - 1)]: how much each predicted token counts. Default: the mean over all of them. */
   weights?: Float32Array;
+  /**
+   * {@link LanguageModel.lossAndGradient} computes the rows in so many equal parts, one after the other in one run, and adds
+   * up what they give: as much memory for activations as one part needs. Must divide `batch`. @default 1
+   */
+  microBatches?: number;
 }
 
 /** A GPT-NeoX causal language model on one runtime. Holds no weights: they are given to each call and never changed. */
@@ -44,9 +49,14 @@ export class LanguageModel {
    * with its derivative.
    */
   async lossAndGradient(parameters: ParameterSet, batch: TokenBatch, gradient: ParameterSet): Promise<number> {
-    const { inputs, shapes } = predictionInputs(batch, this.shape.vocabularySize);
+    const { microBatches = 1 } = batch;
+    if (batch.batch % microBatches !== 0)
+      throw new RangeError(`${batch.batch} rows are no multiple of ${microBatches} micro-batches`);
+    const { inputs } = predictionInputs(batch, this.shape.vocabularySize);
     const weights = batch.weights ?? uniformWeights(batch);
-    const executable = await this.compile('loss', batch, true, { ...shapes, weights: predictions(batch) }, (p, i) =>
+    const part = { batch: batch.batch / microBatches, length: batch.length };
+    const shapes = { ...predictionShapes(part), weights: predictions(part) };
+    const executable = await this.compile('loss', { ...part, microBatches }, true, shapes, (p, i) =>
       gptNeoxLoss(this.shape, p, i.tokens!, i.targets!, i.weights!),
     );
     const [loss] = await executable.run(parameters, { ...inputs, weights }, gradient);
@@ -142,8 +152,14 @@ export class LanguageModel {
     return executable.run(parameters, { tokens: batch.tokens });
   }
 
-  private key(what: string, { batch, length }: BatchSize): string {
-    return `gpt-neox ${what} ${batch}x${length} ${JSON.stringify(this.shape)}`;
+  /** Whether the model computes on a GPU: parameters then cross from the host in every run. */
+  get onGpu(): boolean {
+    return this.runtime.onGpu;
+  }
+
+  private key(what: string, { batch, length, microBatches = 1 }: BatchSize): string {
+    const size = microBatches > 1 ? `${microBatches}x${batch}x${length}` : `${batch}x${length}`;
+    return `gpt-neox ${what} ${size} ${JSON.stringify(this.shape)}`;
   }
 
   private compile(
@@ -153,12 +169,14 @@ export class LanguageModel {
     inputs: Program['inputs'],
     build: Program['build'],
   ): Promise<Executable> {
-    const key = this.key(what, size);
-    return this.runtime.compile({ key, parameters: this.specs, inputs, differentiate, build });
+    const { microBatches = 1 } = size;
+    const program: Program = { key: this.key(what, size), parameters: this.specs, inputs, differentiate, build };
+    return this.runtime.compile(microBatches > 1 ? { ...program, microBatches } : program);
   }
 }
 
-type BatchSize = Pick<TokenBatch, 'batch' | 'length'>;
+/** Of one micro-batch, and how many there are. */
+type BatchSize = Pick<TokenBatch, 'batch' | 'length' | 'microBatches'>;
 
 /** Splits rows into what is read (all but the last token) and what is predicted (all but the first). */
 function predictionInputs(batch: TokenBatch, vocabularySize: number) {
@@ -174,14 +192,15 @@ function predictionInputs(batch: TokenBatch, vocabularySize: number) {
     predicted.set(tokens.subarray(start + 1, start + length), row * steps);
   }
   const inputs: Inputs = { tokens: read, targets: predicted };
-  const shapes: Record<string, InputSpec> = {
-    tokens: { shape: [rows, steps], dtype: 'int32' },
-    targets: { shape: [rows * steps], dtype: 'int32' },
-  };
-  return { inputs, shapes };
+  return { inputs, shapes: predictionShapes(batch) };
 }
 
-function predictions({ batch, length }: TokenBatch): InputSpec {
+function predictionShapes({ batch, length }: BatchSize): Record<string, InputSpec> {
+  const steps = length - 1;
+  return { tokens: { shape: [batch, steps], dtype: 'int32' }, targets: { shape: [batch * steps], dtype: 'int32' } };
+}
+
+function predictions({ batch, length }: BatchSize): InputSpec {
   return { shape: [batch * (length - 1)], dtype: 'float32' };
 }
 

@@ -77,7 +77,7 @@ export function paddedBatch(
   passages: readonly Passage[],
   total = passages.length,
   length = Math.max(...passages.map((passage) => passage.tokens.length)),
-): Required<TokenBatch> {
+): Omit<Required<TokenBatch>, 'microBatches'> {
   const tokens = new Int32Array(passages.length * length);
   const weights = new Float32Array(passages.length * (length - 1));
   passages.forEach((passage, row) => {

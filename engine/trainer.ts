@@ -1,6 +1,6 @@
 import type { RunConfig } from '../core/config/schema.ts';
 import { RunError } from '../core/errors.ts';
-import { type AdamW, clipGlobalNorm } from './adamw.ts';
+import { type AdamW, accumulate, clipCoefficient, globalNorm } from './adamw.ts';
 import type { LanguageModel } from './language-model.ts';
 import { ParameterSet } from './parameters.ts';
 
@@ -11,16 +11,28 @@ export interface StepResult {
   gradientNorm: number;
 }
 
-/**
- * One optimizer step of pretraining at a time: micro-batches, clip, AdamW. Used for the trunk and the decay branch.
- */
-export class Trainer {
+/** One optimizer step of pretraining at a time: micro-batches, clip, AdamW. Used for the trunk and the decay branch. */
+export interface TrainingSteps {
+  /**
+   * @param tokens [batchRows x length], row-major.
+   * @throws RunError when the loss or the gradient is not finite; parameters and moments are then untouched.
+   */
+  step(tokens: Int32Array, length: number, learningRate: number): Promise<StepResult>;
+  /** Brings the parameters and the optimizer that were given up to date with the steps. */
+  collect(): void;
+  close(): Promise<void>;
+}
+
+/** Training steps on one runtime, in place: parameters and optimizer are always up to date. */
+export class Trainer implements TrainingSteps {
   readonly parameters: ParameterSet;
   readonly optimizer: AdamW;
   private readonly model: LanguageModel;
   private readonly config: RunConfig['pretrain'];
   private readonly gradient: ParameterSet;
-  /** Present only where a step has more than one micro-batch. */
+  /** Micro-batches of one run: all of them on a GPU, to which the parameters then cross once a step. */
+  private readonly microBatches: number;
+  /** Present only where a step has more than one run. */
   private readonly sum: Float32Array | undefined;
 
   constructor(model: LanguageModel, config: RunConfig['pretrain'], parameters: ParameterSet, optimizer: AdamW) {
@@ -29,37 +41,43 @@ export class Trainer {
     this.parameters = parameters;
     this.optimizer = optimizer;
     this.gradient = new ParameterSet(model.specs);
-    if (config.batchRows > config.microBatchRows) this.sum = new Float32Array(this.gradient.flat.length);
+    this.microBatches = model.onGpu ? config.batchRows / config.microBatchRows : 1;
+    if (config.batchRows > this.microBatches * config.microBatchRows)
+      this.sum = new Float32Array(this.gradient.flat.length);
   }
 
-  /**
-   * @param tokens [batchRows x length], row-major.
-   * @throws RunError when the loss or the gradient is not finite; parameters and moments are then untouched.
-   */
   async step(tokens: Int32Array, length: number, learningRate: number): Promise<StepResult> {
+    const { microBatches } = this;
     const { batchRows, microBatchRows, clipNorm } = this.config;
+    const rows = microBatches * microBatchRows;
     const targets = length - 1;
-    const weights = new Float32Array(microBatchRows * targets).fill(1 / (batchRows * targets));
+    const weights = new Float32Array(rows * targets).fill(1 / (batchRows * targets));
     let loss = 0;
-    for (let row = 0; row < batchRows; row += microBatchRows) {
-      const part = tokens.subarray(row * length, (row + microBatchRows) * length);
-      const batch = { batch: microBatchRows, length, tokens: part, weights };
+    for (let row = 0; row < batchRows; row += rows) {
+      const part = tokens.subarray(row * length, (row + rows) * length);
+      const batch = { batch: rows, length, tokens: part, weights, microBatches };
       loss += await this.model.lossAndGradient(this.parameters, batch, this.gradient);
-      if (this.sum) accumulate(this.sum, this.gradient.flat, row === 0);
+      if (row === 0) this.sum?.set(this.gradient.flat);
+      else accumulate(this.sum!, this.gradient.flat);
     }
     const gradient = this.sum ?? this.gradient.flat;
-    const gradientNorm = clipGlobalNorm(gradient, clipNorm);
-    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
-      throw new RunError(
-        `step ${this.optimizer.step + 1}: the loss is ${loss} and the gradient's norm ${gradientNorm}. ` +
-          'Lower pretrain.learningRate or raise pretrain.warmupSteps, and start again with another --run-id.',
-      );
-    this.optimizer.apply(this.parameters.flat, gradient, learningRate);
+    const gradientNorm = globalNorm(gradient);
+    checkFinite(this.optimizer.step + 1, loss, gradientNorm);
+    const clip = clipCoefficient(gradientNorm, clipNorm);
+    this.optimizer.apply(this.parameters.flat, gradient, learningRate, clip);
     return { loss, gradientNorm };
   }
+
+  collect(): void {}
+
+  async close(): Promise<void> {}
 }
 
-function accumulate(sum: Float32Array, part: Float32Array, first: boolean): void {
-  if (first) sum.set(part);
-  else for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + part[i]!;
+/** @throws RunError that says what to do, where the loss or the gradient's norm is not finite. */
+export function checkFinite(step: number, loss: number, gradientNorm: number): void {
+  if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
+    throw new RunError(
+      `step ${step}: the loss is ${loss} and the gradient's norm ${gradientNorm}. ` +
+        'Lower pretrain.learningRate or raise pretrain.warmupSteps, and start again with another --run-id.',
+    );
 }

@@ -12,10 +12,10 @@ import { trunkLearningRate } from '../../core/schedule.ts';
 import { putJson, type Store } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
 import { type Checkpoint, hasCheckpoint, loadCheckpoint, saveCheckpoint } from '../../engine/checkpoint.ts';
+import { gptNeoxSpecs } from '../../engine/gpt-neox.ts';
 import { initialParameters } from '../../engine/parameters.ts';
-import { Trainer } from '../../engine/trainer.ts';
 import { type Job, timed } from '../job.ts';
-import { modelCost, modelShape, openLanguageModel } from '../model.ts';
+import { modelCost, modelShape, openTrainer } from '../model.ts';
 import { openTrainingRows } from './training-rows.ts';
 
 export async function run(job: Job): Promise<void> {
@@ -35,16 +35,16 @@ async function pretrain(job: Job): Promise<number> {
   const { batchRows, checkpointEverySteps } = config.pretrain;
 
   const rows = await openTrainingRows(job, corpus, plan);
-  const model = await openLanguageModel(config, corpus.index);
   const { checkpoint, metrics } = await startingPoint(job, plan.firstStep);
   const shape = modelShape(config, corpus.index);
-  const parameters = checkpoint?.parameters ?? initialParameters(model.specs, config.seed);
+  const parameters = checkpoint?.parameters ?? initialParameters(gptNeoxSpecs(shape), config.seed);
   const optimizer = checkpoint?.optimizer ?? new AdamW(parameters.flat.length, config.pretrain);
-  const trainer = new Trainer(model, config.pretrain, parameters, optimizer);
+  const trainer = await openTrainer(config, corpus.index, { parameters, optimizer });
   const step = job.arm === 'main' ? 'Pretrain' : `Pretrain (${job.arm})`;
 
-  const save = (prefix: string, more: { metrics?: TrainingMetrics } = {}) =>
-    saveCheckpoint(store, prefix, {
+  const save = (prefix: string, more: { metrics?: TrainingMetrics } = {}) => {
+    trainer.collect();
+    return saveCheckpoint(store, prefix, {
       shape,
       contextLength: length,
       endOfText: corpus.index.tokenizer.endOfText,
@@ -52,25 +52,30 @@ async function pretrain(job: Job): Promise<number> {
       optimizer,
       state: { step: optimizer.step, tokens: optimizer.step * batchRows * length, ...more },
     });
+  };
 
-  for (let t = metrics.loss.length; t < plan.steps; t++) {
-    const learningRate = trunkLearningRate(config.pretrain, optimizer.step);
-    const result = await trainer.step(await rows(t), length, learningRate);
-    metrics.loss.push(result.loss);
-    metrics.gradientNorm.push(result.gradientNorm);
-    metrics.learningRate.push(learningRate);
-    metrics.tokens += batchRows * length;
-    const note = `loss ${result.loss.toFixed(3)}`;
-    job.progress({ step, done: t + 1, total: plan.steps, unit: 'steps', note });
-    const due = (t + 1) % checkpointEverySteps === 0 && t + 1 < plan.steps;
-    if (due || (job.signal.aborted && t + 1 < plan.steps)) {
-      await save(layout.partialCheckpoint(optimizer.step), { metrics });
-      await dropPartialCheckpoints(store, layout.partialCheckpoints, layout.partialCheckpoint(optimizer.step));
+  try {
+    for (let t = metrics.loss.length; t < plan.steps; t++) {
+      const learningRate = trunkLearningRate(config.pretrain, optimizer.step);
+      const result = await trainer.step(await rows(t), length, learningRate);
+      metrics.loss.push(result.loss);
+      metrics.gradientNorm.push(result.gradientNorm);
+      metrics.learningRate.push(learningRate);
+      metrics.tokens += batchRows * length;
+      const note = `loss ${result.loss.toFixed(3)}`;
+      job.progress({ step, done: t + 1, total: plan.steps, unit: 'steps', note });
+      const due = (t + 1) % checkpointEverySteps === 0 && t + 1 < plan.steps;
+      if (due || (job.signal.aborted && t + 1 < plan.steps)) {
+        await save(layout.partialCheckpoint(optimizer.step), { metrics });
+        await dropPartialCheckpoints(store, layout.partialCheckpoints, layout.partialCheckpoint(optimizer.step));
+      }
+      if (job.signal.aborted && t + 1 < plan.steps)
+        throw new InterruptedError(
+          `${step} of stage ${job.stage} stopped after step ${t + 1} of ${plan.steps}; it resumes there.`,
+        );
     }
-    if (job.signal.aborted && t + 1 < plan.steps)
-      throw new InterruptedError(
-        `${step} of stage ${job.stage} stopped after step ${t + 1} of ${plan.steps}; it resumes there.`,
-      );
+  } finally {
+    await trainer.close();
   }
   await putJson(store, layout.metrics, metrics);
   await save(layout.checkpoint); // its last file marks the whole stage as trained

@@ -179,9 +179,24 @@ const evaluation = z.strictObject({
 });
 
 const engine = z.strictObject({
-  runtime: z.enum(['onnx', 'tfjs-cpu', 'tfjs-gpu']).default('onnx'),
+  /**
+   * What computes: ONNX Runtime on the CPU or on an NVIDIA GPU, TensorFlow on a GPU, or tfjs's plain JavaScript, the
+   * reference of the tests. A GPU that is asked for and not found is an error.
+   */
+  runtime: z.enum(['onnx', 'onnx-cuda', 'tfjs-cpu', 'tfjs-gpu']).default('onnx'),
+  /**
+   * Matrix products of gradients: in float32; with factors rounded to TF32 (GPUs only); or mixed, in bfloat16 with sums,
+   * weights and all else in float32 (onnx-cuda on GPUs of compute capability 8.0 or later; onnx emulates it). Losses that
+   * are only read, as in evaluations and by probes, are float32 in `mixed` too.
+   */
+  precision: z.enum(['float32', 'tf32', 'mixed']).default('float32'),
   /** Threads of one job; 0 is one for each core. */
   threads: z.int().min(0).default(0),
+  /**
+   * Workers that share each training step, each with its part of the micro-batches and, on GPUs, a GPU of its own. On CPUs
+   * the result does not depend on how many there are. 0 is one for each GPU that onnx-cuda finds, else one.
+   */
+  workers: z.int().min(0).max(64).default(0),
 });
 
 export const runConfig = z
@@ -207,7 +222,7 @@ export const runConfig = z
     engine: engine.prefault({}),
   })
   .check((context) => {
-    const { corpus, model, pretrain, pools, probe, influenceModel, selection, evaluation } = context.value;
+    const { corpus, model, pretrain, pools, probe, influenceModel, selection, evaluation, engine } = context.value;
     const refuse = (path: string[], message: string) =>
       context.issues.push({ code: 'custom', path, message, input: context.value });
     if (!corpus.prepared && corpus.input.length === 0)
@@ -227,6 +242,13 @@ export const runConfig = z
     const twice = names.find((name, i) => names.indexOf(name) < i);
     if (twice !== undefined)
       refuse(['evaluation', 'tasks'], `two tasks are called ${twice}: give one of them another name`);
+    const { runtime, precision, workers } = engine;
+    if (precision === 'tf32' && runtime !== 'onnx-cuda' && runtime !== 'tfjs-gpu')
+      refuse(['engine', 'precision'], `"tf32" needs engine.runtime onnx-cuda or tfjs-gpu, not ${runtime}`);
+    if (precision === 'mixed' && runtime !== 'onnx' && runtime !== 'onnx-cuda')
+      refuse(['engine', 'precision'], `"mixed" needs engine.runtime onnx or onnx-cuda, not ${runtime}`);
+    if (workers > 1 && runtime === 'tfjs-gpu')
+      refuse(['engine', 'workers'], 'must be 1 with engine.runtime tfjs-gpu, which drives one GPU');
     if (pools.holdOut + pools.warmup >= 1) refuse(['pools', 'warmup'], 'hold-out and warm-up leave no later pool');
   });
 

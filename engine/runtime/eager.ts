@@ -2,14 +2,23 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { ConfigError } from '../../core/errors.ts';
 import type { ParameterSet } from '../parameters.ts';
-import { type Compiler, checkInputs, type Executable, gradientProgram, type Inputs, type Program } from './program.ts';
+import {
+  type Compiler,
+  checkInputs,
+  type Executable,
+  gradientProgram,
+  type Inputs,
+  inputSize,
+  type Program,
+  type Tensors,
+} from './program.ts';
 
 export async function cpuCompiler(): Promise<Compiler> {
   // tfjs advises its native backend on every start; here the CPU was asked for.
   tf.enableProdMode();
   await import('@tensorflow/tfjs-backend-cpu');
   await tf.setBackend('cpu');
-  return { compile: async (program) => new EagerExecutable(program, 'cpu') };
+  return backendCompiler('cpu');
 }
 
 const GPU_PACKAGE = '@tensorflow/tfjs-node-gpu';
@@ -31,8 +40,16 @@ export async function gpuCompiler(load: () => Promise<unknown> = () => import(GP
       'engine.runtime is tfjs-gpu, but TensorFlow found no GPU and would run on the CPU. ' +
         'Check the driver (nvidia-smi) and the CUDA libraries, or set engine.runtime to onnx.',
     );
-  return { compile: async (program) => new EagerExecutable(program, 'tensorflow') };
+  return backendCompiler('tensorflow');
 }
+
+/** Programs run by a backend of tfjs, which must be registered. */
+export function backendCompiler(backend: string): Compiler {
+  return { compile: async (program) => new EagerExecutable(program, backend) };
+}
+
+/** Beside parameters' names, none of which is empty. */
+const OUTPUT = '';
 
 class EagerExecutable implements Executable {
   private readonly program: Program;
@@ -53,18 +70,34 @@ class EagerExecutable implements Executable {
         // The copy keeps tfjs from holding on to memory that the optimizer changes.
         program.parameters.map(({ name, shape }) => [name, tf.tensor(parameters.view(name).slice(), shape)]),
       );
-      const inputTensors = Object.fromEntries(
-        Object.entries(program.inputs).map(([name, { shape, dtype }]) => [
-          name,
-          tf.tensor(inputs[name]!.slice(), [...shape], dtype),
-        ]),
-      );
-      const { output, gradients } = gradientProgram(program, parameterTensors, inputTensors);
+      let sum = tf.tidy(() => this.microBatch(parameterTensors, inputs, 0));
+      for (let i = 1; i < (program.microBatches ?? 1); i++) {
+        const before = sum;
+        sum = tf.tidy(() => addAll(before, this.microBatch(parameterTensors, inputs, i)));
+        tf.dispose(before);
+      }
       if (gradient)
-        for (const { name } of program.parameters) gradient.view(name).set(gradients[name]!.dataSync<'float32'>());
-      return output.dataSync<'float32'>().slice();
+        for (const { name } of program.parameters) gradient.view(name).set(sum[name]!.dataSync<'float32'>());
+      return sum[OUTPUT]!.dataSync<'float32'>().slice();
     });
   }
 
+  /** The output, and the gradients by their parameters' names. */
+  private microBatch(parameters: Tensors, inputs: Inputs, index: number): Record<string, tf.Tensor> {
+    const inputTensors = Object.fromEntries(
+      Object.entries(this.program.inputs).map(([name, spec]) => {
+        const size = inputSize({ ...this.program, microBatches: 1 }, spec);
+        const part = inputs[name]!.slice(index * size, (index + 1) * size);
+        return [name, tf.tensor(part, [...spec.shape], spec.dtype)];
+      }),
+    );
+    const { output, gradients } = gradientProgram(this.program, parameters, inputTensors);
+    return { ...gradients, [OUTPUT]: output };
+  }
+
   async dispose(): Promise<void> {}
+}
+
+function addAll(a: Record<string, tf.Tensor>, b: Record<string, tf.Tensor>): Record<string, tf.Tensor> {
+  return Object.fromEntries(Object.entries(a).map(([name, tensor]) => [name, tf.add(tensor, b[name]!)]));
 }

@@ -1,22 +1,57 @@
-/** Programs traced into ONNX graphs and run by ONNX Runtime on the CPU: the default engine. */
+/** Programs traced into ONNX graphs and run by ONNX Runtime: on the CPU, the default engine, or on a GPU. */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import ort from 'onnxruntime-node';
 import type { ParameterSet } from '../parameters.ts';
+import { accumulated, stackName } from '../trace/accumulate.ts';
 import { graphName, trace } from '../trace/backend.ts';
+import { type Computation, Graph } from '../trace/graph.ts';
+import { mixedPrecision } from '../trace/mixed-precision.ts';
 import { onnxModel } from '../trace/onnx.ts';
+import { gpuOptions, onGpu, type Precision } from './cuda.ts';
 import { type Compiler, checkInputs, type Executable, type Inputs, type Program } from './program.ts';
 
-export class OnnxCompiler implements Compiler {
-  private readonly threads: number;
+export interface OnnxOptions {
+  /** Threads of one computation on the CPU; 0 is one for each core. */
+  threads: number;
+  precision: Precision;
+  /** Number of the GPU, from 0. @default - the CPU */
+  device?: number;
+}
 
-  constructor(threads: number) {
-    this.threads = threads;
+export class OnnxCompiler implements Compiler {
+  private readonly options: OnnxOptions;
+
+  constructor(options: OnnxOptions) {
+    this.options = options;
+  }
+
+  /** @throws ConfigError when there is no such GPU, or what drives it is missing. */
+  static async forGpu(options: OnnxOptions & { device: number }): Promise<OnnxCompiler> {
+    const compiler = new OnnxCompiler(options);
+    // Opening a session is what shows whether there is a GPU.
+    const graph = new Graph();
+    graph.output('y', graph.op('Neg', [graph.input('x', [1], 'float32')], [1]));
+    await (await compiler.open(graph)).release();
+    return compiler;
   }
 
   async compile(program: Program): Promise<Executable> {
-    const graph = trace(program);
-    const session = await ort.InferenceSession.create(onnxModel(graph), {
-      intraOpNumThreads: this.threads,
+    const { precision, device } = this.options;
+    let graph = trace(program).live();
+    // Losses that are only read, in probes and evaluations, are differences of close numbers: they stay in float32.
+    if (precision === 'mixed' && program.differentiate)
+      graph = mixedPrecision(graph, device === undefined ? 'emulated' : 'native');
+    const parameters = new Set(program.parameters.map(({ name }) => graphName.parameter(name)));
+    if (program.microBatches) graph = accumulated(graph, program.microBatches, ({ name }) => parameters.has(name));
+    const live = new Set(graph.inputs.map(({ name }) => name));
+    return new OnnxExecutable(program, await this.open(graph), live);
+  }
+
+  private open(graph: Computation): Promise<InferenceSession> {
+    const { threads, device } = this.options;
+    const model = onnxModel(graph);
+    const options: InferenceSession.SessionOptions = {
+      intraOpNumThreads: threads,
       interOpNumThreads: 1,
       graphOptimizationLevel: 'all',
       // Idle threads sleep instead of spinning: jobs share the machine's cores with other jobs, and a spinning thread
@@ -24,8 +59,9 @@ export class OnnxCompiler implements Compiler {
       extra: { session: { intra_op: { allow_spinning: '0' } } },
       // Warnings concern the optimizer's choices, nothing a user can act on.
       logSeverityLevel: 3,
-    });
-    return new OnnxExecutable(program, session, new Set(graph.liveInputs().map(({ name }) => name)));
+    };
+    if (device === undefined) return ort.InferenceSession.create(model, options);
+    return onGpu(() => ort.InferenceSession.create(model, { ...options, ...gpuOptions(device) }));
   }
 }
 
@@ -60,13 +96,15 @@ class OnnxExecutable implements Executable {
       if (this.live.has(name)) feeds[name] = tensor;
     };
     for (const [name, tensor] of tensorsOf(parameters)) feed(graphName.parameter(name), tensor);
-    for (const [name, { shape, dtype }] of Object.entries(program.inputs)) {
+    const { microBatches } = program;
+    for (const [name, { shape: one, dtype }] of Object.entries(program.inputs)) {
       const value = inputs[name]!;
+      const shape = microBatches ? [microBatches, ...one] : one;
       const tensor =
         dtype === 'int32'
           ? new ort.Tensor('int64', BigInt64Array.from(value as Int32Array, BigInt), shape)
           : new ort.Tensor('float32', value as Float32Array, shape);
-      feed(graphName.input(name), tensor);
+      feed(microBatches ? stackName(graphName.input(name)) : graphName.input(name), tensor);
     }
     if (!gradient) return (await this.session.run(feeds)).output!.data as Float32Array;
 

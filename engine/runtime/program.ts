@@ -20,6 +20,18 @@ export interface Program {
   build(parameters: Tensors, inputs: Tensors): tf.Tensor;
   /** Whether the output, then a scalar, is differentiated by every parameter. */
   differentiate: boolean;
+  /**
+   * How many micro-batches one run computes: each input then has a leading dimension of that size, which `build` does not
+   * see, and output and gradients are summed in the micro-batches' order, in float32.
+   *
+   * @default 1, without that dimension
+   */
+  microBatches?: number;
+}
+
+/** Elements of an input of one run. */
+export function inputSize({ microBatches = 1 }: Program, { shape }: InputSpec): number {
+  return shape.reduce((product, n) => product * n, microBatches);
 }
 
 export interface Executable {
@@ -58,9 +70,10 @@ export function checkInputs(program: Program, parameters: ParameterSet, inputs: 
       throw new RangeError(`${program.key}: ${set.specs.length} parameters do not match the model's ${expected}`);
   if (program.differentiate !== (gradient !== undefined))
     throw new RangeError(`${program.key}: ${gradient ? 'has no' : 'needs a place for its'} gradient`);
-  for (const [name, { shape, dtype }] of Object.entries(program.inputs)) {
+  for (const [name, spec] of Object.entries(program.inputs)) {
+    const { shape, dtype } = spec;
     const value = inputs[name];
-    const size = shape.reduce((product, n) => product * n, 1);
+    const size = inputSize(program, spec);
     const right = dtype === 'int32' ? value instanceof Int32Array : value instanceof Float32Array;
     if (!right || value?.length !== size)
       throw new RangeError(

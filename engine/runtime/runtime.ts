@@ -1,9 +1,15 @@
 import { ConfigError } from '../../core/errors.ts';
+import { type Precision, setTf32 } from './cuda.ts';
 import type { Compiler, Executable, Program } from './program.ts';
+
+export type { Precision } from './cuda.ts';
 
 export type { Executable, InputSpec, Inputs, Program, Tensors } from './program.ts';
 
-export type RuntimeName = 'onnx' | 'tfjs-cpu' | 'tfjs-gpu';
+export type RuntimeName = 'onnx' | 'onnx-cuda' | 'tfjs-cpu' | 'tfjs-gpu';
+
+/** Runtimes whose parameters have to cross from the host to the device. */
+export const GPU_RUNTIMES: readonly RuntimeName[] = ['onnx-cuda', 'tfjs-gpu'];
 
 /** An engine with its compiled programs, one for each key. */
 export class Runtime {
@@ -14,6 +20,10 @@ export class Runtime {
   constructor(name: RuntimeName, compiler: Compiler) {
     this.name = name;
     this.compiler = compiler;
+  }
+
+  get onGpu(): boolean {
+    return GPU_RUNTIMES.includes(this.name);
   }
 
   compile(program: Program): Promise<Executable> {
@@ -45,18 +55,30 @@ export class Runtime {
 export interface RuntimeOptions {
   /** Threads of one computation; 0 is one for each core. The tfjs runtimes ignore it. */
   threads?: number;
+  /** Number of the GPU, from 0, for `onnx-cuda`. @default 0 */
+  device?: number;
+  /** @default float32 */
+  precision?: Precision;
 }
 
 /**
  * The engine called `name`. Its libraries are loaded here and not before: a job that needs one does not pay for the
  * others.
- * @throws ConfigError when `tfjs-gpu` is asked for and its package or a GPU is missing: never a silent run on the CPU.
+ * @throws ConfigError when a GPU is asked for and there is none, or what drives it is missing: never a silent run on the
+ * CPU; and for a precision that the engine does not have.
  */
-export async function createRuntime(name: RuntimeName, { threads = 0 }: RuntimeOptions = {}): Promise<Runtime> {
+export async function createRuntime(name: RuntimeName, options: RuntimeOptions = {}): Promise<Runtime> {
+  const { threads = 0, device = 0, precision = 'float32' } = options;
+  checkPrecision(name, precision);
+  if (GPU_RUNTIMES.includes(name)) setTf32(precision);
   switch (name) {
     case 'onnx': {
       const { OnnxCompiler } = await import('./onnx.ts');
-      return new Runtime(name, new OnnxCompiler(threads));
+      return new Runtime(name, new OnnxCompiler({ threads, precision }));
+    }
+    case 'onnx-cuda': {
+      const { OnnxCompiler } = await import('./onnx.ts');
+      return new Runtime(name, await OnnxCompiler.forGpu({ threads, precision, device }));
     }
     case 'tfjs-cpu': {
       const { cpuCompiler } = await import('./eager.ts');
@@ -67,6 +89,12 @@ export async function createRuntime(name: RuntimeName, { threads = 0 }: RuntimeO
       return new Runtime(name, await gpuCompiler());
     }
     default:
-      throw new ConfigError(`engine.runtime: "${name}" is unknown; expected onnx, tfjs-cpu or tfjs-gpu.`);
+      throw new ConfigError(`engine.runtime: "${name}" is unknown; expected onnx, onnx-cuda, tfjs-cpu or tfjs-gpu.`);
   }
+}
+
+function checkPrecision(name: RuntimeName, precision: Precision): void {
+  const needs = { float32: undefined, tf32: GPU_RUNTIMES, mixed: ['onnx', 'onnx-cuda'] }[precision];
+  if (needs && !needs.includes(name))
+    throw new ConfigError(`engine.precision "${precision}" needs engine.runtime ${needs.join(' or ')}, not ${name}.`);
 }

@@ -82,7 +82,7 @@ function traceBackend(): TraceBackend {
   return backend;
 }
 
-const DTYPE: Record<ElementType, tf.DataType> = { float32: 'float32', int64: 'int32', bool: 'bool' };
+const DTYPE: Partial<Record<ElementType, tf.DataType>> = { float32: 'float32', int64: 'int32', bool: 'bool' };
 
 class TraceBackend extends tf.KernelBackend {
   graph: Graph | undefined;
@@ -103,7 +103,7 @@ class TraceBackend extends tf.KernelBackend {
   info(value: Value): tf.TensorInfo {
     const dataId = {};
     this.values.set(dataId, value);
-    return { dataId, shape: [...value.shape], dtype: DTYPE[value.type] };
+    return { dataId, shape: [...value.shape], dtype: DTYPE[value.type]! };
   }
 
   tensor(value: Value): tf.Tensor {

@@ -1,9 +1,10 @@
 /** A graph of ONNX operators with static shapes, built node by node in execution order. */
 
-export type ElementType = 'float32' | 'int64' | 'bool';
+/** Tracing gives the first three; `bfloat16` comes in with `mixed-precision.ts`. */
+export type ElementType = 'float32' | 'int64' | 'bool' | 'bfloat16';
 
 /** Integers, strings and integer lists as they are; a float says so, as JavaScript's numbers do not. */
-export type Attribute = number | { float: number } | string | readonly number[];
+export type Attribute = number | { float: number } | string | readonly number[] | { graph: Computation };
 
 export interface Value {
   readonly name: string;
@@ -11,6 +12,8 @@ export interface Value {
   readonly type: ElementType;
   /** The elements of a constant. */
   readonly data?: Float32Array | BigInt64Array | Uint8Array;
+  /** Its shape changes while the graph runs, so the model does not declare it. */
+  readonly dynamic?: boolean;
   /** For a reshaped value: what was reshaped. */
   readonly reshaped?: Value;
 }
@@ -24,6 +27,14 @@ export interface Node {
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
+/** What leads from inputs to outputs: a whole graph, or the body of an operator that repeats it. */
+export interface Computation {
+  readonly inputs: readonly Value[];
+  /** In execution order. */
+  readonly nodes: readonly Node[];
+  readonly outputs: readonly { name: string; value: Value }[];
+}
+
 export interface NodeOptions {
   attributes?: Record<string, Attribute>;
   domain?: string;
@@ -31,7 +42,7 @@ export interface NodeOptions {
   type?: ElementType;
 }
 
-export class Graph {
+export class Graph implements Computation {
   readonly inputs: Value[] = [];
   readonly outputs: { name: string; value: Value }[] = [];
   readonly nodes: Node[] = [];
@@ -123,6 +134,11 @@ export class Graph {
     const used = new Set(this.liveNodes().flatMap(({ inputs }) => inputs));
     for (const { value } of this.outputs) used.add(value);
     return this.inputs.filter((value) => used.has(value));
+  }
+
+  /** What some output needs. */
+  live(): Computation {
+    return { inputs: this.liveInputs(), nodes: this.liveNodes(), outputs: this.outputs };
   }
 
   private name(of: string): string {

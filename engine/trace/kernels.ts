@@ -14,7 +14,7 @@ export const ELEMENT_TYPE: Partial<Record<DataType, ElementType>> = {
 };
 
 /** TensorProto.DataType, as the Cast operator takes it. */
-const CAST_TO: Record<ElementType, number> = { float32: 1, int64: 7, bool: 9 };
+const CAST_TO: Record<ElementType, number> = { float32: 1, int64: 7, bool: 9, bfloat16: 16 };
 
 const MICROSOFT = 'com.microsoft';
 

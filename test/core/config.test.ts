@@ -63,6 +63,14 @@ describe('configuration', () => {
     expect(parseConfig(minimal, 'run.json').evaluation).toEqual({ rowsPerDomain: 24, tasks: [] });
   });
 
+  it.each([
+    [{ runtime: 'onnx', precision: 'tf32' }, 'engine.precision: "tf32" needs engine.runtime onnx-cuda or tfjs-gpu'],
+    [{ runtime: 'tfjs-gpu', precision: 'mixed' }, 'engine.precision: "mixed" needs engine.runtime onnx or onnx-cuda'],
+    [{ runtime: 'tfjs-gpu', workers: 2 }, 'engine.workers: must be 1 with engine.runtime tfjs-gpu'],
+  ])('refuses the engine %j', (engine, message) => {
+    expect(messageOf({ ...minimal, engine })).toContain(message);
+  });
+
   it('resolves the paths of every file that it names', () => {
     const config = parseConfig({ ...minimal, evaluation: { tasks: [{ file: 'a/t.jsonl' }] } }, 'run.json');
     const resolved = resolvePaths(config, (path) => `/base/${path}`);

@@ -1,13 +1,15 @@
 /**
  * `npm run test:images [-- --gpu | --cuda]`: builds the CPU image for real, lints the Dockerfiles, and trains in a
  * container: the same bytes as on this machine, and a SIGTERM that ends in exit code 75 and a checkpoint to resume from.
- * `--gpu` builds the GPU image as well, without the 2.8 GB of CUDA; `--cuda` with it.
+ * `--gpu` builds the GPU image as well, without the 3.9 GB of CUDA; `--cuda` with it.
  */
 import { strict as assert } from 'node:assert';
 import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buildSync } from 'esbuild';
 import { LAKE_DIRECTORY_VARIABLE, LOCAL_LAKE } from '../../core/storage/index.ts';
+import { buildDriver } from '../cuda/build.ts';
 import { TINY } from '../end-to-end/support.ts';
 import { capture, containerEngine, type Ended } from './engine.ts';
 import { lint } from './hadolint.ts';
@@ -44,6 +46,11 @@ function main(): void {
     expectStatus(job(CPU.tag, lake, ['mates-job', 'pretrain']), 0);
     expectSameCheckpoint(lake, host);
   });
+  check('two workers in the container give the same bytes', () => {
+    const lake = lakeToTrain(host, 'workers', 'onnx', 2);
+    expectStatus(job(CPU.tag, lake, ['mates-job', 'pretrain']), 0);
+    expectSameCheckpoint(lake, host);
+  });
   check("SageMaker's way: `train`, told by hyperparameters", () => {
     const lake = lakeToTrain(host, 'sagemaker');
     const config = mkdtempSync(join(folder, 'config-'));
@@ -69,6 +76,15 @@ function main(): void {
     const { output } = engine.run(GPU.tag, { command: ['node', '-e', MULTIPLY] });
     assert.match(output, /^TensorFlow 2\.\d+\.\d+ 2,2,2,2$/m);
   });
+  check("TensorFlow's gradients are those of ONNX Runtime", () => {
+    const { status, output } = program('gradients.ts', ['node', '/opt/mates/test/gradients.js']);
+    assert.equal(status, 0, output);
+    const found = JSON.parse(output.trim().split('\n').at(-1)!) as Record<string, number>;
+    for (const [name, difference] of Object.entries(found)) {
+      console.log(`  ${name}: ${difference.toExponential(1)}`);
+      assert.ok(difference < 1e-5, name);
+    }
+  });
   check('it trains as the CPU image does', () => {
     const lake = lakeToTrain(host, 'gpu-image');
     expectStatus(job(GPU.tag, lake, ['mates-job', 'pretrain']), 0);
@@ -80,7 +96,43 @@ function main(): void {
     expectStatus(ended, 2);
     assert.match(ended.output, /found no GPU/);
   });
+  check('without a driver, onnx-cuda is refused and not run on the CPU', () => {
+    const ended = job(GPU.tag, lakeToTrain(host, 'no-driver', 'onnx-cuda'), ['mates-job', 'pretrain']);
+    expectStatus(ended, 2);
+    assert.match(ended.output, /libcuda\.so\.1: cannot open shared object file/); // all else that it links to is there
+    assert.match(lastLine(ended), /^ConfigError: .*the driver's libcuda\.so\.1, are missing/);
+  });
+  if (!cuda) return;
+  check('with a driver and no GPU, onnx-cuda is refused with the error of CUDA', () => {
+    const lake = lakeToTrain(host, 'no-gpu', 'onnx-cuda');
+    const driver = buildDriver(join(folder, 'driver'));
+    const environment = { ...variables('1'), LD_LIBRARY_PATH: '/driver' };
+    const mounts = { '/lake': lake, '/driver': driver };
+    const ended = engine.run(GPU.tag, { command: ['mates-job', 'pretrain'], environment, mounts });
+    expectStatus(ended, 2);
+    console.log(`  ${lastLine(ended)}`);
+    assert.match(lastLine(ended), /^ConfigError: .*no GPU can be used \(CUDA failure (35|100): /);
+  });
 }
+
+/** A program of this folder, bundled and run in the GPU image where the jobs' packages are found. */
+function program(source: string, command: string[]): Ended {
+  const out = mkdtempSync(join(folder, 'program-'));
+  chmodSync(out, 0o755);
+  buildSync({
+    entryPoints: [join(import.meta.dirname, source)],
+    outdir: out,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    mainFields: ['module', 'main'],
+    external: ['onnxruntime-node', '@tensorflow/tfjs-node-gpu'],
+    banner: { js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
+  });
+  return engine.run(GPU.tag, { command, mounts: { '/opt/mates/test': out } });
+}
+
+const lastLine = ({ output }: Ended) => output.trim().split('\n').at(-1)!;
 
 /** Waits for the first step's line of progress, so that the signal comes while the job trains. */
 const TERMINATE_AFTER_THE_FIRST_STEP = `
@@ -110,13 +162,13 @@ function runOnHost(lake: string): void {
 }
 
 /** A copy of the lake whose second stage is yet to be trained, which the container's user can write. */
-function lakeToTrain(host: string, name: string, runtime = 'onnx'): string {
+function lakeToTrain(host: string, name: string, runtime = 'onnx', workers = 1): string {
   const lake = join(folder, name);
   cpSync(host, lake, { recursive: true });
   for (const part of TRAINED) rmSync(join(lake, STAGE, part), { recursive: true, force: true });
   const record = join(lake, `runs/${TINY.name}/run.json`);
   const run = JSON.parse(readFileSync(record, 'utf8'));
-  run.config.engine.runtime = runtime;
+  Object.assign(run.config.engine, { runtime, workers });
   writeFileSync(record, JSON.stringify(run));
   chmodSync(folder, 0o755);
   for (const entry of ['', ...readdirSync(lake, { recursive: true, encoding: 'utf8' })]) {

@@ -1,0 +1,108 @@
+/**
+ * Training steps shared by several workers on one machine: each computes the gradient of its part of the micro-batches, on a
+ * GPU of its own where there are GPUs; the gradients are added up in shared memory, each worker adding its part of every one;
+ * and each worker makes AdamW's step on its part of the parameters, as ZeRO stage 1 shares it (Rajbhandari et al. 2020).
+ */
+import type { RunConfig } from '../../core/config/schema.ts';
+import { type AdamW, clipCoefficient, globalNorm } from '../adamw.ts';
+import type { GptNeoxShape } from '../gpt-neox.ts';
+import type { ParameterSet } from '../parameters.ts';
+import { GPU_RUNTIMES } from '../runtime/runtime.ts';
+import { checkFinite, type StepResult, type TrainingSteps } from '../trainer.ts';
+import type { SharedState, WorkerSetup } from './messages.ts';
+import { rounds } from './plan.ts';
+import { WorkerPool } from './worker-pool.ts';
+
+export interface DataParallelOptions {
+  shape: GptNeoxShape;
+  /** At least 1; each has a thread and, with `onnx-cuda`, the GPU of its number. */
+  workers: number;
+  runtime: WorkerSetup['runtime'];
+  config: RunConfig['pretrain'];
+  /** Brought up to date by {@link DataParallelTrainer.collect}. */
+  parameters: ParameterSet;
+  optimizer: AdamW;
+}
+
+export class DataParallelTrainer implements TrainingSteps {
+  private readonly pool: WorkerPool;
+  private readonly state: SharedState;
+  private readonly options: DataParallelOptions;
+
+  /** @throws ConfigError where a worker's engine cannot be opened. */
+  static async open(options: DataParallelOptions): Promise<DataParallelTrainer> {
+    const { shape, workers, runtime, parameters, optimizer } = options;
+    const size = parameters.flat.length;
+    const state: SharedState = {
+      parameters: shared(parameters.flat),
+      m: shared(optimizer.m),
+      v: shared(optimizer.v),
+      sum: shared(size),
+      gradients: Array.from({ length: workers }, () => shared(size)),
+    };
+    const setups = Array.from({ length: workers }, (_, worker): WorkerSetup => {
+      const engine = { name: runtime.name, options: { ...runtime.options, device: worker } };
+      return { worker, workers, shape, runtime: engine, optimizer: optimizer.options, state };
+    });
+    return new DataParallelTrainer(options, state, await WorkerPool.start(setups));
+  }
+
+  private constructor(options: DataParallelOptions, state: SharedState, pool: WorkerPool) {
+    this.options = options;
+    this.state = state;
+    this.pool = pool;
+  }
+
+  async step(tokens: Int32Array, length: number, learningRate: number): Promise<StepResult> {
+    const { config, optimizer } = this.options;
+    const { loss, gradientNorm } = await this.lossAndGradient(tokens, length);
+    checkFinite(optimizer.step + 1, loss, gradientNorm);
+    optimizer.step += 1;
+    const clip = clipCoefficient(gradientNorm, config.clipNorm);
+    await this.pool.askAll({ kind: 'update', step: optimizer.step, learningRate, clip });
+    return { loss, gradientNorm };
+  }
+
+  collect(): void {
+    const { parameters, optimizer } = this.options;
+    parameters.flat.set(this.state.parameters);
+    optimizer.m.set(this.state.m);
+    optimizer.v.set(this.state.v);
+  }
+
+  close(): Promise<void> {
+    return this.pool.close();
+  }
+
+  /** Leaves the step's gradient in the shared sum. */
+  private async lossAndGradient(tokens: Int32Array, length: number): Promise<StepResult> {
+    const { pool, state } = this;
+    const { config, runtime } = this.options;
+    const { batchRows, microBatchRows } = config;
+    const weight = 1 / (batchRows * (length - 1));
+    const plan = rounds(batchRows / microBatchRows, pool.size, GPU_RUNTIMES.includes(runtime.name));
+    let loss = 0;
+    let row = 0;
+    for (const [round, parts] of plan.entries()) {
+      const losses = await Promise.all(
+        parts.map((microBatches, worker) => {
+          const end = row + microBatches * microBatchRows;
+          const part = tokens.slice(row * length, end * length);
+          row = end;
+          return pool.ask(worker, { kind: 'gradient', tokens: part, length, microBatches, weight });
+        }),
+      );
+      for (const part of losses) loss += part;
+      await pool.askAll({ kind: 'reduce', gradients: parts.length, first: round === 0 });
+    }
+    return { loss, gradientNorm: globalNorm(state.sum) };
+  }
+}
+
+/** A copy in shared memory, or zeros. */
+function shared(source: Float32Array | number): Float32Array<SharedArrayBuffer> {
+  const length = typeof source === 'number' ? source : source.length;
+  const array = new Float32Array(new SharedArrayBuffer(length * Float32Array.BYTES_PER_ELEMENT));
+  if (typeof source !== 'number') array.set(source);
+  return array;
+}

@@ -1,0 +1,25 @@
+/** How a training step is shared among workers. */
+
+/**
+ * Micro-batches of each worker, by round; after a round the workers' gradients are added to the step's sum, in their order.
+ *
+ * One micro-batch a round makes the sum that of the micro-batches in their order, whatever the number of workers. With all in
+ * one round, each worker adds up its own first, and its parameters and its gradient cross to and from the GPU once a step.
+ *
+ * @returns rounds, each with the micro-batches of the workers that take part, one after the other.
+ */
+export function rounds(microBatches: number, workers: number, inOneRound: boolean): number[][] {
+  if (inOneRound) {
+    const parts = Math.min(workers, microBatches);
+    return [Array.from({ length: parts }, (_, worker) => share(microBatches, parts, worker).size)];
+  }
+  return Array.from({ length: Math.ceil(microBatches / workers) }, (_, round) =>
+    new Array<number>(Math.min(workers, microBatches - round * workers)).fill(1),
+  );
+}
+
+/** The part of `total` that a worker has: parts are contiguous, and differ by at most one. */
+export function share(total: number, workers: number, worker: number): { begin: number; size: number } {
+  const begin = Math.floor((total * worker) / workers);
+  return { begin, size: Math.floor((total * (worker + 1)) / workers) - begin };
+}

@@ -1,0 +1,66 @@
+/** A thread of data-parallel training: entry point, started by `worker-pool.ts` with a {@link WorkerSetup}. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { AdamW, accumulate } from '../adamw.ts';
+import { LanguageModel } from '../language-model.ts';
+import { ParameterSet } from '../parameters.ts';
+import { createRuntime } from '../runtime/runtime.ts';
+import type { Reply, Request, WorkerSetup } from './messages.ts';
+import { share } from './plan.ts';
+
+const { worker, workers, shape, runtime, optimizer, state }: WorkerSetup = workerData;
+const part = share(state.parameters.length, workers, worker);
+const partOf = (array: Float32Array) => array.subarray(part.begin, part.begin + part.size);
+
+/** The engines read and write memory of the thread's own: shared memory is refused by the interface of native modules. */
+let model: LanguageModel;
+let parameters: ParameterSet;
+let gradient: ParameterSet;
+/** Whether `parameters` are those of a step before. */
+let stale = true;
+
+async function start(): Promise<number> {
+  model = new LanguageModel(await createRuntime(runtime.name, runtime.options), shape);
+  parameters = new ParameterSet(model.specs);
+  gradient = new ParameterSet(model.specs);
+  return 0;
+}
+
+async function answer(request: Request): Promise<number> {
+  switch (request.kind) {
+    case 'gradient': {
+      const { tokens, length, microBatches, weight } = request;
+      if (stale) parameters.flat.set(state.parameters);
+      stale = false;
+      const rows = tokens.length / length;
+      const weights = new Float32Array(rows * (length - 1)).fill(weight);
+      const batch = { batch: rows, length, tokens, weights, microBatches };
+      const loss = await model.lossAndGradient(parameters, batch, gradient);
+      state.gradients[worker]!.set(gradient.flat);
+      return loss;
+    }
+    case 'reduce': {
+      const sum = partOf(state.sum);
+      const parts = state.gradients.slice(0, request.gradients).map(partOf);
+      if (request.first) sum.set(parts.shift()!);
+      for (const part of parts) accumulate(sum, part);
+      return 0;
+    }
+    case 'update': {
+      const { step, learningRate, clip } = request;
+      const moments = { m: partOf(state.m), v: partOf(state.v), step: step - 1 };
+      new AdamW(part.size, optimizer, moments).apply(partOf(state.parameters), partOf(state.sum), learningRate, clip);
+      stale = true;
+      return 0;
+    }
+  }
+}
+
+function reply(work: Promise<number>): void {
+  work.then(
+    (result) => parentPort!.postMessage({ result } satisfies Reply),
+    ({ name, message }: Error) => parentPort!.postMessage({ error: { name, message } } satisfies Reply),
+  );
+}
+
+reply(start());
+parentPort!.on('message', (request: Request) => reply(answer(request)));

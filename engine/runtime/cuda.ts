@@ -1,0 +1,79 @@
+/** NVIDIA GPUs by ONNX Runtime's CUDA provider, which ONNX Runtime loads from beside its own library. */
+import { readdirSync } from 'node:fs';
+import type { InferenceSession } from 'onnxruntime-node';
+import { ConfigError } from '../../core/errors.ts';
+
+/** Arithmetic of matrix products; see the field `engine.precision` of the configuration. */
+export type Precision = 'float32' | 'tf32' | 'mixed';
+
+/**
+ * NVIDIA's libraries round the factors of float32 products to TF32 where a caller has not turned that off, which ONNX Runtime's
+ * binding for Node cannot. This variable turns it off for all of them; they read it when they are loaded.
+ */
+export function setTf32(precision: Precision): void {
+  if (precision === 'tf32') delete process.env.NVIDIA_TF32_OVERRIDE;
+  else process.env.NVIDIA_TF32_OVERRIDE = '0';
+}
+
+export function gpuOptions(device: number): InferenceSession.SessionOptions {
+  return {
+    executionProviders: [{ name: 'cuda', deviceId: device }],
+    // An operator without a kernel for CUDA is an error, where it would else run on the CPU and its operands be copied.
+    extra: { session: { disable_cpu_ep_fallback: '1' } },
+    // The plan keeps a second copy of the activations beside what the first run allocated (npm run test:cuda counts it).
+    enableMemPattern: false,
+  };
+}
+
+/**
+ * Opens a session on the GPU.
+ *
+ * @throws ConfigError saying what is missing, where ONNX Runtime finds no GPU: it never runs on the CPU instead.
+ */
+export async function onGpu(open: () => Promise<InferenceSession>): Promise<InferenceSession> {
+  try {
+    return await open();
+  } catch (error) {
+    throw explained(error as Error);
+  }
+}
+
+/** The error for what ONNX Runtime says when a session cannot be opened; its own where the GPU is not the reason. */
+export function explained(error: Error): Error {
+  const { message } = error;
+  const remedy = 'or set engine.runtime to onnx';
+  // Of the kind: "CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; hostname=... ; file=... ; expr=..."
+  const [failure] = /CUDA failure \d+: [^;]*[^; ]/.exec(message) ?? [];
+  if (failure)
+    return new ConfigError(
+      `engine.runtime is onnx-cuda, but no GPU can be used (${failure}). Check the driver (nvidia-smi), and that the ` +
+        `container was given a GPU, ${remedy}.`,
+    );
+  if (/Failed to load (shared )?library/.test(message))
+    return new ConfigError(
+      "engine.runtime is onnx-cuda, but ONNX Runtime's CUDA provider cannot be loaded: its libraries, or the driver's " +
+        `libcuda.so.1, are missing. Run in the GPU image on a machine with a GPU, ${remedy}.`,
+    );
+  return error;
+}
+
+/**
+ * Numbers of the GPUs that this process may use, as CUDA counts them: from 0, those that `CUDA_VISIBLE_DEVICES` names where it
+ * is set. A container sees the device files of the GPUs that it was given.
+ */
+export function visibleGpus(files = deviceFiles(), visible = process.env.CUDA_VISIBLE_DEVICES): number[] {
+  const present = files.filter((name) => /^nvidia\d+$/.test(name)).length;
+  if (visible === undefined) return Array.from({ length: present }, (_, i) => i);
+  const named = visible.split(',').map((name) => name.trim());
+  // CUDA takes the names up to the first that is none.
+  const end = named.findIndex((name) => name === '' || name === '-1' || name === 'NoDevFiles');
+  return Array.from({ length: Math.min(present, end < 0 ? named.length : end) }, (_, i) => i);
+}
+
+function deviceFiles(): string[] {
+  try {
+    return readdirSync('/dev');
+  } catch {
+    return [];
+  }
+}
