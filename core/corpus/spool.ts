@@ -77,8 +77,8 @@ export class Spool {
   async flush(): Promise<void> {
     for (const [shard, { records, marks }] of this.buffers.entries()) {
       if (records.length === 0) continue;
-      await appendFile(this.path(shard, 'records'), Buffer.concat(records));
-      await appendFile(this.path(shard, 'marks'), Buffer.concat(marks));
+      await this.write(this.path(shard, 'records'), records);
+      await this.write(this.path(shard, 'marks'), marks);
       this.buffers[shard] = { records: [], marks: [] };
     }
     this.held = 0;
@@ -128,6 +128,16 @@ export class Spool {
       }
     } finally {
       await file.close();
+    }
+  }
+
+  private async write(path: string, buffers: Buffer[]): Promise<void> {
+    try {
+      await appendFile(path, Buffer.concat(buffers));
+    } catch (error) {
+      const failure = error as NodeJS.ErrnoException;
+      failure.path ??= path; // a failed write names no file, and this disk is not the one that the user named
+      throw failure;
     }
   }
 
