@@ -119,7 +119,7 @@ export async function loadCheckpoint(store: Store, prefix: string): Promise<Chec
   intact(OPTIMIZER_FILE, bytes);
   const tensors = new SafetensorsFile(bytes, uriOf(store, prefix, OPTIMIZER_FILE));
   const { specs, flat } = model.parameters;
-  const [m, v] = [new ParameterSet(specs), new ParameterSet(specs)];
+  const [m, v] = [model.parameters.sibling(), model.parameters.sibling()];
   for (const { name, shape } of specs) {
     m.view(name).set(tensors.float32(`exp_avg.${name}`, shape));
     v.view(name).set(tensors.float32(`exp_avg_sq.${name}`, shape));

@@ -1,6 +1,7 @@
 import type { Passage } from '../core/corpus/passages.ts';
+import { accumulate } from './adamw.ts';
 import type { LanguageModel, TokenBatch } from './language-model.ts';
-import { ParameterSet } from './parameters.ts';
+import type { ParameterSet } from './parameters.ts';
 
 /**
  * Passages ready to be measured: sorted by length and cut into batches padded on the right, once, so that every probe
@@ -46,11 +47,11 @@ export class PassageSet {
 
   /** The gradient of {@link loss}, summed over the batches into `gradient`, which is overwritten. */
   async gradient(parameters: ParameterSet, gradient: ParameterSet): Promise<void> {
-    const part = new ParameterSet(gradient.specs);
+    const part = gradient.sibling();
     gradient.flat.fill(0);
     for (const batch of this.batches) {
       await this.model.lossAndGradient(parameters, batch, part);
-      for (let i = 0; i < part.flat.length; i++) gradient.flat[i] = gradient.flat[i]! + part.flat[i]!;
+      accumulate(gradient.flat, part.flat);
     }
   }
 }

@@ -1,8 +1,9 @@
 import type { RunConfig } from '../core/config/schema.ts';
 import { RunError } from '../core/errors.ts';
-import { type AdamW, clipGlobalNorm } from './adamw.ts';
+import { type AdamW, accumulate, clipCoefficient, globalNorm } from './adamw.ts';
 import type { LanguageModel } from './language-model.ts';
-import { ParameterSet } from './parameters.ts';
+import type { ParameterSet } from './parameters.ts';
+import { allocateBeside } from './wasm/parameter-memory.ts';
 
 /** What one optimizer step did. */
 export interface StepResult {
@@ -28,8 +29,8 @@ export class Trainer {
     this.config = config;
     this.parameters = parameters;
     this.optimizer = optimizer;
-    this.gradient = new ParameterSet(model.specs);
-    if (config.batchRows > config.microBatchRows) this.sum = new Float32Array(this.gradient.flat.length);
+    this.gradient = parameters.sibling();
+    if (config.batchRows > config.microBatchRows) this.sum = allocateBeside(parameters.flat);
   }
 
   /**
@@ -45,21 +46,18 @@ export class Trainer {
       const part = tokens.subarray(row * length, (row + microBatchRows) * length);
       const batch = { batch: microBatchRows, length, tokens: part, weights };
       loss += await this.model.lossAndGradient(this.parameters, batch, this.gradient);
-      if (this.sum) accumulate(this.sum, this.gradient.flat, row === 0);
+      if (row === 0) this.sum?.set(this.gradient.flat);
+      else accumulate(this.sum!, this.gradient.flat);
     }
     const gradient = this.sum ?? this.gradient.flat;
-    const gradientNorm = clipGlobalNorm(gradient, clipNorm);
+    const gradientNorm = globalNorm(gradient);
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
       throw new RunError(
         `step ${this.optimizer.step + 1}: the loss is ${loss} and the gradient's norm ${gradientNorm}. ` +
           'Lower pretrain.learningRate or raise pretrain.warmupSteps, and start again with another --run-id.',
       );
-    this.optimizer.apply(this.parameters.flat, gradient, learningRate);
+    const clip = clipCoefficient(gradientNorm, clipNorm);
+    this.optimizer.apply(this.parameters.flat, gradient, learningRate, clip);
     return { loss, gradientNorm };
   }
-}
-
-function accumulate(sum: Float32Array, part: Float32Array, first: boolean): void {
-  if (first) sum.set(part);
-  else for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + part[i]!;
 }

@@ -1,5 +1,5 @@
 /** Our side of `bench/decoder.ts`: `decoder.ts FOLDER THREADS`. */
-import { AdamW, clipGlobalNorm } from '../../engine/adamw.ts';
+import { AdamW, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import { LanguageModel } from '../../engine/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
@@ -12,8 +12,8 @@ const runtime = await createRuntime('onnx', { threads: Number(threads) });
 const model = new LanguageModel(runtime, shape);
 const parameters = new ParameterSet(model.specs);
 parameters.flat.set(weights);
-const gradient = new ParameterSet(model.specs);
-const optimizer = new AdamW(weights.length, { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 });
+const gradient = parameters.sibling();
+const optimizer = AdamW.beside(parameters.flat, { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 });
 const rows = { batch, length: length + 1, tokens };
 
 await serve({
@@ -28,8 +28,8 @@ await serve({
     units: batch * length,
     call: async () => {
       const loss = await model.lossAndGradient(parameters, rows, gradient);
-      clipGlobalNorm(gradient.flat, 1);
-      optimizer.apply(parameters.flat, gradient.flat, 1e-4);
+      const clip = clipCoefficient(globalNorm(gradient.flat), 1);
+      optimizer.apply(parameters.flat, gradient.flat, 1e-4, clip);
       return loss;
     },
   },

@@ -32,8 +32,9 @@ const runtime = await createRuntime('onnx', { threads: Number(threads) });
 const model = new LanguageModel(runtime, shape);
 const parameters = new ParameterSet(model.specs);
 parameters.flat.set(weights);
-const moments = { m: new Float32Array(weights.length), v: new Float32Array(weights.length).fill(settings.v) };
-const optimizer = new AdamW(weights.length, settings.optimizer, { ...moments, step: settings.step });
+const optimizer = AdamW.beside(parameters.flat, settings.optimizer);
+optimizer.v.fill(settings.v);
+optimizer.step = settings.step;
 const checkpoint = { shape, parameters, optimizer, contextLength: length, state: { step: settings.step, tokens: 0 } };
 const document = tokens.subarray(0, length + 1);
 

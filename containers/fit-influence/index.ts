@@ -11,9 +11,9 @@ import { readParquet } from '../../core/parquet.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
-import { AdamW, clipGlobalNorm } from '../../engine/adamw.ts';
+import { AdamW, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import { loadInfluenceModel, saveInfluenceModel } from '../../engine/bert-checkpoint.ts';
-import { ParameterSet } from '../../engine/parameters.ts';
+import type { ParameterSet } from '../../engine/parameters.ts';
 import { type InfluenceModel, openInfluenceModel } from '../influence-model.ts';
 import { type Job, timed } from '../job.ts';
 import { predictInfluence } from '../predict-influence.ts';
@@ -116,9 +116,9 @@ async function train(
   const { seed } = job.run.record.config;
   const { batchDocuments } = config;
   const parameters = start.clone();
-  const gradient = new ParameterSet(parameters.specs);
+  const gradient = parameters.sibling();
   // Betas and epsilon of BERT fine-tuning (Devlin et al. 2019, appendix A.2).
-  const optimizer = new AdamW(parameters.flat.length, {
+  const optimizer = AdamW.beside(parameters.flat, {
     beta1: 0.9,
     beta2: 0.999,
     epsilon: 1e-8,
@@ -155,10 +155,10 @@ async function train(
       const dropout =
         config.dropout > 0 ? { rate: config.dropout, random: (i: number) => random.uniform(i) } : undefined;
       const loss = await model.regressor.lossAndGradient(parameters, { ...batch, labels, weights }, dropout, gradient);
-      clipGlobalNorm(gradient.flat, 1);
       if (!Number.isFinite(loss))
         throw new RunError(`the influence model's loss is ${loss} at step ${step}; lower influenceModel.learningRate.`);
-      optimizer.apply(parameters.flat, gradient.flat, config.learningRate * (1 - step / steps));
+      const clip = clipCoefficient(globalNorm(gradient.flat), 1);
+      optimizer.apply(parameters.flat, gradient.flat, config.learningRate * (1 - step / steps), clip);
       sum += loss * documents.length;
       job.progress({
         step: 'Fit the influence model',

@@ -40,7 +40,7 @@ async function pretrain(job: Job): Promise<void> {
   const { checkpoint, metrics } = await startingPoint(job, plan.firstStep);
   const shape = modelShape(config, corpus.index);
   const parameters = checkpoint?.parameters ?? initialParameters(model.specs, config.seed);
-  const optimizer = checkpoint?.optimizer ?? new AdamW(parameters.flat.length, config.pretrain);
+  const optimizer = checkpoint?.optimizer ?? AdamW.beside(parameters.flat, config.pretrain);
   const trainer = new Trainer(model, config.pretrain, parameters, optimizer);
   const step = job.arm === 'main' ? 'Pretrain' : `Pretrain (${job.arm})`;
 

@@ -1,10 +1,10 @@
 import type { RunConfig } from '../../core/config/schema.ts';
 import { RunError } from '../../core/errors.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
-import { clipGlobalNorm } from '../../engine/adamw.ts';
+import { clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import type { Checkpoint } from '../../engine/checkpoint.ts';
 import type { LanguageModel } from '../../engine/language-model.ts';
-import { ParameterSet } from '../../engine/parameters.ts';
+import type { ParameterSet } from '../../engine/parameters.ts';
 import type { PassageSet } from '../../engine/passage-set.ts';
 import type { Influence, InfluenceProbe } from './influence-probe.ts';
 
@@ -44,8 +44,8 @@ export class ExactProbe implements InfluenceProbe {
     this.reference = reference;
     this.config = config;
     this.baseline = baseline;
-    this.gradient = new ParameterSet(model.specs);
-    this.trial = new ParameterSet(model.specs);
+    this.gradient = checkpoint.parameters.sibling();
+    this.trial = checkpoint.parameters.sibling();
   }
 
   async influence(tokens: Int32Array): Promise<Influence> {
@@ -53,9 +53,9 @@ export class ExactProbe implements InfluenceProbe {
     const targets = tokens.length - 1;
     const batch = { batch: 1, length: tokens.length, tokens, weights: new Float32Array(targets).fill(1 / targets) };
     await this.model.lossAndGradient(parameters, batch, this.gradient);
-    clipGlobalNorm(this.gradient.flat, this.config.clipNorm);
+    const clip = clipCoefficient(globalNorm(this.gradient.flat), this.config.clipNorm);
     const learningRate = trunkLearningRate(this.config, optimizer.step);
-    optimizer.trial(parameters.flat, this.gradient.flat, learningRate, this.trial.flat);
+    optimizer.trial(parameters.flat, this.gradient.flat, learningRate, this.trial.flat, clip);
     const loss = await this.reference.loss(this.trial);
     if (!Number.isFinite(loss))
       throw new RunError(`probe: the reference loss is ${loss} after one step; lower pretrain.learningRate.`);

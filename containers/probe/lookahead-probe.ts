@@ -3,10 +3,10 @@ import type { Passage } from '../../core/corpus/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
-import { clipGlobalNorm } from '../../engine/adamw.ts';
+import { clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import type { Checkpoint } from '../../engine/checkpoint.ts';
 import type { LanguageModel, TokenBatch } from '../../engine/language-model.ts';
-import { ParameterSet } from '../../engine/parameters.ts';
+import type { ParameterSet } from '../../engine/parameters.ts';
 import { PassageSet, paddedBatch, rowLosses } from '../../engine/passage-set.ts';
 import type { Influence, InfluenceProbe } from './influence-probe.ts';
 
@@ -96,13 +96,14 @@ async function continued(
   guard?: PassageSet,
 ): Promise<{ parameters: ParameterSet; steps: number }> {
   const parameters = checkpoint.parameters.clone();
-  const optimizer = checkpoint.optimizer.clone();
-  const gradient = new ParameterSet(parameters.specs);
+  const optimizer = checkpoint.optimizer.clone(parameters.flat);
+  const gradient = parameters.sibling();
   let best = { parameters: parameters.clone(), steps: 0, loss: Number.POSITIVE_INFINITY };
   for (let step = 0; step < steps; step++) {
     await model.lossAndGradient(parameters, batchOf(step), gradient);
-    clipGlobalNorm(gradient.flat, config.pretrain.clipNorm);
-    optimizer.apply(parameters.flat, gradient.flat, trunkLearningRate(config.pretrain, optimizer.step));
+    const clip = clipCoefficient(globalNorm(gradient.flat), config.pretrain.clipNorm);
+    const rate = trunkLearningRate(config.pretrain, optimizer.step);
+    optimizer.apply(parameters.flat, gradient.flat, rate, clip);
     if (!guard || ((step + 1) % GUARD_EVERY !== 0 && step + 1 < steps)) continue;
     const loss = await guard.loss(parameters);
     if (loss >= best.loss) return best; // the references are being learned by heart
