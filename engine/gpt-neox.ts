@@ -3,19 +3,8 @@
  * untied output head. Names and memory layout are those of Hugging Face's `GPTNeoXForCausalLM`.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import {
-  attention,
-  causalMask,
-  crossEntropy,
-  embedding,
-  gelu,
-  linear,
-  rotary,
-  rotaryAngles,
-  scaleAndShift,
-  standardize,
-  tokenCrossEntropy,
-} from './ops.ts';
+import { causalAttention, rotary, rotaryAngles } from './causal-attention.ts';
+import { crossEntropy, embedding, feedForward, linear, scaleAndShift, standardize, tokenCrossEntropy } from './ops.ts';
 import type { ParameterSpec } from './parameters.ts';
 import type { Tensors } from './runtime/program.ts';
 
@@ -70,28 +59,30 @@ function hiddenStates(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor): tf.Te
   const c = d / h; // channels of a head
   const rotated = Math.floor(c * shape.rotaryFraction);
   const angles = rotated > 0 ? rotaryAngles(S, rotated, shape.rotaryBase) : undefined;
-  const mask = causalMask(S);
+  const affine = (name: string) => ({ weight: p[`${name}.weight`]!, bias: p[`${name}.bias`]! });
   const layer = (x: tf.Tensor, name: string) => linear(x, p[`${name}.weight`]!, p[`${name}.bias`]!);
-  const norm = (x: tf.Tensor, name: string) => scaleAndShift(x, p[`${name}.weight`]!, p[`${name}.bias`]!);
+  const norm = (x: tf.Tensor, standard: tf.Tensor, name: string) =>
+    scaleAndShift(standard, p[`${name}.weight`]!, p[`${name}.bias`]!, { x, epsilon });
 
   let x = embedding(p['gpt_neox.embed_in.weight']!, tf.reshape(tokens, [B * S])); // [B*S, d]
   for (let i = 0; i < shape.layers; i++) {
     const name = `gpt_neox.layers.${i}`;
     const standard = standardize(x, epsilon); // [B*S, d], shared by both branches
 
-    const qkv = layer(norm(standard, `${name}.input_layernorm`), `${name}.attention.query_key_value`); // [B*S, 3d]
-    const byHead = tf.transpose(tf.reshape(qkv, [B, S, h, 3, c]), [3, 0, 2, 1, 4]); // [3, B, h, S, c]
-    const [q, k, v] = tf.unstack(byHead) as [tf.Tensor, tf.Tensor, tf.Tensor]; // [B, h, S, c] each
+    const qkv = layer(norm(x, standard, `${name}.input_layernorm`), `${name}.attention.query_key_value`); // [B*S, 3d]
+    const [q, k, v] = tf.unstack(tf.reshape(qkv, [B, S, h, 3, c]), 3) as [tf.Tensor, tf.Tensor, tf.Tensor];
     const turn = (x: tf.Tensor) => (angles ? rotary(x, angles) : x);
-    const heads = attention(turn(q), turn(k), v, mask); // [B, h, S, c]
-    const attended = tf.reshape(tf.transpose(heads, [0, 2, 1, 3]), [B * S, d]);
+    const attended = tf.reshape(causalAttention(turn(q), turn(k), v), [B * S, d]); // from [B, S, h, c]
 
-    const up = layer(norm(standard, `${name}.post_attention_layernorm`), `${name}.mlp.dense_h_to_4h`); // [B*S, 4d]
-    const mlp = layer(gelu(up), `${name}.mlp.dense_4h_to_h`); // [B*S, d]
+    const mlp = feedForward(
+      norm(x, standard, `${name}.post_attention_layernorm`),
+      affine(`${name}.mlp.dense_h_to_4h`),
+      affine(`${name}.mlp.dense_4h_to_h`),
+    ); // [B*S, d]
 
     x = tf.add(tf.add(x, layer(attended, `${name}.attention.dense`)), mlp);
   }
-  return norm(standardize(x, epsilon), 'gpt_neox.final_layer_norm');
+  return norm(x, standardize(x, epsilon), 'gpt_neox.final_layer_norm');
 }
 
 /** Logits after each token. tokens [B, S] -> [B*S, V]. */

@@ -1,4 +1,5 @@
 /** A graph of ONNX operators with static shapes, built node by node in execution order. */
+import { createHash } from 'node:crypto';
 
 export type ElementType = 'float32' | 'int64' | 'bool';
 
@@ -36,7 +37,8 @@ export class Graph {
   readonly outputs: { name: string; value: Value }[] = [];
   readonly nodes: Node[] = [];
   private names = 0;
-  private readonly smallConstants = new Map<string, Value>();
+  /** By their content: masks and angles are made anew by each layer. */
+  private readonly constants = new Map<string, Value>();
   private readonly reshapes = new Map<string, Value>();
 
   input(name: string, shape: readonly number[], type: ElementType): Value {
@@ -51,11 +53,13 @@ export class Graph {
 
   constant(data: Float32Array | BigInt64Array | Uint8Array, shape: readonly number[]): Value {
     const type = data instanceof Float32Array ? 'float32' : data instanceof BigInt64Array ? 'int64' : 'bool';
-    const key = data.length <= 16 ? `${type} ${shape} ${data}` : undefined;
-    const known = key && this.smallConstants.get(key);
-    if (known) return known;
-    const value = { name: this.name('constant'), shape, type, data } as const;
-    if (key) this.smallConstants.set(key, value);
+    const content = createHash('sha1').update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const key = `${type} ${shape} ${content.digest('base64')}`;
+    let value = this.constants.get(key);
+    if (!value) {
+      value = { name: this.name('constant'), shape, type, data };
+      this.constants.set(key, value);
+    }
     return value;
   }
 

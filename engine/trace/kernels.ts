@@ -79,6 +79,37 @@ const matMul: Rule = (graph, { a, b, bias }, { transposeA, transposeB, activatio
   return bias ? graph.op('Add', [product, bias], shape) : product;
 };
 
+/** alpha a b + beta bias, a and b matrices. */
+const scaledMatMul: Rule = (graph, { a, b, bias }, { transposeA, transposeB, alpha, beta }) => {
+  const [transA, transB] = [transposeA ? 1 : 0, transposeB ? 1 : 0];
+  const shape = [a!.shape[transA]!, b!.shape[1 - transB]!];
+  const attributes = { transA, transB, alpha: { float: alpha as number }, beta: { float: beta as number } };
+  return graph.op('Gemm', bias ? [a!, b!, bias] : [a!, b!], shape, { attributes });
+};
+
+/** A matrix product for each head; a factor may have the heads in its first or in its second dimension. */
+const headMatMul: Rule = (graph, { a, b }, { sequenceA, sequenceB, transposeA, transposeB, alpha = 1 }) => {
+  const byHead = (shape: readonly number[], sequenceFirst: unknown) =>
+    sequenceFirst ? [shape[1]!, shape[0]!, shape[2]!] : [...shape];
+  const [left, right] = [byHead(a!.shape, sequenceA), byHead(b!.shape, sequenceB)];
+  const attributes = {
+    transA: transposeA ? 1 : 0,
+    transB: transposeB ? 1 : 0,
+    transBatchA: sequenceA ? 1 : 0,
+    transBatchB: sequenceB ? 1 : 0,
+    alpha: { float: alpha as number },
+  };
+  const shape = [left[0]!, left[transposeA ? 2 : 1]!, right[transposeB ? 1 : 2]!];
+  return graph.op('FusedMatMul', [a!, b!], shape, { attributes, domain: MICROSOFT });
+};
+
+function layerNormalization(graph: Graph, x: Value, scale: Value, shift: Value, epsilon: unknown): Value[] {
+  const perRow = x.shape.with(-1, 1);
+  return graph.ops('LayerNormalization', [x, scale, shift], [x.shape, perRow, perRow], {
+    attributes: { axis: -1, epsilon: { float: epsilon as number } },
+  });
+}
+
 const normalizeAxis = (axis: unknown, rank: number) => util.parseAxisParam(axis as number, Array(rank).fill(1))[0]!;
 
 const concat: Rule = (graph, inputs, { axis }) => {
@@ -271,15 +302,18 @@ export const RULES: Record<string, Rule> = {
   // The fused kernels that `ops.ts` asks for where a backend has them.
   Standardize: (graph, { x }, { epsilon }) => {
     const width = x!.shape.at(-1)!;
-    const perRow = x!.shape.with(-1, 1);
-    const [y, , inverseStd] = graph.ops(
-      'LayerNormalization',
-      [x!, uniform(graph, width, 1), uniform(graph, width, 0)],
-      [x!.shape, perRow, perRow],
-      { attributes: { axis: -1, epsilon: { float: epsilon as number } } },
+    const [y, , inverseStd] = layerNormalization(
+      graph,
+      x!,
+      uniform(graph, width, 1),
+      uniform(graph, width, 0),
+      epsilon,
     );
     return [y!, inverseStd!];
   },
+  LayerNorm: (graph, { x, scale, shift }, { epsilon }) => layerNormalization(graph, x!, scale!, shift!, epsilon)[0]!,
+  ScaledMatMul: scaledMatMul,
+  HeadMatMul: headMatMul,
   Gelu: (graph, { x }) => graph.op('Gelu', [x!], x!.shape, { domain: MICROSOFT }),
   ScatterAdd: (graph, { base, indices, updates }) => scatterInto(graph, base!, indices!, updates!),
   TakeAlongRows: (graph, { x, columns }) => graph.reshape(takeAlongRows(graph, x!, columns!), columns!.shape),
@@ -289,12 +323,15 @@ export const RULES: Record<string, Rule> = {
     const less = graph.op('Sub', [taken, graph.float(1)], taken.shape);
     return graph.op('ScatterElements', [x!, column(graph, columns!), less], x!.shape, { attributes: { axis: 1 } });
   },
+  /** x [B, S, h, c] */
   RotaryEmbedding: (graph, { x, cos, sin }) => {
-    const [, heads] = x!.shape as [number, number];
-    return graph.op('RotaryEmbedding', [x!, graph.integers([0]), cos!, sin!], x!.shape, {
+    const [batch, length, heads, channels] = x!.shape as [number, number, number, number];
+    const flat = graph.reshape(x!, [batch, length, heads * channels]);
+    const rotated = graph.op('RotaryEmbedding', [flat, graph.integers([0]), cos!, sin!], flat.shape, {
       attributes: { num_heads: heads, rotary_embedding_dim: 2 * cos!.shape[1]! },
       domain: MICROSOFT,
     });
+    return graph.reshape(rotated, x!.shape);
   },
 };
 
