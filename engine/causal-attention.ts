@@ -7,7 +7,7 @@
  * each head in place, with a stride, instead of from a transposed copy. Elsewhere it is the textbook formula.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { fused, MASKED, withGradient } from './ops.ts';
+import { fused, hasFusedKernels, MASKED, withGradient } from './ops.ts';
 
 /** Angles for positions 0 to length - 1: cosines and sines, each [length, dimensions / 2]. */
 export function rotaryAngles(length: number, dimensions: number, base: number): { cos: tf.Tensor; sin: tf.Tensor } {
@@ -54,8 +54,7 @@ function rotate(x: tf.Tensor, cos: tf.Tensor, sin: tf.Tensor): tf.Tensor {
 
 /** softmax(q k^T / sqrt(c)) v over the positions up to each one's own. q, k, v [B, S, h, c] -> [B, S, h, c]. */
 export function causalAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
-  const inBlocks = tf.getKernel('HeadMatMul', tf.getBackend()) !== undefined;
-  return inBlocks ? attentionInBlocks(q, k, v) : plainAttention(q, k, v);
+  return hasFusedKernels() ? attentionInBlocks(q, k, v) : plainAttention(q, k, v);
 }
 
 function plainAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {

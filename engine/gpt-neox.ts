@@ -4,7 +4,16 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { causalAttention, rotary, rotaryAngles } from './causal-attention.ts';
-import { crossEntropy, embedding, feedForward, linear, scaleAndShift, standardize, tokenCrossEntropy } from './ops.ts';
+import {
+  crossEntropy,
+  embedding,
+  feedForward,
+  hasFusedKernels,
+  linear,
+  scaleAndShift,
+  standardize,
+  tokenCrossEntropy,
+} from './ops.ts';
 import type { ParameterSpec } from './parameters.ts';
 import type { Tensors } from './runtime/program.ts';
 
@@ -55,6 +64,29 @@ export function gptNeoxSpecs(shape: GptNeoxShape): ParameterSpec[] {
 /** Final hidden states. tokens [B, S] -> [B*S, d]. */
 function hiddenStates(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor): tf.Tensor {
   const [B, S] = tokens.shape as [number, number];
+  const embedded = embedding(p['gpt_neox.embed_in.weight']!, tf.reshape(tokens, [B * S])); // [B*S, d]
+  const groups = rowGroups(B, S);
+  if (groups === 1) return layers(shape, p, embedded, [B, S]);
+  const parts = tf.unstack(tf.reshape(embedded, [groups, (B * S) / groups, shape.width]));
+  return tf.reshape(tf.stack(parts.map((part) => layers(shape, p, part, [B / groups, S]))), [B * S, shape.width]);
+}
+
+/**
+ * Tokens that go through the layers together. With 512, a matrix product is 6 to 10 % faster than with 2,048, and what
+ * lies between two products stays in the cache; the price is that weight gradients are added up.
+ */
+const GROUP_TOKENS = 512;
+
+/** Into how many equal groups of rows a batch is cut. A graphics processor, which runs op by op, gets it whole. */
+function rowGroups(batch: number, length: number): number {
+  if (!hasFusedKernels()) return 1;
+  const distance = (groups: number) => Math.abs(Math.log((batch * length) / groups / GROUP_TOKENS));
+  const divisors = Array.from({ length: batch }, (_, i) => i + 1).filter((n) => batch % n === 0);
+  return divisors.reduce((best, groups) => (distance(groups) < distance(best) ? groups : best));
+}
+
+/** x [B*S, d] -> [B*S, d] */
+function layers(shape: GptNeoxShape, p: Tensors, x: tf.Tensor, [B, S]: [number, number]): tf.Tensor {
   const { width: d, heads: h, layerNormEpsilon: epsilon } = shape;
   const c = d / h; // channels of a head
   const rotated = Math.floor(c * shape.rotaryFraction);
@@ -64,7 +96,6 @@ function hiddenStates(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor): tf.Te
   const norm = (x: tf.Tensor, standard: tf.Tensor, name: string) =>
     scaleAndShift(standard, p[`${name}.weight`]!, p[`${name}.bias`]!, { x, epsilon });
 
-  let x = embedding(p['gpt_neox.embed_in.weight']!, tf.reshape(tokens, [B * S])); // [B*S, d]
   for (let i = 0; i < shape.layers; i++) {
     const name = `gpt_neox.layers.${i}`;
     const standard = standardize(x, epsilon); // [B*S, d], shared by both branches

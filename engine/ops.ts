@@ -31,13 +31,15 @@ export function fused(kernel: string, inputs: Record<string, tf.Tensor>, attribu
   return (Array.isArray(result) ? result : [result]) as tf.Tensor[];
 }
 
-/** `base` with the rows `updates` [n, ...] added at `indices` [n]; rows that share an index add up. */
-function scatterAdd(base: tf.Tensor, indices: tf.Tensor, updates: tf.Tensor): tf.Tensor {
-  const at = tf.reshape(indices, [indices.size, 1]);
-  return (
-    fused('ScatterAdd', { base, indices: at, updates })?.[0] ??
-    tf.add(base, tf.scatterND(at as tf.Tensor2D, updates, base.shape as [number]))
-  );
+/** Whether the backend is one for which the ops are cut and fused, and not one that runs each as it is called. */
+export function hasFusedKernels(): boolean {
+  return tf.getKernel('HeadMatMul', tf.getBackend()) !== undefined;
+}
+
+/** [count, d] of zeros with the rows [n, d] added at `ids` [n]; rows that share an id add up. */
+function scatterRows(count: number, ids: tf.Tensor, rows: tf.Tensor): tf.Tensor {
+  const at = tf.reshape(ids, [ids.size, 1]) as tf.Tensor2D;
+  return fused('ScatterRows', { ids, rows }, { count })?.[0] ?? tf.scatterND(at, rows, [count, ...rows.shape.slice(1)]);
 }
 
 /** Rows of `table` [V, d] at `ids` [n] -> [n, d]. */
@@ -48,7 +50,7 @@ export function embedding(table: tf.Tensor, ids: tf.Tensor): tf.Tensor {
       save([ids]);
       return tf.gather(table, ids);
     },
-    (dy, [ids]) => scatterAdd(tf.fill(table.shape as [number, number], 0), ids!, dy),
+    (dy, [ids]) => scatterRows(table.shape[0]!, ids!, dy),
   );
 }
 
@@ -74,12 +76,10 @@ export function linear(
     },
     (dy, [x, weight]) => {
       const [out, into] = weight!.shape as [number, number];
-      return [
-        gemm(dy, weight!, { alpha }),
-        // A transposed first factor is read at a sixth less speed, so a dy that is no wider than x is transposed first.
-        out <= into ? gemm(tf.transpose(dy), x!, { alpha }) : gemm(dy, x!, { transposeA: true, alpha }),
-        tf.mul(tf.sum(dy, 0), outputScale),
-      ];
+      // dy^T x. A product reads a transposed first factor at a sixth less speed, so the narrower one is transposed before.
+      const dWeight =
+        out <= into ? gemm(tf.transpose(dy), x!, { alpha }) : tf.transpose(gemm(tf.transpose(x!), dy, { alpha })); // [out, in]
+      return [gemm(dy, weight!, { alpha }), dWeight, tf.mul(tf.sum(dy, 0), outputScale)];
     },
   );
 }

@@ -1,10 +1,12 @@
 /** Programs traced into ONNX graphs and run by ONNX Runtime on the CPU: the default engine. */
+import { availableParallelism } from 'node:os';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import ort from 'onnxruntime-node';
 import type { ParameterSet } from '../parameters.ts';
 import { graphName, trace } from '../trace/backend.ts';
 import { onnxModel } from '../trace/onnx.ts';
 import { type Compiler, checkInputs, type Executable, type Inputs, type Program } from './program.ts';
+import { threadLimit } from './thread-limit.ts';
 
 export class OnnxCompiler implements Compiler {
   private readonly threads: number;
@@ -16,7 +18,7 @@ export class OnnxCompiler implements Compiler {
   async compile(program: Program): Promise<Executable> {
     const graph = trace(program);
     const session = await ort.InferenceSession.create(onnxModel(graph), {
-      intraOpNumThreads: this.threads,
+      intraOpNumThreads: Math.min(this.threads || availableParallelism(), threadLimit(graph)),
       interOpNumThreads: 1,
       graphOptimizationLevel: 'all',
       // The plan keeps a second copy of the activations beside what the first run allocated: half as much memory again,
@@ -32,7 +34,10 @@ export class OnnxCompiler implements Compiler {
       // Warnings concern the optimizer's choices, nothing a user can act on.
       logSeverityLevel: 3,
     });
-    return new OnnxExecutable(program, session, new Set(graph.liveInputs().map(({ name }) => name)));
+    return new OnnxExecutable(program, session, {
+      inputs: new Set(graph.liveInputs().map(({ name }) => name)),
+      outputs: new Set(graph.outputs.map(({ name }) => name)),
+    });
   }
 }
 
@@ -48,15 +53,30 @@ function tensorsOf(set: ParameterSet): Map<string, Tensor> {
   return tensors;
 }
 
+/** Zeros with the rows added at their ids, in the order of the rows. */
+function addRows(table: Float32Array, ids: BigInt64Array, rows: Float32Array): void {
+  const width = rows.length / ids.length;
+  table.fill(0);
+  for (let i = 0; i < ids.length; i++) {
+    const at = Number(ids[i]!) * width;
+    for (let j = 0; j < width; j++) table[at + j] = table[at + j]! + rows[i * width + j]!;
+  }
+}
+
+interface Names {
+  inputs: ReadonlySet<string>;
+  outputs: ReadonlySet<string>;
+}
+
 class OnnxExecutable implements Executable {
   private readonly program: Program;
   private readonly session: InferenceSession;
-  private readonly live: ReadonlySet<string>;
+  private readonly names: Names;
 
-  constructor(program: Program, session: InferenceSession, live: ReadonlySet<string>) {
+  constructor(program: Program, session: InferenceSession, names: Names) {
     this.program = program;
     this.session = session;
-    this.live = live;
+    this.names = names;
   }
 
   async run(parameters: ParameterSet, inputs: Inputs, gradient?: ParameterSet): Promise<Float32Array> {
@@ -64,7 +84,7 @@ class OnnxExecutable implements Executable {
     checkInputs(program, parameters, inputs, gradient);
     const feeds: Record<string, Tensor> = {};
     const feed = (name: string, tensor: Tensor) => {
-      if (this.live.has(name)) feeds[name] = tensor;
+      if (this.names.inputs.has(name)) feeds[name] = tensor;
     };
     for (const [name, tensor] of tensorsOf(parameters)) feed(graphName.parameter(name), tensor);
     for (const [name, { shape, dtype }] of Object.entries(program.inputs)) {
@@ -77,10 +97,22 @@ class OnnxExecutable implements Executable {
     }
     if (!gradient) return (await this.session.run(feeds)).output!.data as Float32Array;
 
-    // Each gradient is written by its node into the caller's memory: no copy.
     const fetches: Record<string, Tensor | null> = { [graphName.output]: null };
-    for (const [name, tensor] of tensorsOf(gradient)) fetches[graphName.gradient(name)] = tensor;
-    return (await this.session.run(feeds, fetches)).output!.data as Float32Array;
+    const scattered: string[] = [];
+    for (const [name, tensor] of tensorsOf(gradient))
+      if (this.names.outputs.has(graphName.gradient(name)))
+        fetches[graphName.gradient(name)] = tensor; // its node writes into the caller's memory: no copy
+      else {
+        scattered.push(name);
+        fetches[graphName.gradientIds(name)] = null;
+        fetches[graphName.gradientRows(name)] = null;
+      }
+    const results = await this.session.run(feeds, fetches);
+    for (const name of scattered) {
+      const [ids, rows] = [results[graphName.gradientIds(name)]!, results[graphName.gradientRows(name)]!];
+      addRows(gradient.view(name), ids.data as BigInt64Array, rows.data as Float32Array);
+    }
+    return results.output!.data as Float32Array;
   }
 
   async dispose(): Promise<void> {

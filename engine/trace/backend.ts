@@ -14,12 +14,15 @@ export const graphName = {
   parameter: (name: string) => `parameter:${name}`,
   input: (name: string) => `input:${name}`,
   gradient: (name: string) => `gradient:${name}`,
+  /** Of a gradient that is zero but for some rows: their ids and values. */
+  gradientIds: (name: string) => `gradient-ids:${name}`,
+  gradientRows: (name: string) => `gradient-rows:${name}`,
   output: 'output',
 };
 
 /**
  * Records the program as a graph: parameters and inputs are its inputs; the output and, for a program that
- * differentiates, each parameter's gradient are its outputs.
+ * differentiates, each parameter's gradient are its outputs, that of an embedding as ids and rows to be added up.
  * @throws Error naming the kernel, when the program uses one that has no rule
  */
 export function trace(program: Program): Graph {
@@ -45,8 +48,14 @@ export function trace(program: Program): Graph {
       );
       const { output, gradients } = gradientProgram(program, parameters, inputs);
       graph.output(graphName.output, backend.value(output));
-      for (const [name, gradient] of Object.entries(gradients))
-        graph.output(graphName.gradient(name), backend.value(gradient));
+      for (const [name, gradient] of Object.entries(gradients)) {
+        const value = backend.value(gradient);
+        const scattered = graph.scattered(value);
+        if (scattered) {
+          graph.output(graphName.gradientIds(name), scattered.ids);
+          graph.output(graphName.gradientRows(name), scattered.rows);
+        } else graph.output(graphName.gradient(name), value);
+      }
     });
   } catch (error) {
     const kernel = /[Kk]ernel '(\w+)'/.exec((error as Error).message)?.[1];

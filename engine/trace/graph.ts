@@ -32,6 +32,9 @@ export interface NodeOptions {
   type?: ElementType;
 }
 
+/** Not an operator of ONNX. */
+const ROWS_AT = 'RowsAt';
+
 export class Graph {
   readonly inputs: Value[] = [];
   readonly outputs: { name: string; value: Value }[] = [];
@@ -40,6 +43,7 @@ export class Graph {
   /** By their content: masks and angles are made anew by each layer. */
   private readonly constants = new Map<string, Value>();
   private readonly reshapes = new Map<string, Value>();
+  private readonly producers = new Map<string, Node>();
 
   input(name: string, shape: readonly number[], type: ElementType): Value {
     const value = { name, shape, type };
@@ -86,7 +90,7 @@ export class Graph {
   ): Value[] {
     const { attributes = {}, domain = '', type = inputs[0]!.type } = options;
     const outputs = shapes.map((shape) => ({ name: this.name(op), shape, type }));
-    this.nodes.push({ op, domain, inputs, outputs, attributes });
+    this.append({ op, domain, inputs, outputs, attributes });
     return outputs;
   }
 
@@ -98,7 +102,7 @@ export class Graph {
     let reshaped = this.reshapes.get(key);
     if (!reshaped) {
       reshaped = { name: this.name('Reshape'), shape, type: source.type, reshaped: source };
-      this.nodes.push({
+      this.append({
         op: 'Reshape',
         domain: '',
         inputs: [source, this.integers(shape)],
@@ -110,6 +114,26 @@ export class Graph {
     return reshaped;
   }
 
+  /** The node that computes the value; none for inputs and constants. */
+  producer({ name }: Value): Node | undefined {
+    return this.producers.get(name);
+  }
+
+  /**
+   * [count, d] of zeros with rows [n, d] added at ids [n]. It can only be an output, which is then given as ids and rows
+   * ({@link scattered}) and added up by whoever runs the graph: ONNX Runtime's ScatterND adds rows of one id in whatever
+   * order its threads come, and its ScatterElements takes a hundred times as long.
+   */
+  rowsAt(count: number, ids: Value, rows: Value): Value {
+    return this.op(ROWS_AT, [ids, rows], [count, ...rows.shape.slice(1)], { type: rows.type });
+  }
+
+  /** The ids and rows of a value that {@link rowsAt} made. */
+  scattered(value: Value): { ids: Value; rows: Value } | undefined {
+    const node = this.producer(value);
+    return node?.op === ROWS_AT ? { ids: node.inputs[0]!, rows: node.inputs[1]! } : undefined;
+  }
+
   /** The nodes that some output needs, in order: what a forward-only program does not ask for is never computed. */
   liveNodes(): Node[] {
     const needed = new Set(this.outputs.map(({ value }) => value.name));
@@ -119,6 +143,8 @@ export class Graph {
       live.push(node);
       for (const { name } of node.inputs) needed.add(name);
     }
+    if (live.some(({ op }) => op === ROWS_AT))
+      throw new Error('the gradient of an embedding that is looked up twice cannot be traced');
     return live.reverse();
   }
 
@@ -127,6 +153,11 @@ export class Graph {
     const used = new Set(this.liveNodes().flatMap(({ inputs }) => inputs));
     for (const { value } of this.outputs) used.add(value);
     return this.inputs.filter((value) => used.has(value));
+  }
+
+  private append(node: Node): void {
+    this.nodes.push(node);
+    for (const { name } of node.outputs) this.producers.set(name, node);
   }
 
   private name(of: string): string {

@@ -79,6 +79,27 @@ const matMul: Rule = (graph, { a, b, bias }, { transposeA, transposeB, activatio
   return bias ? graph.op('Add', [product, bias], shape) : product;
 };
 
+/**
+ * Addition. What a weight gets from several parts of a batch is added up within the matrix products, and transposed once:
+ * a b + c is one product, and the sum of transposed matrices is the transposed sum.
+ */
+const add: Rule = (graph, x, attributes) => {
+  const { a, b } = x as { a: Value; b: Value };
+  if (`${a.shape}` !== `${b.shape}`) return binary('Add')(graph, x, attributes);
+  const [left, right] = [graph.producer(a), graph.producer(b)];
+  if (
+    left?.op === 'Transpose' &&
+    right?.op === 'Transpose' &&
+    `${left.attributes.perm}` === `${right.attributes.perm}`
+  ) {
+    const sum = add(graph, { a: left.inputs[0]!, b: right.inputs[0]! }, {}) as Value;
+    return graph.op('Transpose', [sum], a.shape, { attributes: left.attributes });
+  }
+  if (right?.op === 'Gemm' && right.inputs.length === 2)
+    return graph.op('Gemm', [...right.inputs, a], b.shape, { attributes: { ...right.attributes, beta: { float: 1 } } });
+  return binary('Add')(graph, x, attributes);
+};
+
 /** alpha a b + beta bias, a and b matrices. */
 const scaledMatMul: Rule = (graph, { a, b, bias }, { transposeA, transposeB, alpha, beta }) => {
   const [transA, transB] = [transposeA ? 1 : 0, transposeB ? 1 : 0];
@@ -150,10 +171,6 @@ const dtypeOf = ({ type }: Value) => (type === 'int64' ? 'int32' : type);
 
 const column = (graph: Graph, indices: Value) => graph.reshape(indices, [...indices.shape, 1]);
 
-function scatterInto(graph: Graph, base: Value, indices: Value, updates: Value): Value {
-  return graph.op('ScatterND', [base, indices, updates], base.shape, { attributes: { reduction: 'add' } });
-}
-
 function takeAlongRows(graph: Graph, x: Value, columns: Value): Value {
   return graph.op('GatherElements', [x, column(graph, columns)], [...columns.shape, 1], { attributes: { axis: 1 } });
 }
@@ -181,7 +198,7 @@ export const RULES: Record<string, Rule> = {
   Rsqrt: (graph, { x }) => graph.op('Reciprocal', [graph.op('Sqrt', [x!], x!.shape)], x!.shape),
   Square: (graph, { x }) => graph.op('Mul', [x!, x!], x!.shape),
 
-  Add: binary('Add'),
+  Add: add,
   Sub: binary('Sub'),
   Multiply: multiply,
   RealDiv: binary('Div'),
@@ -279,12 +296,6 @@ export const RULES: Record<string, Rule> = {
       attributes: { axis: at },
     });
   },
-  ScatterNd: (graph, { indices, updates }, { shape }) =>
-    scatterInto(graph, fill(graph, shape as number[], 0, dtypeOf(updates!)), indices!, updates!),
-  UnsortedSegmentSum: (graph, { x, segmentIds }, { numSegments }) => {
-    const zeros = fill(graph, [numSegments as number, ...x!.shape.slice(segmentIds!.shape.length)], 0, dtypeOf(x!));
-    return scatterInto(graph, zeros, column(graph, segmentIds!), x!);
-  },
   OneHot: (graph, { indices }, { depth, onValue, offValue, dtype }) => {
     const values = graph.constant(Float32Array.of(offValue as number, onValue as number), [2]);
     const hot = graph.op(
@@ -315,7 +326,7 @@ export const RULES: Record<string, Rule> = {
   ScaledMatMul: scaledMatMul,
   HeadMatMul: headMatMul,
   Gelu: (graph, { x }) => graph.op('Gelu', [x!], x!.shape, { domain: MICROSOFT }),
-  ScatterAdd: (graph, { base, indices, updates }) => scatterInto(graph, base!, indices!, updates!),
+  ScatterRows: (graph, { ids, rows }, { count }) => graph.rowsAt(count as number, ids!, rows!),
   TakeAlongRows: (graph, { x, columns }) => graph.reshape(takeAlongRows(graph, x!, columns!), columns!.shape),
   // ScatterElements rather than ScatterND: ONNX Runtime runs it in place.
   SubtractOneHot: (graph, { x, columns }) => {
