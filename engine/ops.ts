@@ -228,11 +228,12 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Ten
 }
 
 /**
- * Floats in one chunk of logits. The [tokens, vocabulary] softmax is the largest tensor of training (a 1,024-token row
- * at 50,304 entries is 206 MB); 16 M floats (64 MiB) bound it, while each matrix product stays large enough to be fast
- * and the vocabulary's weight gradient is not summed over more parts than needed.
+ * Tokens, and floats, in one chunk of logits. The [tokens, vocabulary] softmax is the largest tensor of training (512
+ * tokens of 50,304 entries are 103 MB). As in `gpt-neox.ts`, products over 512 tokens are faster than over more; fewer
+ * would add up the vocabulary's weight gradient more often than needed.
  */
-const LOGITS_CHUNK = 16 * 1024 * 1024;
+const CHUNK_TOKENS = 512;
+const LOGITS_CHUNK = 32 * 1024 * 1024;
 
 interface CrossEntropyOptions {
   /** Floats of logits at a time. */
@@ -269,7 +270,8 @@ function subtractOneHot(x: tf.Tensor, columns: tf.Tensor): tf.Tensor {
 
 /** Cuts n tokens into equal chunks, bar the last, that keep the logits within `chunk` floats. */
 function* chunks(n: number, vocabulary: number, chunk = LOGITS_CHUNK): Generator<[begin: number, size: number]> {
-  const parts = Math.ceil(n / Math.max(1, Math.floor(chunk / vocabulary)));
+  const most = Math.min(CHUNK_TOKENS, Math.floor(chunk / vocabulary));
+  const parts = Math.ceil(n / Math.max(1, most));
   const size = Math.ceil(n / parts);
   for (let begin = 0; begin < n; begin += size) yield [begin, Math.min(size, n - begin)];
 }
@@ -304,7 +306,7 @@ export function crossEntropy(
     (save) => {
       const losses: tf.Tensor[] = [];
       const dx: tf.Tensor[] = [];
-      const dHead: tf.Tensor[] = [];
+      let dHead: tf.Tensor | undefined; // [d, V]
       for (const [begin, size] of chunks(x.shape[0]!, head.shape[0]!, chunk)) {
         const part = tf.slice(x, [begin, 0], [size, -1]); // [c, d]
         const target = tf.slice(targets, [begin], [size]); // [c]
@@ -315,9 +317,11 @@ export function crossEntropy(
         const dLogits = subtractOneHot(probabilities, target);
         const column = tf.reshape(weight, [size, 1]);
         dx.push(tf.mul(tf.matMul(dLogits, head), column));
-        dHead.push(tf.matMul(dLogits, tf.mul(part, column), true));
+        // Transposed: the narrow factor is then the first, and the sum is one with the product.
+        const partOfHead = tf.matMul(tf.transpose(tf.mul(part, column)), dLogits);
+        dHead = dHead ? tf.add(dHead, partOfHead) : partOfHead;
       }
-      save([dx.length === 1 ? dx[0]! : tf.concat(dx), tf.addN(dHead)]);
+      save([dx.length === 1 ? dx[0]! : tf.concat(dx), tf.transpose(dHead!)]);
       return tf.addN(losses);
     },
     (dy, [dx, dHead]) => [tf.mul(dx!, dy), tf.mul(dHead!, dy)],
