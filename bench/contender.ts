@@ -52,52 +52,43 @@ export interface Comparison {
 /** One row of results for each task. */
 export async function compare(comparison: Comparison, settings: Settings): Promise<Row[]> {
   const { ours, peers, tasks, unit, what, difference } = comparison;
-  const results = tasks.map((): { own: Turn[]; peers: Peer[] } => ({ own: [], peers: [] }));
-  if (peers.length === 0) {
-    const alone = await takeTurns([ours], tasks, settings);
-    for (const [i, [turns]] of alone.entries()) results[i]!.own.push(...turns!);
-  }
-  for (const peer of peers) {
-    settings.log(`${peer.name}: ${tasks.map(what).join(', ')}`);
-    const turns = await takeTurns([ours, peer], tasks, settings);
-    for (const [i, [own, theirs]] of (turns as [Turn[], Turn[]][]).entries()) {
-      const ratio = (rate: (turn: Turn) => number) => spread(own.map((turn, j) => rate(turn) / rate(theirs[j]!)));
-      results[i]!.own.push(...own);
-      results[i]!.peers.push({
+  const rows: Row[] = [];
+  for (const task of tasks) {
+    const own: Turn[] = [];
+    const results: Peer[] = [];
+    if (peers.length === 0) own.push(...(await takeTurns([ours], task, settings))[0]!);
+    for (const peer of peers) {
+      settings.log(`${what(task)}: ours and ${peer.name}`);
+      const [a, b] = (await takeTurns([ours, peer], task, settings)) as [Turn[], Turn[]];
+      own.push(...a);
+      const ratio = (rate: (turn: Turn) => number) => spread(a.map((turn, i) => rate(turn) / rate(b[i]!)));
+      results.push({
         name: peer.name,
-        ...ratesOf(theirs),
+        ...ratesOf(b),
         ratio: ratio(perCpuSecond),
         wallRatio: ratio(perSecond),
-        difference: difference?.(own.at(-1)!.value, theirs.at(-1)!.value),
+        difference: difference?.(a.at(-1)!.value, b.at(-1)!.value),
       });
     }
+    rows.push({ what: what(task), unit, ours: ratesOf(own), peers: results });
   }
-  return tasks.map((task, i) => ({
-    what: what(task),
-    unit,
-    ours: ratesOf(results[i]!.own),
-    peers: results[i]!.peers,
-  }));
+  return rows;
 }
 
-/** The turns of each contender in each task. */
+/** The turns of each contender in a task, in processes of their own, so that their peak memory is that of the task. */
 async function takeTurns(
   contenders: readonly Contender[],
-  tasks: readonly string[],
+  task: string,
   { rounds, seconds }: Settings,
-): Promise<Turn[][][]> {
+): Promise<Turn[][]> {
   const started: Process[] = [];
   try {
     for (const contender of contenders) started.push(new Process(contender));
-    const results: Turn[][][] = [];
-    for (const task of tasks) {
-      for (const process of started) await process.turn({ task, seconds: 0 }); // warms up
-      const turns = started.map((): Turn[] => []);
-      for (let round = 0; round < rounds; round++)
-        for (const [i, process] of started.entries()) turns[i]!.push(await process.turn({ task, seconds }));
-      results.push(turns);
-    }
-    return results;
+    for (const process of started) await process.turn({ task, seconds: 0 }); // warms up
+    const turns = started.map((): Turn[] => []);
+    for (let round = 0; round < rounds; round++)
+      for (const [i, process] of started.entries()) turns[i]!.push(await process.turn({ task, seconds }));
+    return turns;
   } finally {
     await Promise.all(started.map((process) => process.end()));
   }

@@ -72,17 +72,19 @@ def reference_loss(reference) -> float:
 
 
 def task(whole: bool):
-    reference = list(batches(whole))
-    restore()
-    baseline = reference_loss(reference)
+    state = {}
 
     def influence() -> float:
+        if not state:
+            restore()
+            state["reference"] = list(batches(whole))
+            state["baseline"] = reference_loss(state["reference"])
         restore()
         optimizer.zero_grad(set_to_none=True)
         model(document[:, :-1], document[:, 1:]).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings["clipNorm"])
         optimizer.step()
-        return reference_loss(reference) - baseline
+        return reference_loss(state["reference"]) - state["baseline"]
 
     return 1, influence
 

@@ -3,15 +3,15 @@ import { AdamW, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import { LanguageModel } from '../../engine/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
-import { readCase } from '../case-folder.ts';
+import { readCase, readWeights } from '../case-folder.ts';
 import { serve } from '../worker.ts';
 
 const [folder, threads] = process.argv.slice(2) as [string, string];
-const { shape, batch, length, tokens, weights } = readCase(folder);
+const { shape, batch, length, tokens } = readCase(folder);
 const runtime = await createRuntime('onnx', { threads: Number(threads) });
 const model = new LanguageModel(runtime, shape);
 const parameters = new ParameterSet(model.specs);
-parameters.flat.set(weights);
+readWeights(folder, parameters);
 const gradient = parameters.sibling();
 const optimizer = AdamW.beside(parameters.flat, { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 });
 const rows = { batch, length: length + 1, tokens };

@@ -9,12 +9,12 @@ import { LanguageModel } from '../../engine/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
-import { readCase } from '../case-folder.ts';
+import { readCase, readWeights } from '../case-folder.ts';
 import type { ProbeSettings } from '../probe.ts';
 import { serve } from '../worker.ts';
 
 const [folder, threads] = process.argv.slice(2) as [string, string];
-const { shape, length, tokens, weights } = readCase(folder);
+const { shape, length, tokens } = readCase(folder);
 const read = (file: string) => JSON.parse(readFileSync(join(folder, file), 'utf8'));
 const passages: Passage[] = read('passages.json');
 const settings: ProbeSettings = read('probe.json');
@@ -31,20 +31,23 @@ const { pretrain } = parseConfig(
 const runtime = await createRuntime('onnx', { threads: Number(threads) });
 const model = new LanguageModel(runtime, shape);
 const parameters = new ParameterSet(model.specs);
-parameters.flat.set(weights);
+readWeights(folder, parameters);
 const optimizer = AdamW.beside(parameters.flat, settings.optimizer);
 optimizer.v.fill(settings.v);
 optimizer.step = settings.step;
 const checkpoint = { shape, parameters, optimizer, contextLength: length, state: { step: settings.step, tokens: 0 } };
 const document = tokens.subarray(0, length + 1);
 
-async function task(targets: (passage: Passage) => Passage) {
-  const reference = new PassageSet(model, passages.map(targets));
-  const probe = await ExactProbe.create(model, checkpoint, reference, pretrain);
-  return { units: 1, call: async () => (await probe.influence(document)).influence };
+function task(targets: (passage: Passage) => Passage) {
+  let probe: ExactProbe | undefined;
+  const call = async () => {
+    probe ??= await ExactProbe.create(model, checkpoint, new PassageSet(model, passages.map(targets)), pretrain);
+    return (await probe.influence(document)).influence;
+  };
+  return { units: 1, call };
 }
 
 await serve({
-  'last word': await task((passage) => passage),
-  'whole passages': await task((passage) => ({ ...passage, firstTarget: 1 })),
+  'last word': task((passage) => passage),
+  'whole passages': task((passage) => ({ ...passage, firstTarget: 1 })),
 });
