@@ -1,62 +1,56 @@
 /**
- * `npm run bench [-- --threads N] [--json]`: how fast training, probing and scoring are here, beside the rate of this
- * machine's matrix products, which is their ceiling.
+ * `npm run bench [-- BENCH...] [--threads N] [--rounds N] [--seconds S] [--json]`: how fast everything here is, beside what
+ * one would use otherwise and beside the rate of this machine's matrix products.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import Table from 'cli-table3';
-import { formatCount, PLAIN_TABLE } from '../bin/commands/format.ts';
-import { DECODERS, decoderRates, ENCODERS, probeRate, QUICKSTART, scoringRate } from './engine.ts';
+import { decoder } from './decoder.ts';
+import { encoder } from './encoder.ts';
 import { GEMM_SHAPES, gemmRate } from './gemm.ts';
-import type { Rate } from './measure.ts';
+import { havePeers, NO_PEERS } from './peers.ts';
+import { probe } from './probe.ts';
+import { type Bench, type Row, type Settings, table } from './report.ts';
 
-const { values } = parseArgs({ options: { threads: { type: 'string' }, json: { type: 'boolean' } } });
-const threads = Number(values.threads ?? availableParallelism());
+/** All benchmarks, in the order in which they run. */
+const BENCHES: readonly Bench[] = [decoder, probe, encoder];
 
-interface Row {
-  what: string;
-  unit: string;
-  rate: Rate;
-  /** Share of the machine's matrix-product rate. */
-  share?: number;
-}
-
-const gemm = await gemmRate(threads, GEMM_SHAPES[0]!);
-const rows: Row[] = [];
-for (const decoder of DECODERS) {
-  const { layers, width, vocabularySize } = decoder.shape;
-  const shape = `${layers} layers, width ${width}, vocabulary ${vocabularySize}, ${decoder.batch} x ${decoder.length}`;
-  const { training, forward, trainingGigaflops } = await decoderRates(decoder, threads);
-  rows.push({ what: `train: ${shape}`, unit: 'tokens', rate: training, share: trainingGigaflops / gemm });
-  rows.push({ what: `forward: ${shape}`, unit: 'tokens', rate: forward });
-}
-rows.push({
-  what: 'exact probe: quickstart model, 64 passages of 100 tokens',
-  unit: 'probes',
-  rate: await probeRate(QUICKSTART, 64, threads),
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    threads: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '2' },
+    json: { type: 'boolean' },
+  },
 });
-for (const { name, shape, length } of ENCODERS)
-  rows.push({
-    what: `score: ${name} encoder, ${length} tokens a document`,
-    unit: 'documents',
-    rate: await scoringRate(shape, length, threads),
-  });
-
-if (values.json) console.log(JSON.stringify({ threads, gemmGigaflops: gemm, rows }));
-else {
-  console.log(`Matrix products, float32 1024 x 1024 x 1024: ${gemm.toFixed(0)} GFLOP/s on ${threads} threads`);
-  const table = new Table({ ...PLAIN_TABLE, head: ['what', 'a second', 'a CPU second', 'of the matrix rate'] });
-  for (const { what, unit, rate, share } of rows)
-    table.push([
-      what,
-      `${show(rate.perSecond)} ${unit}`,
-      show(rate.perCpuSecond),
-      share === undefined ? '' : `${(100 * share).toFixed(0)} %`,
-    ]);
-  console.log(table.toString());
-  console.log('Selection over many rows has a benchmark of its own: npx tsx bench/selection.ts [ROWS] [JOBS]');
+const unknown = positionals.find((name) => !BENCHES.some((bench) => bench.name === name));
+if (unknown) {
+  console.error(`There is no benchmark "${unknown}". There are: ${BENCHES.map(({ name }) => name).join(', ')}.`);
+  process.exit(2);
 }
+const threads = Number(values.threads ?? availableParallelism());
+const settings: Settings = {
+  threads,
+  rounds: Number(values.rounds),
+  seconds: Number(values.seconds),
+  gemmGigaflops: await gemmRate(threads, GEMM_SHAPES[0]!),
+  log: (line) => console.error(line),
+};
+if (!havePeers()) settings.log(NO_PEERS);
 
-function show(value: number): string {
-  return value < 100 ? value.toPrecision(3) : formatCount(value);
+const results: { name: string; rows: Row[] }[] = [];
+for (const bench of BENCHES)
+  if (positionals.length === 0 || positionals.includes(bench.name)) {
+    const rows = await bench.run(settings);
+    results.push({ name: bench.name, rows });
+    if (!values.json) console.log(`\n${bench.name}: ${bench.about}\n${table(rows)}`);
+  }
+
+const { gemmGigaflops } = settings;
+if (values.json) console.log(JSON.stringify({ threads, gemmGigaflops, peers: havePeers(), benches: results }));
+else {
+  console.log(
+    `\nMatrix products, float32 1024 x 1024 x 1024: ${gemmGigaflops.toFixed(0)} GFLOP/s on ${threads} threads`,
+  );
+  console.log('Selection over many rows has a benchmark of its own: npx tsx bench/selection.ts [ROWS] [JOBS]');
 }

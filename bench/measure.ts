@@ -1,10 +1,5 @@
-/** How fast something is, by the wall clock and by processor time: the latter holds on a machine that others use too. */
-export interface Rate {
-  /** Units a second; the median of the repetitions. */
-  perSecond: number;
-  /** Units a second of processor time, over all threads. */
-  perCpuSecond: number;
-}
+/** Measures in this process what has no peer. */
+import type { Rates, Spread } from './report.ts';
 
 const WARM_UP = 3;
 
@@ -12,19 +7,21 @@ const WARM_UP = 3;
  * Repeats `step`, which does `units` of work, for about `seconds`, and at least five times, after a warm-up (the first
  * calls compile and fault in memory).
  */
-export async function measure(step: () => Promise<unknown>, units: number, seconds = 2): Promise<Rate> {
+export async function measure(step: () => Promise<unknown>, units: number, seconds: number): Promise<Rates> {
   for (let i = 0; i < WARM_UP; i++) await step();
-  const times: number[] = [];
-  const before = process.cpuUsage();
-  for (const end = performance.now() + 1000 * seconds; performance.now() < end || times.length < 5; ) {
+  const [wall, processor]: [number[], number[]] = [[], []];
+  for (const end = performance.now() + 1000 * seconds; performance.now() < end || wall.length < 5; ) {
     const started = performance.now();
+    const before = process.cpuUsage();
     await step();
-    times.push(performance.now() - started);
+    const { user, system } = process.cpuUsage(before);
+    wall.push((1000 * units) / (performance.now() - started));
+    processor.push((1e6 * units) / (user + system));
   }
-  const { user, system } = process.cpuUsage(before);
-  times.sort((a, b) => a - b);
-  return {
-    perSecond: (1000 * units) / times[times.length >> 1]!,
-    perCpuSecond: (1e6 * units * times.length) / (user + system),
-  };
+  return { perSecond: spread(wall), perCpuSecond: spread(processor) };
+}
+
+export function spread(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  return { min: sorted[0]!, median: sorted[sorted.length >> 1]!, max: sorted.at(-1)! };
 }

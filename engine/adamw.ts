@@ -1,7 +1,9 @@
 /**
  * AdamW with decoupled weight decay (Loshchilov and Hutter 2019), as PyTorch computes it, over the flat arrays of a
- * {@link ParameterSet}: weights and moments are stored in float32, the arithmetic between two stores is float64.
+ * {@link ParameterSet}: float32 throughout, in the kernels of `engine/wasm/kernels.ts`.
  */
+import { ADAMW_SCALARS } from './wasm/kernels.ts';
+import { allocateBeside, type Operand, runKernel } from './wasm/parameter-memory.ts';
 
 export interface AdamWOptions {
   beta1: number;
@@ -49,48 +51,65 @@ export class AdamW implements AdamWState {
     const { m, v } = this;
     this.checkLength(m.length, parameters, gradient);
     this.step += 1;
-    const { beta1, beta2, decay, rate, rootCorrection, epsilon } = this.factors(this.step, learningRate);
-    for (let i = 0; i < m.length; i++) {
-      const g = Math.fround(clip * gradient[i]!);
-      const mean = beta1 * m[i]! + (1 - beta1) * g;
-      const square = beta2 * v[i]! + (1 - beta2) * g * g;
-      m[i] = mean;
-      v[i] = square;
-      parameters[i] = decay * parameters[i]! - (rate * mean) / (rootCorrection * Math.sqrt(square) + epsilon);
-    }
+    this.run('adamw', this.step, learningRate, clip, [
+      { array: parameters, use: 'read' },
+      { array: gradient, use: 'read' },
+      { array: m, use: 'update' },
+      { array: v, use: 'update' },
+      { array: parameters, use: 'write' },
+    ]);
   }
 
   /**
    * The weights that {@link apply} would give, written to `out`; nothing else changes. This is what an influence probe
    * uses: no checkpoint has to be restored between probes, and a score cannot depend on the order of the probes.
    */
-  trial(parameters: Float32Array, gradient: Float32Array, learningRate: number, out: Float32Array): void {
+  trial(parameters: Float32Array, gradient: Float32Array, learningRate: number, out: Float32Array, clip = 1): void {
     const { m, v } = this;
     this.checkLength(m.length, parameters, gradient, out);
-    const { beta1, beta2, decay, rate, rootCorrection, epsilon } = this.factors(this.step + 1, learningRate);
-    for (let i = 0; i < m.length; i++) {
-      const g = gradient[i]!;
-      const mean = beta1 * m[i]! + (1 - beta1) * g;
-      const square = beta2 * v[i]! + (1 - beta2) * g * g;
-      out[i] = decay * parameters[i]! - (rate * mean) / (rootCorrection * Math.sqrt(square) + epsilon);
-    }
+    this.run('adamwTrial', this.step + 1, learningRate, clip, [
+      { array: parameters, use: 'read' },
+      { array: gradient, use: 'read' },
+      { array: m, use: 'read' },
+      { array: v, use: 'read' },
+      { array: out, use: 'write' },
+    ]);
   }
 
-  clone(): AdamW {
-    return new AdamW(this.m.length, this.options, { m: this.m.slice(), v: this.v.slice(), step: this.step });
+  /** A fresh optimizer for these parameters, its moments in their memory. */
+  static beside(parameters: Float32Array, options: AdamWOptions): AdamW {
+    const [m, v] = [allocateBeside(parameters), allocateBeside(parameters)];
+    return new AdamW(parameters.length, options, { m, v, step: 0 });
   }
 
-  /** The scalars of step number `step` (from 1), so that the loops hold no powers. */
-  private factors(step: number, learningRate: number) {
+  /** The same state; its moments lie in the memory of `parameters`, where those are given. */
+  clone(parameters = new Float32Array(this.m.length)): AdamW {
+    const copy = AdamW.beside(parameters, this.options);
+    copy.m.set(this.m);
+    copy.v.set(this.v);
+    copy.step = this.step;
+    return copy;
+  }
+
+  /** Computes step number `step` (from 1); its powers and roots are taken here, in float64. */
+  private run(kernel: string, step: number, learningRate: number, clip: number, operands: Operand[]): void {
     const { beta1, beta2, epsilon, weightDecay } = this.options;
-    return {
+    const scalars: Record<(typeof ADAMW_SCALARS)[number], number> = {
+      clip,
       beta1,
+      oneLessBeta1: 1 - beta1,
       beta2,
-      epsilon,
+      oneLessBeta2: 1 - beta2,
       decay: 1 - learningRate * weightDecay,
       rate: learningRate / (1 - beta1 ** step),
       rootCorrection: 1 / Math.sqrt(1 - beta2 ** step),
+      epsilon,
     };
+    runKernel(
+      kernel,
+      ADAMW_SCALARS.map((name) => scalars[name]),
+      operands,
+    );
   }
 
   private checkLength(size: number, ...arrays: Float32Array[]): void {
@@ -104,7 +123,9 @@ export class AdamW implements AdamWState {
  * machine's threads.
  */
 export function globalNorm(gradient: Float32Array): number {
-  return Math.sqrt(sumOfSquares(gradient));
+  const memory = runKernel('sumOfSquares', [], [{ array: gradient, use: 'read' }]);
+  const [a, b, c, d] = memory.doubles(4) as unknown as [number, number, number, number];
+  return Math.sqrt(a + b + (c + d));
 }
 
 /**
@@ -119,25 +140,18 @@ export function clipCoefficient(norm: number, maxNorm: number): number {
 export function clipGlobalNorm(gradient: Float32Array, maxNorm: number): number {
   const norm = globalNorm(gradient);
   const coefficient = clipCoefficient(norm, maxNorm);
-  if (coefficient < 1) for (let i = 0; i < gradient.length; i++) gradient[i] = gradient[i]! * coefficient;
+  if (coefficient < 1) runKernel('scale', [coefficient], [{ array: gradient, use: 'update' }]);
   return norm;
 }
 
 /** sum = sum + part. */
 export function accumulate(sum: Float32Array, part: Float32Array): void {
-  for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + part[i]!;
-}
-
-/** Four partial sums: one alone would wait for the previous addition at every element. */
-function sumOfSquares(values: Float32Array): number {
-  let [a, b, c, d] = [0, 0, 0, 0];
-  const whole = values.length - (values.length % 4);
-  for (let i = 0; i < whole; i += 4) {
-    a += values[i]! * values[i]!;
-    b += values[i + 1]! * values[i + 1]!;
-    c += values[i + 2]! * values[i + 2]!;
-    d += values[i + 3]! * values[i + 3]!;
-  }
-  for (let i = whole; i < values.length; i++) a += values[i]! * values[i]!;
-  return a + b + (c + d);
+  runKernel(
+    'accumulate',
+    [],
+    [
+      { array: part, use: 'read' },
+      { array: sum, use: 'update' },
+    ],
+  );
 }

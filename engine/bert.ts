@@ -3,7 +3,7 @@
  * `BertModel` (no pooler); the head is `regressor.weight` [1, d] and `regressor.bias` [1].
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { attention, embedding, gelu, linear, paddingMask, scaleAndShift, standardize } from './ops.ts';
+import { attention, embedding, feedForward, linear, paddingMask, scaleAndShift, standardize } from './ops.ts';
 import type { ParameterSpec } from './parameters.ts';
 import type { InputSpec, Tensors } from './runtime/program.ts';
 
@@ -72,9 +72,10 @@ function hiddenStates(shape: BertShape, p: Tensors, tokens: tf.Tensor, mask: tf.
   const [N, S] = tokens.shape as [number, number];
   const { width: d, heads: h, layerNormEpsilon: epsilon = 1e-12 } = shape;
   const c = d / h; // channels of a head
+  const affine = (name: string) => ({ weight: p[`${name}.weight`]!, bias: p[`${name}.bias`]! });
   const layer = (x: tf.Tensor, name: string) => linear(x, p[`${name}.weight`]!, p[`${name}.bias`]!);
   const norm = (x: tf.Tensor, name: string) =>
-    scaleAndShift(standardize(x, epsilon), p[`${name}.weight`]!, p[`${name}.bias`]!);
+    scaleAndShift(standardize(x, epsilon), p[`${name}.weight`]!, p[`${name}.bias`]!, { x, epsilon });
   const split = (x: tf.Tensor) => tf.transpose(tf.reshape(x, [N, S, h, c]), [0, 2, 1, 3]); // [N, h, S, c]
   const dropMasks = dropout && tf.unstack(dropout); // [N, d] each
   let dropped = 0;
@@ -100,8 +101,8 @@ function hiddenStates(shape: BertShape, p: Tensors, tokens: tf.Tensor, mask: tf.
     const attended = tf.reshape(tf.transpose(heads, [0, 2, 1, 3]), [N * S, d]);
     x = norm(tf.add(drop(layer(attended, `${name}.attention.output.dense`)), x), `${name}.attention.output.LayerNorm`);
 
-    const up = gelu(layer(x, `${name}.intermediate.dense`)); // [N*S, 4d]
-    x = norm(tf.add(drop(layer(up, `${name}.output.dense`)), x), `${name}.output.LayerNorm`);
+    const fed = feedForward(x, affine(`${name}.intermediate.dense`), affine(`${name}.output.dense`)); // [N*S, d]
+    x = norm(tf.add(drop(fed), x), `${name}.output.LayerNorm`);
   }
   return x;
 }

@@ -119,8 +119,8 @@ export async function loadCheckpoint(store: Store, prefix: string): Promise<Chec
   const intact = (file: string, sha256: string) => requireIntact(store, prefix, file, sha256, record);
   intact(CONFIG_FILE, sha256Of(await present(() => store.get(keyOf(prefix, CONFIG_FILE)))));
   const model = await loadModel(store, prefix, intact);
-  const { specs, flat } = model.parameters;
-  const [m, v] = await loadMoments(store, prefix, specs, (sha256) => intact(OPTIMIZER_FILE, sha256));
+  const { flat } = model.parameters;
+  const [m, v] = await loadMoments(store, prefix, model.parameters, (sha256) => intact(OPTIMIZER_FILE, sha256));
   const { step } = record.optimizer;
   const optimizer = new AdamW(flat.length, record.optimizer, { m: m.flat, v: v.flat, step });
   return { ...model, optimizer, state: record.state };
@@ -130,12 +130,12 @@ export async function loadCheckpoint(store: Store, prefix: string): Promise<Chec
 async function loadMoments(
   store: Store,
   prefix: string,
-  specs: ParameterSet['specs'],
+  parameters: ParameterSet,
   verify: (sha256: string) => void,
 ): Promise<[m: ParameterSet, v: ParameterSet]> {
-  const [m, v] = [new ParameterSet(specs), new ParameterSet(specs)];
+  const [m, v] = [parameters.sibling(), parameters.sibling()];
   const missing = new Map<string, Tensor>();
-  for (const { name, shape } of specs) {
+  for (const { name, shape } of parameters.specs) {
     missing.set(`exp_avg.${name}`, { shape, data: m.view(name) });
     missing.set(`exp_avg_sq.${name}`, { shape, data: v.view(name) });
   }

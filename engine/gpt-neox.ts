@@ -3,19 +3,17 @@
  * part of each head, biases, exact GELU, untied output head. Names and memory layout are those of Hugging Face's `GPTNeoXForCausalLM`.
  */
 import * as tf from '@tensorflow/tfjs-core';
+import { causalAttention, rotary, rotaryAngles } from './causal-attention.ts';
 import {
-  attention,
-  causalMask,
   crossEntropy,
   embedding,
-  gelu,
+  feedForward,
   linear,
-  rotary,
-  rotaryAngles,
   scaleAndShift,
   standardize,
   targetLogProbabilities,
   tokenCrossEntropy,
+  worksInParts,
 } from './ops.ts';
 import type { ParameterSpec } from './parameters.ts';
 import type { Tensors } from './runtime/program.ts';
@@ -72,35 +70,59 @@ export function gptNeoxSpecs(shape: GptNeoxShape): ParameterSpec[] {
 /** Final hidden states. tokens [B, S] -> [B*S, d]. */
 export function gptNeoxHiddenStates(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor): tf.Tensor {
   const [B, S] = tokens.shape as [number, number];
+  const embedded = embedding(p['gpt_neox.embed_in.weight']!, tf.reshape(tokens, [B * S])); // [B*S, d]
+  const groups = rowGroups(B, S);
+  if (groups === 1) return layers(shape, p, embedded, [B, S]);
+  const parts = tf.unstack(tf.reshape(embedded, [groups, (B * S) / groups, shape.width]));
+  return tf.reshape(tf.stack(parts.map((part) => layers(shape, p, part, [B / groups, S]))), [B * S, shape.width]);
+}
+
+/**
+ * Tokens that go through the layers together. With 512, a matrix product is 6 to 10 % faster than with 2,048, and what
+ * lies between two products stays in the cache; the price is that weight gradients are added up.
+ */
+const GROUP_TOKENS = 512;
+
+/** Into how many equal groups of rows a batch is cut. A graphics processor, which runs op by op, gets it whole. */
+function rowGroups(batch: number, length: number): number {
+  if (!worksInParts()) return 1;
+  const distance = (groups: number) => Math.abs(Math.log((batch * length) / groups / GROUP_TOKENS));
+  const divisors = Array.from({ length: batch }, (_, i) => i + 1).filter((n) => batch % n === 0);
+  return divisors.reduce((best, groups) => (distance(groups) < distance(best) ? groups : best));
+}
+
+/** x [B*S, d] -> [B*S, d] */
+function layers(shape: GptNeoxShape, p: Tensors, x: tf.Tensor, [B, S]: [number, number]): tf.Tensor {
   const { width: d, heads: h, layerNormEpsilon: epsilon, parallelResidual = true } = shape;
   const c = d / h; // channels of a head
   const rotated = Math.floor(c * shape.rotaryFraction);
   const angles = rotated > 0 ? rotaryAngles(S, rotated, shape.rotaryBase) : undefined;
-  const mask = causalMask(S);
+  const affine = (name: string) => ({ weight: p[`${name}.weight`]!, bias: p[`${name}.bias`]! });
   const layer = (x: tf.Tensor, name: string) => linear(x, p[`${name}.weight`]!, p[`${name}.bias`]!);
-  const norm = (x: tf.Tensor, name: string) => scaleAndShift(x, p[`${name}.weight`]!, p[`${name}.bias`]!);
+  const norm = (x: tf.Tensor, standard: tf.Tensor, name: string) =>
+    scaleAndShift(standard, p[`${name}.weight`]!, p[`${name}.bias`]!, { x, epsilon });
 
-  let x = embedding(p['gpt_neox.embed_in.weight']!, tf.reshape(tokens, [B * S])); // [B*S, d]
   for (let i = 0; i < shape.layers; i++) {
     const name = `gpt_neox.layers.${i}`;
     const standard = standardize(x, epsilon); // [B*S, d], shared by both branches of a parallel residual
 
-    const qkv = layer(norm(standard, `${name}.input_layernorm`), `${name}.attention.query_key_value`); // [B*S, 3d]
-    const byHead = tf.transpose(tf.reshape(qkv, [B, S, h, 3, c]), [3, 0, 2, 1, 4]); // [3, B, h, S, c]
-    const [q, k, v] = tf.unstack(byHead) as [tf.Tensor, tf.Tensor, tf.Tensor]; // [B, h, S, c] each
+    const qkv = layer(norm(x, standard, `${name}.input_layernorm`), `${name}.attention.query_key_value`); // [B*S, 3d]
+    const [q, k, v] = tf.unstack(tf.reshape(qkv, [B, S, h, 3, c]), 3) as [tf.Tensor, tf.Tensor, tf.Tensor];
     const turn = (x: tf.Tensor) => (angles ? rotary(x, angles) : x);
-    const heads = attention(turn(q), turn(k), v, mask); // [B, h, S, c]
-    const attended = tf.reshape(tf.transpose(heads, [0, 2, 1, 3]), [B * S, d]);
+    const attended = tf.reshape(causalAttention(turn(q), turn(k), v), [B * S, d]); // from [B, S, h, c]
 
     const output = tf.add(x, layer(attended, `${name}.attention.dense`)); // [B*S, d]
-    const read = parallelResidual ? standard : standardize(output, epsilon);
+    const [of, read] = parallelResidual ? [x, standard] : [output, standardize(output, epsilon)];
 
-    const up = layer(norm(read, `${name}.post_attention_layernorm`), `${name}.mlp.dense_h_to_4h`); // [B*S, 4d]
-    const mlp = layer(gelu(up), `${name}.mlp.dense_4h_to_h`); // [B*S, d]
+    const mlp = feedForward(
+      norm(of, read, `${name}.post_attention_layernorm`),
+      affine(`${name}.mlp.dense_h_to_4h`),
+      affine(`${name}.mlp.dense_4h_to_h`),
+    ); // [B*S, d]
 
     x = tf.add(output, mlp);
   }
-  return norm(standardize(x, epsilon), 'gpt_neox.final_layer_norm');
+  return norm(x, standardize(x, epsilon), 'gpt_neox.final_layer_norm');
 }
 
 /** Logits after each token. tokens [B, S] -> [B*S, V]. */

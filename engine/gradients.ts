@@ -60,6 +60,13 @@ register('Sum', ['x'], (dy, [x], { axis }) => ({
 }));
 
 tf.registerGradient({
+  kernelName: 'Pack',
+  saveAllInputs: true,
+  gradFunc: (dy, _, { axis }) =>
+    Object.fromEntries(tf.unstack(dy as tf.Tensor, axis as number).map((part, i) => [i, () => part])),
+});
+
+tf.registerGradient({
   kernelName: 'Unpack',
   gradFunc: (dy, _, { axis }) => ({ value: () => tf.stack(dy as tf.Tensor[], axis as number) }),
 });

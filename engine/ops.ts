@@ -12,7 +12,7 @@ type Gradient = (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor | tf.Tensor[];
  * `tf.customGrad`, typed for a gradient that gets what was saved. Only that: tfjs frees everything else of the forward
  * pass before the backward pass begins.
  */
-function withGradient(
+export function withGradient(
   inputs: tf.Tensor[],
   forward: (save: (tensors: tf.Tensor[]) => void) => tf.Tensor,
   gradient: Gradient,
@@ -25,19 +25,21 @@ function withGradient(
 }
 
 /** Runs a kernel that only some backends have; undefined where it is missing. */
-function fused(kernel: string, inputs: Record<string, tf.Tensor>, attributes = {}): tf.Tensor[] | undefined {
+export function fused(kernel: string, inputs: Record<string, tf.Tensor>, attributes = {}): tf.Tensor[] | undefined {
   if (!tf.getKernel(kernel, tf.getBackend())) return undefined;
   const result = tf.engine().runKernel(kernel, inputs as unknown as tf.NamedTensorMap, attributes);
   return (Array.isArray(result) ? result : [result]) as tf.Tensor[];
 }
 
-/** `base` with the rows `updates` [n, ...] added at `indices` [n]; rows that share an index add up. */
-function scatterAdd(base: tf.Tensor, indices: tf.Tensor, updates: tf.Tensor): tf.Tensor {
-  const at = tf.reshape(indices, [indices.size, 1]);
-  return (
-    fused('ScatterAdd', { base, indices: at, updates })?.[0] ??
-    tf.add(base, tf.scatterND(at as tf.Tensor2D, updates, base.shape as [number]))
-  );
+/** Whether the backend is one for which work is cut to the size of a CPU's caches. */
+export function worksInParts(): boolean {
+  return tf.getKernel('HeadMatMul', tf.getBackend()) !== undefined;
+}
+
+/** [count, d] of zeros with the rows [n, d] added at `ids` [n]; rows that share an id add up. */
+function scatterRows(count: number, ids: tf.Tensor, rows: tf.Tensor): tf.Tensor {
+  const at = tf.reshape(ids, [ids.size, 1]) as tf.Tensor2D;
+  return fused('ScatterRows', { ids, rows }, { count })?.[0] ?? tf.scatterND(at, rows, [count, ...rows.shape.slice(1)]);
 }
 
 /** Rows of `table` [V, d] at `ids` [n] -> [n, d]. */
@@ -48,20 +50,54 @@ export function embedding(table: tf.Tensor, ids: tf.Tensor): tf.Tensor {
       save([ids]);
       return tf.gather(table, ids);
     },
-    (dy, [ids]) => scatterAdd(tf.fill(table.shape as [number, number], 0), ids!, dy),
+    (dy, [ids]) => scatterRows(table.shape[0]!, ids!, dy),
   );
 }
 
+interface LinearOptions {
+  /** Multiply the input, and the output; matrix products scale their results for nothing. */
+  inputScale?: number;
+  outputScale?: number;
+}
+
 /** x [n, in], weight [out, in], bias [out] -> x weight^T + bias [n, out]. */
-export function linear(x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor): tf.Tensor {
+export function linear(
+  x: tf.Tensor,
+  weight: tf.Tensor,
+  bias: tf.Tensor,
+  { inputScale = 1, outputScale = 1 }: LinearOptions = {},
+): tf.Tensor {
+  const alpha = inputScale * outputScale;
   return withGradient(
     [x, weight, bias],
     (save) => {
       save([x, weight]);
-      return tf.fused.matMul({ a: x as tf.Tensor2D, b: weight as tf.Tensor2D, transposeB: true, bias });
+      return gemm(x, weight, { transposeB: true, bias, alpha, beta: outputScale });
     },
-    (dy, [x, weight]) => [tf.matMul(dy, weight!), tf.matMul(dy, x!, true), tf.sum(dy, 0)],
+    (dy, [x, weight]) => {
+      const [out, into] = weight!.shape as [number, number];
+      // dy^T x. A product reads a transposed first factor at a sixth less speed, so the narrower one is transposed before.
+      const dWeight =
+        out <= into ? gemm(tf.transpose(dy), x!, { alpha }) : tf.transpose(gemm(tf.transpose(x!), dy, { alpha })); // [out, in]
+      return [gemm(dy, weight!, { alpha }), dWeight, tf.mul(tf.sum(dy, 0), outputScale)];
+    },
   );
+}
+
+interface GemmOptions {
+  transposeA?: boolean;
+  transposeB?: boolean;
+  bias?: tf.Tensor;
+  alpha?: number;
+  beta?: number;
+}
+
+/** alpha a b + beta bias */
+function gemm(a: tf.Tensor, b: tf.Tensor, { transposeA, transposeB, bias, alpha = 1, beta = 1 }: GemmOptions) {
+  const kernel = fused('ScaledMatMul', { a, b, ...(bias && { bias }) }, { transposeA, transposeB, alpha, beta });
+  if (kernel) return kernel[0]!;
+  const product = tf.mul(tf.matMul(a, b, transposeA, transposeB), alpha);
+  return bias ? tf.add(product, tf.mul(bias, beta)) : product;
 }
 
 /**
@@ -91,86 +127,71 @@ function standardizePlainly(x: tf.Tensor, epsilon: number): [tf.Tensor, tf.Tenso
   return [tf.mul(centred, inverseStd), inverseStd];
 }
 
-/** y [n, d] * scale [d] + shift [d]: what makes a standardized value a LayerNorm's output. */
-export function scaleAndShift(y: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor): tf.Tensor {
+/**
+ * y [n, d] * scale [d] + shift [d]: what makes a standardized value a LayerNorm's output.
+ *
+ * @param of what y was standardized from: the fused kernel then computes the output from it in one pass.
+ */
+export function scaleAndShift(
+  y: tf.Tensor,
+  scale: tf.Tensor,
+  shift: tf.Tensor,
+  of?: { x: tf.Tensor; epsilon: number },
+): tf.Tensor {
   return withGradient(
     [y, scale, shift],
     (save) => {
       save([y, scale]);
-      return tf.add(tf.mul(y, scale), shift);
+      const kernel = of && fused('LayerNorm', { x: of.x, scale, shift }, { epsilon: of.epsilon });
+      return kernel?.[0] ?? tf.add(tf.mul(y, scale), shift);
     },
     (dy, [y, scale]) => [tf.mul(dy, scale!), tf.sum(tf.mul(dy, y!), 0), tf.sum(dy, 0)],
   );
 }
 
-/** x Phi(x), Phi the normal distribution function by erf: the exact GELU, not the tanh approximation. */
-export function gelu(x: tf.Tensor): tf.Tensor {
-  const distribution = (x: tf.Tensor) => tf.add(tf.mul(tf.erf(tf.mul(x, Math.SQRT1_2)), 0.5), 0.5);
+interface LinearParameters {
+  weight: tf.Tensor;
+  bias: tf.Tensor;
+}
+
+/**
+ * The feed-forward part of a layer: linear, exact GELU (by erf, not the tanh approximation), linear. x [n, d] -> [n, d].
+ *
+ * The hidden tensors are the widest of a layer, and each pass over them is paid in memory traffic. With s = z / sqrt(2),
+ * gelu(z) = s (1 + erf s) / sqrt(2): both factors go into the matrix products, and what is left of the derivative is six
+ * passes. Where nothing is differentiated, one fused kernel does it all.
+ */
+export function feedForward(x: tf.Tensor, up: LinearParameters, down: LinearParameters): tf.Tensor {
+  if (!tf.engine().isTapeOn()) return linear(gelu(linear(x, up.weight, up.bias)), down.weight, down.bias);
+  const s = linear(x, up.weight, up.bias, { outputScale: Math.SQRT1_2 });
+  return linear(erfGate(s), down.weight, down.bias, { inputScale: Math.SQRT1_2 });
+}
+
+/** z Phi(z), Phi the normal distribution function. */
+function gelu(z: tf.Tensor): tf.Tensor {
+  const kernel = fused('Gelu', { x: z });
+  return kernel?.[0] ?? tf.mul(z, tf.add(tf.mul(tf.erf(tf.mul(z, Math.SQRT1_2)), 0.5), 0.5));
+}
+
+/** s (1 + erf s) */
+function erfGate(s: tf.Tensor): tf.Tensor {
   return withGradient(
-    [x],
+    [s],
     (save) => {
-      save([x]);
-      return fused('Gelu', { x })?.[0] ?? tf.mul(x, distribution(x));
+      const gate = tf.add(tf.erf(s), 1);
+      save([s, gate]);
+      return tf.mul(s, gate);
     },
-    // Phi(x) + x phi(x)
-    (dy, [x]) => {
-      const density = tf.mul(tf.exp(tf.mul(tf.mul(x!, -0.5), x!)), 1 / Math.sqrt(2 * Math.PI));
-      return tf.mul(dy, tf.add(distribution(x!), tf.mul(x!, density)));
+    // 1 + erf s + 2 / sqrt(pi) s exp(-s^2), the factor inside of the exponential
+    (dy, [s, gate]) => {
+      const density = tf.exp(tf.sub(Math.log(2 / Math.sqrt(Math.PI)), tf.mul(s!, s!)));
+      return tf.mul(dy, tf.add(gate!, tf.mul(s!, density)));
     },
-  );
-}
-
-/** Angles for positions 0 to length - 1: cosines and sines, each [length, dimensions / 2]. */
-export function rotaryAngles(length: number, dimensions: number, base: number): { cos: tf.Tensor; sin: tf.Tensor } {
-  const half = dimensions / 2;
-  const angles = Array.from(
-    { length: length * half },
-    (_, i) => Math.floor(i / half) / base ** ((2 * (i % half)) / dimensions),
-  );
-  return {
-    cos: tf.tensor2d(Float32Array.from(angles, Math.cos), [length, half]),
-    sin: tf.tensor2d(Float32Array.from(angles, Math.sin), [length, half]),
-  };
-}
-
-/** Rotates the leading 2 * cos.shape[1] dimensions of x [B, h, S, c] by position, "rotate-half" style as in GPT-NeoX. */
-export function rotary(x: tf.Tensor, { cos, sin }: { cos: tf.Tensor; sin: tf.Tensor }): tf.Tensor {
-  return withGradient(
-    [x],
-    (save) => {
-      save([cos, sin]);
-      return rotate(x, cos, sin);
-    },
-    // A rotation's transpose is the rotation back.
-    (dy, [cos, sin]) => rotate(dy, cos!, tf.neg(sin!)),
-  );
-}
-
-function rotate(x: tf.Tensor, cos: tf.Tensor, sin: tf.Tensor): tf.Tensor {
-  const half = cos.shape[1]!;
-  const kernel = fused('RotaryEmbedding', { x, cos, sin });
-  if (kernel) return kernel[0]!;
-  const rest = x.shape.at(-1)! - 2 * half;
-  const [first, second, passed] = tf.split(x, [half, half, rest], -1) as [tf.Tensor, tf.Tensor, tf.Tensor];
-  return tf.concat(
-    [
-      tf.sub(tf.mul(first, cos), tf.mul(second, sin)),
-      tf.add(tf.mul(second, cos), tf.mul(first, sin)),
-      ...(rest > 0 ? [passed] : []),
-    ],
-    -1,
   );
 }
 
 /** Added to a masked score: far below any real score, and still finite so that a fully masked row gives no NaN. */
-const MASKED = -1e9;
-
-/** [S, S]: 0 where a position may look (itself and before), else a large negative number. */
-export function causalMask(length: number): tf.Tensor {
-  const mask = new Float32Array(length * length);
-  for (let row = 0; row < length; row++) mask.fill(MASKED, row * length + row + 1, (row + 1) * length);
-  return tf.tensor2d(mask, [length, length]);
-}
+export const MASKED = -1e9;
 
 /** tokens [N, S], 1 for a token and 0 for padding -> what is added to the scores [N, h, S, S]. */
 export function paddingMask(tokens: tf.Tensor): tf.Tensor {
@@ -207,11 +228,12 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Ten
 }
 
 /**
- * Floats in one chunk of logits. The [tokens, vocabulary] softmax is the largest tensor of training (a 1,024-token row
- * at 50,304 entries is 206 MB); 16 M floats (64 MiB) bound it, while each matrix product stays large enough to be fast
- * and the vocabulary's weight gradient is not summed over more parts than needed.
+ * Tokens, and floats, in one chunk of logits. The [tokens, vocabulary] softmax is the largest tensor of training (512
+ * tokens of 50,304 entries are 103 MB). As in `gpt-neox.ts`, products over 512 tokens are faster than over more; fewer
+ * would add up the vocabulary's weight gradient more often than needed.
  */
-const LOGITS_CHUNK = 16 * 1024 * 1024;
+const CHUNK_TOKENS = 512;
+const LOGITS_CHUNK = 32 * 1024 * 1024;
 
 interface CrossEntropyOptions {
   /** Floats of logits at a time. */
@@ -248,7 +270,8 @@ function subtractOneHot(x: tf.Tensor, columns: tf.Tensor): tf.Tensor {
 
 /** Cuts n tokens into equal chunks, bar the last, that keep the logits within `chunk` floats. */
 function* chunks(n: number, vocabulary: number, chunk = LOGITS_CHUNK): Generator<[begin: number, size: number]> {
-  const parts = Math.ceil(n / Math.max(1, Math.floor(chunk / vocabulary)));
+  const most = Math.min(CHUNK_TOKENS, Math.floor(chunk / vocabulary));
+  const parts = Math.ceil(n / Math.max(1, most));
   const size = Math.ceil(n / parts);
   for (let begin = 0; begin < n; begin += size) yield [begin, Math.min(size, n - begin)];
 }
@@ -295,7 +318,7 @@ export function crossEntropy(
     (save) => {
       const losses: tf.Tensor[] = [];
       const dx: tf.Tensor[] = [];
-      const dHead: tf.Tensor[] = [];
+      let dHead: tf.Tensor | undefined; // [d, V]
       for (const [begin, size] of chunks(x.shape[0]!, head.shape[0]!, chunk)) {
         const part = tf.slice(x, [begin, 0], [size, -1]); // [c, d]
         const target = tf.slice(targets, [begin], [size]); // [c]
@@ -306,9 +329,11 @@ export function crossEntropy(
         const dLogits = subtractOneHot(probabilities, target);
         const column = tf.reshape(weight, [size, 1]);
         dx.push(tf.mul(tf.matMul(dLogits, head), column));
-        dHead.push(tf.matMul(dLogits, tf.mul(part, column), true));
+        // Transposed: the narrow factor is then the first, and the sum is one with the product.
+        const partOfHead = tf.matMul(tf.transpose(tf.mul(part, column)), dLogits);
+        dHead = dHead ? tf.add(dHead, partOfHead) : partOfHead;
       }
-      save([dx.length === 1 ? dx[0]! : tf.concat(dx), tf.addN(dHead)]);
+      save([dx.length === 1 ? dx[0]! : tf.concat(dx), tf.transpose(dHead!)]);
       return tf.addN(losses);
     },
     (dy, [dx, dHead]) => [tf.mul(dx!, dy), tf.mul(dHead!, dy)],

@@ -1,4 +1,5 @@
 import { CounterRandom, STREAM } from '../core/random/philox.ts';
+import { allocateBeside, ParameterMemory } from './wasm/parameter-memory.ts';
 
 export interface ParameterSpec {
   /** Hugging Face name, such as `gpt_neox.layers.0.attention.dense.weight`. */
@@ -9,7 +10,7 @@ export interface ParameterSpec {
 
 /**
  * A model's parameters in one flat array, in the order of their specs, so that AdamW, clipping and a probe's trial step
- * are plain loops. Gradients and moments have the same layout.
+ * are one loop each. Gradients and moments have the same layout.
  */
 export class ParameterSet {
   readonly specs: readonly ParameterSpec[];
@@ -26,7 +27,7 @@ export class ParameterSet {
     }
     if (flat && flat.length !== offset)
       throw new RangeError(`${flat.length} values for ${offset} parameters: not the same model.`);
-    this.flat = flat ?? new Float32Array(offset);
+    this.flat = flat ?? new ParameterMemory(offset).allocate();
   }
 
   /** The named parameter's values; writing to it writes to the set. */
@@ -36,8 +37,16 @@ export class ParameterSet {
     return this.flat.subarray(at.offset, at.offset + at.size);
   }
 
+  /** The same values, in a memory of their own. */
   clone(): ParameterSet {
-    return new ParameterSet(this.specs, this.flat.slice());
+    const copy = new ParameterSet(this.specs);
+    copy.flat.set(this.flat);
+    return copy;
+  }
+
+  /** Zeros in the same memory where it has room, so that the optimizer reaches all without a copy. */
+  sibling(): ParameterSet {
+    return new ParameterSet(this.specs, allocateBeside(this.flat));
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Passage } from '../core/corpus/passages.ts';
+import { accumulate } from './adamw.ts';
 import type { LanguageModel, TokenBatch } from './language-model.ts';
 import { paddedLengths } from './padding.ts';
-import { ParameterSet } from './parameters.ts';
+import type { ParameterSet } from './parameters.ts';
 
 /**
  * Lengths that the batches of a set are padded to. Each is a graph of its own, which is compiled and keeps its working
@@ -58,11 +59,11 @@ export class PassageSet {
 
   /** The gradient of {@link loss}, summed over the batches into `gradient`, which is overwritten. */
   async gradient(parameters: ParameterSet, gradient: ParameterSet): Promise<void> {
-    const part = new ParameterSet(gradient.specs);
+    const part = gradient.sibling();
     gradient.flat.fill(0);
     for (const batch of this.batches) {
       await this.model.lossAndGradient(parameters, batch, part);
-      for (let i = 0; i < part.flat.length; i++) gradient.flat[i] = gradient.flat[i]! + part.flat[i]!;
+      accumulate(gradient.flat, part.flat);
     }
   }
 }

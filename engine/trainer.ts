@@ -2,7 +2,8 @@ import type { RunConfig } from '../core/config/schema.ts';
 import { RunError } from '../core/errors.ts';
 import { type AdamW, accumulate, clipCoefficient, globalNorm } from './adamw.ts';
 import type { LanguageModel } from './language-model.ts';
-import { ParameterSet } from './parameters.ts';
+import type { ParameterSet } from './parameters.ts';
+import { allocateBeside } from './wasm/parameter-memory.ts';
 
 /** What one optimizer step did. */
 export interface StepResult {
@@ -40,10 +41,9 @@ export class Trainer implements TrainingSteps {
     this.config = config;
     this.parameters = parameters;
     this.optimizer = optimizer;
-    this.gradient = new ParameterSet(model.specs);
+    this.gradient = parameters.sibling();
     this.microBatches = model.onGpu ? config.batchRows / config.microBatchRows : 1;
-    if (config.batchRows > this.microBatches * config.microBatchRows)
-      this.sum = new Float32Array(this.gradient.flat.length);
+    if (config.batchRows > this.microBatches * config.microBatchRows) this.sum = allocateBeside(parameters.flat);
   }
 
   async step(tokens: Int32Array, length: number, learningRate: number): Promise<StepResult> {

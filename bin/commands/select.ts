@@ -114,7 +114,7 @@ async function importCheckpoint({ store, record }: Run, { index }: Corpus, sourc
   const { checkpoint } = armLayout(STAGE - 1, 'main');
   if (await hasCheckpoint(store, checkpoint)) return;
   const { shape, parameters, contextLength } = await loadModel(source, '');
-  const optimizer = new AdamW(parameters.flat.length, record.config.pretrain);
+  const optimizer = AdamW.beside(parameters.flat, record.config.pretrain);
   const state = { step: 0, tokens: 0 };
   await saveCheckpoint(store, checkpoint, {
     ...{ shape, parameters, optimizer, state, contextLength },

@@ -5,9 +5,9 @@ import { InterruptedError, RunError } from '../../core/errors.ts';
 import type { InfluenceFit } from '../../core/formats.ts';
 import { spearman } from '../../core/metrics/index.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
-import { AdamW, clipGlobalNorm } from '../../engine/adamw.ts';
+import { AdamW, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import { saveInfluenceModel } from '../../engine/bert-checkpoint.ts';
-import { ParameterSet } from '../../engine/parameters.ts';
+import type { ParameterSet } from '../../engine/parameters.ts';
 import type { Job } from '../job.ts';
 import { type Encoder, encodeRows } from './encoder.ts';
 import type { Architecture, FitSets, InfluencePredictor, LabelScale } from './predictor.ts';
@@ -55,9 +55,9 @@ export async function fitBert(
   const { influenceModel: config, seed } = job.run.record.config;
   const { batchDocuments } = config;
   const parameters = start.clone();
-  const gradient = new ParameterSet(parameters.specs);
+  const gradient = parameters.sibling();
   // Betas and epsilon of BERT fine-tuning (Devlin et al. 2019, appendix A.2).
-  const optimizer = new AdamW(parameters.flat.length, {
+  const optimizer = AdamW.beside(parameters.flat, {
     beta1: 0.9,
     beta2: 0.999,
     epsilon: 1e-8,
@@ -79,10 +79,10 @@ export async function fitBert(
       const step = (epoch - 1) * batches + b;
       const documents = order.subarray(b * batchDocuments, (b + 1) * batchDocuments);
       const loss = await lossAndGradient(job, encoder, parameters, gradient, { fit, documents, step });
-      clipGlobalNorm(gradient.flat, 1);
       if (!Number.isFinite(loss))
         throw new RunError(`the influence model's loss is ${loss} at step ${step}; lower influenceModel.learningRate.`);
-      optimizer.apply(parameters.flat, gradient.flat, config.learningRate * (1 - step / steps));
+      const clip = clipCoefficient(globalNorm(gradient.flat), 1);
+      optimizer.apply(parameters.flat, gradient.flat, config.learningRate * (1 - step / steps), clip);
       sum += loss * documents.length;
       job.progress({
         step: 'Fit the influence model',

@@ -38,7 +38,7 @@ async function pretrain(job: Job): Promise<number> {
   const { checkpoint, metrics } = await startingPoint(job, plan.firstStep);
   const shape = modelShape(config, corpus.index);
   const parameters = checkpoint?.parameters ?? initialParameters(gptNeoxSpecs(shape), config.seed);
-  const optimizer = checkpoint?.optimizer ?? new AdamW(parameters.flat.length, config.pretrain);
+  const optimizer = checkpoint?.optimizer ?? AdamW.beside(parameters.flat, config.pretrain);
   const trainer = await openTrainer(config, corpus.index, { parameters, optimizer });
   const step = job.arm === 'main' ? 'Pretrain' : `Pretrain (${job.arm})`;
 

@@ -1,6 +1,5 @@
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Checkpoint } from '../../engine/checkpoint.ts';
-import { ParameterSet } from '../../engine/parameters.ts';
 import type { PassageSet } from '../../engine/passage-set.ts';
 import type { ProbeCopies } from './difference-probe.ts';
 
@@ -21,7 +20,7 @@ export async function directionalCopies(
   config: RunConfig,
   learningRate: number,
 ): Promise<ProbeCopies> {
-  const direction = new ParameterSet(parameters.specs);
+  const direction = parameters.sibling();
   await reference.gradient(parameters, direction);
   const { beta2, epsilon } = config.pretrain;
   const correction = 1 - beta2 ** Math.max(1, optimizer.step);

@@ -1,9 +1,9 @@
 import type { RunConfig } from '../../core/config/schema.ts';
 import { RunError } from '../../core/errors.ts';
-import { clipGlobalNorm } from '../../engine/adamw.ts';
+import { clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import type { Checkpoint } from '../../engine/checkpoint.ts';
 import type { LanguageModel } from '../../engine/language-model.ts';
-import { ParameterSet } from '../../engine/parameters.ts';
+import type { ParameterSet } from '../../engine/parameters.ts';
 import type { PassageSet } from '../../engine/passage-set.ts';
 import type { Influence, InfluenceProbe } from './influence-probe.ts';
 
@@ -46,8 +46,8 @@ export class ExactProbe implements InfluenceProbe {
     this.clipNorm = clipNorm;
     this.learningRate = learningRate;
     this.baseline = baseline;
-    this.gradient = new ParameterSet(model.specs);
-    this.trial = new ParameterSet(model.specs);
+    this.gradient = checkpoint.parameters.sibling();
+    this.trial = checkpoint.parameters.sibling();
   }
 
   async influences(tokens: Int32Array, length: number): Promise<Influence[]> {
@@ -62,8 +62,8 @@ export class ExactProbe implements InfluenceProbe {
     const targets = tokens.length - 1;
     const batch = { batch: 1, length: tokens.length, tokens, weights: new Float32Array(targets).fill(1 / targets) };
     await this.model.lossAndGradient(parameters, batch, this.gradient);
-    clipGlobalNorm(this.gradient.flat, this.clipNorm);
-    optimizer.trial(parameters.flat, this.gradient.flat, this.learningRate, this.trial.flat);
+    const clip = clipCoefficient(globalNorm(this.gradient.flat), this.clipNorm);
+    optimizer.trial(parameters.flat, this.gradient.flat, this.learningRate, this.trial.flat, clip);
     const loss = await this.reference.loss(this.trial);
     if (!Number.isFinite(loss))
       throw new RunError(`probe: the reference loss is ${loss} after one step; lower pretrain.learningRate.`);

@@ -2,10 +2,10 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
-import { clipGlobalNorm } from '../../engine/adamw.ts';
+import { accumulate, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import type { Checkpoint } from '../../engine/checkpoint.ts';
 import type { LanguageModel, TokenBatch } from '../../engine/language-model.ts';
-import { ParameterSet } from '../../engine/parameters.ts';
+import type { ParameterSet } from '../../engine/parameters.ts';
 import { PassageSet, paddedBatch } from '../../engine/passage-set.ts';
 import type { ProbeCopies } from './difference-probe.ts';
 
@@ -119,19 +119,19 @@ async function continued(
   { steps, learningRate, config, guard, onStep }: Continuation,
 ): Promise<{ parameters: ParameterSet; steps: number; tried: number }> {
   const parameters = checkpoint.parameters.clone();
-  const optimizer = checkpoint.optimizer.clone();
-  const gradient = new ParameterSet(parameters.specs);
-  const part = new ParameterSet(parameters.specs);
+  const optimizer = checkpoint.optimizer.clone(parameters.flat);
+  const gradient = parameters.sibling();
+  const part = parameters.sibling();
   let best = { parameters: parameters.clone(), steps: 0, loss: Number.POSITIVE_INFINITY };
   for (let step = 0; step < steps; step++) {
     const [first, ...others] = batchesOf(step);
     await model.lossAndGradient(parameters, first!, gradient);
     for (const batch of others) {
       await model.lossAndGradient(parameters, batch, part);
-      for (let i = 0; i < part.flat.length; i++) gradient.flat[i] = gradient.flat[i]! + part.flat[i]!;
+      accumulate(gradient.flat, part.flat);
     }
-    clipGlobalNorm(gradient.flat, config.pretrain.clipNorm);
-    optimizer.apply(parameters.flat, gradient.flat, learningRate);
+    const clip = clipCoefficient(globalNorm(gradient.flat), config.pretrain.clipNorm);
+    optimizer.apply(parameters.flat, gradient.flat, learningRate, clip);
     onStep(step + 1);
     if (!guard || ((step + 1) % GUARD_EVERY !== 0 && step + 1 < steps)) continue;
     const loss = await guard.loss(parameters);

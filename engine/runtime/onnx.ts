@@ -1,4 +1,5 @@
 /** Programs traced into ONNX graphs and run by ONNX Runtime: on the CPU, the default engine, or on a GPU. */
+import { availableParallelism } from 'node:os';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import ort from 'onnxruntime-node';
 import type { ParameterSet } from '../parameters.ts';
@@ -9,6 +10,7 @@ import { mixedPrecision } from '../trace/mixed-precision.ts';
 import { onnxModel } from '../trace/onnx.ts';
 import { gpuOptions, onGpu, type Precision } from './cuda.ts';
 import { type Compiler, checkInputs, type Executable, type Inputs, type Program } from './program.ts';
+import { threadLimit } from './thread-limit.ts';
 
 export interface OnnxOptions {
   /** Threads of one computation on the CPU; 0 is one for each core. */
@@ -37,26 +39,36 @@ export class OnnxCompiler implements Compiler {
 
   async compile(program: Program): Promise<Executable> {
     const { precision, device } = this.options;
-    let graph = trace(program).live();
+    // A loop adds up whole gradients, so its embeddings' are not given as rows.
+    let graph = trace(program, device !== undefined || program.microBatches ? 'whole' : 'cut').live();
     // Losses that are only read, in probes and evaluations, are differences of close numbers: they stay in float32.
     if (precision === 'mixed' && program.differentiate)
       graph = mixedPrecision(graph, device === undefined ? 'emulated' : 'native');
     const parameters = new Set(program.parameters.map(({ name }) => graphName.parameter(name)));
     if (program.microBatches) graph = accumulated(graph, program.microBatches, ({ name }) => parameters.has(name));
-    const live = new Set(graph.inputs.map(({ name }) => name));
-    return new OnnxExecutable(program, await this.open(graph), live);
+    return new OnnxExecutable(program, await this.open(graph), {
+      inputs: new Set(graph.inputs.map(({ name }) => name)),
+      outputs: new Set(graph.outputs.map(({ name }) => name)),
+    });
   }
 
   private open(graph: Computation): Promise<InferenceSession> {
     const { threads, device } = this.options;
     const model = onnxModel(graph);
     const options: InferenceSession.SessionOptions = {
-      intraOpNumThreads: threads,
+      intraOpNumThreads: Math.min(threads || availableParallelism(), threadLimit(graph)),
       interOpNumThreads: 1,
       graphOptimizationLevel: 'all',
+      // The plan keeps a second copy of the activations beside what the first run allocated: half as much memory again,
+      // and no faster.
+      enableMemPattern: false,
       // Idle threads sleep instead of spinning: jobs share the machine's cores with other jobs, and a spinning thread
       // then takes the core that its own work waits for (measured: twice the time on a busy two-core machine).
-      extra: { session: { intra_op: { allow_spinning: '0' } } },
+      extra: {
+        session: { intra_op: { allow_spinning: '0' } },
+        // A transposed copy is there because the product reads it faster.
+        optimization: { disable_specified_optimizers: 'GemmTransposeFusion' },
+      },
       // Warnings concern the optimizer's choices, nothing a user can act on.
       logSeverityLevel: 3,
     };
@@ -77,15 +89,30 @@ function tensorsOf(set: ParameterSet): Map<string, Tensor> {
   return tensors;
 }
 
+/** Zeros with the rows added at their ids, in the order of the rows. */
+function addRows(table: Float32Array, ids: BigInt64Array, rows: Float32Array): void {
+  const width = rows.length / ids.length;
+  table.fill(0);
+  for (let i = 0; i < ids.length; i++) {
+    const at = Number(ids[i]!) * width;
+    for (let j = 0; j < width; j++) table[at + j] = table[at + j]! + rows[i * width + j]!;
+  }
+}
+
+interface Names {
+  inputs: ReadonlySet<string>;
+  outputs: ReadonlySet<string>;
+}
+
 class OnnxExecutable implements Executable {
   private readonly program: Program;
   private readonly session: InferenceSession;
-  private readonly live: ReadonlySet<string>;
+  private readonly names: Names;
 
-  constructor(program: Program, session: InferenceSession, live: ReadonlySet<string>) {
+  constructor(program: Program, session: InferenceSession, names: Names) {
     this.program = program;
     this.session = session;
-    this.live = live;
+    this.names = names;
   }
 
   async run(parameters: ParameterSet, inputs: Inputs, gradient?: ParameterSet): Promise<Float32Array> {
@@ -93,7 +120,7 @@ class OnnxExecutable implements Executable {
     checkInputs(program, parameters, inputs, gradient);
     const feeds: Record<string, Tensor> = {};
     const feed = (name: string, tensor: Tensor) => {
-      if (this.live.has(name)) feeds[name] = tensor;
+      if (this.names.inputs.has(name)) feeds[name] = tensor;
     };
     for (const [name, tensor] of tensorsOf(parameters)) feed(graphName.parameter(name), tensor);
     const { microBatches } = program;
@@ -108,10 +135,22 @@ class OnnxExecutable implements Executable {
     }
     if (!gradient) return (await this.session.run(feeds)).output!.data as Float32Array;
 
-    // Each gradient is written by its node into the caller's memory: no copy.
     const fetches: Record<string, Tensor | null> = { [graphName.output]: null };
-    for (const [name, tensor] of tensorsOf(gradient)) fetches[graphName.gradient(name)] = tensor;
-    return (await this.session.run(feeds, fetches)).output!.data as Float32Array;
+    const scattered: string[] = [];
+    for (const [name, tensor] of tensorsOf(gradient))
+      if (this.names.outputs.has(graphName.gradient(name)))
+        fetches[graphName.gradient(name)] = tensor; // its node writes into the caller's memory: no copy
+      else {
+        scattered.push(name);
+        fetches[graphName.gradientIds(name)] = null;
+        fetches[graphName.gradientRows(name)] = null;
+      }
+    const results = await this.session.run(feeds, fetches);
+    for (const name of scattered) {
+      const [ids, rows] = [results[graphName.gradientIds(name)]!, results[graphName.gradientRows(name)]!];
+      addRows(gradient.view(name), ids.data as BigInt64Array, rows.data as Float32Array);
+    }
+    return results.output!.data as Float32Array;
   }
 
   async dispose(): Promise<void> {

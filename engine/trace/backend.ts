@@ -7,26 +7,39 @@ import { gradientProgram, type Program } from '../runtime/program.ts';
 import { type ElementType, Graph, type Value } from './graph.ts';
 import { ELEMENT_TYPE, RULES } from './kernels.ts';
 
-const NAME = 'trace';
+/**
+ * What a graph is made for. `cut`: a CPU, whose caches and threads like many products of some hundred rows, and where what
+ * lies above the diagonal of attention is not computed. `whole`: a graphics processor, which likes few and large operators;
+ * and the body of a loop, which needs every gradient in one piece.
+ */
+export type TraceStyle = 'cut' | 'whole';
+
+const backendName = (style: TraceStyle) => `trace-${style}`;
+
+/** Kernels that `ops.ts` cuts its work for, where a backend has them. */
+const CUT_KERNELS: ReadonlySet<string> = new Set(['HeadMatMul', 'ScatterRows']);
 
 /** The program's names in the graph; parameters and inputs may share a name, so each has a prefix. */
 export const graphName = {
   parameter: (name: string) => `parameter:${name}`,
   input: (name: string) => `input:${name}`,
   gradient: (name: string) => `gradient:${name}`,
+  /** Of a gradient that is zero but for some rows: their ids and values. */
+  gradientIds: (name: string) => `gradient-ids:${name}`,
+  gradientRows: (name: string) => `gradient-rows:${name}`,
   output: 'output',
 };
 
 /**
  * Records the program as a graph: parameters and inputs are its inputs; the output and, for a program that
- * differentiates, each parameter's gradient are its outputs.
+ * differentiates, each parameter's gradient are its outputs, that of an embedding as ids and rows to be added up.
  * @throws Error naming the kernel, when the program uses one that has no rule
  */
-export function trace(program: Program): Graph {
-  const backend = traceBackend();
+export function trace(program: Program, style: TraceStyle = 'cut'): Graph {
+  const backend = traceBackend(style);
   const before = tf.getBackend();
   // Takes effect at once: the promise is for backends that load something.
-  void tf.setBackend(NAME);
+  void tf.setBackend(backendName(style));
   const graph = new Graph();
   backend.graph = graph;
   try {
@@ -45,8 +58,14 @@ export function trace(program: Program): Graph {
       );
       const { output, gradients } = gradientProgram(program, parameters, inputs);
       graph.output(graphName.output, backend.value(output));
-      for (const [name, gradient] of Object.entries(gradients))
-        graph.output(graphName.gradient(name), backend.value(gradient));
+      for (const [name, gradient] of Object.entries(gradients)) {
+        const value = backend.value(gradient);
+        const scattered = graph.scattered(value);
+        if (scattered) {
+          graph.output(graphName.gradientIds(name), scattered.ids);
+          graph.output(graphName.gradientRows(name), scattered.rows);
+        } else graph.output(graphName.gradient(name), value);
+      }
     });
   } catch (error) {
     const kernel = /[Kk]ernel '(\w+)'/.exec((error as Error).message)?.[1];
@@ -60,16 +79,18 @@ export function trace(program: Program): Graph {
   return graph;
 }
 
-let registered: TraceBackend | undefined;
+const registered = new Map<TraceStyle, TraceBackend>();
 
-function traceBackend(): TraceBackend {
-  if (registered) return registered;
+function traceBackend(style: TraceStyle): TraceBackend {
+  const known = registered.get(style);
+  if (known) return known;
   const backend = new TraceBackend();
-  tf.registerBackend(NAME, () => backend, 0);
-  for (const [kernelName, rule] of Object.entries(RULES))
+  tf.registerBackend(backendName(style), () => backend, 0);
+  for (const [kernelName, rule] of Object.entries(RULES)) {
+    if (style === 'whole' && CUT_KERNELS.has(kernelName)) continue;
     tf.registerKernel({
       kernelName,
-      backendName: NAME,
+      backendName: backendName(style),
       kernelFunc: ({ inputs, attrs }) => {
         const values = Object.entries(inputs)
           .filter(([, tensor]) => tensor !== undefined && tensor !== null)
@@ -78,7 +99,8 @@ function traceBackend(): TraceBackend {
         return Array.isArray(result) ? result.map((value) => backend.info(value)) : backend.info(result);
       },
     });
-  registered = backend;
+  }
+  registered.set(style, backend);
   return backend;
 }
 

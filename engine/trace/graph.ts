@@ -1,4 +1,5 @@
 /** A graph of ONNX operators with static shapes, built node by node in execution order. */
+import { createHash } from 'node:crypto';
 
 /** Tracing gives the first three; `bfloat16` comes in with `mixed-precision.ts`. */
 export type ElementType = 'float32' | 'int64' | 'bool' | 'bfloat16';
@@ -42,13 +43,18 @@ export interface NodeOptions {
   type?: ElementType;
 }
 
+/** Not an operator of ONNX. */
+const ROWS_AT = 'RowsAt';
+
 export class Graph implements Computation {
   readonly inputs: Value[] = [];
   readonly outputs: { name: string; value: Value }[] = [];
   readonly nodes: Node[] = [];
   private names = 0;
-  private readonly smallConstants = new Map<string, Value>();
+  /** By their content: masks and angles are made anew by each layer. */
+  private readonly constants = new Map<string, Value>();
   private readonly reshapes = new Map<string, Value>();
+  private readonly producers = new Map<string, Node>();
 
   input(name: string, shape: readonly number[], type: ElementType): Value {
     const value = { name, shape, type };
@@ -62,11 +68,13 @@ export class Graph implements Computation {
 
   constant(data: Float32Array | BigInt64Array | Uint8Array, shape: readonly number[]): Value {
     const type = data instanceof Float32Array ? 'float32' : data instanceof BigInt64Array ? 'int64' : 'bool';
-    const key = data.length <= 16 ? `${type} ${shape} ${data}` : undefined;
-    const known = key && this.smallConstants.get(key);
-    if (known) return known;
-    const value = { name: this.name('constant'), shape, type, data } as const;
-    if (key) this.smallConstants.set(key, value);
+    const content = createHash('sha1').update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const key = `${type} ${shape} ${content.digest('base64')}`;
+    let value = this.constants.get(key);
+    if (!value) {
+      value = { name: this.name('constant'), shape, type, data };
+      this.constants.set(key, value);
+    }
     return value;
   }
 
@@ -93,7 +101,7 @@ export class Graph implements Computation {
   ): Value[] {
     const { attributes = {}, domain = '', type = inputs[0]!.type } = options;
     const outputs = shapes.map((shape) => ({ name: this.name(op), shape, type }));
-    this.nodes.push({ op, domain, inputs, outputs, attributes });
+    this.append({ op, domain, inputs, outputs, attributes });
     return outputs;
   }
 
@@ -105,7 +113,7 @@ export class Graph implements Computation {
     let reshaped = this.reshapes.get(key);
     if (!reshaped) {
       reshaped = { name: this.name('Reshape'), shape, type: source.type, reshaped: source };
-      this.nodes.push({
+      this.append({
         op: 'Reshape',
         domain: '',
         inputs: [source, this.integers(shape)],
@@ -117,6 +125,26 @@ export class Graph implements Computation {
     return reshaped;
   }
 
+  /** The node that computes the value; none for inputs and constants. */
+  producer({ name }: Value): Node | undefined {
+    return this.producers.get(name);
+  }
+
+  /**
+   * [count, d] of zeros with rows [n, d] added at ids [n]. It can only be an output, which is then given as ids and rows
+   * ({@link scattered}) and added up by whoever runs the graph: ONNX Runtime's ScatterND adds rows of one id in whatever
+   * order its threads come, and its ScatterElements takes a hundred times as long.
+   */
+  rowsAt(count: number, ids: Value, rows: Value): Value {
+    return this.op(ROWS_AT, [ids, rows], [count, ...rows.shape.slice(1)], { type: rows.type });
+  }
+
+  /** The ids and rows of a value that {@link rowsAt} made. */
+  scattered(value: Value): { ids: Value; rows: Value } | undefined {
+    const node = this.producer(value);
+    return node?.op === ROWS_AT ? { ids: node.inputs[0]!, rows: node.inputs[1]! } : undefined;
+  }
+
   /** The nodes that some output needs, in order: what a forward-only program does not ask for is never computed. */
   liveNodes(): Node[] {
     const needed = new Set(this.outputs.map(({ value }) => value.name));
@@ -126,6 +154,8 @@ export class Graph implements Computation {
       live.push(node);
       for (const { name } of node.inputs) needed.add(name);
     }
+    if (live.some(({ op }) => op === ROWS_AT))
+      throw new Error('the gradient of an embedding that is looked up twice cannot be traced');
     return live.reverse();
   }
 
@@ -139,6 +169,11 @@ export class Graph implements Computation {
   /** What some output needs. */
   live(): Computation {
     return { inputs: this.liveInputs(), nodes: this.liveNodes(), outputs: this.outputs };
+  }
+
+  private append(node: Node): void {
+    this.nodes.push(node);
+    for (const { name } of node.outputs) this.producers.set(name, node);
   }
 
   private name(of: string): string {

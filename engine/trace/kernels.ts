@@ -79,6 +79,58 @@ const matMul: Rule = (graph, { a, b, bias }, { transposeA, transposeB, activatio
   return bias ? graph.op('Add', [product, bias], shape) : product;
 };
 
+/**
+ * Addition. What a weight gets from several parts of a batch is added up within the matrix products, and transposed once:
+ * a b + c is one product, and the sum of transposed matrices is the transposed sum.
+ */
+const add: Rule = (graph, x, attributes) => {
+  const { a, b } = x as { a: Value; b: Value };
+  if (`${a.shape}` !== `${b.shape}`) return binary('Add')(graph, x, attributes);
+  const [left, right] = [graph.producer(a), graph.producer(b)];
+  if (
+    left?.op === 'Transpose' &&
+    right?.op === 'Transpose' &&
+    `${left.attributes.perm}` === `${right.attributes.perm}`
+  ) {
+    const sum = add(graph, { a: left.inputs[0]!, b: right.inputs[0]! }, {}) as Value;
+    return graph.op('Transpose', [sum], a.shape, { attributes: left.attributes });
+  }
+  if (right?.op === 'Gemm' && right.inputs.length === 2)
+    return graph.op('Gemm', [...right.inputs, a], b.shape, { attributes: { ...right.attributes, beta: { float: 1 } } });
+  return binary('Add')(graph, x, attributes);
+};
+
+/** alpha a b + beta bias, a and b matrices. */
+const scaledMatMul: Rule = (graph, { a, b, bias }, { transposeA, transposeB, alpha, beta }) => {
+  const [transA, transB] = [transposeA ? 1 : 0, transposeB ? 1 : 0];
+  const shape = [a!.shape[transA]!, b!.shape[1 - transB]!];
+  const attributes = { transA, transB, alpha: { float: alpha as number }, beta: { float: beta as number } };
+  return graph.op('Gemm', bias ? [a!, b!, bias] : [a!, b!], shape, { attributes });
+};
+
+/** A matrix product for each head; a factor may have the heads in its first or in its second dimension. */
+const headMatMul: Rule = (graph, { a, b }, { sequenceA, sequenceB, transposeA, transposeB, alpha = 1 }) => {
+  const byHead = (shape: readonly number[], sequenceFirst: unknown) =>
+    sequenceFirst ? [shape[1]!, shape[0]!, shape[2]!] : [...shape];
+  const [left, right] = [byHead(a!.shape, sequenceA), byHead(b!.shape, sequenceB)];
+  const attributes = {
+    transA: transposeA ? 1 : 0,
+    transB: transposeB ? 1 : 0,
+    transBatchA: sequenceA ? 1 : 0,
+    transBatchB: sequenceB ? 1 : 0,
+    alpha: { float: alpha as number },
+  };
+  const shape = [left[0]!, left[transposeA ? 2 : 1]!, right[transposeB ? 1 : 2]!];
+  return graph.op('FusedMatMul', [a!, b!], shape, { attributes, domain: MICROSOFT });
+};
+
+function layerNormalization(graph: Graph, x: Value, scale: Value, shift: Value, epsilon: unknown): Value[] {
+  const perRow = x.shape.with(-1, 1);
+  return graph.ops('LayerNormalization', [x, scale, shift], [x.shape, perRow, perRow], {
+    attributes: { axis: -1, epsilon: { float: epsilon as number } },
+  });
+}
+
 const normalizeAxis = (axis: unknown, rank: number) => util.parseAxisParam(axis as number, Array(rank).fill(1))[0]!;
 
 const concat: Rule = (graph, inputs, { axis }) => {
@@ -119,10 +171,6 @@ const dtypeOf = ({ type }: Value) => (type === 'int64' ? 'int32' : type);
 
 const column = (graph: Graph, indices: Value) => graph.reshape(indices, [...indices.shape, 1]);
 
-function scatterInto(graph: Graph, base: Value, indices: Value, updates: Value): Value {
-  return graph.op('ScatterND', [base, indices, updates], base.shape, { attributes: { reduction: 'add' } });
-}
-
 function takeAlongRows(graph: Graph, x: Value, columns: Value): Value {
   return graph.op('GatherElements', [x, column(graph, columns)], [...columns.shape, 1], { attributes: { axis: 1 } });
 }
@@ -150,7 +198,7 @@ export const RULES: Record<string, Rule> = {
   Rsqrt: (graph, { x }) => graph.op('Reciprocal', [graph.op('Sqrt', [x!], x!.shape)], x!.shape),
   Square: (graph, { x }) => graph.op('Mul', [x!, x!], x!.shape),
 
-  Add: binary('Add'),
+  Add: add,
   Sub: binary('Sub'),
   Multiply: multiply,
   RealDiv: binary('Div'),
@@ -248,11 +296,9 @@ export const RULES: Record<string, Rule> = {
       attributes: { axis: at },
     });
   },
-  ScatterNd: (graph, { indices, updates }, { shape }) =>
-    scatterInto(graph, fill(graph, shape as number[], 0, dtypeOf(updates!)), indices!, updates!),
-  UnsortedSegmentSum: (graph, { x, segmentIds }, { numSegments }) => {
-    const zeros = fill(graph, [numSegments as number, ...x!.shape.slice(segmentIds!.shape.length)], 0, dtypeOf(x!));
-    return scatterInto(graph, zeros, column(graph, segmentIds!), x!);
+  ScatterNd: (graph, { indices, updates }, { shape }) => {
+    const zeros = fill(graph, shape as number[], 0, dtypeOf(updates!));
+    return graph.op('ScatterND', [zeros, indices!, updates!], zeros.shape, { attributes: { reduction: 'add' } });
   },
   OneHot: (graph, { indices }, { depth, onValue, offValue, dtype }) => {
     const values = graph.constant(Float32Array.of(offValue as number, onValue as number), [2]);
@@ -271,17 +317,20 @@ export const RULES: Record<string, Rule> = {
   // The fused kernels that `ops.ts` asks for where a backend has them.
   Standardize: (graph, { x }, { epsilon }) => {
     const width = x!.shape.at(-1)!;
-    const perRow = x!.shape.with(-1, 1);
-    const [y, , inverseStd] = graph.ops(
-      'LayerNormalization',
-      [x!, uniform(graph, width, 1), uniform(graph, width, 0)],
-      [x!.shape, perRow, perRow],
-      { attributes: { axis: -1, epsilon: { float: epsilon as number } } },
+    const [y, , inverseStd] = layerNormalization(
+      graph,
+      x!,
+      uniform(graph, width, 1),
+      uniform(graph, width, 0),
+      epsilon,
     );
     return [y!, inverseStd!];
   },
+  LayerNorm: (graph, { x, scale, shift }, { epsilon }) => layerNormalization(graph, x!, scale!, shift!, epsilon)[0]!,
+  ScaledMatMul: scaledMatMul,
+  HeadMatMul: headMatMul,
   Gelu: (graph, { x }) => graph.op('Gelu', [x!], x!.shape, { domain: MICROSOFT }),
-  ScatterAdd: (graph, { base, indices, updates }) => scatterInto(graph, base!, indices!, updates!),
+  ScatterRows: (graph, { ids, rows }, { count }) => graph.rowsAt(count as number, ids!, rows!),
   TakeAlongRows: (graph, { x, columns }) => graph.reshape(takeAlongRows(graph, x!, columns!), columns!.shape),
   // ScatterElements rather than ScatterND: ONNX Runtime runs it in place.
   SubtractOneHot: (graph, { x, columns }) => {
@@ -289,12 +338,15 @@ export const RULES: Record<string, Rule> = {
     const less = graph.op('Sub', [taken, graph.float(1)], taken.shape);
     return graph.op('ScatterElements', [x!, column(graph, columns!), less], x!.shape, { attributes: { axis: 1 } });
   },
+  /** x [B, S, h, c] */
   RotaryEmbedding: (graph, { x, cos, sin }) => {
-    const [, heads] = x!.shape as [number, number];
-    return graph.op('RotaryEmbedding', [x!, graph.integers([0]), cos!, sin!], x!.shape, {
+    const [batch, length, heads, channels] = x!.shape as [number, number, number, number];
+    const flat = graph.reshape(x!, [batch, length, heads * channels]);
+    const rotated = graph.op('RotaryEmbedding', [flat, graph.integers([0]), cos!, sin!], flat.shape, {
       attributes: { num_heads: heads, rotary_embedding_dim: 2 * cos!.shape[1]! },
       domain: MICROSOFT,
     });
+    return graph.reshape(rotated, x!.shape);
   },
 };
 

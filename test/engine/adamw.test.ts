@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { AdamW, clipGlobalNorm } from '../../engine/adamw.ts';
+import { AdamW, accumulate, clipCoefficient, clipGlobalNorm, globalNorm } from '../../engine/adamw.ts';
+import { ParameterMemory } from '../../engine/wasm/parameter-memory.ts';
+import { uniforms } from './support.ts';
 
 interface Fixture {
   options: { beta1: number; beta2: number; epsilon: number; weightDecay: number };
@@ -155,5 +157,104 @@ describe('clipGlobalNorm', () => {
     const norm = clipGlobalNorm(gradient, 1);
     expect(norm).toBeNaN();
     expect([...gradient]).toEqual([1, Number.NaN]);
+  });
+});
+
+describe('the kernels', () => {
+  const round = Math.fround;
+
+  /** AdamW as a plain loop in single precision. */
+  function plainStep(
+    w: Float32Array,
+    g: Float32Array,
+    m: Float32Array,
+    v: Float32Array,
+    step: number,
+    lr: number,
+    clip: number,
+  ) {
+    const { beta1, beta2, epsilon, weightDecay } = options;
+    const decay = round(1 - lr * weightDecay);
+    const rate = round(lr / (1 - beta1 ** step));
+    const root = round(1 / Math.sqrt(1 - beta2 ** step));
+    for (let i = 0; i < w.length; i++) {
+      const x = round(round(clip) * g[i]!);
+      m[i] = round(round(beta1) * m[i]!) + round(round(1 - beta1) * x);
+      v[i] = round(round(beta2) * v[i]!) + round(round(round(1 - beta2) * x) * x);
+      const denominator = round(round(root * round(Math.sqrt(v[i]!))) + round(epsilon));
+      w[i] = round(decay * w[i]!) - round(round(rate * m[i]!) / denominator);
+    }
+  }
+
+  const sums = (values: Float32Array) => {
+    const lanes = [0, 0, 0, 0];
+    values.forEach((value, i) => {
+      lanes[i % 4] = lanes[i % 4]! + value * value;
+    });
+    return Math.sqrt(lanes[0]! + lanes[1]! + (lanes[2]! + lanes[3]!));
+  };
+
+  // Shorter than a vector, a vector, one more; a stage, and stages with a rest; in one memory, in none, and in two.
+  const lengths = [1, 3, 4, 5, 63, 8192, 8193, 20_011];
+  const places = {
+    'in one memory': (length: number) => {
+      const memory = new ParameterMemory(length);
+      return Array.from({ length: 5 }, () => memory.allocate());
+    },
+    'in no memory': (length: number) => Array.from({ length: 5 }, () => new Float32Array(length)),
+    'in two memories': (length: number) => {
+      const memories = [new ParameterMemory(length), new ParameterMemory(length)];
+      return Array.from({ length: 5 }, (_, i) => memories[i % 2]!.allocate());
+    },
+    'at odd places': (length: number) =>
+      Array.from({ length: 5 }, () => new ParameterMemory(length + 1).allocate().subarray(1)),
+  };
+
+  it.each(Object.keys(places) as (keyof typeof places)[])('give the bits of plain loops %s', (place) => {
+    for (const length of lengths) {
+      const [w, g, m, v, out] = places[place](length) as [
+        Float32Array,
+        Float32Array,
+        Float32Array,
+        Float32Array,
+        Float32Array,
+      ];
+      w.set(uniforms(length, 1).map((x) => x - 0.5));
+      g.set(uniforms(length, 2).map((x, i) => (x - 0.5) * 10 ** ((i % 12) - 8)));
+      m.set(uniforms(length, 3).map((x) => x - 0.5));
+      v.set(uniforms(length, 4));
+      expect(globalNorm(g)).toBe(sums(g));
+
+      const expected = { w: w.slice(), m: m.slice(), v: v.slice() };
+      plainStep(expected.w, g, expected.m, expected.v, 8, 3e-3, 0.7);
+      const adam = new AdamW(length, options, { m, v, step: 7 });
+      adam.trial(w, g, 3e-3, out, 0.7);
+      expect(out).toEqual(expected.w);
+      adam.apply(w, g, 3e-3, 0.7);
+      expect({ w, m, v }).toEqual(expected);
+
+      accumulate(out, g);
+      expect(out).toEqual(expected.w.map((x, i) => round(x + g[i]!)));
+      const [before, norm] = [g.slice(), globalNorm(g)];
+      clipGlobalNorm(g, norm / 3);
+      expect(g).toEqual(before.map((x) => round(round(clipCoefficient(norm, norm / 3)) * x)));
+    }
+  });
+
+  it('leave the neighbours in their memory alone', () => {
+    const memory = new ParameterMemory(5);
+    const [before, x, after] = [memory.allocate(), memory.allocate(), memory.allocate()];
+    x.fill(2);
+    accumulate(x, Float32Array.of(1, 1, 1, 1, 1));
+    clipGlobalNorm(x, 1e-3);
+    expect([...before, ...after]).toEqual(Array(10).fill(0));
+  });
+
+  it('work on more arrays than a memory holds', () => {
+    const memory = new ParameterMemory(6);
+    const all = Array.from({ length: 7 }, () => memory.allocate());
+    for (const array of all) array.fill(1);
+    for (const array of all.slice(1)) accumulate(all[0]!, array);
+    expect([...all[0]!]).toEqual(Array(6).fill(7));
   });
 });

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Installs what the benchmarks compare with, once: Python packages in a virtual environment, and unlock.so (see unlock.c)
+# where there is a C compiler. Everything goes into one folder; delete it to take it away.
+#
+#   bench/peers/install.sh           ${XDG_CACHE_HOME:-~/.cache}/mates-peers
+set -eu
+cd "$(dirname "$0")"
+peers=${XDG_CACHE_HOME:-$HOME/.cache}/mates-peers
+mkdir -p "$peers"
+
+if [ ! -e "$peers/READY" ]; then
+  [ -x "$peers/venv/bin/python" ] || python3 -m venv "$peers/venv"
+  "$peers/venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.txt
+  touch "$peers/READY"
+fi
+# Only where the processor is not Intel's: there the library is fast as it is.
+if ! grep -q GenuineIntel /proc/cpuinfo && command -v "${CC:-cc}" >/dev/null; then
+  "${CC:-cc}" -shared -fPIC -O2 -o "$peers/unlock.so" unlock.c
+fi
+echo "Installed in $peers"

@@ -1,0 +1,45 @@
+"""The protocol by which the bench drives a peer: see `bench/contender.ts`, whose other side is the same.
+
+A line on stdin names a task and how long to repeat it at least; a line on stdout says how much was done. Between two
+lines the process sleeps, so that the contenders of one comparison take turns on the same cores.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+
+WARM_UP_CALLS, WARM_UP_SECONDS = 3, 5
+
+
+def peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def serve(tasks: dict) -> None:
+    """`tasks` gives for each name (units of one call, the call)."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print must not mix with the protocol
+    warm = set()
+    for line in sys.stdin:
+        request = json.loads(line)
+        units, call = tasks[request["task"]]
+        wall = time.perf_counter()
+        for _ in range(0 if request["task"] in warm else WARM_UP_CALLS):
+            if time.perf_counter() - wall < WARM_UP_SECONDS:
+                call()
+        warm.add(request["task"])
+        calls, value = 0, None
+        wall, cpu = time.perf_counter(), time.process_time()
+        while calls == 0 or time.perf_counter() - wall < request["seconds"]:
+            value = call()
+            calls += 1
+        answer = {
+            "units": units * calls,
+            "seconds": time.perf_counter() - wall,
+            "cpuSeconds": time.process_time() - cpu,
+            "peakMegabytes": peak_megabytes(),
+            "value": value,
+        }
+        print(json.dumps(answer), file=out, flush=True)

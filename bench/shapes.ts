@@ -1,0 +1,44 @@
+/** The models that are measured, and their random inputs. */
+import { CounterRandom } from '../core/random/philox.ts';
+import type { GptNeoxShape } from '../engine/gpt-neox.ts';
+
+export interface DecoderCase {
+  name: string;
+  shape: GptNeoxShape;
+  batch: number;
+  /** Tokens of a row that are read; as many are predicted, so a row has one more. */
+  length: number;
+}
+
+const COMMON = { rotaryFraction: 0.25, rotaryBase: 10_000, layerNormEpsilon: 1e-5, initializerStd: 0.02 };
+
+const decoder = (
+  name: string,
+  [layers, width, heads, vocabularySize]: [number, number, number, number],
+  [batch, length]: [number, number],
+): DecoderCase => ({ name, shape: { ...COMMON, layers, width, heads, vocabularySize }, batch, length });
+
+/** The quickstart's model, two between, and that of Pythia-70m. */
+export const DECODERS = {
+  quickstart: decoder('quickstart', [2, 128, 4, 2048], [8, 128]),
+  a: decoder('a', [4, 128, 4, 4096], [8, 128]),
+  b: decoder('b', [6, 384, 6, 4096], [8, 256]),
+  c: decoder('c (Pythia-70m)', [6, 512, 8, 50_304], [2, 512]),
+} as const;
+
+export function describe({ name, shape, batch, length }: DecoderCase): string {
+  return `${name}: L${shape.layers} d${shape.width} S${length} V${shape.vocabularySize} B${batch}`;
+}
+
+/**
+ * Token ids by the law of Zipf and Mandelbrot, p(rank) ~ 1 / (rank + 2.7), as words of a text have it: so many tokens hold
+ * about as many different ones as text does.
+ */
+export function zipfTokens(count: number, vocabularySize: number, stream = 0): Int32Array {
+  const random = new CounterRandom(1, 100, stream);
+  const shift = 2.7;
+  const span = Math.log((vocabularySize + shift) / (1 + shift));
+  return Int32Array.from({ length: count }, (_, i) =>
+    Math.min(vocabularySize - 1, Math.floor((1 + shift) * Math.exp(span * random.uniform(i)) - 1 - shift)),
+  );
+}
