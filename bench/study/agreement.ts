@@ -46,8 +46,13 @@ for (let seed = 1; seed <= Number(values.seeds); seed++) {
 }
 
 async function measure(seed: number) {
+  const place = {
+    corpus: join(folder, 'corpora', `lambada-${seed}`),
+    passages: join(folder, 'data'),
+    runtime: 'onnx' as const,
+  };
   const cell: Cell = { id: `agreement-${seed}`, method: 'random', seed, references: 'lambada', size: '1M' };
-  const config = parseConfig(configOf(cell, join(folder, 'corpora', `lambada-${seed}`), join(folder, 'data')), cell.id);
+  const config = parseConfig(configOf(cell, place), cell.id);
   const lake = join(folder, 'lake');
   const { template, dataTemplate } = synthesizeMachine();
   await runMachine({

@@ -12,26 +12,28 @@ export interface Cell {
 
 type Overrides = Partial<Pick<RunConfigInput, 'probe' | 'influenceModel' | 'selection'>>;
 
-/** Labels by lookahead, 3,000 of them, as the pilot has them. */
-const LOOKAHEAD = { method: 'lookahead', documents: 3000 } as const;
-/** The paper's oracle at what a small machine can pay: as many operations as the 3,000 lookahead labels. */
-const EXACT = { method: 'exact', documents: 320 } as const;
+/** Labels by lookahead: two copies continued for 12 steps each, and 1,000 rows labelled by the difference of their losses. */
+const LOOKAHEAD = { method: 'lookahead', documents: 1000, lookahead: { steps: 12 } } as const;
+/** The paper's oracle at what a small machine can pay: some ten times the operations of the 1,000 lookahead labels. */
+const EXACT = { method: 'exact', documents: 256 } as const;
 const NGRAM = { architecture: 'ngram' } as const;
-/** A BERT from scratch of the size of the model's trunk; its text is the row's own tokens. */
+const NGRAM_DSIR = { ...NGRAM, features: ['dsir' as const] };
+/** A BERT from scratch of the size of the smallest trunk; its text is the row's own tokens. */
 const BERT = { architecture: 'bert', layers: 2, width: 128, heads: 4, learningRate: 5e-4, epochs: 12 } as const;
 
 /** Methods by name, each as what it changes in the configuration. */
 export const STUDY_METHODS = {
   random: { selection: { method: 'random' } },
+  'random, a stage more': { selection: { method: 'random' } },
   dsir: { selection: { method: 'dsir' } },
   perplexity: { selection: { method: 'perplexity' } },
   'train-on-reference': { selection: { method: 'train-on-reference' } },
 
-  'exact, n-gram': { probe: EXACT, influenceModel: NGRAM },
+  'exact, n-gram': { probe: EXACT, influenceModel: NGRAM_DSIR },
   'exact, BERT': { probe: EXACT, influenceModel: BERT },
-  'exact, low rate': { probe: { ...EXACT, learningRateScale: 0.1 }, influenceModel: NGRAM },
-  'exact, decayed': { probe: { ...EXACT, checkpoint: 'decayed' }, influenceModel: NGRAM },
-  'exact, 1280 probes': { probe: { ...EXACT, documents: 1280 }, influenceModel: NGRAM },
+  'exact, low rate': { probe: { ...EXACT, learningRateScale: 0.1 }, influenceModel: NGRAM_DSIR },
+  'exact, decayed': { probe: { ...EXACT, checkpoint: 'decayed' }, influenceModel: NGRAM_DSIR },
+  'exact, 1280 probes': { probe: { ...EXACT, documents: 1280 }, influenceModel: NGRAM_DSIR },
 
   'directional, every row': { probe: { method: 'directional' }, selection: { method: 'oracle' } },
   'lookahead, every row': { probe: LOOKAHEAD, selection: { method: 'oracle' } },
@@ -39,18 +41,19 @@ export const STUDY_METHODS = {
   'color-filter': { probe: LOOKAHEAD, selection: { method: 'color-filter' } },
 
   'lookahead, n-gram': { probe: LOOKAHEAD, influenceModel: NGRAM },
-  'lookahead, n-gram, 750 labels': { probe: { ...LOOKAHEAD, documents: 750 }, influenceModel: NGRAM },
+  'lookahead, n-gram + dsir': { probe: LOOKAHEAD, influenceModel: NGRAM_DSIR },
+  'lookahead, n-gram + dsir, 250 labels': { probe: { ...LOOKAHEAD, documents: 250 }, influenceModel: NGRAM_DSIR },
+  'lookahead, n-gram + dsir, 4000 labels': { probe: { ...LOOKAHEAD, documents: 4000 }, influenceModel: NGRAM_DSIR },
   'lookahead, BERT': { probe: LOOKAHEAD, influenceModel: BERT },
-  'lookahead, dsir feature': { probe: LOOKAHEAD, influenceModel: { ...NGRAM, features: ['dsir'] } },
   'lookahead, model features': { probe: LOOKAHEAD, influenceModel: { ...NGRAM, features: ['dsir', 'loss', 'hidden'] } },
-  'static, model features': {
+  'static, n-gram + dsir': {
     probe: LOOKAHEAD,
-    influenceModel: { ...NGRAM, features: ['dsir', 'loss', 'hidden'] },
+    influenceModel: NGRAM_DSIR,
     selection: { method: 'static-influence' },
   },
-  'hard top-k, model features': {
+  'hard top-k, n-gram + dsir': {
     probe: LOOKAHEAD,
-    influenceModel: { ...NGRAM, features: ['dsir', 'loss', 'hidden'] },
+    influenceModel: NGRAM_DSIR,
     selection: { method: 'hard-top-k' },
   },
 } satisfies Record<string, Overrides>;
@@ -65,25 +68,33 @@ export const SIZES = {
 } as const;
 export type Size = keyof typeof SIZES;
 
-const EVERY = Object.keys(STUDY_METHODS) as StudyMethod[];
-/** Methods that the second reference set repeats. */
-const SECOND = EVERY.filter((name) => !name.startsWith('exact, ') || name === 'exact, n-gram');
-/** What is repeated at growing size. */
-const GROWING: StudyMethod[] = ['random', 'dsir', 'lookahead, dsir feature'];
+/** Of each seed first, as the others are compared with them. */
+const FIRST: StudyMethod[] = ['random', 'dsir', 'lookahead, n-gram + dsir', 'random, a stage more'];
+/** What the labels alone can do, without an influence model between them and the selection. */
+const LABELS: StudyMethod[] = ['lookahead, every row'];
+const OTHERS = (Object.keys(STUDY_METHODS) as StudyMethod[]).filter((name) => ![...FIRST, ...LABELS].includes(name));
+/** Of the others, what the second reference set repeats. */
+const REPEATED = OTHERS.filter((name) => !name.startsWith('exact, ') || name === 'exact, n-gram');
+const REFERENCES: ReferenceSet[] = ['lambada', 'python-docs'];
 
-/** The cells of the study, in the order in which a partial result says most: seed by seed. */
+/** The cells of the study, in the order in which a partial result says most. */
 export function cells(): Cell[] {
   const found: Cell[] = [];
-  const add = (size: Size, references: ReferenceSet, seed: number, methods: readonly StudyMethod[]) => {
-    for (const method of methods)
-      found.push({ id: idOf(size, references, method, seed), method, seed, references, size });
+  const add = (size: Size, references: ReferenceSet, seeds: number[], methods: readonly StudyMethod[]) => {
+    for (const seed of seeds)
+      for (const method of methods)
+        found.push({ id: idOf(size, references, method, seed), method, seed, references, size });
   };
-  for (let seed = 1; seed <= 5; seed++) {
-    add('1M', 'lambada', seed, EVERY);
-    add('1M', 'python-docs', seed, SECOND);
+  const seeds = [1, 2, 3, 4, 5];
+  for (const references of REFERENCES) add('1M', references, seeds, FIRST);
+  for (const references of REFERENCES) add('4M', references, seeds, FIRST);
+  add('12M', 'lambada', [1, 2, 3], FIRST);
+  for (const references of REFERENCES) add('1M', references, seeds, LABELS);
+  for (const seed of seeds) {
+    add('1M', 'lambada', [seed], OTHERS);
+    add('1M', 'python-docs', [seed], REPEATED);
   }
-  for (let seed = 1; seed <= 5; seed++) add('4M', 'lambada', seed, [...GROWING, 'lookahead, model features']);
-  for (let seed = 1; seed <= 3; seed++) add('12M', 'lambada', seed, GROWING);
+  add('12M', 'python-docs', [1, 2, 3], FIRST);
   return found;
 }
 
@@ -98,8 +109,19 @@ export const VOCABULARY = 2048;
 /** One stage on random rows, two on selected ones. */
 const STAGES = 3;
 
-/** The configuration of a cell; `corpus` is the prepared corpus of its reference set and seed. */
-export function configOf({ method, seed, references, size }: Cell, corpus: string, passages: string): RunConfigInput {
+/** Where a cell's data lies, and what it is computed with. */
+export interface Place {
+  /** The prepared corpus of its reference set and seed. */
+  corpus: string;
+  /** The folder of the reference sets. */
+  passages: string;
+  runtime: 'onnx' | 'onnx-cuda';
+}
+
+export function configOf(
+  { method, seed, references, size }: Cell,
+  { corpus, passages, runtime }: Place,
+): RunConfigInput {
   const { layers, width, heads, learningRate } = SIZES[size];
   const { probe, influenceModel, selection }: Overrides = STUDY_METHODS[method as StudyMethod];
   return {
@@ -110,7 +132,13 @@ export function configOf({ method, seed, references, size }: Cell, corpus: strin
     heldOut: { input: `${passages}/${references}/held-out.jsonl`, passages: 800 },
     model: { layers, width, heads },
     pretrain: {
-      ...{ stages: STAGES, stepsPerStage: STEPS, batchRows: BATCH, microBatchRows: 8, learningRate },
+      ...{
+        stages: STAGES + (method === 'random, a stage more' ? 1 : 0),
+        stepsPerStage: STEPS,
+        batchRows: BATCH,
+        microBatchRows: BATCH,
+        learningRate,
+      },
       ...{ warmupSteps: 50, decaySteps: 20, checkpointEverySteps: STEPS },
     },
     // Of some 100,000 rows: 6,000 for the first stage, a pool of 20,000 for each other, the rest to probe and measure on.
@@ -118,9 +146,9 @@ export function configOf({ method, seed, references, size }: Cell, corpus: strin
     probe: { jobs: 1, flushEvery: 500, ...probe },
     influenceModel: { validationFraction: 0.1, testFraction: 0.15, minimumSpearman: 0, ...influenceModel },
     scoring: { jobs: 1 },
-    selection: { fraction: 0.2, temperature: 0.5, ...selection },
+    selection: { fraction: method === 'random, a stage more' ? 0.3 : 0.2, temperature: 0.5, ...selection },
     control: 'none',
     evaluation: { rowsPerDomain: 40 },
-    engine: { threads: 1 },
+    engine: { runtime, threads: 1 },
   };
 }

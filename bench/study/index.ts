@@ -1,5 +1,6 @@
 /**
- * The study of docs/results.md: `npx tsx bench/study/index.ts --lambada FILE [--folder DIR] [--at-once N] [--only TEXT]`.
+ * The study of docs/results.md: `npx tsx bench/study/index.ts --lambada FILE [--folder DIR] [--at-once N] [--only TEXT]
+ * [--runtime onnx-cuda]`.
  *
  * Fetches the packages, makes the pools and runs every cell of grid.ts that has no result yet. Stop it at any time; the
  * same command goes on. Results are `bench/study/results/<cell>.json`, analyse.ts makes the tables of them.
@@ -18,7 +19,7 @@ import { DirectoryStore, getJson, getJsonIfPresent, storeOpener } from '../../co
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
 import { REFERENCE_SETS, writeCorpus } from './corpus.ts';
-import { type Cell, cells, configOf, SEQUENCE_LENGTH, VOCABULARY } from './grid.ts';
+import { type Cell, cells, configOf, type Place, SEQUENCE_LENGTH, VOCABULARY } from './grid.ts';
 
 const HERE = import.meta.dirname;
 export const RESULTS = join(HERE, 'results');
@@ -29,9 +30,11 @@ const { values } = parseArgs({
     folder: { type: 'string', default: 'out/study' },
     'at-once': { type: 'string', default: '1' },
     only: { type: 'string', default: '' },
+    runtime: { type: 'string', default: 'onnx' },
   },
 });
 const folder = resolve(values.folder);
+const runtime = values.runtime as Place['runtime'];
 
 /** Packages and texts, made where they are missing. */
 async function makeTexts(): Promise<string> {
@@ -89,7 +92,7 @@ async function bundleJobs(): Promise<string> {
 
 async function runCell(cell: Cell, data: string, main: string, machine: ReturnType<typeof synthesizeMachine>) {
   const corpus = await makeCorpus(data, cell);
-  const config = parseConfig(configOf(cell, corpus, data), cell.id);
+  const config = parseConfig(configOf(cell, { corpus, passages: data, runtime }), cell.id);
   const lake = join(folder, 'lake');
   const run = join(lake, 'runs', cell.id);
   await shareFirstStage(cell, run);
@@ -140,7 +143,7 @@ async function resultOf(cell: Cell, run: string) {
     }),
   );
   const versions = (await getJson<{ versions: object }>(store, RUN_FILE)).versions;
-  return { ...cell, versions, stages: stages.map((stage, i) => ({ ...stage, ...more[i] })) };
+  return { ...cell, runtime, versions, stages: stages.map((stage, i) => ({ ...stage, ...more[i] })) };
 }
 
 const data = await makeTexts();

@@ -27,7 +27,7 @@ interface RidgeFile {
 
 const FILE = 'ridge.json';
 /** Penalties to choose from, times the number of rows that are fitted: from next to none to next to nothing left. */
-const PENALTIES = [1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3];
+const PENALTIES = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3];
 /** Of one number that is known to matter, such as a loss, next to no penalty; of a hidden state's many, chosen. */
 const RELATIVE_PENALTIES: Record<string, readonly number[]> = {
   dsir: [0.01],

@@ -93,7 +93,7 @@ const probe = z.strictObject({
   /** Multiplies the learning rate of `exact`'s one step. */
   learningRateScale: z.number().positive().default(1),
   /** Steps that `lookahead` continues the checkpoint; it stops earlier when held-back references get no better. */
-  lookahead: z.strictObject({ steps: positive.default(24), batchRows: positive.default(32) }).prefault({}),
+  lookahead: z.strictObject({ steps: positive.default(12), batchRows: positive.default(32) }).prefault({}),
   /** Step of `directional`'s central difference, relative to the norm of the weights. */
   directional: z.strictObject({ relativeStep: z.number().positive().default(3e-3) }).prefault({}),
   /** Hold-out rows whose influence is measured before each model-aware stage. */
@@ -116,7 +116,7 @@ const influenceModel = z.strictObject({
   buckets: positive
     .min(256)
     .max(1 << 20)
-    .default(16_384),
+    .default(65_536),
   /** A BERT-family Hugging Face directory to start from; without it the encoder starts from scratch. */
   pretrained: path.optional(),
   /** Shape of an encoder from scratch; it reads the corpus tokenizer's ids. Ignored with `pretrained`. */
