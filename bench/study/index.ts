@@ -1,6 +1,6 @@
 /**
  * The study of docs/results.md: `npx tsx bench/study/index.ts --lambada FILE [--folder DIR] [--at-once N] [--only TEXT]
- * [--runtime onnx-cuda]`.
+ * [--runtime onnx-cuda] [--prepare]`.
  *
  * Fetches the packages, makes the pools and runs every cell of grid.ts that has no result yet. Stop it at any time; the
  * same command goes on. Results are `bench/study/results/<cell>.json`, analyse.ts makes the tables of them.
@@ -18,7 +18,7 @@ import { armLayout, RUN_FILE, SUMMARY_FILE, stageLayout } from '../../core/layou
 import { DirectoryStore, getJson, getJsonIfPresent, storeOpener } from '../../core/storage/index.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
-import { REFERENCE_SETS, writeCorpus } from './corpus.ts';
+import { REFERENCE_SETS, type ReferenceSet, writeCorpus } from './corpus.ts';
 import { type Cell, cells, configOf, type Place, SEQUENCE_LENGTH, VOCABULARY } from './grid.ts';
 
 const HERE = import.meta.dirname;
@@ -31,6 +31,8 @@ const { values } = parseArgs({
     'at-once': { type: 'string', default: '1' },
     only: { type: 'string', default: '' },
     runtime: { type: 'string', default: 'onnx' },
+    /** Only makes the corpora. */
+    prepare: { type: 'boolean', default: false },
   },
 });
 const folder = resolve(values.folder);
@@ -51,8 +53,17 @@ async function makeTexts(): Promise<string> {
 }
 
 /** The prepared corpus of a reference set and a seed, which deals the documents anew. */
-async function makeCorpus(data: string, { references, seed }: Cell): Promise<string> {
+function corpusOf(data: string, { references, seed }: Cell): Promise<string> {
   const target = join(folder, 'corpora', `${references}-${seed}`);
+  let corpus = corpora.get(target);
+  if (!corpus) {
+    corpus = makeCorpus(data, references, seed, target);
+    corpora.set(target, corpus);
+  }
+  return corpus;
+}
+
+async function makeCorpus(data: string, references: ReferenceSet, seed: number, target: string): Promise<string> {
   const { without } = REFERENCE_SETS[references];
   const open = storeOpener();
   const domains = (await open(join(data, 'domains')).list('')).filter((name) => name !== `${without}.jsonl.gz`);
@@ -91,7 +102,7 @@ async function bundleJobs(): Promise<string> {
 }
 
 async function runCell(cell: Cell, data: string, main: string, machine: ReturnType<typeof synthesizeMachine>) {
-  const corpus = await makeCorpus(data, cell);
+  const corpus = await corpusOf(data, cell);
   const config = parseConfig(configOf(cell, { corpus, passages: data, runtime }), cell.id);
   const lake = join(folder, 'lake');
   const run = join(lake, 'runs', cell.id);
@@ -147,12 +158,19 @@ async function resultOf(cell: Cell, run: string) {
 }
 
 const data = await makeTexts();
+const corpora = new Map<string, Promise<string>>();
 const main = await bundleJobs();
 const machine = synthesizeMachine();
 const waiting = cells().filter(({ id }) => id.includes(values.only) && !existsSync(join(RESULTS, `${id}.json`)));
 console.log(`${waiting.length} cells to run`);
 await Promise.all(
   Array.from({ length: Number(values['at-once']) }, async () => {
-    for (let cell = waiting.shift(); cell; cell = waiting.shift()) await runCell(cell, data, main, machine);
+    for (let cell = waiting.shift(); cell; cell = waiting.shift())
+      try {
+        await (values.prepare ? corpusOf(data, cell) : runCell(cell, data, main, machine));
+      } catch (error) {
+        console.error(`${cell.id}: ${(error as Error).message}`); // the others go on
+        process.exitCode = 1;
+      }
   }),
 );
