@@ -142,8 +142,8 @@ export function configOf(
       },
       ...{ warmupSteps: 50, decaySteps: 20, checkpointEverySteps: STEPS },
     },
-    // Of some 100,000 rows: 6,000 for the first stage, a pool of 20,000 for each other, the rest to probe and measure on.
-    pools: { holdOut: 0.54, warmup: 0.06 },
+    // Of some 100,000 rows: 6,000 for the first stage, a pool of some 21,000 for each other, the rest to probe and measure on.
+    pools: { holdOut: 0.5, warmup: 0.06 },
     probe: { jobs: 1, flushEvery: 500, ...probe },
     influenceModel: { validationFraction: 0.1, testFraction: 0.15, minimumSpearman: 0, ...influenceModel },
     scoring: { jobs: 1 },
