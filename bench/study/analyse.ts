@@ -1,0 +1,66 @@
+/**
+ * `npx tsx bench/study/analyse.ts`: makes docs/results.json of the results that are there, and puts the tables of
+ * docs/results.md anew between its markers, `<!-- table NAME SIZE REFERENCES -->` and `<!-- end -->`.
+ */
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { compareRuns } from '../../core/compare/compare.ts';
+import type { RunSummary } from '../../core/formats.ts';
+import {
+  type CellResult,
+  domainTable,
+  driftTable,
+  equalFlopsTable,
+  finalDifferences,
+  keptTable,
+  mainTable,
+} from './tables.ts';
+
+const RESULTS = join(import.meta.dirname, 'results');
+const DOCS = join(import.meta.dirname, '../../docs');
+const SHOWN = ['random', 'dsir', 'lookahead, every row', 'lookahead, n-gram + dsir', 'perplexity'];
+
+const TABLES: Record<string, (cells: readonly CellResult[]) => string> = {
+  main: mainTable,
+  flops: equalFlopsTable,
+  kept: keptTable,
+  drift: driftTable,
+  domains: (cells) => domainTable(cells, SHOWN),
+};
+
+export async function readResults(folder = RESULTS): Promise<CellResult[]> {
+  const names = (await readdir(folder)).filter((name) => /^\d+M-.*\.json$/.test(name)).sort();
+  return Promise.all(names.map(async (name) => JSON.parse(await readFile(join(folder, name), 'utf8')) as CellResult));
+}
+
+/** The document with its tables made of the results. */
+export function withTables(document: string, results: readonly CellResult[]): string {
+  return document.replace(
+    /<!-- table (\w+) (\w+) ([\w-]+) -->\n[\s\S]*?<!-- end -->/g,
+    (whole, name: string, size: string, references: string) => {
+      const table = TABLES[name];
+      if (!table)
+        throw new Error(`docs/results.md: there is no table ${name}; there are ${Object.keys(TABLES).join(', ')}.`);
+      const cells = results.filter((cell) => cell.size === size && cell.references === references);
+      return `${whole.slice(0, whole.indexOf('\n'))}\n\n${table(cells)}\n\n<!-- end -->`;
+    },
+  );
+}
+
+/** All comparisons as data. */
+export function comparisons(results: readonly CellResult[]): object[] {
+  const groups = [...new Set(results.map(({ size, references }) => `${size} ${references}`))].sort();
+  return groups.map((group) => {
+    const [size, references] = group.split(' ') as [string, string];
+    const cells = results.filter((cell) => cell.size === size && cell.references === references);
+    const summaries = cells.map((cell) => ({ ...cell, name: cell.method }) as unknown as RunSummary);
+    return { size, references, methods: finalDifferences(compareRuns(summaries, 'random')) };
+  });
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const results = await readResults();
+  await writeFile(join(DOCS, 'results.json'), `${JSON.stringify(comparisons(results), null, 1)}\n`);
+  const page = join(DOCS, 'results.md');
+  await writeFile(page, withTables(await readFile(page, 'utf8'), results));
+}

@@ -1,0 +1,221 @@
+/** The tables of docs/results.md, as functions of the results of the cells. */
+import { type Comparison, type Course, type Difference, differenceOf } from '../../core/compare/compare.ts';
+import { mean, standardError } from '../../core/metrics/index.ts';
+import { differenceText } from '../../report/compare.ts';
+
+/** What is read of a cell's result; index.ts writes it. */
+export interface CellResult {
+  id: string;
+  method: string;
+  seed: number;
+  references: string;
+  size: string;
+  runtime: string;
+  stages: StageResult[];
+}
+
+interface StageResult {
+  stage: number;
+  selectionFlops: number;
+  spearman?: number;
+  staleSpearman?: number;
+  selectedDomains: Record<string, number>;
+  main: { trainingFlops: number; heldOutLoss: number; referenceLoss: number; mixedDomainLoss: number };
+}
+
+/** The longer random run, which says what the same operations buy without selection. */
+export const LONGER = 'random, a stage more';
+const RANDOM = 'random';
+const NOTHING = '\u2013';
+
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map((_, i) => (i === 0 ? '---' : '--:'))), ...rows.map(line)].join('\n');
+}
+
+const number = (value: number | undefined, digits = 3) => (value === undefined ? NOTHING : value.toFixed(digits));
+const tera = (flops: number) => (flops / 1e12).toFixed(2);
+const last = <T>(values: readonly T[]): T => values.at(-1)!;
+
+/** Cells by method, each method's by seed. */
+function byMethod(cells: readonly CellResult[]): Map<string, Map<number, CellResult>> {
+  const methods = new Map<string, Map<number, CellResult>>();
+  for (const cell of cells) {
+    const seeds = methods.get(cell.method) ?? new Map<number, CellResult>();
+    seeds.set(cell.seed, cell);
+    methods.set(cell.method, seeds);
+  }
+  return methods;
+}
+
+const finalLoss = (cell: CellResult) => last(cell.stages).main.heldOutLoss;
+const selectionFlops = (cell: CellResult) => cell.stages.reduce((sum, stage) => sum + stage.selectionFlops, 0);
+const trainingFlops = (cell: CellResult) => cell.stages.reduce((sum, { main }) => sum + main.trainingFlops, 0);
+
+/** Differences `of` a cell less those of the cell of another method with the same seed. */
+function paired(
+  methods: ReturnType<typeof byMethod>,
+  method: string,
+  baseline: string,
+  of: (cell: CellResult) => number = finalLoss,
+): Difference | undefined {
+  const others = methods.get(baseline);
+  const values = [...(methods.get(method) ?? [])].flatMap(([seed, cell]) => {
+    const other = others?.get(seed);
+    return other ? [of(cell) - of(other)] : [];
+  });
+  return values.length > 0 ? differenceOf(values) : undefined;
+}
+
+/** Every method at the end: what it is worth at equal tokens, against random and against DSIR, and what it costs. */
+export function mainTable(cells: readonly CellResult[]): string {
+  const methods = byMethod(cells);
+  const rows = [...methods]
+    .filter(([method]) => method !== LONGER)
+    .map(([method, seeds]) => {
+      const all = [...seeds.values()];
+      const difference = paired(methods, method, RANDOM);
+      const cells = [
+        method,
+        String(all.length),
+        number(mean(all.map(finalLoss))),
+        method === RANDOM ? NOTHING : differenceText(difference),
+        method === 'dsir' || method === RANDOM ? NOTHING : differenceText(paired(methods, method, 'dsir')),
+        number(mean(all.map((cell) => last(cell.stages).main.mixedDomainLoss))),
+        tera(mean(all.map(selectionFlops))),
+      ];
+      return { loss: mean(all.map(finalLoss)), cells };
+    });
+  rows.sort((a, b) => a.loss - b.loss);
+  return markdownTable(
+    ['method', 'seeds', 'held-out loss', 'to random', 'to DSIR', 'mixed-domain loss', 'selection, TFLOP'],
+    rows.map(({ cells }) => cells),
+  );
+}
+
+/** The loss of the longer random run at so many operations, linear between the ends of its stages. */
+export function randomLossAt(longer: CellResult, flops: number): number | undefined {
+  let [before, spent] = [undefined as number | undefined, 0];
+  for (const { main } of longer.stages) {
+    const end = spent + main.trainingFlops;
+    if (flops <= end) {
+      if (before === undefined) return undefined;
+      return before + ((main.heldOutLoss - before) * (flops - spent)) / (end - spent);
+    }
+    [before, spent] = [main.heldOutLoss, end];
+  }
+  return undefined;
+}
+
+/** Methods against random with the same operations, those of the selection included. */
+export function equalFlopsTable(cells: readonly CellResult[]): string {
+  const methods = byMethod(cells);
+  const longer = methods.get(LONGER);
+  const rows: string[][] = [];
+  for (const [method, seeds] of methods) {
+    if (method === RANDOM || method === LONGER) continue;
+    const all = [...seeds.values()];
+    const overhead = mean(all.map((cell) => selectionFlops(cell) / trainingFlops(cell)));
+    const values = all.flatMap((cell) => {
+      const random = longer?.get(cell.seed);
+      const at = random && randomLossAt(random, trainingFlops(cell) + selectionFlops(cell));
+      return at === undefined ? [] : [finalLoss(cell) - at];
+    });
+    rows.push([
+      method,
+      `${(100 * overhead).toFixed(0)} %`,
+      values.length > 0 ? differenceText(differenceOf(values)) : 'costs more than a stage of training',
+    ]);
+  }
+  return markdownTable(['method', 'selection / training', 'to random at equal total FLOPs'], rows);
+}
+
+/** How much of what labels on every row gain over random an influence model fitted on some of them keeps. */
+export function keptTable(cells: readonly CellResult[]): string {
+  const methods = byMethod(cells);
+  const labels = methods.get('lookahead, every row');
+  const random = methods.get(RANDOM);
+  const rows = [...methods].flatMap(([method, seeds]) => {
+    if (!method.startsWith('lookahead, ') && method !== 'dsir') return [];
+    const shared = [...seeds.values()].filter(({ seed }) => labels?.has(seed) && random?.has(seed));
+    if (shared.length === 0) return [];
+    const gain = (cell: CellResult) => finalLoss(random!.get(cell.seed)!) - finalLoss(cell);
+    const kept = mean(shared.map(gain)) / mean(shared.map(({ seed }) => gain(labels!.get(seed)!)));
+    const fits = shared.flatMap(({ stages }) => stages.flatMap(({ spearman }) => spearman ?? []));
+    return [
+      [
+        method,
+        String(shared.length),
+        number(fits.length > 0 ? mean(fits) : undefined, 2),
+        number(mean(shared.map(gain))),
+        `${(100 * kept).toFixed(0)} %`,
+        tera(mean(shared.map(selectionFlops))),
+      ],
+    ];
+  });
+  return markdownTable(
+    ['method', 'seeds', 'Spearman with its labels', 'gain over random', "of the labels' gain", 'selection, TFLOP'],
+    rows,
+  );
+}
+
+/** The influence models by stage: on labels of their own stage, and the previous stage's model on them. */
+export function driftTable(cells: readonly CellResult[]): string {
+  const rows = [...byMethod(cells)].flatMap(([method, seeds]) => {
+    const stages = [...seeds.values()].flatMap(({ stages }) => stages.filter(({ spearman }) => spearman !== undefined));
+    if (stages.length === 0) return [];
+    const fresh = stages.filter(({ staleSpearman }) => staleSpearman !== undefined);
+    const lost = fresh.map(({ spearman, staleSpearman }) => spearman! - staleSpearman!);
+    return [
+      [
+        method,
+        number(mean(stages.map(({ spearman }) => spearman!)), 2),
+        number(fresh.length ? mean(fresh.map(({ spearman }) => spearman!)) : undefined, 2),
+        number(fresh.length ? mean(fresh.map(({ staleSpearman }) => staleSpearman!)) : undefined, 2),
+        fresh.length > 1 ? `${number(mean(lost), 2)} \u00b1 ${number(standardError(lost), 2)}` : NOTHING,
+      ],
+    ];
+  });
+  return markdownTable(['method', 'Spearman, all stages', 'last stage', 'the model before it', 'lost'], rows);
+}
+
+/** Shares of the domains among what the last stage trained on, in per cent. */
+export function domainTable(cells: readonly CellResult[], only: readonly string[]): string {
+  const methods = byMethod(cells);
+  const shown = only.filter((method) => methods.has(method));
+  const shares = new Map(
+    shown.map((method) => {
+      const sums: Record<string, number> = {};
+      for (const { stages } of methods.get(method)!.values())
+        for (const [name, rows] of Object.entries(last(stages).selectedDomains)) sums[name] = (sums[name] ?? 0) + rows;
+      const total = Object.values(sums).reduce((a, b) => a + b, 0);
+      return [method, Object.fromEntries(Object.entries(sums).map(([name, rows]) => [name, (100 * rows) / total]))];
+    }),
+  );
+  const domains = [...new Set([...shares.values()].flatMap((of) => Object.keys(of)))].sort();
+  return markdownTable(
+    ['domain', ...shown],
+    domains.map((name) => [name, ...shown.map((method) => number(shares.get(method)![name] ?? 0, 1))]),
+  );
+}
+
+/** The final differences as numbers, for docs/results.json. */
+export function finalDifferences({ labels, stages, courses }: Comparison): object[] {
+  const longest = Math.max(...courses.filter(({ label }) => label !== LONGER).map(({ points }) => points.length - 1));
+  return labels.flatMap((label) => {
+    const row = stages.find((one) => one.label === label && one.stage === longest);
+    return row ? [{ ...row, course: meanCourse(courses.filter((one) => one.label === label)) }] : [];
+  });
+}
+
+function meanCourse(courses: readonly Course[]): { flops: number; tokens: number; heldOutLoss: number }[] {
+  return courses[0]!.points.map((_, i) => {
+    const points = courses.flatMap(({ points }) => points[i] ?? []);
+    const of = (value: (point: (typeof points)[number]) => number) => mean(points.map(value));
+    return {
+      flops: of(({ flops }) => flops),
+      tokens: of(({ tokens }) => tokens),
+      heldOutLoss: of(({ losses }) => losses.heldOutLoss),
+    };
+  });
+}
