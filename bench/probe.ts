@@ -23,7 +23,7 @@ export interface ProbeSettings {
   clipNorm: number;
 }
 
-const SETTINGS: ProbeSettings = {
+export const PROBE_SETTINGS: ProbeSettings = {
   optimizer: { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 },
   step: 1000,
   v: 1e-6,
@@ -40,7 +40,7 @@ export const probe: Bench = {
       rows.push(
         ...(await withCase({ ...of, batch: 1 }, (folder) => {
           writeFileSync(join(folder, 'passages.json'), JSON.stringify(passagesLikeLambada(of.shape.vocabularySize)));
-          writeFileSync(join(folder, 'probe.json'), JSON.stringify(SETTINGS));
+          writeFileSync(join(folder, 'probe.json'), JSON.stringify(PROBE_SETTINGS));
           const threads = String(settings.threads);
           return compare(
             {
@@ -73,7 +73,7 @@ const LENGTHS: readonly [share: number, tokens: number][] = [
 ];
 
 /** Random tokens in passages of LAMBADA's lengths; the last is the target. */
-function passagesLikeLambada(vocabularySize: number): Passage[] {
+export function passagesLikeLambada(vocabularySize: number): Passage[] {
   const random = new CounterRandom(1, 101);
   return Array.from({ length: PASSAGES }, (_, i) => {
     const at = random.uniform(i);

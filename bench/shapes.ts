@@ -26,6 +26,13 @@ export const DECODERS = {
   c: decoder('c (Pythia-70m)', [6, 512, 8, 50_304], [2, 512]),
 } as const;
 
+/** Models of the Pythia suite, with batches for a GPU of 80 GB in float32: attention and logits take most of it. */
+export const PYTHIA = {
+  '70m': decoder('Pythia-70m', [6, 512, 8, 50_304], [16, 1024]),
+  '160m': decoder('Pythia-160m', [12, 768, 12, 50_304], [8, 1024]),
+  '410m': decoder('Pythia-410m', [24, 1024, 16, 50_304], [4, 1024]),
+} as const;
+
 export function describe({ name, shape, batch, length }: DecoderCase): string {
   return `${name}: L${shape.layers} d${shape.width} S${length} V${shape.vocabularySize} B${batch}`;
 }

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Passage } from '../../core/corpus/passages.ts';
+import type { LanguageModel, TokenBatch } from '../../engine/language-model.ts';
+import type { ParameterSet } from '../../engine/parameters.ts';
 import { PassageSet, rowLosses } from '../../engine/passage-set.ts';
 import { randomParameters, randomTokens } from '../engine/support.ts';
 import { plainPassageLoss, randomPassages, tinyModel } from './support.ts';
@@ -87,5 +89,29 @@ describe('the losses of rows', () => {
         expect(Math.abs(loss - expected[row]!)).toBeLessThan(1e-5);
       });
     }
+  });
+});
+
+describe('on a GPU, to which the parameters cross once a batch', () => {
+  /** Rows of each batch that the set asks for. */
+  async function batchesOf(onGpu: boolean, count: number, length: number): Promise<number[]> {
+    const rows: number[] = [];
+    const tokenLosses = async (_: unknown, { batch, length }: TokenBatch) => {
+      rows.push(batch);
+      return new Float32Array(batch * (length - 1));
+    };
+    const passages = Array.from({ length: count }, () => ({
+      tokens: new Array<number>(length).fill(0),
+      firstTarget: 1,
+    }));
+    await new PassageSet({ onGpu, tokenLosses } as unknown as LanguageModel, passages).loss({} as ParameterSet);
+    return rows;
+  }
+
+  it('a batch has as many passages as have room', async () => {
+    expect(await batchesOf(true, 100, 80)).toEqual([64, 36]);
+    expect(await batchesOf(true, 20, 1025)).toEqual([15, 5]);
+    expect(await batchesOf(true, 20, 8193)).toEqual([8, 8, 4]);
+    expect(await batchesOf(false, 20, 80)).toEqual([8, 8, 4]);
   });
 });
