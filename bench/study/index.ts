@@ -1,5 +1,5 @@
 /**
- * The study of docs/results.md: `npx tsx bench/study/index.ts --lambada FILE [--folder DIR] [--at-once N] [--only TEXT]
+ * The study of docs/results.md: `npx tsx bench/study/index.ts --lambada FILE [--folder DIR] [--at-once N] [--only TEXT,...]
  * [--runtime onnx-cuda] [--prepare]`.
  *
  * Fetches the packages, makes the pools and runs every cell of grid.ts that has no result yet. Stop it at any time; the
@@ -36,6 +36,7 @@ const { values } = parseArgs({
   },
 });
 const folder = resolve(values.folder);
+const only = values.only.split(',');
 const runtime = values.runtime as Place['runtime'];
 
 /** Packages and texts, made where they are missing. */
@@ -161,7 +162,9 @@ const data = await makeTexts();
 const corpora = new Map<string, Promise<string>>();
 const main = await bundleJobs();
 const machine = synthesizeMachine();
-const waiting = cells().filter(({ id }) => id.includes(values.only) && !existsSync(join(RESULTS, `${id}.json`)));
+const waiting = cells().filter(
+  ({ id }) => only.some((part) => id.includes(part)) && !existsSync(join(RESULTS, `${id}.json`)),
+);
 console.log(`${waiting.length} cells to run`);
 await Promise.all(
   Array.from({ length: Number(values['at-once']) }, async () => {
