@@ -37,6 +37,7 @@ export const STUDY_METHODS = {
 
   'directional, every row': { probe: { method: 'directional' }, selection: { method: 'oracle' } },
   'lookahead, every row': { probe: LOOKAHEAD, selection: { method: 'oracle' } },
+  'lookahead, every row, T 0.1': { probe: LOOKAHEAD, selection: { method: 'oracle', temperature: 0.1 } },
   'lookahead, every row + dsir': { probe: LOOKAHEAD, selection: { method: 'oracle', dsirWeight: 1 } },
   'color-filter': { probe: LOOKAHEAD, selection: { method: 'color-filter' } },
 
@@ -71,7 +72,7 @@ export type Size = keyof typeof SIZES;
 /** Of each seed first, as the others are compared with them. */
 const FIRST: StudyMethod[] = ['random', 'dsir', 'lookahead, n-gram + dsir', 'random, a stage more'];
 /** What the labels alone can do, without an influence model between them and the selection. */
-const LABELS: StudyMethod[] = ['lookahead, every row'];
+const LABELS: StudyMethod[] = ['hard top-k, n-gram + dsir', 'lookahead, every row, T 0.1', 'lookahead, every row'];
 const OTHERS = (Object.keys(STUDY_METHODS) as StudyMethod[]).filter((name) => ![...FIRST, ...LABELS].includes(name));
 /** Of the others, what the second reference set repeats. */
 const REPEATED = OTHERS.filter((name) => !name.startsWith('exact, ') || name === 'exact, n-gram');
@@ -90,7 +91,7 @@ export function cells(): Cell[] {
   add('4M', 'lambada', seeds, FIRST);
   add('12M', 'lambada', [1, 2, 3], FIRST);
   add('4M', 'python-docs', seeds, FIRST);
-  for (const references of REFERENCES) add('1M', references, seeds, LABELS);
+  for (const method of LABELS) for (const references of REFERENCES) add('1M', references, seeds, [method]);
   for (const seed of seeds) {
     add('1M', 'lambada', [seed], OTHERS);
     add('1M', 'python-docs', [seed], REPEATED);
