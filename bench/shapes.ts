@@ -26,7 +26,7 @@ export const DECODERS = {
   c: decoder('c (Pythia-70m)', [6, 512, 8, 50_304], [2, 512]),
 } as const;
 
-/** Models of the Pythia suite, with batches for a GPU of 80 GB in float32: attention and logits take most of it. */
+/** Models of the Pythia suite, with batches whose training takes 14 to 26 GB of device memory in float32. */
 export const PYTHIA = {
   '70m': decoder('Pythia-70m', [6, 512, 8, 50_304], [16, 1024]),
   '160m': decoder('Pythia-160m', [12, 768, 12, 50_304], [8, 1024]),
