@@ -88,6 +88,28 @@ function buildProgram(): Command {
     .action(async (runs, options) => (await import('./commands/compare.ts')).compare(runs, options));
 
   program
+    .command('verify')
+    .description('check every file of a run or corpus against its recorded hash, and the files against each other')
+    .argument('<run>', "a run's or a corpus's folder, or its s3:// URI")
+    .option('--inputs', 'check the files that the run has read too: texts, passages and tasks')
+    .option('--json', 'print what was checked as JSON on the last line')
+    .action(async (run, options) => (await import('./commands/verify.ts')).verify(run, options));
+
+  program
+    .command('replay')
+    .description('make parts of a run again from its own files, beside it, and compare the bytes')
+    .argument('<run>', "a run's folder, or its s3:// URI")
+    .addOption(
+      new Option('--from <step>', 'made again: the selections; the scores and from them the selections; or all of it')
+        .choices(['selection', 'scores', 'start'])
+        .default('selection'),
+    )
+    .option('--stage <n>', 'this stage alone')
+    .option('--work <dir>', 'where it is made, and kept; by default, but not for start, a temporary folder')
+    .option('--json', 'print the comparison of each file as JSON on the last line')
+    .action(async (run, options) => (await import('./commands/replay.ts')).replay(run, options));
+
+  program
     .command('evaluate')
     .description('zero-shot tasks and losses of a checkpoint; docs/evaluation.md has the layouts and conventions')
     .argument('<checkpoint>', 'a GPT-NeoX Hugging Face directory, such as mates export writes')

@@ -1,18 +1,25 @@
 import type { Corpus } from '../core/corpus/corpus.ts';
 import type { StagePlan } from '../core/formats.ts';
+import { mapParallel } from '../core/parallel.ts';
 import { type HoldOutSplit, splitHoldOut } from '../core/plan/hold-out.ts';
 import { rowRanges } from '../core/plan/stage-plan.ts';
 import type { Run } from '../core/run/open-run.ts';
+
+/** Shards read at once: the hold-out of 10,000 shards is some hundreds of them, and each is a request. */
+const REQUESTS = 16;
 
 /** The run's hold-out, split into rows for evaluation and rows that may be probed. */
 export async function holdOut(run: Run, corpus: Corpus, plan: StagePlan): Promise<HoldOutSplit> {
   const { seed, evaluation } = run.record.config;
   const rows = new Float64Array(plan.holdOutRows);
   const domains = new Uint16Array(plan.holdOutRows);
+  const ranges = rowRanges(corpus.index, plan.holdOutShards);
   let filled = 0;
-  for (const { shard, begin, end } of rowRanges(corpus.index, plan.holdOutShards)) {
-    domains.set(await corpus.domainsOf(shard), filled);
+  const places = ranges.map(({ begin, end }) => {
+    const place = filled;
     for (let row = begin; row < end; row++) rows[filled++] = row;
-  }
+    return place;
+  });
+  await mapParallel(ranges, REQUESTS, async ({ shard }, i) => domains.set(await corpus.domainsOf(shard), places[i]!));
   return splitHoldOut(rows, domains, evaluation.rowsPerDomain, seed);
 }

@@ -110,6 +110,11 @@ export async function readParquet<const C extends Record<string, ParquetType>>(
   return result as { [K in keyof C]: Values<C[K]> };
 }
 
+/** How many rows a Parquet file has, from its end alone. */
+export async function parquetRows(source: ParquetSource): Promise<number> {
+  return Number((await parquetMetadataAsync(await parquetBuffer(source))).num_rows);
+}
+
 /** The parts of a row range that lie in each row group. */
 function rowGroups(metadata: FileMetaData, begin = 0, end = Infinity): { begin: number; end: number }[] {
   const parts: { begin: number; end: number }[] = [];

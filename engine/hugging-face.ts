@@ -24,13 +24,7 @@ export function uriOf(store: Store, prefix: string, file: string): string {
  */
 export async function readModelConfig(store: Store, prefix: string, modelType: string): Promise<ModelConfig> {
   const file = uriOf(store, prefix, CONFIG_FILE);
-  let json: unknown;
-  try {
-    json = await getJsonIfPresent(store, keyOf(prefix, CONFIG_FILE));
-  } catch (error) {
-    if (error instanceof SyntaxError) throw new InputError(`${file} is not JSON: ${error.message}.`);
-    throw error;
-  }
+  const json = await getJsonIfPresent<unknown>(store, keyOf(prefix, CONFIG_FILE));
   if (json === undefined)
     throw new InputError(`${file} does not exist; name a Hugging Face model directory (config.json, ${WEIGHTS_FILE}).`);
   if (typeof json !== 'object' || json === null) throw new InputError(`${file} is no JSON object.`);

@@ -6,6 +6,7 @@ import { corpusStore, openRun } from '../../core/run/open-run.ts';
 import { copyObject, storeOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint } from '../../engine/checkpoint.ts';
 import { wholeNumber } from './prepare.ts';
+import { runUri } from './run-uri.ts';
 
 interface Options {
   out: string;
@@ -20,7 +21,7 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
     throw new ConfigError(`--arm ${options.arm}: expected main or control.`);
   const arm: Arm = options.arm;
   const open = storeOpener();
-  const run = await openRun(open, resolve(runPath));
+  const run = await openRun(open, runUri(runPath));
   const last = run.record.config.pretrain.stages - 1;
   const wanted = options.stage === undefined ? undefined : wholeNumber('--stage', options.stage, 0);
   let stage = wanted ?? last;

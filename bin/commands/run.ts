@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { RunSummary } from '../../core/formats.ts';
 import { REPORT_FILE, SUMMARY_FILE } from '../../core/layout.ts';
@@ -26,7 +27,21 @@ export async function run(file: string, options: Options): Promise<void> {
   const runId = options.runId ?? config.name;
   if (!/^[A-Za-z0-9-]{1,48}$/.test(runId))
     throw new ConfigError(`--run-id ${runId}: expected letters, digits and hyphens, at most 48.`);
-  const lakeDirectory = resolve(options.out);
+  const runDirectory = await runHere(config, runId, resolve(options.out));
+  const summary = await getJson<RunSummary>(new DirectoryStore(runDirectory), SUMMARY_FILE);
+  const report = join(runDirectory, REPORT_FILE);
+  console.log(`\n${closingTable(summary, { color: process.stdout.isTTY ?? false })}`);
+  for (const warning of stageWarnings(summary)) console.log(warning);
+  console.log(`\nReport: ${report}`);
+  if (options.json) console.log(JSON.stringify({ run: runDirectory, report, summary }));
+}
+
+/**
+ * A run on this machine, with its progress on stderr; one that is there goes on.
+ *
+ * @returns its folder, `runs/<runId>` of the lake.
+ */
+export async function runHere(config: RunConfig, runId: string, lakeDirectory: string): Promise<string> {
   const runDirectory = join(lakeDirectory, 'runs', runId);
   await mkdir(runDirectory, { recursive: true });
   const unlock = await lockRun(runDirectory);
@@ -56,10 +71,5 @@ export async function run(file: string, options: Options): Promise<void> {
     dispose();
     await unlock();
   }
-  const summary = await getJson<RunSummary>(new DirectoryStore(runDirectory), SUMMARY_FILE);
-  const report = join(runDirectory, REPORT_FILE);
-  console.log(`\n${closingTable(summary, { color: process.stdout.isTTY ?? false })}`);
-  for (const warning of stageWarnings(summary)) console.log(warning);
-  console.log(`\nReport: ${report}`);
-  if (options.json) console.log(JSON.stringify({ run: runDirectory, report, summary }));
+  return runDirectory;
 }

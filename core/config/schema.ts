@@ -90,7 +90,7 @@ const probe = z.strictObject({
   method: z.enum(['exact', 'lookahead', 'directional']).default('exact'),
   /** `decayed` probes the end of the decay branch that evaluations are made on, where the learning rate is low. */
   checkpoint: z.enum(['trunk', 'decayed']).default('trunk'),
-  /** Multiplies the learning rate of `exact`'s one step. */
+  /** Multiplies the learning rate of `exact`'s one step and of `lookahead`'s. */
   learningRateScale: z.number().positive().default(1),
   /** Steps that `lookahead` continues the checkpoint; it stops earlier when held-back references get no better. */
   lookahead: z.strictObject({ steps: positive.default(12), batchRows: positive.default(32) }).prefault({}),

@@ -9,7 +9,7 @@ import { ConfigError, InputError, InterruptedError } from '../errors.ts';
 import type { CorpusIndex, CorpusShard } from '../formats.ts';
 import { sha256 } from '../hash.ts';
 import type { ProgressReporter } from '../progress.ts';
-import { philox4x32 } from '../random/philox.ts';
+import { philox4x32 } from '../random/philox4x32.ts';
 import {
   getJsonIfPresent,
   isLocalPath,

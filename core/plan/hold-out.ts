@@ -22,22 +22,26 @@ export function splitHoldOut(
   seed: number,
 ): HoldOutSplit {
   const order = permutation(rows.length, new CounterRandom(seed, STREAM.probeSample, 0));
-  const perDomain = new Map<number, number>();
-  for (const domain of domains) perDomain.set(domain, (perDomain.get(domain) ?? 0) + 1);
+  const perDomain: number[] = [];
+  for (const domain of domains) perDomain[domain] = (perDomain[domain] ?? 0) + 1;
+  /** Rows that each domain is still to give. */
+  const wanted = perDomain.map((count) => Math.min(rowsPerDomain, Math.ceil(count / 3)));
+  let missing = wanted.reduce((sum, count) => sum + count, 0);
+  const probed = new Float64Array(rows.length - missing);
   const evaluation = new Map<number, number[]>();
   const isTaken = new Uint8Array(rows.length);
-  let left = rows.length;
-  for (const i of order) {
+  for (let at = 0; missing > 0; at++) {
+    const i = order[at]!;
     const domain = domains[i]!;
+    if (wanted[domain] === 0) continue;
     const taken = evaluation.get(domain) ?? [];
-    if (taken.length >= Math.min(rowsPerDomain, Math.ceil(perDomain.get(domain)! / 3))) continue;
     taken.push(rows[i]!);
     evaluation.set(domain, taken);
     isTaken[i] = 1;
-    left--;
+    wanted[domain]!--;
+    missing--;
   }
   for (const taken of evaluation.values()) taken.sort((a, b) => a - b);
-  const probed = new Float64Array(left);
   for (let i = 0, at = 0; i < rows.length; i++) if (!isTaken[i]) probed[at++] = rows[i]!;
   return { evaluation, probed };
 }

@@ -1,9 +1,9 @@
 /**
- * Philox4x32-10 at many consecutive indices: the same numbers as {@link CounterRandom}'s, ten times faster, four at a
+ * Philox4x32-10 at many consecutive indices: the same numbers as CounterRandom's, ten times faster, four at a
  * time in WebAssembly SIMD. Selection draws one for each of hundreds of millions of rows.
  */
 import { doWhile, i32, i32x4, instantiate, type Kernel, kernel, type Local, v128 } from '../wasm/assemble.ts';
-import { MULTIPLIER_0, MULTIPLIER_1, WEYL_0, WEYL_1 } from './philox.ts';
+import { MULTIPLIER_0, MULTIPLIER_1, WEYL_0, WEYL_1 } from './philox4x32.ts';
 
 /** Most indices of a run: its words, 32 KiB, stay in a core's first cache. */
 export const RUN = 4096;

@@ -27,10 +27,15 @@ export async function writeManifest(run: Run): Promise<Manifest> {
   return manifest;
 }
 
-async function outputs(store: Store): Promise<FileRecord[]> {
-  const keys = (await store.list('')).filter(
+/** The run's files that have the same bytes whenever it is repeated. */
+export async function repeatableFiles(store: Store): Promise<string[]> {
+  return (await store.list('')).filter(
     (key) => !NOT_REPEATABLE.includes(key) && !NOT_REPEATABLE_FOLDER.test(key) && !key.startsWith('.'),
   );
+}
+
+async function outputs(store: Store): Promise<FileRecord[]> {
+  const keys = await repeatableFiles(store);
   const known = await recordedHashes(store, keys);
   return mapParallel(keys, REQUESTS, async (key) => {
     const record = known.get(key);
@@ -40,7 +45,7 @@ async function outputs(store: Store): Promise<FileRecord[]> {
   });
 }
 
-interface Recorded {
+export interface Recorded {
   bytes?: number;
   sha256: string;
 }
@@ -49,7 +54,7 @@ interface Recorded {
  * What was recorded when the large files were written: corpora and checkpoints may be hundreds of gigabytes, more than a
  * function can read in its quarter of an hour.
  */
-async function recordedHashes(store: Store, keys: string[]): Promise<Map<string, Recorded>> {
+export async function recordedHashes(store: Store, keys: string[]): Promise<Map<string, Recorded>> {
   const known = new Map<string, Recorded>();
   const add = (folder: string, records: FileRecord[]) => {
     for (const record of records) known.set(folder + record.key, record);

@@ -7,6 +7,7 @@ import type { Store } from './store.ts';
 
 export { DirectoryStore } from './directory-store.ts';
 export { ObjectWriter } from './object-writer.ts';
+export { OverlayStore } from './overlay-store.ts';
 export { copyObject, hashObject, putFile, readPieces } from './pieces.ts';
 export { S3Store } from './s3-store.ts';
 export { type Content, getJson, getJsonIfPresent, NotFoundError, type Pieces, putJson, type Store } from './store.ts';

@@ -1,3 +1,5 @@
+import { InputError } from '../errors.ts';
+
 /** Bytes of an object in order, cut anywhere. A piece must keep its bytes after it was handed over. */
 export type Pieces = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
@@ -37,8 +39,17 @@ export class NotFoundError extends Error {
 
 const decoder = new TextDecoder();
 
+/** @throws NotFoundError, and InputError when the object is not valid JSON. */
 export async function getJson<T>(store: Store, key: string): Promise<T> {
-  return JSON.parse(decoder.decode(await store.get(key))) as T;
+  const text = decoder.decode(await store.get(key));
+  try {
+    return JSON.parse(text) as T;
+  } catch (error) {
+    throw new InputError(
+      `${store.uri}/${key} is not valid JSON (${(error as Error).message}): it was changed or damaged. ` +
+        'Restore it from a copy, or delete it and make it again.',
+    );
+  }
 }
 
 /** Two-space JSON with a final newline: the files are read by people too. */

@@ -7,6 +7,7 @@ import type { CorpusIndex } from '../../core/formats.ts';
 import { probeOrder, splitHoldOut } from '../../core/plan/hold-out.ts';
 import { dealPools, planStage, probeItems, scoredRanges, scoreItems } from '../../core/plan/stage-plan.ts';
 import { trainingOrder } from '../../core/plan/training-order.ts';
+import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 
 const config = (over: object = {}): RunConfig =>
   parseConfig(
@@ -119,6 +120,22 @@ describe('hold-out', () => {
     for (const [domain, taken] of evaluation) {
       expect(taken).toHaveLength(20);
       for (const row of taken) expect(row % 3).toBe(domain);
+    }
+  });
+
+  it('takes of each domain the first rows in the seeded order, and no more than a third of it', () => {
+    const order = permutation(rows.length, new CounterRandom(7, STREAM.probeSample, 0));
+    const uneven = Uint16Array.from(rows, (_, i) => (i < 5 ? 9 : i % 2)); // five rows, and some 150 of each other domain
+    const { evaluation } = splitHoldOut(rows, uneven, 20, 7);
+    for (const [domain, count] of [
+      [9, 2],
+      [0, 20],
+      [1, 20],
+    ] as const) {
+      const first = Array.from(order)
+        .filter((i) => uneven[i] === domain)
+        .slice(0, count);
+      expect(evaluation.get(domain)).toEqual(first.map((i) => rows[i]!).sort((a, b) => a - b));
     }
   });
 

@@ -6,12 +6,15 @@ import { mockClient } from 'aws-sdk-client-mock';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   DirectoryStore,
+  getJson,
   getJsonIfPresent,
   NotFoundError,
+  OverlayStore,
   S3Store,
   splitUri,
   storeOpener,
 } from '../../core/storage/index.ts';
+import { MemoryStore } from '../memory-store.ts';
 
 describe('a directory as a store', () => {
   let root: string;
@@ -100,6 +103,32 @@ describe('S3 as a store', () => {
     s3.on(GetObjectCommand).rejects(Object.assign(new Error('none'), { name: 'NoSuchKey' }));
     await expect(store.get('none')).rejects.toThrow(NotFoundError);
   });
+});
+
+describe('an overlay', () => {
+  it('reads from below what is not hidden, and writes above', async () => {
+    const [base, scratch] = [new MemoryStore(), new MemoryStore()];
+    for (const key of ['a', 'b', 'c']) await base.put(key, `base ${key}`);
+    const store = new OverlayStore(base, scratch, (key) => key === 'b');
+    const text = async (key: string) => Buffer.from(await store.get(key)).toString();
+    expect(await store.list('')).toEqual(['a', 'c']);
+    expect(await store.size('b')).toBeUndefined();
+    await expect(store.get('b')).rejects.toThrow(NotFoundError);
+    expect(await store.putIfAbsent('a', 'mine')).toBe(false);
+    expect(await store.putIfAbsent('b', 'mine')).toBe(true);
+    await store.put('c', 'my own');
+    expect(await Promise.all(['a', 'b', 'c'].map(text))).toEqual(['base a', 'mine', 'my own']);
+    expect(await store.list('')).toEqual(['a', 'b', 'c']);
+    await store.delete('c');
+    expect(await text('c')).toBe('base c');
+    expect([...base.files.keys()]).toEqual(['a', 'b', 'c']);
+  });
+});
+
+it('names the object that is not valid JSON', async () => {
+  const store = new MemoryStore('memory://run');
+  await store.put('plan.json', '{"stage":');
+  await expect(getJson(store, 'plan.json')).rejects.toThrow(/memory:\/\/run\/plan\.json is not valid JSON/);
 });
 
 describe('opening a store', () => {

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { CounterRandom, gumbelOf, permutation, philox4x32, STREAM } from '../../core/random/philox.ts';
+import { CounterRandom, gumbelOf, permutation, STREAM } from '../../core/random/philox.ts';
+import { RUN } from '../../core/random/philox-run.ts';
+import { philox4x32 } from '../../core/random/philox4x32.ts';
 
 describe('philox4x32', () => {
   // Known answers of Random123, tests/kat_vectors: philox4x32, 10 rounds.
@@ -122,6 +124,19 @@ describe('permutation', () => {
     expect(permutation(1000, new CounterRandom(8, STREAM.trainingOrder, 1))).toEqual(order);
     expect(permutation(1000, new CounterRandom(8, STREAM.trainingOrder, 2))).not.toEqual(order);
   });
+
+  it.each([0, 1, 2, RUN - 1, RUN, RUN + 1, 2 * RUN, 2 * RUN + 1, 3 * RUN + 100])(
+    'of %i numbers is Fisher-Yates with the draw of each place',
+    (n) => {
+      const random = new CounterRandom(2 ** 40 + 5, STREAM.probeSample, 3);
+      const expected = Array.from({ length: n }, (_, i) => i);
+      for (let i = n - 1; i > 0; i--) {
+        const j = random.below(i, i + 1);
+        [expected[i], expected[j]] = [expected[j]!, expected[i]!];
+      }
+      expect(Array.from(permutation(n, random))).toEqual(expected);
+    },
+  );
 
   it('puts each number in each place equally often', () => {
     const found = new Map<string, number>();

@@ -1,0 +1,115 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Job } from '../../containers/job.ts';
+import { ConfigError, InputError, RunError } from '../../core/errors.ts';
+import type { Manifest } from '../../core/formats.ts';
+import { MANIFEST_FILE, stageLayout } from '../../core/layout.ts';
+import { scoreItems } from '../../core/plan/stage-plan.ts';
+import { openRun, type Run, readPlan } from '../../core/run/open-run.ts';
+import {
+  beside,
+  compareManifests,
+  compareScores,
+  type Replayed,
+  replaySelection,
+  selectedStages,
+} from '../../core/run/replay.ts';
+import { softwareVersions } from '../../core/run/versions.ts';
+import { readScorer } from '../../core/selection/scorer-record.ts';
+import { DirectoryStore, getJson, getJsonIfPresent, type Store, storeOpener } from '../../core/storage/index.ts';
+import { stopSignal } from './interrupt.ts';
+import { wholeNumber } from './prepare.ts';
+import { createProgressView } from './progress-view.ts';
+import { runUri } from './run-uri.ts';
+
+interface Options {
+  from: 'selection' | 'scores' | 'start';
+  stage?: string;
+  work?: string;
+  json?: boolean;
+}
+
+/** `mates replay RUN`: parts of a run again, from what it has recorded, and whether they have the same bytes. */
+export async function replay(path: string, options: Options): Promise<void> {
+  const stage = options.stage === undefined ? undefined : wholeNumber('--stage', options.stage, 0);
+  if (stage !== undefined && options.from === 'start')
+    throw new ConfigError('--stage: with --from start the whole run is made again; leave one of them out.');
+  if (options.work === undefined && options.from === 'start')
+    throw new ConfigError(
+      '--from start: name a folder for the second run by --work; the same command resumes it there.',
+    );
+  const run = await openRun(storeOpener(), runUri(path));
+  for (const note of otherVersions(run)) console.log(note);
+  const work = options.work === undefined ? await mkdtemp(join(tmpdir(), 'mates-replay-')) : resolve(options.work);
+  let files: Replayed[];
+  try {
+    files = options.from === 'start' ? await replayRun(run, work) : await replayStages(run, work, options.from, stage);
+  } finally {
+    if (options.work === undefined) await rm(work, { recursive: true, force: true });
+  }
+  report(path, files, options);
+}
+
+/** Versions of this program and its libraries that differ from the run's. */
+function otherVersions({ record }: Run): string[] {
+  const now = softwareVersions();
+  return Object.entries(record.versions)
+    .filter(([name, version]) => now[name] !== version)
+    .map(([name, version]) => `The run was made with ${name} ${version}, and this is ${now[name] ?? 'without it'}.`);
+}
+
+async function replayStages(run: Run, work: string, from: 'selection' | 'scores', only?: number): Promise<Replayed[]> {
+  const scratch = new DirectoryStore(work);
+  const files: Replayed[] = [];
+  for (const stage of await selectedStages(run, only)) {
+    if (from === 'scores') files.push(...(await replayScores(run, scratch, stage)));
+    files.push(...(await replaySelection(run, scratch, stage)));
+  }
+  return files;
+}
+
+/** The stage's scores from its scorer: the influence model, or what else it is made of. */
+async function replayScores(run: Run, scratch: Store, stage: number): Promise<Replayed[]> {
+  const plan = await readPlan(run, stage);
+  if (!plan.scored || (await readScorer(run.store, plan)).parts.length === 0) return [];
+  const layout = stageLayout(stage);
+  const again = beside(run, scratch, (key) => key.startsWith(layout.scores) || key.startsWith(layout.timing('')));
+  const view = createProgressView();
+  const { signal, dispose } = stopSignal();
+  try {
+    const score = await import('../../containers/score/index.ts');
+    view.heading(`Stage ${stage}`);
+    for (const item of scoreItems(plan)) {
+      const progress: Job['progress'] = (at) => view.update(at.step, at);
+      await score.run({ run: again, stage, arm: 'main', item, signal, progress });
+    }
+  } finally {
+    view.close();
+    dispose();
+  }
+  return compareScores(run, scratch, plan);
+}
+
+/** The whole run, on this machine, from its configuration; with --work the same command resumes it. */
+async function replayRun({ store, record }: Run, work: string): Promise<Replayed[]> {
+  const before = await getJsonIfPresent<Manifest>(store, MANIFEST_FILE);
+  if (!before) throw new InputError(`${store.uri}: the run has not finished (no ${MANIFEST_FILE}); finish it first.`);
+  const { runHere } = await import('./run.ts');
+  const directory = await runHere(record.config, record.id, work);
+  return compareManifests(before, await getJson<Manifest>(new DirectoryStore(directory), MANIFEST_FILE));
+}
+
+/** @throws RunError that names the first file that differs. */
+function report(path: string, files: Replayed[], { work, json }: Options): void {
+  const different = files.filter(({ same }) => !same);
+  console.log(`${path}: ${files.length - different.length} of ${files.length} files have the same bytes again.`);
+  if (json) console.log(JSON.stringify({ run: runUri(path), files }));
+  const [first] = different;
+  if (!first) return;
+  const kept = work === undefined ? 'Give --work DIR to keep what was made.' : `What was made is in ${work}.`;
+  throw new RunError(
+    `${path}/${first.key} differs: ${first.difference}. Scores and weights have the same bytes on processors of one kind ` +
+      `only; selections, for given scores, everywhere. ${kept}`,
+  );
+}

@@ -1,0 +1,54 @@
+import { CORPUS_FILE, openCorpus } from '../../core/corpus/corpus.ts';
+import { InputError } from '../../core/errors.ts';
+import { RUN_FILE } from '../../core/layout.ts';
+import { openRun } from '../../core/run/open-run.ts';
+import { type Verified, verifyCorpus, verifyRun } from '../../core/run/verify.ts';
+import { type StoreOpener, storeOpener } from '../../core/storage/index.ts';
+import { formatCount } from './format.ts';
+import { stopSignal } from './interrupt.ts';
+import { createProgressView } from './progress-view.ts';
+import { runUri } from './run-uri.ts';
+
+interface Options {
+  inputs?: boolean;
+  json?: boolean;
+}
+
+/** `mates verify RUN`: every file against its recorded hash, and what the files say against each other. */
+export async function verify(path: string, options: Options): Promise<void> {
+  const view = createProgressView();
+  const { signal, dispose } = stopSignal('Stopping: nothing is changed.');
+  let found: Verified;
+  try {
+    const progress = (at: { step: string; done: number; total: number; unit: string }) => view.update('verify', at);
+    found = await verifyAt(runUri(path), storeOpener(), { inputs: options.inputs, signal, progress });
+  } finally {
+    view.close();
+    dispose();
+  }
+  console.log(`${path}: ${describe(found)}`);
+  if (found.unnamed.length > 0)
+    console.log(
+      `  ${found.unnamed.length} more files are there, of which the manifest knows nothing: ${some(found.unnamed)}.`,
+    );
+  if (options.json) console.log(JSON.stringify({ path: runUri(path), ...found }));
+}
+
+async function verifyAt(uri: string, open: StoreOpener, options: Parameters<typeof verifyRun>[1]): Promise<Verified> {
+  const store = open(uri);
+  if ((await store.size(RUN_FILE)) !== undefined) return verifyRun(await openRun(open, uri), options);
+  if ((await store.size(CORPUS_FILE)) !== undefined) return verifyCorpus(await openCorpus(store), options);
+  throw new InputError(
+    `${uri}: neither a run (no ${RUN_FILE}) nor a corpus (no ${CORPUS_FILE}); name the folder of one, such as out/runs/quickstart.`,
+  );
+}
+
+function describe({ kind, finished, files, bytes, stages }: Verified): string {
+  const checked = `${formatCount(files)} files, ${formatCount(bytes)} bytes`;
+  if (kind === 'corpus') return `a corpus; ${checked} have the hashes of ${CORPUS_FILE}.`;
+  if (!finished)
+    return `a run that has not finished; ${checked} have the hashes that were recorded when they were written. The rest has none yet.`;
+  return `a finished run; ${checked} have the hashes of the manifest, and the ${stages} stages hold together.`;
+}
+
+const some = (keys: string[]) => (keys.length > 5 ? `${keys.slice(0, 5).join(', ')}, ...` : keys.join(', '));

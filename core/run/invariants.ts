@@ -1,0 +1,192 @@
+/** What the files of a finished run must say of each other, beyond having their recorded hashes. */
+import { isDeepStrictEqual } from 'node:util';
+import type { Corpus } from '../corpus/corpus.ts';
+import { InputError } from '../errors.ts';
+import type { Arm, Evaluation, RowRange, SelectionSummary, StagePlan, TrainingMetrics } from '../formats.ts';
+import { armLayout, stageLayout } from '../layout.ts';
+import { parquetRows, readParquet } from '../parquet.ts';
+import { planStage, rowRanges } from '../plan/stage-plan.ts';
+import { findCut, openScores } from '../selection/merge.ts';
+import { readScorer } from '../selection/scorer-record.ts';
+import { selectionRequest } from '../selection/select.ts';
+import { getJson } from '../storage/index.ts';
+import { type Run, readPlan } from './open-run.ts';
+
+/** Rows of a Parquet file that are in memory at once. */
+const ROWS_AT_ONCE = 1 << 19;
+
+/** @throws InputError when shards' and domains' rows do not add up to the corpus's. */
+export function checkCorpusIndex({ store, index }: Corpus): void {
+  const at = `${store.uri}/corpus.json`;
+  let rows = 0;
+  for (const [i, shard] of index.shards.entries()) {
+    demand(
+      shard.firstRow === rows,
+      at,
+      `shard ${i} begins at row ${shard.firstRow}, and the one before ends at ${rows}`,
+    );
+    rows += shard.rows;
+  }
+  demand(rows === index.rows, at, `the shards have ${rows} rows, and rows is ${index.rows}`);
+  const inDomains = index.domains.reduce((sum, domain) => sum + domain.rows, 0);
+  demand(inDomains === index.rows, at, `the domains have ${inDomains} rows, and rows is ${index.rows}`);
+  demand(index.tokens === index.rows * index.sequenceLength, at, 'tokens is not rows x sequenceLength');
+}
+
+/**
+ * Checks one stage of a finished run.
+ *
+ * @throws InputError that names the file and what it should say.
+ */
+export async function checkStage(run: Run, corpus: Corpus, stage: number): Promise<void> {
+  const { store, record } = run;
+  const plan = await readPlan(run, stage);
+  const planned = planStage(record.config, corpus.index, stage);
+  demand(
+    isDeepStrictEqual(plan, planned),
+    `${store.uri}/${stageLayout(stage).plan}`,
+    'it is not the plan that the configuration and the corpus give',
+  );
+  await checkProbes(run, corpus, plan);
+  for (const arm of plan.arms) {
+    await checkSelection(run, corpus, plan, arm);
+    await checkTraining(run, plan, arm);
+  }
+}
+
+async function checkProbes({ store }: Run, corpus: Corpus, plan: StagePlan): Promise<void> {
+  const holdOut = new RowSet(rowRanges(corpus.index, plan.holdOutShards));
+  const seen = new Set<number>();
+  for (let i = 0; i < plan.probeItems; i++) {
+    const key = stageLayout(plan.stage).probe(i);
+    const at = `${store.uri}/${key}`;
+    const { row, influence } = await readParquet({ store, key }, { row: 'INT64', influence: 'DOUBLE' });
+    for (const [j, value] of row.entries()) {
+      demand(holdOut.has(value), at, `row ${value} is not of the hold-out`);
+      demand(!seen.has(value), at, `row ${value} was probed twice`);
+      demand(Number.isFinite(influence[j]), at, `the influence of row ${value} is ${influence[j]}`);
+      seen.add(value);
+    }
+  }
+  demand(
+    seen.size === plan.probes,
+    `${store.uri}/${stageLayout(plan.stage).probes}`,
+    `${seen.size} rows were probed, and the plan has ${plan.probes}`,
+  );
+}
+
+async function checkSelection(run: Run, corpus: Corpus, plan: StagePlan, arm: Arm): Promise<void> {
+  const { store, record } = run;
+  const files = armLayout(plan.stage, arm);
+  const summary = await getJson<SelectionSummary>(store, files.selectionSummary);
+  const at = `${store.uri}/${files.selectionSummary}`;
+  demand(
+    summary.selectedRows === plan.selectedRows,
+    at,
+    `selectedRows is ${summary.selectedRows}, and the plan has ${plan.selectedRows}`,
+  );
+  demand(summary.poolRows === plan.poolRows, at, `poolRows is ${summary.poolRows}, and the plan has ${plan.poolRows}`);
+  const count = (rows: Record<string, number>) => Object.values(rows).reduce((sum, value) => sum + value, 0);
+  demand(count(summary.selectedDomains) === plan.selectedRows, at, 'selectedDomains does not add up to selectedRows');
+  demand(count(summary.poolDomains) === plan.poolRows, at, 'poolDomains does not add up to poolRows');
+  await checkRows(run, corpus, plan, arm, summary);
+  if (!plan.scored || arm !== 'main') return;
+  const request = selectionRequest(store, corpus, record.config, plan, arm, await readScorer(store, plan));
+  demand(summary.method === request.method, at, `method is ${summary.method}, and the scorer has ${request.method}`);
+  if (request.scorePrefixes.length === 0) return;
+  const scores = await openScores(store, request.scorePrefixes, request.recipe, request.pool);
+  const { threshold, tiesKept } = await findCut(store, scores, plan.selectedRows);
+  demand(
+    threshold === summary.threshold && tiesKept === summary.tiesKept,
+    at,
+    `threshold and tiesKept are ${summary.threshold} and ${summary.tiesKept}, and the scores' keys give ${threshold} and ${tiesKept}`,
+  );
+}
+
+/** The selected rows: ascending, of the pool, and on the right side of the cut. */
+async function checkRows(
+  { store }: Run,
+  corpus: Corpus,
+  plan: StagePlan,
+  arm: Arm,
+  summary: SelectionSummary,
+): Promise<void> {
+  const key = armLayout(plan.stage, arm).selection;
+  const at = `${store.uri}/${key}`;
+  const pool = new RowSet(rowRanges(corpus.index, plan.poolShards));
+  const rows = await parquetRows({ store, key });
+  demand(rows === plan.selectedRows, at, `it has ${rows} rows, and the plan has ${plan.selectedRows}`);
+  let [last, ties] = [-1, 0];
+  for (let begin = 0; begin < rows; begin += ROWS_AT_ONCE) {
+    const range = { begin, end: Math.min(rows, begin + ROWS_AT_ONCE) };
+    const { row, key: keys } = await readParquet({ store, key }, { row: 'INT64', key: 'INT64' }, range);
+    for (const [i, value] of row.entries()) {
+      demand(value > last, at, `row ${value} comes after row ${last}`);
+      demand(pool.has(value), at, `row ${value} is not of the stage's candidate pool`);
+      demand(keys[i]! >= summary.threshold, at, `the key of row ${value} is below the threshold`);
+      if (keys[i] === summary.threshold) ties++;
+      last = value;
+    }
+  }
+  demand(ties === summary.tiesKept, at, `${ties} keys equal the threshold, and tiesKept is ${summary.tiesKept}`);
+}
+
+async function checkTraining({ store }: Run, plan: StagePlan, arm: Arm): Promise<void> {
+  const files = armLayout(plan.stage, arm);
+  const end = plan.firstStep + plan.steps;
+  const marker = `${files.checkpoint}/training.json`;
+  const { state } = await getJson<{ state: { step: number } }>(store, marker);
+  demand(
+    state.step === end,
+    `${store.uri}/${marker}`,
+    `it was saved after step ${state.step}, and the stage ends with ${end}`,
+  );
+  const metrics = await getJson<TrainingMetrics>(store, files.metrics);
+  const at = `${store.uri}/${files.metrics}`;
+  demand(
+    metrics.firstStep === plan.firstStep,
+    at,
+    `firstStep is ${metrics.firstStep}, and the plan has ${plan.firstStep}`,
+  );
+  for (const curve of ['loss', 'gradientNorm', 'learningRate'] as const) {
+    demand(
+      metrics[curve].length === plan.steps,
+      at,
+      `${curve} has ${metrics[curve].length} entries for ${plan.steps} steps`,
+    );
+    const bad = metrics[curve].findIndex((value) => !Number.isFinite(value));
+    demand(bad < 0, at, `${curve} is ${metrics[curve][bad]} at step ${plan.firstStep + bad}`);
+  }
+  const evaluation = await getJson<Evaluation>(store, files.evaluation);
+  demand(
+    evaluation.step === end,
+    `${store.uri}/${files.evaluation}`,
+    `it is of step ${evaluation.step}, and the stage ends with ${end}`,
+  );
+  for (const loss of ['referenceLoss', 'heldOutLoss', 'mixedDomainLoss'] as const)
+    demand(Number.isFinite(evaluation[loss]), `${store.uri}/${files.evaluation}`, `${loss} is ${evaluation[loss]}`);
+}
+
+/** Rows of ascending ranges. */
+class RowSet {
+  private readonly ranges: readonly RowRange[];
+
+  constructor(ranges: readonly RowRange[]) {
+    this.ranges = ranges;
+  }
+
+  has(row: number): boolean {
+    let [low, high] = [0, this.ranges.length - 1];
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.ranges[middle]!.begin <= row) low = middle;
+      else high = middle - 1;
+    }
+    const range = this.ranges[low];
+    return range !== undefined && range.begin <= row && row < range.end;
+  }
+}
+
+function demand(isSo: boolean, file: string, fault: string): asserts isSo {
+  if (!isSo) throw new InputError(`${file}: ${fault}. The run does not hold together; run the stage again.`);
+}

@@ -1,0 +1,172 @@
+import { cp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import type { Manifest } from '../../core/formats.ts';
+import { MANIFEST_FILE } from '../../core/layout.ts';
+import { openRun } from '../../core/run/open-run.ts';
+import { compareManifests, replaySelection, selectedStages } from '../../core/run/replay.ts';
+import { DirectoryStore, getJson, putJson, storeOpener } from '../../core/storage/index.ts';
+import { filesOf } from '../containers/support.ts';
+import { mates, temporaryFolder, writeConfig } from '../end-to-end/support.ts';
+
+/** A run of two stages, as `mates run` makes it. */
+let out: string;
+let folder: string;
+beforeAll(async () => {
+  out = await temporaryFolder();
+  const config = await writeConfig(out, ({ pretrain }) => {
+    pretrain.stages = 2;
+  });
+  expect((await mates('run', config, '--out', out)).code).toBe(0);
+  folder = await temporaryFolder();
+}, 120_000);
+afterAll(async () => {
+  for (const each of [out, folder]) await rm(each, { recursive: true, force: true });
+});
+
+const original = () => join(out, 'runs', 'tiny');
+let copy: DirectoryStore;
+beforeEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+  await cp(original(), folder, { recursive: true });
+  copy = new DirectoryStore(folder);
+});
+
+const resultOf = (stdout: string) =>
+  JSON.parse(stdout.trim().split('\n').at(-1)!) as {
+    files: { key: string; same: boolean; difference?: string }[];
+  };
+
+it('makes the selections again, with the same bytes, and changes nothing', async () => {
+  const before = await filesOf(copy, '');
+  const { code, stdout } = await mates('replay', folder, '--json');
+  expect(stdout).toMatch(/6 of 6 files have the same bytes again\./);
+  expect(code).toBe(0);
+  expect(resultOf(stdout).files.map(({ key }) => key)).toEqual([
+    'stages/0/selection.parquet',
+    'stages/0/selection.json',
+    'stages/1/selection.parquet',
+    'stages/1/selection.json',
+    'stages/1/control/selection.parquet',
+    'stages/1/control/selection.json',
+  ]);
+  expect(await filesOf(copy, '')).toEqual(before);
+});
+
+it('makes the scores again, of one stage, and keeps them where it is told to', async () => {
+  const work = join(folder, '..', 'replayed');
+  try {
+    const { code, stdout } = await mates(
+      'replay',
+      folder,
+      '--from',
+      'scores',
+      '--stage',
+      '1',
+      '--work',
+      work,
+      '--json',
+    );
+    expect(code).toBe(0);
+    const { files } = resultOf(stdout);
+    expect(files.filter(({ key }) => /\/scores\//.test(key))).toHaveLength(6);
+    expect(files.every(({ same }) => same)).toBe(true);
+    const again = new DirectoryStore(work);
+    const keys = ['stages/1/scores/00001/scores.f32', 'stages/1/selection.parquet'];
+    for (const key of keys) expect(await again.get(key)).toEqual(await copy.get(key));
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+});
+
+it('ends with 1, and says how a selection differs that is not that of its scores', async () => {
+  // The control's random rows in the main arm's place.
+  for (const name of ['selection.parquet', 'selection.json'])
+    await copy.put(`stages/1/${name}`, await copy.get(`stages/1/control/${name}`));
+  const { code, stdout, stderr } = await mates('replay', folder);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/4 of 6 files have the same bytes again/);
+  expect(stderr).toMatch(/stages\/1\/selection\.parquet differs: \d+ of its \d+ rows are others, the first \d+/);
+});
+
+it('says how scores differ that are not those of the influence model', async () => {
+  const key = 'stages/1/scores/00000/scores.f32';
+  const scores = new Float32Array((await copy.get(key)).slice().buffer);
+  scores[3]! += 0.25;
+  await copy.put(key, new Uint8Array(scores.buffer));
+  const { code, stdout } = await mates('replay', folder, '--from', 'scores', '--json');
+  expect(code).toBe(1);
+  const different = resultOf(stdout).files.filter(({ same }) => !same);
+  expect(different).toEqual([
+    expect.objectContaining({
+      key,
+      difference: `1 of ${scores.length} scores, by at most 0.25 standard deviations`,
+    }),
+  ]);
+});
+
+it('makes the whole run again', async () => {
+  const { code, stdout } = await mates('replay', folder, '--from', 'start', '--work', join(folder, 'again'));
+  expect(stdout).toMatch(/(\d+) of \1 files have the same bytes again/);
+  expect(code).toBe(0);
+}, 120_000);
+
+it('names the first difference of two manifests in the order of the loop', () => {
+  const manifest = (files: Record<string, string>) =>
+    ({ outputs: Object.entries(files).map(([key, sha256]) => ({ key, bytes: 1, sha256 })) }) as unknown as Manifest;
+  const before = manifest({
+    'run.json': 'a',
+    'stages/1/checkpoint/model.safetensors': 'b',
+    'stages/1/probes/00000.parquet': 'c',
+    'stages/1/scores/00000/keys.bin': 'd',
+    'stages/2/plan.json': 'e',
+    'corpus/corpus.json': 'f',
+  });
+  const again = manifest({
+    'run.json': 'other',
+    'stages/1/checkpoint/model.safetensors': 'other',
+    'stages/1/probes/00000.parquet': 'other',
+    'stages/2/plan.json': 'e',
+    'stages/2/dsir.json': 'g',
+    'corpus/corpus.json': 'f',
+  });
+  const found = compareManifests(before, again).map(({ key, difference }) => [key, difference]);
+  expect(found).toEqual([
+    ['corpus/corpus.json', undefined],
+    ['stages/1/probes/00000.parquet', 'other bytes'],
+    ['stages/1/scores/00000/keys.bin', 'it was not made again'],
+    ['stages/1/checkpoint/model.safetensors', 'other bytes'],
+    ['stages/2/plan.json', undefined],
+    ['stages/2/dsir.json', 'the run has no such file'],
+  ]);
+});
+
+it('works on a run that has not finished, as far as it got', async () => {
+  await copy.delete('stages/1/selection.json');
+  await copy.delete(MANIFEST_FILE);
+  const run = await openRun(storeOpener(), folder);
+  expect(await selectedStages(run)).toEqual([0]);
+  const again = await temporaryFolder();
+  const found = await replaySelection(run, new DirectoryStore(again), 0);
+  expect(found.every(({ same }) => same)).toBe(true);
+  await rm(again, { recursive: true });
+  await expect(selectedStages(run, 1)).rejects.toThrow('stage 1 has no selection');
+});
+
+it.each<[string, string[], RegExp, number]>([
+  ['a whole run without a folder', ['--from', 'start'], /--from start: name a folder .* by --work/, 2],
+  ['one stage of a whole run', ['--from', 'start', '--stage', '1', '--work', 'x'], /--stage: with --from start/, 2],
+  ['a step that is none', ['--from', 'probes'], /Allowed choices are selection, scores, start/, 2],
+  ['a stage that is none', ['--stage', '7'], /stage 7 has no selection/, 1],
+])('refuses %s', async (_, flags, message, status) => {
+  const { code, stderr } = await mates('replay', folder, ...flags);
+  expect(code).toBe(status);
+  expect(stderr).toMatch(message);
+});
+
+it('says so when other versions are at work', async () => {
+  const record = await getJson<{ versions: Record<string, string> }>(copy, 'run.json');
+  record.versions.mates = '0.0.1';
+  await putJson(copy, 'run.json', record);
+  expect((await mates('replay', folder, '--stage', '0')).stdout).toContain('The run was made with mates 0.0.1');
+});
