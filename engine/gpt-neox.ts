@@ -132,7 +132,12 @@ export function gptNeoxLogits(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor
 
 /** Negative log-likelihoods. tokens [B, S], targets [B*S] -> [B*S]. */
 export function gptNeoxTokenLosses(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, targets: tf.Tensor): tf.Tensor {
-  return tokenCrossEntropy(gptNeoxHiddenStates(shape, p, tokens), p['embed_out.weight']!, targets);
+  return gptNeoxTargetLosses(p, gptNeoxHiddenStates(shape, p, tokens), targets);
+}
+
+/** Negative log-likelihoods by the head. hidden [n, d], targets [n] -> [n]. */
+export function gptNeoxTargetLosses(p: Tensors, hidden: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+  return tokenCrossEntropy(hidden, p['embed_out.weight']!, targets);
 }
 
 /** {@link targetLogProbabilities} of the head. hidden [n, d], targets [n] -> [n, 2]. */

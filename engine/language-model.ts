@@ -6,6 +6,7 @@ import {
   gptNeoxRowFeatures,
   gptNeoxSpecs,
   gptNeoxTargetLogProbabilities,
+  gptNeoxTargetLosses,
   gptNeoxTokenLosses,
 } from './gpt-neox.ts';
 import type { ParameterSet, ParameterSpec } from './parameters.ts';
@@ -126,6 +127,27 @@ export class LanguageModel {
     hidden: Float32Array,
     targets: Int32Array,
   ): Promise<Float32Array> {
+    return this.head('target-log-probabilities', parameters, hidden, targets, gptNeoxTargetLogProbabilities);
+  }
+
+  /**
+   * The negative log-likelihood in nats of one target for each hidden state, [targets.length]. On `onnx` it has the same
+   * bits at any place among any number of states that is a multiple of 16.
+   *
+   * @param hidden [targets.length * width], states that {@link hiddenStates} gave.
+   */
+  async targetLosses(parameters: ParameterSet, hidden: Float32Array, targets: Int32Array): Promise<Float32Array> {
+    return this.head('target-losses', parameters, hidden, targets, gptNeoxTargetLosses);
+  }
+
+  /** Runs a program that reads hidden states, each with its target. */
+  private async head(
+    what: string,
+    parameters: ParameterSet,
+    hidden: Float32Array,
+    targets: Int32Array,
+    program: typeof gptNeoxTargetLosses,
+  ): Promise<Float32Array> {
     const rows = targets.length;
     checkTokens(targets, rows, this.shape.vocabularySize);
     const inputs: Program['inputs'] = {
@@ -133,9 +155,7 @@ export class LanguageModel {
       targets: { shape: [rows], dtype: 'int32' },
     };
     const size = { batch: rows, length: 1 };
-    const executable = await this.compile('target-log-probabilities', size, false, inputs, (p, i) =>
-      gptNeoxTargetLogProbabilities(p, i.hidden!, i.targets!),
-    );
+    const executable = await this.compile(what, size, false, inputs, (p, i) => program(p, i.hidden!, i.targets!));
     return executable.run(parameters, { hidden, targets });
   }
 

@@ -3,6 +3,7 @@ import { accumulate } from './adamw.ts';
 import type { LanguageModel, TokenBatch } from './language-model.ts';
 import { paddedLengths } from './padding.ts';
 import type { ParameterSet } from './parameters.ts';
+import { TargetStates } from './target-states.ts';
 
 /**
  * Lengths that the batches of a set are padded to. Each is a graph of its own, which is compiled and keeps its working
@@ -11,14 +12,37 @@ import type { ParameterSet } from './parameters.ts';
  */
 const LENGTHS = 8;
 
+/** Hidden states that the head reads at once, at most: see `CHUNK_TOKENS` in `ops.ts`. */
+const HEAD_ROWS = 512;
+
+/**
+ * The head reads a multiple of so many states: what remains of a tensor after the last whole vector is computed by other
+ * routines, with other last bits, and a loss should not depend on its place.
+ */
+const VECTOR = 16;
+
+/** A token that counts. */
+interface Target {
+  /** Number of the hidden state that predicts it, among those of its batch. */
+  state: number;
+  token: number;
+  /** 1 / (targets of its passage x passages of the set). */
+  weight: number;
+}
+
 /**
  * Passages ready to be measured: sorted by length and cut into batches padded on the right, once, so that every probe
- * and evaluation runs the same few graphs.
+ * and evaluation runs the same few graphs. Only the states that predict a target go through the head, whose vocabulary is
+ * most of the arithmetic of a small model.
  */
 export class PassageSet {
   readonly passages: number;
   private readonly model: LanguageModel;
   private readonly batches: TokenBatch[];
+  /** What is read of each batch, all but its last tokens, and the targets there. */
+  private readonly reads: { batch: TokenBatch; targets: Target[] }[];
+  /** Targets that the head reads at once, equal parts of all. */
+  private readonly headRows: number;
 
   /**
    * @param rowsPerBatch passages that are in memory at once; 8 were a quarter faster a core than 32, as more leave the cache.
@@ -34,6 +58,9 @@ export class PassageSet {
       LENGTHS,
     );
     this.batches = parts.map((part, i) => paddedBatch(part, passages.length, lengths[i]));
+    this.reads = this.batches.map((batch) => ({ batch: withoutLast(batch), targets: targetsOf(batch) }));
+    const count = this.reads.reduce((sum, { targets }) => sum + targets.length, 0);
+    this.headRows = Math.ceil(count / Math.ceil(count / HEAD_ROWS) / VECTOR) * VECTOR;
   }
 
   /** L(R): the mean over passages of the mean cross-entropy, in nats, of each passage's target tokens. */
@@ -43,18 +70,22 @@ export class PassageSet {
 
   /** The mean over passages as {@link loss} has it, and the mean over all target tokens, where long passages weigh more. */
   async losses(parameters: ParameterSet): Promise<{ perPassage: number; perToken: number }> {
-    let [weighted, plain, targets] = [0, 0, 0]; // float64, in a fixed order
-    for (const batch of this.batches) {
-      const losses = await this.model.tokenLosses(parameters, batch);
-      const weights = batch.weights!;
-      for (let i = 0; i < losses.length; i++) {
-        if (weights[i] === 0) continue;
-        weighted += weights[i]! * losses[i]!;
+    let [weighted, plain, count] = [0, 0, 0]; // float64, in a fixed order
+    const size = { rows: this.headRows, width: this.model.shape.width };
+    const predictions = new TargetStates<Target>(size, async (hidden, tokens, targets) => {
+      const losses = await this.model.targetLosses(parameters, hidden, tokens);
+      for (const [i, { weight }] of targets.entries()) {
+        weighted += weight * losses[i]!;
         plain += losses[i]!;
-        targets++;
+        count++;
       }
+    });
+    for (const { batch, targets } of this.reads) {
+      const states = await this.model.hiddenStates(parameters, batch);
+      for (const target of targets) await predictions.add(states, target.state, target.token, target);
     }
-    return { perPassage: weighted, perToken: plain / targets };
+    await predictions.flush();
+    return { perPassage: weighted, perToken: plain / count };
   }
 
   /** The gradient of {@link loss}, summed over the batches into `gradient`, which is overwritten. */
@@ -66,6 +97,25 @@ export class PassageSet {
       accumulate(gradient.flat, part.flat);
     }
   }
+}
+
+/** The batch less the last token of each row, which predicts nothing. */
+function withoutLast({ batch, length, tokens }: TokenBatch): TokenBatch {
+  const steps = length - 1;
+  const read = new Int32Array(batch * steps);
+  for (let row = 0; row < batch; row++) read.set(tokens.subarray(row * length, row * length + steps), row * steps);
+  return { batch, length: steps, tokens: read };
+}
+
+function targetsOf({ batch, length, tokens, weights }: TokenBatch): Target[] {
+  const targets: Target[] = [];
+  for (let row = 0; row < batch; row++)
+    for (let step = 0; step < length - 1; step++) {
+      const state = row * (length - 1) + step;
+      const weight = weights![state]!;
+      if (weight !== 0) targets.push({ state, token: tokens[row * length + step + 1]!, weight });
+    }
+  return targets;
 }
 
 /**

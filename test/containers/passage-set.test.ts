@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Passage } from '../../core/corpus/passages.ts';
-import { PassageSet, rowLosses } from '../../engine/passage-set.ts';
-import { randomParameters, randomTokens } from '../engine/support.ts';
+import { PassageSet, paddedBatch, rowLosses } from '../../engine/passage-set.ts';
+import { randomParameters, randomTokens, TINY_GPT } from '../engine/support.ts';
 import { plainPassageLoss, randomPassages, tinyModel } from './support.ts';
 
 const model = await tinyModel();
@@ -61,6 +61,44 @@ describe('the loss of a set of passages', () => {
       const share = 2 * (await lossOf([short, long])) - (await lossOf([long]));
       expect(share).toBeCloseTo(await lossOf([short]), 5);
     }
+  });
+
+  it('sends the states that predict targets through the head and no others, and no bit differs', async () => {
+    const model = await tinyModel({ ...TINY_GPT, width: 32, heads: 4, vocabularySize: 128 });
+    const parameters = randomParameters(model.specs, 4);
+    const read = vi.spyOn(model, 'targetLosses');
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 2, maxLength: 12 }), async (targets) => {
+        const set = targets.map((count, i) => ({
+          tokens: Array.from(randomTokens(count + 1 + (i % 5), 128, i + 1)),
+          firstTarget: 1 + (i % 5),
+        }));
+        read.mockClear();
+        const { perPassage, perToken } = await new PassageSet(model, set, set.length).losses(parameters);
+
+        const sorted = set.toSorted((a, b) => a.tokens.length - b.tokens.length);
+        const batch = paddedBatch(sorted, set.length, 49);
+        const losses = await model.tokenLosses(parameters, batch); // of all tokens, padding too
+        const counted = [...losses.keys()].filter((i) => batch.weights[i] !== 0);
+        expect(perPassage).toBe(counted.reduce((sum, i) => sum + batch.weights[i]! * losses[i]!, 0));
+        const count = targets.reduce((a, b) => a + b);
+        expect(perToken).toBe(counted.reduce((sum, i) => sum + losses[i]!, 0) / count);
+        expect(counted).toHaveLength(count);
+        expect(read.mock.calls.map(([, , tokens]) => tokens.length)).toEqual([16 * Math.ceil(count / 16)]);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it('reads many targets in equal parts', async () => {
+    const passages = randomPassages(90).map(({ tokens }) => ({ tokens, firstTarget: 1 }));
+    const read = vi.spyOn(model, 'targetLosses');
+    const loss = await lossOf(passages);
+    const rows = read.mock.calls.map(([, , tokens]) => tokens.length);
+    read.mockRestore();
+    expect(rows.length).toBeGreaterThan(1);
+    expect(new Set(rows).size).toBe(1);
+    expect(loss).toBeCloseTo(await plainPassageLoss(model, parameters, passages), 5);
   });
 
   it('leaves the parameters and the passages as they were', async () => {
