@@ -110,6 +110,27 @@ export class LanguageModel {
     return this.everyToken('hidden-states', parameters, batch, gptNeoxHiddenStates);
   }
 
+  /**
+   * Final hidden states after some tokens of each row, [batch * count * width]: the last layer computes no others.
+   *
+   * @param positions [batch * count], as many of each row.
+   */
+  async hiddenStatesAt(parameters: ParameterSet, batch: TokenBatch, positions: Int32Array): Promise<Float32Array> {
+    const { batch: rows, length, tokens } = batch;
+    checkTokens(tokens, rows * length, this.shape.vocabularySize);
+    const count = positions.length / rows;
+    if (!Number.isInteger(count) || !positions.every((position) => position >= 0 && position < length))
+      throw new RangeError(`expected as many positions below ${length} of each of ${rows} rows, got [${positions}]`);
+    const inputs: Program['inputs'] = {
+      tokens: { shape: [rows, length], dtype: 'int32' },
+      positions: { shape: [rows, count], dtype: 'int32' },
+    };
+    const executable = await this.compile(`hidden-states-at-${count}`, batch, false, inputs, (p, i) =>
+      gptNeoxHiddenStates(this.shape, p, i.tokens!, i.positions!),
+    );
+    return executable.run(parameters, { tokens, positions });
+  }
+
   /** Frees the memory of {@link hiddenStates} for batches of this size: its activations are kept from call to call. */
   async releaseHiddenStates(size: BatchSize): Promise<void> {
     await this.runtime.release(this.key('hidden-states', size));

@@ -23,11 +23,22 @@ const VECTOR = 16;
 
 /** A token that counts. */
 interface Target {
-  /** Number of the hidden state that predicts it, among those of its batch. */
-  state: number;
+  row: number;
+  /** Of the token that it is predicted after. */
+  position: number;
   token: number;
   /** 1 / (targets of its passage x passages of the set). */
   weight: number;
+}
+
+/** What is read of a batch: all but the last tokens of its rows, and the targets there. */
+interface Read {
+  batch: TokenBatch;
+  targets: Target[];
+  /** The targets' positions, as many of each row, where the last layer computes no other states. */
+  positions?: Int32Array;
+  /** The hidden state that predicts each target, by its number in what the model gives. */
+  states: number[];
 }
 
 /**
@@ -39,8 +50,7 @@ export class PassageSet {
   readonly passages: number;
   private readonly model: LanguageModel;
   private readonly batches: TokenBatch[];
-  /** What is read of each batch, all but its last tokens, and the targets there. */
-  private readonly reads: { batch: TokenBatch; targets: Target[] }[];
+  private readonly reads: Read[];
   /** Targets that the head reads at once, equal parts of all. */
   private readonly headRows: number;
 
@@ -58,7 +68,7 @@ export class PassageSet {
       LENGTHS,
     );
     this.batches = parts.map((part, i) => paddedBatch(part, passages.length, lengths[i]));
-    this.reads = this.batches.map((batch) => ({ batch: withoutLast(batch), targets: targetsOf(batch) }));
+    this.reads = readsOf(this.batches);
     const count = this.reads.reduce((sum, { targets }) => sum + targets.length, 0);
     this.headRows = Math.ceil(count / Math.ceil(count / HEAD_ROWS) / VECTOR) * VECTOR;
   }
@@ -80,9 +90,11 @@ export class PassageSet {
         count++;
       }
     });
-    for (const { batch, targets } of this.reads) {
-      const states = await this.model.hiddenStates(parameters, batch);
-      for (const target of targets) await predictions.add(states, target.state, target.token, target);
+    for (const { batch, targets, positions, states } of this.reads) {
+      const hidden = positions
+        ? await this.model.hiddenStatesAt(parameters, batch, positions)
+        : await this.model.hiddenStates(parameters, batch);
+      for (const [i, target] of targets.entries()) await predictions.add(hidden, states[i]!, target.token, target);
     }
     await predictions.flush();
     return { perPassage: weighted, perToken: plain / count };
@@ -99,6 +111,33 @@ export class PassageSet {
   }
 }
 
+/**
+ * The last layer computes all states, or as many of each row as the row with most targets has: those only where that is
+ * at most half of every row, so that it is less work. A set does one or the other, so that it runs few graphs.
+ */
+function readsOf(batches: readonly TokenBatch[]): Read[] {
+  const reads = batches.map((batch) => ({ batch: withoutLast(batch), targets: targetsOf(batch) }));
+  const most = Math.max(...reads.map(({ batch, targets }) => mostTargets(batch.batch, targets)));
+  const few = reads.every(({ batch }) => 2 * most <= batch.length);
+  return reads.map(({ batch, targets }) => {
+    if (!few) return { batch, targets, states: targets.map(({ row, position }) => row * batch.length + position) };
+    const positions = new Int32Array(batch.batch * most);
+    const taken = new Array<number>(batch.batch).fill(0);
+    const states = targets.map(({ row, position }) => {
+      const state = row * most + taken[row]!++;
+      positions[state] = position;
+      return state;
+    });
+    return { batch, targets, positions, states };
+  });
+}
+
+function mostTargets(rows: number, targets: readonly Target[]): number {
+  const counts = new Array<number>(rows).fill(0);
+  for (const { row } of targets) counts[row]!++;
+  return Math.max(...counts);
+}
+
 /** The batch less the last token of each row, which predicts nothing. */
 function withoutLast({ batch, length, tokens }: TokenBatch): TokenBatch {
   const steps = length - 1;
@@ -110,10 +149,9 @@ function withoutLast({ batch, length, tokens }: TokenBatch): TokenBatch {
 function targetsOf({ batch, length, tokens, weights }: TokenBatch): Target[] {
   const targets: Target[] = [];
   for (let row = 0; row < batch; row++)
-    for (let step = 0; step < length - 1; step++) {
-      const state = row * (length - 1) + step;
-      const weight = weights![state]!;
-      if (weight !== 0) targets.push({ state, token: tokens[row * length + step + 1]!, weight });
+    for (let position = 0; position < length - 1; position++) {
+      const weight = weights![row * (length - 1) + position]!;
+      if (weight !== 0) targets.push({ row, position, token: tokens[row * length + position + 1]!, weight });
     }
   return targets;
 }

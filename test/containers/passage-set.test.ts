@@ -69,7 +69,7 @@ describe('the loss of a set of passages', () => {
     const read = vi.spyOn(model, 'targetLosses');
     await fc.assert(
       fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 2, maxLength: 12 }), async (targets) => {
-        const set = targets.map((count, i) => ({
+        const set = [...targets, 31].map((count, i) => ({
           tokens: Array.from(randomTokens(count + 1 + (i % 5), 128, i + 1)),
           firstTarget: 1 + (i % 5),
         }));
@@ -81,13 +81,29 @@ describe('the loss of a set of passages', () => {
         const losses = await model.tokenLosses(parameters, batch); // of all tokens, padding too
         const counted = [...losses.keys()].filter((i) => batch.weights[i] !== 0);
         expect(perPassage).toBe(counted.reduce((sum, i) => sum + batch.weights[i]! * losses[i]!, 0));
-        const count = targets.reduce((a, b) => a + b);
+        const count = targets.reduce((a, b) => a + b) + 31;
         expect(perToken).toBe(counted.reduce((sum, i) => sum + losses[i]!, 0) / count);
         expect(counted).toHaveLength(count);
         expect(read.mock.calls.map(([, , tokens]) => tokens.length)).toEqual([16 * Math.ceil(count / 16)]);
       }),
       { numRuns: 20 },
     );
+  });
+
+  it.each(['last word', 'whole passages'])('has the same bits however the passages are packed, %s', async (what) => {
+    const model = await tinyModel({ ...TINY_GPT, width: 32, heads: 4, vocabularySize: 128 });
+    const parameters = randomParameters(model.specs, 4);
+    const set = Array.from({ length: 12 }, (_, i) => {
+      const tokens = Array.from(randomTokens(8 + 3 * ((i * 5) % 12), 128, i + 1));
+      return { tokens, firstTarget: what === 'last word' ? tokens.length - 1 - (i % 3) : 1 };
+    });
+    const loss = (rowsPerBatch: number) => new PassageSet(model, set, rowsPerBatch).loss(parameters);
+    const expected = await loss(8);
+    for (const rowsPerBatch of [2, 3, 5, 12]) expect(await loss(rowsPerBatch)).toBe(expected);
+    const at = vi.spyOn(model, 'hiddenStatesAt');
+    await loss(3);
+    expect(at.mock.calls.length).toBe(what === 'last word' ? 4 : 0);
+    expect(expected).toBeCloseTo(await plainPassageLoss(model, parameters, set), 5);
   });
 
   it('reads many targets in equal parts', async () => {
