@@ -93,7 +93,8 @@ export function causalAttentionAt(at: tf.Tensor, q: tf.Tensor, k: tf.Tensor, v: 
   const later = tf.greater(positions, tf.reshape(at, [B, 1, at.shape[1]!, 1])); // [B, 1, T, S]
   const scores = tf.mul(tf.matMul(byHead(rowsAt(q, at)), byHead(k), false, true), 1 / Math.sqrt(c)); // [B, h, T, S]
   const weights = tf.softmax(tf.add(scores, tf.mul(tf.cast(later, 'float32'), MASKED)));
-  return byHead(tf.matMul(weights, byHead(v)));
+  // v^T weights^T: the few rows as columns, as in `linear` of `ops.ts`
+  return tf.transpose(tf.matMul(byHead(v), weights, true, true), [0, 3, 1, 2]); // from [B, h, c, T]
 }
 
 /** x [B, S, ...] at positions [B, T] of each row -> [B, T, ...]. */
