@@ -14,8 +14,8 @@ export type JobName = 'prepare' | 'prepare-probe' | 'probe' | 'fit-influence' | 
 const BASE = 220e6;
 /** Rows that losses are measured of at once: of a set of passages, and of the corpus. */
 const [PASSAGES, ROWS] = [8, 16];
-/** Lengths of a set of passages (`engine/passage-set.ts`). */
-const LENGTHS = 8;
+/** Lengths of a set of passages, and states that the head reads at once (`engine/passage-set.ts`). */
+const [LENGTHS, HEAD_ROWS] = [8, 512];
 
 /** Layers, width, heads, vocabulary: what a graph's working memory depends on. */
 interface GraphShape {
@@ -31,8 +31,18 @@ function training({ layers, width, heads, vocabularySize }: GraphShape, rows: nu
 }
 
 /** Of a forward pass, which holds one layer at a time. */
-function forward({ width, heads, vocabularySize }: GraphShape, rows: number, tokens: number): number {
-  return 4 * rows * tokens * (vocabularySize + 45 * width + 4 * heads * tokens);
+function forward({ vocabularySize, ...shape }: GraphShape, rows: number, tokens: number): number {
+  return 4 * rows * tokens * vocabularySize + states(shape, rows, tokens);
+}
+
+/** Of a forward pass without the head. */
+function states({ width, heads }: Omit<GraphShape, 'vocabularySize'>, rows: number, tokens: number): number {
+  return 4 * rows * tokens * (45 * width + 4 * heads * tokens);
+}
+
+/** Of the head, which reads so many states at most at once. */
+function head({ vocabularySize }: GraphShape, targets: number): number {
+  return 4 * Math.min(HEAD_ROWS, targets) * 2.5 * vocabularySize;
 }
 
 /** Tokens of each passage. */
@@ -47,8 +57,10 @@ export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: Pass
   const weights = 4 * count(gptNeoxSpecs(model));
   const { batchRows, microBatchRows } = config.pretrain;
   const trainer = (batchRows > microBatchRows ? 5 : 4) * weights + training(model, microBatchRows, S);
-  const passages = (given: number[], graph = forward) =>
-    graphLengths(given).reduce((sum, tokens) => sum + graph(model, PASSAGES, tokens), 0);
+  const sum = (given: number[], graph: typeof forward) =>
+    graphLengths(given).reduce((total, tokens) => total + graph(model, PASSAGES, tokens), 0);
+  const tokens = (given: number[]) => given.reduce((a, b) => a + b, 0);
+  const passages = (given: number[]) => sum(given, states) + head(model, tokens(given));
 
   const { chunks, chunkTokens, batchDocuments } = config.influenceModel;
   // The encoder has no logits: its vocabulary costs weights alone.
@@ -59,7 +71,7 @@ export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: Pass
   const holdOut = config.pools.holdOut * corpus.rows;
   const prepared = {
     exact: trainer,
-    directional: 7 * weights + passages(lengths.reference, training),
+    directional: 7 * weights + sum(lengths.reference, training),
     lookahead:
       10 * weights +
       training(model, batchRows, S) +
@@ -69,7 +81,7 @@ export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: Pass
   };
   const twoCopies = 3 * weights + forward(model, ROWS, S) + 28 * holdOut;
   const probes = {
-    exact: 5 * weights + training(model, 1, S) + passages(lengths.reference) + 28 * holdOut,
+    exact: 4 * weights + training(model, 1, S) + passages(lengths.reference) + 28 * holdOut,
     directional: twoCopies,
     lookahead: twoCopies,
   };

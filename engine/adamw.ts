@@ -61,7 +61,7 @@ export class AdamW implements AdamWState {
   }
 
   /**
-   * The weights that {@link apply} would give, written to `out`; nothing else changes. This is what an influence probe
+   * The weights that {@link apply} would give, written to `out`, which may be the gradient; nothing else changes. This is what an influence probe
    * uses: no checkpoint has to be restored between probes, and a score cannot depend on the order of the probes.
    */
   trial(parameters: Float32Array, gradient: Float32Array, learningRate: number, out: Float32Array, clip = 1): void {

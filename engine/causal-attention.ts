@@ -80,6 +80,36 @@ function plainAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
 }
 
 /**
+ * {@link causalAttention} of some queries of each row: at [B, T] positions, q, k, v [B, S, h, c] -> [B, T, h, c]. Not
+ * differentiable.
+ */
+export function causalAttentionAt(at: tf.Tensor, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
+  const [B, S, , c] = q.shape as [number, number, number, number];
+  const byHead = (x: tf.Tensor) => tf.transpose(x, [0, 2, 1, 3]);
+  const positions = tf.tensor1d(
+    Int32Array.from({ length: S }, (_, i) => i),
+    'int32',
+  );
+  const later = tf.greater(positions, tf.reshape(at, [B, 1, at.shape[1]!, 1])); // [B, 1, T, S]
+  const scores = tf.mul(tf.matMul(byHead(rowsAt(q, at)), byHead(k), false, true), 1 / Math.sqrt(c)); // [B, h, T, S]
+  const weights = tf.softmax(tf.add(scores, tf.mul(tf.cast(later, 'float32'), MASKED)));
+  // v^T weights^T: the few rows as columns, as in `linear` of `ops.ts`
+  return tf.transpose(tf.matMul(byHead(v), weights, true, true), [0, 3, 1, 2]); // from [B, h, c, T]
+}
+
+/** x [B, S, ...] at positions [B, T] of each row -> [B, T, ...]. */
+export function rowsAt(x: tf.Tensor, at: tf.Tensor): tf.Tensor {
+  const [B, S, ...rest] = x.shape as [number, number, ...number[]];
+  const starts = tf.tensor2d(
+    Int32Array.from({ length: B }, (_, row) => row * S),
+    [B, 1],
+    'int32',
+  );
+  const flat = tf.reshape(tf.add(starts, at), [-1]); // [B*T]
+  return tf.reshape(tf.gather(tf.reshape(x, [B * S, ...rest]), flat), [B, at.shape[1]!, ...rest]);
+}
+
+/**
  * Queries in a block. More blocks compute less above the diagonal, but copy more keys and values and make smaller matrix
  * products: of 64, 128 and 256, this was the fastest at 256 and 512 positions.
  */

@@ -3,7 +3,7 @@
  * part of each head, biases, exact GELU, untied output head. Names and memory layout are those of Hugging Face's `GPTNeoXForCausalLM`.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { causalAttention, rotary, rotaryAngles } from './causal-attention.ts';
+import { causalAttention, causalAttentionAt, rotary, rotaryAngles, rowsAt } from './causal-attention.ts';
 import {
   crossEntropy,
   embedding,
@@ -67,14 +67,21 @@ export function gptNeoxSpecs(shape: GptNeoxShape): ParameterSpec[] {
   ];
 }
 
-/** Final hidden states. tokens [B, S] -> [B*S, d]. */
-export function gptNeoxHiddenStates(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor): tf.Tensor {
+/**
+ * Final hidden states. tokens [B, S] -> [B*S, d].
+ *
+ * @param at [B, T]: positions of each row; the states after them are then the output, [B*T, d], and the last layer
+ * computes no others. Not differentiable.
+ */
+export function gptNeoxHiddenStates(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, at?: tf.Tensor): tf.Tensor {
   const [B, S] = tokens.shape as [number, number];
   const embedded = embedding(p['gpt_neox.embed_in.weight']!, tf.reshape(tokens, [B * S])); // [B*S, d]
   const groups = rowGroups(B, S);
-  if (groups === 1) return layers(shape, p, embedded, [B, S]);
-  const parts = tf.unstack(tf.reshape(embedded, [groups, (B * S) / groups, shape.width]));
-  return tf.reshape(tf.stack(parts.map((part) => layers(shape, p, part, [B / groups, S]))), [B * S, shape.width]);
+  const ofGroup = (x: tf.Tensor) => tf.unstack(tf.reshape(x, [groups, x.shape[0]! / groups, x.shape[1]!]));
+  if (groups === 1) return layers(shape, p, embedded, [B, S], at);
+  const positions = at && ofGroup(at);
+  const states = ofGroup(embedded).map((part, i) => layers(shape, p, part, [B / groups, S], positions?.[i]));
+  return tf.reshape(tf.stack(states), [-1, shape.width]);
 }
 
 /**
@@ -91,8 +98,14 @@ function rowGroups(batch: number, length: number): number {
   return divisors.reduce((best, groups) => (distance(groups) < distance(best) ? groups : best));
 }
 
-/** x [B*S, d] -> [B*S, d] */
-function layers(shape: GptNeoxShape, p: Tensors, x: tf.Tensor, [B, S]: [number, number]): tf.Tensor {
+/** x [B*S, d] -> [B*S, d], or with at [B, T] -> [B*T, d] */
+function layers(
+  shape: GptNeoxShape,
+  p: Tensors,
+  x: tf.Tensor,
+  [B, S]: [number, number],
+  at: tf.Tensor | undefined,
+): tf.Tensor {
   const { width: d, heads: h, layerNormEpsilon: epsilon, parallelResidual = true } = shape;
   const c = d / h; // channels of a head
   const rotated = Math.floor(c * shape.rotaryFraction);
@@ -104,14 +117,21 @@ function layers(shape: GptNeoxShape, p: Tensors, x: tf.Tensor, [B, S]: [number, 
 
   for (let i = 0; i < shape.layers; i++) {
     const name = `gpt_neox.layers.${i}`;
-    const standard = standardize(x, epsilon); // [B*S, d], shared by both branches of a parallel residual
+    let standard = standardize(x, epsilon); // [B*S, d], shared by both branches of a parallel residual
 
     const qkv = layer(norm(x, standard, `${name}.input_layernorm`), `${name}.attention.query_key_value`); // [B*S, 3d]
     const [q, k, v] = tf.unstack(tf.reshape(qkv, [B, S, h, 3, c]), 3) as [tf.Tensor, tf.Tensor, tf.Tensor];
     const turn = (x: tf.Tensor) => (angles ? rotary(x, angles) : x);
-    const attended = tf.reshape(causalAttention(turn(q), turn(k), v), [B * S, d]); // from [B, S, h, c]
+    let attended: tf.Tensor; // [B, S, h, c], or [B, T, h, c] as all that follows
+    if (at && i === shape.layers - 1) {
+      attended = causalAttentionAt(at, turn(q), turn(k), v);
+      [x, standard] = [x, standard].map((y) => tf.reshape(rowsAt(tf.reshape(y, [B, S, d]), at), [-1, d])) as [
+        tf.Tensor,
+        tf.Tensor,
+      ];
+    } else attended = causalAttention(turn(q), turn(k), v);
 
-    const output = tf.add(x, layer(attended, `${name}.attention.dense`)); // [B*S, d]
+    const output = tf.add(x, layer(tf.reshape(attended, [-1, d]), `${name}.attention.dense`)); // [B*S, d]
     const [of, read] = parallelResidual ? [x, standard] : [output, standardize(output, epsilon)];
 
     const mlp = feedForward(
@@ -132,7 +152,12 @@ export function gptNeoxLogits(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor
 
 /** Negative log-likelihoods. tokens [B, S], targets [B*S] -> [B*S]. */
 export function gptNeoxTokenLosses(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, targets: tf.Tensor): tf.Tensor {
-  return tokenCrossEntropy(gptNeoxHiddenStates(shape, p, tokens), p['embed_out.weight']!, targets);
+  return gptNeoxTargetLosses(p, gptNeoxHiddenStates(shape, p, tokens), targets);
+}
+
+/** Negative log-likelihoods by the head. hidden [n, d], targets [n] -> [n]. */
+export function gptNeoxTargetLosses(p: Tensors, hidden: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+  return tokenCrossEntropy(hidden, p['embed_out.weight']!, targets);
 }
 
 /** {@link targetLogProbabilities} of the head. hidden [n, d], targets [n] -> [n, 2]. */

@@ -6,6 +6,7 @@ import {
   gptNeoxRowFeatures,
   gptNeoxSpecs,
   gptNeoxTargetLogProbabilities,
+  gptNeoxTargetLosses,
   gptNeoxTokenLosses,
 } from './gpt-neox.ts';
 import type { ParameterSet, ParameterSpec } from './parameters.ts';
@@ -109,6 +110,27 @@ export class LanguageModel {
     return this.everyToken('hidden-states', parameters, batch, gptNeoxHiddenStates);
   }
 
+  /**
+   * Final hidden states after some tokens of each row, [batch * count * width]: the last layer computes no others.
+   *
+   * @param positions [batch * count], as many of each row.
+   */
+  async hiddenStatesAt(parameters: ParameterSet, batch: TokenBatch, positions: Int32Array): Promise<Float32Array> {
+    const { batch: rows, length, tokens } = batch;
+    checkTokens(tokens, rows * length, this.shape.vocabularySize);
+    const count = positions.length / rows;
+    if (!Number.isInteger(count) || !positions.every((position) => position >= 0 && position < length))
+      throw new RangeError(`expected as many positions below ${length} of each of ${rows} rows, got [${positions}]`);
+    const inputs: Program['inputs'] = {
+      tokens: { shape: [rows, length], dtype: 'int32' },
+      positions: { shape: [rows, count], dtype: 'int32' },
+    };
+    const executable = await this.compile(`hidden-states-at-${count}`, batch, false, inputs, (p, i) =>
+      gptNeoxHiddenStates(this.shape, p, i.tokens!, i.positions!),
+    );
+    return executable.run(parameters, { tokens, positions });
+  }
+
   /** Frees the memory of {@link hiddenStates} for batches of this size: its activations are kept from call to call. */
   async releaseHiddenStates(size: BatchSize): Promise<void> {
     await this.runtime.release(this.key('hidden-states', size));
@@ -126,6 +148,27 @@ export class LanguageModel {
     hidden: Float32Array,
     targets: Int32Array,
   ): Promise<Float32Array> {
+    return this.head('target-log-probabilities', parameters, hidden, targets, gptNeoxTargetLogProbabilities);
+  }
+
+  /**
+   * The negative log-likelihood in nats of one target for each hidden state, [targets.length]. On `onnx` it has the same
+   * bits at any place among any number of states that is a multiple of 16.
+   *
+   * @param hidden [targets.length * width], states that {@link hiddenStates} gave.
+   */
+  async targetLosses(parameters: ParameterSet, hidden: Float32Array, targets: Int32Array): Promise<Float32Array> {
+    return this.head('target-losses', parameters, hidden, targets, gptNeoxTargetLosses);
+  }
+
+  /** Runs a program that reads hidden states, each with its target. */
+  private async head(
+    what: string,
+    parameters: ParameterSet,
+    hidden: Float32Array,
+    targets: Int32Array,
+    program: typeof gptNeoxTargetLosses,
+  ): Promise<Float32Array> {
     const rows = targets.length;
     checkTokens(targets, rows, this.shape.vocabularySize);
     const inputs: Program['inputs'] = {
@@ -133,9 +176,7 @@ export class LanguageModel {
       targets: { shape: [rows], dtype: 'int32' },
     };
     const size = { batch: rows, length: 1 };
-    const executable = await this.compile('target-log-probabilities', size, false, inputs, (p, i) =>
-      gptNeoxTargetLogProbabilities(p, i.hidden!, i.targets!),
-    );
+    const executable = await this.compile(what, size, false, inputs, (p, i) => program(p, i.hidden!, i.targets!));
     return executable.run(parameters, { hidden, targets });
   }
 

@@ -1,6 +1,7 @@
 /** Log-likelihoods of given tokens after given contexts, batched: what zero-shot evaluation asks of a model. */
 import type { LanguageModel } from './language-model.ts';
 import type { ParameterSet } from './parameters.ts';
+import { TargetStates } from './target-states.ts';
 
 /** Tokens to score; those from `firstTarget` on count, those before are context. */
 export interface LikelihoodRequest {
@@ -44,7 +45,15 @@ export async function logLikelihoods(
   { rowsPerBatch, onProgress }: LikelihoodOptions = {},
 ): Promise<Likelihood[]> {
   const results = requests.map(() => ({ logLikelihood: 0, greedy: true }));
-  const head = new Head(model, parameters, results);
+  const size = { rows: HEAD_ROWS, width: model.shape.width };
+  const targets = new TargetStates<Likelihood>(size, async (hidden, targets, owners) => {
+    const found = await model.targetLogProbabilities(parameters, hidden, targets);
+    for (const [i, result] of owners.entries()) {
+      const behind = found[2 * i]!; // the target's logit less the largest
+      result.logLikelihood += behind + found[2 * i + 1]!;
+      result.greedy &&= behind === 0;
+    }
+  });
   let done = 0;
   for (const [length, rows] of rowsByLength(requests)) {
     const batch = rowsPerBatch ?? Math.max(2, Math.floor(BATCH_TOKENS / length));
@@ -56,14 +65,18 @@ export async function logLikelihoods(
       });
       const states = await model.hiddenStates(parameters, { batch, length, tokens });
       for (const [i, row] of part.entries())
-        for (const index of row.requests) await head.read(states, i * length, index, requests[index]!);
+        for (const index of row.requests) {
+          const { tokens, firstTarget } = requests[index]!;
+          for (let target = firstTarget; target < tokens.length; target++)
+            await targets.add(states, i * length + target - 1, tokens[target]!, results[index]!);
+        }
       done += part.reduce((sum, row) => sum + row.requests.length, 0);
       onProgress?.(done);
     }
     // One length at a time is in memory; compiling it again is cheaper than its first batch.
     await model.releaseHiddenStates({ batch, length });
   }
-  await head.flush();
+  await targets.flush();
   return results;
 }
 
@@ -114,52 +127,4 @@ function rowsByLength(requests: readonly LikelihoodRequest[]): [length: number, 
 export function paddedLength(tokens: number): number {
   const step = Math.max(8, 2 ** Math.floor(Math.log2(tokens - 1)) / 8);
   return Math.ceil(tokens / step) * step;
-}
-
-/** Gathers hidden states at target positions, of any rows, and sends them through the head a block at a time. */
-class Head {
-  private readonly model: LanguageModel;
-  private readonly parameters: ParameterSet;
-  private readonly results: Likelihood[];
-  private readonly hidden: Float32Array;
-  private readonly targets = new Int32Array(HEAD_ROWS);
-  /** The request of each gathered state. */
-  private owners: number[] = [];
-
-  constructor(model: LanguageModel, parameters: ParameterSet, results: Likelihood[]) {
-    this.model = model;
-    this.parameters = parameters;
-    this.results = results;
-    this.hidden = new Float32Array(HEAD_ROWS * model.shape.width);
-  }
-
-  /** Takes the states that predict the targets of request `index`; its row begins at state `start`. */
-  async read(
-    states: Float32Array,
-    start: number,
-    index: number,
-    { tokens, firstTarget }: LikelihoodRequest,
-  ): Promise<void> {
-    const { width } = this.model.shape;
-    for (let target = firstTarget; target < tokens.length; target++) {
-      const from = (start + target - 1) * width;
-      this.hidden.set(states.subarray(from, from + width), this.owners.length * width);
-      this.targets[this.owners.length] = tokens[target]!;
-      this.owners.push(index);
-      if (this.owners.length === HEAD_ROWS) await this.flush();
-    }
-  }
-
-  /** Adds what has been gathered to the results. */
-  async flush(): Promise<void> {
-    if (this.owners.length === 0) return;
-    const found = await this.model.targetLogProbabilities(this.parameters, this.hidden, this.targets);
-    for (const [i, owner] of this.owners.entries()) {
-      const result = this.results[owner]!;
-      const behind = found[2 * i]!; // the target's logit less the largest
-      result.logLikelihood += behind + found[2 * i + 1]!;
-      result.greedy &&= behind === 0;
-    }
-    this.owners = [];
-  }
 }

@@ -21,8 +21,8 @@ export class ExactProbe implements InfluenceProbe {
   private readonly reference: PassageSet;
   private readonly clipNorm: number;
   private readonly learningRate: number;
-  private readonly gradient: ParameterSet;
-  private readonly trial: ParameterSet;
+  /** The document's gradient, and then in its place the weights after the step. */
+  private readonly scratch: ParameterSet;
 
   static async create(
     model: LanguageModel,
@@ -46,8 +46,7 @@ export class ExactProbe implements InfluenceProbe {
     this.clipNorm = clipNorm;
     this.learningRate = learningRate;
     this.baseline = baseline;
-    this.gradient = checkpoint.parameters.sibling();
-    this.trial = checkpoint.parameters.sibling();
+    this.scratch = checkpoint.parameters.sibling();
   }
 
   async influences(tokens: Int32Array, length: number): Promise<Influence[]> {
@@ -61,10 +60,11 @@ export class ExactProbe implements InfluenceProbe {
     const { parameters, optimizer } = this.checkpoint;
     const targets = tokens.length - 1;
     const batch = { batch: 1, length: tokens.length, tokens, weights: new Float32Array(targets).fill(1 / targets) };
-    await this.model.lossAndGradient(parameters, batch, this.gradient);
-    const clip = clipCoefficient(globalNorm(this.gradient.flat), this.clipNorm);
-    optimizer.trial(parameters.flat, this.gradient.flat, this.learningRate, this.trial.flat, clip);
-    const loss = await this.reference.loss(this.trial);
+    await this.model.lossAndGradient(parameters, batch, this.scratch);
+    const { flat } = this.scratch;
+    const clip = clipCoefficient(globalNorm(flat), this.clipNorm);
+    optimizer.trial(parameters.flat, flat, this.learningRate, flat, clip);
+    const loss = await this.reference.loss(this.scratch);
     if (!Number.isFinite(loss))
       throw new RunError(`probe: the reference loss is ${loss} after one step; lower pretrain.learningRate.`);
     return { loss, baseline: this.baseline, influence: loss - this.baseline };

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Passage } from '../../core/corpus/passages.ts';
 import type { LanguageModel, TokenBatch } from '../../engine/language-model.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
-import { PassageSet, rowLosses } from '../../engine/passage-set.ts';
-import { randomParameters, randomTokens } from '../engine/support.ts';
+import { PassageSet, paddedBatch, rowLosses } from '../../engine/passage-set.ts';
+import { randomParameters, randomTokens, TINY_GPT } from '../engine/support.ts';
 import { plainPassageLoss, randomPassages, tinyModel } from './support.ts';
 
 const model = await tinyModel();
@@ -65,6 +65,60 @@ describe('the loss of a set of passages', () => {
     }
   });
 
+  it('sends the states that predict targets through the head and no others, and no bit differs', async () => {
+    const model = await tinyModel({ ...TINY_GPT, width: 32, heads: 4, vocabularySize: 128 });
+    const parameters = randomParameters(model.specs, 4);
+    const read = vi.spyOn(model, 'targetLosses');
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 2, maxLength: 12 }), async (targets) => {
+        const set = [...targets, 31].map((count, i) => ({
+          tokens: Array.from(randomTokens(count + 1 + (i % 5), 128, i + 1)),
+          firstTarget: 1 + (i % 5),
+        }));
+        read.mockClear();
+        const { perPassage, perToken } = await new PassageSet(model, set, set.length).losses(parameters);
+
+        const sorted = set.toSorted((a, b) => a.tokens.length - b.tokens.length);
+        const batch = paddedBatch(sorted, set.length, 49);
+        const losses = await model.tokenLosses(parameters, batch); // of all tokens, padding too
+        const counted = [...losses.keys()].filter((i) => batch.weights[i] !== 0);
+        expect(perPassage).toBe(counted.reduce((sum, i) => sum + batch.weights[i]! * losses[i]!, 0));
+        const count = targets.reduce((a, b) => a + b) + 31;
+        expect(perToken).toBe(counted.reduce((sum, i) => sum + losses[i]!, 0) / count);
+        expect(counted).toHaveLength(count);
+        expect(read.mock.calls.map(([, , tokens]) => tokens.length)).toEqual([16 * Math.ceil(count / 16)]);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  it.each(['last word', 'whole passages'])('has the same bits however the passages are packed, %s', async (what) => {
+    const model = await tinyModel({ ...TINY_GPT, width: 32, heads: 4, vocabularySize: 128 });
+    const parameters = randomParameters(model.specs, 4);
+    const set = Array.from({ length: 12 }, (_, i) => {
+      const tokens = Array.from(randomTokens(8 + 3 * ((i * 5) % 12), 128, i + 1));
+      return { tokens, firstTarget: what === 'last word' ? tokens.length - 1 - (i % 3) : 1 };
+    });
+    const loss = (rowsPerBatch: number) => new PassageSet(model, set, rowsPerBatch).loss(parameters);
+    const expected = await loss(8);
+    for (const rowsPerBatch of [2, 3, 5, 12]) expect(await loss(rowsPerBatch)).toBe(expected);
+    const at = vi.spyOn(model, 'hiddenStatesAt');
+    await loss(3);
+    expect(at.mock.calls.length).toBe(what === 'last word' ? 4 : 0);
+    expect(expected).toBeCloseTo(await plainPassageLoss(model, parameters, set), 5);
+  });
+
+  it('reads many targets in equal parts', async () => {
+    const passages = randomPassages(90).map(({ tokens }) => ({ tokens, firstTarget: 1 }));
+    const read = vi.spyOn(model, 'targetLosses');
+    const loss = await lossOf(passages);
+    const rows = read.mock.calls.map(([, , tokens]) => tokens.length);
+    read.mockRestore();
+    expect(rows.length).toBeGreaterThan(1);
+    expect(new Set(rows).size).toBe(1);
+    expect(loss).toBeCloseTo(await plainPassageLoss(model, parameters, passages), 5);
+  });
+
   it('leaves the parameters and the passages as they were', async () => {
     const [weights, given] = [parameters.flat.slice(), structuredClone(passages)];
     await lossOf(passages, 4);
@@ -96,15 +150,17 @@ describe('on a GPU, to which the parameters cross once a batch', () => {
   /** Rows of each batch that the set asks for. */
   async function batchesOf(onGpu: boolean, count: number, length: number): Promise<number[]> {
     const rows: number[] = [];
-    const tokenLosses = async (_: unknown, { batch, length }: TokenBatch) => {
+    const hiddenStates = async (_: unknown, { batch, length }: TokenBatch) => {
       rows.push(batch);
-      return new Float32Array(batch * (length - 1));
+      return new Float32Array(batch * length);
     };
+    const targetLosses = async (_: unknown, __: unknown, tokens: Int32Array) => new Float32Array(tokens.length);
+    const model = { onGpu, shape: { width: 1 }, hiddenStates, targetLosses } as unknown as LanguageModel;
     const passages = Array.from({ length: count }, () => ({
       tokens: new Array<number>(length).fill(0),
       firstTarget: 1,
     }));
-    await new PassageSet({ onGpu, tokenLosses } as unknown as LanguageModel, passages).loss({} as ParameterSet);
+    await new PassageSet(model, passages).loss({} as ParameterSet);
     return rows;
   }
 

@@ -230,6 +230,9 @@ describe('the kernels', () => {
       const adam = new AdamW(length, options, { m, v, step: 7 });
       adam.trial(w, g, 3e-3, out, 0.7);
       expect(out).toEqual(expected.w);
+      out.set(g); // and over the gradient
+      adam.trial(w, out, 3e-3, out, 0.7);
+      expect(out).toEqual(expected.w);
       adam.apply(w, g, 3e-3, 0.7);
       expect({ w, m, v }).toEqual(expected);
 

@@ -87,6 +87,38 @@ it('features of a row are its mean loss and the mean state, whose logits are the
   }
 });
 
+it.each([
+  [7, 1],
+  [7, 3],
+  [150, 2],
+])('states of rows of %d tokens at %d positions are those of all positions', async (length, count) => {
+  const tokens = randomTokens(3 * length, V);
+  const positions = Int32Array.from(randomTokens(3 * count, length, 5));
+  positions[0] = 0;
+  positions[positions.length - 1] = length - 1;
+  for (const variant of [{}, { parallelResidual: false }])
+    for (const runtime of [onnx, reference]) {
+      const model = new LanguageModel(runtime, { ...TINY_GPT, ...variant });
+      const batch = { batch: 3, length, tokens };
+      const all = await model.hiddenStates(parameters, batch);
+      const found = await model.hiddenStatesAt(parameters, batch, positions);
+      const { width } = TINY_GPT;
+      const expected = [...positions].flatMap((position, i) => {
+        const state = Math.floor(i / count) * length + position;
+        return [...all.subarray(state * width, (state + 1) * width)];
+      });
+      expect(found).toHaveLength(expected.length);
+      found.forEach((value, i) => {
+        expect(Math.abs(value - expected[i]!)).toBeLessThan(1e-5);
+      });
+    }
+});
+
+it.each([[[0, 1, 2]], [[0, -1]], [[0, 5]]])('refuses %j as positions of two rows of 5 tokens', async (positions) => {
+  const batch = { batch: 2, length: 5, tokens: randomTokens(10, V) };
+  await expect(model.hiddenStatesAt(parameters, batch, Int32Array.from(positions))).rejects.toThrow(RangeError);
+});
+
 describe('losses', () => {
   it('of the forward pass alone are those that training weighs and adds', async () => {
     const batch = tokenBatch(3, 8, V);

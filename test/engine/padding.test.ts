@@ -43,10 +43,13 @@ describe('lengths to pad to', () => {
 it('a set of passages of many lengths runs few graphs', async () => {
   const shapes = new Set<string>();
   const model = {
-    tokenLosses: async (_: ParameterSet, { batch, length }: TokenBatch) => {
+    shape: { width: 1 },
+    hiddenStates: async (_: ParameterSet, { batch, length }: TokenBatch) => {
       shapes.add(`${batch} x ${length}`);
-      return new Float32Array(batch * (length - 1)).fill(2);
+      return new Float32Array(batch * length);
     },
+    targetLosses: async (_: ParameterSet, _hidden: Float32Array, targets: Int32Array) =>
+      new Float32Array(targets.length).fill(2),
   } as unknown as LanguageModel;
   const passages = Array.from({ length: 400 }, (_, i) => ({
     tokens: new Array<number>(20 + (i % 97)).fill(1),

@@ -1,11 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
-import { describe, expect, it } from 'vitest';
+import ort from 'onnxruntime-node';
+import { describe, expect, it, vi } from 'vitest';
 import { ConfigError } from '../../core/errors.ts';
 import { LanguageModel } from '../../engine/language-model.ts';
 import { initialParameters, ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
 import { gpuCompiler } from '../../engine/runtime/eager.ts';
 import { createRuntime, type Program, type RuntimeName } from '../../engine/runtime/runtime.ts';
-import { TINY_GPT, tokenBatch } from './support.ts';
+import { randomTokens, TINY_GPT, tokenBatch } from './support.ts';
 
 describe('tfjs-gpu', () => {
   it('without its package says what is missing and what to do', async () => {
@@ -121,4 +122,23 @@ it('ONNX Runtime gives the same bits for one and two threads, in every session a
     expect(otherLoss).toBe(loss);
     expect(Buffer.from(otherGradient.buffer).equals(Buffer.from(gradient.buffer))).toBe(true);
   }
+});
+
+it('few rows do not hold a graph to few threads, and have the same bits on many', async () => {
+  const shape = { ...TINY_GPT, width: 64, heads: 4, vocabularySize: 96 };
+  const [batch, length] = [4, 150];
+  const tokens = randomTokens(batch * length, 96);
+  const at = Int32Array.of(149, 3, 140, 77);
+  const states: Float32Array[] = [];
+  const create = vi.spyOn(ort.InferenceSession, 'create');
+  for (const threads of [1, 2, 3]) {
+    const runtime = await createRuntime('onnx', { threads });
+    const model = new LanguageModel(runtime, shape);
+    states.push(await model.hiddenStatesAt(initialParameters(model.specs, 3), { batch, length, tokens }, at));
+    await runtime.dispose();
+  }
+  const given = create.mock.calls.map(([, options]) => options as { intraOpNumThreads: number });
+  create.mockRestore();
+  expect(given.map(({ intraOpNumThreads }) => intraOpNumThreads)).toEqual([1, 2, 3]);
+  for (const other of states) expect(other).toEqual(states[0]);
 });
