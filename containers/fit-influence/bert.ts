@@ -7,40 +7,33 @@ import { spearman } from '../../core/metrics/index.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { AdamW, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import { saveInfluenceModel } from '../../engine/bert-checkpoint.ts';
+import { InfluenceScorer } from '../../engine/influence-scorer.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import type { Job } from '../job.ts';
-import { type Encoder, encodeRows } from './encoder.ts';
+import { type Encoder, encodeRows, rowPieces } from './encoder.ts';
 import type { Architecture, FitSets, InfluencePredictor, LabelScale } from './predictor.ts';
+
+/** What a layer computes for so many tokens stays in a CPU's caches. The last bits of a score may depend on it. */
+const CPU_BATCH_TOKENS = 1024;
 
 /** Predictions of one set of weights. */
 export class BertPredictor implements InfluencePredictor {
   readonly cost: number;
   private readonly encoder: Encoder;
-  private readonly parameters: ParameterSet;
-  private readonly batchDocuments: number;
+  private readonly scorer: InfluenceScorer;
 
   constructor(encoder: Encoder, parameters: ParameterSet, batchDocuments: number) {
     this.encoder = encoder;
-    this.parameters = parameters;
-    this.batchDocuments = batchDocuments;
+    const { regressor, chunks, chunkTokens } = encoder;
+    const batchTokens = regressor.onGpu ? batchDocuments * chunks * chunkTokens : CPU_BATCH_TOKENS;
+    this.scorer = new InfluenceScorer(regressor, parameters, { longest: chunkTokens, batchTokens });
     const { layers, width } = encoder.shape;
-    const { chunks, chunkTokens } = encoder;
     this.cost = chunks * chunkTokens * encoderForwardFlops(layers, width, chunkTokens);
   }
 
   async predict(rows: readonly number[], onBatch?: (done: number) => void): Promise<Float32Array> {
-    const { batchDocuments } = this;
-    const predicted = new Float32Array(rows.length);
-    for (let first = 0; first < rows.length; first += batchDocuments) {
-      const part = rows.slice(first, first + batchDocuments);
-      const values = await this.encoder.regressor.predict(
-        this.parameters,
-        await encodeRows(this.encoder, part, batchDocuments),
-      );
-      predicted.set(values.subarray(0, part.length), first);
-      onBatch?.(first + part.length);
-    }
-    return predicted;
+    const documents = await rowPieces(this.encoder, rows);
+    return this.scorer.score(documents, (share) => onBatch?.(Math.floor(share * rows.length)));
   }
 }
 
@@ -66,6 +59,7 @@ export async function fitBert(
   const batches = Math.ceil(fit.rows.length / batchDocuments);
   const steps = batches * config.epochs;
   let best = { parameters: parameters.clone(), epoch: 0, spearman: Number.NEGATIVE_INFINITY };
+  const current = new BertPredictor(encoder, parameters, batchDocuments);
   const epochs: NonNullable<InfluenceFit['epochs']> = [];
 
   for (let epoch = 1; epoch <= config.epochs; epoch++) {
@@ -92,8 +86,7 @@ export async function fitBert(
         note: `validation Spearman ${best.epoch ? best.spearman.toFixed(2) : '-'}`,
       });
     }
-    const predictor = new BertPredictor(encoder, parameters, batchDocuments);
-    const validationSpearman = spearman(Array.from(await predictor.predict(validation.rows)), validation.labels);
+    const validationSpearman = spearman(Array.from(await current.predict(validation.rows)), validation.labels);
     epochs.push({ epoch, trainLoss: sum / fit.rows.length, validationSpearman });
     if (validationSpearman > best.spearman)
       best = { parameters: parameters.clone(), epoch, spearman: validationSpearman };

@@ -145,6 +145,7 @@ const influenceModel = z.strictObject({
 const scoring = z.strictObject({
   /** Scoring jobs that share the pool. */
   jobs: positive.max(10_000).default(2),
+  /** Documents of full length in a batch on a GPU, and more of shorter ones; a CPU takes 1,024 tokens at a time. */
   batchDocuments: positive.default(64),
 });
 
