@@ -57,6 +57,11 @@ export class InfluenceRegressor {
     return this.runtime.onGpu;
   }
 
+  /** Whether the engine multiplies in 8 bits. */
+  get hasInt8(): boolean {
+    return this.runtime.name === 'onnx';
+  }
+
   /** The loss `sum_i weights_i * (prediction_i - label_i)^2`; `gradient` is overwritten with its derivative. */
   async lossAndGradient(
     parameters: ParameterSet,

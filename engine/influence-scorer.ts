@@ -3,6 +3,9 @@ import type { InfluenceRegressor, PieceBatch } from './influence-regressor.ts';
 import type { ParameterSet } from './parameters.ts';
 import { type PieceBatchPlan, type PieceLimits, planPieceBatches } from './piece-batches.ts';
 
+/** What a layer computes for so many tokens stays in a CPU's caches. The last bits of a score may depend on it. */
+export const CPU_BATCH_TOKENS = 512;
+
 /** A document as the encoder reads it: the ids of each of its pieces. */
 export type DocumentPieces = readonly ArrayLike<number>[];
 

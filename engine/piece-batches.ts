@@ -16,7 +16,7 @@ export interface PieceBatchPlan {
 export interface PieceLimits {
   /** Tokens of the longest piece there can be. */
   longest: number;
-  /** Tokens of a batch, padding included; a single piece may have more. */
+  /** Tokens of a batch, padding included: about so many, as batches are of whole pieces. */
   batchTokens: number;
 }
 
@@ -47,7 +47,7 @@ export function planPieceBatches(tokens: readonly number[], { longest, batchToke
   }
   const batches: PieceBatchPlan[] = [];
   for (const [length, pieces] of [...byLength].sort(([a], [b]) => a - b)) {
-    const capacity = Math.max(1, Math.floor(batchTokens / length));
+    const capacity = Math.max(1, Math.round(batchTokens / length));
     for (let first = 0; first < pieces.length; first += capacity)
       batches.push({ length, capacity, pieces: pieces.slice(first, first + capacity) });
   }

@@ -7,28 +7,39 @@ import { spearman } from '../../core/metrics/index.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { AdamW, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import { saveInfluenceModel } from '../../engine/bert-checkpoint.ts';
-import { InfluenceScorer } from '../../engine/influence-scorer.ts';
+import { CPU_BATCH_TOKENS, InfluenceScorer } from '../../engine/influence-scorer.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import type { Job } from '../job.ts';
 import { type Encoder, encodeRows, rowPieces } from './encoder.ts';
 import type { Architecture, FitSets, InfluencePredictor, LabelScale } from './predictor.ts';
 
-/** What a layer computes for so many tokens stays in a CPU's caches. The last bits of a score may depend on it. */
-const CPU_BATCH_TOKENS = 1024;
-
 /** Predictions of one set of weights. */
 export class BertPredictor implements InfluencePredictor {
   readonly cost: number;
   private readonly encoder: Encoder;
+  private readonly parameters: ParameterSet;
+  private readonly batchDocuments: number;
   private readonly scorer: InfluenceScorer;
 
   constructor(encoder: Encoder, parameters: ParameterSet, batchDocuments: number) {
     this.encoder = encoder;
+    this.parameters = parameters;
+    this.batchDocuments = batchDocuments;
     const { regressor, chunks, chunkTokens } = encoder;
     const batchTokens = regressor.onGpu ? batchDocuments * chunks * chunkTokens : CPU_BATCH_TOKENS;
     this.scorer = new InfluenceScorer(regressor, parameters, { longest: chunkTokens, batchTokens });
     const { layers, width } = encoder.shape;
     this.cost = chunks * chunkTokens * encoderForwardFlops(layers, width, chunkTokens);
+  }
+
+  get width(): number {
+    return this.encoder.shape.width;
+  }
+
+  inInt8(): BertPredictor | undefined {
+    const { regressor } = this.encoder;
+    if (!regressor.hasInt8) return undefined;
+    return new BertPredictor(this.encoder, regressor.inInt8(this.parameters), this.batchDocuments);
   }
 
   async predict(rows: readonly number[], onBatch?: (done: number) => void): Promise<Float32Array> {

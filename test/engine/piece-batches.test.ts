@@ -19,7 +19,7 @@ it('puts every piece that has tokens into one batch, with as many others as its 
       for (const { length, capacity, pieces } of batches) {
         for (const piece of pieces) expect(paddedLength(lengths[piece]!, 512)).toBe(length);
         expect(pieces.length).toBeLessThanOrEqual(capacity);
-        expect(capacity === 1 || capacity * length <= batchTokens).toBe(true);
+        expect(capacity === 1 || capacity * length <= 1.5 * batchTokens).toBe(true);
         expect(capacities.get(length) ?? capacity).toBe(capacity);
         capacities.set(length, capacity);
       }
