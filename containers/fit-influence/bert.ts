@@ -13,6 +13,9 @@ import type { Job } from '../job.ts';
 import { type Encoder, encodeRows, rowPieces } from './encoder.ts';
 import type { Architecture, FitSets, InfluencePredictor, LabelScale } from './predictor.ts';
 
+/** Rows whose texts are in memory at once: enough for full batches of every length. */
+const ROWS_AT_ONCE = 2048;
+
 /** Predictions of one set of weights. */
 export class BertPredictor implements InfluencePredictor {
   readonly cost: number;
@@ -43,8 +46,13 @@ export class BertPredictor implements InfluencePredictor {
   }
 
   async predict(rows: readonly number[], onBatch?: (done: number) => void): Promise<Float32Array> {
-    const documents = await rowPieces(this.encoder, rows);
-    return this.scorer.score(documents, (share) => onBatch?.(Math.floor(share * rows.length)));
+    const predicted = new Float32Array(rows.length);
+    for (let first = 0; first < rows.length; first += ROWS_AT_ONCE) {
+      const part = rows.slice(first, first + ROWS_AT_ONCE);
+      const report = (share: number) => onBatch?.(first + Math.floor(share * part.length));
+      predicted.set(await this.scorer.score(await rowPieces(this.encoder, part), report), first);
+    }
+    return predicted;
   }
 }
 
