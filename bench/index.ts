@@ -1,18 +1,22 @@
 /**
- * `npm run bench [-- BENCH...] [--threads N] [--rounds N] [--seconds S] [--json]`: how fast everything here is, beside what
+ * `npm run bench [-- BENCH...] [--threads N] [--rounds N] [--seconds S] [--rows N] [--json]`: how fast everything here is, beside what
  * one would use otherwise and beside the rate of this machine's matrix products.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { decoder } from './decoder.ts';
-import { encoder } from './encoder.ts';
+import { dsir } from './dsir.ts';
 import { GEMM_SHAPES, gemmRate } from './gemm.ts';
+import { oneProcess } from './one-process.ts';
 import { havePeers, NO_PEERS } from './peers.ts';
 import { probe } from './probe.ts';
 import { type Bench, type Row, type Settings, table } from './report.ts';
+import { ridgeAndDuplicates } from './rows.ts';
+import { scoring } from './scoring.ts';
+import { selection } from './selection.ts';
 
 /** All benchmarks, in the order in which they run. */
-const BENCHES: readonly Bench[] = [decoder, probe, encoder];
+const BENCHES: readonly Bench[] = [decoder, probe, scoring, dsir, ridgeAndDuplicates, oneProcess, selection];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -20,6 +24,7 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string' },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '2' },
+    rows: { type: 'string', default: '20000000' },
     json: { type: 'boolean' },
   },
 });
@@ -33,6 +38,7 @@ const settings: Settings = {
   threads,
   rounds: Number(values.rounds),
   seconds: Number(values.seconds),
+  rows: Number(values.rows),
   gemmGigaflops: await gemmRate(threads, GEMM_SHAPES[0]!),
   log: (line) => console.error(line),
 };
@@ -48,9 +54,7 @@ for (const bench of BENCHES)
 
 const { gemmGigaflops } = settings;
 if (values.json) console.log(JSON.stringify({ threads, gemmGigaflops, peers: havePeers(), benches: results }));
-else {
+else
   console.log(
     `\nMatrix products, float32 1024 x 1024 x 1024: ${gemmGigaflops.toFixed(0)} GFLOP/s on ${threads} threads`,
   );
-  console.log('Selection over many rows has a benchmark of its own: npx tsx bench/selection.ts [ROWS] [JOBS]');
-}

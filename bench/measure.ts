@@ -1,4 +1,5 @@
 /** Measures in this process what has no peer. */
+import { existsSync, readFileSync } from 'node:fs';
 import type { Rates, Spread } from './report.ts';
 
 const WARM_UP = 3;
@@ -19,6 +20,16 @@ export async function measure(step: () => Promise<unknown>, units: number, secon
     processor.push((1e6 * units) / (user + system));
   }
   return { perSecond: spread(wall), perCpuSecond: spread(processor) };
+}
+
+/**
+ * Largest resident set of this process so far. Linux's own count (`maxRSS`) begins with that of the process that started
+ * this one; the one in /proc does not.
+ */
+export function peakMegabytes(): number {
+  const status = '/proc/self/status';
+  const found = existsSync(status) ? /VmHWM:\s*(\d+)/.exec(readFileSync(status, 'utf8')) : null;
+  return (found ? Number(found[1]) : process.resourceUsage().maxRSS) / 1024;
 }
 
 export function spread(values: readonly number[]): Spread {

@@ -1,33 +1,36 @@
 /**
- * Selecting a fifth of a pool in one process, beside NumPy as the published code has it: `npx tsx bench/one-process.ts
- * [ROWS [ROUNDS]]`, by default 20 million rows and 5 rounds. C4's pool in the paper has 217 million. That the picks are
- * those of NumPy for the same noise, test/parity/numpy_selection.py shows.
+ * Selecting a fifth of a pool in one process, beside NumPy as the published code has it. C4's pool in the paper has 217
+ * million rows (`--rows`). That the picks are those of NumPy for the same noise, test/parity/numpy_selection.py shows.
  */
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CounterRandom } from '../core/random/philox.ts';
-import { ours, peer, printTurns, takeTurns } from './turns.ts';
+import type { Bench } from './report.ts';
+import { compareTurns, ours, peer } from './turns.ts';
 
-const [rows = 20_000_000, rounds = 5] = process.argv.slice(2).map(Number);
-const folder = mkdtempSync(join(tmpdir(), 'one-process-'));
-try {
-  const path = join(folder, 'utilities.f32');
-  writeUtilities(path, rows);
-  const k = String(Math.floor(rows / 5));
-  const results = takeTurns(
-    [
-      ours('selectInMemory', 'select-in-memory.ts', folder, path, k),
-      ...peer('NumPy, as published', 'numpy', 'select_numpy.py', path, k, 'published'),
-      ...peer('NumPy, argpartition alone', 'numpy', 'select_numpy.py', path, k, 'array'),
-    ],
-    rounds,
-  );
-  console.log(`${rows} rows, ${k} selected`);
-  printTurns(results, rows / 1e6, 'million rows');
-} finally {
-  rmSync(folder, { recursive: true });
-}
+export const oneProcess: Bench = {
+  name: 'select',
+  about: 'selection of a fifth of a pool in one process, rows',
+  async run({ rows, rounds, log }) {
+    const folder = mkdtempSync(join(tmpdir(), 'one-process-'));
+    try {
+      const path = join(folder, 'utilities.f32');
+      writeUtilities(path, rows);
+      const k = String(Math.floor(rows / 5));
+      const what = `${rows / 1e6} million rows`;
+      log(`${what}: ours and NumPy`);
+      const contenders = [
+        ours('selectInMemory', 'select-in-memory.ts', path, k),
+        ...peer('NumPy, as published', 'select_numpy.py', path, k, 'published'),
+        ...peer('NumPy, argpartition alone', 'select_numpy.py', path, k, 'array'),
+      ];
+      return [compareTurns({ what, units: rows, unit: 'rows', rounds }, contenders)];
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  },
+};
 
 /** Normal utilities; a block of a million, drawn once, stands for all, as drawing takes longer than selecting. */
 function writeUtilities(path: string, count: number): void {

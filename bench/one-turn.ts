@@ -1,3 +1,5 @@
+import { peakMegabytes } from './measure.ts';
+
 /** The last line that a program of `bench/workers` or `bench/peers` prints, as JSON. */
 export interface Turn {
   /** Processor time of the work alone, over all threads. */
@@ -14,6 +16,7 @@ export async function oneTurn(work: () => void | Promise<void>): Promise<void> {
   await work();
   const seconds = (performance.now() - started) / 1000;
   const { user, system } = process.cpuUsage(before);
-  const peakMegabytes = process.resourceUsage().maxRSS / 1024;
-  console.log(JSON.stringify({ cpuSeconds: (user + system) / 1e6, seconds, peakMegabytes } satisfies Turn));
+  console.log(
+    JSON.stringify({ cpuSeconds: (user + system) / 1e6, seconds, peakMegabytes: peakMegabytes() } satisfies Turn),
+  );
 }

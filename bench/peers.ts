@@ -1,5 +1,5 @@
 /** The Python programs that ours are measured against; `bench/peers/README.md` says how to install what they need. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Contender } from './contender.ts';
@@ -9,15 +9,20 @@ const CACHE = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
 /** The folder that `bench/peers/install.sh` makes. */
 export const PEERS = join(CACHE, 'mates-peers');
 
-const PYTHON = join(PEERS, 'venv', 'bin', 'python');
+export const PYTHON = join(PEERS, 'venv', 'bin', 'python');
 /** Makes Intel's library take its fast path on other makers' processors; see `bench/peers/unlock.c`. */
 const UNLOCK = join(PEERS, 'unlock.so');
 
-export const NO_PEERS = 'No Python peers are installed (bench/peers/install.sh makes them): only our side is measured.';
+export const NO_PEERS =
+  'The Python peers are not installed, or in other versions (bench/peers/install.sh installs them): only our side is measured.';
 
-/** Whether the peers are installed. */
+/** Whether the peers are installed, in the versions that are asked for now. */
 export function havePeers(): boolean {
-  return existsSync(join(PEERS, 'READY')) && existsSync(PYTHON);
+  const installed = join(PEERS, 'READY');
+  if (!existsSync(installed) || !existsSync(PYTHON)) return false;
+  return (
+    readFileSync(installed, 'utf8') === readFileSync(join(import.meta.dirname, 'peers', 'requirements.txt'), 'utf8')
+  );
 }
 
 /**

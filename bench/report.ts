@@ -44,6 +44,8 @@ export interface Settings {
   rounds: number;
   /** Least seconds of a turn. */
   seconds: number;
+  /** Rows of the pool that is selected from. */
+  rows: number;
   /** GFLOP/s of this machine's matrix products on so many threads. */
   gemmGigaflops: number;
   /** Says what is being done. */

@@ -1,27 +1,53 @@
 /**
- * What the cheap influence model and deduplication cost: `npx tsx bench/rows.ts`. Features and MinHash of random token
- * rows, ridge regressions of labels that follow some of the tokens. Each is done three times, of which the fastest is
- * told: what else the machine does can only slow it.
+ * What the cheap influence model and deduplication cost. Features and MinHash of random token rows, ridge regressions of
+ * labels that follow some of the tokens.
  */
-import Table from 'cli-table3';
-import { PLAIN_TABLE } from '../bin/commands/format.ts';
 import { DuplicateClusters } from '../core/dedup/clusters.ts';
 import { DEFAULT_MINHASH, MinHasher } from '../core/dedup/minhash.ts';
 import { NgramFeatures } from '../core/features/ngrams.ts';
 import { PhiloxRun, RUN } from '../core/random/philox-run.ts';
 import { fitRidge } from '../core/regression/ridge.ts';
+import { spread } from './measure.ts';
+import type { Bench, Row } from './report.ts';
 
 const PENALTIES = [10, 30, 100, 300, 1000, 3000];
-const table = new Table({ ...PLAIN_TABLE, head: ['what', 'CPU s', 'rate a CPU s'] });
-
-for (const { rows, length, vocabularySize, buckets } of [
+const CASES = [
   { rows: 3000, length: 128, vocabularySize: 2048, buckets: 2 ** 13 },
   { rows: 80_000, length: 128, vocabularySize: 2048, buckets: 2 ** 16 },
-]) {
+];
+
+export const ridgeAndDuplicates: Bench = {
+  name: 'rows',
+  about: 'the influence ridge and deduplication',
+  async run({ log }) {
+    return CASES.flatMap((of) => {
+      log(`ridge and MinHash of ${of.rows} rows`);
+      return measureRows(of);
+    });
+  },
+};
+
+function measureRows({ rows, length, vocabularySize, buckets }: (typeof CASES)[number]): Row[] {
+  const found: Row[] = [];
+  /** The result, and a row of so many repetitions. */
+  const time = <T>(what: string, work: () => T, units: number, unit: string, times = 3): T => {
+    const [wall, processor]: [number[], number[]] = [[], []];
+    let result!: T;
+    for (let i = 0; i < times; i++) {
+      const before = process.cpuUsage();
+      const started = performance.now();
+      result = work();
+      const { user, system } = process.cpuUsage(before);
+      wall.push((1000 * units) / (performance.now() - started));
+      processor.push((1e6 * units) / (user + system));
+    }
+    found.push({ what, unit, ours: { perSecond: spread(wall), perCpuSecond: spread(processor) }, peers: [] });
+    return result;
+  };
   const tokens = randomTokens(rows * length, vocabularySize);
   const shape = `${rows} rows of ${length} tokens`;
   const features = new NgramFeatures({ sequenceLength: length, vocabularySize, buckets });
-  const ngrams = time(`n-gram features, ${shape}`, () => features.rows(tokens), tokens.length / 1e6, 'million tokens');
+  const ngrams = time(`n-gram features, ${shape}`, () => features.rows(tokens), tokens.length, 'tokens');
   const targets = Float64Array.from({ length: rows }, (_, row) =>
     targetOf(tokens.subarray(row * length, (row + 1) * length)),
   );
@@ -29,28 +55,14 @@ for (const { rows, length, vocabularySize, buckets } of [
   time(labels, () => fitRidge({ ngrams }, targets, { penalties: PENALTIES, seed: 1 }), rows, 'labels', 1);
   const all = Array.from({ length: rows }, (_, row) => tokens.subarray(row * length, (row + 1) * length));
   const hasher = new MinHasher({ ...DEFAULT_MINHASH, seed: 1 });
-  const keys = time(`MinHash, ${shape}`, () => hasher.bandKeys(all), tokens.length / 1e6, 'million tokens');
+  const keys = time(`MinHash, ${shape}`, () => hasher.bandKeys(all), tokens.length, 'tokens');
   const cluster = () => {
     const clusters = new DuplicateClusters(rows);
     for (const band of keys) clusters.addBand(band);
     return clusters.representatives();
   };
   time(`clusters, ${rows} rows, ${keys.length} bands`, cluster, rows, 'rows');
-}
-console.log(table.toString());
-
-function time<T>(what: string, work: () => T, units: number, unit: string, times = 3): T {
-  let best = Number.POSITIVE_INFINITY;
-  let result!: T;
-  for (let i = 0; i < times; i++) {
-    const before = process.cpuUsage();
-    result = work();
-    const { user, system } = process.cpuUsage(before);
-    best = Math.min(best, (user + system) / 1e6);
-  }
-  const rate = units / best;
-  table.push([what, best.toPrecision(3), `${rate < 100 ? rate.toPrecision(3) : Math.round(rate)} ${unit}`]);
-  return result;
+  return found;
 }
 
 /** Cubes of uniforms: some tokens are frequent, as in text. */

@@ -1,5 +1,7 @@
 /** The models that are measured, and their random inputs. */
+
 import { CounterRandom } from '../core/random/philox.ts';
+import type { BertShape } from '../engine/bert.ts';
 import type { GptNeoxShape } from '../engine/gpt-neox.ts';
 
 export interface DecoderCase {
@@ -49,3 +51,16 @@ export function zipfTokens(count: number, vocabularySize: number, stream = 0): I
     Math.min(vocabularySize - 1, Math.floor((1 + shift) * Math.exp(span * random.uniform(i)) - 1 - shift)),
   );
 }
+
+/** The shape of all-MiniLM-L6-v2. */
+export const MINI_LM: BertShape = {
+  layers: 6,
+  width: 384,
+  heads: 12,
+  intermediateWidth: 1536,
+  vocabularySize: 30_522,
+  maxPositions: 512,
+  typeVocabularySize: 2,
+  layerNormEpsilon: 1e-12,
+  initializerStd: 0.02,
+};

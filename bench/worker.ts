@@ -1,6 +1,7 @@
 /** The side of the protocol of `bench/contender.ts` that does the work. `bench/peers/worker.py` is the same in Python. */
 import { createInterface } from 'node:readline';
 import type { Request, Turn } from './contender.ts';
+import { peakMegabytes } from './measure.ts';
 
 /** One call of the task; its result is reported with the last call's turn. */
 type Call = () => Promise<unknown>;
@@ -28,7 +29,7 @@ export async function serve(tasks: Readonly<Record<string, { units: number; call
     const turn: Turn = { units: units * calls, seconds: elapsed(), cpuSeconds: 0, peakMegabytes: 0, value };
     const { user, system } = process.cpuUsage(cpu);
     turn.cpuSeconds = (user + system) / 1e6;
-    turn.peakMegabytes = process.resourceUsage().maxRSS / 1024;
+    turn.peakMegabytes = peakMegabytes();
     process.stdout.write(`${JSON.stringify(turn)}\n`);
   }
 }

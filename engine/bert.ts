@@ -107,6 +107,13 @@ function hiddenStates(shape: BertShape, p: Tensors, tokens: tf.Tensor, mask: tf.
   return x;
 }
 
+/** The sums of the last states over the tokens of each piece. tokens, mask [N, S] -> [N, d]. */
+export function bertStateSums(shape: BertShape, p: Tensors, { tokens, mask }: Tensors): tf.Tensor {
+  const [N, S] = tokens!.shape as [number, number];
+  const states = tf.reshape(hiddenStates(shape, p, tokens!, mask!), [N, S, shape.width]);
+  return tf.sum(tf.mul(states, tf.reshape(mask!, [N, S, 1])), 1);
+}
+
 /** The mean of the last states over all tokens of all chunks. tokens, mask [documents, chunks, S] -> [documents, d]. */
 export function bertEmbedding(shape: BertShape, p: Tensors, { tokens, mask, dropout }: Tensors): tf.Tensor {
   const [documents, chunks, S] = tokens!.shape as [number, number, number];

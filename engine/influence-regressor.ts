@@ -1,4 +1,5 @@
-import { type BertShape, bertDropoutShapes, bertEmbedding, bertPrediction, bertSpecs } from './bert.ts';
+import { type BertShape, bertDropoutShapes, bertEmbedding, bertPrediction, bertSpecs, bertStateSums } from './bert.ts';
+import { Int8ParameterSet } from './int8.ts';
 import { checkTokens } from './language-model.ts';
 import { squaredError } from './ops.ts';
 import type { ParameterSet, ParameterSpec } from './parameters.ts';
@@ -24,6 +25,16 @@ export interface LabelledBatch extends DocumentBatch {
   weights: Float32Array;
 }
 
+/** Pieces of documents side by side, whichever documents they are of. */
+export interface PieceBatch {
+  pieces: number;
+  length: number;
+  /** [pieces * length], row-major. */
+  tokens: Int32Array;
+  /** Same size: 1 for a token, 0 for padding. A piece may be all padding. */
+  mask: Float32Array;
+}
+
 /** Randomness is an input: `random(i)` is the i-th uniform number in (0, 1) of this call. */
 export interface Dropout {
   rate: number;
@@ -40,6 +51,15 @@ export class InfluenceRegressor {
     this.runtime = runtime;
     this.shape = shape;
     this.specs = bertSpecs(shape);
+  }
+
+  get onGpu(): boolean {
+    return this.runtime.onGpu;
+  }
+
+  /** Whether the engine multiplies in 8 bits. */
+  get hasInt8(): boolean {
+    return this.runtime.name === 'onnx';
   }
 
   /** The loss `sum_i weights_i * (prediction_i - label_i)^2`; `gradient` is overwritten with its derivative. */
@@ -70,6 +90,47 @@ export class InfluenceRegressor {
     return this.forward('embedding', parameters, batch, (p, i) => bertEmbedding(this.shape, p, i));
   }
 
+  /** Sums of the encoder's last states over each piece's tokens, [pieces * width]. */
+  async stateSums(parameters: ParameterSet, batch: PieceBatch): Promise<Float32Array> {
+    const { pieces, length, tokens, mask } = batch;
+    this.check(tokens, pieces * length, length);
+    const shape = [pieces, length];
+    const executable = await this.runtime.compile({
+      key: this.stateSumsKey(parameters, batch),
+      parameters: this.specs,
+      inputs: { tokens: { shape, dtype: 'int32' }, mask: { shape, dtype: 'float32' } },
+      differentiate: false,
+      int8: parameters instanceof Int8ParameterSet ? [...parameters.matrices.keys()] : undefined,
+      build: (p, i) => bertStateSums(this.shape, p, i),
+    });
+    return executable.run(parameters, { tokens, mask });
+  }
+
+  /** Frees the graph that {@link stateSums} made for batches of a shape. */
+  releaseStateSums(parameters: ParameterSet, shape: Pick<PieceBatch, 'pieces' | 'length'>): Promise<void> {
+    return this.runtime.release(this.stateSumsKey(parameters, shape));
+  }
+
+  /** The parameters with the layers' matrices in 8 bits, for {@link stateSums}. They may not change any more. */
+  inInt8(parameters: ParameterSet): Int8ParameterSet {
+    const matrices = this.specs.filter(({ name, shape }) => name.startsWith('encoder.') && shape.length === 2);
+    return new Int8ParameterSet(
+      parameters,
+      matrices.map(({ name }) => name),
+    );
+  }
+
+  private stateSumsKey(parameters: ParameterSet, { pieces, length }: Pick<PieceBatch, 'pieces' | 'length'>): string {
+    const precision = parameters instanceof Int8ParameterSet ? 'int8' : 'float32';
+    return `bert state sums ${precision} ${pieces}x${length} ${JSON.stringify(this.shape)}`;
+  }
+
+  private check(tokens: Int32Array, count: number, length: number): void {
+    if (length > this.shape.maxPositions)
+      throw new RangeError(`chunks of ${length} tokens, but the encoder has ${this.shape.maxPositions} positions`);
+    checkTokens(tokens, count, this.shape.vocabularySize);
+  }
+
   private async forward(what: string, parameters: ParameterSet, batch: DocumentBatch, build: Program['build']) {
     const executable = await this.compile(what, batch, false, {}, build);
     return executable.run(parameters, documentInputs(batch));
@@ -82,9 +143,7 @@ export class InfluenceRegressor {
     inputs: Program['inputs'],
     build: Program['build'],
   ): Promise<Executable> {
-    if (length > this.shape.maxPositions)
-      throw new RangeError(`chunks of ${length} tokens, but the encoder has ${this.shape.maxPositions} positions`);
-    checkTokens(tokens, documents * chunks * length, this.shape.vocabularySize);
+    this.check(tokens, documents * chunks * length, length);
     const shape = [documents, chunks, length];
     return this.runtime.compile({
       key: `bert ${what} ${shape.join('x')} ${JSON.stringify(this.shape)}`,

@@ -2,12 +2,13 @@
 its featurizer and its estimator, one text after the other as its own loop has them; fitted before."""
 
 import json
-import resource
 import sys
 import time
 
 import numpy as np
 from data_selection import HashedNgramDSIR
+
+from worker import peak_megabytes
 
 with open(sys.argv[1]) as file:
     texts = json.load(file)
@@ -19,5 +20,5 @@ started, before = time.perf_counter(), time.process_time()
 weights = np.asarray([dsir.importance_estimator(dsir.featurizer(text)) for text in texts["pool"]])
 cpu, seconds = time.process_time() - before, time.perf_counter() - started
 assert np.isfinite(weights).all()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = peak_megabytes()
 print(json.dumps({"cpuSeconds": cpu, "seconds": seconds, "peakMegabytes": peak}))

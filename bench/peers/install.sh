@@ -8,10 +8,11 @@ cd "$(dirname "$0")"
 peers=${XDG_CACHE_HOME:-$HOME/.cache}/mates-peers
 mkdir -p "$peers"
 
-if [ ! -e "$peers/READY" ]; then
+# READY holds what is installed, so that a changed list is installed anew.
+if ! cmp -s requirements.txt "$peers/READY"; then
   [ -x "$peers/venv/bin/python" ] || python3 -m venv "$peers/venv"
   "$peers/venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements.txt
-  touch "$peers/READY"
+  cp requirements.txt "$peers/READY"
 fi
 # Only where the processor is not Intel's: there the library is fast as it is.
 if ! grep -q GenuineIntel /proc/cpuinfo && command -v "${CC:-cc}" >/dev/null; then

@@ -5,11 +5,12 @@ published: as the published code of MATES has it (src/select_data/select_data.py
 array:     the same in float32 and without that list, as one would write it to save memory"""
 
 import json
-import resource
 import sys
 import time
 
 import numpy as np
+
+from worker import peak_megabytes
 
 path, k, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 predictions = np.fromfile(path, np.float32)
@@ -24,6 +25,6 @@ chosen = np.argpartition(predictions, k)[:k]
 if how == "published":
     chosen = list(map(int, chosen))
 cpu, seconds = time.process_time() - before, time.perf_counter() - started
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = peak_megabytes()
 assert len(chosen) == k
 print(json.dumps({"cpuSeconds": cpu, "seconds": seconds, "peakMegabytes": peak}))

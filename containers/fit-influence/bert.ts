@@ -7,10 +7,14 @@ import { spearman } from '../../core/metrics/index.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { AdamW, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import { saveInfluenceModel } from '../../engine/bert-checkpoint.ts';
+import { CPU_BATCH_TOKENS, InfluenceScorer } from '../../engine/influence-scorer.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import type { Job } from '../job.ts';
-import { type Encoder, encodeRows } from './encoder.ts';
+import { type Encoder, encodeRows, rowPieces } from './encoder.ts';
 import type { Architecture, FitSets, InfluencePredictor, LabelScale } from './predictor.ts';
+
+/** Rows whose texts are in memory at once: enough for full batches of every length. */
+const ROWS_AT_ONCE = 2048;
 
 /** Predictions of one set of weights. */
 export class BertPredictor implements InfluencePredictor {
@@ -18,27 +22,35 @@ export class BertPredictor implements InfluencePredictor {
   private readonly encoder: Encoder;
   private readonly parameters: ParameterSet;
   private readonly batchDocuments: number;
+  private readonly scorer: InfluenceScorer;
 
   constructor(encoder: Encoder, parameters: ParameterSet, batchDocuments: number) {
     this.encoder = encoder;
     this.parameters = parameters;
     this.batchDocuments = batchDocuments;
+    const { regressor, chunks, chunkTokens } = encoder;
+    const batchTokens = regressor.onGpu ? batchDocuments * chunks * chunkTokens : CPU_BATCH_TOKENS;
+    this.scorer = new InfluenceScorer(regressor, parameters, { longest: chunkTokens, batchTokens });
     const { layers, width } = encoder.shape;
-    const { chunks, chunkTokens } = encoder;
     this.cost = chunks * chunkTokens * encoderForwardFlops(layers, width, chunkTokens);
   }
 
+  get width(): number {
+    return this.encoder.shape.width;
+  }
+
+  inInt8(): BertPredictor | undefined {
+    const { regressor } = this.encoder;
+    if (!regressor.hasInt8) return undefined;
+    return new BertPredictor(this.encoder, regressor.inInt8(this.parameters), this.batchDocuments);
+  }
+
   async predict(rows: readonly number[], onBatch?: (done: number) => void): Promise<Float32Array> {
-    const { batchDocuments } = this;
     const predicted = new Float32Array(rows.length);
-    for (let first = 0; first < rows.length; first += batchDocuments) {
-      const part = rows.slice(first, first + batchDocuments);
-      const values = await this.encoder.regressor.predict(
-        this.parameters,
-        await encodeRows(this.encoder, part, batchDocuments),
-      );
-      predicted.set(values.subarray(0, part.length), first);
-      onBatch?.(first + part.length);
+    for (let first = 0; first < rows.length; first += ROWS_AT_ONCE) {
+      const part = rows.slice(first, first + ROWS_AT_ONCE);
+      const report = (share: number) => onBatch?.(first + Math.floor(share * part.length));
+      predicted.set(await this.scorer.score(await rowPieces(this.encoder, part), report), first);
     }
     return predicted;
   }
@@ -66,6 +78,7 @@ export async function fitBert(
   const batches = Math.ceil(fit.rows.length / batchDocuments);
   const steps = batches * config.epochs;
   let best = { parameters: parameters.clone(), epoch: 0, spearman: Number.NEGATIVE_INFINITY };
+  const current = new BertPredictor(encoder, parameters, batchDocuments);
   const epochs: NonNullable<InfluenceFit['epochs']> = [];
 
   for (let epoch = 1; epoch <= config.epochs; epoch++) {
@@ -92,8 +105,7 @@ export async function fitBert(
         note: `validation Spearman ${best.epoch ? best.spearman.toFixed(2) : '-'}`,
       });
     }
-    const predictor = new BertPredictor(encoder, parameters, batchDocuments);
-    const validationSpearman = spearman(Array.from(await predictor.predict(validation.rows)), validation.labels);
+    const validationSpearman = spearman(Array.from(await current.predict(validation.rows)), validation.labels);
     epochs.push({ epoch, trainLoss: sum / fit.rows.length, validationSpearman });
     if (validationSpearman > best.spearman)
       best = { parameters: parameters.clone(), epoch, spearman: validationSpearman };

@@ -5,6 +5,7 @@ import { type EncoderInput, rowEncoderInput, wordPieceEncoderInput } from '../..
 import type { BertShape } from '../../engine/bert.ts';
 import { loadPretrainedBert, pretrainedBertShape } from '../../engine/bert-checkpoint.ts';
 import { type DocumentBatch, InfluenceRegressor } from '../../engine/influence-regressor.ts';
+import type { DocumentPieces } from '../../engine/influence-scorer.ts';
 import { initialParameters, type ParameterSet } from '../../engine/parameters.ts';
 import { openRuntime } from '../model.ts';
 
@@ -56,7 +57,12 @@ export async function encodeRows(
   return input.batch(await documentsOf(input, corpus, filled));
 }
 
-async function documentsOf(input: EncoderInput, corpus: Corpus, rows: number[]) {
+/** What the encoder reads of each row. */
+export async function rowPieces({ input, corpus }: Encoder, rows: readonly number[]): Promise<DocumentPieces[]> {
+  return (await documentsOf(input, corpus, rows)).map((document) => input.pieces(document));
+}
+
+async function documentsOf(input: EncoderInput, corpus: Corpus, rows: readonly number[]) {
   if (input.reads === 'text') return (await corpus.texts(rows)).map((text) => ({ text }));
   const { sequenceLength } = corpus.index;
   const tokens = await corpus.tokenRows(rows);

@@ -87,6 +87,15 @@ class SumPredictor implements InfluencePredictor {
     this.cost = linear.cost + rest.cost;
   }
 
+  get width(): number | undefined {
+    return this.rest.width;
+  }
+
+  inInt8(): SumPredictor | undefined {
+    const rest = this.rest.inInt8?.();
+    return rest && new SumPredictor(this.linear, rest, this.mean, this.std);
+  }
+
   async predict(rows: readonly number[], onBatch?: (done: number) => void): Promise<Float32Array> {
     const linear = await this.linear.predict(rows);
     const rest = await this.rest.predict(rows, onBatch);
@@ -94,7 +103,7 @@ class SumPredictor implements InfluencePredictor {
   }
 }
 
-/** The influence model that a stage scores with. */
+/** The influence model that a stage scores with, in float32. */
 export function loadPredictor(job: Job, corpus: Corpus, plan: StagePlan): Promise<InfluencePredictor> {
   return loadPredictorOf(job, corpus, plan.scorerStage, job.run.record.config.scoring.batchDocuments);
 }

@@ -8,6 +8,10 @@ export interface InfluencePredictor {
   predict(rows: readonly number[], onBatch?: (done: number) => void): Promise<Float32Array>;
   /** Operations of predicting one row. */
   readonly cost: number;
+  /** Of the encoder; absent where there is none. */
+  readonly width?: number;
+  /** The same model with its encoder in 8 bits; undefined or absent where there is no encoder, or the engine cannot. */
+  inInt8?(): InfluencePredictor | undefined;
 }
 
 /** Mean and standard deviation of the fitted influences. */

@@ -4,11 +4,17 @@ import { stageLayout } from '../../core/layout.ts';
 import { standardise } from '../../core/metrics/index.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { type Method, methodTraits, type ScoreKind } from '../../core/selection/methods.ts';
-import { readScorer, type ScorerPart, type ScorerRecord } from '../../core/selection/scorer-record.ts';
+import {
+  readScorer,
+  type ScorerPart,
+  type ScorerPrecision,
+  type ScorerRecord,
+} from '../../core/selection/scorer-record.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { holdOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
 import { openPart } from './open-scorer.ts';
+import { choosePrecision } from './precision.ts';
 
 /** Hold-out rows on which the parts' means and deviations are measured: both are then known to some 3 %. */
 const CALIBRATION_ROWS = 1024;
@@ -17,7 +23,7 @@ const CALIBRATION_ROWS = 1024;
  * Writes the stage's `scorer.json`.
  *
  * @param chosen the method, which may be another than the configured one, and why.
- * @returns the operations that measuring the parts' scales took.
+ * @returns the operations that comparing precisions and measuring the parts' scales took.
  */
 export async function makeScorer(
   job: Job,
@@ -35,13 +41,21 @@ export async function makeScorer(
   const { dsirWeight } = job.run.record.config.selection;
   const kinds: [ScoreKind, number][] = score ? [[score, 1]] : [];
   if (score && score !== 'dsir' && dsirWeight > 0) kinds.push(['dsir', dsirWeight]);
-  const { parts, std, flops } = await calibrated(job, corpus, plan, kinds);
-  const record: ScorerRecord = { format: 'mates-scorer/1', method, parts, std, because };
+  const { precision, flops: compared } =
+    score === 'influence-model' ? await choosePrecision(job, corpus, plan) : { flops: 0 };
+  const { parts, std, flops } = await calibrated(job, corpus, plan, kinds, precision?.used);
+  const record: ScorerRecord = { format: 'mates-scorer/1', method, parts, std, precision, because };
   await putJson(store, key, record);
-  return flops;
+  return compared + flops;
 }
 
-async function calibrated(job: Job, corpus: Corpus, plan: StagePlan, kinds: [ScoreKind, number][]) {
+async function calibrated(
+  job: Job,
+  corpus: Corpus,
+  plan: StagePlan,
+  kinds: [ScoreKind, number][],
+  precision?: ScorerPrecision['used'],
+) {
   const plain = (kind: ScoreKind, weight: number): ScorerPart => ({ kind, weight, mean: 0, std: 1 });
   // An influence model predicts in standard deviations already.
   const alone = kinds.length === 1 ? kinds[0]![0] : undefined;
@@ -49,17 +63,23 @@ async function calibrated(job: Job, corpus: Corpus, plan: StagePlan, kinds: [Sco
   if (kinds.length === 0 || alone === 'influence-model') return { parts, std: 1, flops: 0 };
   // So that the temperature cancels, and rows compete by log weight + Gumbel, as in the paper.
   if (alone === 'dsir') return { parts, std: 1 / job.run.record.config.selection.temperature, flops: 0 };
-  return measured(job, corpus, plan, kinds);
+  return measured(job, corpus, plan, kinds, precision);
 }
 
 /** Each part in standard deviations, and their sum, too. */
-async function measured(job: Job, corpus: Corpus, plan: StagePlan, kinds: [ScoreKind, number][]) {
+async function measured(
+  job: Job,
+  corpus: Corpus,
+  plan: StagePlan,
+  kinds: [ScoreKind, number][],
+  precision?: ScorerPrecision['used'],
+) {
   const rows = await calibrationRows(job, corpus, plan);
   const parts: ScorerPart[] = [];
   const total = new Float64Array(rows.length);
   let flops = 0;
   for (const [kind, weight] of kinds) {
-    const scorer = await openPart(job, corpus, plan, kind);
+    const scorer = await openPart(job, corpus, plan, kind, precision);
     const raw = await scorer.utilities(rows, (done) =>
       job.progress({ step: 'Measure the scale of the scores', done, total: rows.length, unit: 'documents' }),
     );

@@ -1,8 +1,9 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
+import { RunError } from '../../core/errors.ts';
 import type { StagePlan } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import type { ScoreKind } from '../../core/selection/methods.ts';
-import type { ScorerRecord } from '../../core/selection/scorer-record.ts';
+import type { ScorerPrecision, ScorerRecord } from '../../core/selection/scorer-record.ts';
 import { loadModel } from '../../engine/checkpoint.ts';
 import { rowLosses } from '../../engine/passage-set.ts';
 import { loadPredictor } from '../fit-influence/influence-model.ts';
@@ -15,7 +16,7 @@ import type { RowScorer } from './row-scorer.ts';
 /** The scorer of a stage: the weighted sum of its parts' z-scores. */
 export async function openScorer(job: Job, corpus: Corpus, plan: StagePlan, record: ScorerRecord): Promise<RowScorer> {
   const scorers: RowScorer[] = [];
-  for (const { kind } of record.parts) scorers.push(await openPart(job, corpus, plan, kind));
+  for (const { kind } of record.parts) scorers.push(await openPart(job, corpus, plan, kind, record.precision?.used));
   return {
     cost: scorers.reduce((sum, { cost }) => sum + cost, 0),
     utilities: async (rows, onBatch) => {
@@ -30,11 +31,21 @@ export async function openScorer(job: Job, corpus: Corpus, plan: StagePlan, reco
   };
 }
 
-/** The raw score of one kind. */
-export async function openPart(job: Job, corpus: Corpus, plan: StagePlan, kind: ScoreKind): Promise<RowScorer> {
+/**
+ * The raw score of one kind.
+ *
+ * @param precision of the influence model. @default float32
+ */
+export async function openPart(
+  job: Job,
+  corpus: Corpus,
+  plan: StagePlan,
+  kind: ScoreKind,
+  precision?: ScorerPrecision['used'],
+): Promise<RowScorer> {
   switch (kind) {
     case 'influence-model':
-      return influenceModelScorer(job, corpus, plan);
+      return influenceModelScorer(job, corpus, plan, precision);
     case 'probe':
       return probeScorer(job, corpus, plan);
     case 'loss':
@@ -44,8 +55,15 @@ export async function openPart(job: Job, corpus: Corpus, plan: StagePlan, kind: 
   }
 }
 
-async function influenceModelScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
-  const predictor = await loadPredictor(job, corpus, plan);
+async function influenceModelScorer(
+  job: Job,
+  corpus: Corpus,
+  plan: StagePlan,
+  precision?: ScorerPrecision['used'],
+): Promise<RowScorer> {
+  const exact = await loadPredictor(job, corpus, plan);
+  const predictor = precision === 'int8' ? exact.inInt8?.() : exact;
+  if (!predictor) throw new RunError('the stage scores in 8 bits, which the influence model or the engine has not.');
   return {
     cost: predictor.cost,
     utilities: async (rows, onBatch) => Float64Array.from(await predictor.predict(rows, onBatch), (value) => -value),

@@ -33,6 +33,8 @@ export const STREAM = {
   dsirSample: 15,
   /** The rows that a selection and its pool are compared by. */
   diagnostics: 16,
+  /** The rows of the pool on which 8 bits are compared with float32. */
+  precision: 17,
 } as const;
 
 /**

@@ -18,8 +18,17 @@ export interface ScorerRecord {
   /** Empty where rows are taken at random. */
   parts: ScorerPart[];
   std: number;
+  /** How the influence model's encoder multiplies; absent where it is float32 without a question. */
+  precision?: ScorerPrecision;
   /** Why another method than the configured one is used. */
   because?: string;
+}
+
+export interface ScorerPrecision {
+  used: 'float32' | 'int8';
+  /** Rank correlation of the predictions in 8 bits with those in float32, on so many rows of the pool. */
+  spearman: number;
+  rows: number;
 }
 
 export interface ScorerPart {

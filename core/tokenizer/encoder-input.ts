@@ -27,7 +27,9 @@ export interface EncoderBatch {
 export interface EncoderInput {
   /** Which field of a document is read. */
   readonly reads: 'text' | 'tokens';
-  /** What does not fit into the chunks is left out, from the end. */
+  /** The ids of the chunks that have any, in order. What does not fit into the chunks is left out, from the end. */
+  pieces(document: EncoderDocument): ArrayLike<number>[];
+  /** The same of documents, padded to the full size. */
   batch(documents: readonly EncoderDocument[]): EncoderBatch;
 }
 
@@ -45,13 +47,10 @@ export interface ChunkShape {
 export function rowEncoderInput(corpus: CorpusIndex, shape: ChunkShape): EncoderInput {
   const padding = corpus.tokenizer.vocabularySize;
   const { chunks, chunkTokens } = shape;
-  return {
-    reads: 'tokens',
-    batch: (documents) =>
-      fill(documents, shape, padding, ({ tokens = [] }) =>
-        Array.from({ length: chunks }, (_, i) => slice(tokens, i * chunkTokens, (i + 1) * chunkTokens)),
-      ),
-  };
+  return encoderInput('tokens', shape, padding, ({ tokens = [] }) => {
+    const pieces = Math.min(chunks, Math.ceil(tokens.length / chunkTokens));
+    return Array.from({ length: pieces }, (_, i) => slice(tokens, i * chunkTokens, (i + 1) * chunkTokens));
+  });
 }
 
 /**
@@ -87,15 +86,20 @@ export async function wordPieceEncoderInput(store: Store, shape: ChunkShape, pre
   // JavaScript lower-cases a final sigma to another letter; the reference tokenizer goes character by character.
   const lowered = (text: string) => (json.normalizer?.lowercase ? text.replaceAll('\u03a3', '\u03c3') : text);
   const room = chunkTokens - 2;
-  return {
-    reads: 'text',
-    batch: (documents) =>
-      fill(documents, shape, padding, ({ text = '' }) => {
-        const { ids } = tokenizer.encode(lowered(text), { add_special_tokens: false });
-        const pieces = Math.min(chunks, Math.max(1, Math.ceil(ids.length / room)));
-        return Array.from({ length: pieces }, (_, i) => [cls, ...ids.slice(i * room, (i + 1) * room), sep]);
-      }),
-  };
+  return encoderInput('text', shape, padding, ({ text = '' }) => {
+    const { ids } = tokenizer.encode(lowered(text), { add_special_tokens: false });
+    const pieces = Math.min(chunks, Math.max(1, Math.ceil(ids.length / room)));
+    return Array.from({ length: pieces }, (_, i) => [cls, ...ids.slice(i * room, (i + 1) * room), sep]);
+  });
+}
+
+function encoderInput(
+  reads: EncoderInput['reads'],
+  shape: ChunkShape,
+  padding: number,
+  pieces: EncoderInput['pieces'],
+): EncoderInput {
+  return { reads, pieces, batch: (documents) => fill(documents, shape, padding, pieces) };
 }
 
 /** Lays the documents' chunks side by side, padded to the full size. */

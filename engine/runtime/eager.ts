@@ -45,7 +45,12 @@ export async function gpuCompiler(load: () => Promise<unknown> = () => import(GP
 
 /** Programs run by a backend of tfjs, which must be registered. */
 export function backendCompiler(backend: string): Compiler {
-  return { compile: async (program) => new EagerExecutable(program, backend) };
+  return {
+    compile: async (program) => {
+      if (program.int8) throw new RangeError(`${program.key}: only the runtime onnx multiplies in 8 bits`);
+      return new EagerExecutable(program, backend);
+    },
+  };
 }
 
 /** Beside parameters' names, none of which is empty. */

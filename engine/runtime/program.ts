@@ -27,6 +27,12 @@ export interface Program {
    * @default 1, without that dimension
    */
   microBatches?: number;
+  /**
+   * Names of weights whose products are computed in 8 bits, from an `Int8ParameterSet` that has them. Only `onnx` can.
+   *
+   * @default - none
+   */
+  int8?: readonly string[];
 }
 
 /** Elements of an input of one run. */

@@ -1,8 +1,11 @@
 /** A graph of ONNX operators with static shapes, built node by node in execution order. */
 import { createHash } from 'node:crypto';
 
-/** Tracing gives the first three; `bfloat16` comes in with `mixed-precision.ts`. */
-export type ElementType = 'float32' | 'int64' | 'bool' | 'bfloat16';
+/** ONNX Runtime's own operators. */
+export const MICROSOFT = 'com.microsoft';
+
+/** Tracing gives the first three; `bfloat16` comes in with `mixed-precision.ts`, bytes with `int8.ts`. */
+export type ElementType = 'float32' | 'int64' | 'bool' | 'bfloat16' | 'int8' | 'uint8';
 
 /** Integers, strings and integer lists as they are; a float says so, as JavaScript's numbers do not. */
 export type Attribute = number | { float: number } | string | readonly number[] | { graph: Computation };

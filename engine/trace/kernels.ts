@@ -1,6 +1,7 @@
 /** How each tfjs kernel is expressed in ONNX operators. A kernel without a rule here is refused by the backend. */
 import { backend_util, type DataType, util } from '@tensorflow/tfjs-core';
-import type { ElementType, Graph, Value } from './graph.ts';
+import { type ElementType, type Graph, MICROSOFT, type Value } from './graph.ts';
+import { DATA_TYPE } from './onnx.ts';
 
 type Attributes = Record<string, unknown>;
 
@@ -12,11 +13,6 @@ export const ELEMENT_TYPE: Partial<Record<DataType, ElementType>> = {
   int32: 'int64',
   bool: 'bool',
 };
-
-/** TensorProto.DataType, as the Cast operator takes it. */
-const CAST_TO: Record<ElementType, number> = { float32: 1, int64: 7, bool: 9, bfloat16: 16 };
-
-const MICROSOFT = 'com.microsoft';
 
 function elementType(dtype: unknown): ElementType {
   const type = ELEMENT_TYPE[(dtype ?? 'float32') as DataType];
@@ -252,7 +248,7 @@ export const RULES: Record<string, Rule> = {
   },
   Cast: (graph, { x }, { dtype }) => {
     const type = elementType(dtype);
-    return type === x!.type ? x! : graph.op('Cast', [x!], x!.shape, { attributes: { to: CAST_TO[type] }, type });
+    return type === x!.type ? x! : graph.op('Cast', [x!], x!.shape, { attributes: { to: DATA_TYPE[type] }, type });
   },
   Concat: concat,
   Slice: slice,

@@ -7,7 +7,14 @@ const OPSET = 20;
 const IR_VERSION = 9;
 
 /** TensorProto.DataType */
-export const DATA_TYPE: Record<ElementType, number> = { float32: 1, int64: 7, bool: 9, bfloat16: 16 };
+export const DATA_TYPE: Record<ElementType, number> = {
+  float32: 1,
+  int64: 7,
+  bool: 9,
+  bfloat16: 16,
+  int8: 3,
+  uint8: 2,
+};
 
 export function onnxModel(graph: Computation): Uint8Array {
   const model = new ProtobufWriter();

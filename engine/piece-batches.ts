@@ -1,0 +1,55 @@
+/**
+ * Which pieces of documents go through the encoder together. A piece's padded length and the size of its batch follow from the
+ * piece alone, and batches that are not full are filled up with padding: kernels differ with shapes, and round differently. So
+ * what is computed of a piece does not depend on what else is asked for.
+ */
+
+export interface PieceBatchPlan {
+  /** Tokens that each piece is padded to. */
+  length: number;
+  /** Pieces that the batch has room for, the same for all batches of a length. */
+  capacity: number;
+  /** Numbers of the pieces in it. */
+  pieces: number[];
+}
+
+export interface PieceLimits {
+  /** Tokens of the longest piece there can be. */
+  longest: number;
+  /** Tokens of a batch, padding included: about so many, as batches are of whole pieces. */
+  batchTokens: number;
+}
+
+/** Lengths there are at most: each is a graph of its own. */
+const LENGTHS = 16;
+/** Matrix products run no faster on shorter pieces. */
+const LEAST_STEP = 16;
+
+/** What a piece of so many tokens is padded to: a multiple of a sixteenth of the longest, or of 16. */
+export function paddedLength(tokens: number, longest: number): number {
+  const step = Math.max(LEAST_STEP, Math.ceil(longest / LENGTHS));
+  return Math.min(longest, Math.ceil(tokens / step) * step);
+}
+
+/**
+ * Batches of one length each, in ascending order of it. Pieces without a token are in none.
+ *
+ * @param tokens of each piece.
+ */
+export function planPieceBatches(tokens: readonly number[], { longest, batchTokens }: PieceLimits): PieceBatchPlan[] {
+  const byLength = new Map<number, number[]>();
+  for (const [piece, count] of tokens.entries()) {
+    if (count === 0) continue;
+    const length = paddedLength(count, longest);
+    const pieces = byLength.get(length);
+    if (pieces) pieces.push(piece);
+    else byLength.set(length, [piece]);
+  }
+  const batches: PieceBatchPlan[] = [];
+  for (const [length, pieces] of [...byLength].sort(([a], [b]) => a - b)) {
+    const capacity = Math.max(1, Math.round(batchTokens / length));
+    for (let first = 0; first < pieces.length; first += capacity)
+      batches.push({ length, capacity, pieces: pieces.slice(first, first + capacity) });
+  }
+  return batches;
+}

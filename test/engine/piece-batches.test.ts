@@ -1,0 +1,30 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { paddedLength, planPieceBatches } from '../../engine/piece-batches.ts';
+
+it('pads to sixteenths of the longest, or to multiples of 16', () => {
+  expect([1, 16, 17, 100, 128].map((tokens) => paddedLength(tokens, 128))).toEqual([16, 16, 32, 112, 128]);
+  expect([1, 33, 500, 512].map((tokens) => paddedLength(tokens, 512))).toEqual([32, 64, 512, 512]);
+  expect([1, 9].map((tokens) => paddedLength(tokens, 9))).toEqual([9, 9]);
+});
+
+it('puts every piece that has tokens into one batch, with as many others as its length alone says', () => {
+  const lengths = fc.array(fc.integer({ min: 0, max: 512 }), { maxLength: 200 });
+  fc.assert(
+    fc.property(lengths, fc.integer({ min: 1, max: 4096 }), (lengths, batchTokens) => {
+      const batches = planPieceBatches(lengths, { longest: 512, batchTokens });
+      const planned = batches.flatMap(({ pieces }) => pieces).sort((a, b) => a - b);
+      expect(planned).toEqual(lengths.flatMap((length, piece) => (length > 0 ? [piece] : [])));
+      const capacities = new Map<number, number>();
+      for (const { length, capacity, pieces } of batches) {
+        for (const piece of pieces) expect(paddedLength(lengths[piece]!, 512)).toBe(length);
+        expect(pieces.length).toBeLessThanOrEqual(capacity);
+        expect(capacity === 1 || capacity * length <= 1.5 * batchTokens).toBe(true);
+        expect(capacities.get(length) ?? capacity).toBe(capacity);
+        capacities.set(length, capacity);
+      }
+      const inOrder = batches.map(({ length }) => length);
+      expect(inOrder).toEqual(inOrder.toSorted((a, b) => a - b));
+    }),
+  );
+});
