@@ -9,6 +9,7 @@ import { dsir } from './dsir.ts';
 import { GEMM_SHAPES, gemmRate } from './gemm.ts';
 import { oneProcess } from './one-process.ts';
 import { havePeers, NO_PEERS } from './peers.ts';
+import { plan } from './plan.ts';
 import { probe } from './probe.ts';
 import { type Bench, type Row, type Settings, table } from './report.ts';
 import { ridgeAndDuplicates } from './rows.ts';
@@ -16,7 +17,7 @@ import { scoring } from './scoring.ts';
 import { selection } from './selection.ts';
 
 /** All benchmarks, in the order in which they run. */
-const BENCHES: readonly Bench[] = [decoder, probe, scoring, dsir, ridgeAndDuplicates, oneProcess, selection];
+const BENCHES: readonly Bench[] = [decoder, probe, scoring, dsir, ridgeAndDuplicates, oneProcess, selection, plan];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -1,11 +1,13 @@
 /**
  * `npx tsx bench/study/analyse.ts`: makes docs/results.json of the results that are there, and puts the tables of
- * docs/results.md anew between its markers, `<!-- table NAME SIZE REFERENCES -->` and `<!-- end -->`.
+ * docs/results.md anew between its markers, `<!-- table NAME SIZE REFERENCES -->` and `<!-- end -->`, and the pictures
+ * in docs/results.
  */
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { compareRuns } from '../../core/compare/compare.ts';
+import { type Comparison, compareRuns } from '../../core/compare/compare.ts';
 import type { RunSummary } from '../../core/formats.ts';
+import { courseChart, gainsChart } from './charts.ts';
 import {
   type CellResult,
   domainTable,
@@ -47,20 +49,38 @@ export function withTables(document: string, results: readonly CellResult[]): st
   );
 }
 
-/** All comparisons as data. */
-export function comparisons(results: readonly CellResult[]): object[] {
-  const groups = [...new Set(results.map(({ size, references }) => `${size} ${references}`))].sort();
-  return groups.map((group) => {
-    const [size, references] = group.split(' ') as [string, string];
+interface Group {
+  size: string;
+  references: string;
+  cells: CellResult[];
+  comparison: Comparison;
+}
+
+/** The results by size and reference set, compared with random. */
+export function groupsOf(results: readonly CellResult[]): Group[] {
+  const names = [...new Set(results.map(({ size, references }) => `${size} ${references}`))].sort();
+  return names.map((name) => {
+    const [size, references] = name.split(' ') as [string, string];
     const cells = results.filter((cell) => cell.size === size && cell.references === references);
     const summaries = cells.map((cell) => ({ ...cell, name: cell.method }) as unknown as RunSummary);
-    return { size, references, methods: finalDifferences(compareRuns(summaries, 'random')) };
+    return { size, references, cells, comparison: compareRuns(summaries, 'random') };
   });
 }
 
 if (process.argv[1] === import.meta.filename) {
   const results = await readResults();
-  await writeFile(join(DOCS, 'results.json'), `${JSON.stringify(comparisons(results), null, 1)}\n`);
+  const groups = groupsOf(results);
+  const data = groups.map(({ size, references, comparison }) => ({
+    ...{ size, references, methods: finalDifferences(comparison) },
+  }));
+  await writeFile(join(DOCS, 'results.json'), `${JSON.stringify(data, null, 1)}\n`);
+  await mkdir(join(DOCS, 'results'), { recursive: true });
+  for (const { size, references, cells, comparison } of groups) {
+    const [name, title] = [`${size}-${references}`, `${size} parameters, ${references}`];
+    await writeFile(join(DOCS, 'results', `course-${name}.svg`), courseChart(title, comparison.courses));
+    if (comparison.labels.length > 4)
+      await writeFile(join(DOCS, 'results', `gains-${name}.svg`), gainsChart(title, cells));
+  }
   const page = join(DOCS, 'results.md');
   await writeFile(page, withTables(await readFile(page, 'utf8'), results));
 }

@@ -1,0 +1,79 @@
+/** The pictures of docs/results.md. */
+import { type Course, differenceOf } from '../../core/compare/compare.ts';
+import { mean } from '../../core/metrics/index.ts';
+import { chart, Plot } from '../../report/plot.ts';
+import { type CellResult, LONGER } from './tables.ts';
+
+const COLORS: Record<string, string> = {
+  random: '#64748b',
+  dsir: '#d97706',
+  'lookahead, n-gram + dsir': '#2563eb',
+};
+
+/** A picture that stands alone: black on white wherever it is shown. */
+function standalone(label: string, options: Plot.PlotOptions): string {
+  const svg = chart(label, options).text;
+  const alone = svg.replace('style="font-size:12px"', 'style="font-size:12px;background:#fff;color:#111"');
+  return `${alone.replace('<svg', '<svg xmlns="http://www.w3.org/2000/svg"')}\n`;
+}
+
+/** Held-out loss against all operations, the mean of a method's seeds; the random run goes on a stage longer. */
+export function courseChart(title: string, courses: readonly Course[]): string {
+  const marks = Object.entries(COLORS).flatMap(([method, color]) => {
+    const own = courses.filter(({ label }) => label === method);
+    const longer = courses.filter(({ label }) => label === LONGER);
+    const points = meanPoints(method === 'random' && longer.length > 0 ? longer : own);
+    if (points.length === 0) return [];
+    const end = points.at(-1)!;
+    return [
+      Plot.lineY(points, { x: 'flops', y: 'loss', stroke: color, strokeWidth: 2.5, marker: 'dot' }),
+      Plot.text([end], { x: 'flops', y: 'loss', text: () => method, fill: color, textAnchor: 'start', dx: 8 }),
+    ];
+  });
+  return standalone(`${title}: held-out loss against operations, by method`, {
+    ...{ width: 560, height: 300, marginLeft: 50, marginRight: 150, marginBottom: 40 },
+    x: { label: 'TFLOP of training and selection', labelAnchor: 'center', labelArrow: 'none', ticks: 6 },
+    y: { label: 'held-out loss, nats per token', labelArrow: 'none', grid: true, ticks: 6 },
+    marks,
+  });
+}
+
+function meanPoints(courses: readonly Course[]): { flops: number; loss: number }[] {
+  return (courses[0]?.points ?? []).map((_, i) => {
+    const points = courses.flatMap(({ points }) => points[i] ?? []);
+    return {
+      flops: mean(points.map(({ flops }) => flops)) / 1e12,
+      loss: mean(points.map(({ losses }) => losses.heldOutLoss)),
+    };
+  });
+}
+
+/** Every method's difference to random at equal tokens, with its interval. */
+export function gainsChart(title: string, cells: readonly CellResult[]): string {
+  const loss = (cell: CellResult) => cell.stages.at(-1)!.main.heldOutLoss;
+  const random = new Map(cells.filter(({ method }) => method === 'random').map((cell) => [cell.seed, loss(cell)]));
+  const methods = [...new Set(cells.map(({ method }) => method))].filter(
+    (name) => name !== 'random' && name !== LONGER,
+  );
+  const rows = methods.map((method) => {
+    const own = cells.filter((cell) => cell.method === method && random.has(cell.seed));
+    const { mean, student } = differenceOf(own.map((cell) => loss(cell) - random.get(cell.seed)!));
+    return { method, mean, low: student?.[0] ?? mean, high: student?.[1] ?? mean };
+  });
+  rows.sort((a, b) => a.mean - b.mean);
+  return standalone(`${title}: difference of the held-out loss to random, by method`, {
+    ...{ width: 720, height: 60 + 24 * rows.length, marginLeft: 240, marginBottom: 40 },
+    x: {
+      label: 'held-out loss less that of random, nats per token',
+      labelAnchor: 'center',
+      labelArrow: 'none',
+      grid: true,
+    },
+    y: { label: null, domain: rows.map(({ method }) => method) },
+    marks: [
+      Plot.ruleX([0]),
+      Plot.ruleY(rows, { y: 'method', x1: 'low', x2: 'high', stroke: '#2563eb', strokeWidth: 2 }),
+      Plot.dot(rows, { x: 'mean', y: 'method', fill: '#2563eb', r: 4 }),
+    ],
+  });
+}
