@@ -43,6 +43,12 @@ export const STUDY_METHODS = {
 
   'lookahead, n-gram': { probe: LOOKAHEAD, influenceModel: NGRAM },
   'lookahead, n-gram + dsir': { probe: LOOKAHEAD, influenceModel: NGRAM_DSIR },
+  'lookahead, n-gram + dsir, T 0.2': {
+    probe: LOOKAHEAD,
+    influenceModel: NGRAM_DSIR,
+    selection: { temperature: 0.2 },
+  },
+  'lookahead, n-gram + dsir score': { probe: LOOKAHEAD, influenceModel: NGRAM_DSIR, selection: { dsirWeight: 1 } },
   'lookahead, n-gram + dsir, 250 labels': { probe: { ...LOOKAHEAD, documents: 250 }, influenceModel: NGRAM_DSIR },
   'lookahead, n-gram + dsir, 4000 labels': { probe: { ...LOOKAHEAD, documents: 4000 }, influenceModel: NGRAM_DSIR },
   'lookahead, BERT': { probe: LOOKAHEAD, influenceModel: BERT },
@@ -72,8 +78,16 @@ export type Size = keyof typeof SIZES;
 /** Of each seed first, as the others are compared with them. */
 const FIRST: StudyMethod[] = ['random', 'dsir', 'lookahead, n-gram + dsir', 'random, a stage more'];
 /** What the labels alone can do, without an influence model between them and the selection. */
-const LABELS: StudyMethod[] = ['hard top-k, n-gram + dsir', 'lookahead, every row, T 0.1', 'lookahead, every row'];
-const OTHERS = (Object.keys(STUDY_METHODS) as StudyMethod[]).filter((name) => ![...FIRST, ...LABELS].includes(name));
+const LABELS: StudyMethod[] = ['lookahead, every row', 'lookahead, every row, T 0.1'];
+/** How strongly the noise and DSIR's own score should weigh. */
+const WEIGHTS: StudyMethod[] = [
+  'hard top-k, n-gram + dsir',
+  'lookahead, n-gram + dsir score',
+  'lookahead, n-gram + dsir, T 0.2',
+];
+const OTHERS = (Object.keys(STUDY_METHODS) as StudyMethod[]).filter(
+  (name) => ![...FIRST, ...WEIGHTS, ...LABELS].includes(name),
+);
 /** Of the others, what the second reference set repeats. */
 const REPEATED = OTHERS.filter((name) => !name.startsWith('exact, ') || name === 'exact, n-gram');
 const REFERENCES: ReferenceSet[] = ['lambada', 'python-docs'];
@@ -91,7 +105,8 @@ export function cells(): Cell[] {
   add('4M', 'lambada', seeds, FIRST);
   add('12M', 'lambada', [1, 2, 3], FIRST);
   add('4M', 'python-docs', seeds, FIRST);
-  for (const method of LABELS) for (const references of REFERENCES) add('1M', references, seeds, [method]);
+  for (const method of [...WEIGHTS, ...LABELS])
+    for (const references of REFERENCES) add('1M', references, seeds, [method]);
   for (const seed of seeds) {
     add('1M', 'lambada', [seed], OTHERS);
     add('1M', 'python-docs', [seed], REPEATED);
