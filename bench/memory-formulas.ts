@@ -16,6 +16,8 @@ const BASE = 220e6;
 const [PASSAGES, ROWS] = [8, 16];
 /** Lengths of a set of passages, and states that the head reads at once (`engine/passage-set.ts`). */
 const [LENGTHS, HEAD_ROWS] = [8, 512];
+/** Tokens that go through the layers together, and graphs of an encoder that are kept (`engine/influence-scorer.ts`). */
+const [GROUP_TOKENS, ENCODER_GRAPHS] = [512, 4];
 
 /** Layers, width, heads, vocabulary: what a graph's working memory depends on. */
 interface GraphShape {
@@ -27,7 +29,7 @@ interface GraphShape {
 
 /** Working memory of the graph of a loss and its gradient; everything that the backward pass needs is kept. */
 function training({ layers, width, heads, vocabularySize }: GraphShape, rows: number, tokens: number): number {
-  return 4 * rows * tokens * (2.7 * vocabularySize + layers * (39 * width + 3.8 * heads * tokens));
+  return 4 * rows * tokens * (1.6 * vocabularySize + layers * (24 * width + 2.3 * heads * tokens));
 }
 
 /** Of a forward pass, which holds one layer at a time. */
@@ -37,7 +39,8 @@ function forward({ vocabularySize, ...shape }: GraphShape, rows: number, tokens:
 
 /** Of a forward pass without the head. */
 function states({ width, heads }: Omit<GraphShape, 'vocabularySize'>, rows: number, tokens: number): number {
-  return 4 * rows * tokens * (45 * width + 4 * heads * tokens);
+  const together = Math.min(rows * tokens, GROUP_TOKENS);
+  return 4 * together * (45 * width + 4 * heads * tokens) + 4 * rows * tokens * 3 * width;
 }
 
 /** Of the head, which reads so many states at most at once. */
@@ -67,6 +70,7 @@ export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: Pass
   const scratch = scratchShape(config.influenceModel, corpus.tokenizer.vocabularySize);
   const encoder = { ...scratch, vocabularySize: 0 };
   const encoderWeights = 4 * count(bertSpecs(scratch));
+  const predicting = ENCODER_GRAPHS * states(encoder, Math.ceil(GROUP_TOKENS / chunkTokens), chunkTokens);
   const scored = Math.ceil(corpus.rows / config.scoring.jobs);
   const holdOut = config.pools.holdOut * corpus.rows;
   const prepared = {
@@ -99,12 +103,8 @@ export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: Pass
       forward(model, ROWS, S) +
       28 * holdOut +
       selected,
-    'fit-influence':
-      BASE +
-      7 * encoderWeights +
-      training(encoder, batchDocuments * chunks, chunkTokens) +
-      forward(encoder, batchDocuments * chunks, chunkTokens),
-    score: BASE + encoderWeights + forward(encoder, config.scoring.batchDocuments * chunks, chunkTokens) + 24 * scored,
+    'fit-influence': BASE + 7 * encoderWeights + training(encoder, batchDocuments * chunks, chunkTokens) + predicting,
+    score: BASE + encoderWeights + predicting + 24 * scored,
   };
 }
 
