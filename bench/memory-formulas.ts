@@ -90,6 +90,8 @@ export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: Pass
     lookahead: twoCopies,
   };
   const selected = 28 * config.selection.fraction * corpus.rows;
+  const ngram = config.influenceModel.architecture === 'ngram';
+  const { buckets } = config.influenceModel;
   return {
     prepare: BASE + 150e6 + (100 * corpus.documents) / corpus.shards.length,
     pretrain: BASE + trainer + selected,
@@ -103,8 +105,10 @@ export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: Pass
       forward(model, ROWS, S) +
       28 * holdOut +
       selected,
-    'fit-influence': BASE + 7 * encoderWeights + training(encoder, batchDocuments * chunks, chunkTokens) + predicting,
-    score: BASE + encoderWeights + predicting + 24 * scored,
+    'fit-influence': ngram
+      ? BASE + 20e6 + 16 * buckets
+      : BASE + 7 * encoderWeights + training(encoder, batchDocuments * chunks, chunkTokens) + predicting,
+    score: BASE + 24 * scored + (ngram ? 20e6 + 8 * buckets : encoderWeights + predicting),
   };
 }
 

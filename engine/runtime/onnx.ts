@@ -14,6 +14,9 @@ import { gpuOptions, onGpu, type Precision } from './cuda.ts';
 import { type Compiler, checkInputs, type Executable, type Inputs, type Program } from './program.ts';
 import { threadLimit } from './thread-limit.ts';
 
+// From 1.29 on ONNX Runtime's builds send usage data unless this is set when the first session is opened.
+process.env.ORT_DISABLE_TELEMETRY ??= '1';
+
 export interface OnnxOptions {
   /** Threads of one computation on the CPU; 0 is one for each core. */
   threads: number;

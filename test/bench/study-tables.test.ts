@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type CellResult,
+  driftTable,
+  equalFlopsTable,
+  keptTable,
+  LONGER,
+  mainTable,
+  randomLossAt,
+} from '../../bench/study/tables.ts';
+
+/** A cell whose stages of 10 operations each end in these losses; `selection` operations before every stage but the first. */
+function cell(method: string, seed: number, losses: number[], selection = 0, spearman?: number): CellResult {
+  const stages = losses.map((loss, stage) => ({
+    ...{ stage, selectionFlops: stage > 0 ? selection : 0, selectedDomains: { a: 1 } },
+    ...(spearman !== undefined && stage > 0 ? { spearman, staleSpearman: stage > 1 ? spearman - 0.1 : undefined } : {}),
+    main: { trainingFlops: 10, heldOutLoss: loss, referenceLoss: loss, mixedDomainLoss: loss },
+  }));
+  return { id: `${method}-${seed}`, method, seed, references: 'r', size: '1M', runtime: 'onnx', stages };
+}
+
+const rows = (table: string) =>
+  Object.fromEntries(
+    table
+      .split('\n')
+      .slice(2)
+      .map((line) =>
+        line
+          .split('|')
+          .slice(1, -1)
+          .map((text) => text.trim()),
+      )
+      .map(([name, ...cells]) => [name, cells]),
+  );
+
+const cells = [1, 2, 3].flatMap((seed) => [
+  cell('random', seed, [5, 4.5, 4.2 + seed / 100]),
+  cell(LONGER, seed, [5, 4.6, 4.3, 4.1]),
+  cell('dsir', seed, [5, 4.4, 4.1 + seed / 100]),
+  cell('lookahead, every row', seed, [5, 4.3, 4 + seed / 100], 25),
+  cell('lookahead, n-gram', seed, [5, 4.35, 4.05 + seed / 100], 2, 0.8),
+]);
+
+describe("the study's tables", () => {
+  it('pair each method with random and with DSIR by seed', () => {
+    const table = rows(mainTable(cells));
+    expect(table[LONGER]).toBeUndefined();
+    expect(Object.keys(table)[0]).toBe('lookahead, every row'); // the lowest loss first
+    expect(table['lookahead, n-gram']!.slice(0, 4)).toEqual([
+      '3',
+      '4.070',
+      '−0.150 [−0.150, −0.150]',
+      '−0.050 [−0.050, −0.050]',
+    ]);
+  });
+
+  it('compare at equal operations, where the longer random run reaches', () => {
+    expect(randomLossAt(cell(LONGER, 1, [5, 4.6, 4.3, 4.1]), 34)).toBeCloseTo(4.3 - 0.4 * 0.2);
+    expect(randomLossAt(cell(LONGER, 1, [5, 4.6, 4.3, 4.1]), 41)).toBeUndefined();
+    const table = rows(equalFlopsTable(cells));
+    // 4 operations of selection beside 30 of training: random is at 4.22 by then
+    expect(table['lookahead, n-gram']![0]).toBe('13 %');
+    expect(table['lookahead, n-gram']![1]).toMatch(/^−0\.150 /);
+    expect(table['lookahead, every row']![1]).toMatch(/more than a stage/);
+  });
+
+  it("say what share of the labels' gain is kept, and how far a model is behind", () => {
+    expect(rows(keptTable(cells))['lookahead, n-gram']!.slice(1, 4)).toEqual(['0.80', '0.150', '75 %']);
+    expect(rows(driftTable(cells))['lookahead, n-gram']!.slice(0, 3)).toEqual(['0.80', '0.80', '0.70']);
+  });
+});
