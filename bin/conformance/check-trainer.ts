@@ -68,7 +68,7 @@ class Checks {
     await this.rule('the next stage goes on from the checkpoint', () => this.nextStage(whole, 'main'));
     await this.rule('the control arm has files of its own', () => this.nextStage(whole, 'control'));
     this.advise('it tells its progress on stdout', first.toldProgress, 'then bars, and mates run, can show it');
-    await this.termination(whole, first.seconds);
+    await this.termination(whole, first);
     await this.kill(whole, first.seconds);
   }
 
@@ -138,10 +138,11 @@ class Checks {
     if (!(gone! < 0.97 * fresh!)) fail(`its first loss is ${gone}, a new model's is ${fresh}`);
   }
 
-  private async termination(whole: Scene, seconds: number): Promise<void> {
+  private async termination(whole: Scene, { toldProgress, seconds }: TrainerRun): Promise<void> {
     const begun = await this.interrupted('terminated', {
       signal: 'SIGTERM',
-      after: seconds / 2,
+      // One that tells its progress has begun when it first does, however long the start takes on a busy machine.
+      after: toldProgress ? this.options.timeout : seconds / 2,
       when: (progress) => progress !== undefined,
     });
     if (!begun) return this.skip('SIGTERM: it ended before it could be interrupted');
