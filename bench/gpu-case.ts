@@ -14,6 +14,9 @@ import { PROBE_SETTINGS, passagesLikeLambada } from './probe.ts';
 import type { Spread } from './report.ts';
 import { type DecoderCase, zipfTokens } from './shapes.ts';
 
+/** References of a probe. */
+const PASSAGES = 64;
+
 export type Task =
   /** Optimizer steps of so many micro-batches, each of the case's batch. */
   | { kind: 'train'; microBatches: number }
@@ -107,7 +110,10 @@ async function speed(job: Job, runtime: Runtime, task: Exclude<Task, { kind: 'pa
     optimizer.v.fill(PROBE_SETTINGS.v);
     optimizer.step = PROBE_SETTINGS.step;
     const checkpoint = { shape, parameters, optimizer, contextLength: length, state: { step: 0, tokens: 0 } };
-    const passages = passagesLikeLambada(shape.vocabularySize).map((passage) => ({ ...passage, firstTarget: 1 }));
+    const passages = passagesLikeLambada(shape.vocabularySize, PASSAGES).map((passage) => ({
+      ...passage,
+      firstTarget: 1,
+    }));
     const probe = await ExactProbe.create(model, checkpoint, new PassageSet(model, passages), config);
     const document = zipfTokens(length + 1, shape.vocabularySize);
     const seconds = await repeat(() => probe.influence(document), job.seconds);
