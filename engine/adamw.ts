@@ -136,14 +136,6 @@ export function clipCoefficient(norm: number, maxNorm: number): number {
   return Number.isFinite(norm) ? Math.min(1, maxNorm / (norm + 1e-6)) : 1;
 }
 
-/** Scales the gradient in place by {@link clipCoefficient}, and returns its norm before that. */
-export function clipGlobalNorm(gradient: Float32Array, maxNorm: number): number {
-  const norm = globalNorm(gradient);
-  const coefficient = clipCoefficient(norm, maxNorm);
-  if (coefficient < 1) runKernel('scale', [coefficient], [{ array: gradient, use: 'update' }]);
-  return norm;
-}
-
 /** sum = sum + part. */
 export function accumulate(sum: Float32Array, part: Float32Array): void {
   runKernel(

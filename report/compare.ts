@@ -1,5 +1,11 @@
 /** A comparison of several runs as one page and as Markdown. */
-import type { Comparison, Course, CoursePoint, Difference, MethodStage } from '../core/compare/compare.ts';
+import {
+  type Comparison,
+  type CoursePoint,
+  type Difference,
+  type MethodStage,
+  meanCourse,
+} from '../core/compare/compare.ts';
 import { correlation, count, loss, lossDifference, NOTHING } from './format.ts';
 import { Html, html } from './html.ts';
 import { chart, figure, legend, Plot } from './plot.ts';
@@ -134,23 +140,4 @@ function courseChart(
       }),
     }),
   );
-}
-
-function meanCourse(courses: Course[]): CoursePoint[] {
-  const stages = [...new Set(courses.flatMap(({ points }) => points.map(({ stage }) => stage)))].sort((a, b) => a - b);
-  return stages.map((stage) => {
-    const points = courses.flatMap((course) => course.points.filter((one) => one.stage === stage));
-    const over = (of: (one: CoursePoint) => number) => points.reduce((sum, one) => sum + of(one), 0) / points.length;
-    return {
-      stage,
-      tokens: over(({ tokens }) => tokens),
-      flops: over(({ flops }) => flops),
-      seconds: over(({ seconds }) => seconds),
-      losses: {
-        referenceLoss: over(({ losses }) => losses.referenceLoss),
-        heldOutLoss: over(({ losses }) => losses.heldOutLoss),
-        mixedDomainLoss: over(({ losses }) => losses.mixedDomainLoss),
-      },
-    };
-  });
 }

@@ -1,8 +1,7 @@
 /** The pictures of docs/results.md. */
-import { type Course, differenceOf } from '../../core/compare/compare.ts';
-import { mean } from '../../core/metrics/index.ts';
+import { type Course, differenceOf, meanCourse } from '../../core/compare/compare.ts';
 import { chart, Plot } from '../../report/plot.ts';
-import { type CellResult, LONGER } from './tables.ts';
+import { type CellResult, finalLoss, LONGER } from './tables.ts';
 
 const COLORS: Record<string, string> = {
   random: '#64748b',
@@ -22,7 +21,8 @@ export function courseChart(title: string, courses: readonly Course[]): string {
   const marks = Object.entries(COLORS).flatMap(([method, color]) => {
     const own = courses.filter(({ label }) => label === method);
     const longer = courses.filter(({ label }) => label === LONGER);
-    const points = meanPoints(method === 'random' && longer.length > 0 ? longer : own);
+    const mean = meanCourse(method === 'random' && longer.length > 0 ? longer : own);
+    const points = mean.map(({ flops, losses }) => ({ flops: flops / 1e12, loss: losses.heldOutLoss }));
     if (points.length === 0) return [];
     const end = points.at(-1)!;
     return [
@@ -38,26 +38,15 @@ export function courseChart(title: string, courses: readonly Course[]): string {
   });
 }
 
-function meanPoints(courses: readonly Course[]): { flops: number; loss: number }[] {
-  return (courses[0]?.points ?? []).map((_, i) => {
-    const points = courses.flatMap(({ points }) => points[i] ?? []);
-    return {
-      flops: mean(points.map(({ flops }) => flops)) / 1e12,
-      loss: mean(points.map(({ losses }) => losses.heldOutLoss)),
-    };
-  });
-}
-
 /** Every method's difference to random at equal tokens, with its interval. */
 export function gainsChart(title: string, cells: readonly CellResult[]): string {
-  const loss = (cell: CellResult) => cell.stages.at(-1)!.main.heldOutLoss;
-  const random = new Map(cells.filter(({ method }) => method === 'random').map((cell) => [cell.seed, loss(cell)]));
+  const random = new Map(cells.filter(({ method }) => method === 'random').map((cell) => [cell.seed, finalLoss(cell)]));
   const methods = [...new Set(cells.map(({ method }) => method))].filter(
     (name) => name !== 'random' && name !== LONGER,
   );
   const rows = methods.map((method) => {
     const own = cells.filter((cell) => cell.method === method && random.has(cell.seed));
-    const { mean, student } = differenceOf(own.map((cell) => loss(cell) - random.get(cell.seed)!));
+    const { mean, student } = differenceOf(own.map((cell) => finalLoss(cell) - random.get(cell.seed)!));
     return { method, mean, low: student?.[0] ?? mean, high: student?.[1] ?? mean };
   });
   rows.sort((a, b) => a.mean - b.mean);

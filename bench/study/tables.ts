@@ -1,5 +1,5 @@
 /** The tables of docs/results.md, as functions of the results of the cells. */
-import { type Comparison, type Course, type Difference, differenceOf } from '../../core/compare/compare.ts';
+import { type Comparison, type Difference, differenceOf, meanCourse } from '../../core/compare/compare.ts';
 import { mean, standardError } from '../../core/metrics/index.ts';
 import { differenceText } from '../../report/compare.ts';
 
@@ -48,7 +48,8 @@ function byMethod(cells: readonly CellResult[]): Map<string, Map<number, CellRes
   return methods;
 }
 
-const finalLoss = (cell: CellResult) => last(cell.stages).main.heldOutLoss;
+/** At the end of a cell. */
+export const finalLoss = (cell: CellResult) => last(cell.stages).main.heldOutLoss;
 const selectionFlops = (cell: CellResult) => cell.stages.reduce((sum, stage) => sum + stage.selectionFlops, 0);
 const trainingFlops = (cell: CellResult) => cell.stages.reduce((sum, { main }) => sum + main.trainingFlops, 0);
 
@@ -204,18 +205,9 @@ export function finalDifferences({ labels, stages, courses }: Comparison): objec
   const longest = Math.max(...courses.filter(({ label }) => label !== LONGER).map(({ points }) => points.length - 1));
   return labels.flatMap((label) => {
     const row = stages.find((one) => one.label === label && one.stage === longest);
-    return row ? [{ ...row, course: meanCourse(courses.filter((one) => one.label === label)) }] : [];
-  });
-}
-
-function meanCourse(courses: readonly Course[]): { flops: number; tokens: number; heldOutLoss: number }[] {
-  return courses[0]!.points.map((_, i) => {
-    const points = courses.flatMap(({ points }) => points[i] ?? []);
-    const of = (value: (point: (typeof points)[number]) => number) => mean(points.map(value));
-    return {
-      flops: of(({ flops }) => flops),
-      tokens: of(({ tokens }) => tokens),
-      heldOutLoss: of(({ losses }) => losses.heldOutLoss),
-    };
+    const course = meanCourse(courses.filter((one) => one.label === label)).map(({ flops, tokens, losses }) => ({
+      ...{ flops, tokens, heldOutLoss: losses.heldOutLoss },
+    }));
+    return row ? [{ ...row, course }] : [];
   });
 }

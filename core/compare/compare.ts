@@ -157,6 +157,20 @@ function methodStage(courses: Course[], label: string, stage: number, baseline: 
   };
 }
 
+/** The mean of several courses, stage by stage over those that reach it. */
+export function meanCourse(courses: readonly Course[]): CoursePoint[] {
+  const stages = [...new Set(courses.flatMap(({ points }) => points.map(({ stage }) => stage)))].sort((a, b) => a - b);
+  return stages.map((stage) => {
+    const points = courses.flatMap((course) => course.points.filter((one) => one.stage === stage));
+    const over = (of: (one: CoursePoint) => number) => mean(points.map(of));
+    return {
+      ...{ stage, tokens: over(({ tokens }) => tokens), flops: over(({ flops }) => flops) },
+      seconds: over(({ seconds }) => seconds),
+      losses: Object.fromEntries(LOSSES.map((name) => [name, over(({ losses }) => losses[name])])) as Losses,
+    };
+  });
+}
+
 /** The mean of paired differences with its intervals. */
 export function differenceOf(values: number[]): Difference {
   const difference: Difference = { seeds: values.length, mean: mean(values) };

@@ -131,19 +131,19 @@ async function cutByKeys({ store, selectedRows: k }: SelectionRequest, scores: S
 }
 
 async function cutInMemory({ store, selectedRows: k, recipe }: SelectionRequest, { jobs, rows }: ScoredPool) {
+  const pieces = new Map(jobs.map((job) => [job, [] as { at: number; position: number; size: number }[]]));
   const scored = { ranges: [] as RowRange[], utilities: new Float32Array(rows) };
-  const order = jobRanges(jobs);
-  const starts = new Map<RowRange, number>();
   let at = 0;
-  for (const { range } of order) {
+  for (const { job, range, position } of jobRanges(jobs)) {
+    const size = range.end - range.begin;
+    pieces.get(job)!.push({ at, position, size });
     scored.ranges.push(range);
-    starts.set(range, at);
-    at += range.end - range.begin;
+    at += size;
   }
-  for (const job of jobs) {
-    const utilities = await readUtilities(store, job.prefix);
-    for (const { range, position } of order.filter((piece) => piece.job === job))
-      scored.utilities.set(utilities.subarray(position, position + range.end - range.begin), starts.get(range)!);
+  for (const [{ prefix }, places] of pieces) {
+    const utilities = await readUtilities(store, prefix);
+    for (const { at, position, size } of places)
+      scored.utilities.set(utilities.subarray(position, position + size), at);
   }
   const selection = selectInMemory(scored, k, recipe);
   return { cut: selection.cut, rows: rowsOf(selection, scored, recipe) };

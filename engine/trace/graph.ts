@@ -162,16 +162,11 @@ export class Graph implements Computation {
     return live.reverse();
   }
 
-  /** The inputs that some output needs: an ONNX model may not declare others. */
-  liveInputs(): Value[] {
-    const used = new Set(this.liveNodes().flatMap(({ inputs }) => inputs));
-    for (const { value } of this.outputs) used.add(value);
-    return this.inputs.filter((value) => used.has(value));
-  }
-
-  /** What some output needs. */
+  /** What some output needs, inputs included: an ONNX model may not declare others. */
   live(): Computation {
-    return { inputs: this.liveInputs(), nodes: this.liveNodes(), outputs: this.outputs };
+    const nodes = this.liveNodes();
+    const used = new Set([...nodes.flatMap(({ inputs }) => inputs), ...this.outputs.map(({ value }) => value)]);
+    return { inputs: this.inputs.filter((value) => used.has(value)), nodes, outputs: this.outputs };
   }
 
   private append(node: Node): void {

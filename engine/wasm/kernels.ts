@@ -68,14 +68,6 @@ function adamw(name: string, moments: boolean): Kernel {
   });
 }
 
-/** x = scalar 0 times x. */
-const scale = kernel('scale', ['x', 'end'], { i32: [], v128: [] }, ({ x, end }) =>
-  doWhile(
-    [...v128.store(x.get, multiply(scalar(0), v128.load(x.get))), ...advance(x)],
-    i32.lessUnsigned(x.get, end.get),
-  ),
-);
-
 /** sum = sum + x. */
 const accumulate = kernel('accumulate', ['x', 'sum', 'end'], { i32: [], v128: [] }, ({ x, sum, end }) =>
   doWhile(
@@ -116,13 +108,7 @@ const sumOfSquares = kernel(
   },
 );
 
-export const KERNELS: readonly Kernel[] = [
-  adamw('adamw', true),
-  adamw('adamwTrial', false),
-  scale,
-  accumulate,
-  sumOfSquares,
-];
+export const KERNELS: readonly Kernel[] = [adamw('adamw', true), adamw('adamwTrial', false), accumulate, sumOfSquares];
 
 function advance(pointer: { get: Code; set(value: Code): Code }): Code {
   return pointer.set(i32.add(pointer.get, i32.const(VECTOR)));
