@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DirectoryStore } from '../../core/storage/index.ts';
-import { wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
+import { readWordPieceFiles, wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
 import { loadInfluenceModel } from '../../engine/bert-checkpoint.ts';
 import { InfluenceRegressor } from '../../engine/influence-regressor.ts';
 import { CPU_BATCH_TOKENS, InfluenceScorer } from '../../engine/influence-scorer.ts';
@@ -12,7 +12,7 @@ import { serve } from '../worker.ts';
 const [folder, threads, longest] = process.argv.slice(2) as [string, string, string];
 const texts: string[] = JSON.parse(readFileSync(join(folder, 'texts.json'), 'utf8'));
 const store = new DirectoryStore(join(folder, 'model'));
-const input = await wordPieceEncoderInput(store, { chunks: 1, chunkTokens: Number(longest) });
+const input = wordPieceEncoderInput(await readWordPieceFiles(store), { chunks: 1, chunkTokens: Number(longest) });
 const pieces = () => texts.map((text) => input.pieces({ text }));
 const limits = { longest: Number(longest), batchTokens: CPU_BATCH_TOKENS };
 

@@ -4,6 +4,7 @@ import { encoderForwardFlops } from '../../core/cost/flops.ts';
 import { InterruptedError, RunError } from '../../core/errors.ts';
 import type { InfluenceFit } from '../../core/formats.ts';
 import { spearman } from '../../core/metrics/index.ts';
+import { mapAhead } from '../../core/parallel.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { AdamW, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import { saveInfluenceModel } from '../../engine/bert-checkpoint.ts';
@@ -47,10 +48,14 @@ export class BertPredictor implements InfluencePredictor {
 
   async predict(rows: readonly number[], onBatch?: (done: number) => void): Promise<Float32Array> {
     const predicted = new Float32Array(rows.length);
-    for (let first = 0; first < rows.length; first += ROWS_AT_ONCE) {
-      const part = rows.slice(first, first + ROWS_AT_ONCE);
-      const report = (share: number) => onBatch?.(first + Math.floor(share * part.length));
-      predicted.set(await this.scorer.score(await rowPieces(this.encoder, part), report), first);
+    const starts = Array.from({ length: Math.ceil(rows.length / ROWS_AT_ONCE) }, (_, i) => i * ROWS_AT_ONCE);
+    // The next rows are read and cut into pieces while the encoder is busy with these.
+    const read = (first: number) => rowPieces(this.encoder, rows.slice(first, first + ROWS_AT_ONCE));
+    let first = 0;
+    for await (const documents of mapAhead(starts, 2, read)) {
+      const report = (share: number) => onBatch?.(first + Math.floor(share * documents.length));
+      predicted.set(await this.scorer.score(documents, report), first);
+      first += documents.length;
     }
     return predicted;
   }

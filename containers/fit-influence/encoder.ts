@@ -1,13 +1,19 @@
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { Run } from '../../core/run/open-run.ts';
-import { type EncoderInput, rowEncoderInput, wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
+import {
+  type EncoderInput,
+  readWordPieceFiles,
+  rowEncoderInput,
+  wordPieceEncoderInput,
+} from '../../core/tokenizer/encoder-input.ts';
 import type { BertShape } from '../../engine/bert.ts';
 import { loadPretrainedBert, pretrainedBertShape } from '../../engine/bert-checkpoint.ts';
 import { type DocumentBatch, InfluenceRegressor } from '../../engine/influence-regressor.ts';
 import type { DocumentPieces } from '../../engine/influence-scorer.ts';
 import { initialParameters, type ParameterSet } from '../../engine/parameters.ts';
 import { openRuntime } from '../model.ts';
+import { WordPieces } from './word-pieces.ts';
 
 /** The influence model's encoder and the way that rows of the corpus become its input. */
 export interface Encoder {
@@ -19,6 +25,8 @@ export interface Encoder {
   /** Pretrained encoder weights, or seeded ones; the regression head is always seeded. */
   initial(seed: number): Promise<ParameterSet>;
   input: EncoderInput;
+  /** Where the input is text: the same for many rows, made beside what the encoder computes. */
+  wordPieces?: WordPieces;
   corpus: Corpus;
 }
 
@@ -26,11 +34,12 @@ export async function openEncoder(run: Run, corpus: Corpus): Promise<Encoder> {
   const { config } = run.record;
   const runtime = await openRuntime(config);
   const { pretrained, chunks, chunkTokens } = config.influenceModel;
+  const files = pretrained ? await readWordPieceFiles(run.open(pretrained)) : undefined;
   const shape = pretrained
     ? await pretrainedBertShape(run.open(pretrained))
     : scratchShape(config.influenceModel, corpus.index.tokenizer.vocabularySize);
-  const input = pretrained
-    ? await wordPieceEncoderInput(run.open(pretrained), config.influenceModel)
+  const input = files
+    ? wordPieceEncoderInput(files, config.influenceModel)
     : rowEncoderInput(corpus.index, config.influenceModel);
   const regressor = new InfluenceRegressor(runtime, shape);
   return {
@@ -39,6 +48,7 @@ export async function openEncoder(run: Run, corpus: Corpus): Promise<Encoder> {
     chunks,
     chunkTokens,
     input,
+    wordPieces: files && new WordPieces({ files, chunks, chunkTokens }, config.engine.threads),
     corpus,
     initial: async (seed) =>
       pretrained
@@ -46,6 +56,9 @@ export async function openEncoder(run: Run, corpus: Corpus): Promise<Encoder> {
         : initialParameters(regressor.specs, seed),
   };
 }
+
+/** Rows whose tokenization takes longer than starting threads does. */
+const WORTH_THREADS = 1024;
 
 /** A batch of rows; short batches are filled up with the first row so that one graph serves all of them. */
 export async function encodeRows(
@@ -58,7 +71,9 @@ export async function encodeRows(
 }
 
 /** What the encoder reads of each row. */
-export async function rowPieces({ input, corpus }: Encoder, rows: readonly number[]): Promise<DocumentPieces[]> {
+export async function rowPieces(encoder: Encoder, rows: readonly number[]): Promise<DocumentPieces[]> {
+  const { input, corpus, wordPieces } = encoder;
+  if (wordPieces && rows.length >= WORTH_THREADS) return wordPieces.of(await corpus.texts(rows));
   return (await documentsOf(input, corpus, rows)).map((document) => input.pieces(document));
 }
 

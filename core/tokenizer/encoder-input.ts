@@ -53,38 +53,52 @@ export function rowEncoderInput(corpus: CorpusIndex, shape: ChunkShape): Encoder
   });
 }
 
+/** What wordpieces are made with: the files of a pretrained encoder's directory, as plain data. */
+export interface WordPieceFiles {
+  /** Where the tokenizer is, for messages. */
+  file: string;
+  tokenizer: { normalizer?: { lowercase?: boolean } };
+  tokenizerConfig: object;
+  /** Positions that the encoder has; absent where its directory does not say. */
+  positions?: number;
+}
+
+/** @throws InputError when there is no tokenizer. */
+export async function readWordPieceFiles(store: Store, prefix = ''): Promise<WordPieceFiles> {
+  const folder = prefix === '' ? '' : `${prefix}/`;
+  const file = `${store.uri}/${folder}tokenizer.json`;
+  const tokenizer = await getJsonIfPresent<WordPieceFiles['tokenizer']>(store, `${folder}tokenizer.json`);
+  if (!tokenizer)
+    throw new InputError(`${file} does not exist; a pretrained encoder needs its tokenizer beside its weights.`);
+  const config = await getJsonIfPresent<{ max_position_embeddings?: number }>(store, `${folder}config.json`);
+  const tokenizerConfig = (await getJsonIfPresent<object>(store, `${folder}tokenizer_config.json`)) ?? {};
+  return { file, tokenizer, tokenizerConfig, positions: config?.max_position_embeddings };
+}
+
 /**
  * The input of a pretrained BERT: wordpieces by the directory's tokenizer.json, cut into chunks that each begin with
  * [CLS] and end with [SEP]. A document shorter than a chunk leaves the other chunks empty.
  *
- * @throws InputError when the tokenizer is missing or has no [CLS], [SEP] or [PAD].
+ * @throws InputError when the tokenizer has no [CLS], [SEP] or [PAD].
  * @throws ConfigError when a chunk is longer than what the encoder was trained to read.
  */
-export async function wordPieceEncoderInput(store: Store, shape: ChunkShape, prefix = ''): Promise<EncoderInput> {
+export function wordPieceEncoderInput(files: WordPieceFiles, shape: ChunkShape): EncoderInput {
   const { chunks, chunkTokens } = shape;
-  const folder = prefix === '' ? '' : `${prefix}/`;
-  const file = `${store.uri}/${folder}tokenizer.json`;
-  const json = await getJsonIfPresent<{ normalizer?: { lowercase?: boolean } }>(store, `${folder}tokenizer.json`);
-  if (!json)
-    throw new InputError(`${file} does not exist; a pretrained encoder needs its tokenizer beside its weights.`);
-  const config = await getJsonIfPresent<{ max_position_embeddings?: number }>(store, `${folder}config.json`);
-  const longest = config?.max_position_embeddings ?? chunkTokens;
+  const longest = files.positions ?? chunkTokens;
   if (chunkTokens > longest || chunkTokens < 3)
     throw new ConfigError(
       `influenceModel.chunkTokens: ${chunkTokens}, expected 3 to ${longest}, the encoder's positions; ` +
         'longer documents are read in several influenceModel.chunks.',
     );
-  const tokenizer = new Tokenizer(
-    json,
-    (await getJsonIfPresent<object>(store, `${folder}tokenizer_config.json`)) ?? {},
-  );
+  const tokenizer = new Tokenizer(files.tokenizer, files.tokenizerConfig);
   const [cls, sep, padding] = ['[CLS]', '[SEP]', '[PAD]'].map((token) => {
     const id = tokenizer.token_to_id(token);
-    if (id === undefined) throw new InputError(`${file} has no ${token} token; name a BERT-family model.`);
+    if (id === undefined) throw new InputError(`${files.file} has no ${token} token; name a BERT-family model.`);
     return id;
   }) as [number, number, number];
   // JavaScript lower-cases a final sigma to another letter; the reference tokenizer goes character by character.
-  const lowered = (text: string) => (json.normalizer?.lowercase ? text.replaceAll('\u03a3', '\u03c3') : text);
+  const lowercase = files.tokenizer.normalizer?.lowercase;
+  const lowered = (text: string) => (lowercase ? text.replaceAll('\u03a3', '\u03c3') : text);
   const room = chunkTokens - 2;
   return encoderInput('text', shape, padding, ({ text = '' }) => {
     const { ids } = tokenizer.encode(lowered(text), { add_special_tokens: false });

@@ -4,14 +4,24 @@
  * and each worker makes AdamW's step on its part of the parameters, as ZeRO stage 1 shares it (Rajbhandari et al. 2020).
  */
 import type { RunConfig } from '../../core/config/schema.ts';
+import { type WorkerKind, WorkerPool } from '../../core/threads/worker-pool.ts';
 import { type AdamW, clipCoefficient, globalNorm } from '../adamw.ts';
 import type { GptNeoxShape } from '../gpt-neox.ts';
 import type { ParameterSet } from '../parameters.ts';
 import { GPU_RUNTIMES } from '../runtime/runtime.ts';
 import { checkFinite, type StepResult, type TrainingSteps } from '../trainer.ts';
-import type { SharedState, WorkerSetup } from './messages.ts';
+import type { Request, SharedState, WorkerSetup } from './messages.ts';
 import { rounds } from './plan.ts';
-import { WorkerPool } from './worker-pool.ts';
+
+/** {@link Request}s are answered with a loss, or with nothing of interest. */
+type TrainingPool = WorkerPool<Request, number>;
+
+export const TRAINING_WORKER: WorkerKind = {
+  source: new URL('./worker.ts', import.meta.url).href,
+  bundled: 'training-worker',
+  called: 'training worker',
+  remedy: 'Lower engine.workers if memory ran out; the same command resumes.',
+};
 
 export interface DataParallelOptions {
   shape: GptNeoxShape;
@@ -25,7 +35,7 @@ export interface DataParallelOptions {
 }
 
 export class DataParallelTrainer implements TrainingSteps {
-  private readonly pool: WorkerPool;
+  private readonly pool: TrainingPool;
   private readonly state: SharedState;
   private readonly options: DataParallelOptions;
 
@@ -44,10 +54,10 @@ export class DataParallelTrainer implements TrainingSteps {
       const engine = { name: runtime.name, options: { ...runtime.options, device: worker } };
       return { worker, workers, shape, runtime: engine, optimizer: optimizer.options, state };
     });
-    return new DataParallelTrainer(options, state, await WorkerPool.start(setups));
+    return new DataParallelTrainer(options, state, await WorkerPool.start(TRAINING_WORKER, setups));
   }
 
-  private constructor(options: DataParallelOptions, state: SharedState, pool: WorkerPool) {
+  private constructor(options: DataParallelOptions, state: SharedState, pool: TrainingPool) {
     this.options = options;
     this.state = state;
     this.pool = pool;

@@ -41,6 +41,3 @@ export type Request =
   | { kind: 'reduce'; gradients: number; first: boolean }
   /** AdamW on the worker's part of the parameters; `step` counts from 1. */
   | { kind: 'update'; step: number; learningRate: number; clip: number };
-
-/** The reply to a request, and the first message of a worker that is ready. */
-export type Reply = { result: number } | { error: { name: string; message: string } };

@@ -1,10 +1,11 @@
-/** A thread of data-parallel training: entry point, started by `worker-pool.ts` with a {@link WorkerSetup}. */
-import { parentPort, workerData } from 'node:worker_threads';
+/** A thread of data-parallel training: entry point, started by `data-parallel-trainer.ts` with a {@link WorkerSetup}. */
+import { workerData } from 'node:worker_threads';
+import { serve } from '../../core/threads/worker-pool.ts';
 import { AdamW, accumulate } from '../adamw.ts';
 import { LanguageModel } from '../language-model.ts';
 import { ParameterSet } from '../parameters.ts';
 import { createRuntime } from '../runtime/runtime.ts';
-import type { Reply, Request, WorkerSetup } from './messages.ts';
+import type { Request, WorkerSetup } from './messages.ts';
 import { share } from './plan.ts';
 
 const { worker, workers, shape, runtime, optimizer, state }: WorkerSetup = workerData;
@@ -55,12 +56,4 @@ async function answer(request: Request): Promise<number> {
   }
 }
 
-function reply(work: Promise<number>): void {
-  work.then(
-    (result) => parentPort!.postMessage({ result } satisfies Reply),
-    ({ name, message }: Error) => parentPort!.postMessage({ error: { name, message } } satisfies Reply),
-  );
-}
-
-reply(start());
-parentPort!.on('message', (request: Request) => reply(answer(request)));
+serve(start, answer);

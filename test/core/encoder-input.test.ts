@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
 import { DirectoryStore, putJson } from '../../core/storage/index.ts';
-import { rowEncoderInput, wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
+import { readWordPieceFiles, rowEncoderInput, wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
 
 describe('rows of the corpus', () => {
   const corpus = { tokenizer: { vocabularySize: 100 } } as CorpusIndex;
@@ -59,7 +59,7 @@ describe('text for a pretrained encoder', () => {
   afterEach(() => rm(directory, { recursive: true }));
 
   it('becomes wordpieces between [CLS] and [SEP], chunk by chunk', async () => {
-    const input = await wordPieceEncoderInput(store, { chunks: 2, chunkTokens: 4 });
+    const input = wordPieceEncoderInput(await readWordPieceFiles(store), { chunks: 2, chunkTokens: 4 });
     expect(input.reads).toBe('text');
     const batch = input.batch([
       { text: 'The CATS sat' },
@@ -79,17 +79,15 @@ describe('text for a pretrained encoder', () => {
   });
 
   it('is refused without its tokenizer, with another kind`s, or with chunks too long for it', async () => {
-    const long = wordPieceEncoderInput(store, { chunks: 1, chunkTokens: 17 });
-    await expect(long).rejects.toThrow(ConfigError);
-    await expect(long).rejects.toThrow(/influenceModel\.chunkTokens: 17, expected 3 to 16/);
+    const files = await readWordPieceFiles(store);
+    const long = () => wordPieceEncoderInput(files, { chunks: 1, chunkTokens: 17 });
+    expect(long).toThrow(ConfigError);
+    expect(long).toThrow(/influenceModel\.chunkTokens: 17, expected 3 to 16/);
     const { '[CLS]': _, ...rest } = vocab;
-    await putJson(store, 'tokenizer.json', {
-      ...tokenizer,
-      added_tokens: [],
-      model: { ...tokenizer.model, vocab: rest },
-    });
-    await expect(wordPieceEncoderInput(store, { chunks: 1, chunkTokens: 8 })).rejects.toThrow(/has no \[CLS\] token/);
+    const other = { ...tokenizer, added_tokens: [], model: { ...tokenizer.model, vocab: rest } };
+    const without = () => wordPieceEncoderInput({ ...files, tokenizer: other }, { chunks: 1, chunkTokens: 8 });
+    expect(without).toThrow(/has no \[CLS\] token/);
     await store.delete('tokenizer.json');
-    await expect(wordPieceEncoderInput(store, { chunks: 1, chunkTokens: 8 })).rejects.toThrow(InputError);
+    await expect(readWordPieceFiles(store)).rejects.toThrow(InputError);
   });
 });

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { ConfigError, RunError } from '../../core/errors.ts';
-import { DataParallelTrainer } from '../../engine/data-parallel/data-parallel-trainer.ts';
+import { WorkerPool } from '../../core/threads/worker-pool.ts';
+import { DataParallelTrainer, TRAINING_WORKER } from '../../engine/data-parallel/data-parallel-trainer.ts';
 import { rounds, share } from '../../engine/data-parallel/plan.ts';
-import { WorkerPool } from '../../engine/data-parallel/worker-pool.ts';
 import { Trainer } from '../../engine/trainer.ts';
 import { digests, TRAINING, tinyModel, trainedCheckpoint } from '../containers/support.ts';
 import { randomTokens } from './support.ts';
@@ -154,5 +154,5 @@ describe('a step', () => {
 });
 
 it('a pool of no workers is none', async () => {
-  expect((await WorkerPool.start([])).size).toBe(0);
+  expect((await WorkerPool.start(TRAINING_WORKER, [])).size).toBe(0);
 });

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { DirectoryStore, splitUri } from '../../core/storage/index.ts';
-import { wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
+import { readWordPieceFiles, wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
 import { loadPretrainedBert, pretrainedBertShape } from '../../engine/bert-checkpoint.ts';
 import { InfluenceRegressor } from '../../engine/influence-regressor.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
@@ -14,7 +14,10 @@ const [directory = '', textFile = '', output = '', chunks, chunkTokens] = proces
 const texts: string[] = JSON.parse(readFileSync(textFile, 'utf8'));
 const store = new DirectoryStore(directory);
 const shape = await pretrainedBertShape(store);
-const input = await wordPieceEncoderInput(store, { chunks: Number(chunks), chunkTokens: Number(chunkTokens) });
+const input = wordPieceEncoderInput(await readWordPieceFiles(store), {
+  chunks: Number(chunks),
+  chunkTokens: Number(chunkTokens),
+});
 const runtime = await createRuntime('onnx', { threads: 1 });
 const regressor = new InfluenceRegressor(runtime, shape);
 const parameters = await loadPretrainedBert(store, regressor.specs, 1);

@@ -1,0 +1,142 @@
+/** Threads that answer requests, and the threads' own side of it. */
+import { parentPort, SHARE_ENV, type Transferable, Worker, type WorkerOptions } from 'node:worker_threads';
+import { ConfigError, RunError } from '../errors.ts';
+
+/** What runs in the threads of a pool. */
+export interface WorkerKind {
+  /** The module that calls {@link serve}. */
+  source: string;
+  /** The same where it was bundled, which puts it beside every other chunk: the name of its entry point. */
+  bundled: string;
+  /** For messages: what a thread is, and what to do where one ends of itself. */
+  called: string;
+  remedy: string;
+}
+
+/** The reply to a request, and the first message of a thread that is ready. */
+type Reply<Result> = { result: Result } | { error: { name: string; message: string } };
+
+/** Starts the entry point: as it is where it was bundled; from source by tsx. */
+function startThread({ source, bundled }: WorkerKind, workerData: unknown): Worker {
+  // One environment for all, so that native libraries see what the process has set.
+  const options: WorkerOptions = { workerData, env: SHARE_ENV };
+  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL(`./${bundled}.js`, import.meta.url), options);
+  const start = `import('tsx/esm/api').then(({ tsImport }) => tsImport('${source}', '${import.meta.url}'));`;
+  return new Worker(start, { ...options, eval: true });
+}
+
+/** In a thread: says that it is ready once `start` is, and answers requests in turn. Buffers to `transfer` are not copied. */
+export function serve<Request, Result>(
+  start: () => Promise<Result>,
+  answer: (request: Request) => Promise<Result>,
+  transfer: (result: Result) => Transferable[] = () => [],
+): void {
+  const reply = (work: Promise<Result>) =>
+    work.then(
+      (result) => parentPort!.postMessage({ result } satisfies Reply<Result>, transfer(result)),
+      ({ name, message }: Error) => parentPort!.postMessage({ error: { name, message } } satisfies Reply<Result>),
+    );
+  let last = reply(start());
+  parentPort!.on('message', (request: Request) => {
+    last = last.then(() => reply(answer(request)));
+  });
+}
+
+interface Member<Result> {
+  thread: Worker;
+  /** Requests that it has not answered, the oldest first. */
+  waiting: { resolve(result: Result): void; reject(error: Error): void }[];
+}
+
+/** Threads that answer their requests in turn. If one ends, every request under way fails, and every later one. */
+export class WorkerPool<Request, Result> {
+  private readonly kind: WorkerKind;
+  private readonly members: Member<Result>[] = [];
+  private failure: Error | undefined;
+  private closed = false;
+
+  /**
+   * Starts a thread for each setup, which is its `workerData`, and waits until all are ready.
+   *
+   * @throws ConfigError as a thread does that cannot start, such as one without its engine.
+   */
+  static async start<Request, Result>(
+    kind: WorkerKind,
+    setups: readonly unknown[],
+  ): Promise<WorkerPool<Request, Result>> {
+    const pool = new WorkerPool<Request, Result>(kind);
+    try {
+      await Promise.all(setups.map((setup, worker) => pool.add(setup, worker, setups.length)));
+    } catch (error) {
+      await pool.close();
+      throw error;
+    }
+    return pool;
+  }
+
+  private constructor(kind: WorkerKind) {
+    this.kind = kind;
+  }
+
+  get size(): number {
+    return this.members.length;
+  }
+
+  /** @throws RunError when the work fails or a thread ends. */
+  ask(worker: number, request: Request): Promise<Result> {
+    const { thread } = this.members[worker]!;
+    return this.wait(worker, () => thread.postMessage(request));
+  }
+
+  /** The same request to all. */
+  askAll(request: Request): Promise<Result[]> {
+    return Promise.all(this.members.map((_, worker) => this.ask(worker, request)));
+  }
+
+  /** Ends the threads, whatever they are doing. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await Promise.all(this.members.map(({ thread }) => thread.terminate()));
+  }
+
+  private add(setup: unknown, worker: number, workers: number): Promise<Result> {
+    const thread = startThread(this.kind, setup);
+    const member: Member<Result> = { thread, waiting: [] };
+    this.members[worker] = member;
+    const called = `${this.kind.called} ${worker + 1} of ${workers}`;
+    thread.on('message', (reply: Reply<Result>) => {
+      const request = member.waiting.shift();
+      if (member.waiting.length === 0) thread.unref(); // an idle thread does not keep the process
+      if ('result' in reply) request?.resolve(reply.result);
+      else request?.reject(restored(reply.error, called));
+    });
+    thread.on('error', (error) => this.fail(new RunError(`${called} failed: ${error.message}`)));
+    thread.on('exit', (code) => {
+      if (!this.closed)
+        this.fail(
+          new RunError(`${called} ended with exit code ${code} in the middle of the work. ${this.kind.remedy}`),
+        );
+    });
+    return this.wait(worker, () => {});
+  }
+
+  private wait(worker: number, begin: () => void): Promise<Result> {
+    if (this.failure) return Promise.reject(this.failure);
+    return new Promise((resolve, reject) => {
+      const member = this.members[worker]!;
+      member.waiting.push({ resolve, reject });
+      member.thread.ref();
+      begin();
+    });
+  }
+
+  private fail(error: Error): void {
+    this.failure ??= error;
+    for (const member of this.members) for (const { reject } of member?.waiting.splice(0) ?? []) reject(this.failure);
+  }
+}
+
+/** A worker's error: its class, where a caller can act on it, does not survive the way. */
+function restored({ name, message }: { name: string; message: string }, called: string): Error {
+  return name === 'ConfigError' ? new ConfigError(message) : new RunError(`${called} failed: ${message}`);
+}
