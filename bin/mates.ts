@@ -146,7 +146,10 @@ function buildProgram(): Command {
     .option('--seed <n>', 'the same as --set seed=n')
     .addOption(new Option('--trainer <where>', 'what runs the pretraining').choices(['batch', 'sagemaker']))
     .option('--dry-run', 'check, plan and price only')
-    .option('--max-cost-usd <dollars>', 'stop before a stage that would bring the estimated cost above this')
+    .option(
+      '--max-cost-usd <dollars>',
+      "stop before a stage that would bring the estimated cost above this; 'none' lifts a resumed run's",
+    )
     .option('--watch', 'show its progress until it ends')
     .option('--json', 'print the execution, or with --watch its output, as JSON on the last line')
     .action(async (config, options) => (await import('./commands/start.ts')).start(config, options));

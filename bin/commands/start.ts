@@ -71,7 +71,7 @@ export async function executionInput(
     resumeFrom: options.resume,
     trainer: options.trainer,
     dryRun: options.dryRun,
-    maxCostUsd: options.maxCostUsd === undefined ? undefined : Number(options.maxCostUsd),
+    maxCostUsd: capOf(options.maxCostUsd),
   };
   parseExecutionInput(input);
   if (here) refuseLocalPaths(parseConfig(input.config, config), config);
@@ -83,6 +83,9 @@ export async function executionInput(
     );
   return given;
 }
+
+const capOf = (dollars: string | undefined) =>
+  dollars === undefined ? undefined : dollars === 'none' ? null : Number(dollars);
 
 /** The machine's first state refuses it too; here the command says so, and no execution has failed. */
 async function refuseBusyRun(sfn: SFNClient, machine: string, run: string): Promise<void> {
@@ -97,5 +100,7 @@ async function refuseBusyRun(sfn: SFNClient, machine: string, run: string): Prom
 function executionName(input: Record<string, unknown>, now: Date): string {
   const { runId, resumeFrom, config } = input as { runId?: string; resumeFrom?: string; config?: { name?: string } };
   const stamp = now.toISOString().slice(0, 19).replace(/[-:]/g, '').replace('T', '-');
-  return `${resumeFrom ?? runId ?? (config === undefined ? 'smoke' : (config.name ?? 'run'))}-${stamp}`;
+  const of = resumeFrom ?? runId ?? (config === undefined ? 'smoke' : (config.name ?? 'run'));
+  // The run is named after its execution and has 48 characters: the time must be among them.
+  return `${of.slice(0, 48 - 1 - stamp.length)}-${stamp}`;
 }

@@ -13,10 +13,13 @@ const executionInput = z.strictObject({
   runId: runId.optional(),
   /** An existing run to go on with, by a new execution; its configuration need not be given again. */
   resumeFrom: runId.optional(),
-  trainer: z.enum(['batch', 'sagemaker']).default('batch'),
+  /** What runs the pretraining; by default what the run's last execution was started with, else Batch. */
+  trainer: z.enum(['batch', 'sagemaker']).optional(),
   dryRun: z.boolean().default(false),
-  /** Stops before a stage that would bring the estimated cost above this. */
-  maxCostUsd: z.number().positive().optional(),
+  /**
+   * Stops before a stage that would bring the estimated cost above this; by default the last execution's. `null` lifts that.
+   */
+  maxCostUsd: z.number().positive().nullable().optional(),
 });
 
 /** Most bytes of JSON: a payload of Step Functions has 256 KiB, and the first state adds its own to the input. */

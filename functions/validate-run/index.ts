@@ -53,13 +53,14 @@ export async function handler(event: Event): Promise<State> {
   const config = await readConfig(input, store, open);
   await checkInputs(config, open);
   await checkRun(store, id, config);
+  let { trainer = 'batch', maxCostUsd = undefined as number | null | undefined } = input;
   if (!input.dryRun) {
     // On one machine the command line locks the run's folder.
-    if (!onOneMachine()) await takeRun(store, event.execution, isRunning);
+    if (!onOneMachine()) ({ trainer = 'batch', maxCostUsd } = await takeRun(store, event.execution, isRunning, input));
     await createRun(store, id, config, softwareVersions());
   }
   return {
-    run: { id, uri, bucket, prefix, trainer: input.trainer, dryRun: input.dryRun, maxCostUsd: input.maxCostUsd },
+    run: { id, uri, bucket, prefix, trainer, dryRun: input.dryRun, maxCostUsd: maxCostUsd ?? undefined },
     stage: 0,
     stages: config.pretrain.stages,
     ...(input.dryRun && { plan: pricePlan(config) }),

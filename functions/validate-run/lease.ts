@@ -7,6 +7,7 @@
 import { basename } from 'node:path';
 import { ConfigError } from '../../core/errors.ts';
 import { EXECUTIONS_FOLDER, executionFile } from '../../core/layout.ts';
+import type { ExecutionInput, RunReference } from '../../core/run/execution-input.ts';
 import { getJson, type Store } from '../../core/storage/index.ts';
 
 /** `executions/<n>.json` of a run. */
@@ -16,24 +17,34 @@ export interface ExecutionRecord {
   execution: string;
   /** When it began to work on the run, as ISO 8601 in UTC. */
   since: string;
+  /** Absent in records of before it was kept. */
+  trainer?: RunReference['trainer'];
+  /** Absent where nothing caps the cost. */
+  maxCostUsd?: number;
 }
+
+/** What an execution was started with that is not of the run's configuration. */
+export type Terms = Pick<ExecutionInput, 'trainer' | 'maxCostUsd'>;
 
 /**
  * Takes the run for an execution, or finds that it holds it already.
  *
  * @param isRunning tells of another execution that holds the run whether it goes on.
+ * @param given terms that the execution was started with; the others are those of the execution before it.
+ * @returns the execution's record.
  * @throws ConfigError naming that execution and what to do, when it does.
  */
 export async function takeRun(
   store: Store,
   execution: string,
   isRunning: (holder: ExecutionRecord) => Promise<boolean>,
-): Promise<void> {
+  given: Terms = {},
+): Promise<ExecutionRecord> {
   for (;;) {
     const newest = (await store.list(`${EXECUTIONS_FOLDER}/`)).at(-1);
-    if (newest !== undefined) {
-      const holder = await getJson<ExecutionRecord>(store, newest);
-      if (holder.execution === execution) return; // the function's second attempt
+    const holder = newest === undefined ? undefined : await getJson<ExecutionRecord>(store, newest);
+    if (holder) {
+      if (holder.execution === execution) return holder; // the function's second attempt
       if (await isRunning(holder)) {
         const name = holder.execution.split(':').at(-1);
         throw new ConfigError(
@@ -43,7 +54,12 @@ export async function takeRun(
       }
     }
     const number = newest === undefined ? 0 : Number.parseInt(basename(newest), 10) + 1;
-    const record: ExecutionRecord = { format: 'mates-execution/1', execution, since: new Date().toISOString() };
-    if (await store.putIfAbsent(executionFile(number), `${JSON.stringify(record, null, 2)}\n`)) return;
+    const cap = given.maxCostUsd === undefined ? holder?.maxCostUsd : given.maxCostUsd;
+    const record: ExecutionRecord = {
+      ...{ format: 'mates-execution/1', execution, since: new Date().toISOString() },
+      trainer: given.trainer ?? holder?.trainer ?? 'batch',
+      ...(cap != null && { maxCostUsd: cap }),
+    };
+    if (await store.putIfAbsent(executionFile(number), `${JSON.stringify(record, null, 2)}\n`)) return record;
   }
 }
