@@ -2,18 +2,16 @@ import type { RunConfig } from '../core/config/schema.ts';
 import type { Corpus } from '../core/corpus/corpus.ts';
 import { InterruptedError } from '../core/errors.ts';
 import type { Arm, StagePlan } from '../core/formats.ts';
-import { armLayout } from '../core/layout.ts';
-import { readParquet } from '../core/parquet.ts';
-import { trainingOrder } from '../core/plan/training-order.ts';
 import { decayLearningRate, trunkLearningRate } from '../core/schedule.ts';
 import type { Checkpoint } from '../engine/checkpoint.ts';
 import type { LanguageModel } from '../engine/language-model.ts';
 import type { Job } from './job.ts';
 import { openTrainer } from './model.ts';
+import { openTrainingRows } from './pretrain/training-rows.ts';
 
 /**
  * Trains a checkpoint to the end of its decay branch, in place: the learning rate is halved `decayHalvings` times over
- * `decaySteps`. The branch runs over the rows that the stage trained on last, so it takes nothing from a later stage.
+ * `decaySteps`. The branch runs over the batches that the stage trained on last, so it takes nothing from a later stage.
  *
  * @param plan of the stage whose checkpoint it is.
  * @param onStep called with the steps done; where the job was told to stop it is not called again.
@@ -25,20 +23,15 @@ export async function trainDecayBranch(
   onStep: (done: number) => void,
 ): Promise<void> {
   const { config } = job.run.record;
-  const { batchRows, decaySteps } = config.pretrain;
-  const { row } = await readParquet(
-    { store: job.run.store, key: armLayout(plan.stage, arm).selection },
-    { row: 'INT64' },
-  );
-  const consumed = trainingOrder(row, plan.consumedRows, config.seed, plan.stage);
-  const branch = consumed.slice(-Math.min(decaySteps, plan.steps) * batchRows);
+  const { decaySteps } = config.pretrain;
+  const batch = await openTrainingRows(job, corpus, plan, arm);
+  const steps = Math.min(decaySteps, plan.steps);
   const rate = branchRate(config.pretrain, optimizer.step);
   const trainer = await openTrainer(config, corpus.index, { parameters, optimizer }, model);
   try {
     for (let t = 0; t < decaySteps; t++) {
       if (job.signal.aborted) throw new InterruptedError(`The decay branch of stage ${plan.stage} starts over.`);
-      const rows = Array.from({ length: batchRows }, (_, i) => branch[(t * batchRows + i) % branch.length]!);
-      await trainer.step(await corpus.tokenRows(rows), corpus.index.sequenceLength, rate(t + 1));
+      await trainer.step(await batch(plan.steps - steps + (t % steps)), corpus.index.sequenceLength, rate(t + 1));
       onStep(t + 1);
     }
     trainer.collect();

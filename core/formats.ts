@@ -164,6 +164,8 @@ export interface SelectionCheck {
 export interface InfluenceFit {
   format: 'mates-influence-fit/1';
   documents: { fit: number; validation: number; test: number };
+  /** `row` where documents were too few and too long to be dealt whole. */
+  splitBy: 'document' | 'row';
   /** Mean and standard deviation of the fitted labels, by which they were standardised. */
   mean: number;
   std: number;

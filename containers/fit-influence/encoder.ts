@@ -73,16 +73,20 @@ export async function encodeRows(
 /** What the encoder reads of each row. */
 export async function rowPieces(encoder: Encoder, rows: readonly number[]): Promise<DocumentPieces[]> {
   const { input, corpus, wordPieces } = encoder;
-  if (wordPieces && rows.length >= WORTH_THREADS) return wordPieces.of(await corpus.texts(rows));
+  if (wordPieces && rows.length >= WORTH_THREADS) return wordPieces.of(await textsOf(corpus, rows));
   return (await documentsOf(input, corpus, rows)).map((document) => input.pieces(document));
 }
 
 async function documentsOf(input: EncoderInput, corpus: Corpus, rows: readonly number[]) {
-  if (input.reads === 'text') return (await corpus.texts(rows)).map((text) => ({ text }));
+  if (input.reads === 'text') return (await textsOf(corpus, rows)).map((text) => ({ text }));
   const { sequenceLength } = corpus.index;
   const tokens = await corpus.tokenRows(rows);
   return rows.map((_, i) => ({ tokens: tokens.subarray(i * sequenceLength, (i + 1) * sequenceLength) }));
 }
+
+/** A pretrained encoder does not know the language model's mark of a document's end. */
+const textsOf = async (corpus: Corpus, rows: readonly number[]) =>
+  (await corpus.passages(rows)).map((passages) => passages.join(' '));
 
 /** A small BERT over the corpus tokenizer's ids, plus one id for padding. */
 export function scratchShape(config: RunConfig['influenceModel'], vocabularySize: number): BertShape {

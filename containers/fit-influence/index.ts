@@ -10,7 +10,7 @@ import type { InfluenceFit, StagePlan } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { bootstrapInterval, pearson, spearman, standardise } from '../../core/metrics/index.ts';
 import { readParquet } from '../../core/parquet.ts';
-import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
+import { CounterRandom, STREAM } from '../../core/random/philox.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { type Method, methodTraits } from '../../core/selection/methods.ts';
 import { putJson } from '../../core/storage/index.ts';
@@ -18,6 +18,7 @@ import { type Job, timed } from '../job.ts';
 import { fitDsir } from '../score/dsir.ts';
 import { makeScorer } from '../score/make-scorer.ts';
 import { fitArchitecture, loadPredictorOf } from './influence-model.ts';
+import { splitLabelled } from './split.ts';
 
 /** A probed document: its row and its oracle influence. */
 interface Labelled {
@@ -68,7 +69,11 @@ async function fitInfluenceModel(
 ): Promise<{ result: InfluenceFit; flops: number }> {
   const { store, record } = job.run;
   const { influenceModel: config, seed } = record.config;
-  const sets = split(await readProbes(job, plan), config, seed, job.stage);
+  const labelled = await readProbes(job, plan);
+  const documents = await corpus.firstDocuments(labelled.map(({ row }) => row));
+  const documentOf = new Map(labelled.map(({ row }, i) => [row, documents[i]!]));
+  const random = new CounterRandom(seed, STREAM.influenceSplit, job.stage);
+  const sets = splitLabelled(labelled, ({ row }) => documentOf.get(row)!, config, random);
   const scale = standardise(sets.fit.map(({ influence }) => influence));
   const { mean, std } = scale;
   if (!(std > 0))
@@ -88,23 +93,24 @@ async function fitInfluenceModel(
   const result: InfluenceFit = {
     format: 'mates-influence-fit/1',
     documents: { fit: sets.fit.length, validation: sets.validation.length, test: sets.test.length },
+    splitBy: sets.by,
     mean,
     std,
     spearman: spearman(predicted, truth),
     spearmanInterval: bootstrapInterval(predicted, truth, spearman, { seed, stage: job.stage }),
     pearson: pearson(predicted, truth),
-    staleSpearman: await staleSpearman(job, corpus, testRows, truth),
+    staleSpearman: await staleSpearman(job, corpus, sets.test),
     ...about,
   };
   await save(store, stageLayout(job.stage).influenceModel);
   return { result, flops: flops + testRows.length * predictor.cost };
 }
 
-/** All probes of the stage, in order of row, whichever job measured them. */
+/** All probes of a stage, in order of row, whichever job measured them. */
 async function readProbes(job: Job, plan: StagePlan): Promise<Labelled[]> {
   const labelled: Labelled[] = [];
   for (let index = 0; index < plan.probeItems; index++) {
-    const key = stageLayout(job.stage).probe(index);
+    const key = stageLayout(plan.stage).probe(index);
     const columns = await readParquet({ store: job.run.store, key }, { row: 'INT64', influence: 'DOUBLE' });
     columns.row.forEach((row, i) => {
       labelled.push({ row, influence: columns.influence[i]! });
@@ -113,32 +119,25 @@ async function readProbes(job: Job, plan: StagePlan): Promise<Labelled[]> {
   return labelled.sort((a, b) => a.row - b.row);
 }
 
-interface Sets {
-  fit: Labelled[];
-  validation: Labelled[];
-  test: Labelled[];
-}
+/** Rows that a correlation is worth stating of. */
+const LEAST_ROWS = 10;
 
-function split(labelled: Labelled[], config: RunConfig['influenceModel'], seed: number, stage: number): Sets {
-  const order = permutation(labelled.length, new CounterRandom(seed, STREAM.influenceSplit, stage));
-  const shuffled = Array.from(order, (i) => labelled[i]!);
-  const test = Math.max(2, Math.round(config.testFraction * labelled.length));
-  const validation = Math.max(2, Math.round(config.validationFraction * labelled.length));
-  if (labelled.length < test + validation + 2)
-    throw new RunError(`${labelled.length} probes are too few to fit, stop early and test on; raise probe.documents.`);
-  return {
-    test: shuffled.slice(0, test),
-    validation: shuffled.slice(test, test + validation),
-    fit: shuffled.slice(test + validation),
-  };
-}
-
-/** How well the previous stage's model predicts this stage's oracle: the drift that makes refitting worthwhile. */
-async function staleSpearman(job: Job, corpus: Corpus, rows: number[], truth: number[]): Promise<number | undefined> {
+/**
+ * How well the previous stage's model predicts this stage's oracle: the drift that makes refitting worthwhile. Measured on
+ * rows that the stage before did not probe; undefined where those are too few.
+ */
+async function staleSpearman(job: Job, corpus: Corpus, test: readonly Labelled[]): Promise<number | undefined> {
   if (job.stage < 2) return undefined;
-  const { batchDocuments } = job.run.record.config.influenceModel;
-  const stale = await loadPredictorOf(job, corpus, job.stage - 1, batchDocuments);
-  return spearman(Array.from(await stale.predict(rows)), truth);
+  const before = job.stage - 1;
+  const seen = new Set((await readProbes(job, await readPlan(job.run, before))).map(({ row }) => row));
+  const unseen = test.filter(({ row }) => !seen.has(row));
+  if (unseen.length < LEAST_ROWS) return undefined;
+  const stale = await loadPredictorOf(job, corpus, before, job.run.record.config.influenceModel.batchDocuments);
+  const predicted = await stale.predict(unseen.map(({ row }) => row));
+  return spearman(
+    Array.from(predicted),
+    unseen.map(({ influence }) => influence),
+  );
 }
 
 /** Why the influence model should not be trusted to select by, in words; undefined when it may be. */

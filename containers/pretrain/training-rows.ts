@@ -1,6 +1,6 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { ConfigError } from '../../core/errors.ts';
-import type { StagePlan } from '../../core/formats.ts';
+import type { Arm, StagePlan } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { trainingOrder } from '../../core/plan/training-order.ts';
@@ -12,21 +12,26 @@ import { loadPassageSet } from '../passages.ts';
 export type TrainingRows = (step: number) => Promise<Int32Array>;
 
 /** The stage's selection in its seeded order; for `train-on-reference`, a share of each batch are reference passages. */
-export async function openTrainingRows(job: Job, corpus: Corpus, plan: StagePlan): Promise<TrainingRows> {
+export async function openTrainingRows(
+  job: Job,
+  corpus: Corpus,
+  plan: StagePlan,
+  arm: Arm = job.arm,
+): Promise<TrainingRows> {
   const { config } = job.run.record;
   const { batchRows } = config.pretrain;
-  const key = armLayout(job.stage, job.arm).selection;
+  const key = armLayout(plan.stage, arm).selection;
   const { row: selected } = await readParquet({ store: job.run.store, key }, { row: 'INT64' });
-  const order = trainingOrder(selected, plan.consumedRows, config.seed, job.stage);
+  const order = trainingOrder(selected, plan.consumedRows, config.seed, plan.stage);
   const rows: TrainingRows = (step) => corpus.tokenRows(order.slice(step * batchRows, (step + 1) * batchRows));
   const { method, referenceShare } = config.selection;
-  if (method !== 'train-on-reference' || job.stage === 0 || job.arm !== 'main') return rows;
+  if (method !== 'train-on-reference' || plan.stage === 0 || arm !== 'main') return rows;
 
   const length = corpus.index.sequenceLength;
   const references = await referenceRows(job, corpus);
   const count = references.length / length;
   const replaced = Math.max(1, Math.round(referenceShare * batchRows));
-  const shuffled = permutation(count, new CounterRandom(config.seed, STREAM.referenceRows, job.stage));
+  const shuffled = permutation(count, new CounterRandom(config.seed, STREAM.referenceRows, plan.stage));
   return async (step) => {
     const tokens = await rows(step);
     for (let i = 0; i < replaced; i++) {

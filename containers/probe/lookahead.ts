@@ -1,6 +1,6 @@
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
-import { ConfigError } from '../../core/errors.ts';
+import { ConfigError, RunError } from '../../core/errors.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { accumulate, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import type { Checkpoint } from '../../engine/checkpoint.ts';
@@ -46,8 +46,13 @@ export async function lookaheadCopies(
     throw new ConfigError(
       `reference.passages: ${passages.length} are too few for probe.method "lookahead", which keeps a quarter of them aside.`,
     );
-  const guard = new PassageSet(model, passages.slice(0, guards));
-  const learned = passages.slice(guards);
+  // The same at every stage. A file may have its passages in an order, such as one source after the other.
+  const dealt = permutation(passages.length, new CounterRandom(config.seed, STREAM.lookaheadGuard));
+  const guard = new PassageSet(
+    model,
+    Array.from(dealt.subarray(0, guards), (i) => passages[i]!),
+  );
+  const learned = Array.from(dealt.subarray(guards), (i) => passages[i]!);
   const longest = Math.max(...learned.map(({ tokens }) => tokens.length));
   const { batchRows, steps } = config.probe.lookahead;
   const order = permutation(learned.length, new CounterRandom(config.seed, STREAM.lookahead, checkpoint.state.step));
@@ -122,7 +127,8 @@ async function continued(
   const optimizer = checkpoint.optimizer.clone(parameters.flat);
   const gradient = parameters.sibling();
   const part = parameters.sibling();
-  let best = { parameters: parameters.clone(), steps: 0, loss: Number.POSITIVE_INFINITY };
+  const start = guard ? await guard.loss(parameters) : Number.POSITIVE_INFINITY;
+  let best = { parameters: parameters.clone(), steps: 0, loss: start };
   for (let step = 0; step < steps; step++) {
     const [first, ...others] = batchesOf(step);
     await model.lossAndGradient(parameters, first!, gradient);
@@ -135,6 +141,12 @@ async function continued(
     onStep(step + 1);
     if (!guard || ((step + 1) % GUARD_EVERY !== 0 && step + 1 < steps)) continue;
     const loss = await guard.loss(parameters);
+    if (best.steps === 0 && !(loss < start))
+      throw new RunError(
+        `${step + 1} steps on the reference passages took the loss of those that are kept aside from ${start.toFixed(3)} to ` +
+          `${loss.toFixed(3)}, so lookahead would label by a worse model. Lower probe.learningRateScale (now ` +
+          `${config.probe.learningRateScale}), raise reference.passages, or choose another probe.method.`,
+      );
     if (loss >= best.loss) return { ...best, tried: step + 1 }; // the references are being learned by heart
     best = { parameters: parameters.clone(), steps: step + 1, loss };
   }

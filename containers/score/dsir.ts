@@ -28,7 +28,7 @@ export async function fitDsir(job: Job, corpus: Corpus, plan: StagePlan): Promis
   const pool = new NgramCounts(HASHING);
   const rows = await sampledRows(job, corpus, plan);
   for (let first = 0; first < rows.length; first += TEXTS_AT_ONCE)
-    for (const text of await corpus.texts(rows.slice(first, first + TEXTS_AT_ONCE))) pool.add(text);
+    for (const text of (await corpus.passages(rows.slice(first, first + TEXTS_AT_ONCE))).flat()) pool.add(text);
   await putJson(job.run.store, key, new DsirModel(reference, pool).toFile());
 }
 
@@ -41,10 +41,10 @@ export async function loadDsir(job: Job, stage: number): Promise<DsirModel> {
   return DsirModel.fromFile(file, `${store.uri}/${key}`);
 }
 
-/** The log-weight of each row's text. */
+/** The log-weight of each row's text. No pair of words reaches from one document into the next. */
 export async function dsirWeights(model: DsirModel, corpus: Corpus, rows: readonly number[]): Promise<Float64Array> {
-  const texts = await corpus.texts(rows);
-  return Float64Array.from(texts, (text) => model.score(text).logWeight);
+  const passages = await corpus.passages(rows);
+  return Float64Array.from(passages, (own) => own.reduce((sum, text) => sum + model.score(text).logWeight, 0));
 }
 
 export async function dsirScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {

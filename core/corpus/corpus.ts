@@ -32,6 +32,7 @@ export class Corpus {
   readonly store: Store;
   readonly index: CorpusIndex;
   private readonly domains = new Map<number, Promise<Uint16Array>>();
+  private endMark: Promise<string> | undefined;
 
   constructor(store: Store, index: CorpusIndex) {
     this.store = store;
@@ -65,18 +66,34 @@ export class Corpus {
     return result;
   }
 
-  /** The text of rows (their tokens decoded), in the order asked for. */
-  async texts(rows: RowRange | ArrayLike<number>): Promise<string[]> {
+  /** The text of rows (their tokens decoded, ends of documents included), in the order asked for. */
+  texts(rows: RowRange | ArrayLike<number>): Promise<string[]> {
+    return this.strings('text', rows);
+  }
+
+  /** The text of rows, cut where documents end: what is written there, without the token that marks the place. */
+  async passages(rows: RowRange | ArrayLike<number>): Promise<string[][]> {
+    this.endMark ??= this.tokenizer().then((tokenizer) => tokenizer.decode([tokenizer.endOfText]));
+    const mark = await this.endMark;
+    return (await this.texts(rows)).map((text) => text.split(mark).filter((passage) => passage !== ''));
+  }
+
+  /** The id of the document that each row begins in. */
+  async firstDocuments(rows: RowRange | ArrayLike<number>): Promise<string[]> {
+    return (await this.strings('documents', rows)).map((ids) => JSON.parse(ids)[0]);
+  }
+
+  private async strings(column: 'text' | 'documents', rows: RowRange | ArrayLike<number>): Promise<string[]> {
     const wanted = asRows(rows);
     const result: string[] = new Array(wanted.length);
     for (const part of this.plan(wanted)) {
       const shard = this.index.shards[part.shard]!;
-      const { text } = await readParquet(
+      const { [column]: values } = await readParquet(
         { store: this.store, key: shard.text.key },
-        { text: 'STRING' },
+        { [column]: 'STRING' } as const,
         { begin: part.begin - shard.firstRow, end: part.end - shard.firstRow },
       );
-      for (const { at, row } of part.rows) result[at] = text[row - part.begin]!;
+      for (const { at, row } of part.rows) result[at] = values![row - part.begin]!;
     }
     return result;
   }

@@ -35,6 +35,8 @@ export const STREAM = {
   diagnostics: 16,
   /** The rows of the pool on which 8 bits are compared with float32. */
   precision: 17,
+  /** The reference passages that a lookahead probe keeps aside. */
+  lookaheadGuard: 18,
 } as const;
 
 /**

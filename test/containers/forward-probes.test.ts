@@ -5,6 +5,7 @@ import { directionalCopies } from '../../containers/probe/directional.ts';
 import type { InfluenceProbe } from '../../containers/probe/influence-probe.ts';
 import { lookaheadCopies } from '../../containers/probe/lookahead.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
+import { RunError } from '../../core/errors.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { planStage } from '../../core/plan/stage-plan.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
@@ -110,6 +111,14 @@ describe('the lookahead probe', () => {
     const near = await influenceOf(probe, Int32Array.from(said));
     expect(near.influence).toBeLessThan(0);
     for (const tokens of documents) expect(near.influence).toBeLessThan((await influenceOf(probe, tokens)).influence);
+  });
+
+  it('refuses to label by a copy that its steps have made worse at the references, and says what to change', async () => {
+    const checkpoint = trainedCheckpoint(model);
+    const options = { config, learningRate: 3, passages, randomRows, length: LENGTH };
+    const attempt = lookaheadCopies(model, checkpoint, options);
+    await expect(attempt).rejects.toThrow(RunError);
+    await expect(attempt).rejects.toThrow(/kept aside from \d\.\d+ to .*probe\.learningRateScale \(now 1\)/);
   });
 
   it('refuses a reference set with nothing to hold back', async () => {

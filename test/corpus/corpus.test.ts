@@ -48,6 +48,24 @@ describe('Corpus', () => {
     expect(await corpus.texts({ ...range, end: range.begin })).toEqual([]);
   });
 
+  it('cuts the text of a row where documents end, and names the document that it begins in', async () => {
+    const { endOfText } = await corpus.tokenizer();
+    const rows = Array.from({ length: corpus.index.rows }, (_, row) => row);
+    const passages = await corpus.passages(rows);
+    const first = await corpus.firstDocuments(rows);
+    expect(passages.flat().some((passage) => passage.includes('<|endoftext|>') || passage === '')).toBe(false);
+    expect(passages.map((own) => own.join(''))).toEqual(allTexts.map((text) => text.replaceAll('<|endoftext|>', '')));
+    expect(Math.max(...passages.map((own) => own.length))).toBeGreaterThan(1);
+    // A row of a domain begins in another document than the one before it did only where an end lies between them.
+    const domains = await corpus.rowDomains(rows);
+    for (const row of rows.slice(1)) {
+      const together = domains[row] === domains[row - 1] && corpus.shardOf(row) === corpus.shardOf(row - 1);
+      if (!together || first[row] === first[row - 1]) continue;
+      expect(all.subarray((row - 1) * length, row * length).includes(endOfText)).toBe(true);
+    }
+    expect(new Set(first).size).toBeGreaterThan(20);
+  });
+
   it('finds the shard and the domain of a row', async () => {
     for (const [shard, { firstRow, rows }] of corpus.index.shards.entries()) {
       expect([corpus.shardOf(firstRow), corpus.shardOf(firstRow + rows - 1)]).toEqual([shard, shard]);

@@ -204,6 +204,7 @@ export async function writeFixture(store: Store, options: FixtureOptions = {}): 
     const best = epochs.reduce((a, b) => (b.validationSpearman > a.validationSpearman ? b : a));
     return {
       format: 'mates-influence-fit/1',
+      splitBy: 'document',
       documents: { fit: 280, validation: 40, test: 80 },
       mean: -0.00021,
       std: 0.0013,

@@ -1,0 +1,52 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { splitLabelled } from '../../containers/fit-influence/split.ts';
+import { RunError } from '../../core/errors.ts';
+import { CounterRandom, STREAM } from '../../core/random/philox.ts';
+
+interface One {
+  row: number;
+  document: string;
+}
+const shares = { testFraction: 0.2, validationFraction: 0.1 };
+const split = (labelled: One[]) =>
+  splitLabelled(labelled, ({ document }) => document, shares, new CounterRandom(7, STREAM.influenceSplit, 1));
+/** Rows of documents that have so many each. */
+const rowsOf = (counts: number[]): One[] =>
+  counts
+    .flatMap((count, d) => Array.from({ length: count }, () => `d${d}`))
+    .map((document, row) => ({ row, document }));
+
+describe('probed rows', () => {
+  it('are dealt in whole documents, each row to one set, the shares as asked for', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 60, maxLength: 120 }), (counts) => {
+        const labelled = rowsOf(counts);
+        const { fit, validation, test, by } = split(labelled);
+        expect(by).toBe('document');
+        const all = [...fit, ...validation, ...test].map(({ row }) => row).sort((a, b) => a - b);
+        expect(all).toEqual(labelled.map(({ row }) => row));
+        const documents = [fit, validation, test].map((set) => new Set(set.map(({ document }) => document)));
+        expect(documents[0]!.size + documents[1]!.size + documents[2]!.size).toBe(counts.length);
+        expect(Math.abs(test.length - 0.2 * labelled.length)).toBeLessThan(4);
+        expect(Math.abs(validation.length - 0.1 * labelled.length)).toBeLessThan(4);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('of a document that is longer than a set are fitted', () => {
+    const { fit, by } = split(rowsOf([60, ...new Array(100).fill(1)]));
+    expect(by).toBe('document');
+    expect(fit.filter(({ document }) => document === 'd0')).toHaveLength(60);
+  });
+
+  it('are dealt one by one where documents are too few and long', () => {
+    const { fit, validation, test, by } = split(rowsOf([50, 50]));
+    expect([by, fit.length, validation.length, test.length]).toEqual(['row', 70, 10, 20]);
+  });
+
+  it('are refused where they are too few for three sets', () => {
+    expect(() => split(rowsOf([1, 1, 1, 1, 1]))).toThrow(RunError);
+  });
+});
