@@ -81,7 +81,7 @@ function buildProgram(): Command {
   program
     .command('compare')
     .description('several runs side by side: methods over seeds, paired differences, losses against cost')
-    .argument('<run...>', 'folders of finished runs')
+    .argument('<run...>', 'folders of finished runs, each as FOLDER or LABEL=FOLDER')
     .option('--baseline <method>', 'what the others are compared with; by default random')
     .option('--out <dir>', 'where compare.html and compare.md are written')
     .option('--json', 'print the comparison as JSON on the last line')

@@ -242,6 +242,14 @@ export interface RunSummary {
   /** `selection.method` of the configuration. */
   method: Method;
   seed: number;
+  /** What its losses were measured on: those of runs that differ here cannot be subtracted. Absent in older files. */
+  data?: {
+    /** SHA-256 of `corpus.json`; the seed deals the documents, so each seed has another corpus. */
+    corpus: string;
+    /** The like of the passages: their file, how many of them, and which tokens count. */
+    heldOut: string;
+    reference: string;
+  };
   stages: {
     stage: number;
     scored: boolean;

@@ -3,6 +3,7 @@ import {
   type Comparison,
   type CoursePoint,
   type Difference,
+  lastCommonStage,
   type MethodStage,
   meanCourse,
 } from '../core/compare/compare.ts';
@@ -13,9 +14,9 @@ import { styles } from './theme.ts';
 
 const HEAD = ['method', 'seeds', 'reference loss', 'difference', 'held-out loss', 'difference', 'mixed-domain loss'];
 
-/** The last stage's table, or all stages', in Markdown. */
-export function comparisonMarkdown({ baseline, stages }: Comparison, only?: number): string {
-  const last = only ?? Math.max(...stages.map(({ stage }) => stage));
+/** The table of the last stage that all runs have reached, or all stages', in Markdown. */
+export function comparisonMarkdown({ baseline, stages, courses }: Comparison, only?: number): string {
+  const last = only ?? lastCommonStage(courses);
   const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
   const rows = stages.filter(({ stage }) => stage === last).map((row) => line(cellsOf(row)));
   const rule = HEAD.map((_, i) => (i === 0 ? '---' : '--:'));

@@ -63,7 +63,15 @@ export function groupsOf(results: readonly CellResult[]): Group[] {
     const [size, references] = name.split(' ') as [string, string];
     const cells = results.filter((cell) => cell.size === size && cell.references === references);
     const summaries = cells.map((cell) => ({ ...cell, name: cell.method }) as unknown as RunSummary);
-    return { size, references, cells, comparison: compareRuns(summaries, 'random') };
+    return {
+      size,
+      references,
+      cells,
+      comparison: compareRuns(
+        summaries.map((summary) => ({ summary })),
+        'random',
+      ),
+    };
   });
 }
 

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import Table from 'cli-table3';
-import { compareRuns } from '../../core/compare/compare.ts';
+import { compareRuns, type Entry, lastCommonStage } from '../../core/compare/compare.ts';
 import { InputError } from '../../core/errors.ts';
 import type { RunSummary } from '../../core/formats.ts';
 import { SUMMARY_FILE } from '../../core/layout.ts';
@@ -17,10 +17,14 @@ interface Options {
 
 /** `mates compare RUN..`: several runs side by side, by method and seed. */
 export async function compare(runs: string[], options: Options): Promise<void> {
-  const summaries: RunSummary[] = [];
-  for (const run of runs) summaries.push(await readSummary(run));
-  const comparison = compareRuns(summaries, options.baseline);
-  const last = Math.max(...comparison.stages.map(({ stage }) => stage));
+  const entries: Entry[] = [];
+  for (const run of runs) {
+    const [, label, path] = /^([^/=]+)=(.+)$/.exec(run) ?? [undefined, undefined, run];
+    entries.push({ label, summary: await readSummary(path!) });
+  }
+  const comparison = compareRuns(entries, options.baseline);
+  const last = lastCommonStage(comparison.courses);
+  const end = Math.max(...comparison.stages.map(({ stage }) => stage));
   const head = ['method', 'seeds', 'reference loss', 'difference', 'held-out loss', 'difference', 'Spearman', 'FLOPs'];
   const table = new Table({ ...PLAIN_TABLE, head });
   for (const { label, stage, seeds, mean, difference, spearman, flops } of comparison.stages)
@@ -37,6 +41,7 @@ export async function compare(runs: string[], options: Options): Promise<void> {
       ]);
   console.log(table.toString());
   console.log(`After stage ${last}; differences to ${comparison.baseline}, paired by seed, with 95 % intervals.`);
+  if (end > last) console.log(`Some runs end there; of the others --out writes the later stages too, up to ${end}.`);
   if (options.out !== undefined) {
     const target = storeOpener()(options.out);
     await target.put('compare.html', renderComparison(comparison));

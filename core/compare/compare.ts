@@ -57,25 +57,31 @@ export interface Comparison {
   courses: Course[];
 }
 
+/** A run as it is compared. */
+export interface Entry {
+  summary: RunSummary;
+  /** What to call its row instead of its method: runs of one label and different seeds are one row. */
+  label?: string;
+}
+
 /**
  * Compares runs by their summaries. Runs of one method and different seeds are one row; a run's control is a run of the
  * method `random`, where no run of it has that seed.
  *
  * @param baseline label that the others are compared with; by default `random`, else the first.
- * @throws ConfigError when two runs have the same method, name and seed, or there is no such baseline.
+ * @throws ConfigError when two runs have the same label and seed, when their losses were measured on different data, or when
+ *   there is no such baseline.
  */
-export function compareRuns(summaries: readonly RunSummary[], baseline?: string): Comparison {
-  const courses = labelled(summaries).flatMap(({ label, summary }) => coursesOf(label, summary));
-  const own = courses.filter(({ control }) => !control);
-  const extra = courses.filter(
-    (one) => one.control && !own.some(({ label, seed }) => label === one.label && seed === one.seed),
-  );
+export function compareRuns(entries: readonly Entry[], baseline?: string): Comparison {
+  checkData(entries);
+  const courses = labelled(entries).flatMap(({ label, summary }) => coursesOf(label, summary));
   const all: Course[] = [];
-  for (const { label, seed, points } of [...own, ...extra]) {
-    const twice = all.find((one) => one.label === label && one.seed === seed);
-    if (twice && extra.length === 0)
+  // A run of its own goes before another's control.
+  for (const { control, label, seed, points } of courses.toSorted((a, b) => Number(a.control) - Number(b.control))) {
+    const twice = all.some((one) => one.label === label && one.seed === seed);
+    if (twice && !control)
       throw new ConfigError(
-        `compare: two runs are ${label} with seed ${seed}; give them different names (--set name=...) or leave one out.`,
+        `compare: two runs are ${label} with seed ${seed}. Leave one out, or put a label before one of them: LABEL=out/runs/...`,
       );
     if (!twice) all.push({ label, seed, points });
   }
@@ -88,15 +94,40 @@ export function compareRuns(summaries: readonly RunSummary[], baseline?: string)
   return { baseline: base, labels, stages: rows, courses: all };
 }
 
-/** Runs by their method, and by their name too where names tell runs of one method and seed apart. */
-function labelled(summaries: readonly RunSummary[]): { label: string; summary: RunSummary }[] {
-  const keys = summaries.map(({ method, seed }) => `${method} ${seed}`);
-  const ambiguous = new Set(summaries.filter((_, i) => keys.indexOf(keys[i]!) !== i).map(({ method }) => method));
-  return summaries.map((summary) => ({
-    label: ambiguous.has(summary.method) ? summary.name : summary.method,
+/** Held-out passages are the same for all; the corpus, which a seed deals anew, for those of one seed. */
+function checkData(entries: readonly Entry[]): void {
+  const known = entries.flatMap(({ summary }) => (summary.data ? [{ ...summary, data: summary.data }] : []));
+  for (const one of known)
+    for (const other of known) {
+      const differs =
+        one.data.heldOut !== other.data.heldOut
+          ? 'other held-out passages'
+          : one.seed === other.seed && one.data.corpus !== other.data.corpus
+            ? 'another corpus, though their seed is the same'
+            : undefined;
+      if (differs)
+        throw new ConfigError(
+          `compare: the runs ${one.runId} and ${other.runId} have ${differs}, so their losses cannot be subtracted. ` +
+            'Compare runs that differ in what is to be compared alone.',
+        );
+    }
+}
+
+/** Runs by their method, and by their name where names tell runs of one method and seed apart. */
+function labelled(entries: readonly Entry[]): { label: string; summary: RunSummary }[] {
+  const keys = entries.map(({ label, summary }) => `${label ?? summary.method} ${summary.seed}`);
+  const ambiguous = new Set(
+    entries.filter((_, i) => keys.indexOf(keys[i]!) !== i).map(({ summary }) => summary.method),
+  );
+  return entries.map(({ label, summary }) => ({
+    label: label ?? (ambiguous.has(summary.method) ? summary.name : summary.method),
     summary,
   }));
 }
+
+/** The last stage that every run has reached. */
+export const lastCommonStage = (courses: readonly Course[]): number =>
+  Math.min(...courses.map(({ points }) => points.at(-1)!.stage));
 
 function coursesOf(label: string, { seed, stages }: RunSummary): (Course & { control: boolean })[] {
   const course = (of: 'main' | 'control'): CoursePoint[] => {

@@ -1,3 +1,5 @@
+import type { RunConfig } from '../config/schema.ts';
+import { CORPUS_FILE } from '../corpus/corpus.ts';
 import type { ChoiceScore, TaskScore } from '../evaluation/index.ts';
 import type {
   Arm,
@@ -10,9 +12,10 @@ import type {
   Timing,
   TrainingMetrics,
 } from '../formats.ts';
+import { sha256 } from '../hash.ts';
 import { armLayout, stageLayout } from '../layout.ts';
-import { getJson, getJsonIfPresent } from '../storage/index.ts';
-import { type Run, readPlan } from './open-run.ts';
+import { getJson, getJsonIfPresent, hashObject, splitUri } from '../storage/index.ts';
+import { corpusStore, type Run, readPlan } from './open-run.ts';
 
 /** Jobs of a stage that choose its rows, by the beginnings of their timings' names. */
 const SELECTION_JOBS = /^(prepare-probe|probe-|fit-influence|score-)/;
@@ -46,7 +49,21 @@ export async function summarise(run: Run): Promise<RunSummary> {
     });
   }
   const { method } = config.selection;
-  return { format: 'mates-summary/1', runId: id, name: config.name, method, seed: config.seed, stages };
+  return {
+    ...{ format: 'mates-summary/1', runId: id, name: config.name, method, seed: config.seed },
+    data: {
+      corpus: (await hashObject(corpusStore(run), CORPUS_FILE)).sha256,
+      heldOut: await passagesHash(run, config.heldOut),
+      reference: await passagesHash(run, config.reference),
+    },
+    stages,
+  };
+}
+
+async function passagesHash(run: Run, { input, passages, target }: RunConfig['heldOut']): Promise<string> {
+  const { folder, name } = splitUri(input);
+  const file = (await hashObject(run.open(folder), name)).sha256;
+  return sha256(JSON.stringify({ file, passages, target }));
 }
 
 function mostSelected({ selectedDomains, poolDomains, selectedRows, poolRows }: SelectionSummary) {

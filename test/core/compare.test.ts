@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compareRuns, differenceOf } from '../../core/compare/compare.ts';
+import { compareRuns as compareEntries, differenceOf } from '../../core/compare/compare.ts';
 import type { ArmSummary, RunSummary } from '../../core/formats.ts';
 import type { Method } from '../../core/selection/methods.ts';
 import { comparisonMarkdown, renderComparison } from '../../report/compare.ts';
@@ -10,6 +10,12 @@ const arm = (tokens: number, referenceLoss: number): ArmSummary => ({
   ...{ tokens, trainingFlops: 100, trainingSeconds: 10, trainingLoss: 4 },
   ...{ referenceLoss, heldOutLoss: referenceLoss + 0.1, mixedDomainLoss: referenceLoss - 0.1 },
 });
+
+const compareRuns = (summaries: RunSummary[], baseline?: string) =>
+  compareEntries(
+    summaries.map((summary) => ({ summary })),
+    baseline,
+  );
 
 /** Two stages, the second scored. */
 function summary(
@@ -79,6 +85,26 @@ describe('a comparison', () => {
     expect(labels).toEqual(['few labels', 'many labels']);
     expect(() => compareRuns([summary('dsir', 1, 5), summary('dsir', 1, 4)])).toThrow(/two runs are dsir with seed 1/);
     expect(() => compareRuns([summary('dsir', 1, 5)], 'random')).toThrow(/--baseline random: .*there are dsir/);
+  });
+
+  it('refuses to lose one of two runs of one method, name and seed, whatever their controls, and takes labels', () => {
+    const [a, b] = [summary('influence', 1, 5, { control: 6 }), summary('influence', 1, 4, { control: 6 })];
+    expect(() => compareRuns([a, b])).toThrow(/two runs are influence with seed 1\. .*LABEL=/);
+    const { labels } = compareEntries([{ summary: a }, { summary: b, label: 'colder' }]);
+    expect(labels).toEqual(['influence', 'colder', 'random']);
+  });
+
+  it('refuses runs whose losses were measured on different data', () => {
+    const on = (corpus: string, heldOut: string, seed = 1) => ({
+      ...summary('dsir', seed, 5),
+      data: { corpus, heldOut, reference: 'r' },
+    });
+    const other = (one: RunSummary): RunSummary => ({ ...one, method: 'random', runId: 'other' });
+    expect(compareRuns([on('a', 'h'), other(on('a', 'h')), on('b', 'h', 2)]).labels).toEqual(['dsir', 'random']);
+    expect(() => compareRuns([on('a', 'h'), other(on('a', 'g'))])).toThrow(
+      /the runs dsir-1 and other have other held-out passages, so their losses cannot be subtracted/,
+    );
+    expect(() => compareRuns([on('a', 'h'), other(on('b', 'h'))])).toThrow(/another corpus, though their seed is/);
   });
 
   it('becomes a page without scripts or requests, and Markdown', () => {
