@@ -3,7 +3,7 @@ import { explainSystemError, MatesError } from '../core/errors.ts';
 import type { Arm } from '../core/formats.ts';
 import { progressToStdout } from '../core/progress.ts';
 import { openRun } from '../core/run/open-run.ts';
-import { LAKE_DIRECTORY_VARIABLE, storeOpener } from '../core/storage/index.ts';
+import { isTransient, LAKE_DIRECTORY_VARIABLE, storeOpener } from '../core/storage/index.ts';
 import type { Job } from './job.ts';
 import { hyperparameters, reportFailure } from './sagemaker.ts';
 
@@ -16,6 +16,9 @@ const TASKS: Record<string, () => Promise<{ run(job: Job): Promise<void> }>> = {
   pretrain: () => import('./pretrain/index.ts'),
   evaluate: () => import('./evaluate/index.ts'),
 };
+
+/** As InterruptedError has it. */
+const INTERRUPTED = 75;
 
 async function main(): Promise<void> {
   const environment: NodeJS.ProcessEnv = { ...hyperparameters(), ...process.env };
@@ -42,7 +45,7 @@ async function main(): Promise<void> {
 
 main().then(
   () => process.exit(0),
-  (error: unknown) => {
+  async (error: unknown) => {
     // The last line of stderr is what the run shows; a stack helps only where the fault may be ours.
     const explained = explainSystemError(error);
     if (!(error instanceof MatesError) && !explained) console.error(error);
@@ -50,6 +53,8 @@ main().then(
     const message = `${name}: ${explained ?? (error as Error).message}`;
     console.error(message);
     reportFailure(message);
-    process.exit(error instanceof MatesError ? error.exitCode : 1);
+    // What may pass is interrupted, not failed: Batch tries such a job again, `jobAttempts` times in all.
+    const status = error instanceof MatesError ? error.exitCode : (await isTransient(error)) ? INTERRUPTED : 1;
+    process.exit(status);
   },
 );

@@ -1,5 +1,6 @@
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
+import { InputError } from '../../core/errors.ts';
 import { CORPUS_FOLDER } from '../../core/layout.ts';
 import { corpusStore, openRunCorpus } from '../../core/run/open-run.ts';
 import { type Job, timed } from '../job.ts';
@@ -11,11 +12,26 @@ export async function run(job: Job): Promise<void> {
     if (job.run.record.corpus === CORPUS_FOLDER) await prepare(job);
     const corpus = await openRunCorpus(job.run);
     const { reference, heldOut } = job.run.record.config;
+    await refuseShared(job);
     await loadPassageSet(job.run, corpus, reference);
     await loadPassageSet(job.run, corpus, heldOut);
     await loadTasks(job.run, corpus);
     return 0; // no matrix product
   });
+}
+
+/** A held-out loss of what was selected for would say nothing. */
+async function refuseShared({ run }: Job): Promise<void> {
+  const { reference, heldOut } = run.record.config;
+  const [selectedFor, others] = await Promise.all(
+    [reference, heldOut].map(({ input, passages }) => passageHashes(readPassageFile(run, input), input, passages)),
+  );
+  const shared = [...selectedFor!].filter((hash) => others!.has(hash)).length;
+  if (shared > 0)
+    throw new InputError(
+      `${shared} of the passages of heldOut.input ${heldOut.input} are reference passages too (${reference.input}), so their loss ` +
+        'would not be held out; give other passages, or fewer of each by reference.passages and heldOut.passages.',
+    );
 }
 
 async function prepare(job: Job): Promise<void> {

@@ -20,7 +20,9 @@ import { openTrainingRows } from './training-rows.ts';
 
 export async function run(job: Job): Promise<void> {
   const layout = armLayout(job.stage, job.arm);
-  if (await hasCheckpoint(job.run.store, layout.checkpoint)) return;
+  // Killed between the two, the attempt before left partial checkpoints of a stage that is whole.
+  if (await hasCheckpoint(job.run.store, layout.checkpoint))
+    return dropPartialCheckpoints(job.run.store, layout.partialCheckpoints);
   await timed(job, `pretrain-${job.arm}`, () => pretrain(job));
 }
 

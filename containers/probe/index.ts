@@ -24,7 +24,9 @@ interface Measured {
 export async function run(job: Job): Promise<void> {
   const item = job.item as ProbeItem;
   const layout = stageLayout(job.stage);
-  if ((await job.run.store.size(layout.probe(item.index))) !== undefined) return;
+  // Killed between the two, the attempt before left what it had flushed beside what is whole.
+  if ((await job.run.store.size(layout.probe(item.index))) !== undefined)
+    return job.run.store.delete(layout.probePartial(item.index));
   await timed(job, `probe-${item.index}`, () => probe(job, item));
 }
 

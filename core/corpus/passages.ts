@@ -67,11 +67,23 @@ export function lastTokens({ tokens, firstTarget }: Passage, most: number): Pass
   return { tokens: tokens.slice(cut), firstTarget: Math.max(1, firstTarget - cut) };
 }
 
-/** `textHash` of every passage in a file, to keep them out of a corpus. Throws InputError as {@link loadPassages}. */
-export async function passageHashes(pieces: Pieces, name: string): Promise<Set<string>> {
+/**
+ * `textHash` of the passages in a file, to tell them apart and to keep them out of a corpus. Throws InputError as
+ * {@link loadPassages}.
+ *
+ * @param limit of the first so many passages. @default all
+ */
+export async function passageHashes(
+  pieces: Pieces,
+  name: string,
+  limit = Number.POSITIVE_INFINITY,
+): Promise<Set<string>> {
   const hashes = new Set<string>();
-  for await (const { context, continuation } of parsePassages(pieces, name))
+  let read = 0;
+  for await (const { context, continuation } of parsePassages(pieces, name)) {
     hashes.add(textHash(context + continuation));
+    if (++read === limit) break;
+  }
   if (hashes.size === 0) throw noPassages(name);
   return hashes;
 }

@@ -6,7 +6,9 @@ import { openRunCorpus, type Run } from './open-run.ts';
 
 /** Files whose bytes tell of time or place rather than of the result. */
 const NOT_REPEATABLE = [MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE];
-const NOT_REPEATABLE_FOLDER = /(^|\/)(executions|timings|logs)\//;
+const NOT_REPEATABLE_FOLDER = /(^|\/)(executions|timings|logs|partial-checkpoint)\//;
+/** What a job deletes when it ends; a kill at that moment leaves it. */
+const PARTIAL_FILE = /\.partial\.json$/;
 
 /** Files looked at at once: hides a request's latency. */
 const REQUESTS = 4;
@@ -30,7 +32,11 @@ export async function writeManifest(run: Run): Promise<Manifest> {
 /** The run's files that have the same bytes whenever it is repeated. */
 export async function repeatableFiles(store: Store): Promise<string[]> {
   return (await store.list('')).filter(
-    (key) => !NOT_REPEATABLE.includes(key) && !NOT_REPEATABLE_FOLDER.test(key) && !key.startsWith('.'),
+    (key) =>
+      !NOT_REPEATABLE.includes(key) &&
+      !NOT_REPEATABLE_FOLDER.test(key) &&
+      !PARTIAL_FILE.test(key) &&
+      !key.startsWith('.'),
   );
 }
 

@@ -11,6 +11,7 @@ export { OverlayStore } from './overlay-store.ts';
 export { copyObject, hashObject, putFile, readPieces } from './pieces.ts';
 export { S3Store } from './s3-store.ts';
 export { type Content, getJson, getJsonIfPresent, NotFoundError, type Pieces, putJson, type Store } from './store.ts';
+export { isTransient } from './transient.ts';
 
 /** Opens the store behind a URI: every module takes one of these, only entry points make them. */
 export type StoreOpener = (uri: string) => Store;

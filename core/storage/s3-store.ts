@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { type Content, NotFoundError, type Pieces, type Store } from './store.ts';
+import { isTransient } from './transient.ts';
 
 /** Loaded on first use: a job on one machine, which uses no S3, starts without the SDK. */
 const sdk = () => import('@aws-sdk/client-s3');
@@ -9,6 +11,9 @@ const sdk = () => import('@aws-sdk/client-s3');
 const PART_BYTES = 16 << 20;
 /** S3's limit for one object; the parts of larger objects are larger. */
 const MOST_PARTS = 10_000;
+/** Of a request, with pauses that grow to 20 seconds: a minute and more in all, where the SDK's default of 3 gives up in one second. */
+const ATTEMPTS = 8;
+const BODY_ATTEMPTS = 4;
 /** Parts under way at once: one connection alone is slower than the network. */
 const UPLOADS = 4;
 
@@ -36,11 +41,16 @@ export class S3Store implements Store {
     if (range?.length === 0) return new Uint8Array(0); // HTTP has no empty range
     const Range = range && `bytes=${range.offset}-${range.offset + range.length - 1}`;
     const { GetObjectCommand } = await sdk();
-    try {
-      const answer = await (await this.s3()).send(new GetObjectCommand({ ...this.at(key), Range }));
-      return await answer.Body!.transformToByteArray();
-    } catch (error) {
-      throw isNotFound(error) ? new NotFoundError(`${this.uri}/${key}`) : error;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const answer = await (await this.s3()).send(new GetObjectCommand({ ...this.at(key), Range }));
+        return await answer.Body!.transformToByteArray();
+      } catch (error) {
+        if (isNotFound(error)) throw new NotFoundError(`${this.uri}/${key}`);
+        // The SDK tries again until it has an answer, but not when the connection breaks within its body.
+        if (attempt === BODY_ATTEMPTS || !(await isTransient(error))) throw error;
+        await delay(100 * 2 ** attempt);
+      }
     }
   }
 
@@ -106,7 +116,7 @@ export class S3Store implements Store {
   }
 
   private s3(): Promise<S3Client> {
-    this.client ??= sdk().then(({ S3Client }) => new S3Client({}));
+    this.client ??= sdk().then(({ S3Client }) => new S3Client({ maxAttempts: ATTEMPTS }));
     return this.client;
   }
 

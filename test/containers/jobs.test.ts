@@ -2,12 +2,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { holdOut } from '../../containers/hold-out.ts';
 import { modelShape } from '../../containers/model.ts';
 import { loadPassageSet } from '../../containers/passages.ts';
-import { InterruptedError } from '../../core/errors.ts';
+import { InputError, InterruptedError } from '../../core/errors.ts';
 import type { Evaluation, ProbeItem, StagePlan } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { probeItems } from '../../core/plan/stage-plan.ts';
 import { trainingOrder } from '../../core/plan/training-order.ts';
+import { repeatableFiles } from '../../core/run/manifest.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { getJson, getJsonIfPresent } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
@@ -163,6 +164,38 @@ describe('pretraining', () => {
       await pretrain(tiny.job(0));
       const timing = stageLayout(0).timing('pretrain-main');
       expect({ ...(await filesOf(tiny.store, `${root}/`)), [timing]: '' }).toEqual({ ...whole, [timing]: '' });
+    }
+  });
+});
+
+describe('a job whose attempt before was killed between its result and its clearing up', () => {
+  it('removes what that left, and nothing of it is of the run', async () => {
+    const { checkpoint, partialCheckpoint } = armLayout(0, 'main');
+    const partial = stageLayout(1).probePartial(0);
+    const left = `${partialCheckpoint(5)}/training.json`;
+    const item: ProbeItem = probeItems(plan)[0]!;
+    await tiny.probe(1, item);
+    await tiny.store.put(partial, '{}');
+    await tiny.store.put(left, await tiny.store.get(`${checkpoint}/training.json`));
+    expect(await repeatableFiles(tiny.store)).not.toContain(left);
+    expect(await repeatableFiles(tiny.store)).not.toContain(partial);
+    await tiny.probe(1, item);
+    await tiny.pretrain(0);
+    expect([await tiny.store.size(left), await tiny.store.size(partial)]).toEqual([undefined, undefined]);
+  });
+});
+
+describe('preparing', () => {
+  it('refuses passages that are both selected for and held out', async () => {
+    const { reference } = tinyConfig();
+    const same = await TinyRun.create(tinyConfig({ heldOut: { input: reference.input, passages: 2 } }));
+    try {
+      await expect(same.prepare()).rejects.toThrow(InputError);
+      await expect(same.prepare()).rejects.toThrow(
+        /^2 of the passages of heldOut\.input .* are reference passages too/,
+      );
+    } finally {
+      await same.remove();
     }
   });
 });

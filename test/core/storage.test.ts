@@ -8,6 +8,7 @@ import {
   DirectoryStore,
   getJson,
   getJsonIfPresent,
+  isTransient,
   NotFoundError,
   OverlayStore,
   S3Store,
@@ -84,6 +85,30 @@ describe('S3 as a store', () => {
       Range: 'bytes=4-5',
     });
     expect(await store.get('scores', { offset: 4, length: 0 })).toHaveLength(0);
+  });
+
+  it('asks again when the connection breaks within an answer, and not when there is nothing to gain', async () => {
+    const broken = Object.assign(new Error('aborted'), { code: 'ECONNRESET' });
+    const answer = (transformToByteArray: () => Promise<Uint8Array>) => ({ Body: { transformToByteArray } }) as object;
+    s3.on(GetObjectCommand)
+      .resolvesOnce(answer(() => Promise.reject(broken)))
+      .resolves(answer(async () => Uint8Array.of(7)));
+    expect(await store.get('a')).toEqual(Uint8Array.of(7));
+    expect(s3.commandCalls(GetObjectCommand)).toHaveLength(2);
+    s3.reset();
+    s3.on(GetObjectCommand).rejects(Object.assign(new Error('no'), { name: 'AccessDenied' }));
+    await expect(store.get('a')).rejects.toThrow('no');
+    expect(s3.commandCalls(GetObjectCommand)).toHaveLength(1);
+  });
+
+  it.each([
+    ['a connection that was reset', { code: 'ECONNRESET' }, true],
+    ['a request that was throttled', { name: 'SlowDown', $metadata: { httpStatusCode: 503 } }, true],
+    ['a fault of the service', { name: 'InternalError', $metadata: { httpStatusCode: 500 } }, true],
+    ['a refusal', { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } }, false],
+    ['a bug', {}, false],
+  ])('%s may pass: %s', async (_, of, may) => {
+    expect(await isTransient(Object.assign(new Error('failed'), of))).toBe(may);
   });
 
   it('puts conditionally and tells when the key was taken', async () => {

@@ -1,0 +1,7 @@
+/** Whether a request that failed may succeed when it is made again: the network, a throttled caller, a service's own fault. */
+export async function isTransient(error: unknown): Promise<boolean> {
+  if (!(error instanceof Error)) return false;
+  const failure = error as Error & { cause?: Error };
+  const { isServerError, isThrottlingError, isTransientError } = await import('@smithy/core/retry');
+  return isTransientError(failure) || isThrottlingError(failure) || isServerError(failure);
+}
