@@ -11,15 +11,15 @@ export interface Settings {
    * Image of every job: a reference such as `123456789012.dkr.ecr.us-east-1.amazonaws.com/mates:1.0` (pull is granted
    * for private ECR) or `ghcr.io/owner/mates:1.0`.
    *
-   * @default - built from containers/Dockerfile at deployment, which is the one thing that needs Docker
+   * @default - built from `dockerfile` at deployment, which is the one thing that needs Docker
    */
   image?: string;
   /**
    * Dockerfile of the image that is built when no `image` is given, relative to the repository.
    *
-   * @default containers/Dockerfile
+   * @default - `containers/gpu/Dockerfile`, which has both engines for GPUs; with `accelerator` `cpu` `containers/Dockerfile`
    */
-  dockerfile: string;
+  dockerfile?: string;
   /**
    * Image of the pretraining step alone, a PyTorch one say, on Batch and on SageMaker; docs/trainer-contract.md has what
    * it must do.
@@ -203,7 +203,7 @@ const RETENTION_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545
 
 const schema = z.strictObject({
   image: z.string().min(1).optional(),
-  dockerfile: z.string().min(1).default('containers/Dockerfile'),
+  dockerfile: z.string().min(1).optional(),
   trainerImage: z.string().min(1).optional(),
   trainerCommand: list
     .refine((value) => value.length > 0, 'name at least a program')

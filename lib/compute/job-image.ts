@@ -22,7 +22,7 @@ export function jobImage(scope: Construct, settings: Settings): JobImage {
     const asset = new DockerImageAsset(scope, 'Image', {
       // Less what .dockerignore names: the asset's hash, and so the image, depends on what the Dockerfiles copy alone.
       directory: PROJECT_ROOT,
-      file: settings.dockerfile,
+      file: settings.dockerfile ?? `containers/${settings.accelerator === 'gpu' ? 'gpu/' : ''}Dockerfile`,
       platform: Platform.LINUX_AMD64,
     });
     return fromRepository(asset.repository, asset.imageUri, ContainerImage.fromDockerImageAsset(asset));
