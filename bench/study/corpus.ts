@@ -17,13 +17,23 @@ const REFERENCES = 256;
 const HELD_OUT = 800;
 const STREAM = { shuffled: 82, duplicates: 83, passages: 84 };
 
-/** What a reference set is made of: a name, and the domain that is then left out of the pool. */
+/** Folders of passages: those of LAMBADA (Paperno et al. 2016), whole, which are of novels, and those of Python's manual. */
+type Passages = 'lambada' | 'python-docs';
+
+export interface Setting {
+  passages: Passages;
+  /** The domain that is left out of the pool. */
+  without?: string;
+  /** Near-duplicates are removed before anything is drawn, as `corpus.nearDuplicates: "remove"` does. */
+  distinct?: boolean;
+}
+
+/** Reference sets, each with what its pool lacks. */
 export const REFERENCE_SETS = {
-  /** Passages of LAMBADA (Paperno et al. 2016), whole: novels. */
-  lambada: { without: undefined },
-  /** Python's manual. */
-  'python-docs': { without: 'python-docs' },
-} as const;
+  lambada: { passages: 'lambada' },
+  'python-docs': { passages: 'python-docs', without: 'python-docs' },
+  'lambada-distinct': { passages: 'lambada', distinct: true },
+} as const satisfies Record<string, Setting>;
 
 export type ReferenceSet = keyof typeof REFERENCE_SETS;
 
@@ -109,7 +119,7 @@ function manualPassages(documents: string[]): string[] {
   return new Draws(STREAM.passages).shuffle(pieces.filter((text) => text.length > 250));
 }
 
-async function writePassages(out: string, name: ReferenceSet, passages: string[]): Promise<void> {
+async function writePassages(out: string, name: Passages, passages: string[]): Promise<void> {
   if (passages.length < REFERENCES + HELD_OUT)
     throw new InputError(`${name}: ${passages.length} passages, ${REFERENCES + HELD_OUT} are needed.`);
   await mkdir(join(out, name), { recursive: true });

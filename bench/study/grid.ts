@@ -1,6 +1,6 @@
 /** What the study runs: methods, seeds, reference sets and sizes. A cell is one run; its id names its result file. */
 import type { RunConfigInput } from '../../core/config/schema.ts';
-import type { ReferenceSet } from './corpus.ts';
+import { REFERENCE_SETS, type ReferenceSet } from './corpus.ts';
 
 export interface Cell {
   id: string;
@@ -37,7 +37,7 @@ export const STUDY_METHODS = {
 
   'directional, every row': { probe: { method: 'directional' }, selection: { method: 'oracle' } },
   'lookahead, every row': { probe: LOOKAHEAD, selection: { method: 'oracle' } },
-  'lookahead, every row, T 0.1': { probe: LOOKAHEAD, selection: { method: 'oracle', temperature: 0.1 } },
+  'lookahead, every row, T 0.2': { probe: LOOKAHEAD, selection: { method: 'oracle', temperature: 0.2 } },
   'lookahead, every row + dsir': { probe: LOOKAHEAD, selection: { method: 'oracle', dsirWeight: 1 } },
   'color-filter': { probe: LOOKAHEAD, selection: { method: 'color-filter' } },
 
@@ -49,6 +49,16 @@ export const STUDY_METHODS = {
     selection: { temperature: 0.2 },
   },
   'lookahead, n-gram + dsir score': { probe: LOOKAHEAD, influenceModel: NGRAM_DSIR, selection: { dsirWeight: 1 } },
+  'lookahead, n-gram + dsir score, T 0.2': {
+    probe: LOOKAHEAD,
+    influenceModel: NGRAM_DSIR,
+    selection: { dsirWeight: 1, temperature: 0.2 },
+  },
+  'lookahead, n-gram + dsir, 4000 labels, T 0.2': {
+    probe: { ...LOOKAHEAD, documents: 4000 },
+    influenceModel: NGRAM_DSIR,
+    selection: { temperature: 0.2 },
+  },
   'lookahead, n-gram + dsir, 250 labels': { probe: { ...LOOKAHEAD, documents: 250 }, influenceModel: NGRAM_DSIR },
   'lookahead, n-gram + dsir, 4000 labels': { probe: { ...LOOKAHEAD, documents: 4000 }, influenceModel: NGRAM_DSIR },
   'lookahead, BERT': { probe: LOOKAHEAD, influenceModel: BERT },
@@ -78,15 +88,18 @@ export type Size = keyof typeof SIZES;
 /** Of each seed first, as the others are compared with them. */
 const FIRST: StudyMethod[] = ['random', 'dsir', 'lookahead, n-gram + dsir', 'random, a stage more'];
 /** What the labels alone can do, without an influence model between them and the selection. */
-const LABELS: StudyMethod[] = ['lookahead, every row', 'lookahead, every row, T 0.1'];
+const LABELS: StudyMethod[] = ['lookahead, every row', 'lookahead, every row, T 0.2'];
 /** How strongly the noise and DSIR's own score should weigh. */
 const WEIGHTS: StudyMethod[] = [
   'hard top-k, n-gram + dsir',
   'lookahead, n-gram + dsir score',
-  'lookahead, n-gram + dsir, T 0.2',
+  'lookahead, n-gram + dsir score, T 0.2',
+  'lookahead, n-gram + dsir, 4000 labels, T 0.2',
 ];
+/** The weakest noise that was tried. */
+const WEAK_NOISE: StudyMethod = 'lookahead, n-gram + dsir, T 0.2';
 const OTHERS = (Object.keys(STUDY_METHODS) as StudyMethod[]).filter(
-  (name) => ![...FIRST, ...WEIGHTS, ...LABELS].includes(name),
+  (name) => ![...FIRST, ...WEIGHTS, ...LABELS, WEAK_NOISE].includes(name),
 );
 /** Of the others, what the second reference set repeats. */
 const REPEATED = OTHERS.filter((name) => !name.startsWith('exact, ') || name === 'exact, n-gram');
@@ -105,13 +118,14 @@ export function cells(): Cell[] {
   add('4M', 'lambada', seeds, FIRST);
   add('12M', 'lambada', [1, 2, 3], FIRST);
   add('4M', 'python-docs', seeds, FIRST);
-  // The seeds differ most on this reference set.
-  add(
-    '1M',
-    'lambada',
-    [6, 7, 8, 9, 10],
-    ['random', 'dsir', 'lookahead, n-gram + dsir', 'lookahead, n-gram + dsir score'],
-  );
+  // What was chosen on five seeds is measured on five more.
+  const more = [6, 7, 8, 9, 10];
+  for (const references of REFERENCES) {
+    add('1M', references, seeds, [WEAK_NOISE]);
+    add('1M', references, more, ['random', 'dsir', 'lookahead, n-gram + dsir', WEAK_NOISE]);
+  }
+  add('1M', 'lambada', more, ['lookahead, n-gram + dsir score']);
+  add('1M', 'lambada-distinct', seeds, ['random', 'dsir', 'lookahead, n-gram + dsir', WEAK_NOISE, ...WEIGHTS]);
   for (const method of [...WEIGHTS, ...LABELS])
     for (const references of REFERENCES) add('1M', references, seeds, [method]);
   for (const seed of seeds) {
@@ -152,8 +166,8 @@ export function configOf(
     name: 'study',
     seed,
     corpus: { prepared: corpus },
-    reference: { input: `${passages}/${references}/reference.jsonl`, passages: 256 },
-    heldOut: { input: `${passages}/${references}/held-out.jsonl`, passages: 800 },
+    reference: { input: `${passages}/${REFERENCE_SETS[references].passages}/reference.jsonl`, passages: 256 },
+    heldOut: { input: `${passages}/${REFERENCE_SETS[references].passages}/held-out.jsonl`, passages: 800 },
     model: { layers, width, heads },
     pretrain: {
       ...{

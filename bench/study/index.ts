@@ -2,8 +2,8 @@
  * The study of docs/results.md: `npx tsx bench/study/index.ts --lambada FILE [--folder DIR] [--at-once N] [--only TEXT,...]
  * [--runtime onnx-cuda] [--prepare]`.
  *
- * Fetches the packages, makes the pools and runs every cell of grid.ts that has no result yet. Stop it at any time; the
- * same command goes on. Results are `bench/study/results/<cell>.json`, analyse.ts makes the tables of them.
+ * Fetches the packages, makes the pools and runs every cell of grid.ts that has no result yet, or of those the ones whose
+ * name has one of the texts, in the order of the texts. Stop it at any time; the same command goes on. Results are `bench/study/results/<cell>.json`, analyse.ts makes the tables of them.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -18,7 +18,7 @@ import { armLayout, RUN_FILE, SUMMARY_FILE, stageLayout } from '../../core/layou
 import { DirectoryStore, getJson, getJsonIfPresent, storeOpener } from '../../core/storage/index.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
-import { REFERENCE_SETS, type ReferenceSet, writeCorpus } from './corpus.ts';
+import { REFERENCE_SETS, type ReferenceSet, type Setting, writeCorpus } from './corpus.ts';
 import { type Cell, cells, configOf, type Place, SEQUENCE_LENGTH, VOCABULARY } from './grid.ts';
 
 const HERE = import.meta.dirname;
@@ -65,7 +65,7 @@ function corpusOf(data: string, { references, seed }: Cell): Promise<string> {
 }
 
 async function makeCorpus(data: string, references: ReferenceSet, seed: number, target: string): Promise<string> {
-  const { without } = REFERENCE_SETS[references];
+  const { without, distinct = false }: Setting = REFERENCE_SETS[references];
   const open = storeOpener();
   const domains = (await open(join(data, 'domains')).list('')).filter((name) => name !== `${without}.jsonl.gz`);
   await prepareCorpus({
@@ -76,6 +76,7 @@ async function makeCorpus(data: string, references: ReferenceSet, seed: number, 
     sequenceLength: SEQUENCE_LENGTH,
     shards: 64,
     seed,
+    removeNearDuplicates: distinct,
     fields: { text: 'text', domain: 'domain', id: 'id' },
     target: open(target),
     progress: () => {},
@@ -102,17 +103,21 @@ async function bundleJobs(): Promise<string> {
   return join(outdir, 'main.js');
 }
 
+/** A run's name has at most 48 characters. */
+const runIdOf = ({ id }: Cell) => id.replace('lookahead-n-gram-dsir', 'ngram');
+
 async function runCell(cell: Cell, data: string, main: string, machine: ReturnType<typeof synthesizeMachine>) {
   const corpus = await corpusOf(data, cell);
   const config = parseConfig(configOf(cell, { corpus, passages: data, runtime }), cell.id);
   const lake = join(folder, 'lake');
-  const run = join(lake, 'runs', cell.id);
+  const runId = runIdOf(cell);
+  const run = join(lake, 'runs', runId);
   await shareFirstStage(cell, run);
   const began = Date.now();
   await runMachine({
     ...{ template: machine.template, dataTemplate: machine.dataTemplate },
-    input: { config: JSON.parse(JSON.stringify(config)), runId: cell.id },
-    executionName: cell.id,
+    input: { config: JSON.parse(JSON.stringify(config)), runId },
+    executionName: runId,
     lakeDirectory: lake,
     jobs: 1,
     threads: 1,
@@ -162,9 +167,8 @@ const data = await makeTexts();
 const corpora = new Map<string, Promise<string>>();
 const main = await bundleJobs();
 const machine = synthesizeMachine();
-const waiting = cells().filter(
-  ({ id }) => only.some((part) => id.includes(part)) && !existsSync(join(RESULTS, `${id}.json`)),
-);
+const missing = cells().filter(({ id }) => !existsSync(join(RESULTS, `${id}.json`)));
+const waiting = [...new Set(only.flatMap((part) => missing.filter(({ id }) => id.includes(part))))];
 console.log(`${waiting.length} cells to run`);
 await Promise.all(
   Array.from({ length: Number(values['at-once']) }, async () => {
