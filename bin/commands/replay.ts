@@ -18,6 +18,7 @@ import {
 import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
 import { DirectoryStore, getJson, getJsonIfPresent, type Store, storeOpener } from '../../core/storage/index.ts';
+import { GPU_RUNTIMES } from '../../engine/runtime/runtime.ts';
 import { stopSignal } from './interrupt.ts';
 import { wholeNumber } from './prepare.ts';
 import { createProgressView } from './progress-view.ts';
@@ -41,6 +42,11 @@ export async function replay(path: string, options: Options): Promise<void> {
     );
   const run = await openRun(storeOpener(), runUri(path));
   for (const note of otherVersions(run)) console.log(note);
+  const { runtime } = run.record.config.engine;
+  if (options.from !== 'selection' && GPU_RUNTIMES.includes(runtime))
+    console.log(
+      `The run was computed by ${runtime}: a GPU adds in another order each time, so only selections repeat to the byte.`,
+    );
   const work = options.work === undefined ? await mkdtemp(join(tmpdir(), 'mates-replay-')) : resolve(options.work);
   let files: Replayed[];
   try {
