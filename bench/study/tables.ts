@@ -94,14 +94,17 @@ export function mainTable(cells: readonly CellResult[]): string {
   );
 }
 
-/** The loss of the longer random run at so many operations, linear between the ends of its stages. */
+/**
+ * The loss of the longer random run at so many operations. Between the ends of its stages it is taken to be linear in their
+ * logarithm: a chord over the operations themselves lies above the curve, and would favour selection.
+ */
 export function randomLossAt(longer: CellResult, flops: number): number | undefined {
   let [before, spent] = [undefined as number | undefined, 0];
   for (const { main } of longer.stages) {
     const end = spent + main.trainingFlops;
     if (flops <= end) {
       if (before === undefined) return undefined;
-      return before + ((main.heldOutLoss - before) * (flops - spent)) / (end - spent);
+      return before + (main.heldOutLoss - before) * (Math.log(flops / spent) / Math.log(end / spent));
     }
     [before, spent] = [main.heldOutLoss, end];
   }
@@ -125,10 +128,11 @@ export function equalFlopsTable(cells: readonly CellResult[]): string {
     rows.push([
       method,
       `${(100 * overhead).toFixed(0)} %`,
+      values.length > 0 ? String(values.length) : NOTHING,
       values.length > 0 ? differenceText(differenceOf(values)) : 'costs more than a stage of training',
     ]);
   }
-  return markdownTable(['method', 'selection / training', 'to random at equal total FLOPs'], rows);
+  return markdownTable(['method', 'selection / training', 'seeds', 'to random at equal total FLOPs'], rows);
 }
 
 /** How much of what labels on every row gain over random an influence model fitted on some of them keeps. */
@@ -137,7 +141,7 @@ export function keptTable(cells: readonly CellResult[]): string {
   const labels = methods.get('lookahead, every row');
   const random = methods.get(RANDOM);
   const rows = [...methods].flatMap(([method, seeds]) => {
-    if (!method.startsWith('lookahead, ') && method !== 'dsir') return [];
+    if (!method.includes('lookahead, ') && method !== 'dsir') return [];
     const shared = [...seeds.values()].filter(({ seed }) => labels?.has(seed) && random?.has(seed));
     if (shared.length === 0) return [];
     const gain = (cell: CellResult) => finalLoss(random!.get(cell.seed)!) - finalLoss(cell);
