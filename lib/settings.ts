@@ -4,9 +4,10 @@
  */
 import type { Node } from 'constructs';
 import { z } from 'zod';
+import { DEFAULT_DEPLOYMENT, type Deployment } from '../core/cost/deployment.ts';
 import { ConfigError } from '../core/errors.ts';
 
-export interface Settings {
+export interface Settings extends Deployment {
   /**
    * Image of every job: a reference such as `123456789012.dkr.ecr.us-east-1.amazonaws.com/mates:1.0` (pull is granted
    * for private ECR) or `ghcr.io/owner/mates:1.0`.
@@ -210,7 +211,7 @@ const schema = z.strictObject({
     .default(['mates-job', 'pretrain']),
   vpcId: z.string().min(1).optional(),
   network: z.enum(['nat', 'endpoints']).default('nat'),
-  accelerator: z.enum(['gpu', 'cpu']).default('gpu'),
+  accelerator: z.enum(['gpu', 'cpu']).default(DEFAULT_DEPLOYMENT.accelerator),
   spot: flag.default(true),
   gpuInstances: instances.default(['g6', 'g5']),
   cpuInstances: instances.default(['m7i', 'm6i', 'm6a']),
@@ -218,13 +219,13 @@ const schema = z.strictObject({
   maxCpuVcpus: count.default(64),
   jobVcpus: count.default(4),
   jobMemoryMib: count.default(14336),
-  jobTimeoutHours: count.default(24),
-  jobAttempts: count.max(10).default(10),
+  jobTimeoutHours: count.default(DEFAULT_DEPLOYMENT.jobTimeoutHours),
+  jobAttempts: count.max(10).default(DEFAULT_DEPLOYMENT.jobAttempts),
   capacityTimeoutHours: count.max(24).default(12),
   mapConcurrency: count.max(10_000).default(100),
   pretrainConcurrency: count.max(40).default(2),
-  sagemakerInstanceType: z.string().startsWith('ml.').default('ml.g5.xlarge'),
-  runTimeoutDays: count.max(364).default(30),
+  sagemakerInstanceType: z.string().startsWith('ml.').default(DEFAULT_DEPLOYMENT.sagemakerInstanceType),
+  runTimeoutDays: count.max(364).default(DEFAULT_DEPLOYMENT.runTimeoutDays),
   inputBuckets: list.default([]),
   retain: flag.default(true),
   logRetentionDays: z.coerce

@@ -1,6 +1,8 @@
 import Table from 'cli-table3';
 import type { RunConfig } from '../../core/config/schema.ts';
-import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/estimate.ts';
+import { preparedIndex } from '../../core/corpus/corpus.ts';
+import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/price.ts';
+import { storeOpener } from '../../core/storage/index.ts';
 import { formatCount, PLAIN_TABLE } from './format.ts';
 import { loadConfigFile } from './load-config.ts';
 
@@ -15,12 +17,13 @@ const { dated, utilisation, spotDiscount, minutesPerJob, minutesPerStep, region 
 
 /**
  * `mates plan CONFIG`: what the run would do and cost. Several configurations give one table of what they cost, and what
- * the deployed system costs while idle. Runs nothing and reads no data.
+ * the deployed system costs while idle. Runs nothing, and reads no data but the index of a prepared corpus.
  */
 export async function plan(files: string[], options: Options): Promise<void> {
   const configs: RunConfig[] = [];
   for (const file of files) configs.push(await loadConfigFile(file, options));
-  const plans = configs.map(pricePlan);
+  const plans: PricedPlan[] = [];
+  for (const config of configs) plans.push(pricePlan(config, { corpus: await preparedIndex(config, storeOpener()) }));
   if (options.json) {
     console.log(JSON.stringify(plans.length === 1 ? plans[0] : { idle: idle(), plans }));
     return;
@@ -41,7 +44,10 @@ function describe(config: RunConfig, plan: PricedPlan): string {
     ['training tokens', formatCount(plan.tokens)],
     ['rows the corpus must have', `about ${formatCount(plan.rowsNeeded)} of ${config.corpus.sequenceLength} tokens`],
     ['probes', plan.probes ? `${formatCount(plan.probes)}, ${probing(config)}` : 'none'],
-    ['rows scored', plan.scoredRows ? `at least ${formatCount(plan.scoredRows)}` : 'none'],
+    [
+      'rows scored',
+      plan.scoredRows ? `${config.corpus.prepared ? '' : 'at least '}${formatCount(plan.scoredRows)}` : 'none',
+    ],
     ['jobs', formatCount(plan.jobs)],
     ...Object.entries(plan.flops).map(([step, flops]) => [`FLOPs: ${step}`, flops.toExponential(2)]),
     ['selection costs', `${(100 * plan.selectionOverhead).toFixed(1)} % of the pretraining it serves`],
@@ -87,9 +93,10 @@ export function costMarkdown(plans: PricedPlan[]): string {
 }
 
 const assumptions = () =>
-  `Prices of ${dated} in ${region}; ${100 * utilisation} % of the peak bfloat16 rate, ${minutesPerJob} minute more a job ` +
-  `and ${minutesPerStep} a step for instances to start; spot at an assumed ${100 * spotDiscount} % discount. Storage, ` +
-  'logs and traffic come on top. Estimates, not quotes.';
+  `Prices of ${dated} in ${region}; an assumed ${100 * utilisation.float32} % of the peak rate in float32 (${100 * utilisation.tf32} % in TF32, ` +
+  `${100 * utilisation.mixed} % in bfloat16), ${minutesPerJob} minute more a job and ${minutesPerStep} a step for instances to start; spot at an ` +
+  `assumed ${100 * spotDiscount} % discount. Storage, logs, traffic, and attempts that are lost with a spot instance, come on top. ` +
+  'Estimates, not quotes.';
 
 function probing({ probe, reference }: RunConfig): string {
   return probe.method === 'exact' ? `${reference.passages} reference passages each` : `by ${probe.method}`;
