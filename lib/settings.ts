@@ -97,13 +97,24 @@ export interface Settings extends Deployment {
    */
   jobMemoryMib: number;
   /**
-   * An attempt that runs longer is killed and counts as failed.
+   * Disk of each Batch instance in GiB. Images take 10 GB with CUDA, shards and checkpoints in flight some more, and
+   * while a corpus is prepared its text lies there once more: give as many GiB as that has, and 50 besides. Instances with
+   * NVMe disks, as g5 and g6 have, keep it on those.
+   *
+   * @default 200
+   */
+  rootVolumeGib: number;
+  /**
+   * An attempt that runs longer is killed and the job fails. Pretraining and probing stop by themselves half an hour
+   * before, and go on in the next attempt: they may take `jobAttempts` times as long, less what spot interruptions take.
+   * A SageMaker training job has one attempt of so many hours.
    *
    * @default 24
    */
   jobTimeoutHours: number;
   /**
-   * Attempts of a job whose instance was taken away or that asked to be resumed (exit 75); 10 is the service's maximum.
+   * Attempts of a job whose instance was taken away, or that asked to be resumed (exit 75) because it was told to stop or
+   * its time was nearly over; 10 is the service's maximum. A run whose job has none left goes on with `resumeFrom`.
    *
    * @default 10
    */
@@ -219,6 +230,7 @@ const schema = z.strictObject({
   maxCpuVcpus: count.default(64),
   jobVcpus: count.default(4),
   jobMemoryMib: count.default(14336),
+  rootVolumeGib: count.min(50).default(200),
   jobTimeoutHours: count.default(DEFAULT_DEPLOYMENT.jobTimeoutHours),
   jobAttempts: count.max(10).default(DEFAULT_DEPLOYMENT.jobAttempts),
   capacityTimeoutHours: count.max(24).default(12),

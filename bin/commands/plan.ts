@@ -1,6 +1,7 @@
 import Table from 'cli-table3';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
+import { timeWarnings } from '../../core/cost/limits.ts';
 import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/price.ts';
 import { storeOpener } from '../../core/storage/index.ts';
 import { formatCount, PLAIN_TABLE } from './format.ts';
@@ -13,6 +14,11 @@ interface Options {
   json?: boolean;
 }
 
+/** The price, and what does not end in time where it is deployed with the default settings. */
+interface Plan extends PricedPlan {
+  warnings: string[];
+}
+
 const { dated, utilisation, spotDiscount, minutesPerJob, minutesPerStep, region } = priceAssumptions;
 
 /**
@@ -22,8 +28,11 @@ const { dated, utilisation, spotDiscount, minutesPerJob, minutesPerStep, region 
 export async function plan(files: string[], options: Options): Promise<void> {
   const configs: RunConfig[] = [];
   for (const file of files) configs.push(await loadConfigFile(file, options));
-  const plans: PricedPlan[] = [];
-  for (const config of configs) plans.push(pricePlan(config, { corpus: await preparedIndex(config, storeOpener()) }));
+  const plans: Plan[] = [];
+  for (const config of configs) {
+    const corpus = await preparedIndex(config, storeOpener());
+    plans.push({ ...pricePlan(config, { corpus }), warnings: timeWarnings(config, { corpus }) });
+  }
   if (options.json) {
     console.log(JSON.stringify(plans.length === 1 ? plans[0] : { idle: idle(), plans }));
     return;
@@ -32,7 +41,7 @@ export async function plan(files: string[], options: Options): Promise<void> {
   else console.log(describe(configs[0]!, plans[0]!));
 }
 
-function describe(config: RunConfig, plan: PricedPlan): string {
+function describe(config: RunConfig, plan: Plan): string {
   const facts = new Table(PLAIN_TABLE);
   facts.push(
     ['model', `${formatCount(plan.parameters)} parameters (${shape(config)})`],
@@ -55,7 +64,8 @@ function describe(config: RunConfig, plan: PricedPlan): string {
   const money = new Table({ ...PLAIN_TABLE, head: ['instance', 'accelerators', 'hours', 'on demand', 'spot'] });
   for (const { instance, accelerators, hours, onDemandUsd, spotUsd } of plan.instances)
     money.push([instance, accelerators, showHours(hours), dollars(onDemandUsd), dollars(spotUsd)]);
-  return `${facts.toString()}\n${money.toString()}\n${assumptions()}`;
+  const warnings = plan.warnings.map((warning) => `Warning: ${warning}`);
+  return [facts, money, assumptions(), ...warnings].join('\n');
 }
 
 const HEAD = ['', 'instance', 'instance hours', 'on demand', 'spot'];

@@ -121,6 +121,14 @@ describe('compute environments', () => {
     }
   });
 
+  it('have as large a disk, and as long an update, as the settings say and the service allows', () => {
+    const large = synthesize({ rootVolumeGib: '1000', jobTimeoutHours: '300' }).template;
+    for (const { LaunchTemplateData } of resources(large, 'AWS::EC2::LaunchTemplate'))
+      expect(LaunchTemplateData.BlockDeviceMappings[0].Ebs.VolumeSize).toBe(1000);
+    for (const { UpdatePolicy } of resources(large, 'AWS::Batch::ComputeEnvironment'))
+      expect(UpdatePolicy.JobExecutionTimeoutMinutes).toBe(7200);
+  });
+
   it('serve queues that try spot first and cancel what can never run', () => {
     const queues = resources(template, 'AWS::Batch::JobQueue');
     expect(queues).toHaveLength(2);
@@ -180,6 +188,16 @@ describe('job definitions', () => {
           { Action: 'EXIT', OnReason: '*' },
         ],
       });
+  });
+
+  it('stop before their timeout where they can resume', () => {
+    const deadlines = resources(template, 'AWS::Batch::JobDefinition').flatMap(({ ContainerProperties, Timeout }) => {
+      const variable = (name: string) =>
+        ContainerProperties.Environment.find((entry: { Name: string }) => entry.Name === name)?.Value;
+      const hours = variable('MATES_DEADLINE_HOURS');
+      return hours ? [[variable('MATES_TASK'), Timeout.AttemptDurationSeconds / 3600 - Number(hours)]] : [];
+    });
+    expect(Object.fromEntries(deadlines)).toEqual({ pretrain: 0.5, probe: 0.5 });
   });
 
   it('have a timeout, their logs, and revisions that outlive a deployment', () => {
