@@ -61,9 +61,10 @@ export interface Settings extends Deployment {
    */
   spot: boolean;
   /**
-   * Instance families or types of the GPU environments.
+   * Instance families or types of the GPU environments. A type bounds what is paid for: of a family Batch may take a size
+   * of 192 vCPUs. They have to hold a job of `jobVcpus` and `jobMemoryMib`.
    *
-   * @default g6, g5 - one 24 GB GPU and 16 GiB of memory in the smallest size
+   * @default g6.xlarge, g5.xlarge - one 24 GB GPU, 4 vCPUs and 16 GiB of memory
    */
   gpuInstances: string[];
   /**
@@ -73,13 +74,15 @@ export interface Settings extends Deployment {
    */
   cpuInstances: string[];
   /**
-   * Most vCPUs that each GPU environment may run: the hard limit on what can be spent in an hour.
+   * Most vCPUs of each GPU environment, of which there are two, spot and on-demand (one with `spot=false`). Batch may
+   * pass it by one instance. Twice this and two instances are so the most that runs at once on GPUs; SageMaker's training
+   * jobs are apart.
    *
-   * @default 64 - 16 jobs of one GPU
+   * @default 64 - 16 jobs of one GPU in each
    */
   maxGpuVcpus: number;
   /**
-   * Most vCPUs that each CPU environment may run.
+   * Most vCPUs of each CPU environment, in the same way.
    *
    * @default 64
    */
@@ -175,7 +178,8 @@ export interface Settings extends Deployment {
    */
   alarmEmail?: string;
   /**
-   * Monthly budget of the account's tagged resources, with a notice at 80 % and at a forecast 100 %.
+   * Monthly budget of the account's tagged resources, with a notice at 80 % and at a forecast 100 %. It sees nothing until
+   * the tag `mates:app` is activated as a cost allocation tag in Billing; see the stack's output `BudgetTag`.
    *
    * @default - no budget
    */
@@ -224,7 +228,7 @@ const schema = z.strictObject({
   network: z.enum(['nat', 'endpoints']).default('nat'),
   accelerator: z.enum(['gpu', 'cpu']).default(DEFAULT_DEPLOYMENT.accelerator),
   spot: flag.default(true),
-  gpuInstances: instances.default(['g6', 'g5']),
+  gpuInstances: instances.default(['g6.xlarge', 'g5.xlarge']),
   cpuInstances: instances.default(['m7i', 'm6i', 'm6a']),
   maxGpuVcpus: count.default(64),
   maxCpuVcpus: count.default(64),

@@ -78,7 +78,7 @@ describe('compute environments', () => {
   const environments = resources(template, 'AWS::Batch::ComputeEnvironment').map(
     (properties) => properties.ComputeResources,
   );
-  const gpu = environments.filter(({ InstanceTypes }) => InstanceTypes.includes('g5'));
+  const gpu = environments.filter(({ InstanceTypes }) => InstanceTypes.includes('g5.xlarge'));
 
   it('are GPU and CPU, spot and on-demand', () => {
     expect(environments).toHaveLength(4);
@@ -88,7 +88,7 @@ describe('compute environments', () => {
   it('have GPU images and GPU instances alone', () => {
     for (const environment of gpu) {
       expect(environment.Ec2Configuration).toEqual([{ ImageType: 'ECS_AL2023_NVIDIA' }]);
-      expect(environment.InstanceTypes).toEqual(['g6', 'g5']);
+      expect(environment.InstanceTypes).toEqual(['g6.xlarge', 'g5.xlarge']);
     }
     for (const { InstanceTypes } of environments) expect(InstanceTypes).not.toContain('optimal');
   });
@@ -290,6 +290,12 @@ describe('operations', () => {
     expect(Budget.BudgetLimit).toEqual({ Amount: 250, Unit: 'USD' });
     expect(NotificationsWithSubscribers).toHaveLength(2);
     expect(resources(other.template, 'AWS::SNS::Subscription')).toHaveLength(1);
+    // Without which the budget sees nothing.
+    expect(other.template.Outputs!.BudgetTag).toMatchObject({
+      Value: Budget.CostFilters.TagKeyValue[0].replace(/^user:|\$.*$/g, ''),
+      Description: expect.stringContaining('activated'),
+    });
+    expect(template.Outputs).not.toHaveProperty('BudgetTag');
   });
 });
 
