@@ -19,7 +19,7 @@ import {
   type StackProps,
 } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
-import { DEPLOYMENT_VARIABLE, type Deployment } from '../core/cost/deployment.ts';
+import { DEFAULT_DEPLOYMENT, DEPLOYMENT_VARIABLE, type Deployment } from '../core/cost/deployment.ts';
 import { type FunctionName, functionCode } from './compute/function-code.ts';
 import { type JobImage, jobImage, referencedImage } from './compute/job-image.ts';
 import { JobRoles } from './compute/job-roles.ts';
@@ -68,7 +68,7 @@ export class PipelineStack extends Stack {
       logs: { destination: machineLogs, level: LogLevel.ALL, includeExecutionData: true },
     });
     this.linkTo(functions['finish-run'], { jobLogs, machineLogs });
-    this.tellPrices(functions, settings);
+    this.tellDeployment(functions, settings);
     this.showExecutionsTo(functions['validate-run']);
     lake.grantItems(this.machine.role);
     const alerts = new Alerts(this, 'Alerts', settings);
@@ -142,10 +142,10 @@ export class PipelineStack extends Stack {
     );
   }
 
-  /** Gives the functions that estimate what a run costs the settings that it depends on. */
-  private tellPrices(functions: Record<FunctionName, PipelineFunction>, settings: Settings): void {
-    const { accelerator, sagemakerInstanceType, jobTimeoutHours, jobAttempts, runTimeoutDays }: Deployment = settings;
-    const value = JSON.stringify({ accelerator, sagemakerInstanceType, jobTimeoutHours, jobAttempts, runTimeoutDays });
+  /** Gives the functions that estimate what a run takes the settings that this depends on. */
+  private tellDeployment(functions: Record<FunctionName, PipelineFunction>, settings: Settings): void {
+    const names = Object.keys(DEFAULT_DEPLOYMENT) as (keyof Deployment)[];
+    const value = JSON.stringify(Object.fromEntries(names.map((name) => [name, settings[name]])));
     for (const name of ['validate-run', 'plan-stage'] as const)
       functions[name].addEnvironment(DEPLOYMENT_VARIABLE, value);
   }

@@ -233,7 +233,7 @@ const schema = z.strictObject({
   maxGpuVcpus: count.default(64),
   maxCpuVcpus: count.default(64),
   jobVcpus: count.default(4),
-  jobMemoryMib: count.default(14336),
+  jobMemoryMib: count.default(DEFAULT_DEPLOYMENT.jobMemoryMib),
   rootVolumeGib: count.min(50).default(200),
   jobTimeoutHours: count.default(DEFAULT_DEPLOYMENT.jobTimeoutHours),
   jobAttempts: count.max(10).default(DEFAULT_DEPLOYMENT.jobAttempts),

@@ -1,7 +1,7 @@
 import Table from 'cli-table3';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
-import { timeWarnings } from '../../core/cost/limits.ts';
+import { limitWarnings } from '../../core/cost/limits.ts';
 import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/price.ts';
 import { storeOpener } from '../../core/storage/index.ts';
 import { formatCount, PLAIN_TABLE } from './format.ts';
@@ -14,7 +14,7 @@ interface Options {
   json?: boolean;
 }
 
-/** The price, and what does not end in time where it is deployed with the default settings. */
+/** The price, and what does not fit where it is deployed with the default settings. */
 interface Plan extends PricedPlan {
   warnings: string[];
 }
@@ -31,7 +31,7 @@ export async function plan(files: string[], options: Options): Promise<void> {
   const plans: Plan[] = [];
   for (const config of configs) {
     const corpus = await preparedIndex(config, storeOpener());
-    plans.push({ ...pricePlan(config, { corpus }), warnings: timeWarnings(config, { corpus }) });
+    plans.push({ ...pricePlan(config, { corpus }), warnings: limitWarnings(config, { corpus }) });
   }
   if (options.json) {
     console.log(JSON.stringify(plans.length === 1 ? plans[0] : { idle: idle(), plans }));

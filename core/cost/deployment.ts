@@ -1,7 +1,8 @@
-/** Settings of a deployment that say what a run costs there and how long it may take; a part of lib/settings.ts. */
+/** Settings of a deployment that say what a run costs there, and how long and how large its jobs may be; a part of lib/settings.ts. */
 export interface Deployment {
   accelerator: 'gpu' | 'cpu';
   sagemakerInstanceType: string;
+  jobMemoryMib: number;
   jobTimeoutHours: number;
   jobAttempts: number;
   runTimeoutDays: number;
@@ -11,6 +12,7 @@ export interface Deployment {
 export const DEFAULT_DEPLOYMENT: Deployment = {
   accelerator: 'gpu',
   sagemakerInstanceType: 'ml.g5.xlarge',
+  jobMemoryMib: 14_336,
   jobTimeoutHours: 24,
   jobAttempts: 10,
   runTimeoutDays: 30,

@@ -163,7 +163,7 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
 }
 
 /** The model's shape, as far as its cost goes. */
-function shapeOf({ model, corpus: { tokenizer } }: RunConfig, corpus?: CorpusIndex) {
+export function shapeOf({ model, corpus: { tokenizer } }: RunConfig, corpus?: CorpusIndex) {
   const planned = 'train' in tokenizer ? tokenizer.train : FILE_VOCABULARY;
   const multiple = model.vocabularyMultiple;
   const vocabularySize = Math.ceil((corpus?.tokenizer.vocabularySize ?? planned) / multiple) * multiple;

@@ -21,7 +21,7 @@ interface Instance {
   instance: string;
   onDemandUsdPerHour: number;
   cpu: { vcpus: number; teraflops: number };
-  gpu?: { name: string; count: number; teraflops: Record<RunConfig['engine']['precision'], number> };
+  gpu?: { name: string; gigabytes: number; count: number; teraflops: Record<RunConfig['engine']['precision'], number> };
 }
 
 const INSTANCES: Instance[] = prices.instances;
@@ -125,7 +125,7 @@ function operationsPerSecond(
 }
 
 type RuntimeName = RunConfig['engine']['runtime'];
-const onGpu = (runtime: RuntimeName) => runtime === 'onnx-cuda' || runtime === 'tfjs-gpu';
+export const onGpu = (runtime: RuntimeName) => runtime === 'onnx-cuda' || runtime === 'tfjs-gpu';
 
 /**
  * Instance types that jobs of the run could be on, the deployment's usual one first. On the GPU queue a run without a GPU

@@ -2,7 +2,7 @@ import { parseConfig, parseJson } from '../../core/config/load.ts';
 import { resolvePaths } from '../../core/config/paths.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
-import { timeWarnings } from '../../core/cost/limits.ts';
+import { limitWarnings } from '../../core/cost/limits.ts';
 import { type PricedPlan, pricePlan } from '../../core/cost/price.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { RunRecord } from '../../core/formats.ts';
@@ -36,7 +36,7 @@ interface State {
   stages: number;
   /** Of a dry run, which ends with it: steps, tokens, FLOPs, and hours and dollars on each instance type. */
   plan?: PricedPlan;
-  /** What the deployment's times are too short for, by the estimate. */
+  /** What does not fit the time or the memory that the deployment gives, by the estimate. */
   warnings?: string[];
 }
 
@@ -66,7 +66,7 @@ export async function handler(event: Event): Promise<State> {
   }
   const place = { corpus, deployment: deploymentFromEnvironment(), trainer };
   // The estimate is of the deployed instances.
-  const warnings = onOneMachine() ? [] : timeWarnings(config, place);
+  const warnings = onOneMachine() ? [] : limitWarnings(config, place);
   for (const warning of warnings) console.warn(warning);
   return {
     run: { id, uri, bucket, prefix, trainer, dryRun: input.dryRun, maxCostUsd: maxCostUsd ?? undefined },
