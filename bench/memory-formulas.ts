@@ -2,6 +2,7 @@
 import { scratchShape } from '../containers/fit-influence/encoder.ts';
 import { modelShape } from '../containers/model.ts';
 import type { RunConfig } from '../core/config/schema.ts';
+import { BASE_BYTES as BASE, type GraphShape, trainingBytes as training } from '../core/cost/memory.ts';
 import type { CorpusIndex } from '../core/formats.ts';
 import { bertSpecs } from '../engine/bert.ts';
 import { gptNeoxSpecs } from '../engine/gpt-neox.ts';
@@ -10,27 +11,12 @@ import { type ParameterSpec, sizeOf } from '../engine/parameters.ts';
 
 export type JobName = 'prepare' | 'prepare-probe' | 'probe' | 'fit-influence' | 'score' | 'pretrain' | 'evaluate';
 
-/** Node with the code, ONNX Runtime and what the garbage collector leaves. */
-const BASE = 220e6;
 /** Rows that losses are measured of at once: of a set of passages, and of the corpus. */
 const [PASSAGES, ROWS] = [8, 16];
 /** Lengths of a set of passages, and states that the head reads at once (`engine/passage-set.ts`). */
 const [LENGTHS, HEAD_ROWS] = [8, 512];
 /** Tokens that go through the layers together, and graphs of an encoder that are kept (`engine/influence-scorer.ts`). */
 const [GROUP_TOKENS, ENCODER_GRAPHS] = [512, 4];
-
-/** Layers, width, heads, vocabulary: what a graph's working memory depends on. */
-interface GraphShape {
-  layers: number;
-  width: number;
-  heads: number;
-  vocabularySize: number;
-}
-
-/** Working memory of the graph of a loss and its gradient; everything that the backward pass needs is kept. */
-function training({ layers, width, heads, vocabularySize }: GraphShape, rows: number, tokens: number): number {
-  return 4 * rows * tokens * (1.6 * vocabularySize + layers * (24 * width + 2.3 * heads * tokens));
-}
 
 /** Of a forward pass, which holds one layer at a time. */
 function forward({ vocabularySize, ...shape }: GraphShape, rows: number, tokens: number): number {

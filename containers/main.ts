@@ -27,6 +27,9 @@ async function main(): Promise<void> {
   if (!task) throw new Error(`usage: main TASK, where TASK is one of ${Object.keys(TASKS).join(', ')}`);
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  // A job that its timeout ends is not started again: one that can resume stops before it. Timers take 24 days at most.
+  const hours = environment.MATES_DEADLINE_HOURS;
+  if (hours) setTimeout(() => stop.abort(), Math.min(Number(hours) * 3_600_000, 2 ** 31 - 1)).unref();
   // A job whose parent has gone would go on alone; the channel is there only where the parent is the local runner.
   process.once('disconnect', () => stop.abort());
 

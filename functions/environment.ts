@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { DEFAULT_DEPLOYMENT, DEPLOYMENT_VARIABLE, type Deployment } from '../core/cost/deployment.ts';
 import { LAKE_DIRECTORY_VARIABLE, LOCAL_LAKE, type StoreOpener, storeOpener } from '../core/storage/index.ts';
 
 /** Opens stores as this process should: S3, or one machine's lake directory. */
@@ -16,4 +17,9 @@ export function onOneMachine(): boolean {
 /** The data lake's bucket. */
 export function lakeBucket(): string {
   return process.env.MATES_LAKE_BUCKET ?? LOCAL_LAKE;
+}
+
+/** The settings that prices and times depend on. */
+export function deploymentFromEnvironment(): Deployment {
+  return { ...DEFAULT_DEPLOYMENT, ...JSON.parse(process.env[DEPLOYMENT_VARIABLE] ?? '{}') };
 }

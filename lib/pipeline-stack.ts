@@ -19,12 +19,12 @@ import {
   type StackProps,
 } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
+import { DEFAULT_DEPLOYMENT, DEPLOYMENT_VARIABLE, type Deployment } from '../core/cost/deployment.ts';
 import { type FunctionName, functionCode } from './compute/function-code.ts';
 import { type JobImage, jobImage, referencedImage } from './compute/job-image.ts';
 import { JobRoles } from './compute/job-roles.ts';
 import { LakeAccess } from './compute/lake-access.ts';
 import { Network } from './compute/network.ts';
-
 import { PipelineFunction, type PipelineFunctionProps } from './compute/pipeline-function.ts';
 import { PipelineJob, type TaskName } from './compute/pipeline-job.ts';
 import { Queue } from './compute/queue.ts';
@@ -68,6 +68,7 @@ export class PipelineStack extends Stack {
       logs: { destination: machineLogs, level: LogLevel.ALL, includeExecutionData: true },
     });
     this.linkTo(functions['finish-run'], { jobLogs, machineLogs });
+    this.tellDeployment(functions, settings);
     this.showExecutionsTo(functions['validate-run']);
     lake.grantItems(this.machine.role);
     const alerts = new Alerts(this, 'Alerts', settings);
@@ -139,6 +140,14 @@ export class PipelineStack extends Stack {
     finish.addToRolePolicy(
       new PolicyStatement({ actions: ['cloudformation:DescribeStacks'], resources: [this.stackId] }),
     );
+  }
+
+  /** Gives the functions that estimate what a run takes the settings that this depends on. */
+  private tellDeployment(functions: Record<FunctionName, PipelineFunction>, settings: Settings): void {
+    const names = Object.keys(DEFAULT_DEPLOYMENT) as (keyof Deployment)[];
+    const value = JSON.stringify(Object.fromEntries(names.map((name) => [name, settings[name]])));
+    for (const name of ['validate-run', 'plan-stage'] as const)
+      functions[name].addEnvironment(DEPLOYMENT_VARIABLE, value);
   }
 
   /**

@@ -4,9 +4,10 @@
  */
 import type { Node } from 'constructs';
 import { z } from 'zod';
+import { DEFAULT_DEPLOYMENT, type Deployment } from '../core/cost/deployment.ts';
 import { ConfigError } from '../core/errors.ts';
 
-export interface Settings {
+export interface Settings extends Deployment {
   /**
    * Image of every job: a reference such as `123456789012.dkr.ecr.us-east-1.amazonaws.com/mates:1.0` (pull is granted
    * for private ECR) or `ghcr.io/owner/mates:1.0`.
@@ -60,9 +61,10 @@ export interface Settings {
    */
   spot: boolean;
   /**
-   * Instance families or types of the GPU environments.
+   * Instance families or types of the GPU environments. A type bounds what is paid for: of a family Batch may take a size
+   * of 192 vCPUs. They have to hold a job of `jobVcpus` and `jobMemoryMib`.
    *
-   * @default g6, g5 - one 24 GB GPU and 16 GiB of memory in the smallest size
+   * @default g6.xlarge, g5.xlarge - one 24 GB GPU, 4 vCPUs and 16 GiB of memory
    */
   gpuInstances: string[];
   /**
@@ -72,13 +74,15 @@ export interface Settings {
    */
   cpuInstances: string[];
   /**
-   * Most vCPUs that each GPU environment may run: the hard limit on what can be spent in an hour.
+   * Most vCPUs of each GPU environment, of which there are two, spot and on-demand (one with `spot=false`). Batch may
+   * pass it by one instance. Twice this and two instances are so the most that runs at once on GPUs; SageMaker's training
+   * jobs are apart.
    *
-   * @default 64 - 16 jobs of one GPU
+   * @default 64 - 16 jobs of one GPU in each
    */
   maxGpuVcpus: number;
   /**
-   * Most vCPUs that each CPU environment may run.
+   * Most vCPUs of each CPU environment, in the same way.
    *
    * @default 64
    */
@@ -96,13 +100,24 @@ export interface Settings {
    */
   jobMemoryMib: number;
   /**
-   * An attempt that runs longer is killed and counts as failed.
+   * Disk of each Batch instance in GiB. Images take 10 GB with CUDA, shards and checkpoints in flight some more, and
+   * while a corpus is prepared its text lies there once more: give as many GiB as that has, and 50 besides. Instances with
+   * NVMe disks, as g5 and g6 have, keep it on those.
+   *
+   * @default 200
+   */
+  rootVolumeGib: number;
+  /**
+   * An attempt that runs longer is killed and the job fails. Pretraining and probing stop by themselves half an hour
+   * before, and go on in the next attempt: they may take `jobAttempts` times as long, less what spot interruptions take.
+   * A SageMaker training job has one attempt of so many hours.
    *
    * @default 24
    */
   jobTimeoutHours: number;
   /**
-   * Attempts of a job whose instance was taken away or that asked to be resumed (exit 75); 10 is the service's maximum.
+   * Attempts of a job whose instance was taken away, or that asked to be resumed (exit 75) because it was told to stop or
+   * its time was nearly over; 10 is the service's maximum. A run whose job has none left goes on with `resumeFrom`.
    *
    * @default 10
    */
@@ -163,7 +178,8 @@ export interface Settings {
    */
   alarmEmail?: string;
   /**
-   * Monthly budget of the account's tagged resources, with a notice at 80 % and at a forecast 100 %.
+   * Monthly budget of the account's tagged resources, with a notice at 80 % and at a forecast 100 %. It sees nothing until
+   * the tag `mates:app` is activated as a cost allocation tag in Billing; see the stack's output `BudgetTag`.
    *
    * @default - no budget
    */
@@ -210,21 +226,22 @@ const schema = z.strictObject({
     .default(['mates-job', 'pretrain']),
   vpcId: z.string().min(1).optional(),
   network: z.enum(['nat', 'endpoints']).default('nat'),
-  accelerator: z.enum(['gpu', 'cpu']).default('gpu'),
+  accelerator: z.enum(['gpu', 'cpu']).default(DEFAULT_DEPLOYMENT.accelerator),
   spot: flag.default(true),
-  gpuInstances: instances.default(['g6', 'g5']),
+  gpuInstances: instances.default(['g6.xlarge', 'g5.xlarge']),
   cpuInstances: instances.default(['m7i', 'm6i', 'm6a']),
   maxGpuVcpus: count.default(64),
   maxCpuVcpus: count.default(64),
   jobVcpus: count.default(4),
-  jobMemoryMib: count.default(14336),
-  jobTimeoutHours: count.default(24),
-  jobAttempts: count.max(10).default(10),
+  jobMemoryMib: count.default(DEFAULT_DEPLOYMENT.jobMemoryMib),
+  rootVolumeGib: count.min(50).default(200),
+  jobTimeoutHours: count.default(DEFAULT_DEPLOYMENT.jobTimeoutHours),
+  jobAttempts: count.max(10).default(DEFAULT_DEPLOYMENT.jobAttempts),
   capacityTimeoutHours: count.max(24).default(12),
   mapConcurrency: count.max(10_000).default(100),
   pretrainConcurrency: count.max(40).default(2),
-  sagemakerInstanceType: z.string().startsWith('ml.').default('ml.g5.xlarge'),
-  runTimeoutDays: count.max(364).default(30),
+  sagemakerInstanceType: z.string().startsWith('ml.').default(DEFAULT_DEPLOYMENT.sagemakerInstanceType),
+  runTimeoutDays: count.max(364).default(DEFAULT_DEPLOYMENT.runTimeoutDays),
   inputBuckets: list.default([]),
   retain: flag.default(true),
   logRetentionDays: z.coerce

@@ -1,6 +1,9 @@
 import Table from 'cli-table3';
 import type { RunConfig } from '../../core/config/schema.ts';
-import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/estimate.ts';
+import { preparedIndex } from '../../core/corpus/corpus.ts';
+import { limitWarnings } from '../../core/cost/limits.ts';
+import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/price.ts';
+import { storeOpener } from '../../core/storage/index.ts';
 import { formatCount, PLAIN_TABLE } from './format.ts';
 import { loadConfigFile } from './load-config.ts';
 
@@ -11,16 +14,25 @@ interface Options {
   json?: boolean;
 }
 
+/** The price, and what does not fit where it is deployed with the default settings. */
+interface Plan extends PricedPlan {
+  warnings: string[];
+}
+
 const { dated, utilisation, spotDiscount, minutesPerJob, minutesPerStep, region } = priceAssumptions;
 
 /**
  * `mates plan CONFIG`: what the run would do and cost. Several configurations give one table of what they cost, and what
- * the deployed system costs while idle. Runs nothing and reads no data.
+ * the deployed system costs while idle. Runs nothing, and reads no data but the index of a prepared corpus.
  */
 export async function plan(files: string[], options: Options): Promise<void> {
   const configs: RunConfig[] = [];
   for (const file of files) configs.push(await loadConfigFile(file, options));
-  const plans = configs.map(pricePlan);
+  const plans: Plan[] = [];
+  for (const config of configs) {
+    const corpus = await preparedIndex(config, storeOpener());
+    plans.push({ ...pricePlan(config, { corpus }), warnings: limitWarnings(config, { corpus }) });
+  }
   if (options.json) {
     console.log(JSON.stringify(plans.length === 1 ? plans[0] : { idle: idle(), plans }));
     return;
@@ -29,7 +41,7 @@ export async function plan(files: string[], options: Options): Promise<void> {
   else console.log(describe(configs[0]!, plans[0]!));
 }
 
-function describe(config: RunConfig, plan: PricedPlan): string {
+function describe(config: RunConfig, plan: Plan): string {
   const facts = new Table(PLAIN_TABLE);
   facts.push(
     ['model', `${formatCount(plan.parameters)} parameters (${shape(config)})`],
@@ -41,7 +53,10 @@ function describe(config: RunConfig, plan: PricedPlan): string {
     ['training tokens', formatCount(plan.tokens)],
     ['rows the corpus must have', `about ${formatCount(plan.rowsNeeded)} of ${config.corpus.sequenceLength} tokens`],
     ['probes', plan.probes ? `${formatCount(plan.probes)}, ${probing(config)}` : 'none'],
-    ['rows scored', plan.scoredRows ? `at least ${formatCount(plan.scoredRows)}` : 'none'],
+    [
+      'rows scored',
+      plan.scoredRows ? `${config.corpus.prepared ? '' : 'at least '}${formatCount(plan.scoredRows)}` : 'none',
+    ],
     ['jobs', formatCount(plan.jobs)],
     ...Object.entries(plan.flops).map(([step, flops]) => [`FLOPs: ${step}`, flops.toExponential(2)]),
     ['selection costs', `${(100 * plan.selectionOverhead).toFixed(1)} % of the pretraining it serves`],
@@ -49,7 +64,8 @@ function describe(config: RunConfig, plan: PricedPlan): string {
   const money = new Table({ ...PLAIN_TABLE, head: ['instance', 'accelerators', 'hours', 'on demand', 'spot'] });
   for (const { instance, accelerators, hours, onDemandUsd, spotUsd } of plan.instances)
     money.push([instance, accelerators, showHours(hours), dollars(onDemandUsd), dollars(spotUsd)]);
-  return `${facts.toString()}\n${money.toString()}\n${assumptions()}`;
+  const warnings = plan.warnings.map((warning) => `Warning: ${warning}`);
+  return [facts, money, assumptions(), ...warnings].join('\n');
 }
 
 const HEAD = ['', 'instance', 'instance hours', 'on demand', 'spot'];
@@ -87,9 +103,10 @@ export function costMarkdown(plans: PricedPlan[]): string {
 }
 
 const assumptions = () =>
-  `Prices of ${dated} in ${region}; ${100 * utilisation} % of the peak bfloat16 rate, ${minutesPerJob} minute more a job ` +
-  `and ${minutesPerStep} a step for instances to start; spot at an assumed ${100 * spotDiscount} % discount. Storage, ` +
-  'logs and traffic come on top. Estimates, not quotes.';
+  `Prices of ${dated} in ${region}; an assumed ${100 * utilisation.float32} % of the peak rate in float32 (${100 * utilisation.tf32} % in TF32, ` +
+  `${100 * utilisation.mixed} % in bfloat16), ${minutesPerJob} minute more a job and ${minutesPerStep} a step for instances to start; spot at an ` +
+  `assumed ${100 * spotDiscount} % discount. Storage, logs, traffic, and attempts that are lost with a spot instance, come on top. ` +
+  'Estimates, not quotes.';
 
 function probing({ probe, reference }: RunConfig): string {
   return probe.method === 'exact' ? `${reference.passages} reference passages each` : `by ${probe.method}`;

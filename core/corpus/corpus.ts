@@ -1,9 +1,10 @@
 /** Reads a prepared corpus: token rows, texts and domains by global row number. */
+import type { RunConfig } from '../config/schema.ts';
 import { InputError } from '../errors.ts';
 import type { CorpusIndex, CorpusShard, RowRange } from '../formats.ts';
 import { sha256 } from '../hash.ts';
 import { readParquet } from '../parquet.ts';
-import { getJsonIfPresent, hashObject, type Store } from '../storage/index.ts';
+import { getJsonIfPresent, hashObject, type Store, type StoreOpener } from '../storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/load.ts';
 
 export const CORPUS_FILE = 'corpus.json';
@@ -26,6 +27,11 @@ export async function openCorpus(store: Store): Promise<Corpus> {
     );
   }
   return new Corpus(store, index);
+}
+
+/** The index of the prepared corpus that a configuration names; undefined where it names none or none is there yet. */
+export async function preparedIndex({ corpus }: RunConfig, open: StoreOpener): Promise<CorpusIndex | undefined> {
+  return corpus.prepared === undefined ? undefined : getJsonIfPresent(open(corpus.prepared), CORPUS_FILE);
 }
 
 export class Corpus {

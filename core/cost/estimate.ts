@@ -1,8 +1,9 @@
-/** What a run will do and cost, from its configuration alone: no file is read. */
+/** What a run will do, from its configuration, and from its corpus where that is there: no file is read. */
 import type { RunConfig } from '../config/schema.ts';
+import type { CorpusIndex } from '../formats.ts';
+import { planStage } from '../plan/stage-plan.ts';
 import { methodTraits } from '../selection/methods.ts';
 import { decoderForwardFlops, encoderForwardFlops, gptNeoxParameters } from './flops.ts';
-import prices from './prices.json' with { type: 'json' };
 
 export interface CostEstimate {
   parameters: number;
@@ -12,6 +13,7 @@ export interface CostEstimate {
   rowsNeeded: number;
   /** Hold-out rows probed over all stages. */
   probes: number;
+  /** Of the pools, or of the least that they must be where there is no corpus. */
   scoredRows: number;
   /** Jobs over all stages. */
   jobs: number;
@@ -20,53 +22,72 @@ export interface CostEstimate {
   selectionOverhead: number;
 }
 
-/** Operations by what they are for. */
+/** Operations by what they are for; both arms are evaluated. */
 export interface StageFlops {
   pretrain: number;
   control: number;
+  evaluate: number;
   probe: number;
   fit: number;
   score: number;
 }
 
-/** Tokens of a reference passage where the file is not read: LAMBADA's mean is about 85. */
+/** The jobs of one kind in a stage; they are alike, and run side by side. */
+export interface StageJobs {
+  task: 'pretrain' | 'evaluate' | 'prepare-probe' | 'probe' | 'fit-influence' | 'score';
+  part: keyof StageFlops;
+  jobs: number;
+  /** Of all of them. */
+  flops: number;
+}
+
+/** What one stage does. */
+export interface StageEstimate {
+  work: StageJobs[];
+  probes: number;
+  scoredRows: number;
+}
+
+/** Tokens of a passage where the file is not read: LAMBADA's mean is about 85. */
 const PASSAGE_TOKENS = 85;
+/** A zero-shot task whose file is not read: ARC-Easy has 2,376 items, PIQA 1,838, LAMBADA 5,153; up to four choices. */
+const TASK = { items: 3000, requests: 4 };
+/** Domains of a corpus that is not there yet: the example's are 13. */
+const DOMAINS = 13;
 /** Vocabulary where the tokenizer is a file that is not read: Pythia's. */
 const FILE_VOCABULARY = 50_304;
 /** Encoder where a pretrained directory is not read: BERT-base. */
 const BERT_BASE = { layers: 12, width: 768 };
 
-export function estimateCost(config: RunConfig): CostEstimate {
-  const { pretrain, selection, pools, corpus } = config;
-  const stages = Array.from({ length: pretrain.stages }, (_, stage) => estimateStage(config, stage));
-  const total = sum(stages.map(({ flops }) => flops));
+/** @throws ConfigError when the corpus is too small for a stage. */
+export function estimateCost(config: RunConfig, corpus?: CorpusIndex): CostEstimate {
+  const { pretrain, selection, pools } = config;
+  const stages = estimateStages(config, corpus);
+  const work = stages.flatMap((stage) => stage.work);
+  const total = sum(work);
   const stageRows = pretrain.stepsPerStage * pretrain.batchRows;
   const candidates = Math.ceil(stageRows / selection.fraction) * (pretrain.stages - 1);
   const steps = pretrain.stages * pretrain.stepsPerStage;
   return {
-    parameters: gptNeoxParameters(shapeOf(config)),
+    parameters: gptNeoxParameters(shapeOf(config, corpus)),
     steps,
-    tokens: steps * pretrain.batchRows * corpus.sequenceLength,
+    tokens: steps * pretrain.batchRows * rowTokens(config, corpus),
     rowsNeeded: Math.ceil(Math.max(candidates / (1 - pools.holdOut - pools.warmup), stageRows / pools.warmup)),
     probes: stages.reduce((count, { probes }) => count + probes, 0),
     scoredRows: stages.reduce((count, { scoredRows }) => count + scoredRows, 0),
-    jobs: 1 + stages.reduce((count, { jobs }) => count + jobs, 0),
+    jobs: 1 + work.reduce((count, { jobs }) => count + jobs, 0),
     flops: total,
     selectionOverhead: (total.probe + total.fit + total.score) / total.pretrain,
   };
 }
 
-interface StageEstimate {
-  flops: StageFlops;
-  probes: number;
-  scoredRows: number;
-  jobs: number;
-  /** Steps of the machine that bring up instances. */
-  steps: number;
+/** Each stage's work in the order of the machine. Without a corpus the pools are the least that they must be. */
+export function estimateStages(config: RunConfig, corpus?: CorpusIndex): StageEstimate[] {
+  return Array.from({ length: config.pretrain.stages }, (_, stage) => estimateStage(config, stage, corpus));
 }
 
-/** What one stage does; the counterpart of planStage without a corpus. */
-function estimateStage(config: RunConfig, stage: number): StageEstimate {
+/** The counterpart of planStage, which says how large the pool is where there is a corpus. */
+function estimateStage(config: RunConfig, stage: number, corpus?: CorpusIndex): StageEstimate {
   const { pretrain, probe, selection, scoring } = config;
   const { score, once } = methodTraits(selection.method);
   const scored = stage > 0 && score !== undefined;
@@ -75,31 +96,36 @@ function estimateStage(config: RunConfig, stage: number): StageEstimate {
   const compared = config.control === 'random' && stage > 0 && selection.method !== 'random';
   const arms = compared ? 2 : 1;
   const stageRows = pretrain.stepsPerStage * pretrain.batchRows;
-  const scoredRows = scored ? Math.ceil(stageRows / selection.fraction) : 0;
-  const { row, probed, prepared, labelled, predicted } = unitCosts(config);
+  const poolRows = corpus ? planStage(config, corpus, stage).poolRows : Math.ceil(stageRows / selection.fraction);
+  const scoredRows = scored ? poolRows : 0;
+  const { row, evaluated, probed, prepared, labelled, predicted } = unitCosts(config, corpus);
   const perRow = { 'influence-model': predicted, probe: probed, loss: row, dsir: 0 };
   const prepares = measures && (probes > 0 || score === 'probe') && prepared > 0;
   const training = 3 * stageRows * row;
-  return {
-    flops: {
-      pretrain: training,
-      control: (arms - 1) * training,
-      probe: probes * probed + (prepares ? prepared : 0),
-      fit: probes * labelled,
-      score: score ? scoredRows * perRow[score] : 0,
-    },
-    probes,
-    scoredRows,
-    jobs: 2 * arms + (prepares ? 1 : 0) + (probes > 0 ? probe.jobs : 0) + (scored ? 1 + scoring.jobs : 0),
-    steps: 2 + (prepares ? 1 : 0) + (probes > 0 ? 1 : 0) + (scored ? 2 : 0),
-  };
+
+  const work: StageJobs[] = [];
+  if (prepares) work.push({ task: 'prepare-probe', part: 'probe', jobs: 1, flops: prepared });
+  if (probes > 0)
+    work.push({ task: 'probe', part: 'probe', jobs: Math.min(probe.jobs, probes), flops: probes * probed });
+  if (scored) {
+    work.push({ task: 'fit-influence', part: 'fit', jobs: 1, flops: probes * labelled });
+    const jobs = Math.min(scoring.jobs, scoredRows);
+    work.push({ task: 'score', part: 'score', jobs, flops: scoredRows * perRow[score] });
+  }
+  work.push({ task: 'pretrain', part: 'pretrain', jobs: 1, flops: training });
+  if (compared) work.push({ task: 'pretrain', part: 'control', jobs: 1, flops: training });
+  work.push({ task: 'evaluate', part: 'evaluate', jobs: arms, flops: arms * evaluated });
+  return { work, probes, scoredRows };
 }
 
-/** Operations of one of each: a row's forward pass, a probe, the preparation of probes, a label's part in the fit, a prediction. */
-function unitCosts(config: RunConfig) {
-  const { reference, model, probe, pretrain, influenceModel, corpus } = config;
-  const shape = shapeOf(config);
-  const length = corpus.sequenceLength;
+/**
+ * Operations of one of each: a row's forward pass, an evaluation, a probe, the preparation of probes, a label's part in
+ * the fit, a prediction.
+ */
+function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
+  const { reference, heldOut, evaluation, model, probe, pretrain, influenceModel } = config;
+  const shape = shapeOf(config, corpus);
+  const length = rowTokens(config, corpus);
   const row = length * decoderForwardFlops(shape, length);
   const whole = PASSAGE_TOKENS * decoderForwardFlops(shape, PASSAGE_TOKENS);
   // Where the last word alone counts, the output head is needed for its one or two tokens only.
@@ -107,7 +133,9 @@ function unitCosts(config: RunConfig) {
   const passage = reference.target === 'last-word' ? whole - head : whole;
   const references = reference.passages * passage;
   const { batchRows, steps } = probe.lookahead;
-  const branch = probe.checkpoint === 'decayed' ? 3 * pretrain.decaySteps * pretrain.batchRows * row : 0;
+  const branch = 3 * pretrain.decaySteps * pretrain.batchRows * row;
+  const domains = corpus?.domains.length ?? DOMAINS;
+  const items = evaluation.tasks.reduce((count, { limit = TASK.items }) => count + Math.min(limit, TASK.items), 0);
   const copies = {
     exact: 0,
     directional: 3 * reference.passages * whole,
@@ -123,97 +151,30 @@ function unitCosts(config: RunConfig) {
   const fitted = 1 - validationFraction - testFraction;
   return {
     row,
+    evaluated:
+      branch +
+      (reference.passages + heldOut.passages + TASK.requests * items) * whole +
+      domains * evaluation.rowsPerDomain * row,
     probed: probe.method === 'exact' ? 3 * row + references : 2 * row,
-    prepared: branch + copies,
+    prepared: (probe.checkpoint === 'decayed' ? branch : 0) + copies,
     labelled: (fitted * 3 * epochs + validationFraction * epochs + testFraction) * document + features,
     predicted: document + features,
   };
 }
 
 /** The model's shape, as far as its cost goes. */
-function shapeOf({ model, corpus }: RunConfig) {
-  const vocabularySize = 'train' in corpus.tokenizer ? corpus.tokenizer.train : FILE_VOCABULARY;
+export function shapeOf({ model, corpus: { tokenizer } }: RunConfig, corpus?: CorpusIndex) {
+  const planned = 'train' in tokenizer ? tokenizer.train : FILE_VOCABULARY;
+  const multiple = model.vocabularyMultiple;
+  const vocabularySize = Math.ceil((corpus?.tokenizer.vocabularySize ?? planned) / multiple) * multiple;
   return { layers: model.layers, width: model.width, vocabularySize };
 }
 
-function sum(parts: StageFlops[]): StageFlops {
-  const total: StageFlops = { pretrain: 0, control: 0, probe: 0, fit: 0, score: 0 };
-  for (const part of parts) for (const name of Object.keys(total) as (keyof StageFlops)[]) total[name] += part[name];
+/** A corpus that was prepared beforehand has rows of its own length. */
+const rowTokens = (config: RunConfig, corpus?: CorpusIndex) => (corpus ?? config.corpus).sequenceLength;
+
+function sum(work: StageJobs[]): StageFlops {
+  const total: StageFlops = { pretrain: 0, control: 0, evaluate: 0, probe: 0, fit: 0, score: 0 };
+  for (const { part, flops } of work) total[part] += flops;
   return total;
 }
-
-const operations = (flops: StageFlops) => Object.values(flops).reduce((total, part) => total + part, 0);
-
-/** Hours and dollars on one instance type. */
-export interface InstanceCost {
-  instance: string;
-  accelerators: string;
-  /** Of instance time, all jobs added up; jobs side by side make a run shorter and not cheaper. */
-  hours: number;
-  onDemandUsd: number;
-  spotUsd: number;
-}
-
-/** Prices so many operations in so many jobs and steps on each instance type of the dated price file. */
-function instanceCosts(flops: number, jobs: number, steps: number): InstanceCost[] {
-  // A container starts and loads its inputs in about a minute; a step brings up instances, which boot and pull the image.
-  const overhead = (jobs * prices.minutesPerJob + steps * prices.minutesPerStep) / 60;
-  return prices.instances.map(({ instance, accelerators, count, teraflops, onDemandUsdPerHour }) => {
-    const hours = flops / (count * teraflops * 1e12 * prices.utilisation) / 3600 + overhead;
-    const onDemandUsd = hours * onDemandUsdPerHour;
-    return {
-      instance,
-      accelerators: `${count} x ${accelerators}`,
-      hours,
-      onDemandUsd,
-      spotUsd: onDemandUsd * (1 - prices.spotDiscount),
-    };
-  });
-}
-
-/** What `mates plan` and a dry run answer: the estimate, and its price on each instance type. */
-export interface PricedPlan extends CostEstimate {
-  name: string;
-  totalFlops: number;
-  instances: InstanceCost[];
-  /** Date of the price file. */
-  pricesDated: string;
-}
-
-export function pricePlan(config: RunConfig): PricedPlan {
-  const estimate = estimateCost(config);
-  const totalFlops = operations(estimate.flops);
-  const instances = costsThrough(config, config.pretrain.stages - 1);
-  return { name: config.name, ...estimate, totalFlops, instances, pricesDated };
-}
-
-/** From the start of a run to the end of a stage. */
-function costsThrough(config: RunConfig, last: number): InstanceCost[] {
-  const stages = Array.from({ length: last + 1 }, (_, stage) => estimateStage(config, stage));
-  const count = (of: (stage: StageEstimate) => number) => stages.reduce((total, stage) => total + of(stage), 0);
-  // The corpus is prepared before the first stage.
-  return instanceCosts(
-    count(({ flops }) => operations(flops)),
-    1 + count(({ jobs }) => jobs),
-    1 + count(({ steps }) => steps),
-  );
-}
-
-/**
- * Estimated dollars, on demand on the first instance type of the price file, from the start of a run to the end of a
- * stage: what `maxCostUsd` is held against.
- */
-export function costThroughStage(config: RunConfig, stage: number): number {
-  return costsThrough(config, stage)[0]!.onDemandUsd;
-}
-
-/** What the deployed stacks cost a month while nothing runs, by their `network` setting, without stored data. */
-export function idleUsdPerMonth(network: 'nat' | 'endpoints'): number {
-  const { hoursPerMonth, interfaceEndpointUsdPerHour, interfaceEndpoints, alarms } = prices.idle;
-  const nat = prices.idle.natGatewayUsdPerHour + prices.idle.publicAddressUsdPerHour;
-  const perHour = network === 'nat' ? nat : interfaceEndpoints * interfaceEndpointUsdPerHour;
-  return hoursPerMonth * perHour + alarms * prices.idle.alarmUsdPerMonth;
-}
-
-export const pricesDated = prices.dated;
-export const priceAssumptions = prices;

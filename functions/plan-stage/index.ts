@@ -1,11 +1,11 @@
-import { costThroughStage } from '../../core/cost/estimate.ts';
+import { costThroughStage } from '../../core/cost/price.ts';
 import type { Arm } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
 import type { RunReference } from '../../core/run/execution-input.ts';
 import { openRun, openRunCorpus } from '../../core/run/open-run.ts';
 import { putJson } from '../../core/storage/index.ts';
-import { openerFromEnvironment } from '../environment.ts';
+import { deploymentFromEnvironment, openerFromEnvironment } from '../environment.ts';
 
 interface Event {
   run: RunReference;
@@ -38,6 +38,8 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
   if (plan.probes > 0) await run.store.put(layout.probeItems, JSON.stringify(probeItems(plan)));
   if (plan.scored) await run.store.put(layout.scoreItems, JSON.stringify(scoreItems(plan)));
   await putJson(run.store, layout.plan, plan);
+  const { trainer, maxCostUsd = Number.POSITIVE_INFINITY } = reference;
+  const place = { corpus: corpus.index, deployment: deploymentFromEnvironment(), trainer };
   return {
     scored: plan.scored,
     preparesProbe: plan.preparesProbe,
@@ -45,6 +47,6 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
     arms: plan.arms.map((arm) => ({ arm })),
     probeItemsKey: `${reference.prefix}/${layout.probeItems}`,
     scoreItemsKey: `${reference.prefix}/${layout.scoreItems}`,
-    withinBudget: costThroughStage(run.record.config, stage) <= (reference.maxCostUsd ?? Number.POSITIVE_INFINITY),
+    withinBudget: costThroughStage(run.record.config, stage, place) <= maxCostUsd,
   };
 }

@@ -1,7 +1,9 @@
 import { parseConfig, parseJson } from '../../core/config/load.ts';
 import { resolvePaths } from '../../core/config/paths.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
-import { type PricedPlan, pricePlan } from '../../core/cost/estimate.ts';
+import { preparedIndex } from '../../core/corpus/corpus.ts';
+import { limitWarnings } from '../../core/cost/limits.ts';
+import { type PricedPlan, pricePlan } from '../../core/cost/price.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { RunRecord } from '../../core/formats.ts';
 import { RUN_FILE } from '../../core/layout.ts';
@@ -17,7 +19,7 @@ import {
 import { softwareVersions } from '../../core/run/versions.ts';
 import { getJsonIfPresent, NotFoundError, type Store, type StoreOpener, splitUri } from '../../core/storage/index.ts';
 import smoke from '../../examples/smoke.json' with { type: 'json' };
-import { lakeBucket, onOneMachine, openerFromEnvironment } from '../environment.ts';
+import { deploymentFromEnvironment, lakeBucket, onOneMachine, openerFromEnvironment } from '../environment.ts';
 import { isRunning } from './execution-status.ts';
 import { takeRun } from './lease.ts';
 
@@ -34,6 +36,8 @@ interface State {
   stages: number;
   /** Of a dry run, which ends with it: steps, tokens, FLOPs, and hours and dollars on each instance type. */
   plan?: PricedPlan;
+  /** What does not fit the time or the memory that the deployment gives, by the estimate. */
+  warnings?: string[];
 }
 
 /**
@@ -53,17 +57,23 @@ export async function handler(event: Event): Promise<State> {
   const config = await readConfig(input, store, open);
   await checkInputs(config, open);
   await checkRun(store, id, config);
+  const corpus = await preparedIndex(config, open);
   let { trainer = 'batch', maxCostUsd = undefined as number | null | undefined } = input;
   if (!input.dryRun) {
     // On one machine the command line locks the run's folder.
     if (!onOneMachine()) ({ trainer = 'batch', maxCostUsd } = await takeRun(store, event.execution, isRunning, input));
     await createRun(store, id, config, softwareVersions());
   }
+  const place = { corpus, deployment: deploymentFromEnvironment(), trainer };
+  // The estimate is of the deployed instances.
+  const warnings = onOneMachine() ? [] : limitWarnings(config, place);
+  for (const warning of warnings) console.warn(warning);
   return {
     run: { id, uri, bucket, prefix, trainer, dryRun: input.dryRun, maxCostUsd: maxCostUsd ?? undefined },
     stage: 0,
     stages: config.pretrain.stages,
-    ...(input.dryRun && { plan: pricePlan(config) }),
+    ...(input.dryRun && { plan: pricePlan(config, place) }),
+    ...(warnings.length > 0 && { warnings }),
   };
 }
 

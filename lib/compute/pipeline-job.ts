@@ -13,6 +13,7 @@ import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { JitterType, JsonPath } from 'aws-cdk-lib/aws-stepfunctions';
 import { Duration, Size, Stack } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
+import { DEADLINE_MARGIN_HOURS, RESUMED_TASKS } from '../../core/cost/limits.ts';
 import type { Settings } from '../settings.ts';
 import type { JobImage } from './job-image.ts';
 import type { JobRoles } from './job-roles.ts';
@@ -65,7 +66,14 @@ export class PipelineJob extends Construct {
     const container = new EcsEc2ContainerDefinition(this, 'Container', {
       image: props.image.container,
       command: props.command ?? ['mates-job', props.task],
-      environment: { MATES_TASK: props.task, AWS_REGION: Stack.of(this).region },
+      environment: {
+        MATES_TASK: props.task,
+        AWS_REGION: Stack.of(this).region,
+        // Batch does not start again what it has ended for its time; what resumes stops by itself before, with exit code 75.
+        ...(RESUMED_TASKS.includes(props.task) && {
+          MATES_DEADLINE_HOURS: String(settings.jobTimeoutHours - DEADLINE_MARGIN_HOURS),
+        }),
+      },
       cpu: settings.jobVcpus,
       memory: Size.mebibytes(settings.jobMemoryMib),
       gpu: props.gpus || undefined,

@@ -19,7 +19,7 @@ import {
   MultipartUserData,
   UserData,
 } from 'aws-cdk-lib/aws-ec2';
-import { Duration, Size, Tags } from 'aws-cdk-lib/core';
+import { Duration, Tags } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
 import { acknowledge } from '../operations/acknowledge.ts';
 import type { Settings } from '../settings.ts';
@@ -28,8 +28,8 @@ import type { Network } from './network.ts';
 /** Where an instance keeps what jobs write to /tmp: its NVMe disks if it has some, else its root volume. */
 export const SCRATCH = '/scratch';
 
-/** Image layers (10 GB with CUDA), and shards and checkpoints in flight; the AMI's 30 GB fill up in one run. */
-const ROOT_VOLUME = Size.gibibytes(200);
+/** The longest that the service lets jobs go on during an update: 7,200 minutes. */
+const MAX_UPDATE_HOURS = 120;
 
 export interface QueueProps {
   network: Network;
@@ -43,7 +43,7 @@ export class Queue extends Construct {
 
   constructor(scope: Construct, id: string, { network, settings, gpu }: QueueProps) {
     super(scope, id);
-    const launchTemplate = this.launchTemplate();
+    const launchTemplate = this.launchTemplate(settings.rootVolumeGib);
     const environment = (name: string, spot: boolean) => {
       const created = new ManagedEc2EcsComputeEnvironment(this, name, {
         vpc: network.vpc,
@@ -61,7 +61,7 @@ export class Queue extends Construct {
         // A new AMI or template replaces instances as their jobs end, never under a running one.
         updateToLatestImageVersion: true,
         terminateOnUpdate: false,
-        updateTimeout: Duration.hours(settings.jobTimeoutHours),
+        updateTimeout: Duration.hours(Math.min(settings.jobTimeoutHours, MAX_UPDATE_HOURS)),
       });
       acknowledge(created, {
         'AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role]':
@@ -92,7 +92,7 @@ export class Queue extends Construct {
     });
   }
 
-  private launchTemplate(): LaunchTemplate {
+  private launchTemplate(rootVolumeGib: number): LaunchTemplate {
     const template = new LaunchTemplate(this, 'LaunchTemplate', {
       requireImdsv2: true,
       httpTokens: LaunchTemplateHttpTokens.REQUIRED,
@@ -102,7 +102,7 @@ export class Queue extends Construct {
       blockDevices: [
         {
           deviceName: '/dev/xvda',
-          volume: BlockDeviceVolume.ebs(ROOT_VOLUME.toGibibytes(), {
+          volume: BlockDeviceVolume.ebs(rootVolumeGib, {
             volumeType: EbsDeviceVolumeType.GP3,
             encrypted: true,
             deleteOnTermination: true,

@@ -3,9 +3,12 @@ import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
-import { costThroughStage, estimateCost, idleUsdPerMonth, pricePlan } from '../../core/cost/estimate.ts';
+import { DEFAULT_DEPLOYMENT } from '../../core/cost/deployment.ts';
+import { estimateCost } from '../../core/cost/estimate.ts';
+import { costThroughStage, idleUsdPerMonth, pricePlan } from '../../core/cost/price.ts';
 import type { Timing } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
+import { openRunCorpus } from '../../core/run/open-run.ts';
 import { getJson } from '../../core/storage/index.ts';
 import { TinyRun, tinyConfig } from '../containers/support.ts';
 
@@ -47,29 +50,32 @@ describe.each([
     try {
       await tiny.prepare();
       for (const stage of [0, 1]) await tiny.stage(stage);
-      const recorded = { pretrain: 0, control: 0, probe: 0, fit: 0, score: 0 };
+      const recorded = { pretrain: 0, control: 0, evaluate: 0, probe: 0, fit: 0, score: 0 };
       for (const stage of [0, 1])
         for (const key of await tiny.store.list(`${stageLayout(stage).root}/timings/`)) {
           const { job, flops } = await getJson<Timing>(tiny.store, key);
           if (job === 'pretrain-main') recorded.pretrain += flops;
           if (job === 'pretrain-control') recorded.control += flops;
+          if (/^evaluate-/.test(job)) recorded.evaluate += flops;
           if (/probe/.test(job)) recorded.probe += flops;
           if (job === 'fit-influence') recorded.fit += flops;
           if (/^score-/.test(job)) recorded.score += flops;
         }
-      const estimated = estimateCost(config);
-      const plan = await tiny.plan(1);
-      const scored = plan.poolRows / estimated.scoredRows; // the pool is larger than the least that it must be
-      for (const part of ['pretrain', 'control'] as const)
-        expect(recorded[part] / estimated.flops[part], part).toBeGreaterThan(0.9);
-      // Of the real vocabulary, padded, and of passages of a length that the estimate does not know.
-      expect(recorded.pretrain / estimated.flops.pretrain).toBeLessThan(1.4);
-      const ratio = recorded.pretrain / estimated.flops.pretrain;
-      if (estimated.flops.score > 0) expect(recorded.score / scored / estimated.flops.score / ratio).toBeCloseTo(1, 0);
-      if (estimated.flops.probe > 0) {
-        expect(recorded.probe / estimated.flops.probe / ratio).toBeGreaterThan(0.4);
-        expect(recorded.probe / estimated.flops.probe / ratio).toBeLessThan(1.5);
-      }
+      const { index } = await openRunCorpus(tiny.run);
+      const { flops, scoredRows } = estimateCost(config, index);
+      expect(scoredRows).toBe((await tiny.plan(1)).poolRows);
+      for (const part of ['pretrain', 'control', 'score'] as const)
+        if (flops[part] > 0) expect(recorded[part] / flops[part], part).toBeCloseTo(1, 1);
+      // Of passages of a length that the estimate does not know: those here are shorter.
+      for (const part of ['evaluate', 'probe'] as const)
+        if (flops[part] > 0) {
+          expect(recorded[part] / flops[part], part).toBeGreaterThan(0.4);
+          expect(recorded[part] / flops[part], part).toBeLessThan(1.5);
+        }
+      // Before there is a corpus, pools are the least that they must be.
+      const before = estimateCost(config);
+      expect(before.scoredRows).toBeLessThan(scoredRows);
+      expect(before.flops.pretrain / flops.pretrain).toBeCloseTo(1, 1);
     } finally {
       await tiny.remove();
     }
@@ -88,6 +94,53 @@ describe('dollars', () => {
     const { instances, jobs } = pricePlan(example('smoke'));
     expect(instances[0]!.hours).toBeGreaterThan(jobs / 60);
     expect(instances[0]!.onDemandUsd).toBeLessThan(2);
+  });
+
+  it('pay for evaluations, whose decay branch may be as long as a stage', () => {
+    const config = example('paper-410m');
+    const long = { ...config, pretrain: { ...config.pretrain, decaySteps: 10_000 } };
+    const { flops } = estimateCost(long);
+    expect(flops.evaluate / flops.pretrain).toBeGreaterThan(1);
+    expect(costThroughStage(long, 0)).toBeGreaterThan(1.8 * costThroughStage(config, 0));
+    const tasks = [{ file: 'arc_easy.jsonl' }, { file: 'piqa.jsonl', limit: 100 }];
+    const tasked = estimateCost({ ...config, evaluation: { ...config.evaluation, tasks } });
+    expect(tasked.flops.evaluate).toBeGreaterThan(estimateCost(config).flops.evaluate);
+  });
+
+  it('depend on what computes, and in what precision', () => {
+    const config = example('paper-410m');
+    const hours = (engine: Partial<RunConfig['engine']>, deployment = DEFAULT_DEPLOYMENT) =>
+      pricePlan({ ...config, engine: { ...config.engine, ...engine } }, { deployment }).instances[0]!;
+    const float32 = hours({ runtime: 'onnx-cuda' });
+    expect(float32.instance).toBe('g6.xlarge');
+    // No more than an L4's peak of 30.3e12 in float32.
+    expect(pricePlan(config).totalFlops / (float32.hours * 3600)).toBeLessThan(30.3e12);
+    const mixed = hours({ runtime: 'onnx-cuda', precision: 'mixed' });
+    const tf32 = hours({ runtime: 'onnx-cuda', precision: 'tf32' });
+    expect(tf32.hours).toBeLessThan(float32.hours);
+    expect(mixed.hours).toBeLessThan(float32.hours);
+    const onnx = hours({ runtime: 'onnx' });
+    expect(onnx).toMatchObject({ instance: 'g6.xlarge', accelerators: '4 vCPUs' });
+    expect(onnx.hours).toBeGreaterThan(50 * float32.hours);
+    expect(hours({ runtime: 'tfjs-cpu' }).hours).toBeGreaterThan(100 * onnx.hours);
+    const cpu = hours({ runtime: 'onnx' }, { ...DEFAULT_DEPLOYMENT, accelerator: 'cpu' });
+    expect(cpu.instance).toBe('m7i.xlarge');
+    expect(cpu.onDemandUsd).toBeLessThan(onnx.onDemandUsd);
+  });
+
+  it('of pretraining on SageMaker are those of its instance', () => {
+    const config = example('paper-410m');
+    const [batch, sagemaker] = (['batch', 'sagemaker'] as const).map(
+      (trainer) => pricePlan(config, { trainer }).instances[0]!,
+    );
+    expect(sagemaker!.instance).toBe('g6.xlarge + ml.g5.xlarge');
+    // An A10G in float32 at 1.408 USD an hour, in place of an L4 at 0.805.
+    const { pretrain } = estimateCost(config).flops;
+    const usd = (teraflops: number, perHour: number) => (pretrain / (teraflops * 1e12 * 0.35) / 3600) * perHour;
+    const difference = sagemaker!.onDemandUsd - batch!.onDemandUsd;
+    expect(difference / (usd(35, 1.408) - usd(30.3, 0.805))).toBeCloseTo(1, 2);
+    const deployment = { ...DEFAULT_DEPLOYMENT, sagemakerInstanceType: 'ml.unknown' };
+    expect(pricePlan(config, { trainer: 'sagemaker', deployment }).instances[0]).toEqual(sagemaker);
   });
 
   it('of idling are those of the network', () => {

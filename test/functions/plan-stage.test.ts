@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../core/config/load.ts';
-import { costThroughStage } from '../../core/cost/estimate.ts';
+import { costThroughStage } from '../../core/cost/price.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
 import { CORPUS_FOLDER, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoredRanges, scoreItems } from '../../core/plan/stage-plan.ts';
@@ -33,6 +33,7 @@ function corpusOf(shards: number, rows: number): CorpusIndex {
     sequenceLength: 32,
     dtype: 'uint16',
     rows: shards * rows,
+    domains: [{ name: 'logs', rows: shards * rows }],
     shards: Array.from({ length: shards }, (_, i) => ({
       firstRow: i * rows,
       rows,
@@ -43,11 +44,11 @@ function corpusOf(shards: number, rows: number): CorpusIndex {
   } as unknown as CorpusIndex;
 }
 
-async function plan(stage: number, maxCostUsd?: number) {
+async function plan(stage: number, maxCostUsd?: number, rows = 50) {
   const uri = 's3://lake/runs/r';
   const store = storeOpener(lake.path)(uri);
   await createRun(store, 'r', config(), {});
-  await putJson(store, `${CORPUS_FOLDER}/corpus.json`, corpusOf(24, 50));
+  await putJson(store, `${CORPUS_FOLDER}/corpus.json`, corpusOf(24, rows));
   const run = { id: 'r', uri, bucket: 'lake', prefix: 'runs/r', trainer: 'batch' as const, dryRun: false, maxCostUsd };
   return { answer: await handler({ run, stage }), store };
 }
@@ -67,7 +68,8 @@ it('writes the items of the maps and answers with their keys in the bucket', asy
 
 describe('maxCostUsd', () => {
   it('stops before the stage whose end would pass it', async () => {
-    const [through0, through1] = [costThroughStage(config(), 0), costThroughStage(config(), 1)];
+    const place = { corpus: corpusOf(24, 50) };
+    const [through0, through1] = [costThroughStage(config(), 0, place), costThroughStage(config(), 1, place)];
     expect(through0).toBeLessThan(through1);
     const limit = (through0 + through1) / 2;
     expect((await plan(0, limit)).answer.withinBudget).toBe(true);
@@ -76,8 +78,14 @@ describe('maxCostUsd', () => {
 
   it('without it, or at it, the run goes on', async () => {
     expect((await plan(2)).answer.withinBudget).toBe(true);
-    expect((await plan(2, costThroughStage(config(), 2))).answer.withinBudget).toBe(true);
+    expect((await plan(2, costThroughStage(config(), 2, { corpus: corpusOf(24, 50) }))).answer.withinBudget).toBe(true);
   });
+});
+
+it('maxCostUsd is held against the pools that there are', async () => {
+  const least = costThroughStage(config(), 1);
+  expect((await plan(1, 1.1 * least)).answer.withinBudget).toBe(true);
+  expect((await plan(1, 1.1 * least, 5_000_000)).answer.withinBudget).toBe(false);
 });
 
 /** https://docs.aws.amazon.com/batch/latest/userguide/service_limits.html: 8,192 characters of container overrides. */

@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { DescribeExecutionCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { mockClient } from 'aws-sdk-client-mock';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { handler } from '../../functions/validate-run/index.ts';
 import { temporaryLake } from './support.ts';
@@ -181,6 +181,20 @@ describe('on S3', () => {
     await validate(config('s3://data/web/*.jsonl'));
     const read = s3.commandCalls(GetObjectCommand).map(({ args }) => args[0].input.Key);
     expect(new Set(read)).toEqual(new Set(['runs/first/run.json']));
+  });
+
+  it('says what the deployment has too little time for, and goes on', async () => {
+    vi.spyOn(console, 'warn').mockReturnValue();
+    vi.stubEnv('MATES_DEPLOYMENT', JSON.stringify({ jobTimeoutHours: 1, jobAttempts: 1 }));
+    const slow = config('builtin:corpus/logs.jsonl.gz', { pretrain: { stepsPerStage: 1_000_000 } });
+    const state = await validate(slow);
+    vi.unstubAllEnvs();
+    expect(state.warnings![0]).toMatch(
+      /^A job of pretrain takes about \d+ hours .* and has 1: .*jobTimeoutHours than 1/,
+    );
+    expect(console.warn).toHaveBeenCalledWith(state.warnings![0]);
+    expect((await validate({})).warnings).toBeUndefined();
+    vi.restoreAllMocks();
   });
 
   it('relative paths of a configuration on S3 are beside its file', async () => {

@@ -78,7 +78,7 @@ describe('compute environments', () => {
   const environments = resources(template, 'AWS::Batch::ComputeEnvironment').map(
     (properties) => properties.ComputeResources,
   );
-  const gpu = environments.filter(({ InstanceTypes }) => InstanceTypes.includes('g5'));
+  const gpu = environments.filter(({ InstanceTypes }) => InstanceTypes.includes('g5.xlarge'));
 
   it('are GPU and CPU, spot and on-demand', () => {
     expect(environments).toHaveLength(4);
@@ -88,7 +88,7 @@ describe('compute environments', () => {
   it('have GPU images and GPU instances alone', () => {
     for (const environment of gpu) {
       expect(environment.Ec2Configuration).toEqual([{ ImageType: 'ECS_AL2023_NVIDIA' }]);
-      expect(environment.InstanceTypes).toEqual(['g6', 'g5']);
+      expect(environment.InstanceTypes).toEqual(['g6.xlarge', 'g5.xlarge']);
     }
     for (const { InstanceTypes } of environments) expect(InstanceTypes).not.toContain('optimal');
   });
@@ -119,6 +119,14 @@ describe('compute environments', () => {
       expect(userData).toContain('multipart/mixed');
       expect(userData).toMatch(/mkfs|base64/);
     }
+  });
+
+  it('have as large a disk, and as long an update, as the settings say and the service allows', () => {
+    const large = synthesize({ rootVolumeGib: '1000', jobTimeoutHours: '300' }).template;
+    for (const { LaunchTemplateData } of resources(large, 'AWS::EC2::LaunchTemplate'))
+      expect(LaunchTemplateData.BlockDeviceMappings[0].Ebs.VolumeSize).toBe(1000);
+    for (const { UpdatePolicy } of resources(large, 'AWS::Batch::ComputeEnvironment'))
+      expect(UpdatePolicy.JobExecutionTimeoutMinutes).toBe(7200);
   });
 
   it('serve queues that try spot first and cancel what can never run', () => {
@@ -180,6 +188,16 @@ describe('job definitions', () => {
           { Action: 'EXIT', OnReason: '*' },
         ],
       });
+  });
+
+  it('stop before their timeout where they can resume', () => {
+    const deadlines = resources(template, 'AWS::Batch::JobDefinition').flatMap(({ ContainerProperties, Timeout }) => {
+      const variable = (name: string) =>
+        ContainerProperties.Environment.find((entry: { Name: string }) => entry.Name === name)?.Value;
+      const hours = variable('MATES_DEADLINE_HOURS');
+      return hours ? [[variable('MATES_TASK'), Timeout.AttemptDurationSeconds / 3600 - Number(hours)]] : [];
+    });
+    expect(Object.fromEntries(deadlines)).toEqual({ pretrain: 0.5, probe: 0.5 });
   });
 
   it('have a timeout, their logs, and revisions that outlive a deployment', () => {
@@ -272,6 +290,12 @@ describe('operations', () => {
     expect(Budget.BudgetLimit).toEqual({ Amount: 250, Unit: 'USD' });
     expect(NotificationsWithSubscribers).toHaveLength(2);
     expect(resources(other.template, 'AWS::SNS::Subscription')).toHaveLength(1);
+    // Without which the budget sees nothing.
+    expect(other.template.Outputs!.BudgetTag).toMatchObject({
+      Value: Budget.CostFilters.TagKeyValue[0].replace(/^user:|\$.*$/g, ''),
+      Description: expect.stringContaining('activated'),
+    });
+    expect(template.Outputs).not.toHaveProperty('BudgetTag');
   });
 });
 

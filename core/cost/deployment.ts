@@ -1,0 +1,22 @@
+/** Settings of a deployment that say what a run costs there, and how long and how large its jobs may be; a part of lib/settings.ts. */
+export interface Deployment {
+  accelerator: 'gpu' | 'cpu';
+  sagemakerInstanceType: string;
+  jobMemoryMib: number;
+  jobTimeoutHours: number;
+  jobAttempts: number;
+  runTimeoutDays: number;
+}
+
+/** What holds where nothing is set, and where nothing is deployed. */
+export const DEFAULT_DEPLOYMENT: Deployment = {
+  accelerator: 'gpu',
+  sagemakerInstanceType: 'ml.g5.xlarge',
+  jobMemoryMib: 14_336,
+  jobTimeoutHours: 24,
+  jobAttempts: 10,
+  runTimeoutDays: 30,
+};
+
+/** The variable of a function's environment that has them as JSON. */
+export const DEPLOYMENT_VARIABLE = 'MATES_DEPLOYMENT';

@@ -1,0 +1,78 @@
+/** Whether a run can be done in the time and the memory that its deployment gives. */
+import type { RunConfig } from '../config/schema.ts';
+import { DEFAULT_DEPLOYMENT } from './deployment.ts';
+import { estimateStages, type StageJobs } from './estimate.ts';
+import { trainerMemory } from './memory.ts';
+import { computeHours, instancesFor, onGpu, type Place, sagemakerInstance } from './price.ts';
+
+/** A job that resumes stops by itself so long before its timeout, after which Batch would not start it again. */
+export const DEADLINE_MARGIN_HOURS = 0.5;
+
+/** Tasks whose next attempt goes on where the one before was stopped; the others start over. */
+export const RESUMED_TASKS: readonly string[] = ['pretrain', 'probe'] satisfies StageJobs['task'][];
+
+/** What a user should know before the run starts, in sentences that name the setting or field; by estimates. */
+export function limitWarnings(config: RunConfig, place: Place = {}): string[] {
+  return [...timeWarnings(config, place), ...memoryWarnings(config, place)];
+}
+
+/** Of pretraining and evaluation, which need the most in any model but a small one. */
+function memoryWarnings(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, corpus }: Place): string[] {
+  const { instance, gpu } = instancesFor(config, deployment)[0]!;
+  const needed = trainerMemory(config, onGpu(config.engine.runtime), corpus);
+  const gigabytes = (bytes: number) => (bytes / 1e9).toPrecision(2);
+  const warnings: string[] = [];
+  const { jobMemoryMib } = deployment;
+  if (needed.host > jobMemoryMib * 2 ** 20)
+    warnings.push(
+      `Pretraining needs about ${gigabytes(needed.host)} GB of memory, and a job has ${gigabytes(jobMemoryMib * 2 ** 20)}: ` +
+        `deploy with a larger jobMemoryMib than ${jobMemoryMib}, on instances that have it.`,
+    );
+  if (gpu && needed.gpu > gpu.gigabytes * 1e9)
+    warnings.push(
+      `Pretraining needs about ${gigabytes(needed.gpu)} GB of a GPU's memory, and the ${gpu.name} of ${instance} has ` +
+        `${gpu.gigabytes}: lower pretrain.microBatchRows, now ${config.pretrain.microBatchRows}.`,
+    );
+  return warnings;
+}
+
+/**
+ * What takes longer than it may, by the estimate and on the instance types that the estimate is held against, in
+ * sentences that name the setting. Waiting for capacity comes on top.
+ */
+function timeWarnings(config: RunConfig, place: Place): string[] {
+  const { deployment = DEFAULT_DEPLOYMENT, trainer, corpus } = place;
+  const { jobTimeoutHours, jobAttempts, runTimeoutDays } = deployment;
+  const [usual] = instancesFor(config, deployment);
+  const longest = new Map<string, { hours: number; instance: string; allowed: number; attempts: number }>();
+  let runHours = 0;
+  for (const { work } of estimateStages(config, corpus)) {
+    const inStage = new Map<string, number>();
+    for (const { task, part, jobs, flops } of work) {
+      const onSageMaker = task === 'pretrain' && trainer === 'sagemaker';
+      const instance = onSageMaker ? sagemakerInstance(config, deployment) : usual!;
+      const hours = computeHours({ part, flops: flops / jobs }, instance, config);
+      inStage.set(task, Math.max(inStage.get(task) ?? 0, hours));
+      // SageMaker starts a job again after a spot interruption, and not after its longest time.
+      const resumes = RESUMED_TASKS.includes(task) && !onSageMaker;
+      const attempts = resumes ? jobAttempts : 1;
+      const allowed = attempts * (resumes ? jobTimeoutHours - DEADLINE_MARGIN_HOURS : jobTimeoutHours);
+      if (hours > allowed && hours > (longest.get(task)?.hours ?? 0))
+        longest.set(task, { hours, instance: instance.instance, allowed, attempts });
+    }
+    runHours += [...inStage.values()].reduce((sum, hours) => sum + hours, 0);
+  }
+  const warnings = [...longest].map(([task, { hours, instance, allowed, attempts }]) => {
+    const times = attempts > 1 ? ` in ${attempts} attempts` : '';
+    return (
+      `A job of ${task} takes about ${Math.round(hours)} hours on ${instance}, and has ${Math.round(allowed)}${times}: ` +
+      `deploy with a longer jobTimeoutHours than ${jobTimeoutHours}, or on faster instances.`
+    );
+  });
+  if (runHours > 24 * runTimeoutDays)
+    warnings.push(
+      `The run takes at least ${Math.round(runHours / 24)} days on ${usual!.instance}, and is stopped after runTimeoutDays, ` +
+        `${runTimeoutDays}: it then goes on when it is started again with resumeFrom.`,
+    );
+  return warnings;
+}

@@ -1,0 +1,36 @@
+/** Memory of training, in bytes, by the formulas of docs/performance.md; `bench/memory-formulas.ts` has the other jobs'. */
+import type { RunConfig } from '../config/schema.ts';
+import type { CorpusIndex } from '../formats.ts';
+import { shapeOf } from './estimate.ts';
+import { gptNeoxParameters } from './flops.ts';
+
+/** Node with the code, ONNX Runtime and what the garbage collector leaves. */
+export const BASE_BYTES = 220e6;
+
+/** Layers, width, heads, vocabulary: what a graph's working memory depends on. */
+export interface GraphShape {
+  layers: number;
+  width: number;
+  heads: number;
+  vocabularySize: number;
+}
+
+/** Working memory of the graph of a loss and its gradient; everything that the backward pass needs is kept. */
+export function trainingBytes(
+  { layers, width, heads, vocabularySize }: GraphShape,
+  rows: number,
+  tokens: number,
+): number {
+  return 4 * rows * tokens * (1.6 * vocabularySize + layers * (24 * width + 2.3 * heads * tokens));
+}
+
+/** What pretraining and evaluation need at least in the host's memory, and of a GPU where one computes. */
+export function trainerMemory(config: RunConfig, onGpu: boolean, corpus?: CorpusIndex): { host: number; gpu: number } {
+  const { batchRows, microBatchRows, stepsPerStage } = config.pretrain;
+  const shape = { ...shapeOf(config, corpus), heads: config.model.heads };
+  const weights = 4 * gptNeoxParameters(shape);
+  const graph = trainingBytes(shape, microBatchRows, (corpus ?? config.corpus).sequenceLength);
+  // Weights, both moments and the gradient, with accumulation the sum of gradients too; and the rows of the stage.
+  const host = BASE_BYTES + (batchRows > microBatchRows ? 5 : 4) * weights + 28 * stepsPerStage * batchRows;
+  return onGpu ? { host, gpu: graph + 2 * weights } : { host: host + graph, gpu: 0 };
+}
