@@ -13,7 +13,15 @@ export const RESUMED_TASKS: readonly string[] = ['pretrain', 'probe'] satisfies 
 
 /** What a user should know before the run starts, in sentences that name the setting or field; by estimates. */
 export function limitWarnings(config: RunConfig, place: Place = {}): string[] {
-  return [...timeWarnings(config, place), ...memoryWarnings(config, place)];
+  return [...engineWarnings(config, place), ...timeWarnings(config, place), ...memoryWarnings(config, place)];
+}
+
+/** Only of a deployment: on one machine nobody pays for an idle GPU. */
+function engineWarnings({ engine: { runtime } }: RunConfig, { deployment }: Place): string[] {
+  if (deployment?.accelerator !== 'gpu' || onGpu(runtime)) return [];
+  return [
+    `engine.runtime ${runtime} computes on the CPUs of instances that have GPUs: set it to onnx-cuda, or deploy with accelerator=cpu.`,
+  ];
 }
 
 /** Of pretraining and evaluation, which need the most in any model but a small one. */

@@ -3,7 +3,7 @@ import { resolvePaths } from '../../core/config/paths.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
-import { type PricedPlan, pricePlan } from '../../core/cost/price.ts';
+import { onGpu, type PricedPlan, pricePlan } from '../../core/cost/price.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { RunRecord } from '../../core/formats.ts';
 import { RUN_FILE } from '../../core/layout.ts';
@@ -55,6 +55,7 @@ export async function handler(event: Event): Promise<State> {
   const uri = `s3://${bucket}/${prefix}`;
   const store = open(uri);
   const config = await readConfig(input, store, open);
+  checkEngine(config);
   await checkInputs(config, open);
   await checkRun(store, id, config);
   const corpus = await preparedIndex(config, open);
@@ -75,6 +76,14 @@ export async function handler(event: Event): Promise<State> {
     ...(input.dryRun && { plan: pricePlan(config, place) }),
     ...(warnings.length > 0 && { warnings }),
   };
+}
+
+/** Otherwise the first job for a GPU would say so, after a corpus was prepared. */
+function checkEngine({ engine: { runtime } }: RunConfig): void {
+  if (onOneMachine() || !onGpu(runtime) || deploymentFromEnvironment().accelerator === 'gpu') return;
+  throw new ConfigError(
+    `engine.runtime is ${runtime}, and this deployment has no GPUs (accelerator=cpu): set it to onnx, or deploy with accelerator=gpu.`,
+  );
 }
 
 async function readConfig(input: ExecutionInput, store: Store, open: StoreOpener): Promise<RunConfig> {

@@ -7,8 +7,8 @@ import { DEFAULT_DEPLOYMENT } from '../../core/cost/deployment.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
 
 const example = (name: string) => parseConfig(JSON.parse(readFileSync(`examples/${name}.json`, 'utf8')), name);
-const with2Rows = (config: RunConfig) => ({ ...config, pretrain: { ...config.pretrain, microBatchRows: 2 } });
-const paper = with2Rows(example('paper-410m'));
+const paper = example('paper-410m');
+const withRows = (microBatchRows: number) => ({ ...paper, pretrain: { ...paper.pretrain, microBatchRows } });
 const deployed = (settings: Partial<typeof DEFAULT_DEPLOYMENT>) => ({ ...DEFAULT_DEPLOYMENT, ...settings });
 
 it.each(['smoke', 'quickstart', 'small'])('%s ends in time and fits', (name) => {
@@ -42,15 +42,22 @@ it('knows the memory of pretraining, in the job and on the GPU', () => {
   const memory = (config: RunConfig, place = {}) => limitWarnings(config, place).filter((one) => /memory/.test(one));
   expect(memory(paper)).toEqual([]);
   // Four rows were measured to take 26 GB (docs/performance.md), so eight take twice that.
-  expect(memory(example('paper-410m'))).toEqual([
+  expect(memory(withRows(8))).toEqual([
     expect.stringMatching(
       /55 GB of a GPU's memory, and the L4 of g6\.xlarge has 24: lower pretrain\.microBatchRows, now 8/,
     ),
   ]);
   // 1.0 billion parameters with both moments, the gradient and the sum of gradients.
-  const billion = with2Rows(example('paper-1b'));
+  const billion = example('paper-1b');
   expect(memory(billion)).toEqual([
     expect.stringMatching(/needs about 21 GB of memory, and a job has 15: .*jobMemoryMib/),
   ]);
   expect(memory(billion, { deployment: deployed({ jobMemoryMib: 30_000 }) })).toEqual([]);
+});
+
+it('tells of a deployment with GPUs that the engine leaves idle', () => {
+  expect(limitWarnings(example('smoke'), { deployment: DEFAULT_DEPLOYMENT })).toEqual([
+    expect.stringMatching(/^engine\.runtime onnx computes on the CPUs of instances that have GPUs: .*onnx-cuda/),
+  ]);
+  expect(limitWarnings(example('smoke'), { deployment: deployed({ accelerator: 'cpu' }) })).toEqual([]);
 });

@@ -159,6 +159,40 @@ describe('on S3', () => {
     expect(puts()[0]).toMatchObject({ IfNoneMatch: '*' });
   });
 
+  it('goes on with the trainer and the cost cap of the execution before, and without a cap only when told so', async () => {
+    const record = { format: 'mates-execution/1', execution: execution('first'), since: '2026-01-01T00:00:00Z' };
+    const terms = { trainer: 'sagemaker', maxCostUsd: 5000 };
+    const Body = {
+      transformToByteArray: async () => new TextEncoder().encode(JSON.stringify({ ...record, ...terms })),
+    };
+    const Key = 'runs/r/executions/00000.json';
+    s3.on(ListObjectsV2Command).resolves({ Contents: [{ Key }] });
+    s3.on(GetObjectCommand, { Key }).resolves({ Body } as object);
+    sfn.on(DescribeExecutionCommand).resolves({ status: 'FAILED' });
+    expect((await validate({ runId: 'r' }, 'second')).run).toMatchObject(terms);
+    expect(JSON.parse(String(puts()[0]!.Body))).toMatchObject({ execution: execution('second'), ...terms });
+    const again = await validate({ runId: 'r', trainer: 'batch', maxCostUsd: 9 }, 'third');
+    expect(again.run).toMatchObject({ trainer: 'batch', maxCostUsd: 9 });
+    const lifted = await validate({ runId: 'r', maxCostUsd: null }, 'fourth');
+    expect([lifted.run.trainer, lifted.run.maxCostUsd]).toEqual(['sagemaker', undefined]);
+  });
+
+  it('refuses an engine for GPUs where the deployment has none, and warns of GPUs that stay idle', async () => {
+    const over = (runtime: string) => ({ overrides: { engine: { runtime } } });
+    expect((await validate({ ...over('onnx'), dryRun: true })).warnings).toEqual([
+      expect.stringMatching(/idle|CPUs of/),
+    ]);
+    process.env.MATES_DEPLOYMENT = JSON.stringify({ accelerator: 'cpu' });
+    try {
+      await expect(validate({ ...over('onnx-cuda'), dryRun: true })).rejects.toThrow(
+        /no GPUs \(accelerator=cpu\): set/,
+      );
+      expect((await validate({ ...over('onnx'), dryRun: true })).warnings).toBeUndefined();
+    } finally {
+      delete process.env.MATES_DEPLOYMENT;
+    }
+  });
+
   it('a run that another execution works on is left alone', async () => {
     const record = { format: 'mates-execution/1', execution: execution('other'), since: '2026-01-01T00:00:00Z' };
     const Body = { transformToByteArray: async () => new TextEncoder().encode(JSON.stringify(record)) };
@@ -185,15 +219,15 @@ describe('on S3', () => {
 
   it('says what the deployment has too little time for, and goes on', async () => {
     vi.spyOn(console, 'warn').mockReturnValue();
-    vi.stubEnv('MATES_DEPLOYMENT', JSON.stringify({ jobTimeoutHours: 1, jobAttempts: 1 }));
+    vi.stubEnv('MATES_DEPLOYMENT', JSON.stringify({ accelerator: 'cpu', jobTimeoutHours: 1, jobAttempts: 1 }));
     const slow = config('builtin:corpus/logs.jsonl.gz', { pretrain: { stepsPerStage: 1_000_000 } });
     const state = await validate(slow);
-    vi.unstubAllEnvs();
     expect(state.warnings![0]).toMatch(
       /^A job of pretrain takes about \d+ hours .* and has 1: .*jobTimeoutHours than 1/,
     );
     expect(console.warn).toHaveBeenCalledWith(state.warnings![0]);
     expect((await validate({})).warnings).toBeUndefined();
+    vi.unstubAllEnvs();
     vi.restoreAllMocks();
   });
 
