@@ -100,7 +100,7 @@ export class InfluenceRegressor {
       parameters: this.specs,
       inputs: { tokens: { shape, dtype: 'int32' }, mask: { shape, dtype: 'float32' } },
       differentiate: false,
-      int8: parameters instanceof Int8ParameterSet ? [...parameters.matrices.keys()] : undefined,
+      int8: parameters instanceof Int8ParameterSet ? parameters.matrices : undefined,
       build: (p, i) => bertStateSums(this.shape, p, i),
     });
     return executable.run(parameters, { tokens, mask });
@@ -121,7 +121,7 @@ export class InfluenceRegressor {
   }
 
   private stateSumsKey(parameters: ParameterSet, { pieces, length }: Pick<PieceBatch, 'pieces' | 'length'>): string {
-    const precision = parameters instanceof Int8ParameterSet ? 'int8' : 'float32';
+    const precision = parameters instanceof Int8ParameterSet ? `int8:${parameters.number}` : 'float32';
     return `bert state sums ${precision} ${pieces}x${length} ${JSON.stringify(this.shape)}`;
   }
 

@@ -19,7 +19,10 @@ export interface Int8Matrix {
 
 /** Parameters of which some matrices are there in 8 bits too. The values may not change any more. */
 export class Int8ParameterSet extends ParameterSet {
+  private static made = 0;
   readonly matrices: ReadonlyMap<string, Int8Matrix>;
+  /** Tells the sets of this process apart: a graph has the matrices of one of them in it. */
+  readonly number = Int8ParameterSet.made++;
 
   /** @param names of weights [out, in]. */
   constructor(source: ParameterSet, names: readonly string[]) {

@@ -2,12 +2,11 @@
 import { availableParallelism } from 'node:os';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import ort from 'onnxruntime-node';
-import { Int8ParameterSet } from '../int8.ts';
 import type { ParameterSet } from '../parameters.ts';
 import { accumulated, stackName } from '../trace/accumulate.ts';
 import { graphName, trace } from '../trace/backend.ts';
 import { type Computation, Graph } from '../trace/graph.ts';
-import { int8Name, int8Products } from '../trace/int8.ts';
+import { int8Products } from '../trace/int8.ts';
 import { mixedPrecision } from '../trace/mixed-precision.ts';
 import { onnxModel } from '../trace/onnx.ts';
 import { gpuOptions, onGpu, type Precision } from './cuda.ts';
@@ -50,7 +49,7 @@ export class OnnxCompiler implements Compiler {
     if (precision === 'mixed' && program.differentiate)
       graph = mixedPrecision(graph, device === undefined ? 'emulated' : 'native');
     const parameters = new Set(program.parameters.map(({ name }) => graphName.parameter(name)));
-    if (program.int8) graph = int8Products(graph, new Set(program.int8));
+    if (program.int8) graph = int8Products(graph, program.int8);
     if (program.microBatches) graph = accumulated(graph, program.microBatches, ({ name }) => parameters.has(name));
     return new OnnxExecutable(program, await this.open(graph), {
       inputs: new Set(graph.inputs.map(({ name }) => name)),
@@ -95,23 +94,6 @@ function tensorsOf(set: ParameterSet): Map<string, Tensor> {
   return tensors;
 }
 
-/** The tensors of each set's matrices in 8 bits, made once. */
-const int8Tensors = new WeakMap<Int8ParameterSet, Map<string, Tensor>>();
-
-function int8TensorsOf(set: Int8ParameterSet): Map<string, Tensor> {
-  let tensors = int8Tensors.get(set);
-  if (!tensors) {
-    tensors = new Map();
-    for (const [name, { values, scales }] of set.matrices) {
-      const out = scales.length;
-      tensors.set(int8Name.values(name), new ort.Tensor('int8', values, [values.length / out, out]));
-      tensors.set(int8Name.scales(name), new ort.Tensor('float32', scales, [out]));
-    }
-    int8Tensors.set(set, tensors);
-  }
-  return tensors;
-}
-
 /** Zeros with the rows added at their ids, in the order of the rows. */
 function addRows(table: Float32Array, ids: BigInt64Array, rows: Float32Array): void {
   const width = rows.length / ids.length;
@@ -146,10 +128,6 @@ class OnnxExecutable implements Executable {
       if (this.names.inputs.has(name)) feeds[name] = tensor;
     };
     for (const [name, tensor] of tensorsOf(parameters)) feed(graphName.parameter(name), tensor);
-    if (program.int8) {
-      if (!(parameters instanceof Int8ParameterSet)) throw new RangeError(`${program.key}: needs weights in 8 bits`);
-      for (const [name, tensor] of int8TensorsOf(parameters)) feed(name, tensor);
-    }
     const { microBatches } = program;
     for (const [name, { shape: one, dtype }] of Object.entries(program.inputs)) {
       const value = inputs[name]!;

@@ -1,5 +1,6 @@
 /** What a computation is, and what it means to make it executable: the runtimes and the tracer all build on this. */
 import * as tf from '@tensorflow/tfjs-core';
+import type { Int8Matrix } from '../int8.ts';
 import type { ParameterSet, ParameterSpec } from '../parameters.ts';
 
 export interface InputSpec {
@@ -28,11 +29,12 @@ export interface Program {
    */
   microBatches?: number;
   /**
-   * Names of weights whose products are computed in 8 bits, from an `Int8ParameterSet` that has them. Only `onnx` can.
+   * Weights whose products are computed in 8 bits, by their names: part of the program, whose key tells of them. Only `onnx`
+   * can.
    *
    * @default - none
    */
-  int8?: readonly string[];
+  int8?: ReadonlyMap<string, Int8Matrix>;
 }
 
 /** Elements of an input of one run. */

@@ -15,7 +15,7 @@ export interface Value {
   readonly shape: readonly number[];
   readonly type: ElementType;
   /** The elements of a constant. */
-  readonly data?: Float32Array | BigInt64Array | Uint8Array;
+  readonly data?: Float32Array | BigInt64Array | Uint8Array | Int8Array;
   /** Its shape changes while the graph runs, so the model does not declare it. */
   readonly dynamic?: boolean;
   /** For a reshaped value: what was reshaped. */
