@@ -86,7 +86,8 @@ async function configOf(options: Options, { index }: Corpus, checkpoint: Store):
     );
   if ((shape.mlpWidth ?? 4 * shape.width) !== 4 * shape.width)
     throw new ConfigError(`${options.checkpoint}: intermediate_size is not four times hidden_size; use another model.`);
-  const { layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, initializerStd } = shape;
+  const { layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, initializerStd, parallelResidual } =
+    shape;
   return parseConfig(
     {
       name: 'select',
@@ -95,7 +96,7 @@ async function configOf(options: Options, { index }: Corpus, checkpoint: Store):
       reference: { input: resolve(options.reference), passages: wholeNumber('--passages', options.passages, 2) },
       heldOut: { input: resolve(options.reference) },
       model: {
-        ...{ layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, initializerStd },
+        ...{ layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, initializerStd, parallelResidual },
         vocabularyMultiple: shape.vocabularySize,
       },
       pretrain: { stages: 2, learningRate: Number(options.learningRate), warmupSteps: 0 },

@@ -2,14 +2,19 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openCorpus } from '../../core/corpus/corpus.ts';
 import { sha256 } from '../../core/hash.ts';
+import { pearson } from '../../core/metrics/index.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { loadTokenizer } from '../../core/tokenizer/load.ts';
 import { AdamW } from '../../engine/adamw.ts';
-import { saveCheckpoint } from '../../engine/checkpoint.ts';
-import { gptNeoxSpecs } from '../../engine/gpt-neox.ts';
+import { loadModel, saveCheckpoint } from '../../engine/checkpoint.ts';
+import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox.ts';
+import { LanguageModel } from '../../engine/language-model.ts';
 import { initialParameters } from '../../engine/parameters.ts';
+import { rowLosses } from '../../engine/passage-set.ts';
+import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { mates } from '../end-to-end/support.ts';
 
 const FIXTURES = resolve('test/fixtures/mini-corpus');
@@ -17,12 +22,16 @@ const FIXTURES = resolve('test/fixtures/mini-corpus');
 describe('mates select', () => {
   let folder: string;
   const at = (name: string) => join(folder, name);
-  const checkpoint = async (name: string, tokenizer?: string) => {
+  const checkpoint = async (
+    name: string,
+    { tokenizer, ...variant }: Partial<GptNeoxShape> & { tokenizer?: string } = {},
+  ) => {
     const bytes = await readFile(at('corpus/tokenizer.json'));
     const { vocabularySize } = loadTokenizer(bytes, 'tokenizer.json');
     const shape = {
       ...{ layers: 1, width: 16, heads: 2, vocabularySize: Math.ceil(vocabularySize / 64) * 64 },
       ...{ rotaryFraction: 0.25, rotaryBase: 10_000, layerNormEpsilon: 1e-5, initializerStd: 0.3 },
+      ...variant,
     };
     const parameters = initialParameters(gptNeoxSpecs(shape), 5);
     const optimizer = new AdamW(parameters.flat.length, { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0 });
@@ -30,6 +39,15 @@ describe('mates select', () => {
     const state = { step: 0, tokens: 0 };
     await saveCheckpoint(store, '', { shape, parameters, optimizer, endOfText: 0, contextLength: 64, state });
     await store.put('tokenizer.json', tokenizer ?? new Uint8Array(bytes));
+  };
+  /** The loss of every row by a checkpoint as its own config.json describes it. */
+  const lossesBy = async (name: string) => {
+    const corpus = await openCorpus(new DirectoryStore(at('corpus')));
+    const { shape, parameters } = await loadModel(new DirectoryStore(at(name)), '');
+    const model = new LanguageModel(await createRuntime('onnx', { threads: 1 }), shape);
+    const { rows, sequenceLength } = corpus.index;
+    const tokens = await corpus.tokenRows(Array.from({ length: rows }, (_, row) => row));
+    return rowLosses(model, parameters, tokens, sequenceLength);
   };
   const select = (...more: string[]) => {
     const named = ['--corpus', at('corpus'), '--checkpoint', at('model'), '--out', at('best.parquet')];
@@ -70,6 +88,23 @@ describe('mates select', () => {
     expect(stdout).not.toContain('Spearman');
   });
 
+  it('reads a model whose MLP follows its attention as one', async () => {
+    const losses: Float64Array[] = [];
+    const utilities: number[][] = [];
+    for (const [name, parallelResidual] of Object.entries({ parallel: true, sequential: false })) {
+      await checkpoint(name, { parallelResidual });
+      const flags = ['--checkpoint', at(name), '--work', at(`work-${name}`), '--fraction', '1'];
+      expect((await select(...flags, '--method', 'perplexity')).code).toBe(0);
+      utilities.push((await readParquet(await readFile(at('best.parquet')), { utility: 'FLOAT' })).utility);
+      losses.push(await lossesBy(name));
+    }
+    for (const own of [0, 1]) {
+      const agreement = losses.map((loss) => pearson(utilities[own]!, Array.from(loss)));
+      expect(agreement[own]).toBeCloseTo(-1, 4);
+      expect(agreement[1 - own]).toBeGreaterThan(-0.99);
+    }
+  });
+
   it.each<[string, string[], RegExp, number?]>([
     ['a fraction above 1', ['--fraction', '1.5'], /--fraction 1\.5: expected a share/],
     ['a corpus that is none', ['--corpus', 'examples'], /holds no prepared corpus/, 1],
@@ -80,7 +115,7 @@ describe('mates select', () => {
       /holds another run|other configuration|was begun/i,
     ],
   ])('refuses %s', async (_, flags, message, status = 2) => {
-    await checkpoint('other', '{}');
+    await checkpoint('other', { tokenizer: '{}' });
     const own = flags.map((flag) => (flag === 'other' || flag === 'work' ? at(flag) : flag));
     const { code, stderr } = await select('--work', at('refused'), ...own);
     expect(code).toBe(status);
