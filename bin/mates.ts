@@ -47,6 +47,13 @@ function buildProgram(): Command {
     .option('--shards <n>', 'shards to deal the documents to', '32')
     .option('--seed <n>', 'seed of the dealing', '1')
     .option('--near-duplicates <keep|remove>', 'whether of documents that say nearly the same one is kept', 'keep')
+    .option('--text-field <name>', 'field of the text', 'text')
+    .option('--domain-field <name>', 'field of the domain; without it a file is one', 'domain')
+    .option('--id-field <name>', "field of the document's id; without it file:line", 'id')
+    .option(
+      '--exclude <file...>',
+      'JSON lines of passages, such as reference files: documents that are one are kept out',
+    )
     .option('--json', "print the corpus's index as JSON on the last line")
     .action(async (options) => (await import('./commands/prepare.ts')).prepare(options));
 
