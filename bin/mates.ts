@@ -73,8 +73,20 @@ function buildProgram(): Command {
         .choices(['influence', 'hard-top-k', 'oracle', 'dsir', 'perplexity'])
         .default('influence'),
     )
+    .option(
+      '--features <names>',
+      'what the influence model has beside n-grams: dsir, loss, hidden with commas between, or none; the last two cost a forward pass of every row',
+      'dsir',
+    )
+    .addOption(
+      new Option('--runtime <engine>', 'what computes; onnx-cuda is an NVIDIA GPU')
+        .choices(['onnx', 'onnx-cuda', 'tfjs-cpu', 'tfjs-gpu'])
+        .default('onnx'),
+    )
+    .option('--threads <n>', 'threads of the engine; 0 is one for each core', '0')
     .option('--seed <n>', 'seed of every draw', '1')
-    .option('--work <dir>', 'where the steps keep their files', 'out/select')
+    .option('--text <file>', 'also write the rows as JSON lines of row, domain, utility, documents, text')
+    .option('--work <dir>', 'where the steps keep their files; another for every selection', 'out/select')
     .option('--json', 'print the result as JSON on the last line')
     .action(async (options) => (await import('./commands/select.ts')).select(options));
 
