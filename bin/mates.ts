@@ -47,6 +47,13 @@ function buildProgram(): Command {
     .option('--shards <n>', 'shards to deal the documents to', '32')
     .option('--seed <n>', 'seed of the dealing', '1')
     .option('--near-duplicates <keep|remove>', 'whether of documents that say nearly the same one is kept', 'keep')
+    .option('--text-field <name>', 'field of the text', 'text')
+    .option('--domain-field <name>', 'field of the domain; without it a file is one', 'domain')
+    .option('--id-field <name>', "field of the document's id; without it file:line", 'id')
+    .option(
+      '--exclude <file...>',
+      'JSON lines of passages, such as reference files: documents that are one are kept out',
+    )
     .option('--json', "print the corpus's index as JSON on the last line")
     .action(async (options) => (await import('./commands/prepare.ts')).prepare(options));
 
@@ -66,8 +73,20 @@ function buildProgram(): Command {
         .choices(['influence', 'hard-top-k', 'oracle', 'dsir', 'perplexity'])
         .default('influence'),
     )
+    .option(
+      '--features <names>',
+      'what the influence model has beside n-grams: dsir, loss, hidden with commas between, or none; the last two cost a forward pass of every row',
+      'dsir',
+    )
+    .addOption(
+      new Option('--runtime <engine>', 'what computes; onnx-cuda is an NVIDIA GPU')
+        .choices(['onnx', 'onnx-cuda', 'tfjs-cpu', 'tfjs-gpu'])
+        .default('onnx'),
+    )
+    .option('--threads <n>', 'threads of the engine; 0 is one for each core', '0')
     .option('--seed <n>', 'seed of every draw', '1')
-    .option('--work <dir>', 'where the steps keep their files', 'out/select')
+    .option('--text <file>', 'also write the rows as JSON lines of row, domain, utility, documents, text')
+    .option('--work <dir>', 'where the steps keep their files; another for every selection', 'out/select')
     .option('--json', 'print the result as JSON on the last line')
     .action(async (options) => (await import('./commands/select.ts')).select(options));
 

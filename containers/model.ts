@@ -16,6 +16,7 @@ import { Trainer, type TrainingSteps } from '../engine/trainer.ts';
 /** The shape of the model to pretrain: the configuration's, with the vocabulary of the corpus padded to a multiple. */
 export function modelShape(config: RunConfig, corpus: CorpusIndex): GptNeoxShape {
   const { layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, initializerStd } = config.model;
+  const { parallelResidual } = config.model;
   const multiple = config.model.vocabularyMultiple;
   return {
     layers,
@@ -25,6 +26,7 @@ export function modelShape(config: RunConfig, corpus: CorpusIndex): GptNeoxShape
     rotaryBase,
     layerNormEpsilon,
     initializerStd,
+    parallelResidual,
     vocabularySize: Math.ceil(corpus.tokenizer.vocabularySize / multiple) * multiple,
   };
 }

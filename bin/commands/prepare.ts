@@ -1,8 +1,10 @@
 import { resolve } from 'node:path';
+import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
-import { ConfigError } from '../../core/errors.ts';
-import { storeOpener } from '../../core/storage/index.ts';
+import { ConfigError, InputError } from '../../core/errors.ts';
+import { NotFoundError, readPieces, type StoreOpener, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { stopSignal } from './interrupt.ts';
+import { namingFlags } from './naming-flags.ts';
 import { createProgressView } from './progress-view.ts';
 
 interface Options {
@@ -13,12 +15,36 @@ interface Options {
   shards: string;
   seed: string;
   nearDuplicates: string;
+  textField: string;
+  domainField: string;
+  idField: string;
+  exclude?: string[];
   json?: boolean;
 }
 
+/** The flags in place of the fields and words by which the preparation names what is wrong. */
+const FIELD_FLAGS = {
+  'corpus.input': '--input',
+  'corpus.textField': '--text-field',
+  'corpus.domainField': '--domain-field',
+  'corpus.idField': '--id-field',
+  'corpus.tokenizer.file': '--tokenizer',
+  'corpus.tokenizer.train': '--tokenizer train:N',
+  'corpus.sequenceLength': '--sequence-length',
+  'corpus.shards': '--shards',
+  'corpus.nearDuplicates': '--near-duplicates',
+  'the reference and held-out passages': 'the passages of --exclude',
+  'reference or held-out passages': 'passages of --exclude',
+};
+
 /** `mates prepare`: files to a corpus that runs can share (`corpus.prepared`). */
-export async function prepare(options: Options): Promise<void> {
+export function prepare(options: Options): Promise<void> {
+  return namingFlags(FIELD_FLAGS, () => prepareFiles(options));
+}
+
+async function prepareFiles(options: Options): Promise<void> {
   const open = storeOpener();
+  const exclude = await hashesOf(open, options.exclude ?? []);
   const view = createProgressView();
   const { signal, dispose } = stopSignal('Stopping: temporary files are removed.');
   try {
@@ -30,24 +56,41 @@ export async function prepare(options: Options): Promise<void> {
       sequenceLength: wholeNumber('--sequence-length', options.sequenceLength, 8),
       shards: wholeNumber('--shards', options.shards, 2),
       seed: wholeNumber('--seed', options.seed, 0),
-      fields: { text: 'text', domain: 'domain', id: 'id' },
+      fields: { text: options.textField, domain: options.domainField, id: options.idField },
       removeNearDuplicates: removes(options.nearDuplicates),
+      exclude,
       target: open(options.out),
       progress: (progress) => view.update('prepare', progress),
       signal,
     });
     view.close();
-    const { rows, documents, duplicatesRemoved, nearDuplicatesRemoved } = index;
+    const { rows, documents, duplicatesRemoved, nearDuplicatesRemoved, excludedRemoved } = index;
+    const excluded = options.exclude ? `, ${excludedRemoved} passages of --exclude kept out` : '';
     const near = nearDuplicatesRemoved === undefined ? '' : ` and ${nearDuplicatesRemoved} near-duplicates`;
     console.log(
       `${options.out}: ${rows} rows of ${index.sequenceLength} tokens from ${documents} documents ` +
-        `in ${index.shards.length} shards; ${duplicatesRemoved} exact duplicates${near} removed.`,
+        `in ${index.shards.length} shards; ${duplicatesRemoved} exact duplicates${near} removed${excluded}.`,
     );
     if (options.json) console.log(JSON.stringify(index));
   } finally {
     view.close();
     dispose();
   }
+}
+
+/** Of all passages in the files. */
+async function hashesOf(open: StoreOpener, files: readonly string[]): Promise<Set<string>> {
+  const all = new Set<string>();
+  for (const file of files) {
+    const { folder, name } = splitUri(file);
+    try {
+      for (const hash of await passageHashes(readPieces(open(folder), name), file)) all.add(hash);
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw error;
+      throw new InputError(`--exclude ${file}: no such file; name JSON Lines of {"text"}.`);
+    }
+  }
+  return all;
 }
 
 function removes(nearDuplicates: string): boolean {

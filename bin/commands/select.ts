@@ -1,119 +1,141 @@
-import { resolve } from 'node:path';
 import type { Job } from '../../containers/job.ts';
-import { parseConfig } from '../../core/config/load.ts';
-import type { RunConfig } from '../../core/config/schema.ts';
-import { type Corpus, openCorpus } from '../../core/corpus/corpus.ts';
-import { ConfigError } from '../../core/errors.ts';
-import type { InfluenceFit, StagePlan } from '../../core/formats.ts';
+import { openRuntime } from '../../containers/model.ts';
+import { CORPUS_FILE, type Corpus, openCorpus } from '../../core/corpus/corpus.ts';
+import { loadPassages, type Passage } from '../../core/corpus/passages.ts';
+import { ConfigError, InputError } from '../../core/errors.ts';
+import type { InfluenceFit, RunRecord, SelectionSummary, StagePlan } from '../../core/formats.ts';
 import { sha256 } from '../../core/hash.ts';
-import { armLayout, stageLayout } from '../../core/layout.ts';
-import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
-import { createRun } from '../../core/run/create-run.ts';
-import { openRun, type Run } from '../../core/run/open-run.ts';
+import { armLayout, RUN_FILE, stageLayout } from '../../core/layout.ts';
+import { probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
+import type { ProgressReporter } from '../../core/progress.ts';
+import type { Run } from '../../core/run/open-run.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
 import { selectionRequest, selectRows } from '../../core/selection/select.ts';
-import { getJson, getJsonIfPresent, putJson, type Store, splitUri, storeOpener } from '../../core/storage/index.ts';
+import {
+  copyObject,
+  getJsonIfPresent,
+  hashObject,
+  NotFoundError,
+  putJson,
+  readPieces,
+  type Store,
+  type StoreOpener,
+  splitUri,
+  storeOpener,
+} from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
-import { hasCheckpoint, loadModel, saveCheckpoint } from '../../engine/checkpoint.ts';
+import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engine/checkpoint.ts';
+import { CONFIG_FILE } from '../../engine/hugging-face.ts';
+import { costLine, planSelection, STAGE, selectionCost } from '../own-checkpoint/plan.ts';
+import { rowTexts } from '../own-checkpoint/row-texts.ts';
+import {
+  absolute,
+  configOf,
+  FIELD_FLAGS,
+  type Options,
+  readSettings,
+  type Settings,
+} from '../own-checkpoint/settings.ts';
+import { claimWorkFolder } from '../own-checkpoint/work-folder.ts';
 import { stopSignal } from './interrupt.ts';
-import { wholeNumber } from './prepare.ts';
+import { namingFlags } from './naming-flags.ts';
 import { createProgressView, type ProgressView } from './progress-view.ts';
-
-interface Options {
-  corpus: string;
-  checkpoint: string;
-  reference: string;
-  fraction: string;
-  out: string;
-  work: string;
-  passages: string;
-  labels: string;
-  learningRate: string;
-  method: string;
-  seed: string;
-  json?: boolean;
-}
-
-/** The stage that scores; its checkpoint is that of the stage before. */
-const STAGE = 1;
 
 /**
  * `mates select`: the best part of a prepared corpus for a checkpoint of one's own. The steps are those of a stage of a
  * run, up to the selection, over the whole corpus; their files stay in `--work`, from which the same command resumes.
  */
-export async function select(options: Options): Promise<void> {
+export function select(options: Options): Promise<void> {
+  return namingFlags(FIELD_FLAGS, () => selectBest(options));
+}
+
+async function selectBest(options: Options): Promise<void> {
+  const settings = readSettings(options);
   const open = storeOpener();
-  const corpus = await openCorpus(open(resolve(options.corpus)));
-  const checkpoint = open(resolve(options.checkpoint));
-  const config = await configOf(options, corpus, checkpoint);
-  const work = open(resolve(options.work));
-  await createRun(work, 'select', config, softwareVersions());
-  const run = await openRun(open, resolve(options.work));
+  const corpus = await openCorpus(open(absolute(options.corpus)));
+  const plan = planSelection(settings, corpus.index);
+  const passages = await readReference(open, options, settings, corpus);
+  const run = await openWork(open, options, settings, corpus);
+  const { config } = run.record;
+  await putJson(run.store, stageLayout(STAGE).plan, plan);
   const view = createProgressView();
   const { signal, dispose } = stopSignal();
+  let summary: SelectionSummary;
   try {
-    await importCheckpoint(run, corpus, checkpoint);
-    const plan = await writePlan(run, corpus);
+    view.heading(costLine(selectionCost(config, corpus.index, plan, passages)));
     await scoreCorpus(run, plan, view, signal);
     const request = selectionRequest(run.store, corpus, config, plan, 'main', await readScorer(run.store, plan));
-    await selectRows({ ...request, inMemory: true });
+    summary = await selectRows({ ...request, inMemory: true });
+    await writeResults(open, options, run, corpus, signal, (progress) => view.update('write', progress));
   } finally {
     view.close();
     dispose();
   }
-  await report(run, options);
+  await report(run, options, summary);
 }
 
-/** Checks the flags, and that corpus and checkpoint belong together. */
-async function configOf(options: Options, { index }: Corpus, checkpoint: Store): Promise<RunConfig> {
-  const { shape, contextLength } = await loadModel(checkpoint, '');
-  const fraction = Number(options.fraction);
-  if (!(fraction > 0 && fraction <= 1))
-    throw new ConfigError(`--fraction ${options.fraction}: expected a share of the rows, above 0 and up to 1.`);
-  if (index.sequenceLength > contextLength)
-    throw new ConfigError(
-      `${options.corpus}: rows of ${index.sequenceLength} tokens are longer than the ${contextLength} that the checkpoint reads; prepare it with a smaller --sequence-length.`,
-    );
-  if (index.tokenizer.vocabularySize > shape.vocabularySize)
-    throw new ConfigError(
-      `${options.corpus}: its tokenizer has ${index.tokenizer.vocabularySize} ids, the checkpoint ${shape.vocabularySize}; prepare it with the checkpoint's tokenizer.json.`,
-    );
-  const tokenizer = (await checkpoint.size('tokenizer.json')) && sha256(await checkpoint.get('tokenizer.json'));
-  if (tokenizer && tokenizer !== index.tokenizer.sha256)
-    throw new ConfigError(
-      `${options.corpus}: it was prepared with another tokenizer than the checkpoint's; prepare it with --tokenizer ${options.checkpoint}/tokenizer.json.`,
-    );
-  if ((shape.mlpWidth ?? 4 * shape.width) !== 4 * shape.width)
-    throw new ConfigError(`${options.checkpoint}: intermediate_size is not four times hidden_size; use another model.`);
-  const { layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, initializerStd } = shape;
-  return parseConfig(
-    {
-      name: 'select',
-      seed: wholeNumber('--seed', options.seed, 0),
-      corpus: { prepared: resolve(options.corpus) },
-      reference: { input: resolve(options.reference), passages: wholeNumber('--passages', options.passages, 2) },
-      heldOut: { input: resolve(options.reference) },
-      model: {
-        ...{ layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, initializerStd },
-        vocabularyMultiple: shape.vocabularySize,
-      },
-      pretrain: { stages: 2, learningRate: Number(options.learningRate), warmupSteps: 0 },
-      probe: { method: 'lookahead', documents: wholeNumber('--labels', options.labels, 20), jobs: 1 },
-      influenceModel: { architecture: 'ngram', features: ['dsir', 'loss', 'hidden'], testFraction: 0.15 },
-      scoring: { jobs: 1 },
-      selection: { method: options.method, fraction },
-      control: 'none',
-    },
-    'mates select',
+/** What the reference file has is known before a folder is made for it. */
+async function readReference(
+  open: StoreOpener,
+  { reference }: Options,
+  { passages }: Settings,
+  corpus: Corpus,
+): Promise<Passage[]> {
+  const { folder, name } = splitUri(absolute(reference));
+  const tokenizer = await corpus.tokenizer();
+  const pieces = readPieces(open(folder), name);
+  try {
+    return await loadPassages(pieces, reference, passages, 'passage', tokenizer, corpus.index.sequenceLength);
+  } catch (error) {
+    if (!(error instanceof NotFoundError)) throw error;
+    throw new InputError(`--reference ${reference}: no such file; name JSON Lines of {"text"}.`);
+  }
+}
+
+/** Checks everything that can be refused, and only then makes the folder that of this selection, with its checkpoint. */
+async function openWork(open: StoreOpener, options: Options, settings: Settings, corpus: Corpus): Promise<Run> {
+  const source = open(absolute(options.checkpoint));
+  await requireTokenizer(source, options, corpus);
+  const checkpoint: Record<string, string> = {};
+  const model = await loadModel(source, '', (file, hash) => {
+    checkpoint[file] = hash;
+  });
+  checkpoint[CONFIG_FILE] = sha256(await source.get(CONFIG_FILE));
+  const config = configOf(options, settings, corpus.index, model);
+  await openRuntime(config); // says where a GPU is missing
+  const { folder, name } = splitUri(absolute(options.reference));
+  const versions = softwareVersions();
+  const store = open(absolute(options.work));
+  await claimWorkFolder(store, options.work, {
+    format: 'mates-select/1',
+    corpus: sha256(await corpus.store.get(CORPUS_FILE)),
+    checkpoint,
+    reference: (await hashObject(open(folder), name)).sha256,
+    settings,
+    versions,
+  });
+  // Written anew: the same files may have moved.
+  const record: RunRecord = { format: 'mates-run/1', id: 'select', config, corpus: absolute(options.corpus), versions };
+  await putJson(store, RUN_FILE, record);
+  const run = { store, record, open };
+  await importCheckpoint(run, corpus, model);
+  return run;
+}
+
+async function requireTokenizer(checkpoint: Store, options: Options, { index }: Corpus): Promise<void> {
+  const has = (await checkpoint.size('tokenizer.json')) !== undefined;
+  if (!has || sha256(await checkpoint.get('tokenizer.json')) === index.tokenizer.sha256) return;
+  throw new ConfigError(
+    `${options.corpus}: it was prepared with another tokenizer than the checkpoint's; prepare it with --tokenizer ${options.checkpoint}/tokenizer.json.`,
   );
 }
 
 /** The checkpoint as that of a first stage, with an optimizer that has seen nothing yet. */
-async function importCheckpoint({ store, record }: Run, { index }: Corpus, source: Store): Promise<void> {
+async function importCheckpoint({ store, record }: Run, { index }: Corpus, model: Model): Promise<void> {
   const { checkpoint } = armLayout(STAGE - 1, 'main');
   if (await hasCheckpoint(store, checkpoint)) return;
-  const { shape, parameters, contextLength } = await loadModel(source, '');
+  const { shape, parameters, contextLength } = model;
   const optimizer = AdamW.beside(parameters.flat, record.config.pretrain);
   const state = { step: 0, tokens: 0 };
   await saveCheckpoint(store, checkpoint, {
@@ -122,56 +144,62 @@ async function importCheckpoint({ store, record }: Run, { index }: Corpus, sourc
   });
 }
 
-/** Every row is a candidate; the rows that are probed are too, as nothing is trained here. */
-async function writePlan({ store, record }: Run, { index }: Corpus): Promise<StagePlan> {
-  const poolShards = index.shards.map((_, shard) => shard);
-  const selectedRows = Math.floor(record.config.selection.fraction * index.rows);
-  if (selectedRows === 0) throw new ConfigError('--fraction: it selects no row of this corpus; raise it.');
-  const least = { ...record.config.pretrain, stepsPerStage: 1, batchRows: 1, microBatchRows: 1 };
-  const plan = {
-    ...planStage({ ...record.config, pretrain: least }, index, STAGE),
-    ...{ poolShards, poolRows: index.rows, selectedRows, consumedRows: selectedRows },
-  };
-  await putJson(store, stageLayout(STAGE).plan, plan);
-  return plan;
-}
-
 /** The jobs of a scored stage, one after the other in this process; each skips what is there. */
 async function scoreCorpus(run: Run, plan: StagePlan, view: ProgressView, signal: AbortSignal): Promise<void> {
-  const job = (item?: unknown): Job => ({
-    ...{ run, stage: STAGE, arm: 'main', item, signal },
-    progress: (progress) => view.update(progress.step, progress),
+  const job = (progress: ProgressReporter, item?: unknown): Job => ({
+    ...{ run, stage: STAGE, arm: 'main', item, signal, progress },
   });
-  if (plan.preparesProbe) await (await import('../../containers/prepare-probe/index.ts')).run(job());
+  const show: ProgressReporter = (progress) => view.update(progress.step, progress);
+  if (plan.preparesProbe) await (await import('../../containers/prepare-probe/index.ts')).run(job(show));
   const probe = await import('../../containers/probe/index.ts');
-  for (const item of probeItems(plan)) await probe.run(job(item));
-  await (await import('../../containers/fit-influence/index.ts')).run(job());
+  for (const item of probeItems(plan)) await probe.run(job(show, item));
+  await (await import('../../containers/fit-influence/index.ts')).run(job(show));
   const score = await import('../../containers/score/index.ts');
-  for (const item of scoreItems(plan)) await score.run(job(item));
+  for (const item of scoreItems(plan)) {
+    // One line for all items, of which there are hundreds.
+    const step = 'Score the corpus';
+    const all: ProgressReporter = ({ done, unit }) =>
+      view.update(step, { step, done: item.begin + done, total: plan.poolRows, unit });
+    await score.run(job(all, item));
+  }
 }
 
-async function report(run: Run, options: Options): Promise<void> {
-  const { folder, name } = splitUri(resolve(options.out));
-  const files = armLayout(STAGE, 'main');
-  await storeOpener()(folder).put(name, await run.store.get(files.selection));
-  const { selectedRows, poolRows, poolDomains, selectedDomains } = await getJson<{
-    selectedRows: number;
-    poolRows: number;
-    poolDomains: Record<string, number>;
-    selectedDomains: Record<string, number>;
-  }>(run.store, files.selectionSummary);
-  const fit = await getJsonIfPresent<InfluenceFit>(run.store, stageLayout(STAGE).fit);
-  console.log(`${options.out}: ${selectedRows} of ${poolRows} rows.`);
+/** Both files are made again by every call, from what the folder has. */
+async function writeResults(
+  open: StoreOpener,
+  { out, text }: Options,
+  { store }: Run,
+  corpus: Corpus,
+  signal: AbortSignal,
+  progress: ProgressReporter,
+): Promise<void> {
+  const { selection } = armLayout(STAGE, 'main');
+  const target = splitUri(absolute(out));
+  await copyObject(store, selection, open(target.folder), target.name);
+  if (text === undefined) return;
+  const { folder, name } = splitUri(absolute(text));
+  await open(folder).put(name, rowTexts(corpus, { store, key: selection }, signal, progress));
+}
+
+async function report({ store }: Run, { out, text, json }: Options, summary: SelectionSummary): Promise<void> {
+  const { selectedRows, poolRows, poolDomains, selectedDomains } = summary;
+  const fit = await getJsonIfPresent<InfluenceFit>(store, stageLayout(STAGE).fit);
+  console.log(`${out}: ${selectedRows} of ${poolRows} rows.`);
+  if (text !== undefined) console.log(`${text}: their texts and documents.`);
   if (fit)
     console.log(
-      `The influence model's Spearman on held-out labels is ${fit.spearman.toFixed(2)} [${fit.spearmanInterval.map((side) => side.toFixed(2)).join(', ')}].`,
+      `The influence model's Spearman on held-out labels is ${fit.spearman.toFixed(2)} [${fit.spearmanInterval.map((side) => side.toFixed(2)).join(', ')}]` +
+        (fit.weak === undefined ? '.' : ', which is weak: raise --labels.'),
     );
   for (const [domain, rows] of Object.entries(poolDomains)) {
     const share = (selectedDomains[domain] ?? 0) / rows;
     console.log(`  ${domain}: ${(100 * share).toFixed(1)} % of its ${rows} rows`);
   }
-  if (options.json)
+  if (json)
     console.log(
-      JSON.stringify({ out: resolve(options.out), selectedRows, poolRows, selectedDomains, poolDomains, fit }),
+      JSON.stringify({
+        ...{ out: absolute(out), text: text && absolute(text) },
+        ...{ selectedRows, poolRows, selectedDomains, poolDomains, fit },
+      }),
     );
 }

@@ -77,7 +77,7 @@ class Checks {
     const { checkpoint } = armLayout(stage, arm);
     const { shape, parameters, optimizer, state } = await loadCheckpoint(store, checkpoint);
     const wanted = modelShape(config, corpus);
-    for (const name of ['layers', 'width', 'heads', 'vocabularySize'] as const)
+    for (const name of ['layers', 'width', 'heads', 'vocabularySize', 'parallelResidual'] as const)
       expectEqual(`${checkpoint}/config.json: ${name}`, shape[name], wanted[name]);
     if (!parameters.flat.every(Number.isFinite)) fail(`${checkpoint}/model.safetensors has values that are not finite`);
     const steps = (stage + 1) * stepsPerStage;

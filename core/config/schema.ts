@@ -51,6 +51,8 @@ const model = z.strictObject({
   rotaryBase: z.number().positive().default(10_000),
   layerNormEpsilon: z.number().positive().default(1e-5),
   initializerStd: z.number().positive().default(0.02),
+  /** Whether attention and MLP read the same input (Pythia), or the MLP what attention left (RedPajama-INCITE). */
+  parallelResidual: z.boolean().default(true),
   /** The embedding is padded to a multiple of this (Pythia: 50,304 = 393 x 128). */
   vocabularyMultiple: positive.default(128),
 });

@@ -86,7 +86,12 @@ export class Corpus {
 
   /** The id of the document that each row begins in. */
   async firstDocuments(rows: RowRange | ArrayLike<number>): Promise<string[]> {
-    return (await this.strings('documents', rows)).map((ids) => JSON.parse(ids)[0]);
+    return (await this.documents(rows)).map((ids) => ids[0]!);
+  }
+
+  /** The ids of the documents that each row has a part of, in the order in which they are there. */
+  async documents(rows: RowRange | ArrayLike<number>): Promise<string[][]> {
+    return (await this.strings('documents', rows)).map((ids) => JSON.parse(ids));
   }
 
   private async strings(column: 'text' | 'documents', rows: RowRange | ArrayLike<number>): Promise<string[]> {

@@ -178,7 +178,8 @@ function rowAt(ranges: RowRange[], position: number): { row: number; shard: numb
 }
 
 const LARGEST_FLOAT32 = 3.4028234663852886e38;
-const finite = (value: number) => Math.max(-LARGEST_FLOAT32, Math.min(LARGEST_FLOAT32, value));
+/** JSON has no infinity. */
+export const finite = (value: number) => Math.max(-LARGEST_FLOAT32, Math.min(LARGEST_FLOAT32, value));
 
 const bytesOf = (values: Float32Array | Uint32Array) =>
   new Uint8Array(values.buffer, values.byteOffset, values.byteLength);

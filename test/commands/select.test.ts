@@ -1,15 +1,21 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runConfig } from '../../core/config/schema.ts';
+import { openCorpus } from '../../core/corpus/corpus.ts';
 import { sha256 } from '../../core/hash.ts';
+import { pearson } from '../../core/metrics/index.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { loadTokenizer } from '../../core/tokenizer/load.ts';
 import { AdamW } from '../../engine/adamw.ts';
-import { saveCheckpoint } from '../../engine/checkpoint.ts';
-import { gptNeoxSpecs } from '../../engine/gpt-neox.ts';
+import { loadModel, saveCheckpoint } from '../../engine/checkpoint.ts';
+import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox.ts';
+import { LanguageModel } from '../../engine/language-model.ts';
 import { initialParameters } from '../../engine/parameters.ts';
+import { rowLosses } from '../../engine/passage-set.ts';
+import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { mates } from '../end-to-end/support.ts';
 
 const FIXTURES = resolve('test/fixtures/mini-corpus');
@@ -17,12 +23,16 @@ const FIXTURES = resolve('test/fixtures/mini-corpus');
 describe('mates select', () => {
   let folder: string;
   const at = (name: string) => join(folder, name);
-  const checkpoint = async (name: string, tokenizer?: string) => {
+  const checkpoint = async (
+    name: string,
+    { tokenizer, ...variant }: Partial<GptNeoxShape> & { tokenizer?: string } = {},
+  ) => {
     const bytes = await readFile(at('corpus/tokenizer.json'));
     const { vocabularySize } = loadTokenizer(bytes, 'tokenizer.json');
     const shape = {
       ...{ layers: 1, width: 16, heads: 2, vocabularySize: Math.ceil(vocabularySize / 64) * 64 },
       ...{ rotaryFraction: 0.25, rotaryBase: 10_000, layerNormEpsilon: 1e-5, initializerStd: 0.3 },
+      ...variant,
     };
     const parameters = initialParameters(gptNeoxSpecs(shape), 5);
     const optimizer = new AdamW(parameters.flat.length, { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0 });
@@ -31,10 +41,31 @@ describe('mates select', () => {
     await saveCheckpoint(store, '', { shape, parameters, optimizer, endOfText: 0, contextLength: 64, state });
     await store.put('tokenizer.json', tokenizer ?? new Uint8Array(bytes));
   };
+  /** The loss of every row by a checkpoint as its own config.json describes it. */
+  const lossesBy = async (name: string) => {
+    const corpus = await openCorpus(new DirectoryStore(at('corpus')));
+    const { shape, parameters } = await loadModel(new DirectoryStore(at(name)), '');
+    const model = new LanguageModel(await createRuntime('onnx', { threads: 1 }), shape);
+    const { rows, sequenceLength } = corpus.index;
+    const tokens = await corpus.tokenRows(Array.from({ length: rows }, (_, row) => row));
+    return rowLosses(model, parameters, tokens, sequenceLength);
+  };
   const select = (...more: string[]) => {
     const named = ['--corpus', at('corpus'), '--checkpoint', at('model'), '--out', at('best.parquet')];
     const reference = join(FIXTURES, 'reference.jsonl');
-    return mates('select', ...named, '--reference', reference, '--passages', '8', '--labels', '60', ...more);
+    return mates(
+      'select',
+      ...named,
+      '--reference',
+      reference,
+      '--passages',
+      '8',
+      '--labels',
+      '60',
+      '--threads',
+      '1',
+      ...more,
+    );
   };
 
   beforeAll(async () => {
@@ -47,20 +78,65 @@ describe('mates select', () => {
   afterAll(() => rm(folder, { recursive: true }));
 
   it('writes the best fifth of the corpus, and the same again when it goes on', async () => {
-    const { code, stdout } = await select('--work', at('work'), '--json');
+    const { code, stdout, stderr } = await select('--work', at('work'), '--json', '--text', at('best.jsonl'));
     expect(code).toBe(0);
+    expect(stderr).toMatch(/training once on the selected rows: labelling .* %\), scoring none\./);
     const result = JSON.parse(stdout.trim().split('\n').at(-1)!);
     expect(result.selectedRows).toBe(Math.floor(result.poolRows / 5));
     expect(result.fit.spearman).toBeGreaterThan(-1);
     const bytes = await readFile(at('best.parquet'));
-    const { row } = await readParquet(bytes, { row: 'INT64', domain: 'STRING', utility: 'FLOAT' });
+    const { row, domain, utility } = await readParquet(bytes, { row: 'INT64', domain: 'STRING', utility: 'FLOAT' });
     expect(row).toHaveLength(result.selectedRows);
     expect(new Set(row).size).toBe(row.length);
+    const lines = (await readFile(at('best.jsonl'), 'utf8')).trim().split('\n');
+    const corpus = await openCorpus(new DirectoryStore(at('corpus')));
+    const [texts, first] = [await corpus.texts(row), await corpus.firstDocuments(row)];
+    expect(lines.map((line) => JSON.parse(line))).toEqual(
+      row.map((_, i) => ({
+        ...{ row: row[i], domain: domain[i], utility: utility[i], text: texts[i] },
+        documents: expect.arrayContaining([first[i]]),
+      })),
+    );
     // What is there is kept, and what follows from it is made again.
     await rm(at('work/stages/1/scores'), { recursive: true });
     await rm(at('work/stages/1/selection.json'));
     expect((await select('--work', at('work'))).code).toBe(0);
     expect(sha256(await readFile(at('best.parquet')))).toBe(sha256(bytes));
+  });
+
+  it('leaves a folder of another checkpoint as it is, and says so', async () => {
+    await checkpoint('second', { initializerStd: 0.1 });
+    const before = await readFile(at('best.parquet'));
+    const { code, stderr } = await select('--work', at('work'), '--checkpoint', at('second'));
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /--work .*another selection: --checkpoint was another \(model.safetensors, config.json had other/,
+    );
+    expect(await readFile(at('best.parquet'))).toEqual(before);
+  });
+
+  it('labels as many rows as it says can be, at the cost that it tells', async () => {
+    const refused = await select('--work', at('most'), '--labels', '100000');
+    expect(refused.code).toBe(2);
+    const most = /--labels 100000: .* Set --labels to (\d+) or less/.exec(refused.stderr)![1]!;
+    const { code, stderr } = await select('--work', at('most'), '--labels', most, '--features', 'loss,dsir');
+    expect(code).toBe(0);
+    const [, labelling, scoring] = /labelling (\S+) .*, scoring (\S+) /.exec(stderr)!.map(Number);
+    const taken = { labelling: 0, scoring: 0 };
+    for (const file of await readdir(at('most/stages/1/timings'))) {
+      const { job, flops } = JSON.parse(await readFile(at(`most/stages/1/timings/${file}`), 'utf8'));
+      taken[job.startsWith('score-') ? 'scoring' : 'labelling'] += flops;
+    }
+    expect(scoring! / taken.scoring).toBeCloseTo(1, 1);
+    // Lookahead may stop before its last step.
+    expect(taken.labelling).toBeGreaterThan(0.5 * labelling!);
+    expect(taken.labelling).toBeLessThan(1.1 * labelling!);
+  });
+
+  it('has every engine', async () => {
+    const { stdout } = await mates('select', '--help');
+    for (const runtime of runConfig.shape.engine.unwrap().shape.runtime.unwrap().options)
+      expect(stdout).toContain(`"${runtime}"`);
   });
 
   it('needs no labels with another method', async () => {
@@ -70,6 +146,23 @@ describe('mates select', () => {
     expect(stdout).not.toContain('Spearman');
   });
 
+  it('reads a model whose MLP follows its attention as one', async () => {
+    const losses: Float64Array[] = [];
+    const utilities: number[][] = [];
+    for (const [name, parallelResidual] of Object.entries({ parallel: true, sequential: false })) {
+      await checkpoint(name, { parallelResidual });
+      const flags = ['--checkpoint', at(name), '--work', at(`work-${name}`), '--fraction', '1'];
+      expect((await select(...flags, '--method', 'perplexity')).code).toBe(0);
+      utilities.push((await readParquet(await readFile(at('best.parquet')), { utility: 'FLOAT' })).utility);
+      losses.push(await lossesBy(name));
+    }
+    for (const own of [0, 1]) {
+      const agreement = losses.map((loss) => pearson(utilities[own]!, Array.from(loss)));
+      expect(agreement[own]).toBeCloseTo(-1, 4);
+      expect(agreement[1 - own]).toBeGreaterThan(-0.99);
+    }
+  });
+
   it.each<[string, string[], RegExp, number?]>([
     ['a fraction above 1', ['--fraction', '1.5'], /--fraction 1\.5: expected a share/],
     ['a corpus that is none', ['--corpus', 'examples'], /holds no prepared corpus/, 1],
@@ -77,10 +170,10 @@ describe('mates select', () => {
     [
       'a work folder of another selection',
       ['--work', 'work', '--seed', '9'],
-      /holds another run|other configuration|was begun/i,
+      /--work .*the folder has another selection: --seed was 1 and is now 9/,
     ],
   ])('refuses %s', async (_, flags, message, status = 2) => {
-    await checkpoint('other', '{}');
+    await checkpoint('other', { tokenizer: '{}' });
     const own = flags.map((flag) => (flag === 'other' || flag === 'work' ? at(flag) : flag));
     const { code, stderr } = await select('--work', at('refused'), ...own);
     expect(code).toBe(status);
@@ -92,5 +185,6 @@ describe('mates select', () => {
     const { code, stderr } = await select('--work', at('broken'), '--reference', at('broken.jsonl'));
     expect(code).toBe(1);
     expect(stderr).toMatch(/broken\.jsonl, line 1/);
+    await expect(readdir(at('broken'))).rejects.toThrow('ENOENT'); // or the mended file would be refused there
   });
 });

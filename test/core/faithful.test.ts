@@ -32,7 +32,7 @@ describe('paper-410m', () => {
     expect(paper.model).toEqual({
       architecture: 'gpt-neox',
       ...{ layers: 24, width: 1024, heads: 16, rotaryFraction: 0.25, rotaryBase: 10_000 },
-      ...{ layerNormEpsilon: 1e-5, initializerStd: 0.02, vocabularyMultiple: 128 },
+      ...{ layerNormEpsilon: 1e-5, initializerStd: 0.02, parallelResidual: true, vocabularyMultiple: 128 },
     });
     expect(Math.ceil(50_277 / paper.model.vocabularyMultiple) * paper.model.vocabularyMultiple).toBe(50_304);
   });

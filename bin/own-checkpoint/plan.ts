@@ -1,0 +1,125 @@
+/** What `mates select` does, and what it costs: pure. */
+import { modelCost, passagesCost } from '../../containers/model.ts';
+import type { RunConfig } from '../../core/config/schema.ts';
+import type { Passage } from '../../core/corpus/passages.ts';
+import { ConfigError } from '../../core/errors.ts';
+import type { CorpusIndex, StagePlan } from '../../core/formats.ts';
+import { methodTraits } from '../../core/selection/methods.ts';
+import type { Settings } from './settings.ts';
+
+/** The stage that scores; its checkpoint is that of the stage before. */
+export const STAGE = 1;
+
+/** Rows that may be labelled are so many times the labels, so that lookahead has others to compare with. */
+const HOLD_OUT_LABELS = 2.5;
+/** Of the corpus, at least: DSIR and scales are measured on these rows too. The default of `pools.holdOut`. */
+const HOLD_OUT_SHARE = 0.15;
+/** The fewest labels of which some can be kept aside to stop by and to test on. */
+const LEAST_LABELS = 20;
+
+/**
+ * Rows that are scored before their scores are written; an interruption costs no more. 50,000 of 512 tokens take DSIR and
+ * n-grams some seconds a thousand, and 1,000 with forward passes of a model of 100 million parameters some minutes.
+ */
+const ROWS_AT_ONCE = { counted: 50_000, passed: 1_000 };
+/** Each has an index in memory, of 300 kB at most, when the cut is made. */
+const MOST_ITEMS = 400;
+
+/**
+ * The whole corpus is the pool, and some of its shards are where labels come from: as nothing is trained, a labelled row is
+ * a candidate like the others.
+ *
+ * @throws ConfigError when the corpus has too few rows for the labels or for the share.
+ */
+export function planSelection({ method, features, fraction, labels }: Settings, index: CorpusIndex): StagePlan {
+  const { rows, shards } = index;
+  const selectedRows = Math.floor(fraction * rows);
+  if (selectedRows === 0)
+    throw new ConfigError(`--fraction ${fraction}: of ${rows} rows it selects none; raise it, or prepare more text.`);
+  const { score } = methodTraits(method);
+  const probes = score === 'influence-model' ? labels : 0;
+  // Of each domain one row is kept for evaluations, which there are none of here.
+  const aside = index.domains.filter((domain) => domain.rows > 0).length;
+  if (probes > rows - aside) throw tooFewRows(labels, rows, aside);
+  const wanted = Math.max(HOLD_OUT_SHARE * rows, HOLD_OUT_LABELS * probes + aside);
+  let first = shards.length;
+  let holdOutRows = 0;
+  while (first > 0 && holdOutRows < wanted) holdOutRows += shards[--first]!.rows;
+  const passes = score !== 'dsir' && (score !== 'influence-model' || readsModel(features));
+  const rowsAtOnce = passes ? ROWS_AT_ONCE.passed : ROWS_AT_ONCE.counted;
+  const all = shards.map((_, shard) => shard);
+  return {
+    format: 'mates-stage-plan/1',
+    stage: STAGE,
+    scored: true,
+    arms: ['main'],
+    poolShards: all,
+    holdOutShards: all.slice(first),
+    poolRows: rows,
+    holdOutRows,
+    selectedRows,
+    consumedRows: selectedRows,
+    steps: 1,
+    firstStep: 1,
+    preparesProbe: probes > 0 || score === 'probe',
+    scorerStage: STAGE,
+    probes,
+    probeItems: Math.min(1, probes),
+    scoreItems: Math.min(MOST_ITEMS, Math.ceil(rows / rowsAtOnce)),
+  };
+}
+
+function tooFewRows(labels: number, rows: number, aside: number): ConfigError {
+  const most = rows - aside;
+  const remedy =
+    most < LEAST_LABELS
+      ? 'That is too little text for an influence model: prepare more, or choose --method dsir or perplexity'
+      : `Set --labels to ${most} or less, or prepare more text`;
+  return new ConfigError(
+    `--labels ${labels}: the corpus has ${rows} rows, of which ${most} can be labelled (one of each domain is kept aside). ` +
+      `${remedy}.`,
+  );
+}
+
+/** Operations of the parts of a selection, and of training once on the rows that it selects. */
+export interface SelectionCost {
+  labelling: number;
+  scoring: number;
+  training: number;
+}
+
+/** As containers/ counts them, if lookahead makes all of its steps. */
+export function selectionCost(
+  config: RunConfig,
+  index: CorpusIndex,
+  plan: StagePlan,
+  passages: readonly Passage[],
+): SelectionCost {
+  const cost = modelCost(config, index);
+  const row = cost(1, index.sequenceLength);
+  const { steps, batchRows } = config.probe.lookahead;
+  const stepped = row + passagesCost(cost, passages) / passages.length; // one row and one passage, by either copy
+  const features = readsModel(config.influenceModel.features) ? row : 0;
+  const { score } = methodTraits(config.selection.method);
+  const scored = { 'influence-model': features, probe: 2 * row, loss: row, dsir: 0 }[score ?? 'dsir'];
+  return {
+    labelling: (plan.preparesProbe ? 3 * steps * batchRows * stepped : 0) + plan.probes * (2 * row + features),
+    scoring: plan.poolRows * scored,
+    training: 3 * plan.selectedRows * row,
+  };
+}
+
+/** One line for people. */
+export function costLine({ labelling, scoring, training }: SelectionCost): string {
+  const part = (name: string, flops: number) =>
+    flops > 0 ? `${name} ${flops.toExponential(1)} (${percent(flops / training)})` : `${name} none`;
+  return (
+    `Floating-point operations at most, and their share of training once on the selected rows: ` +
+    `${part('labelling', labelling)}, ${part('scoring', scoring)}.`
+  );
+}
+
+const percent = (share: number) => `${share < 0.1 ? (100 * share).toPrecision(2) : (100 * share).toFixed(0)} %`;
+
+/** Whether features need a forward pass of the checkpoint. */
+const readsModel = (features: Settings['features']) => features.some((name) => name !== 'dsir');

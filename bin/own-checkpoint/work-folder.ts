@@ -1,0 +1,65 @@
+/** The folder of `mates select`, which belongs to one checkpoint, corpus, reference file and set of flags. */
+import { ConfigError } from '../../core/errors.ts';
+import { RUN_FILE } from '../../core/layout.ts';
+import { getJsonIfPresent, putJson, type Store } from '../../core/storage/index.ts';
+import { SETTING_FLAGS, type Settings } from './settings.ts';
+
+const WORK_FILE = 'select.json';
+
+/** `select.json`: what the files of the folder were made of. */
+export interface WorkRecord {
+  format: 'mates-select/1';
+  /** SHA-256 of `corpus.json`, which has those of the corpus's other files. */
+  corpus: string;
+  /** SHA-256 of `config.json` and of each file of weights. The tokenizer is the corpus's. */
+  checkpoint: Record<string, string>;
+  /** SHA-256 of the reference file. */
+  reference: string;
+  settings: Settings;
+  /** Of what could change a number. */
+  versions: Record<string, string>;
+}
+
+/**
+ * Makes an empty folder that of a selection, or finds it there with the same one, which then goes on.
+ *
+ * @param name the folder as it was given.
+ * @throws ConfigError when it has another selection, which names what differs, or something else.
+ */
+export async function claimWorkFolder(store: Store, name: string, record: WorkRecord): Promise<void> {
+  const remedy = 'Name another folder with --work, or delete this one.';
+  const existing = await getJsonIfPresent<WorkRecord>(store, WORK_FILE);
+  if (!existing) {
+    if ((await store.size(RUN_FILE)) !== undefined)
+      throw new ConfigError(
+        `--work ${name}: the folder has a ${RUN_FILE} and no ${WORK_FILE}: it is a run's. ${remedy}`,
+      );
+    await putJson(store, WORK_FILE, record);
+    return;
+  }
+  const changed = differences(existing, record);
+  if (changed.length)
+    throw new ConfigError(`--work ${name}: the folder has another selection: ${changed.join('; ')}. ${remedy}`);
+}
+
+/** In words. */
+function differences(before: WorkRecord, now: WorkRecord): string[] {
+  const found: string[] = [];
+  const files = changedKeys(before.checkpoint, now.checkpoint);
+  if (files.length) found.push(`--checkpoint was another (${files.join(', ')} had other content)`);
+  if (before.corpus !== now.corpus) found.push('--corpus was another (corpus.json had other content)');
+  if (before.reference !== now.reference) found.push('--reference was a file with other content');
+  for (const name of changedKeys(before.settings, now.settings))
+    found.push(`${SETTING_FLAGS[name]} was ${shown(before.settings[name])} and is now ${shown(now.settings[name])}`);
+  // The same results come with any Node.
+  for (const name of changedKeys(before.versions, now.versions).filter((name) => name !== 'node'))
+    found.push(`${name} was ${before.versions[name]} and is now ${now.versions[name]}`);
+  return found;
+}
+
+function changedKeys<T extends object>(before: T, now: T): (keyof T & string)[] {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(now)])] as (keyof T & string)[];
+  return names.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(now[name]));
+}
+
+const shown = (value: unknown) => (Array.isArray(value) ? value.join(',') || 'none' : String(value));

@@ -1,0 +1,155 @@
+/** What `mates select` decides before it computes anything. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import { costLine, planSelection } from '../../bin/own-checkpoint/plan.ts';
+import { configOf, type Options, readSettings, type Settings } from '../../bin/own-checkpoint/settings.ts';
+import { claimWorkFolder, type WorkRecord } from '../../bin/own-checkpoint/work-folder.ts';
+import { modelShape } from '../../containers/model.ts';
+import type { CorpusIndex } from '../../core/formats.ts';
+import { scoreItems } from '../../core/plan/stage-plan.ts';
+import { MemoryStore } from '../memory-store.ts';
+
+const OPTIONS: Options = {
+  ...{ corpus: 'corpus', checkpoint: 'model', reference: 'reference.jsonl', out: 'best.parquet', work: 'work' },
+  ...{ fraction: '0.2', passages: '256', labels: '3000', learningRate: '1e-4', method: 'influence', features: 'dsir' },
+  ...{ runtime: 'onnx', threads: '0', seed: '1' },
+};
+const settings = (over: Partial<Options> = {}) => readSettings({ ...OPTIONS, ...over });
+
+/** Shards of one size; of each domain as many rows. */
+function corpus(rows: number, shards: number, domains = 3): CorpusIndex {
+  const size = rows / shards;
+  const index = {
+    ...{ rows, sequenceLength: 32, tokenizer: { vocabularySize: 300 } },
+    shards: Array.from({ length: shards }, (_, shard) => ({ firstRow: shard * size, rows: size })),
+    domains: Array.from({ length: domains }, (_, i) => ({ name: `domain-${i}`, rows: rows / domains })),
+  };
+  return index as CorpusIndex;
+}
+
+describe('the plan of a selection', () => {
+  it('has every row as a candidate, and shards for two and a half times the labels', () => {
+    const plan = planSelection(settings(), corpus(12_000, 12));
+    expect(plan).toMatchObject({ poolRows: 12_000, selectedRows: 2400, probes: 3000, preparesProbe: true });
+    expect(plan.poolShards).toHaveLength(12);
+    expect(plan.holdOutShards).toEqual([4, 5, 6, 7, 8, 9, 10, 11]); // 8,000 rows are the fewest whole shards over 7,503
+    expect(plan.holdOutRows).toBe(8000);
+  });
+
+  it('takes labels from every shard where they are most of the rows, and from a few of a large corpus', () => {
+    expect(planSelection(settings({ labels: '899' }), corpus(900, 2, 1)).holdOutShards).toEqual([0, 1]);
+    const large = planSelection(settings(), corpus(1_000_000, 100));
+    expect(large.holdOutRows).toBe(150_000);
+    expect(planSelection(settings({ method: 'dsir' }), corpus(12_000, 12))).toMatchObject({
+      ...{ probes: 0, probeItems: 0, preparesProbe: false, holdOutRows: 2000 },
+    });
+  });
+
+  it('cuts scoring into parts by what a row costs, of every row once', () => {
+    const parts = (over: Partial<Options>, rows: number) => {
+      const plan = planSelection(settings(over), corpus(rows, 4));
+      const items = scoreItems(plan);
+      expect([items[0]!.begin, items.at(-1)!.end]).toEqual([0, rows]);
+      return items.length;
+    };
+    expect(parts({}, 120_000)).toBe(3);
+    expect(parts({ features: 'none' }, 120_000)).toBe(3);
+    expect(parts({ method: 'dsir' }, 120_000)).toBe(3);
+    for (const over of [{ features: 'dsir,loss' }, { method: 'perplexity' }, { method: 'oracle' }])
+      expect(parts(over, 120_000)).toBe(120);
+    expect(parts({}, 200_000_000)).toBe(400);
+  });
+
+  it('names --labels, and a number that does', () => {
+    const index = corpus(900, 2);
+    expect(() => planSelection(settings(), index)).toThrow(
+      /--labels 3000: the corpus has 900 rows.*Set --labels to 897 or/,
+    );
+    expect(planSelection(settings({ labels: '897' }), index).probes).toBe(897);
+    expect(() => planSelection(settings({ labels: '20' }), corpus(12, 2))).toThrow(/--labels 20.*choose --method dsir/);
+    expect(() => planSelection(settings({ fraction: '0.001' }), index)).toThrow(/--fraction 0\.001.*selects none/);
+  });
+
+  it('tells what it costs as shares of the training', () => {
+    expect(costLine({ labelling: 1.234e15, scoring: 1.67e18, training: 1e18 })).toMatch(
+      /labelling 1\.2e\+15 \(0\.12 %\), scoring 1\.7e\+18 \(167 %\)\.$/,
+    );
+    expect(costLine({ labelling: 0, scoring: 0, training: 1 })).toMatch(/labelling none, scoring none\.$/);
+  });
+});
+
+describe('the settings of a selection', () => {
+  it('has features in one order', () => {
+    expect(settings().features).toEqual(['dsir']);
+    expect(settings({ features: 'hidden, dsir' }).features).toEqual(['dsir', 'hidden']);
+    expect(settings({ features: 'none' }).features).toEqual([]);
+  });
+
+  it.each<[Partial<Options>, RegExp]>([
+    [{ features: 'dsir,los' }, /--features dsir,los: expected none, or names of dsir, loss, hidden/],
+    [{ learningRate: '0' }, /--learning-rate 0: expected a number above 0/],
+    [{ threads: '-1' }, /--threads -1: expected a whole number/],
+    [{ text: './best.parquet' }, /--text \.\/best\.parquet: --out writes that file/],
+  ])('refuses %o', (over, message) => {
+    expect(() => settings(over)).toThrow(message);
+  });
+
+  it.each([true, false])('keeps the shape of the checkpoint, with parallelResidual %s', (parallelResidual) => {
+    const shape = {
+      ...{ layers: 3, width: 24, heads: 2, vocabularySize: 301, rotaryFraction: 0.5, rotaryBase: 5000 },
+      ...{ layerNormEpsilon: 1e-6, initializerStd: 0.1, parallelResidual },
+    };
+    const index = corpus(900, 2);
+    const given = { shape: { ...shape, mlpWidth: 96 }, contextLength: 32 };
+    expect(modelShape(configOf(OPTIONS, settings(), index, given), index)).toEqual(shape);
+  });
+});
+
+describe('the work folder', () => {
+  const record = (over: Partial<WorkRecord> = {}): WorkRecord => ({
+    ...{ format: 'mates-select/1', corpus: 'c', checkpoint: { 'config.json': 'a', 'model.safetensors': 'b' } },
+    ...{ reference: 'r', settings: settings(), versions: { mates: '1', node: '20' } },
+    ...over,
+  });
+  let store: MemoryStore;
+  beforeEach(async () => {
+    store = new MemoryStore();
+    await claimWorkFolder(store, 'work', record());
+  });
+
+  it('goes on with the same selection, by another Node too', async () => {
+    await claimWorkFolder(store, 'work', record({ versions: { mates: '1', node: '22' } }));
+  });
+
+  it.each<[string, Partial<WorkRecord>, RegExp]>([
+    [
+      'checkpoint',
+      { checkpoint: { 'config.json': 'a', 'model.safetensors': 'x' } },
+      /--checkpoint was another \(model/,
+    ],
+    ['shards of weights', { checkpoint: { 'config.json': 'a', 'one.safetensors': 'b' } }, /one\.safetensors/],
+    ['corpus', { corpus: 'x' }, /--corpus was another/],
+    ['reference file', { reference: 'x' }, /--reference was a file with other content/],
+    ['version', { versions: { mates: '2', node: '20' } }, /mates was 1 and is now 2/],
+    ...(['seed', 'labels', 'passages'] as const).map((name): [string, Partial<WorkRecord>, RegExp] => [
+      name,
+      { settings: { ...settings(), [name]: 99 } as Settings },
+      new RegExp(`--${name} was \\d+ and is now 99`),
+    ]),
+    ['features', { settings: settings({ features: 'none' }) }, /--features was dsir and is now none/],
+    [
+      'learning rate',
+      { settings: settings({ learningRate: '1e-3' }) },
+      /--learning-rate was 0\.0001 and is now 0\.001/,
+    ],
+  ])('refuses another %s, and says what to do', async (_, over, message) => {
+    const claimed = claimWorkFolder(store, 'work', record(over));
+    await expect(claimed).rejects.toThrow(message);
+    await expect(claimed).rejects.toThrow(/^--work work: .*Name another folder with --work, or delete this one\.$/);
+  });
+
+  it('is not one of a run', async () => {
+    const run = new MemoryStore();
+    await run.put('run.json', '{}');
+    await expect(claimWorkFolder(run, 'out/runs/a', record())).rejects.toThrow(/--work out\/runs\/a: .*it is a run's/);
+  });
+});

@@ -1,0 +1,77 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { namingFlags } from '../../bin/commands/naming-flags.ts';
+import { prepare } from '../../bin/commands/prepare.ts';
+import { ConfigError } from '../../core/errors.ts';
+import { readParquet } from '../../core/parquet.ts';
+import { mates } from '../end-to-end/support.ts';
+
+describe('mates prepare', () => {
+  let folder: string;
+  const at = (name: string) => join(folder, name);
+  const options = (over: Partial<Parameters<typeof prepare>[0]> = {}) => ({
+    ...{ input: [at('posts.jsonl')], tokenizer: 'train:300', sequenceLength: '8', shards: '2', seed: '1' },
+    ...{ nearDuplicates: 'keep', textField: 'body', domainField: 'site', idField: 'url', out: at('corpus') },
+    ...over,
+  });
+  const post = (n: number) => ({
+    url: `post-${n}`,
+    body: `${'word '.repeat(20)}${n}`,
+    site: n % 2 ? 'odd' : 'even',
+    list: [],
+  });
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'mates-prepare-'));
+    const posts = Array.from({ length: 20 }, (_, n) => post(n));
+    await writeFile(at('posts.jsonl'), posts.map((one) => `${JSON.stringify(one)}\n`).join(''));
+    await writeFile(at('kept-out.jsonl'), `${JSON.stringify({ text: post(3).body })}\n`);
+    await writeFile(at('too.jsonl'), `${JSON.stringify({ text: post(4).body })}\n`);
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  it('reads the fields that it is told, and keeps passages out', async () => {
+    const flags = ['--text-field', 'body', '--domain-field', 'site', '--id-field', 'url', '--shards', '2'];
+    const { stdout, code } = await mates(
+      ...['prepare', '--input', at('posts.jsonl'), '--tokenizer', 'train:300', '--sequence-length', '8', ...flags],
+      ...['--exclude', at('kept-out.jsonl'), at('too.jsonl'), '--out', at('corpus')],
+    );
+    expect(code).toBe(0);
+    expect(stdout).toContain(
+      'from 18 documents in 2 shards; 0 exact duplicates removed, 2 passages of --exclude kept out.',
+    );
+    const index = JSON.parse(await readFile(at('corpus/corpus.json'), 'utf8'));
+    expect(index.domains.map(({ name }: { name: string }) => name)).toEqual(['even', 'mixed', 'odd']);
+    const ids = new Set<string>();
+    for (const { text } of index.shards) {
+      const { documents } = await readParquet(await readFile(at(`corpus/${text.key}`)), { documents: 'STRING' });
+      for (const list of documents) for (const id of JSON.parse(list)) ids.add(id);
+    }
+    expect(ids).toContain('post-5');
+    expect([...ids].filter((id) => id === 'post-3' || id === 'post-4')).toEqual([]);
+  });
+
+  it.each<[string, () => Partial<Parameters<typeof prepare>[0]>, RegExp]>([
+    ['a text field that is not there', () => ({ textField: 'text' }), /line 1: no field "text".*in --text-field\.$/],
+    ['a domain that is no string', () => ({ domainField: 'list' }), /field "list" is an array.*correct --domain-field/],
+    ['an input that is not there', () => ({ input: ['nowhere.jsonl'] }), /nowhere\.jsonl.*correct --input\.$/],
+    ['no excluded file', () => ({ exclude: ['nowhere.jsonl'] }), /--exclude nowhere\.jsonl: no such file/],
+    ['an excluded file of posts', () => ({ exclude: [at('posts.jsonl')] }), /posts\.jsonl, line 1: expected \{"text"/],
+    [
+      'a corpus of other fields',
+      () => ({ out: at('corpus'), tokenizer: at('corpus/tokenizer.json'), idField: 'id' }),
+      /the fields, --near-duplicates or the passages of --exclude were others/,
+    ],
+  ])('names its flags where it refuses %s', async (_, over, message) => {
+    await expect(prepare(options({ out: at('refused'), ...over() }))).rejects.toThrow(message);
+  });
+
+  it('leaves the names of files as they are', async () => {
+    const fails = () => Promise.reject(new ConfigError('a/corpus.input/corpus.input.gz: bad; correct corpus.input.'));
+    await expect(namingFlags({ 'corpus.input': '--input' }, fails)).rejects.toThrow(
+      'a/corpus.input/corpus.input.gz: bad; correct --input.',
+    );
+  });
+});
