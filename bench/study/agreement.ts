@@ -1,5 +1,5 @@
 /**
- * How far the ways to measure influence agree: `npx tsx bench/study/agreement.ts [--folder DIR] [--seeds N]`, after
+ * How far the ways to measure influence agree: `npx tsx bench/study/agreement.ts [--folder DIR] [--seeds N] [--rows N]`, after
  * index.ts has made the corpora. For the checkpoints after each stage of a random run, the same hold-out rows are measured
  * by every method; written are their Spearman correlations, the drift between checkpoints, and the cost of a label.
  * Results are `bench/study/results/agreement-<seed>.json`.
@@ -30,12 +30,15 @@ import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
 import { type Cell, configOf } from './grid.ts';
 
-const ROWS = 400;
-
 const { values } = parseArgs({
-  options: { folder: { type: 'string', default: 'out/study' }, seeds: { type: 'string', default: '3' } },
+  options: {
+    folder: { type: 'string', default: 'out/study' },
+    seeds: { type: 'string', default: '3' },
+    rows: { type: 'string', default: '400' },
+  },
 });
 const folder = resolve(values.folder);
+const ROWS = Number(values.rows);
 
 for (let seed = 1; seed <= Number(values.seeds); seed++) {
   const target = join(import.meta.dirname, 'results', `agreement-${seed}.json`);

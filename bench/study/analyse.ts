@@ -9,6 +9,8 @@ import { type Comparison, compareRuns } from '../../core/compare/compare.ts';
 import type { RunSummary } from '../../core/formats.ts';
 import { courseChart, gainsChart } from './charts.ts';
 import {
+  type Agreement,
+  agreementTable,
   type CellResult,
   domainTable,
   driftTable,
@@ -30,17 +32,28 @@ const TABLES: Record<string, (cells: readonly CellResult[]) => string> = {
   domains: (cells) => domainTable(cells, SHOWN),
 };
 
-export async function readResults(folder = RESULTS): Promise<CellResult[]> {
-  const names = (await readdir(folder)).filter((name) => /^\d+M-.*\.json$/.test(name)).sort();
-  return Promise.all(names.map(async (name) => JSON.parse(await readFile(join(folder, name), 'utf8')) as CellResult));
+export interface Results {
+  cells: CellResult[];
+  agreements: Agreement[];
+}
+
+export async function readResults(folder = RESULTS): Promise<Results> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).sort();
+  const read = (pattern: RegExp) =>
+    Promise.all(
+      names
+        .filter((name) => pattern.test(name))
+        .map(async (name) => JSON.parse(await readFile(join(folder, name), 'utf8'))),
+    );
+  return { cells: await read(/^\d+M-/), agreements: await read(/^agreement-/) };
 }
 
 /** The document with its tables made of the results. */
-export function withTables(document: string, results: readonly CellResult[]): string {
+export function withTables(document: string, { cells: results, agreements }: Results): string {
   return document.replace(
     /<!-- table (\w+) (\w+) ([\w-]+) -->\n[\s\S]*?<!-- end -->/g,
     (whole, name: string, size: string, references: string) => {
-      const table = TABLES[name];
+      const table = name === 'agreement' ? () => agreementTable(agreements) : TABLES[name];
       if (!table)
         throw new Error(`docs/results.md: there is no table ${name}; there are ${Object.keys(TABLES).join(', ')}.`);
       const cells = results.filter((cell) => cell.size === size && cell.references === references);
@@ -56,7 +69,7 @@ interface Group {
   comparison: Comparison;
 }
 
-/** The results by size and reference set, compared with random. */
+/** The cells by size and reference set, compared with random. */
 export function groupsOf(results: readonly CellResult[]): Group[] {
   const names = [...new Set(results.map(({ size, references }) => `${size} ${references}`))].sort();
   return names.map((name) => {
@@ -77,7 +90,7 @@ export function groupsOf(results: readonly CellResult[]): Group[] {
 
 if (process.argv[1] === import.meta.filename) {
   const results = await readResults();
-  const groups = groupsOf(results);
+  const groups = groupsOf(results.cells);
   const data = groups.map(({ size, references, comparison }) => ({
     ...{ size, references, methods: finalDifferences(comparison) },
   }));

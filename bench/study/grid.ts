@@ -122,7 +122,7 @@ export function cells(): Cell[] {
   const more = [6, 7, 8, 9, 10];
   for (const references of REFERENCES) {
     add('1M', references, seeds, [WEAK_NOISE]);
-    add('1M', references, more, ['random', 'dsir', 'lookahead, n-gram + dsir', WEAK_NOISE]);
+    add('1M', references, more, ['random', 'dsir', WEAK_NOISE, 'lookahead, n-gram + dsir, 4000 labels, T 0.2']);
   }
   add('1M', 'lambada', more, ['lookahead, n-gram + dsir score']);
   add('1M', 'lambada-distinct', seeds, ['random', 'dsir', 'lookahead, n-gram + dsir', WEAK_NOISE, ...WEIGHTS]);

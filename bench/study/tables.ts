@@ -215,3 +215,51 @@ export function finalDifferences({ labels, stages, courses }: Comparison): objec
     return row ? [{ ...row, course }] : [];
   });
 }
+
+/** What agreement.ts writes. */
+export interface Agreement {
+  seed: number;
+  rows: number;
+  drift: Record<string, number[]>;
+  stages: {
+    stage: number;
+    cost: Record<string, { perLabel: number; once: number }>;
+    spearman: Record<string, Record<string, number>>;
+  }[];
+}
+
+const ORACLE = 'exact, 256 references';
+
+/** Ways to measure influence, on the same rows and checkpoints: how they agree with the oracle, and what a label takes. */
+export function agreementTable(agreements: readonly Agreement[]): string {
+  const stages = agreements.flatMap((one) => one.stages);
+  const names = Object.keys(stages[0]!.spearman);
+  const last = Math.max(...stages.map(({ stage }) => stage));
+  const over = (name: string, at: readonly Agreement['stages'][number][]) =>
+    number(mean(at.map(({ spearman }) => spearman[name]![ORACLE]!)), 2);
+  return markdownTable(
+    [
+      'influence by',
+      ...Array.from({ length: last + 1 }, (_, stage) => `Spearman with the oracle, stage ${stage}`),
+      'with lookahead, all stages',
+      'with itself a stage before',
+      'a label, forward passes',
+      'once a stage',
+    ],
+    names.map((name) => [
+      name,
+      ...Array.from({ length: last + 1 }, (_, k) =>
+        name === ORACLE
+          ? NOTHING
+          : over(
+              name,
+              stages.filter(({ stage }) => stage === k),
+            ),
+      ),
+      name === 'lookahead' ? NOTHING : number(mean(stages.map(({ spearman }) => spearman[name]!.lookahead!)), 2),
+      number(mean(agreements.flatMap(({ drift }) => drift[name]!)), 2),
+      stages[0]!.cost[name]!.perLabel.toFixed(0),
+      stages[0]!.cost[name]!.once.toFixed(0),
+    ]),
+  );
+}
