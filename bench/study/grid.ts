@@ -124,7 +124,7 @@ export function cells(): Cell[] {
     add('1M', references, seeds, [WEAK_NOISE]);
     add('1M', references, more, ['random', 'dsir', WEAK_NOISE, 'lookahead, n-gram + dsir, 4000 labels, T 0.2']);
   }
-  add('1M', 'lambada', more, ['lookahead, n-gram + dsir score']);
+  add('1M', 'lambada', more, ['lookahead, n-gram + dsir, 4000 labels', 'lookahead, n-gram + dsir score']);
   add('1M', 'lambada-distinct', seeds, ['random', 'dsir', 'lookahead, n-gram + dsir', WEAK_NOISE, ...WEIGHTS]);
   for (const method of [...WEIGHTS, ...LABELS])
     for (const references of REFERENCES) add('1M', references, seeds, [method]);
