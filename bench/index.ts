@@ -50,7 +50,8 @@ for (const bench of BENCHES)
   if (positionals.length === 0 || positionals.includes(bench.name)) {
     const rows = await bench.run(settings);
     results.push({ name: bench.name, rows });
-    if (!values.json) console.log(`\n${bench.name}: ${bench.about}\n${table(rows)}`);
+    // All of them take an hour: what is done is shown, also where the last line will be JSON.
+    (values.json ? console.error : console.log)(`\n${bench.name}: ${bench.about}\n${table(rows)}`);
   }
 
 const { gemmGigaflops } = settings;
