@@ -1,10 +1,9 @@
 import type { RunConfig } from '../core/config/schema.ts';
 import type { Corpus } from '../core/corpus/corpus.ts';
 import { loadPassages, type Passage } from '../core/corpus/passages.ts';
-import { InputError } from '../core/errors.ts';
 import { type EncodedTask, encodeTask, parseTask } from '../core/evaluation/index.ts';
 import type { Run } from '../core/run/open-run.ts';
-import { NotFoundError, readPieces, splitUri } from '../core/storage/index.ts';
+import { readInput } from '../core/storage/index.ts';
 
 /** The reference set or the held-out passages, in tokens of the run's corpus. */
 export async function loadPassageSet(run: Run, corpus: Corpus, from: RunConfig['reference']): Promise<Passage[]> {
@@ -18,7 +17,7 @@ export async function loadTasks(run: Run, corpus: Corpus): Promise<EncodedTask[]
   const tokenizer = await corpus.tokenizer();
   const tasks: EncodedTask[] = [];
   for (const { file, ...options } of run.record.config.evaluation.tasks) {
-    const pieces = readInput(run, file, 'evaluation.tasks names JSON Lines files');
+    const pieces = readInput(run.open, file, `${file}: no such file; evaluation.tasks names JSON Lines files.`);
     tasks.push(encodeTask(await parseTask(pieces, file, options), tokenizer, corpus.index.sequenceLength));
   }
   return tasks;
@@ -26,15 +25,5 @@ export async function loadTasks(run: Run, corpus: Corpus): Promise<EncodedTask[]
 
 /** @throws InputError that names the file when there is none. */
 export function readPassageFile(run: Run, uri: string): AsyncGenerator<Uint8Array, void, undefined> {
-  return readInput(run, uri, 'reference.input and heldOut.input name files of passages');
-}
-
-async function* readInput(run: Run, uri: string, remedy: string): AsyncGenerator<Uint8Array, void, undefined> {
-  const { folder, name } = splitUri(uri);
-  try {
-    yield* readPieces(run.open(folder), name);
-  } catch (error) {
-    if (!(error instanceof NotFoundError)) throw error;
-    throw new InputError(`${uri}: no such file; ${remedy}.`);
-  }
+  return readInput(run.open, uri, `${uri}: no such file; reference.input and heldOut.input name files of passages.`);
 }

@@ -1,5 +1,5 @@
 /** What the run shows, in plain words, and what it does not show. */
-import type { Evaluation, InfluenceFit } from '../core/formats.ts';
+import type { InfluenceFit } from '../core/formats.ts';
 import { controlEvaluation, isShared, type ReportData } from './data.ts';
 import { interval, loss, lossDifference } from './format.ts';
 
@@ -69,7 +69,7 @@ export function verdict({ record, stages }: ReportData): Verdict {
       ...progress,
       ...doubts(fits),
       ...collapses(stages),
-      ...otherLosses(main, control, better),
+      ...otherLosses(heldOut, main.mixedDomainLoss - control.mixedDomainLoss, better),
       oneSeed(record.config.seed),
     ],
   };
@@ -113,9 +113,7 @@ function collapses(stages: ReportData['stages']): string[] {
 }
 
 /** A gain on the reference can cost elsewhere; it should not be read off the table alone. */
-function otherLosses(main: Evaluation, control: Evaluation, better: boolean): string[] {
-  const heldOut = main.heldOutLoss - control.heldOutLoss;
-  const mixed = main.mixedDomainLoss - control.mixedDomainLoss;
+function otherLosses(heldOut: number, mixed: number, better: boolean): string[] {
   return [
     ...(better && heldOut >= 0
       ? [

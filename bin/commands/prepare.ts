@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
-import { ConfigError, InputError } from '../../core/errors.ts';
-import { NotFoundError, readPieces, type StoreOpener, splitUri, storeOpener } from '../../core/storage/index.ts';
+import { ConfigError } from '../../core/errors.ts';
+import { readInput, type StoreOpener, storeOpener } from '../../core/storage/index.ts';
 import { stopSignal } from './interrupt.ts';
 import { namingFlags } from './naming-flags.ts';
 import { createProgressView } from './progress-view.ts';
@@ -82,13 +82,8 @@ async function prepareFiles(options: Options): Promise<void> {
 async function hashesOf(open: StoreOpener, files: readonly string[]): Promise<Set<string>> {
   const all = new Set<string>();
   for (const file of files) {
-    const { folder, name } = splitUri(file);
-    try {
-      for (const hash of await passageHashes(readPieces(open(folder), name), file)) all.add(hash);
-    } catch (error) {
-      if (!(error instanceof NotFoundError)) throw error;
-      throw new InputError(`--exclude ${file}: no such file; name JSON Lines of {"text"}.`);
-    }
+    const pieces = readInput(open, file, `--exclude ${file}: no such file; name JSON Lines of {"text"}.`);
+    for (const hash of await passageHashes(pieces, file)) all.add(hash);
   }
   return all;
 }

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Job } from '../../containers/job.ts';
+import { GPU_RUNTIMES } from '../../core/config/runtimes.ts';
 import { ConfigError, InputError, RunError } from '../../core/errors.ts';
 import type { Manifest } from '../../core/formats.ts';
 import { MANIFEST_FILE, stageLayout } from '../../core/layout.ts';
@@ -18,7 +19,6 @@ import {
 import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
 import { DirectoryStore, getJson, getJsonIfPresent, type Store, storeOpener } from '../../core/storage/index.ts';
-import { GPU_RUNTIMES } from '../../engine/runtime/runtime.ts';
 import { stopSignal } from './interrupt.ts';
 import { wholeNumber } from './prepare.ts';
 import { createProgressView } from './progress-view.ts';

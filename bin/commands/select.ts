@@ -2,7 +2,7 @@ import type { Job } from '../../containers/job.ts';
 import { openRuntime } from '../../containers/model.ts';
 import { CORPUS_FILE, type Corpus, openCorpus } from '../../core/corpus/corpus.ts';
 import { loadPassages, type Passage } from '../../core/corpus/passages.ts';
-import { ConfigError, InputError } from '../../core/errors.ts';
+import { ConfigError } from '../../core/errors.ts';
 import type { InfluenceFit, RunRecord, SelectionSummary, StagePlan } from '../../core/formats.ts';
 import { sha256 } from '../../core/hash.ts';
 import { armLayout, RUN_FILE, stageLayout } from '../../core/layout.ts';
@@ -16,9 +16,8 @@ import {
   copyObject,
   getJsonIfPresent,
   hashObject,
-  NotFoundError,
   putJson,
-  readPieces,
+  readInput,
   type Store,
   type StoreOpener,
   splitUri,
@@ -82,15 +81,10 @@ async function readReference(
   { passages }: Settings,
   corpus: Corpus,
 ): Promise<Passage[]> {
-  const { folder, name } = splitUri(absolute(reference));
+  const missing = `--reference ${reference}: no such file; name JSON Lines of {"text"}.`;
+  const pieces = readInput(open, absolute(reference), missing);
   const tokenizer = await corpus.tokenizer();
-  const pieces = readPieces(open(folder), name);
-  try {
-    return await loadPassages(pieces, reference, passages, 'passage', tokenizer, corpus.index.sequenceLength);
-  } catch (error) {
-    if (!(error instanceof NotFoundError)) throw error;
-    throw new InputError(`--reference ${reference}: no such file; name JSON Lines of {"text"}.`);
-  }
+  return loadPassages(pieces, reference, passages, 'passage', tokenizer, corpus.index.sequenceLength);
 }
 
 /** Checks everything that can be refused, and only then makes the folder that of this selection, with its checkpoint. */

@@ -9,10 +9,10 @@ import { loadPassageSet, loadTasks, readPassageFile } from '../passages.ts';
 /** Prepares the run's corpus, or checks the one that was prepared beforehand, and that passage and task files are usable. */
 export async function run(job: Job): Promise<void> {
   await timed(job, 'prepare', async () => {
+    await refuseShared(job);
     if (job.run.record.corpus === CORPUS_FOLDER) await prepare(job);
     const corpus = await openRunCorpus(job.run);
     const { reference, heldOut } = job.run.record.config;
-    await refuseShared(job);
     await loadPassageSet(job.run, corpus, reference);
     await loadPassageSet(job.run, corpus, heldOut);
     await loadTasks(job.run, corpus);

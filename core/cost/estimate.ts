@@ -81,9 +81,17 @@ export function estimateCost(config: RunConfig, corpus?: CorpusIndex): CostEstim
   };
 }
 
-/** Each stage's work in the order of the machine. Without a corpus the pools are the least that they must be. */
-export function estimateStages(config: RunConfig, corpus?: CorpusIndex): StageEstimate[] {
-  return Array.from({ length: config.pretrain.stages }, (_, stage) => estimateStage(config, stage, corpus));
+/**
+ * Each stage's work in the order of the machine. Without a corpus the pools are the least that they must be.
+ *
+ * @param stages the first so many. @default all
+ */
+export function estimateStages(
+  config: RunConfig,
+  corpus?: CorpusIndex,
+  stages = config.pretrain.stages,
+): StageEstimate[] {
+  return Array.from({ length: stages }, (_, stage) => estimateStage(config, stage, corpus));
 }
 
 /** The counterpart of planStage, which says how large the pool is where there is a corpus. */

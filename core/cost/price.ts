@@ -11,6 +11,7 @@
  * times its float32, and 15 % of its bfloat16 1.7 times (docs/performance.md). Plain JavaScript trains at 1/250 of the rate
  * of ONNX Runtime (docs/decisions/0005-traced-engine.md).
  */
+import { GPU_RUNTIMES, type RuntimeName } from '../config/runtimes.ts';
 import type { RunConfig } from '../config/schema.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { DEFAULT_DEPLOYMENT, type Deployment } from './deployment.ts';
@@ -72,7 +73,7 @@ export function costThroughStage(config: RunConfig, stage: number, place: Place 
 
 /** On each instance type that the run could be on, from its start to the end of a stage. */
 function costsThrough(config: RunConfig, last: number, place: Place): InstanceCost[] {
-  const stages = estimateStages(config, place.corpus).slice(0, last + 1);
+  const stages = estimateStages(config, place.corpus, last + 1);
   const onSageMaker = place.trainer === 'sagemaker' ? sagemakerInstance(config, place.deployment) : undefined;
   return instancesFor(config, place.deployment).map((instance) => {
     let hours = overheadHours(1, 1); // the corpus is prepared before the first stage
@@ -124,8 +125,7 @@ function operationsPerSecond(
   return 1e12 * gpu!.count * gpu!.teraflops[used] * utilisation[used];
 }
 
-type RuntimeName = RunConfig['engine']['runtime'];
-export const onGpu = (runtime: RuntimeName) => runtime === 'onnx-cuda' || runtime === 'tfjs-gpu';
+export const onGpu = (runtime: RuntimeName) => GPU_RUNTIMES.includes(runtime);
 
 /**
  * Instance types that jobs of the run could be on, the deployment's usual one first. On the GPU queue a run without a GPU

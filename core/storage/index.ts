@@ -9,6 +9,7 @@ export { DirectoryStore } from './directory-store.ts';
 export { ObjectWriter } from './object-writer.ts';
 export { OverlayStore } from './overlay-store.ts';
 export { copyObject, hashObject, putFile, readPieces } from './pieces.ts';
+export { readInput } from './read-input.ts';
 export { S3Store } from './s3-store.ts';
 export { type Content, getJson, getJsonIfPresent, NotFoundError, type Pieces, putJson, type Store } from './store.ts';
 export { isTransient } from './transient.ts';

@@ -3,12 +3,12 @@
  * GPU of its own where there are GPUs; the gradients are added up in shared memory, each worker adding its part of every one;
  * and each worker makes AdamW's step on its part of the parameters, as ZeRO stage 1 shares it (Rajbhandari et al. 2020).
  */
+import { GPU_RUNTIMES } from '../../core/config/runtimes.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { type WorkerKind, WorkerPool } from '../../core/threads/worker-pool.ts';
 import { type AdamW, clipCoefficient, globalNorm } from '../adamw.ts';
 import type { GptNeoxShape } from '../gpt-neox.ts';
 import type { ParameterSet } from '../parameters.ts';
-import { GPU_RUNTIMES } from '../runtime/runtime.ts';
 import { checkFinite, type StepResult, type TrainingSteps } from '../trainer.ts';
 import type { Request, SharedState, WorkerSetup } from './messages.ts';
 import { rounds } from './plan.ts';

@@ -1,15 +1,11 @@
+import { GPU_RUNTIMES, type RuntimeName } from '../../core/config/runtimes.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { type Precision, setTf32 } from './cuda.ts';
 import type { Compiler, Executable, Program } from './program.ts';
 
+export type { RuntimeName } from '../../core/config/runtimes.ts';
 export type { Precision } from './cuda.ts';
-
 export type { Executable, InputSpec, Inputs, Program, Tensors } from './program.ts';
-
-export type RuntimeName = 'onnx' | 'onnx-cuda' | 'tfjs-cpu' | 'tfjs-gpu';
-
-/** Runtimes whose parameters have to cross from the host to the device. */
-export const GPU_RUNTIMES: readonly RuntimeName[] = ['onnx-cuda', 'tfjs-gpu'];
 
 /** An engine with its compiled programs, one for each key. */
 export class Runtime {

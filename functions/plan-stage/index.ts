@@ -38,7 +38,7 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
   if (plan.probes > 0) await run.store.put(layout.probeItems, JSON.stringify(probeItems(plan)));
   if (plan.scored) await run.store.put(layout.scoreItems, JSON.stringify(scoreItems(plan)));
   await putJson(run.store, layout.plan, plan);
-  const { trainer, maxCostUsd = Number.POSITIVE_INFINITY } = reference;
+  const { trainer, maxCostUsd } = reference;
   const place = { corpus: corpus.index, deployment: deploymentFromEnvironment(), trainer };
   return {
     scored: plan.scored,
@@ -47,6 +47,6 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
     arms: plan.arms.map((arm) => ({ arm })),
     probeItemsKey: `${reference.prefix}/${layout.probeItems}`,
     scoreItemsKey: `${reference.prefix}/${layout.scoreItems}`,
-    withinBudget: costThroughStage(run.record.config, stage, place) <= maxCostUsd,
+    withinBudget: maxCostUsd === undefined || costThroughStage(run.record.config, stage, place) <= maxCostUsd,
   };
 }

@@ -21,7 +21,7 @@ import { getJsonIfPresent, NotFoundError, type Store, type StoreOpener, splitUri
 import smoke from '../../examples/smoke.json' with { type: 'json' };
 import { deploymentFromEnvironment, lakeBucket, onOneMachine, openerFromEnvironment } from '../environment.ts';
 import { isRunning } from './execution-status.ts';
-import { takeRun } from './lease.ts';
+import { type Terms, takeRun } from './lease.ts';
 
 interface Event {
   input: unknown;
@@ -59,12 +59,11 @@ export async function handler(event: Event): Promise<State> {
   await checkInputs(config, open);
   await checkRun(store, id, config);
   const corpus = await preparedIndex(config, open);
-  let { trainer = 'batch', maxCostUsd = undefined as number | null | undefined } = input;
-  if (!input.dryRun) {
-    // On one machine the command line locks the run's folder.
-    if (!onOneMachine()) ({ trainer = 'batch', maxCostUsd } = await takeRun(store, event.execution, isRunning, input));
-    await createRun(store, id, config, softwareVersions());
-  }
+  // A dry run takes nothing, and on one machine the command line locks the run's folder.
+  const takes = !input.dryRun && !onOneMachine();
+  const terms: Terms = takes ? await takeRun(store, event.execution, isRunning, input) : input;
+  if (!input.dryRun) await createRun(store, id, config, softwareVersions());
+  const { trainer = 'batch', maxCostUsd } = terms;
   const place = { corpus, deployment: deploymentFromEnvironment(), trainer };
   // The estimate is of the deployed instances.
   const warnings = onOneMachine() ? [] : limitWarnings(config, place);
