@@ -61,7 +61,7 @@ export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: Pass
   const holdOut = config.pools.holdOut * corpus.rows;
   const prepared = {
     exact: trainer,
-    directional: 7 * weights + sum(lengths.reference, training),
+    directional: 8 * weights + sum(lengths.reference, training),
     lookahead:
       10 * weights +
       training(model, batchRows, S) +

@@ -15,7 +15,7 @@ import { holdOut } from '../hold-out.ts';
 import { type Job, timed } from '../job.ts';
 import { modelCost, openLanguageModel, passagesCost } from '../model.ts';
 import { loadPassageSet } from '../passages.ts';
-import { directionalCopies } from '../probe/directional.ts';
+import { CHECKED_ROWS, checkFirstOrder, directionalCopies } from '../probe/directional.ts';
 import { lookaheadCopies } from '../probe/lookahead.ts';
 import { probeLearningRate } from '../probe/open-probe.ts';
 import { hasPreparedProbe, savePreparedProbe } from '../probe/prepared-probe.ts';
@@ -57,10 +57,12 @@ async function prepare(job: Job): Promise<number> {
   }
   if (method === 'directional') {
     const copies = await directionalCopies(checkpoint, new PassageSet(model, passages), config, learningRate);
-    await savePreparedProbe(store, job.stage, { method, learningRate, scale: copies.scale }, parts, copies);
-    return decay + 3 * passagesCost(cost, passages);
+    const rows = await unprobedRows(job, corpus, CHECKED_ROWS);
+    const agreement = await checkFirstOrder(model, checkpoint.parameters, copies, rows, length);
+    await savePreparedProbe(store, job.stage, { method, learningRate, scale: copies.scale, agreement }, parts, copies);
+    return decay + 3 * passagesCost(cost, passages) + 5 * cost(rows.length / length, length);
   }
-  const randomRows = await controlRows(job, corpus);
+  const randomRows = await unprobedRows(job, corpus, probe.lookahead.steps * probe.lookahead.batchRows);
   const onStep = (done: number) => report(decaySteps + done);
   const options = { config, learningRate, passages, randomRows, length, onStep };
   const copies = await lookaheadCopies(model, checkpoint, options);
@@ -71,8 +73,8 @@ async function prepare(job: Job): Promise<number> {
   return decay + tried * perStep * passage + steps * perStep * cost(1, length);
 }
 
-/** Random text for the control copy: hold-out rows that are not probed, all of them where every row is. */
-async function controlRows(job: Job, corpus: Corpus): Promise<Int32Array> {
+/** Random text: tokens of at most `wanted` hold-out rows that are not probed, or of any where every row is. */
+async function unprobedRows(job: Job, corpus: Corpus, wanted: number): Promise<Int32Array> {
   const { config } = job.run.record;
   const plan = await readPlan(job.run, job.stage);
   const { probed } = await holdOut(job.run, corpus, plan);
@@ -81,6 +83,5 @@ async function controlRows(job: Job, corpus: Corpus): Promise<Int32Array> {
   const rows = others.length ? others : probed;
   // A shard's rows lie together by domain: only a shuffled sample is random text.
   const shuffled = permutation(rows.length, new CounterRandom(config.seed, STREAM.lookaheadControl, job.stage));
-  const wanted = config.probe.lookahead.steps * config.probe.lookahead.batchRows;
   return corpus.tokenRows(Array.from(shuffled.subarray(0, wanted), (i) => rows[i]!));
 }

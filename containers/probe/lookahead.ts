@@ -141,13 +141,14 @@ async function continued(
     onStep(step + 1);
     if (!guard || ((step + 1) % GUARD_EVERY !== 0 && step + 1 < steps)) continue;
     const loss = await guard.loss(parameters);
-    if (best.steps === 0 && !(loss < start))
+    const better = loss < best.loss; // and not where it is NaN
+    if (!better && best.steps === 0)
       throw new RunError(
         `${step + 1} steps on the reference passages took the loss of those that are kept aside from ${start.toFixed(3)} to ` +
           `${loss.toFixed(3)}, so lookahead would label by a worse model. Lower probe.learningRateScale (now ` +
           `${config.probe.learningRateScale}), raise reference.passages, or choose another probe.method.`,
       );
-    if (loss >= best.loss) return { ...best, tried: step + 1 }; // the references are being learned by heart
+    if (!better) return { ...best, tried: step + 1 }; // the references are being learned by heart
     best = { parameters: parameters.clone(), steps: step + 1, loss };
   }
   return guard ? { ...best, tried: steps } : { parameters, steps, tried: steps };

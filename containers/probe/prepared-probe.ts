@@ -20,6 +20,8 @@ export interface ProbeRecord {
   scale: number;
   /** Steps that `lookahead` has kept. */
   steps?: number;
+  /** Of `directional`: Spearman's correlation with products of gradients, on a sample of rows. */
+  agreement?: number;
 }
 
 const file = (stage: number, name: string) => `${stageLayout(stage).probeModel}/${name}`;

@@ -146,7 +146,7 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
   const items = evaluation.tasks.reduce((count, { limit = TASK.items }) => count + Math.min(limit, TASK.items), 0);
   const copies = {
     exact: 0,
-    directional: 3 * reference.passages * whole,
+    directional: 3 * reference.passages * whole + 5 * 48 * row, // 48 rows check it: two forward passes and one backward
     lookahead: 3 * steps * batchRows * (row + whole),
   }[probe.method];
   const encoder = influenceModel.pretrained ? BERT_BASE : influenceModel;

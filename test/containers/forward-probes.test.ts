@@ -1,7 +1,7 @@
 /** The two probes that need only forward passes. */
 import { describe, expect, it } from 'vitest';
 import { DifferenceProbe } from '../../containers/probe/difference-probe.ts';
-import { directionalCopies } from '../../containers/probe/directional.ts';
+import { checkFirstOrder, directionalCopies } from '../../containers/probe/directional.ts';
 import type { InfluenceProbe } from '../../containers/probe/influence-probe.ts';
 import { lookaheadCopies } from '../../containers/probe/lookahead.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
@@ -88,6 +88,17 @@ describe('the directional probe', () => {
       const { influence } = await influenceOf(probe, tokens);
       expect(Math.abs(influence - expected)).toBeLessThan(0.03 * Math.abs(expected) + 1e-5);
     }
+  });
+
+  it('holds its differences against products of gradients, and refuses a step that drowns in rounding', async () => {
+    const checkpoint = trainedCheckpoint(model);
+    const agreementAt = async (relativeStep: number) => {
+      const at = tinyConfig({ probe: { method: 'directional', directional: { relativeStep } } });
+      const copies = await directionalCopies(checkpoint, reference, at, rateOf(checkpoint));
+      return checkFirstOrder(model, checkpoint.parameters, copies, randomRows, LENGTH);
+    };
+    expect(await agreementAt(3e-3)).toBeGreaterThan(0.95);
+    await expect(agreementAt(1e-8)).rejects.toThrow(/rank correlation of .* Change probe\.directional\.relativeStep/);
   });
 
   it('needs the gradient of the whole reference set, whatever the batches', async () => {
