@@ -34,7 +34,7 @@ export interface Turn {
   cpuSeconds: number;
   /** Largest resident set of the process so far. */
   peakMegabytes: number;
-  /** What the task computed, for comparing the contenders' results; anything or nothing. */
+  /** What the task's second call computed, for comparing the contenders' results; anything or nothing. */
   value?: unknown;
 }
 
