@@ -57,7 +57,12 @@ export function rowEncoderInput(corpus: CorpusIndex, shape: ChunkShape): Encoder
 export interface WordPieceFiles {
   /** Where the tokenizer is, for messages. */
   file: string;
-  tokenizer: { normalizer?: { lowercase?: boolean } };
+  tokenizer: {
+    normalizer?: { type?: string; lowercase?: boolean };
+    pre_tokenizer?: { type?: string };
+    model?: { type?: string };
+    added_tokens?: { content: string }[];
+  };
   tokenizerConfig: object;
   /** Positions that the encoder has; absent where its directory does not say. */
   positions?: number;
@@ -100,11 +105,38 @@ export function wordPieceEncoderInput(files: WordPieceFiles, shape: ChunkShape):
   const lowercase = files.tokenizer.normalizer?.lowercase;
   const lowered = (text: string) => (lowercase ? text.replaceAll('\u03a3', '\u03c3') : text);
   const room = chunkTokens - 2;
+  const encode = (text: string) => tokenizer.encode(lowered(text), { add_special_tokens: false }).ids;
+  const firstIds = wordByWord(files) ? (text: string) => encodeStart(text, chunks * room, encode) : encode;
   return encoderInput('text', shape, padding, ({ text = '' }) => {
-    const { ids } = tokenizer.encode(lowered(text), { add_special_tokens: false });
+    const ids = firstIds(text);
     const pieces = Math.min(chunks, Math.max(1, Math.ceil(ids.length / room)));
     return Array.from({ length: pieces }, (_, i) => [cls, ...ids.slice(i * room, (i + 1) * room), sep]);
   });
+}
+
+/** Whether a text cut at a space has the ids of its parts, one after the other: as BERT's tokenizers do it. */
+function wordByWord({ tokenizer: { normalizer, pre_tokenizer, model, added_tokens = [] } }: WordPieceFiles): boolean {
+  return (
+    normalizer?.type === 'BertNormalizer' &&
+    pre_tokenizer?.type === 'BertPreTokenizer' &&
+    model?.type === 'WordPiece' &&
+    added_tokens.every(({ content }) => !/\s/.test(content))
+  );
+}
+
+/** English has some 4.5 characters a wordpiece, spaces included; what a start of so many lacks is read on. */
+const CHARACTERS_A_PIECE = 6;
+
+/** At least the first `wanted` ids of a text, if it has so many, without reading all of a long one. */
+function encodeStart(text: string, wanted: number, encode: (text: string) => number[]): number[] {
+  const ids: number[] = [];
+  for (let begin = 0; begin < text.length && ids.length < wanted; ) {
+    const space = text.indexOf(' ', begin + CHARACTERS_A_PIECE * (wanted - ids.length));
+    const end = space < 0 ? text.length : space;
+    for (const id of encode(text.slice(begin, end))) ids.push(id);
+    begin = end;
+  }
+  return ids;
 }
 
 function encoderInput(

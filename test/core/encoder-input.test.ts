@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
@@ -76,6 +77,38 @@ describe('text for a pretrained encoder', () => {
     ];
     expect([...batch.tokens]).toEqual(expected.flat());
     expect([...batch.mask]).toEqual(expected.flat().map((id) => Number(id !== 0)));
+  });
+
+  it('has the pieces of the whole text, however little of a long one is read', async () => {
+    const files = await readWordPieceFiles(store);
+    const shape = { chunks: 2, chunkTokens: 6 };
+    const input = wordPieceEncoderInput(files, shape);
+    // The same tokenizer, written in a way that is not known to go word by word.
+    const pre_tokenizer = { type: 'Sequence', pretokenizers: [tokenizer.pre_tokenizer] };
+    const whole = wordPieceEncoderInput({ ...files, tokenizer: { ...files.tokenizer, pre_tokenizer } }, shape);
+    const word = fc.constantFrom(
+      'the',
+      'cats',
+      'Cat',
+      'sat',
+      '[SEP]',
+      '[CLS]the',
+      '\u0301',
+      'cat\u0301s',
+      '猫',
+      '\n',
+      '.',
+      '',
+      'x',
+    );
+    const text = fc.array(fc.oneof(word, fc.string({ unit: 'grapheme', maxLength: 5 })), { maxLength: 80 });
+    fc.assert(
+      fc.property(text, fc.constantFrom(' ', '  ', ''), (words, between) => {
+        const document = { text: words.join(between) };
+        expect(input.pieces(document)).toEqual(whole.pieces(document));
+      }),
+      { numRuns: 500 },
+    );
   });
 
   it('is refused without its tokenizer, with another kind`s, or with chunks too long for it', async () => {
