@@ -67,8 +67,17 @@ export function bertDropoutShapes(shape: BertShape, documents: number, chunks: n
   };
 }
 
-/** The encoder's last states. tokens [N, S], mask [N, S], dropout [2 layers + 1, N, d] -> [N*S, d]. */
-function hiddenStates(shape: BertShape, p: Tensors, tokens: tf.Tensor, mask: tf.Tensor, dropout?: tf.Tensor) {
+interface HiddenStates {
+  /** [N, S] */
+  tokens: tf.Tensor;
+  /** [N, S]: 1 for a token, 0 for padding. @default - all are tokens */
+  mask?: tf.Tensor;
+  /** [2 layers + 1, N, d] */
+  dropout?: tf.Tensor;
+}
+
+/** The encoder's last states, [N*S, d]. */
+function hiddenStates(shape: BertShape, p: Tensors, { tokens, mask, dropout }: HiddenStates) {
   const [N, S] = tokens.shape as [number, number];
   const { width: d, heads: h, layerNormEpsilon: epsilon = 1e-12 } = shape;
   const c = d / h; // channels of a head
@@ -83,7 +92,7 @@ function hiddenStates(shape: BertShape, p: Tensors, tokens: tf.Tensor, mask: tf.
     dropMasks
       ? tf.reshape(tf.mul(tf.reshape(x, [N, S, d]), tf.reshape(dropMasks[dropped++]!, [N, 1, d])), [N * S, d])
       : x;
-  const visible = paddingMask(mask);
+  const visible = mask && paddingMask(mask);
 
   const words = embedding(p['embeddings.word_embeddings.weight']!, tf.reshape(tokens, [N * S])); // [N*S, d]
   const places = tf.tensor1d(
@@ -107,18 +116,19 @@ function hiddenStates(shape: BertShape, p: Tensors, tokens: tf.Tensor, mask: tf.
   return x;
 }
 
-/** The sums of the last states over the tokens of each piece. tokens, mask [N, S] -> [N, d]. */
+/** The sums of the last states over the tokens of each piece. tokens [N, S], and mask where some are padding -> [N, d]. */
 export function bertStateSums(shape: BertShape, p: Tensors, { tokens, mask }: Tensors): tf.Tensor {
   const [N, S] = tokens!.shape as [number, number];
-  const states = tf.reshape(hiddenStates(shape, p, tokens!, mask!), [N, S, shape.width]);
-  return tf.sum(tf.mul(states, tf.reshape(mask!, [N, S, 1])), 1);
+  const states = tf.reshape(hiddenStates(shape, p, { tokens: tokens!, mask }), [N, S, shape.width]);
+  return tf.sum(mask ? tf.mul(states, tf.reshape(mask, [N, S, 1])) : states, 1);
 }
 
 /** The mean of the last states over all tokens of all chunks. tokens, mask [documents, chunks, S] -> [documents, d]. */
 export function bertEmbedding(shape: BertShape, p: Tensors, { tokens, mask, dropout }: Tensors): tf.Tensor {
   const [documents, chunks, S] = tokens!.shape as [number, number, number];
   const flat = [documents * chunks, S];
-  const states = hiddenStates(shape, p, tf.reshape(tokens!, flat), tf.reshape(mask!, flat), dropout);
+  const inputs = { tokens: tf.reshape(tokens!, flat), mask: tf.reshape(mask!, flat), dropout };
+  const states = hiddenStates(shape, p, inputs);
   const counted = tf.reshape(mask!, [documents, chunks * S, 1]);
   const sum = tf.sum(tf.mul(tf.reshape(states, [documents, chunks * S, shape.width]), counted), 1);
   // A document without a token has the mean 0.

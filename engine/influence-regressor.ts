@@ -31,8 +31,16 @@ export interface PieceBatch {
   length: number;
   /** [pieces * length], row-major. */
   tokens: Int32Array;
-  /** Same size: 1 for a token, 0 for padding. A piece may be all padding. */
-  mask: Float32Array;
+  /** Same size: 1 for a token, 0 for padding. A piece may be all padding. @default - there is none */
+  mask?: Float32Array;
+}
+
+/** What the graph of a batch of pieces depends on. */
+export interface PieceBatchShape {
+  pieces: number;
+  length: number;
+  /** Whether there is a mask. */
+  masked: boolean;
 }
 
 /** Randomness is an input: `random(i)` is the i-th uniform number in (0, 1) of this call. */
@@ -96,18 +104,18 @@ export class InfluenceRegressor {
     this.check(tokens, pieces * length, length);
     const shape = [pieces, length];
     const executable = await this.runtime.compile({
-      key: this.stateSumsKey(parameters, batch),
+      key: this.stateSumsKey(parameters, { pieces, length, masked: mask !== undefined }),
       parameters: this.specs,
-      inputs: { tokens: { shape, dtype: 'int32' }, mask: { shape, dtype: 'float32' } },
+      inputs: { tokens: { shape, dtype: 'int32' }, ...(mask && { mask: { shape, dtype: 'float32' } }) },
       differentiate: false,
       int8: parameters instanceof Int8ParameterSet ? parameters.matrices : undefined,
       build: (p, i) => bertStateSums(this.shape, p, i),
     });
-    return executable.run(parameters, { tokens, mask });
+    return executable.run(parameters, { tokens, ...(mask && { mask }) });
   }
 
   /** Frees the graph that {@link stateSums} made for batches of a shape. */
-  releaseStateSums(parameters: ParameterSet, shape: Pick<PieceBatch, 'pieces' | 'length'>): Promise<void> {
+  releaseStateSums(parameters: ParameterSet, shape: PieceBatchShape): Promise<void> {
     return this.runtime.release(this.stateSumsKey(parameters, shape));
   }
 
@@ -120,9 +128,10 @@ export class InfluenceRegressor {
     );
   }
 
-  private stateSumsKey(parameters: ParameterSet, { pieces, length }: Pick<PieceBatch, 'pieces' | 'length'>): string {
+  private stateSumsKey(parameters: ParameterSet, { pieces, length, masked }: PieceBatchShape): string {
     const precision = parameters instanceof Int8ParameterSet ? `int8:${parameters.number}` : 'float32';
-    return `bert state sums ${precision} ${pieces}x${length} ${JSON.stringify(this.shape)}`;
+    const what = `bert state sums ${precision} ${masked ? 'masked' : 'whole'}`;
+    return `${what} ${pieces}x${length} ${JSON.stringify(this.shape)}`;
   }
 
   private check(tokens: Int32Array, count: number, length: number): void {

@@ -1,5 +1,5 @@
 /** Predictions of the influence model for many documents of different lengths. */
-import type { InfluenceRegressor, PieceBatch } from './influence-regressor.ts';
+import type { InfluenceRegressor, PieceBatch, PieceBatchShape } from './influence-regressor.ts';
 import type { ParameterSet } from './parameters.ts';
 import { type PieceBatchPlan, type PieceLimits, planPieceBatches } from './piece-batches.ts';
 
@@ -19,8 +19,8 @@ export class InfluenceScorer {
   private readonly regressor: InfluenceRegressor;
   private readonly parameters: ParameterSet;
   private readonly limits: PieceLimits;
-  /** Batch shapes whose graphs are there, by their length; the one used last is the last. */
-  private readonly kept = new Map<number, number>();
+  /** Batch shapes whose graphs are there, by what tells them apart; the one used last is the last. */
+  private readonly kept = new Map<string, PieceBatchShape>();
 
   constructor(regressor: InfluenceRegressor, parameters: ParameterSet, limits: PieceLimits) {
     this.regressor = regressor;
@@ -58,7 +58,7 @@ export class InfluenceScorer {
 
   /** The head's weights times the summed states of each piece of the batch. */
   private async addBatch(
-    { length, capacity, pieces: numbers }: PieceBatchPlan,
+    { length, capacity, full, pieces: numbers }: PieceBatchPlan,
     pieces: readonly ArrayLike<number>[],
     dots: Float64Array,
   ): Promise<void> {
@@ -66,14 +66,14 @@ export class InfluenceScorer {
       pieces: capacity,
       length,
       tokens: new Int32Array(capacity * length),
-      mask: new Float32Array(capacity * length),
+      mask: full ? undefined : new Float32Array(capacity * length),
     };
     for (const [i, number] of numbers.entries()) {
       const ids = pieces[number]!;
       batch.tokens.set(ids, i * length);
-      batch.mask.fill(1, i * length, i * length + ids.length);
+      batch.mask?.fill(1, i * length, i * length + ids.length);
     }
-    await this.keep(length, capacity);
+    await this.keep({ pieces: capacity, length, masked: !full });
     const sums = await this.regressor.stateSums(this.parameters, batch); // [capacity, d]
     const head = this.parameters.view('regressor.weight');
     for (const [i, number] of numbers.entries()) {
@@ -83,13 +83,14 @@ export class InfluenceScorer {
     }
   }
 
-  private async keep(length: number, capacity: number): Promise<void> {
-    this.kept.delete(length);
-    this.kept.set(length, capacity);
-    for (const [oldest, pieces] of this.kept) {
+  private async keep(shape: PieceBatchShape): Promise<void> {
+    const key = `${shape.length} ${shape.masked}`;
+    this.kept.delete(key);
+    this.kept.set(key, shape);
+    for (const [oldest, shape] of this.kept) {
       if (this.kept.size <= KEPT_GRAPHS) return;
       this.kept.delete(oldest);
-      await this.regressor.releaseStateSums(this.parameters, { pieces, length: oldest });
+      await this.regressor.releaseStateSums(this.parameters, shape);
     }
   }
 }

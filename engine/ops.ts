@@ -212,13 +212,13 @@ export function paddingMask(tokens: tf.Tensor): tf.Tensor {
  * softmax(q k^T / sqrt(c) + mask) v for q, k, v [B, h, S, c] -> [B, h, S, c]. The only [B, h, S, S] tensor kept for the
  * backward pass is the softmax; its derivative needs the row sums of dP * P, which equal those of dO * O.
  */
-export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask: tf.Tensor): tf.Tensor {
+export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
   const scale = 1 / Math.sqrt(q.shape.at(-1)!);
   return withGradient(
     [q, k, v],
     (save) => {
-      const scores = tf.add(tf.mul(tf.matMul(q, k, false, true), scale), mask);
-      const weights = tf.softmax(scores); // [B, h, S, S]
+      const scores = tf.mul(tf.matMul(q, k, false, true), scale);
+      const weights = tf.softmax(mask ? tf.add(scores, mask) : scores); // [B, h, S, S]
       const output = tf.matMul(weights, v);
       save([q, k, v, weights, output]);
       return output;

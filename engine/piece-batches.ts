@@ -9,6 +9,8 @@ export interface PieceBatchPlan {
   length: number;
   /** Pieces that the batch has room for, the same for all batches of a length. */
   capacity: number;
+  /** Whether the pieces have all of the longest length, so that none of them is padded. */
+  full: boolean;
   /** Numbers of the pieces in it. */
   pieces: number[];
 }
@@ -32,24 +34,28 @@ export function paddedLength(tokens: number, longest: number): number {
 }
 
 /**
- * Batches of one length each, in ascending order of it. Pieces without a token are in none.
+ * Batches of one length each, in ascending order of it. Pieces of the longest length, which most are where long documents are
+ * cut, have batches of their own: without padding there is no mask to apply. Pieces without a token are in none.
  *
  * @param tokens of each piece.
  */
 export function planPieceBatches(tokens: readonly number[], { longest, batchTokens }: PieceLimits): PieceBatchPlan[] {
   const byLength = new Map<number, number[]>();
+  const whole: number[] = [];
   for (const [piece, count] of tokens.entries()) {
     if (count === 0) continue;
     const length = paddedLength(count, longest);
-    const pieces = byLength.get(length);
+    const pieces = count === longest ? whole : byLength.get(length);
     if (pieces) pieces.push(piece);
     else byLength.set(length, [piece]);
   }
   const batches: PieceBatchPlan[] = [];
-  for (const [length, pieces] of [...byLength].sort(([a], [b]) => a - b)) {
+  const cut = (length: number, pieces: readonly number[], full: boolean) => {
     const capacity = Math.max(1, Math.round(batchTokens / length));
     for (let first = 0; first < pieces.length; first += capacity)
-      batches.push({ length, capacity, pieces: pieces.slice(first, first + capacity) });
-  }
+      batches.push({ length, capacity, full, pieces: pieces.slice(first, first + capacity) });
+  };
+  for (const [length, pieces] of [...byLength].sort(([a], [b]) => a - b)) cut(length, pieces, false);
+  cut(longest, whole, true);
   return batches;
 }

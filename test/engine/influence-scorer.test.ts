@@ -79,6 +79,17 @@ describe('scores', () => {
       }
     });
 
+  it('of pieces without padding have the same bits with a mask and without', async () => {
+    const [pieces, length] = [2, LIMITS.longest];
+    const random = new CounterRandom(3, 96);
+    const tokens = Int32Array.from({ length: pieces * length }, (_, i) => random.below(i, SHAPE.vocabularySize));
+    const mask = new Float32Array(tokens.length).fill(1);
+    for (const weights of [parameters, regressor.inInt8(parameters)])
+      expect(await regressor.stateSums(weights, { pieces, length, tokens })).toEqual(
+        await regressor.stateSums(weights, { pieces, length, tokens, mask }),
+      );
+  });
+
   it('are those of the reference engine', async () => {
     const documents = randomDocuments(4, TINY_BERT);
     const limits = { longest: TINY_BERT.maxPositions, batchTokens: 20 };

@@ -9,15 +9,17 @@ it('pads to sixteenths of the longest, or to multiples of 16', () => {
 });
 
 it('puts every piece that has tokens into one batch, with as many others as its length alone says', () => {
-  const lengths = fc.array(fc.integer({ min: 0, max: 512 }), { maxLength: 200 });
+  const length = fc.oneof(fc.integer({ min: 0, max: 512 }), fc.constant(512));
+  const lengths = fc.array(length, { maxLength: 200 });
   fc.assert(
     fc.property(lengths, fc.integer({ min: 1, max: 4096 }), (lengths, batchTokens) => {
       const batches = planPieceBatches(lengths, { longest: 512, batchTokens });
       const planned = batches.flatMap(({ pieces }) => pieces).sort((a, b) => a - b);
       expect(planned).toEqual(lengths.flatMap((length, piece) => (length > 0 ? [piece] : [])));
       const capacities = new Map<number, number>();
-      for (const { length, capacity, pieces } of batches) {
+      for (const { length, capacity, full, pieces } of batches) {
         for (const piece of pieces) expect(paddedLength(lengths[piece]!, 512)).toBe(length);
+        for (const piece of pieces) expect(lengths[piece] === 512).toBe(full);
         expect(pieces.length).toBeLessThanOrEqual(capacity);
         expect(capacity === 1 || capacity * length <= 1.5 * batchTokens).toBe(true);
         expect(capacities.get(length) ?? capacity).toBe(capacity);
