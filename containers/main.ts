@@ -1,5 +1,5 @@
 /** Entry point of every job: `node main.js TASK`, told the rest by its environment. The same on AWS and on one machine. */
-import { explainSystemError, MatesError } from '../core/errors.ts';
+import { explainSystemError, INTERRUPTED, MatesError } from '../core/errors.ts';
 import type { Arm } from '../core/formats.ts';
 import { progressToStdout } from '../core/progress.ts';
 import { openRun } from '../core/run/open-run.ts';
@@ -16,9 +16,6 @@ const TASKS: Record<string, () => Promise<{ run(job: Job): Promise<void> }>> = {
   pretrain: () => import('./pretrain/index.ts'),
   evaluate: () => import('./evaluate/index.ts'),
 };
-
-/** As InterruptedError has it. */
-const INTERRUPTED = 75;
 
 async function main(): Promise<void> {
   const environment: NodeJS.ProcessEnv = { ...hyperparameters(), ...process.env };

@@ -4,8 +4,11 @@
  */
 export abstract class MatesError extends Error {
   /** Process exit code: 1 failed, 2 wrong usage or configuration, 75 interrupted (run the same command to resume). */
-  abstract readonly exitCode: 1 | 2 | 75;
+  abstract readonly exitCode: 1 | 2 | typeof INTERRUPTED;
 }
+
+/** What was done is kept: the same command resumes, and Batch starts such a job again. */
+export const INTERRUPTED = 75;
 
 /** Wrong usage or configuration: the message names the field or flag. */
 export class ConfigError extends MatesError {
@@ -28,7 +31,7 @@ export class RunError extends MatesError {
 /** The process was told to stop (SIGTERM, SIGINT, a spot interruption); what was done is kept. */
 export class InterruptedError extends MatesError {
   override name = 'InterruptedError';
-  readonly exitCode = 75;
+  readonly exitCode = INTERRUPTED;
 }
 
 /** One sentence for a system error such as ENOSPC, with its remedy; undefined when it is not one we can explain. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NgramFeatures, type NgramSpec } from '../../core/features/ngrams.ts';
-import { joinRows, type SparseRows } from '../../core/features/sparse-rows.ts';
+import type { SparseRows } from '../../core/features/sparse-rows.ts';
 
 /** Each row's entries by column. */
 const maps = ({ rows, starts, indices, values }: SparseRows) =>
@@ -41,7 +41,7 @@ describe('NgramFeatures', () => {
       fc.property(rowsOf(8), fc.nat(8), (rows, cut) => {
         const all = features(spec, rows.flat());
         const parts = [rows.slice(0, cut), rows.slice(cut)].map((part) => features(spec, part.flat()));
-        expect(joinRows(parts)).toEqual(all);
+        expect(parts.flatMap(maps)).toEqual(maps(all));
         expect(maps(all)).toEqual(rows.map((row) => maps(features(spec, row))[0]));
         for (const row of maps(all)) expect(Math.max(0, ...row.keys())).toBeLessThan(1024);
         expect(all.indices.length).toBe(maps(all).reduce((sum, { size }) => sum + size, 0)); // no column twice
@@ -68,15 +68,4 @@ describe('NgramFeatures', () => {
     expect(() => features(spec, [0, 1, 2, 3, 0, 10, 0, 0])).toThrow('row 1: token 10 is not in the vocabulary of 10');
     expect(() => features(spec, [0, 1, 2])).toThrow('3 tokens are not rows of 4');
   });
-});
-
-it('joins no rows of different columns', () => {
-  const none = { rows: 0, starts: new Uint32Array(1), indices: new Uint32Array(0), values: new Float32Array(0) };
-  expect(() =>
-    joinRows([
-      { ...none, columns: 3 },
-      { ...none, columns: 4 },
-    ]),
-  ).toThrow('rows of 4 columns');
-  expect(joinRows([]).rows).toBe(0);
 });
