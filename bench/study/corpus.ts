@@ -123,7 +123,11 @@ async function writePassages(out: string, name: Passages, passages: string[]): P
   if (passages.length < REFERENCES + HELD_OUT)
     throw new InputError(`${name}: ${passages.length} passages, ${REFERENCES + HELD_OUT} are needed.`);
   await mkdir(join(out, name), { recursive: true });
-  const rows = passages.map((text) => ({ text }));
-  await writeFile(join(out, name, 'reference.jsonl'), lines(rows.slice(0, REFERENCES)));
-  await writeFile(join(out, name, 'held-out.jsonl'), lines(rows.slice(REFERENCES, REFERENCES + HELD_OUT)));
+  const write = (file: string, texts: string[]) =>
+    writeFile(join(out, name, file), lines(texts.map((text) => ({ text }))));
+  const references = passages.slice(0, REFERENCES);
+  // LAMBADA has a few passages twice; one that is a reference is not held out.
+  const others = passages.slice(REFERENCES).filter((text) => !references.includes(text));
+  await write('reference.jsonl', references);
+  await write('held-out.jsonl', others.slice(0, HELD_OUT));
 }
