@@ -17,8 +17,11 @@ const REFERENCES = 256;
 const HELD_OUT = 800;
 const STREAM = { shuffled: 82, duplicates: 83, passages: 84 };
 
-/** Folders of passages: those of LAMBADA (Paperno et al. 2016), whole, which are of novels, and those of Python's manual. */
-type Passages = 'lambada' | 'python-docs';
+/**
+ * Folders of passages: those of LAMBADA (Paperno et al. 2016), whole, which are of novels, as they are and with plain
+ * quotation marks, and those of Python's manual.
+ */
+type Passages = 'lambada' | 'lambada-plain' | 'python-docs';
 
 export interface Setting {
   passages: Passages;
@@ -31,6 +34,7 @@ export interface Setting {
 /** Reference sets, each with what its pool lacks. */
 export const REFERENCE_SETS = {
   lambada: { passages: 'lambada' },
+  'lambada-plain': { passages: 'lambada-plain' },
   'python-docs': { passages: 'python-docs', without: 'python-docs' },
   'lambada-distinct': { passages: 'lambada', distinct: true },
 } as const satisfies Record<string, Setting>;
@@ -58,7 +62,9 @@ export async function writeCorpus(sources: string, lambada: string, out: string)
   await mkdir(join(out, 'domains'), { recursive: true });
   for (const [name, texts] of Object.entries(all))
     await writeFile(join(out, 'domains', `${name}.jsonl.gz`), gzipSync(lines(numbered(name, texts))));
-  await writePassages(out, 'lambada', await lambadaPassages(lambada));
+  const novelPassages = await lambadaPassages(lambada);
+  await writePassages(out, 'lambada', novelPassages);
+  await writePassages(out, 'lambada-plain', novelPassages.map(plain));
   await writePassages(out, 'python-docs', manualPassages(domains['python-docs']!));
   const kept = (await readAusten(sources)).filter(({ title }) => ['persuasion', 'northanger abbey'].includes(title));
   const passages = new Draws(STREAM.passages).shuffle(kept.flatMap(passagesOf)).slice(0, 400);
@@ -111,6 +117,20 @@ async function lambadaPassages(file: string): Promise<string[]> {
     .map((line) => JSON.parse(line) as { context: string; continuation: string })
     .map(({ context, continuation }) => `${context.trimEnd()} ${continuation.trim()}`);
   return new Draws(STREAM.passages).shuffle(passages);
+}
+
+/**
+ * Typographic marks as the pool's texts write them. A passage of LAMBADA has two or three, each of three bytes that a model
+ * of this pool has next to never seen: their losses are some ten nats, differ from seed to seed by chance, and have
+ * nothing to do with what is selected.
+ */
+function plain(text: string): string {
+  return text
+    .replace(/[“”]/g, '"')
+    .replace(/[‘’]/g, "'")
+    .replace(/[–—]/g, '-')
+    .replaceAll('…', '...')
+    .replaceAll('\u00a0', ' ');
 }
 
 /** Pieces of the manual's documents, references and held-out ones from different documents. */
