@@ -121,8 +121,8 @@ async function lambadaPassages(file: string): Promise<string[]> {
 
 /**
  * Typographic marks as the pool's texts write them. A passage of LAMBADA has two or three, each of three bytes that a model
- * of this pool has next to never seen: their losses are some ten nats, differ from seed to seed by chance, and have
- * nothing to do with what is selected.
+ * of this pool has next to never seen: after the first stage their tokens, 6 % of all, have losses of 8 to 9 nats that differ
+ * by up to 1.5 from seed to seed, where those of the others differ by 0.05. That is noise, whatever is selected.
  */
 function plain(text: string): string {
   return text
