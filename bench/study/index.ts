@@ -3,7 +3,7 @@
  * [--runtime onnx-cuda] [--prepare]`.
  *
  * Fetches the packages, makes the pools and runs every cell of grid.ts that has no result yet, or of those the ones whose
- * name has one of the texts, in the order of the texts. Stop it at any time; the same command goes on. Results are `bench/study/results/<cell>.json`, analyse.ts makes the tables of them.
+ * name is or has one of the texts, in the order of the texts. Stop it at any time; the same command goes on. Results are `bench/study/results/<cell>.json`, analyse.ts makes the tables of them.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -168,7 +168,9 @@ const corpora = new Map<string, Promise<string>>();
 const main = await bundleJobs();
 const machine = synthesizeMachine();
 const missing = cells().filter(({ id }) => !existsSync(join(RESULTS, `${id}.json`)));
-const waiting = [...new Set(only.flatMap((part) => missing.filter(({ id }) => id.includes(part))))];
+const named = new Set(cells().map(({ id }) => id));
+const isMeant = (id: string, part: string) => (named.has(part) ? id === part : id.includes(part));
+const waiting = [...new Set(only.flatMap((part) => missing.filter(({ id }) => isMeant(id, part))))];
 console.log(`${waiting.length} cells to run`);
 await Promise.all(
   Array.from({ length: Number(values['at-once']) }, async () => {
