@@ -2,8 +2,9 @@
  * The study of docs/results.md: `npx tsx bench/study/index.ts --lambada FILE [--folder DIR] [--at-once N] [--only TEXT,...]
  * [--runtime onnx-cuda] [--prepare]`.
  *
- * Fetches the packages, makes the pools and runs every cell of grid.ts that has no result yet, or of those the ones whose
- * name is or has one of the texts, in the order of the texts. Stop it at any time; the same command goes on. Results are `bench/study/results/<cell>.json`, analyse.ts makes the tables of them.
+ * Fetches the packages, makes the pools and runs every cell of grid.ts that has no result yet, or of those the one with such a
+ * name, or all whose name has the text in it, in the order of the texts. Stop it at any time; the same command goes on. Results
+ * are `bench/study/results/<cell>.json`, analyse.ts makes the tables of them.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
