@@ -16,12 +16,13 @@ function standalone(label: string, options: Plot.PlotOptions): string {
   return `${alone.replace('<svg', '<svg xmlns="http://www.w3.org/2000/svg"')}\n`;
 }
 
-/** Held-out loss against all operations, the mean of a method's seeds; the random run goes on a stage longer. */
+/** Held-out loss against all operations, the mean of a method's seeds; the random run goes on for a stage or two. */
 export function courseChart(title: string, courses: readonly Course[]): string {
   const marks = Object.entries(COLORS).flatMap(([method, color]) => {
     const own = courses.filter(({ label }) => label === method);
-    const longer = courses.filter(({ label }) => label === LONGER);
-    const mean = meanCourse(method === 'random' && longer.length > 0 ? longer : own);
+    // The longest of them, where there is one.
+    const longer = LONGER.map((name) => courses.filter(({ label }) => label === name)).findLast((of) => of.length > 0);
+    const mean = meanCourse(method === 'random' && longer ? longer : own);
     const points = mean.map(({ flops, losses }) => ({ flops: flops / 1e12, loss: losses.heldOutLoss }));
     if (points.length === 0) return [];
     const end = points.at(-1)!;
@@ -42,7 +43,7 @@ export function courseChart(title: string, courses: readonly Course[]): string {
 export function gainsChart(title: string, cells: readonly CellResult[]): string {
   const random = new Map(cells.filter(({ method }) => method === 'random').map((cell) => [cell.seed, finalLoss(cell)]));
   const methods = [...new Set(cells.map(({ method }) => method))].filter(
-    (name) => name !== 'random' && name !== LONGER,
+    (name) => name !== 'random' && !LONGER.includes(name),
   );
   const rows = methods.map((method) => {
     const own = cells.filter((cell) => cell.method === method && random.has(cell.seed));

@@ -25,6 +25,7 @@ const BERT = { architecture: 'bert', layers: 2, width: 128, heads: 4, learningRa
 export const STUDY_METHODS = {
   random: { selection: { method: 'random' } },
   'random, a stage more': { selection: { method: 'random' } },
+  'random, two stages more': { selection: { method: 'random' } },
   dsir: { selection: { method: 'dsir' } },
   perplexity: { selection: { method: 'perplexity' } },
   'train-on-reference': { selection: { method: 'train-on-reference' } },
@@ -87,6 +88,11 @@ export type Size = keyof typeof SIZES;
 
 /** Of each seed first, as the others are compared with them. */
 const FIRST: StudyMethod[] = ['random', 'dsir', 'lookahead, n-gram + dsir', 'random, a stage more'];
+/** Random runs that go on: how many stages, and a share of their smaller pools that is as many rows. */
+const LONGER: Partial<Record<string, { stages: number; fraction: number }>> = {
+  'random, a stage more': { stages: 1, fraction: 0.3 },
+  'random, two stages more': { stages: 2, fraction: 0.4 },
+};
 /** What the labels alone can do, without an influence model between them and the selection. */
 const LABELS: StudyMethod[] = ['lookahead, every row', 'lookahead, every row, T 0.2'];
 /** How strongly the noise and DSIR's own score should weigh. */
@@ -99,7 +105,7 @@ const WEIGHTS: StudyMethod[] = [
 /** The weakest noise that was tried. */
 const WEAK_NOISE: StudyMethod = 'lookahead, n-gram + dsir, T 0.2';
 const OTHERS = (Object.keys(STUDY_METHODS) as StudyMethod[]).filter(
-  (name) => ![...FIRST, ...WEIGHTS, ...LABELS, WEAK_NOISE].includes(name),
+  (name) => ![...FIRST, ...WEIGHTS, ...LABELS, WEAK_NOISE, 'random, two stages more'].includes(name),
 );
 /** Of the others, what the second reference set repeats. */
 const REPEATED = OTHERS.filter((name) => !name.startsWith('exact, ') || name === 'exact, n-gram');
@@ -121,6 +127,8 @@ export function cells(): Cell[] {
   const plain: StudyMethod[] = ['random', 'dsir', 'lookahead, n-gram + dsir', labels4000];
   add('1M', 'lambada-plain', [...seeds, ...more], plain);
   add('1M', 'lambada-plain', seeds, ['lookahead, every row', 'random, a stage more']);
+  for (const references of ['lambada-plain', 'python-docs'] as const)
+    add('1M', references, seeds, ['random, two stages more']);
   for (const references of REFERENCES) add('1M', references, seeds, FIRST);
   add('4M', 'lambada', seeds, FIRST);
   add('12M', 'lambada', [1, 2, 3], FIRST);
@@ -169,6 +177,7 @@ export function configOf(
   { corpus, passages, runtime }: Place,
 ): RunConfigInput {
   const { layers, width, heads, learningRate } = SIZES[size];
+  const longer = LONGER[method];
   const { probe, influenceModel, selection }: Overrides = STUDY_METHODS[method as StudyMethod];
   return {
     name: 'study',
@@ -179,7 +188,7 @@ export function configOf(
     model: { layers, width, heads },
     pretrain: {
       ...{
-        stages: STAGES + (method === 'random, a stage more' ? 1 : 0),
+        stages: STAGES + (longer?.stages ?? 0),
         stepsPerStage: STEPS,
         batchRows: BATCH,
         microBatchRows: BATCH,
@@ -192,7 +201,7 @@ export function configOf(
     probe: { jobs: 1, flushEvery: 500, ...probe },
     influenceModel: { validationFraction: 0.1, testFraction: 0.15, minimumSpearman: 0, ...influenceModel },
     scoring: { jobs: 1 },
-    selection: { fraction: method === 'random, a stage more' ? 0.3 : 0.2, temperature: 0.5, ...selection },
+    selection: { fraction: longer?.fraction ?? 0.2, temperature: 0.5, ...selection },
     control: 'none',
     evaluation: { rowsPerDomain: 40 },
     engine: { runtime, threads: 1 },
