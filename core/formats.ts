@@ -141,6 +141,8 @@ export interface Evaluation {
   taskMean?: MeanScore;
   /** What was selected, of the main arm in a scored stage. */
   selection?: SelectionCheck;
+  /** How the passages are written, in the first stage. */
+  passages?: PassagesCheck;
 }
 
 /** What sampled rows are like. */
@@ -156,6 +158,23 @@ export interface RowStatistics {
 export interface SelectionCheck {
   selected: RowStatistics;
   pool: RowStatistics;
+  /** What a user should be told, in sentences. */
+  warnings: string[];
+}
+
+/** What passages are like, beside the corpus. */
+export interface PassageStatistics {
+  /** Tokens that count. */
+  targets: number;
+  /** Share of them that the corpus next to never has. */
+  missing: number;
+  /** Text of the most frequent of those. */
+  examples: string[];
+}
+
+export interface PassagesCheck {
+  reference: PassageStatistics;
+  heldOut: PassageStatistics;
   /** What a user should be told, in sentences. */
   warnings: string[];
 }

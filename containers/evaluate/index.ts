@@ -17,6 +17,7 @@ import { holdOut } from '../hold-out.ts';
 import { type Job, timed } from '../job.ts';
 import { modelCost, openLanguageModel, passagesCost } from '../model.ts';
 import { loadPassageSet, loadTasks } from '../passages.ts';
+import { checkPassages } from './check-passages.ts';
 import { checkSelection } from './check-selection.ts';
 
 export async function run(job: Job): Promise<void> {
@@ -86,6 +87,7 @@ async function evaluate(job: Job): Promise<number> {
     mixedDomainLoss: mean(Object.values(domainLoss).map(({ loss }) => loss)),
     domainLoss,
     ...(scores.length > 0 && { tasks: scores, taskMean: meanScore(scores) }),
+    ...(job.stage === 0 && { passages: await checkPassages(job, corpus) }),
     ...(plan.scored && job.arm === 'main' && { selection: await checkSelection(job, corpus, plan) }),
   };
   await putJson(store, layout.evaluation, evaluation);

@@ -72,9 +72,9 @@ function mostSelected({ selectedDomains, poolDomains, selectedRows, poolRows }: 
 }
 
 async function warningsOf(run: Run, stage: number, fit?: InfluenceFit): Promise<string[]> {
-  const { selection } = await getJson<Evaluation>(run.store, armLayout(stage, 'main').evaluation);
+  const { selection, passages } = await getJson<Evaluation>(run.store, armLayout(stage, 'main').evaluation);
   const weak = fit?.weak === undefined ? [] : [`The influence model is weak: ${fit.weak}.`];
-  return [...weak, ...(selection?.warnings ?? [])];
+  return [...(passages?.warnings ?? []), ...weak, ...(selection?.warnings ?? [])];
 }
 
 async function armSummary(run: Run, stage: number, arm: Arm, timings: Timing[]): Promise<ArmSummary> {

@@ -128,12 +128,14 @@ describe('docs/formats.md', () => {
     ['`selection.json`, `mates', 'stages/1/selection.json'],
     ['`training.json`, `mates', 'stages/1/checkpoint/training.json'],
     ['### `metrics.json`', 'stages/1/metrics.json'],
-    ['### `evaluation.json`', 'stages/1/evaluation.json'],
+    ['### `evaluation.json`', 'stages/0/evaluation.json', 'stages/1/evaluation.json'],
     ['### Timings', 'stages/1/timings/probe-0.json'],
-  ])('the fields after %s', (place, key) => {
+  ])('the fields after %s', (place, ...keys) => {
+    const key = keys.join(' and ');
     it(`are those of ${key}`, async () => {
       const fields = firstCells(place, 'field');
-      const real = [...new Set(leaves(await getJson(tiny.store, key)))];
+      const files = await Promise.all(keys.map((key) => getJson(tiny.store, key)));
+      const real = [...new Set(files.flatMap((file) => leaves(file)))];
       expect(new Set(fields).size).toBe(fields.length);
       for (const field of fields)
         expect(mayBeAbsent(field) || real.some((leaf) => isAbout(field, leaf)), `${field} is in ${key}`).toBe(true);

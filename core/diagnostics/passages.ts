@@ -1,0 +1,65 @@
+/** Whether passages are written as the corpus is: of a token that the corpus lacks, a model of it learns nothing. */
+import type { Passage } from '../corpus/passages.ts';
+import type { PassageStatistics } from '../formats.ts';
+
+/**
+ * A token is missing where the corpus has it in fewer than one of 10,000 places, and the passages at least five times and a
+ * hundred times as often: more than a name or a word of the field that happens to be rare.
+ */
+const MISSING = { corpusShare: 1e-4, count: 5, times: 100 };
+/** Of the tokens that count, beyond which something is said. */
+const SHARE = 0.02;
+const EXAMPLES = 4;
+
+/**
+ * @param counts of each token in a sample of the corpus.
+ * @param decode text of tokens.
+ */
+export function passageStatistics(
+  passages: readonly Passage[],
+  counts: Uint32Array,
+  decode: (ids: number[]) => string,
+): PassageStatistics {
+  const sampled = counts.reduce((sum, count) => sum + count, 0);
+  const own = new Uint32Array(counts.length);
+  let targets = 0;
+  for (const { tokens, firstTarget } of passages)
+    for (const token of tokens.slice(firstTarget)) {
+      own[token] = own[token]! + 1;
+      targets++;
+    }
+  const isMissing = (token: number) => {
+    const share = counts[token]! / sampled;
+    const most = MISSING.times * Math.max(share, 1 / sampled);
+    return share < MISSING.corpusShare && own[token]! >= MISSING.count && own[token]! / targets >= most;
+  };
+  const missing = Array.from(own, (_, token) => isMissing(token));
+  let count = 0;
+  const runs = new Map<string, number>();
+  for (const { tokens, firstTarget } of passages)
+    for (let i = firstTarget; i < tokens.length; i++) {
+      if (!missing[tokens[i]!]) continue;
+      const begin = i;
+      while (i + 1 < tokens.length && missing[tokens[i + 1]!]) i++;
+      count += i + 1 - begin;
+      // Several tokens may be the bytes of one character.
+      const text = decode(tokens.slice(begin, i + 1)).trim();
+      runs.set(text, (runs.get(text) ?? 0) + 1);
+    }
+  const examples = [...runs]
+    .filter(([text]) => text !== '' && !text.includes('\ufffd'))
+    .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
+    .slice(0, EXAMPLES)
+    .map(([text]) => text);
+  return { targets, missing: count / targets, examples };
+}
+
+/** @param field of the configuration, `reference` or `heldOut`. */
+export function passageWarnings(field: string, { missing, examples }: PassageStatistics): string[] {
+  if (missing < SHARE) return [];
+  const such = examples.length > 0 ? `, such as ${examples.map((text) => JSON.stringify(text)).join(', ')}` : '';
+  return [
+    `${(100 * missing).toFixed(1)} % of the tokens of ${field}.input that count are next to absent from the corpus${such}. Their losses ` +
+      'are mostly chance, and hide what a selection gains: write them as the corpus does, or give other passages.',
+  ];
+}

@@ -1,0 +1,41 @@
+import { describe, expect, it } from 'vitest';
+import { passageStatistics, passageWarnings } from '../../core/diagnostics/passages.ts';
+
+/** A corpus of a million tokens in which every token is as frequent, but 8 and 9, which are the bytes of one mark. */
+const counts = Uint32Array.of(125_000, 125_000, 125_000, 125_000, 125_000, 125_000, 125_000, 125_000, 3, 0);
+const decode = (ids: number[]) => ids.map((id) => (id < 8 ? ` w${id}` : id === 8 ? '\u201c'.slice(0, 1) : '')).join('');
+const passage = (tokens: number[], firstTarget = 1) => ({ tokens, firstTarget });
+const often = (tokens: number[], times: number) => Array.from({ length: times }, () => passage(tokens));
+
+describe('passageStatistics', () => {
+  it('finds the tokens that the corpus next to never has, and what they are', () => {
+    const statistics = passageStatistics(often([0, 1, 8, 9, 2, 3], 10), counts, decode);
+    expect(statistics).toEqual({ targets: 50, missing: 20 / 50, examples: ['\u201c'] });
+  });
+
+  it('leaves out what does not count, and what is rare in the passages too', () => {
+    expect(passageStatistics(often([8, 9, 0, 1], 10), counts, decode).missing).toBeCloseTo(1 / 3); // 8 is no target
+    const rare = [...often([0, 1, 2, 8], 4), ...often([0, 1, 2, 3], 10)];
+    expect(passageStatistics(rare, counts, decode).missing).toBe(0); // four times are not enough
+    expect(passageStatistics(often([0, 1, 2, 3], 10), counts, decode)).toMatchObject({ missing: 0, examples: [] });
+  });
+
+  it('does not take a token for missing that is not much more frequent in the passages', () => {
+    const corpus = counts.slice();
+    corpus[8] = 9; // nine in a million, so that 900 in a million are a hundred times as many
+    const tokens = Array.from({ length: 1001 }, (_, i) => i % 8);
+    const passages = (times: number) => [...often(tokens, 50 - times), ...often(tokens.with(500, 8), times)]; // of 50,000
+    expect(passageStatistics(passages(44), corpus, decode).missing).toBe(0);
+    expect(passageStatistics(passages(46), corpus, decode).missing).toBe(46 / 50_000);
+  });
+});
+
+it('says so from a fiftieth on, naming the field and what is missing', () => {
+  const statistics = { targets: 100, examples: ['\u201c', '\u2019'] };
+  expect(passageWarnings('reference', { ...statistics, missing: 0.019 })).toEqual([]);
+  const [warning] = passageWarnings('heldOut', { ...statistics, missing: 0.061 });
+  expect(warning).toMatch(
+    /^6\.1 % of the tokens of heldOut\.input that count .* such as "\u201c", "\u2019"\. .* as the corpus does/,
+  );
+  expect(passageWarnings('reference', { targets: 9, missing: 1, examples: [] })[0]).toMatch(/from the corpus\. Their/);
+});
