@@ -41,7 +41,7 @@ export function verdict({ record, stages }: ReportData): Verdict {
           ? 'There is no random control to compare with, so nothing here says whether selection helped.'
           : 'Both runs still share this stage; the comparison begins with the next.',
         ...doubts(fits),
-        ...collapses(stages),
+        ...oddities(stages),
       ],
     };
   }
@@ -68,7 +68,7 @@ export function verdict({ record, stages }: ReportData): Verdict {
     cautions: [
       ...progress,
       ...doubts(fits),
-      ...collapses(stages),
+      ...oddities(stages),
       ...otherLosses(heldOut, main.mixedDomainLoss - control.mixedDomainLoss, better),
       oneSeed(record.config.seed),
     ],
@@ -105,11 +105,12 @@ function doubts(fits: { stage: number; fit: InfluenceFit }[]): string[] {
   ];
 }
 
-/** What the selections are made of, where a user should be told. */
-function collapses(stages: ReportData['stages']): string[] {
-  return stages.flatMap(({ stage, main }) =>
-    (main.evaluation?.selection?.warnings ?? []).map((warning) => `Stage ${stage}: ${warning}`),
-  );
+/** What the passages and the selections are made of, where a user should be told. */
+function oddities(stages: ReportData['stages']): string[] {
+  return stages.flatMap(({ stage, main }) => [
+    ...(main.evaluation?.passages?.warnings ?? []),
+    ...(main.evaluation?.selection?.warnings ?? []).map((warning) => `Stage ${stage}: ${warning}`),
+  ]);
 }
 
 /** A gain on the reference can cost elsewhere; it should not be read off the table alone. */

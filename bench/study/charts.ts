@@ -3,10 +3,12 @@ import { type Course, differenceOf, meanCourse } from '../../core/compare/compar
 import { chart, Plot } from '../../report/plot.ts';
 import { type CellResult, finalLoss, LONGER } from './tables.ts';
 
-const COLORS: Record<string, string> = {
-  random: '#64748b',
-  dsir: '#d97706',
-  'lookahead, n-gram + dsir': '#2563eb',
+/** The methods that are drawn, and what is written beside their lines. */
+const DRAWN: Record<string, { color: string; text: string }> = {
+  random: { color: '#64748b', text: 'random' },
+  dsir: { color: '#d97706', text: 'dsir' },
+  'lookahead, n-gram + dsir': { color: '#2563eb', text: '1000 labels' },
+  'lookahead, n-gram + dsir, 4000 labels, T 0.2': { color: '#7c3aed', text: '4000 labels, T 0.2' },
 };
 
 /** A picture that stands alone: black on white wherever it is shown. */
@@ -18,7 +20,7 @@ function standalone(label: string, options: Plot.PlotOptions): string {
 
 /** Held-out loss against all operations, the mean of a method's seeds; the random run goes on for a stage or two. */
 export function courseChart(title: string, courses: readonly Course[]): string {
-  const marks = Object.entries(COLORS).flatMap(([method, color]) => {
+  const marks = Object.entries(DRAWN).flatMap(([method, { color, text }]) => {
     const own = courses.filter(({ label }) => label === method);
     // The longest of them, where there is one.
     const longer = LONGER.map((name) => courses.filter(({ label }) => label === name)).findLast((of) => of.length > 0);
@@ -28,7 +30,7 @@ export function courseChart(title: string, courses: readonly Course[]): string {
     const end = points.at(-1)!;
     return [
       Plot.lineY(points, { x: 'flops', y: 'loss', stroke: color, strokeWidth: 2.5, marker: 'dot' }),
-      Plot.text([end], { x: 'flops', y: 'loss', text: () => method, fill: color, textAnchor: 'start', dx: 8 }),
+      Plot.text([end], { x: 'flops', y: 'loss', text: () => text, fill: color, textAnchor: 'start', dx: 8 }),
     ];
   });
   return standalone(`${title}: held-out loss against operations, by method`, {
@@ -52,7 +54,7 @@ export function gainsChart(title: string, cells: readonly CellResult[]): string 
   });
   rows.sort((a, b) => a.mean - b.mean);
   return standalone(`${title}: difference of the held-out loss to random, by method`, {
-    ...{ width: 720, height: 60 + 24 * rows.length, marginLeft: 240, marginBottom: 40 },
+    ...{ width: 780, height: 60 + 24 * rows.length, marginLeft: 300, marginBottom: 40 },
     x: {
       label: 'held-out loss less that of random, nats per token',
       labelAnchor: 'center',

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
-import { REPORT_FILE } from '../../core/layout.ts';
+import { armLayout, REPORT_FILE } from '../../core/layout.ts';
+import { getJson, putJson } from '../../core/storage/index.ts';
 import { collectReportData, renderReport, writeReport } from '../../report/index.ts';
 import { memoryOpener } from '../memory-store.ts';
 import { type FixtureOptions, writeFixture } from './fixture.ts';
@@ -118,6 +119,22 @@ describe('the verdict', () => {
     expect(page).toContain('includes zero');
     expect(page).toContain('selection did not help');
     expect(page).toContain('class="verdict warn"');
+  });
+
+  it('repeats what the passages and the selection were warned of', async () => {
+    const open = memoryOpener();
+    const store = open('memory:run');
+    await writeFixture(store);
+    for (const [stage, check] of [
+      [0, { passages: { warnings: ['The passages are odd.'] } }],
+      [1, { selection: { warnings: ['The selection is odd.'] } }],
+    ] as const) {
+      const { evaluation } = armLayout(stage, 'main');
+      await putJson(store, evaluation, { ...(await getJson<object>(store, evaluation)), ...check });
+    }
+    const page = await renderReport(await collectReportData(open, 'memory:run'));
+    expect(page).toContain('The passages are odd.');
+    expect(page).toContain('Stage 1: The selection is odd.');
   });
 
   it('claims nothing without a control', async () => {
