@@ -2,6 +2,7 @@ import type { Job } from '../../containers/job.ts';
 import { openRuntime } from '../../containers/model.ts';
 import { CORPUS_FILE, type Corpus, openCorpus } from '../../core/corpus/corpus.ts';
 import { loadPassages, type Passage } from '../../core/corpus/passages.ts';
+import { comparisonWith, passageWarnings } from '../../core/diagnostics/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { InfluenceFit, RunRecord, SelectionSummary, StagePlan } from '../../core/formats.ts';
 import { sha256 } from '../../core/hash.ts';
@@ -63,6 +64,8 @@ async function selectBest(options: Options): Promise<void> {
   let summary: SelectionSummary;
   try {
     view.heading(costLine(selectionCost(config, corpus.index, plan, passages)));
+    const compare = await comparisonWith(corpus, config.seed);
+    for (const warning of passageWarnings(options.reference, compare(passages))) view.heading(`Warning: ${warning}`);
     await scoreCorpus(run, plan, view, signal);
     const request = selectionRequest(run.store, corpus, config, plan, 'main', await readScorer(run.store, plan));
     summary = await selectRows({ ...request, inMemory: true });

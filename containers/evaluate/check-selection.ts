@@ -9,7 +9,7 @@ import { getJson } from '../../core/storage/index.ts';
 import type { Job } from '../job.ts';
 
 /** Tokens that are looked at, of the selection and of the pool: a collapse shows in some 2,000 rows of 128. */
-export const SAMPLED_TOKENS = 1 << 18;
+const SAMPLED_TOKENS = 1 << 18;
 
 /** Compares a sample of the main arm's selection with one of its pool, and says on stderr what a user should know. */
 export async function checkSelection(job: Job, corpus: Corpus, plan: StagePlan): Promise<SelectionCheck> {

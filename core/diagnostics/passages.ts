@@ -1,6 +1,8 @@
 /** Whether passages are written as the corpus is: of a token that the corpus lacks, a model of it learns nothing. */
+import type { Corpus } from '../corpus/corpus.ts';
 import type { Passage } from '../corpus/passages.ts';
 import type { PassageStatistics } from '../formats.ts';
+import { CounterRandom, STREAM } from '../random/philox.ts';
 
 /**
  * A token is missing where the corpus has it in fewer than one of 10,000 places, and the passages at least five times and a
@@ -10,6 +12,25 @@ const MISSING = { corpusShare: 1e-4, count: 5, times: 100 };
 /** Of the tokens that count, beyond which something is said. */
 const SHARE = 0.02;
 const EXAMPLES = 4;
+
+/** Tokens of the corpus that passages are compared with: what is missing has 26 of them at most. */
+const SAMPLED_TOKENS = 1 << 18;
+
+/** Compares passages with a seeded sample of the corpus's rows. */
+export async function comparisonWith(
+  corpus: Corpus,
+  seed: number,
+): Promise<(passages: readonly Passage[]) => PassageStatistics> {
+  const { rows: all, sequenceLength, tokenizer } = corpus.index;
+  const random = new CounterRandom(seed, STREAM.diagnostics);
+  const rows = new Set<number>();
+  const wanted = Math.min(all, Math.ceil(SAMPLED_TOKENS / sequenceLength));
+  for (let i = 0; rows.size < wanted; i++) rows.add(random.below(i, all));
+  const counts = new Uint32Array(tokenizer.vocabularySize);
+  for (const token of await corpus.tokenRows([...rows].sort((a, b) => a - b))) counts[token] = counts[token]! + 1;
+  const words = await corpus.tokenizer();
+  return (passages) => passageStatistics(passages, counts, (ids) => words.decode(ids));
+}
 
 /**
  * @param counts of each token in a sample of the corpus.
@@ -54,12 +75,12 @@ export function passageStatistics(
   return { targets, missing: count / targets, examples };
 }
 
-/** @param field of the configuration, `reference` or `heldOut`. */
-export function passageWarnings(field: string, { missing, examples }: PassageStatistics): string[] {
+/** @param name what the passages are called in the message: a field of the configuration, or a file. */
+export function passageWarnings(name: string, { missing, examples }: PassageStatistics): string[] {
   if (missing < SHARE) return [];
   const such = examples.length > 0 ? `, such as ${examples.map((text) => JSON.stringify(text)).join(', ')}` : '';
   return [
-    `${(100 * missing).toFixed(1)} % of the tokens of ${field}.input that count are next to absent from the corpus${such}. Their losses ` +
+    `${(100 * missing).toFixed(1)} % of the tokens of ${name} that count are next to absent from the corpus${such}. Their losses ` +
       'are mostly chance, and hide what a selection gains: write them as the corpus does, or give other passages.',
   ];
 }

@@ -32,10 +32,12 @@ describe('passageStatistics', () => {
 
 it('says so from a fiftieth on, naming the field and what is missing', () => {
   const statistics = { targets: 100, examples: ['\u201c', '\u2019'] };
-  expect(passageWarnings('reference', { ...statistics, missing: 0.019 })).toEqual([]);
-  const [warning] = passageWarnings('heldOut', { ...statistics, missing: 0.061 });
+  expect(passageWarnings('reference.input', { ...statistics, missing: 0.019 })).toEqual([]);
+  const [warning] = passageWarnings('heldOut.input', { ...statistics, missing: 0.061 });
   expect(warning).toMatch(
     /^6\.1 % of the tokens of heldOut\.input that count .* such as "\u201c", "\u2019"\. .* as the corpus does/,
   );
-  expect(passageWarnings('reference', { targets: 9, missing: 1, examples: [] })[0]).toMatch(/from the corpus\. Their/);
+  expect(passageWarnings('reference.input', { targets: 9, missing: 1, examples: [] })[0]).toMatch(
+    /from the corpus\. Their/,
+  );
 });
