@@ -43,15 +43,11 @@ function cases(): ScoringCase[] {
   const spread = (count: number, texts = all) =>
     Array.from({ length: count }, (_, i) => texts[Math.floor(((i + 0.5) * texts.length) / count)]!);
   // A pool's rows are equally long: texts that fill their 128 wordpieces.
-  const rows = (count: number) =>
-    spread(
-      count,
-      all.filter(({ length }) => length > 1000),
-    );
+  const long = all.filter(({ length }) => length > 1000);
   const both = ['float32', 'int8'];
   return [
     {
-      ...{ name: 'MiniLM-L6, rows of 128 tokens', shape: MINI_LM, texts: rows(64), longest: 128 },
+      ...{ name: 'MiniLM-L6, rows of 128 tokens', shape: MINI_LM, texts: spread(64, long), longest: 128 },
       ...{ tasks: both, orders: ['given'] },
     },
     {
@@ -59,7 +55,7 @@ function cases(): ScoringCase[] {
       ...{ tasks: ['tokenize', ...both], orders: ['given', 'sorted'] },
     },
     {
-      ...{ name: 'BERT-base, rows of 128 tokens', shape: BERT_BASE, texts: rows(16), longest: 128 },
+      ...{ name: 'BERT-base, rows of 128 tokens', shape: BERT_BASE, texts: spread(16, long), longest: 128 },
       ...{ tasks: both, orders: ['given'] },
     },
   ];

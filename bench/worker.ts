@@ -39,11 +39,16 @@ export async function serve(tasks: Readonly<Record<string, { units: number; call
       await counted();
       calls++;
     } while (elapsed() < seconds);
-    const turn: Turn = { units: units * calls, seconds: elapsed(), cpuSeconds: 0, peakMegabytes: 0 };
+    const turn: Turn = {
+      units: units * calls,
+      seconds: elapsed(),
+      cpuSeconds: 0,
+      peakMegabytes: 0,
+      value: results.get(task),
+    };
     const { user, system } = process.cpuUsage(cpu);
     turn.cpuSeconds = (user + system) / 1e6;
     turn.peakMegabytes = peakMegabytes();
-    turn.value = results.get(task);
     process.stdout.write(`${JSON.stringify(turn)}\n`);
   }
 }

@@ -20,11 +20,10 @@ function standalone(label: string, options: Plot.PlotOptions): string {
 
 /** Held-out loss against all operations, the mean of a method's seeds; the random run goes on for a stage or two. */
 export function courseChart(title: string, courses: readonly Course[]): string {
+  const of = (method: string) => courses.filter(({ label }) => label === method);
+  const longest = LONGER.findLast((method) => of(method).length > 0);
   const marks = Object.entries(DRAWN).flatMap(([method, { color, text }]) => {
-    const own = courses.filter(({ label }) => label === method);
-    // The longest of them, where there is one.
-    const longer = LONGER.map((name) => courses.filter(({ label }) => label === name)).findLast((of) => of.length > 0);
-    const mean = meanCourse(method === 'random' && longer ? longer : own);
+    const mean = meanCourse(of((method === 'random' && longest) || method));
     const points = mean.map(({ flops, losses }) => ({ flops: flops / 1e12, loss: losses.heldOutLoss }));
     if (points.length === 0) return [];
     const end = points.at(-1)!;

@@ -88,8 +88,11 @@ export type Size = keyof typeof SIZES;
 
 /** Of each seed first, as the others are compared with them. */
 const FIRST: StudyMethod[] = ['random', 'dsir', 'lookahead, n-gram + dsir', 'random, a stage more'];
-/** Random runs that go on: how many stages, and a share of their smaller pools that is as many rows. */
-const LONGER: Partial<Record<string, { stages: number; fraction: number }>> = {
+/**
+ * Random runs that go on, and say what the same operations buy without selection, the shorter first: for how many stages, and
+ * a share of their smaller pools that is as many rows.
+ */
+export const LONGER: Readonly<Record<string, { stages: number; fraction: number }>> = {
   'random, a stage more': { stages: 1, fraction: 0.3 },
   'random, two stages more': { stages: 2, fraction: 0.4 },
 };
@@ -105,7 +108,7 @@ const WEIGHTS: StudyMethod[] = [
 /** The weakest noise that was tried. */
 const WEAK_NOISE: StudyMethod = 'lookahead, n-gram + dsir, T 0.2';
 const OTHERS = (Object.keys(STUDY_METHODS) as StudyMethod[]).filter(
-  (name) => ![...FIRST, ...WEIGHTS, ...LABELS, WEAK_NOISE, 'random, two stages more'].includes(name),
+  (name) => ![...FIRST, ...WEIGHTS, ...LABELS, WEAK_NOISE, ...Object.keys(LONGER)].includes(name),
 );
 /** Of the others, what the second reference set repeats. */
 const REPEATED = OTHERS.filter((name) => !name.startsWith('exact, ') || name === 'exact, n-gram');

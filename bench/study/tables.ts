@@ -2,6 +2,7 @@
 import { type Comparison, type Difference, differenceOf, meanCourse } from '../../core/compare/compare.ts';
 import { mean, standardError } from '../../core/metrics/index.ts';
 import { differenceText } from '../../report/compare.ts';
+import { LONGER as LONGER_RUNS } from './grid.ts';
 
 /** What is read of a cell's result; index.ts writes it. */
 export interface CellResult {
@@ -23,8 +24,8 @@ interface StageResult {
   main: { trainingFlops: number; heldOutLoss: number; referenceLoss: number; mixedDomainLoss: number };
 }
 
-/** The longer random runs, which say what the same operations buy without selection; the shorter one first. */
-export const LONGER = ['random, a stage more', 'random, two stages more'];
+/** The random runs that go on, the shorter first. */
+export const LONGER = Object.keys(LONGER_RUNS);
 const RANDOM = 'random';
 const NOTHING = '\u2013';
 

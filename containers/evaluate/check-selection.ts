@@ -4,7 +4,7 @@ import type { SelectionCheck, SelectionSummary, StagePlan } from '../../core/for
 import { armLayout } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { rowRanges } from '../../core/plan/stage-plan.ts';
-import { CounterRandom, STREAM } from '../../core/random/philox.ts';
+import { CounterRandom, distinctBelow, STREAM } from '../../core/random/philox.ts';
 import { getJson } from '../../core/storage/index.ts';
 import type { Job } from '../job.ts';
 
@@ -22,9 +22,8 @@ export async function checkSelection(job: Job, corpus: Corpus, plan: StagePlan):
   const wanted = Math.ceil(SAMPLED_TOKENS / sequenceLength);
   const ranges = rowRanges(corpus.index, plan.poolShards);
   const statistics = async (count: number, rowAt: (i: number) => number) => {
-    const rows = new Set<number>();
-    for (let i = 0; rows.size < Math.min(wanted, count); i++) rows.add(rowAt(random.below(i, count)));
-    const tokens = await corpus.tokenRows([...rows].sort((a, b) => a - b));
+    const rows = distinctBelow(count, wanted, random).map(rowAt);
+    const tokens = await corpus.tokenRows(rows.sort((a, b) => a - b));
     return rowStatistics(tokens, sequenceLength, tokenizer.endOfText);
   };
   const selected = await statistics(row.length, (i) => row[i]!);

@@ -3,6 +3,7 @@
  * then losses and zero-shot tasks are measured. The branch is thrown away; the trunk goes on from the undecayed checkpoint.
  */
 
+import type { Passage } from '../../core/corpus/passages.ts';
 import { InterruptedError } from '../../core/errors.ts';
 import { meanScore, scoreTask } from '../../core/evaluation/index.ts';
 import type { Evaluation } from '../../core/formats.ts';
@@ -52,14 +53,15 @@ async function evaluate(job: Job): Promise<number> {
 
   const cost = modelCost(config, corpus.index);
   let flops = 3 * cost(decaySteps * config.pretrain.batchRows, length);
-  const passageLoss = async (from: typeof config.reference) => {
-    const passages = await loadPassageSet(job.run, corpus, from);
+  const reference = await loadPassageSet(job.run, corpus, config.reference);
+  const heldOut = await loadPassageSet(job.run, corpus, config.heldOut);
+  const passageLoss = (passages: readonly Passage[]) => {
     flops += passagesCost(cost, passages);
     return new PassageSet(model, passages).loss(parameters);
   };
-  const referenceLoss = await passageLoss(config.reference);
+  const referenceLoss = await passageLoss(reference);
   report(decaySteps + 1, 'losses');
-  const heldOutLoss = await passageLoss(config.heldOut);
+  const heldOutLoss = await passageLoss(heldOut);
   report(decaySteps + 2, 'losses');
 
   const domainLoss: Evaluation['domainLoss'] = {};
@@ -87,7 +89,7 @@ async function evaluate(job: Job): Promise<number> {
     mixedDomainLoss: mean(Object.values(domainLoss).map(({ loss }) => loss)),
     domainLoss,
     ...(scores.length > 0 && { tasks: scores, taskMean: meanScore(scores) }),
-    ...(job.stage === 0 && { passages: await checkPassages(job, corpus) }),
+    ...(job.stage === 0 && { passages: await checkPassages(corpus, config.seed, reference, heldOut) }),
     ...(plan.scored && job.arm === 'main' && { selection: await checkSelection(job, corpus, plan) }),
   };
   await putJson(store, layout.evaluation, evaluation);

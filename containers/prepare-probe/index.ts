@@ -5,7 +5,7 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { InterruptedError } from '../../core/errors.ts';
 import { armLayout } from '../../core/layout.ts';
-import { probeOrder } from '../../core/plan/hold-out.ts';
+import { CHECKED_ROWS, probeOrder } from '../../core/plan/hold-out.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
@@ -15,7 +15,7 @@ import { holdOut } from '../hold-out.ts';
 import { type Job, timed } from '../job.ts';
 import { modelCost, openLanguageModel, passagesCost } from '../model.ts';
 import { loadPassageSet } from '../passages.ts';
-import { CHECKED_ROWS, checkFirstOrder, directionalCopies } from '../probe/directional.ts';
+import { checkFirstOrder, directionalCopies } from '../probe/directional.ts';
 import { lookaheadCopies } from '../probe/lookahead.ts';
 import { probeLearningRate } from '../probe/open-probe.ts';
 import { hasPreparedProbe, savePreparedProbe } from '../probe/prepared-probe.ts';

@@ -1,6 +1,7 @@
 /** What a run will do, from its configuration, and from its corpus where that is there: no file is read. */
 import type { RunConfig } from '../config/schema.ts';
 import type { CorpusIndex } from '../formats.ts';
+import { CHECKED_ROWS } from '../plan/hold-out.ts';
 import { planStage } from '../plan/stage-plan.ts';
 import { methodTraits } from '../selection/methods.ts';
 import { decoderForwardFlops, encoderForwardFlops, gptNeoxParameters } from './flops.ts';
@@ -146,7 +147,7 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
   const items = evaluation.tasks.reduce((count, { limit = TASK.items }) => count + Math.min(limit, TASK.items), 0);
   const copies = {
     exact: 0,
-    directional: 3 * reference.passages * whole + 5 * 48 * row, // 48 rows check it: two forward passes and one backward
+    directional: 3 * reference.passages * whole + 5 * CHECKED_ROWS * row, // checked: two forward passes and one backward
     lookahead: 3 * steps * batchRows * (row + whole),
   }[probe.method];
   const encoder = influenceModel.pretrained ? BERT_BASE : influenceModel;

@@ -2,7 +2,7 @@
 import type { Corpus } from '../corpus/corpus.ts';
 import type { Passage } from '../corpus/passages.ts';
 import type { PassageStatistics } from '../formats.ts';
-import { CounterRandom, STREAM } from '../random/philox.ts';
+import { CounterRandom, distinctBelow, STREAM } from '../random/philox.ts';
 
 /**
  * A token is missing where the corpus has it in fewer than one of 10,000 places, and the passages at least five times and a
@@ -21,13 +21,11 @@ export async function comparisonWith(
   corpus: Corpus,
   seed: number,
 ): Promise<(passages: readonly Passage[]) => PassageStatistics> {
-  const { rows: all, sequenceLength, tokenizer } = corpus.index;
-  const random = new CounterRandom(seed, STREAM.diagnostics);
-  const rows = new Set<number>();
-  const wanted = Math.min(all, Math.ceil(SAMPLED_TOKENS / sequenceLength));
-  for (let i = 0; rows.size < wanted; i++) rows.add(random.below(i, all));
+  const { sequenceLength, tokenizer } = corpus.index;
+  const wanted = Math.ceil(SAMPLED_TOKENS / sequenceLength);
+  const rows = distinctBelow(corpus.index.rows, wanted, new CounterRandom(seed, STREAM.diagnostics));
   const counts = new Uint32Array(tokenizer.vocabularySize);
-  for (const token of await corpus.tokenRows([...rows].sort((a, b) => a - b))) counts[token] = counts[token]! + 1;
+  for (const token of await corpus.tokenRows(rows)) counts[token] = counts[token]! + 1;
   const words = await corpus.tokenizer();
   return (passages) => passageStatistics(passages, counts, (ids) => words.decode(ids));
 }
@@ -51,8 +49,8 @@ export function passageStatistics(
     }
   const isMissing = (token: number) => {
     const share = counts[token]! / sampled;
-    const most = MISSING.times * Math.max(share, 1 / sampled);
-    return share < MISSING.corpusShare && own[token]! >= MISSING.count && own[token]! / targets >= most;
+    const least = MISSING.times * Math.max(share, 1 / sampled);
+    return share < MISSING.corpusShare && own[token]! >= MISSING.count && own[token]! / targets >= least;
   };
   const missing = Array.from(own, (_, token) => isMissing(token));
   let count = 0;

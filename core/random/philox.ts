@@ -123,3 +123,10 @@ export function permutation(n: number, random: CounterRandom): Uint32Array {
   }
   return order;
 }
+
+/** As many distinct numbers from 0 to n - 1 as are wanted, or all of them, in ascending order: for samples that are small beside n. */
+export function distinctBelow(n: number, wanted: number, random: CounterRandom): number[] {
+  const found = new Set<number>();
+  for (let i = 0; found.size < Math.min(wanted, n); i++) found.add(random.below(i, n));
+  return [...found].sort((a, b) => a - b);
+}
