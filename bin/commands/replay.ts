@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Job } from '../../containers/job.ts';
-import { GPU_RUNTIMES } from '../../core/config/runtimes.ts';
+import { onGpu } from '../../core/config/runtimes.ts';
 import { ConfigError, InputError, RunError } from '../../core/errors.ts';
 import type { Manifest } from '../../core/formats.ts';
 import { MANIFEST_FILE, stageLayout } from '../../core/layout.ts';
@@ -43,7 +43,7 @@ export async function replay(path: string, options: Options): Promise<void> {
   const run = await openRun(storeOpener(), runUri(path));
   for (const note of otherVersions(run)) console.log(note);
   const { runtime } = run.record.config.engine;
-  if (options.from !== 'selection' && GPU_RUNTIMES.includes(runtime))
+  if (options.from !== 'selection' && onGpu(runtime))
     console.log(
       `The run was computed by ${runtime}: a GPU adds in another order each time, so only selections repeat to the byte.`,
     );

@@ -3,7 +3,7 @@ import { rowStatistics, selectionWarnings } from '../../core/diagnostics/selecti
 import type { SelectionCheck, SelectionSummary, StagePlan } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
-import { rowRanges } from '../../core/plan/stage-plan.ts';
+import { rowRanges, sampleRows } from '../../core/plan/stage-plan.ts';
 import { CounterRandom, distinctBelow, STREAM } from '../../core/random/philox.ts';
 import { getJson } from '../../core/storage/index.ts';
 import type { Job } from '../job.ts';
@@ -20,21 +20,11 @@ export async function checkSelection(job: Job, corpus: Corpus, plan: StagePlan):
   const { row } = await readParquet({ store, key: files.selection }, { row: 'INT64' });
   const random = new CounterRandom(record.config.seed, STREAM.diagnostics, job.stage);
   const wanted = Math.ceil(SAMPLED_TOKENS / sequenceLength);
-  const ranges = rowRanges(corpus.index, plan.poolShards);
-  const statistics = async (count: number, rowAt: (i: number) => number) => {
-    const rows = distinctBelow(count, wanted, random).map(rowAt);
-    const tokens = await corpus.tokenRows(rows.sort((a, b) => a - b));
-    return rowStatistics(tokens, sequenceLength, tokenizer.endOfText);
-  };
-  const selected = await statistics(row.length, (i) => row[i]!);
-  const pool = await statistics(plan.poolRows, (i) => {
-    let left = i;
-    for (const { begin, end } of ranges) {
-      if (left < end - begin) return begin + left;
-      left -= end - begin;
-    }
-    throw new RangeError(`the pool has no row ${i}`);
-  });
+  const statistics = async (rows: number[]) =>
+    rowStatistics(await corpus.tokenRows(rows), sequenceLength, tokenizer.endOfText);
+  const sampled = distinctBelow(row.length, wanted, random).map((i) => row[i]!);
+  const selected = await statistics(sampled.sort((a, b) => a - b));
+  const pool = await statistics(sampleRows(rowRanges(corpus.index, plan.poolShards), wanted, random));
   const warnings = selectionWarnings({ selected, pool }, summary);
   for (const warning of warnings) process.stderr.write(`Warning: stage ${job.stage}: ${warning}\n`);
   return { selected, pool, warnings };

@@ -2,8 +2,8 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { StagePlan } from '../../core/formats.ts';
 import { spearman } from '../../core/metrics/index.ts';
-import { rowRanges } from '../../core/plan/stage-plan.ts';
-import { CounterRandom, distinctBelow, STREAM } from '../../core/random/philox.ts';
+import { rowRanges, sampleRows } from '../../core/plan/stage-plan.ts';
+import { CounterRandom, STREAM } from '../../core/random/philox.ts';
 import type { ScorerPrecision } from '../../core/selection/scorer-record.ts';
 import { loadPredictor } from '../fit-influence/influence-model.ts';
 import type { Job } from '../job.ts';
@@ -54,12 +54,5 @@ export function judge(exact: ArrayLike<number>, rounded: ArrayLike<number>): Sco
 /** Distinct rows of the pool, ascending. */
 function sampledRows(job: Job, corpus: Corpus, plan: StagePlan): number[] {
   const random = new CounterRandom(job.run.record.config.seed, STREAM.precision, job.stage);
-  const places = distinctBelow(plan.poolRows, SAMPLE_ROWS, random);
-  const rows: number[] = [];
-  let first = 0; // place in the pool of the shard's first row
-  for (const { begin, end } of rowRanges(corpus.index, plan.poolShards)) {
-    for (const place of places) if (place >= first && place < first + end - begin) rows.push(begin + place - first);
-    first += end - begin;
-  }
-  return rows.sort((a, b) => a - b);
+  return sampleRows(rowRanges(corpus.index, plan.poolShards), SAMPLE_ROWS, random);
 }

@@ -38,7 +38,7 @@ export class Corpus {
   readonly store: Store;
   readonly index: CorpusIndex;
   private readonly domains = new Map<number, Promise<Uint16Array>>();
-  private endMark: Promise<string> | undefined;
+  private loaded: Promise<Tokenizer> | undefined;
 
   constructor(store: Store, index: CorpusIndex) {
     this.store = store;
@@ -46,7 +46,12 @@ export class Corpus {
   }
 
   /** The corpus's tokenizer, checked against the hash in the index. */
-  async tokenizer(): Promise<Tokenizer> {
+  tokenizer(): Promise<Tokenizer> {
+    this.loaded ??= this.loadTokenizer();
+    return this.loaded;
+  }
+
+  private async loadTokenizer(): Promise<Tokenizer> {
     const { key, sha256: expected } = this.index.tokenizer;
     const bytes = await this.store.get(key);
     if (sha256(bytes) !== expected) throw this.changed(key);
@@ -79,8 +84,8 @@ export class Corpus {
 
   /** The text of rows, cut where documents end: what is written there, without the token that marks the place. */
   async passages(rows: RowRange | ArrayLike<number>): Promise<string[][]> {
-    this.endMark ??= this.tokenizer().then((tokenizer) => tokenizer.decode([tokenizer.endOfText]));
-    const mark = await this.endMark;
+    const tokenizer = await this.tokenizer();
+    const mark = tokenizer.decode([tokenizer.endOfText]);
     return (await this.texts(rows)).map((text) => text.split(mark).filter((passage) => passage !== ''));
   }
 

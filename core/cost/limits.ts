@@ -1,9 +1,11 @@
 /** Whether a run can be done in the time and the memory that its deployment gives. */
+
+import { onGpu } from '../config/runtimes.ts';
 import type { RunConfig } from '../config/schema.ts';
 import { DEFAULT_DEPLOYMENT } from './deployment.ts';
 import { estimateStages, type StageJobs } from './estimate.ts';
 import { trainerMemory } from './memory.ts';
-import { computeHours, instancesFor, onGpu, type Place, sagemakerInstance } from './price.ts';
+import { computeHours, instancesFor, type Place, sagemakerInstance } from './price.ts';
 
 /** A job that resumes stops by itself so long before its timeout, after which Batch would not start it again. */
 export const DEADLINE_MARGIN_HOURS = 0.5;

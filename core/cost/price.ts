@@ -11,7 +11,7 @@
  * times its float32, and 15 % of its bfloat16 1.7 times (docs/performance.md). Plain JavaScript trains at 1/250 of the rate
  * of ONNX Runtime (docs/decisions/0005-traced-engine.md).
  */
-import { GPU_RUNTIMES, type RuntimeName } from '../config/runtimes.ts';
+import { onGpu } from '../config/runtimes.ts';
 import type { RunConfig } from '../config/schema.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { DEFAULT_DEPLOYMENT, type Deployment } from './deployment.ts';
@@ -124,8 +124,6 @@ function operationsPerSecond(
   const used = precision === 'mixed' && !training ? 'float32' : precision;
   return 1e12 * gpu!.count * gpu!.teraflops[used] * utilisation[used];
 }
-
-export const onGpu = (runtime: RuntimeName) => GPU_RUNTIMES.includes(runtime);
 
 /**
  * Instance types that jobs of the run could be on, the deployment's usual one first. On the GPU queue a run without a GPU

@@ -5,6 +5,7 @@
 import type { RunConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import type { Arm, CorpusIndex, ProbeItem, RowRange, ScoreItem, StagePlan } from '../formats.ts';
+import { type CounterRandom, distinctBelow } from '../random/philox.ts';
 import { methodTraits } from '../selection/methods.ts';
 
 /** The shards of the hold-out and of each stage's candidate pool; no shard, and so no document, is in two of them. */
@@ -116,6 +117,20 @@ export function rowRanges(corpus: CorpusIndex, shards: number[]): RowRange[] {
     .map((shard) => ({ shard, entry: corpus.shards[shard]! }))
     .filter(({ entry }) => entry.rows > 0)
     .map(({ shard, entry }) => ({ shard, begin: entry.firstRow, end: entry.firstRow + entry.rows }));
+}
+
+/** Rows at distinct random places of the ranges, ascending; all rows where fewer are there than are wanted. */
+export function sampleRows(ranges: readonly RowRange[], wanted: number, random: CounterRandom): number[] {
+  const count = ranges.reduce((sum, { begin, end }) => sum + end - begin, 0);
+  const places = distinctBelow(count, wanted, random).sort((a, b) => a - b);
+  const rows: number[] = [];
+  let first = 0; // place of the range's first row
+  for (const { begin, end } of ranges) {
+    while (rows.length < places.length && places[rows.length]! < first + end - begin)
+      rows.push(begin + places[rows.length]! - first);
+    first += end - begin;
+  }
+  return rows.sort((a, b) => a - b);
 }
 
 function tooSmall(

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { InputError } from '../errors.ts';
 import { DirectoryStore } from './directory-store.ts';
 import { S3Store } from './s3-store.ts';
-import type { Store } from './store.ts';
+import type { StoreOpener } from './store.ts';
 
 export { DirectoryStore } from './directory-store.ts';
 export { ObjectWriter } from './object-writer.ts';
@@ -11,11 +11,18 @@ export { OverlayStore } from './overlay-store.ts';
 export { copyObject, hashObject, putFile, readPieces } from './pieces.ts';
 export { readInput } from './read-input.ts';
 export { S3Store } from './s3-store.ts';
-export { type Content, getJson, getJsonIfPresent, NotFoundError, type Pieces, putJson, type Store } from './store.ts';
+export {
+  type Content,
+  getJson,
+  getJsonIfPresent,
+  NotFoundError,
+  type Pieces,
+  putJson,
+  type Store,
+  type StoreOpener,
+  splitUri,
+} from './store.ts';
 export { isTransient } from './transient.ts';
-
-/** Opens the store behind a URI: every module takes one of these, only entry points make them. */
-export type StoreOpener = (uri: string) => Store;
 
 /**
  * An opener for `s3://bucket/prefix`, `builtin:folder`, `file:///directory` and plain paths.
@@ -54,9 +61,3 @@ export const LOCAL_LAKE = 'lake';
 
 /** The variable by which the local runner tells jobs and handlers where the lake's directory is. */
 export const LAKE_DIRECTORY_VARIABLE = 'MATES_LAKE_DIRECTORY';
-
-/** Splits a file's URI or path into the store of its folder and its name. */
-export function splitUri(uri: string): { folder: string; name: string } {
-  const cut = uri.lastIndexOf('/');
-  return cut < 0 ? { folder: '.', name: uri } : { folder: uri.slice(0, cut) || '/', name: uri.slice(cut + 1) };
-}

@@ -1,7 +1,6 @@
 import { InputError } from '../errors.ts';
-import { type StoreOpener, splitUri } from './index.ts';
 import { readPieces } from './pieces.ts';
-import { NotFoundError } from './store.ts';
+import { NotFoundError, type StoreOpener, splitUri } from './store.ts';
 
 /**
  * The pieces of a file that a user has named.

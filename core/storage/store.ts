@@ -66,3 +66,12 @@ export async function getJsonIfPresent<T>(store: Store, key: string): Promise<T 
     throw error;
   }
 }
+
+/** Opens the store behind a URI: every module takes one of these, only entry points make them. */
+export type StoreOpener = (uri: string) => Store;
+
+/** Splits a file's URI or path into the store of its folder and its name. */
+export function splitUri(uri: string): { folder: string; name: string } {
+  const cut = uri.lastIndexOf('/');
+  return cut < 0 ? { folder: '.', name: uri } : { folder: uri.slice(0, cut) || '/', name: uri.slice(cut + 1) };
+}

@@ -3,7 +3,7 @@
  * GPU of its own where there are GPUs; the gradients are added up in shared memory, each worker adding its part of every one;
  * and each worker makes AdamW's step on its part of the parameters, as ZeRO stage 1 shares it (Rajbhandari et al. 2020).
  */
-import { GPU_RUNTIMES } from '../../core/config/runtimes.ts';
+import { onGpu } from '../../core/config/runtimes.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { type WorkerKind, WorkerPool } from '../../core/threads/worker-pool.ts';
 import { type AdamW, clipCoefficient, globalNorm } from '../adamw.ts';
@@ -90,7 +90,7 @@ export class DataParallelTrainer implements TrainingSteps {
     const { config, runtime } = this.options;
     const { batchRows, microBatchRows } = config;
     const weight = 1 / (batchRows * (length - 1));
-    const plan = rounds(batchRows / microBatchRows, pool.size, GPU_RUNTIMES.includes(runtime.name));
+    const plan = rounds(batchRows / microBatchRows, pool.size, onGpu(runtime.name));
     let loss = 0;
     let row = 0;
     for (const [round, parts] of plan.entries()) {

@@ -1,4 +1,4 @@
-import { GPU_RUNTIMES, type RuntimeName } from '../../core/config/runtimes.ts';
+import { GPU_RUNTIMES, onGpu, type RuntimeName } from '../../core/config/runtimes.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { type Precision, setTf32 } from './cuda.ts';
 import type { Compiler, Executable, Program } from './program.ts';
@@ -19,7 +19,7 @@ export class Runtime {
   }
 
   get onGpu(): boolean {
-    return GPU_RUNTIMES.includes(this.name);
+    return onGpu(this.name);
   }
 
   compile(program: Program): Promise<Executable> {
@@ -66,7 +66,7 @@ export interface RuntimeOptions {
 export async function createRuntime(name: RuntimeName, options: RuntimeOptions = {}): Promise<Runtime> {
   const { threads = 0, device = 0, precision = 'float32' } = options;
   checkPrecision(name, precision);
-  if (GPU_RUNTIMES.includes(name)) setTf32(precision);
+  if (onGpu(name)) setTf32(precision);
   switch (name) {
     case 'onnx': {
       const { OnnxCompiler } = await import('./onnx.ts');

@@ -1,9 +1,10 @@
 import { parseConfig, parseJson } from '../../core/config/load.ts';
 import { resolvePaths } from '../../core/config/paths.ts';
+import { onGpu } from '../../core/config/runtimes.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
-import { onGpu, type PricedPlan, pricePlan } from '../../core/cost/price.ts';
+import { type PricedPlan, pricePlan } from '../../core/cost/price.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { RunRecord } from '../../core/formats.ts';
 import { RUN_FILE } from '../../core/layout.ts';

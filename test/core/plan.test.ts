@@ -5,7 +5,15 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
 import { probeOrder, splitHoldOut } from '../../core/plan/hold-out.ts';
-import { dealPools, planStage, probeItems, scoredRanges, scoreItems } from '../../core/plan/stage-plan.ts';
+import {
+  dealPools,
+  planStage,
+  probeItems,
+  rowRanges,
+  sampleRows,
+  scoredRanges,
+  scoreItems,
+} from '../../core/plan/stage-plan.ts';
 import { trainingOrder } from '../../core/plan/training-order.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 
@@ -159,5 +167,32 @@ describe('training order', () => {
     expect(new Set(order).size).toBe(80);
     expect(order.every((row) => selected.includes(row))).toBe(true);
     expect(order).not.toEqual(trainingOrder(selected, 80, 6, 2));
+  });
+});
+
+describe('a sample of rows', () => {
+  it('has distinct rows of the ranges, ascending, whatever their order', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 8 }),
+        fc.integer({ min: 0, max: 60 }),
+        fc.integer({ min: 0, max: 1000 }),
+        (shardRows, wanted, seed) => {
+          const corpus = corpusOf(shardRows);
+          const shards = shardRows.map((_, shard) => shard).filter((shard) => shard % 2 === seed % 2);
+          const random = (stream: number) => new CounterRandom(seed, stream);
+          const order = permutation(shards.length, random(STREAM.trainingOrder));
+          const ranges = rowRanges(
+            corpus,
+            Array.from(order, (i) => shards[i]!),
+          );
+          const all = ranges.flatMap(({ begin, end }) => Array.from({ length: end - begin }, (_, i) => begin + i));
+          const rows = sampleRows(ranges, wanted, random(STREAM.diagnostics));
+          expect(rows).toHaveLength(Math.min(wanted, all.length));
+          expect(rows).toEqual([...new Set(rows)].sort((a, b) => a - b));
+          for (const row of rows) expect(all).toContain(row);
+        },
+      ),
+    );
   });
 });
