@@ -16,15 +16,25 @@ export interface Job {
   progress: ProgressReporter;
 }
 
+/** What is left of a job's work when all has been computed. */
+export interface Computed {
+  /** Floating-point operations that it took, as core/cost/flops.ts counts them. */
+  flops: number;
+  /** Writes what the next attempt takes for a job that is done. */
+  finish(): Promise<void>;
+}
+
 /**
- * Runs `work` and records how long it took, apart from the results so that those keep the same bytes, and beside it the
- * floating-point operations that it counts.
+ * Runs `work` and records how long it took, apart from the results so that those keep the same bytes, and beside it its
+ * operations. The record comes before what marks the job as done: killed between the two, the job runs again, and no
+ * job that is done lacks its record.
  */
-export async function timed(job: Job, name: string, work: () => Promise<number>): Promise<void> {
+export async function timed(job: Job, name: string, work: () => Promise<Computed>): Promise<void> {
   const begin = Date.now();
   const started = performance.now();
-  const flops = await work();
+  const { flops, finish } = await work();
   const seconds = Math.round((performance.now() - started) / 100) / 10;
   const timing: Timing = { job: name, begin, seconds, flops };
   await putJson(job.run.store, stageLayout(job.stage).timing(name), timing);
+  await finish();
 }

@@ -141,8 +141,6 @@ export interface Evaluation {
   taskMean?: MeanScore;
   /** What was selected, of the main arm in a scored stage. */
   selection?: SelectionCheck;
-  /** How the passages are written, in the first stage. */
-  passages?: PassagesCheck;
 }
 
 /** What sampled rows are like. */
@@ -172,7 +170,9 @@ export interface PassageStatistics {
   examples: string[];
 }
 
+/** `passages.json`. */
 export interface PassagesCheck {
+  format: 'mates-passages/1';
   reference: PassageStatistics;
   heldOut: PassageStatistics;
   /** What a user should be told, in sentences. */

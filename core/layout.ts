@@ -4,6 +4,8 @@ import type { Arm } from './formats.ts';
 export const RUN_FILE = 'run.json';
 /** The prepared corpus of a run that prepares its own. */
 export const CORPUS_FOLDER = 'corpus';
+/** How the reference and held-out passages are written, beside the corpus. */
+export const PASSAGES_FILE = 'passages.json';
 export const MANIFEST_FILE = 'manifest.json';
 export const SUMMARY_FILE = 'summary.json';
 export const REPORT_FILE = 'report.html';

@@ -36,6 +36,8 @@ export interface RunMachineOptions {
   onState?: (event: StateEvent) => void;
   /** `job` is the job's name, and `.3` after it in item 3 of a map. */
   onProgress?: (job: string, progress: Progress, about: JobAbout) => void;
+  /** Gets each line in which a job warns its user, beside the log. */
+  onWarning?: (warning: string) => void;
   /** Gets the jobs' other output, line by line; by default `runs/<executionName>/logs/<job>.log` of the lake. */
   log?: (job: string, line: string) => void;
   /** The program that stands for a container's command; by default `containers/main.ts` in this Node. */
@@ -68,7 +70,11 @@ export async function runMachine(options: RunMachineOptions): Promise<Json> {
     environment: { ...inherited(), ...lake },
     slots: options.jobs ?? slotsFor(options.threads),
     onProgress: options.onProgress,
-    log: options.log ?? ((job, line) => logs?.write(job, line)),
+    log: (job, line) => {
+      if (line.startsWith('Warning: ')) options.onWarning?.(line);
+      if (options.log) options.log(job, line);
+      else logs?.write(job, line);
+    },
   });
   const functionsDirectory = options.functionsDirectory ?? fileURLToPath(new URL('../functions', import.meta.url));
   const tasks = new Tasks({ pipeline, jobs, functionsDirectory, environment: lake });

@@ -3,13 +3,14 @@ import type {
   CorpusIndex,
   Evaluation,
   InfluenceFit,
+  PassagesCheck,
   RunRecord,
   SelectionSummary,
   StagePlan,
   Timing,
   TrainingMetrics,
 } from '../core/formats.ts';
-import { armLayout, stageLayout } from '../core/layout.ts';
+import { armLayout, PASSAGES_FILE, stageLayout } from '../core/layout.ts';
 import { corpusStore, openRun, type Run } from '../core/run/open-run.ts';
 import { busySeconds } from '../core/run/summary.ts';
 import { getJsonIfPresent, type Store, type StoreOpener } from '../core/storage/index.ts';
@@ -18,6 +19,7 @@ import { getJsonIfPresent, type Store, type StoreOpener } from '../core/storage/
 export interface ReportData {
   record: RunRecord;
   corpus?: CorpusIndex;
+  passages?: PassagesCheck;
   stages: StageReport[];
 }
 
@@ -47,11 +49,12 @@ export async function collectReportData(open: StoreOpener, runUri: string): Prom
   const run = await openRun(open, runUri);
   const { store, record } = run;
   const numbers = Array.from({ length: record.config.pretrain.stages }, (_, stage) => stage);
-  const [corpus, ...stages] = await Promise.all([
+  const [corpus, passages, ...stages] = await Promise.all([
     collectCorpus(run),
+    getJsonIfPresent<PassagesCheck>(store, PASSAGES_FILE),
     ...numbers.map((stage) => collectStage(store, stage)),
   ]);
-  return { record, corpus, stages };
+  return { record, corpus, passages, stages };
 }
 
 /** The corpus may lie where this process cannot read; the report then says so rather than fail. */

@@ -14,7 +14,8 @@ export interface Verdict {
 }
 
 /** Compares the two runs at the last stage that has both evaluations. */
-export function verdict({ record, stages }: ReportData): Verdict {
+export function verdict(data: ReportData): Verdict {
+  const { record, stages } = data;
   const last = stages.findLast((stage) => stage.main.evaluation && (isShared(stage) || stage.control.evaluation));
   const fits = stages.flatMap(({ stage, fit }) => (fit ? [{ stage, fit }] : []));
   const progress =
@@ -23,7 +24,13 @@ export function verdict({ record, stages }: ReportData): Verdict {
           `The run is not finished: these are the figures of stage ${last.stage}, and the last is stage ${stages.length - 1}.`,
         ]
       : [];
-  if (!last) return { tone: 'open', sentence: 'No stage has been evaluated yet.', figures: [], cautions: doubts(fits) };
+  if (!last)
+    return {
+      tone: 'open',
+      sentence: 'No stage has been evaluated yet.',
+      figures: [],
+      cautions: [...oddities(data), ...doubts(fits)],
+    };
   const main = last.main.evaluation!;
   const control = isShared(last) ? undefined : controlEvaluation(last);
   if (!control) {
@@ -41,7 +48,7 @@ export function verdict({ record, stages }: ReportData): Verdict {
           ? 'There is no random control to compare with, so nothing here says whether selection helped.'
           : 'Both runs still share this stage; the comparison begins with the next.',
         ...doubts(fits),
-        ...oddities(stages),
+        ...oddities(data),
       ],
     };
   }
@@ -68,7 +75,7 @@ export function verdict({ record, stages }: ReportData): Verdict {
     cautions: [
       ...progress,
       ...doubts(fits),
-      ...oddities(stages),
+      ...oddities(data),
       ...otherLosses(heldOut, main.mixedDomainLoss - control.mixedDomainLoss, better),
       oneSeed(record.config.seed),
     ],
@@ -106,11 +113,11 @@ function doubts(fits: { stage: number; fit: InfluenceFit }[]): string[] {
 }
 
 /** What the passages and the selections are made of, where a user should be told. */
-function oddities(stages: ReportData['stages']): string[] {
-  return stages.flatMap(({ stage, main }) => [
-    ...(main.evaluation?.passages?.warnings ?? []),
-    ...(main.evaluation?.selection?.warnings ?? []).map((warning) => `Stage ${stage}: ${warning}`),
-  ]);
+function oddities({ passages, stages }: ReportData): string[] {
+  const ofSelections = stages.flatMap(({ stage, main }) =>
+    (main.evaluation?.selection?.warnings ?? []).map((warning) => `Stage ${stage}: ${warning}`),
+  );
+  return [...(passages?.warnings ?? []), ...ofSelections];
 }
 
 /** A gain on the reference can cost elsewhere; it should not be read off the table alone. */

@@ -6,6 +6,8 @@ import type { Progress } from '../../core/progress.ts';
 export interface ProgressView {
   /** Names the stage that the bars which follow belong to. */
   heading(text: string): void;
+  /** A line that stays. */
+  notice(text: string): void;
   update(job: string, progress: Progress): void;
   close(): void;
 }
@@ -45,8 +47,17 @@ class BarView implements ProgressView {
   }
 
   heading(text: string): void {
-    this.close(); // what is finished stays on the screen; the bars that follow stand below the heading
-    this.stream.write(`${pc.bold(text)}\n`);
+    this.line(pc.bold(text));
+  }
+
+  notice(text: string): void {
+    this.line(pc.yellow(text));
+  }
+
+  /** What is finished stays on the screen; the bars that follow stand below the line. */
+  private line(text: string): void {
+    this.close();
+    this.stream.write(`${text}\n`);
   }
 
   update(job: string, progress: Progress): void {
@@ -97,6 +108,10 @@ class LineView implements ProgressView {
   }
 
   heading(text: string): void {
+    this.stream.write(`${text}\n`);
+  }
+
+  notice(text: string): void {
     this.stream.write(`${text}\n`);
   }
 

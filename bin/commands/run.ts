@@ -59,6 +59,7 @@ export async function runHere(config: RunConfig, runId: string, lakeDirectory: s
       lakeDirectory,
       signal,
       threads: config.engine.threads,
+      onWarning: (warning) => view.notice(warning),
       onProgress: (job, progress, { environment }) => {
         const heading = environment.MATES_STAGE === undefined ? 'Corpus' : `Stage ${environment.MATES_STAGE}`;
         if (heading !== stage) view.heading(heading);

@@ -65,7 +65,7 @@ async function selectBest(options: Options): Promise<void> {
   try {
     view.heading(costLine(selectionCost(config, corpus.index, plan, passages)));
     const compare = await comparisonWith(corpus, config.seed);
-    for (const warning of passageWarnings(options.reference, compare(passages))) view.heading(`Warning: ${warning}`);
+    for (const warning of passageWarnings(options.reference, compare(passages))) view.notice(`Warning: ${warning}`);
     await scoreCorpus(run, plan, view, signal);
     const request = selectionRequest(run.store, corpus, config, plan, 'main', await readScorer(run.store, plan));
     summary = await selectRows({ ...request, inMemory: true });

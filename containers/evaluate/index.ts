@@ -15,10 +15,9 @@ import { logLikelihoodsOf } from '../../engine/log-likelihood.ts';
 import { PassageSet, rowLosses } from '../../engine/passage-set.ts';
 import { trainDecayBranch } from '../decay-branch.ts';
 import { holdOut } from '../hold-out.ts';
-import { type Job, timed } from '../job.ts';
+import { type Computed, type Job, timed } from '../job.ts';
 import { modelCost, openLanguageModel, passagesCost } from '../model.ts';
 import { loadPassageSet, loadTasks } from '../passages.ts';
-import { checkPassages } from './check-passages.ts';
 import { checkSelection } from './check-selection.ts';
 
 export async function run(job: Job): Promise<void> {
@@ -26,8 +25,7 @@ export async function run(job: Job): Promise<void> {
   await timed(job, `evaluate-${job.arm}`, () => evaluate(job));
 }
 
-/** @returns the operations that it took. */
-async function evaluate(job: Job): Promise<number> {
+async function evaluate(job: Job): Promise<Computed> {
   const { store, record } = job.run;
   const { config } = record;
   const layout = armLayout(job.stage, job.arm);
@@ -89,11 +87,9 @@ async function evaluate(job: Job): Promise<number> {
     mixedDomainLoss: mean(Object.values(domainLoss).map(({ loss }) => loss)),
     domainLoss,
     ...(scores.length > 0 && { tasks: scores, taskMean: meanScore(scores) }),
-    ...(job.stage === 0 && { passages: await checkPassages(corpus, config.seed, reference, heldOut) }),
     ...(plan.scored && job.arm === 'main' && { selection: await checkSelection(job, corpus, plan) }),
   };
-  await putJson(store, layout.evaluation, evaluation);
-  return flops;
+  return { flops, finish: () => putJson(store, layout.evaluation, evaluation) };
 }
 
 function mean(values: ArrayLike<number>): number {

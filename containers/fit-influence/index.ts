@@ -14,7 +14,7 @@ import { CounterRandom, STREAM } from '../../core/random/philox.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { type Method, methodTraits } from '../../core/selection/methods.ts';
 import { putJson } from '../../core/storage/index.ts';
-import { type Job, timed } from '../job.ts';
+import { type Computed, type Job, timed } from '../job.ts';
 import { fitDsir } from '../score/dsir.ts';
 import { makeScorer } from '../score/make-scorer.ts';
 import { fitArchitecture, loadPredictorOf } from './influence-model.ts';
@@ -31,8 +31,7 @@ export async function run(job: Job): Promise<void> {
   await timed(job, 'fit-influence', () => fitScorer(job));
 }
 
-/** @returns the operations that it took. */
-async function fitScorer(job: Job): Promise<number> {
+async function fitScorer(job: Job): Promise<Computed> {
   const { config } = job.run.record;
   const corpus = await openRunCorpus(job.run);
   const plan = await readPlan(job.run, job.stage);
@@ -48,11 +47,14 @@ async function fitScorer(job: Job): Promise<number> {
     if (method === 'dsir') await fitDsir(job, corpus, plan);
     await putJson(job.run.store, stageLayout(job.stage).fit, { ...fitted.result, weak: because });
   }
-  flops += await makeScorer(job, corpus, plan, {
+  const { scorer, flops: measuring } = await makeScorer(job, corpus, plan, {
     method,
     because: method === config.selection.method ? undefined : because,
   });
-  return flops;
+  return {
+    flops: flops + measuring,
+    finish: () => putJson(job.run.store, stageLayout(job.stage).scorer, scorer),
+  };
 }
 
 /** Whether DSIR's log-weight is part of what the stage scores by, as a score of its own or as a feature. */

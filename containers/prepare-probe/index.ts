@@ -12,7 +12,7 @@ import { loadCheckpoint } from '../../engine/checkpoint.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
 import { trainDecayBranch } from '../decay-branch.ts';
 import { holdOut } from '../hold-out.ts';
-import { type Job, timed } from '../job.ts';
+import { type Computed, type Job, timed } from '../job.ts';
 import { modelCost, openLanguageModel, passagesCost } from '../model.ts';
 import { loadPassageSet } from '../passages.ts';
 import { checkFirstOrder, directionalCopies } from '../probe/directional.ts';
@@ -25,10 +25,9 @@ export async function run(job: Job): Promise<void> {
   await timed(job, 'prepare-probe', () => prepare(job));
 }
 
-/** @returns the operations that it took. */
-async function prepare(job: Job): Promise<number> {
-  const { store, record } = job.run;
-  const { config } = record;
+async function prepare(job: Job): Promise<Computed> {
+  const { store } = job.run;
+  const { config } = job.run.record;
   const { probe, pretrain } = config;
   const corpus = await openRunCorpus(job.run);
   const model = await openLanguageModel(config, corpus.index);
@@ -52,25 +51,31 @@ async function prepare(job: Job): Promise<number> {
   const decay = 3 * cost(decaySteps * pretrain.batchRows, length);
   const { method } = probe;
   if (method === 'exact') {
-    await savePreparedProbe(store, job.stage, { method, learningRate, scale: 1 }, parts);
-    return decay;
+    const record = { method, learningRate, scale: 1 };
+    return { flops: decay, finish: () => savePreparedProbe(store, job.stage, record, parts) };
   }
   if (method === 'directional') {
     const copies = await directionalCopies(checkpoint, new PassageSet(model, passages), config, learningRate);
     const rows = await unprobedRows(job, corpus, CHECKED_ROWS);
     const agreement = await checkFirstOrder(model, checkpoint.parameters, copies, rows, length);
-    await savePreparedProbe(store, job.stage, { method, learningRate, scale: copies.scale, agreement }, parts, copies);
-    return decay + 3 * passagesCost(cost, passages) + 5 * cost(rows.length / length, length);
+    const record = { method, learningRate, scale: copies.scale, agreement };
+    return {
+      flops: decay + 3 * passagesCost(cost, passages) + 5 * cost(rows.length / length, length),
+      finish: () => savePreparedProbe(store, job.stage, record, parts, copies),
+    };
   }
   const randomRows = await unprobedRows(job, corpus, probe.lookahead.steps * probe.lookahead.batchRows);
   const onStep = (done: number) => report(decaySteps + done);
   const options = { config, learningRate, passages, randomRows, length, onStep };
   const copies = await lookaheadCopies(model, checkpoint, options);
   const { scale, steps, tried } = copies;
-  await savePreparedProbe(store, job.stage, { method, learningRate, scale, steps }, parts, copies);
+  const record = { method, learningRate, scale, steps };
   const perStep = 3 * probe.lookahead.batchRows;
   const passage = passagesCost(cost, passages) / passages.length;
-  return decay + tried * perStep * passage + steps * perStep * cost(1, length);
+  return {
+    flops: decay + tried * perStep * passage + steps * perStep * cost(1, length),
+    finish: () => savePreparedProbe(store, job.stage, record, parts, copies),
+  };
 }
 
 /** Random text: tokens of at most `wanted` hold-out rows that are not probed, or of any where every row is. */

@@ -14,5 +14,5 @@ export async function checkPassages(
   const [reference, heldOut] = [compare(references), compare(others)];
   const warnings = [...passageWarnings('reference.input', reference), ...passageWarnings('heldOut.input', heldOut)];
   for (const warning of warnings) process.stderr.write(`Warning: ${warning}\n`);
-  return { reference, heldOut, warnings };
+  return { format: 'mates-passages/1', reference, heldOut, warnings };
 }

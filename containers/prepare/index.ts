@@ -1,10 +1,12 @@
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { InputError } from '../../core/errors.ts';
-import { CORPUS_FOLDER } from '../../core/layout.ts';
+import { CORPUS_FOLDER, PASSAGES_FILE } from '../../core/layout.ts';
 import { corpusStore, openRunCorpus } from '../../core/run/open-run.ts';
+import { putJson } from '../../core/storage/index.ts';
 import { type Job, timed } from '../job.ts';
 import { loadPassageSet, loadTasks, readPassageFile } from '../passages.ts';
+import { checkPassages } from './check-passages.ts';
 
 /** Prepares the run's corpus, or checks the one that was prepared beforehand, and that passage and task files are usable. */
 export async function run(job: Job): Promise<void> {
@@ -12,11 +14,13 @@ export async function run(job: Job): Promise<void> {
     await refuseShared(job);
     if (job.run.record.corpus === CORPUS_FOLDER) await prepare(job);
     const corpus = await openRunCorpus(job.run);
-    const { reference, heldOut } = job.run.record.config;
-    await loadPassageSet(job.run, corpus, reference);
-    await loadPassageSet(job.run, corpus, heldOut);
+    const { seed, reference, heldOut } = job.run.record.config;
+    const passages = await Promise.all([reference, heldOut].map((which) => loadPassageSet(job.run, corpus, which)));
     await loadTasks(job.run, corpus);
-    return 0; // no matrix product
+    const { store } = job.run;
+    if ((await store.size(PASSAGES_FILE)) === undefined)
+      await putJson(store, PASSAGES_FILE, await checkPassages(corpus, seed, passages[0]!, passages[1]!));
+    return { flops: 0, finish: async () => {} }; // no matrix product, and what it did is checked again each time
   });
 }
 

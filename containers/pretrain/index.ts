@@ -14,7 +14,7 @@ import { AdamW } from '../../engine/adamw.ts';
 import { type Checkpoint, hasCheckpoint, loadCheckpoint, saveCheckpoint } from '../../engine/checkpoint.ts';
 import { gptNeoxSpecs } from '../../engine/gpt-neox.ts';
 import { initialParameters } from '../../engine/parameters.ts';
-import { type Job, timed } from '../job.ts';
+import { type Computed, type Job, timed } from '../job.ts';
 import { modelCost, modelShape, openTrainer } from '../model.ts';
 import { openTrainingRows } from './training-rows.ts';
 
@@ -26,8 +26,7 @@ export async function run(job: Job): Promise<void> {
   await timed(job, `pretrain-${job.arm}`, () => pretrain(job));
 }
 
-/** @returns the operations of the stage's steps, whichever attempt has done them. */
-async function pretrain(job: Job): Promise<number> {
+async function pretrain(job: Job): Promise<Computed> {
   const { store, record } = job.run;
   const { config } = record;
   const layout = armLayout(job.stage, job.arm);
@@ -80,9 +79,13 @@ async function pretrain(job: Job): Promise<number> {
     await trainer.close();
   }
   await putJson(store, layout.metrics, metrics);
-  await save(layout.checkpoint); // its last file marks the whole stage as trained
-  await dropPartialCheckpoints(store, layout.partialCheckpoints);
-  return 3 * modelCost(config, corpus.index)(plan.steps * batchRows, length);
+  return {
+    flops: 3 * modelCost(config, corpus.index)(plan.steps * batchRows, length), // whichever attempt has done the steps
+    finish: async () => {
+      await save(layout.checkpoint); // its last file marks the whole stage as trained
+      await dropPartialCheckpoints(store, layout.partialCheckpoints);
+    },
+  };
 }
 
 /** The newest resumable checkpoint of this stage, else the checkpoint of the stage before, else nothing. */

@@ -10,7 +10,7 @@ import { probeOrder } from '../../core/plan/hold-out.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
 import { holdOut } from '../hold-out.ts';
-import { type Job, timed } from '../job.ts';
+import { type Computed, type Job, timed } from '../job.ts';
 import { openProbe, probeCost } from './open-probe.ts';
 
 /** What has been measured so far, in probe order. */
@@ -30,8 +30,7 @@ export async function run(job: Job): Promise<void> {
   await timed(job, `probe-${item.index}`, () => probe(job, item));
 }
 
-/** @returns the operations that it took. */
-async function probe(job: Job, item: ProbeItem): Promise<number> {
+async function probe(job: Job, item: ProbeItem): Promise<Computed> {
   const { store, record } = job.run;
   const { config } = record;
   const layout = stageLayout(job.stage);
@@ -67,15 +66,17 @@ async function probe(job: Job, item: ProbeItem): Promise<number> {
     if (job.signal.aborted)
       throw new InterruptedError(`probing of stage ${job.stage} stopped after ${done} of ${total}; it resumes there.`);
   }
-  await store.put(
-    layout.probe(item.index),
-    writeParquet([
-      { name: 'row', type: 'INT64', data: measured.row },
-      { name: 'loss', type: 'DOUBLE', data: measured.loss },
-      { name: 'baseline', type: 'DOUBLE', data: measured.baseline },
-      { name: 'influence', type: 'DOUBLE', data: measured.influence },
-    ]),
-  );
-  await store.delete(partial);
-  return total * (await probeCost(job.run, corpus));
+  const file = writeParquet([
+    { name: 'row', type: 'INT64', data: measured.row },
+    { name: 'loss', type: 'DOUBLE', data: measured.loss },
+    { name: 'baseline', type: 'DOUBLE', data: measured.baseline },
+    { name: 'influence', type: 'DOUBLE', data: measured.influence },
+  ]);
+  return {
+    flops: total * (await probeCost(job.run, corpus)),
+    finish: async () => {
+      await store.put(layout.probe(item.index), file);
+      await store.delete(partial);
+    },
+  };
 }

@@ -8,7 +8,7 @@ import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
 import { hasScores, writeScores } from '../../core/selection/scores.ts';
 import { keyRecipe } from '../../core/selection/select.ts';
-import { type Job, timed } from '../job.ts';
+import { type Computed, type Job, timed } from '../job.ts';
 import { openScorer } from './open-scorer.ts';
 
 export async function run(job: Job): Promise<void> {
@@ -20,15 +20,14 @@ export async function run(job: Job): Promise<void> {
 /** Rows whose utilities are asked for together, so that memory does not grow with the slice. */
 const ROWS_AT_ONCE = 8192;
 
-/** @returns the operations that it took. */
-async function score(job: Job, item: ScoreItem): Promise<number> {
+async function score(job: Job, item: ScoreItem): Promise<Computed> {
   const { store, record } = job.run;
   const { config } = record;
   const layout = stageLayout(job.stage);
   const corpus = await openRunCorpus(job.run);
   const plan = await readPlan(job.run, job.stage);
   const chosen = await readScorer(store, plan);
-  if (chosen.parts.length === 0) return 0; // the stage's rows are taken at random instead
+  if (chosen.parts.length === 0) return { flops: 0, finish: async () => {} }; // the rows are taken at random
   const scorer = await openScorer(job, corpus, plan, chosen);
   const ranges = scoredRanges(plan, corpus.index, item);
   const total = item.end - item.begin;
@@ -46,6 +45,6 @@ async function score(job: Job, item: ScoreItem): Promise<number> {
       done += found.length;
     }
   }
-  await writeScores(store, layout.score(item.index), { ranges, utilities, corpus, ...keyRecipe(config, job.stage) });
-  return total * scorer.cost;
+  const scores = { ranges, utilities, corpus, ...keyRecipe(config, job.stage) };
+  return { flops: total * scorer.cost, finish: () => writeScores(store, layout.score(item.index), scores) };
 }

@@ -1,6 +1,5 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { StagePlan } from '../../core/formats.ts';
-import { stageLayout } from '../../core/layout.ts';
 import { standardise } from '../../core/metrics/index.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { type Method, methodTraits, type ScoreKind } from '../../core/selection/methods.ts';
@@ -10,7 +9,6 @@ import {
   type ScorerPrecision,
   type ScorerRecord,
 } from '../../core/selection/scorer-record.ts';
-import { putJson } from '../../core/storage/index.ts';
 import { holdOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
 import { openPart } from './open-scorer.ts';
@@ -20,23 +18,19 @@ import { choosePrecision } from './precision.ts';
 const CALIBRATION_ROWS = 1024;
 
 /**
- * Writes the stage's `scorer.json`.
+ * Makes the stage's `scorer.json`.
  *
  * @param chosen the method, which may be another than the configured one, and why.
- * @returns the operations that comparing precisions and measuring the parts' scales took.
+ * @returns it, and the operations that comparing precisions and measuring the parts' scales took.
  */
 export async function makeScorer(
   job: Job,
   corpus: Corpus,
   plan: StagePlan,
   { method, because }: { method: Method; because?: string },
-): Promise<number> {
-  const { store } = job.run;
-  const key = stageLayout(job.stage).scorer;
-  if (plan.scorerStage !== job.stage) {
-    await putJson(store, key, await readScorer(store, { stage: plan.scorerStage }));
-    return 0;
-  }
+): Promise<{ scorer: ScorerRecord; flops: number }> {
+  if (plan.scorerStage !== job.stage)
+    return { scorer: await readScorer(job.run.store, { stage: plan.scorerStage }), flops: 0 };
   const { score } = methodTraits(method);
   const { dsirWeight } = job.run.record.config.selection;
   const kinds: [ScoreKind, number][] = score ? [[score, 1]] : [];
@@ -44,11 +38,10 @@ export async function makeScorer(
   const { precision, flops: compared } =
     score === 'influence-model' ? await choosePrecision(job, corpus, plan) : { flops: 0 };
   const { parts, std, flops } = await calibrated(job, corpus, plan, kinds, precision?.used);
-  const record: ScorerRecord = { format: 'mates-scorer/1', method, parts, std, precision, because };
-  await putJson(store, key, record);
-  return compared + flops;
+  return { scorer: { format: 'mates-scorer/1', method, parts, std, precision, because }, flops: compared + flops };
 }
 
+/** Each part in standard deviations, and their sum, too. */
 async function calibrated(
   job: Job,
   corpus: Corpus,
@@ -56,24 +49,13 @@ async function calibrated(
   kinds: [ScoreKind, number][],
   precision?: ScorerPrecision['used'],
 ) {
-  const plain = (kind: ScoreKind, weight: number): ScorerPart => ({ kind, weight, mean: 0, std: 1 });
   // An influence model predicts in standard deviations already.
   const alone = kinds.length === 1 ? kinds[0]![0] : undefined;
-  const parts = kinds.map(([kind, weight]) => plain(kind, weight));
-  if (kinds.length === 0 || alone === 'influence-model') return { parts, std: 1, flops: 0 };
+  const plain = kinds.map(([kind, weight]): ScorerPart => ({ kind, weight, mean: 0, std: 1 }));
+  if (kinds.length === 0 || alone === 'influence-model') return { parts: plain, std: 1, flops: 0 };
   // So that the temperature cancels, and rows compete by log weight + Gumbel, as in the paper.
-  if (alone === 'dsir') return { parts, std: 1 / job.run.record.config.selection.temperature, flops: 0 };
-  return measured(job, corpus, plan, kinds, precision);
-}
+  if (alone === 'dsir') return { parts: plain, std: 1 / job.run.record.config.selection.temperature, flops: 0 };
 
-/** Each part in standard deviations, and their sum, too. */
-async function measured(
-  job: Job,
-  corpus: Corpus,
-  plan: StagePlan,
-  kinds: [ScoreKind, number][],
-  precision?: ScorerPrecision['used'],
-) {
   const rows = await calibrationRows(job, corpus, plan);
   const parts: ScorerPart[] = [];
   const total = new Float64Array(rows.length);

@@ -6,6 +6,7 @@ import type {
   ArmSummary,
   Evaluation,
   InfluenceFit,
+  PassagesCheck,
   RunSummary,
   SelectionSummary,
   TaskSummary,
@@ -13,7 +14,7 @@ import type {
   TrainingMetrics,
 } from '../formats.ts';
 import { sha256 } from '../hash.ts';
-import { armLayout, stageLayout } from '../layout.ts';
+import { armLayout, PASSAGES_FILE, stageLayout } from '../layout.ts';
 import { getJson, getJsonIfPresent, hashObject, splitUri } from '../storage/index.ts';
 import { corpusStore, type Run, readPlan } from './open-run.ts';
 
@@ -72,7 +73,8 @@ function mostSelected({ selectedDomains, poolDomains, selectedRows, poolRows }: 
 }
 
 async function warningsOf(run: Run, stage: number, fit?: InfluenceFit): Promise<string[]> {
-  const { selection, passages } = await getJson<Evaluation>(run.store, armLayout(stage, 'main').evaluation);
+  const { selection } = await getJson<Evaluation>(run.store, armLayout(stage, 'main').evaluation);
+  const passages = stage === 0 ? await getJsonIfPresent<PassagesCheck>(run.store, PASSAGES_FILE) : undefined;
   const weak = fit?.weak === undefined ? [] : [`The influence model is weak: ${fit.weak}.`];
   return [...(passages?.warnings ?? []), ...weak, ...(selection?.warnings ?? [])];
 }

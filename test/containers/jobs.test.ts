@@ -1,10 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { holdOut } from '../../containers/hold-out.ts';
 import { modelShape } from '../../containers/model.ts';
 import { loadPassageSet } from '../../containers/passages.ts';
 import { InputError, InterruptedError } from '../../core/errors.ts';
-import type { Evaluation, ProbeItem, StagePlan } from '../../core/formats.ts';
-import { armLayout, stageLayout } from '../../core/layout.ts';
+import type { Evaluation, PassagesCheck, ProbeItem, StagePlan } from '../../core/formats.ts';
+import { armLayout, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { probeItems } from '../../core/plan/stage-plan.ts';
 import { trainingOrder } from '../../core/plan/training-order.ts';
@@ -186,6 +189,30 @@ describe('a job whose attempt before was killed between its result and its clear
 });
 
 describe('preparing', () => {
+  it('warns of passages that are written as the corpus is not, before anything is trained', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'mates-passages-'));
+    const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const input = join(folder, 'reference.jsonl');
+    const odd = Array.from({ length: 8 }, (_, i) =>
+      JSON.stringify({ text: `\u2039${i}\u203a \u2039yes\u203a`.repeat(4) }),
+    );
+    await writeFile(input, odd.join('\n'));
+    const other = await TinyRun.create(tinyConfig({ reference: { input, passages: 8 } }));
+    try {
+      await other.prepare();
+      const { warnings, reference } = await getJson<PassagesCheck>(other.store, PASSAGES_FILE);
+      expect(reference.missing).toBeGreaterThan(0.02);
+      expect(warnings).toHaveLength(1);
+      expect(warnings[0]).toContain('reference.input');
+      await other.prepare();
+      expect(said.mock.calls).toEqual([[`Warning: ${warnings[0]}\n`]]);
+    } finally {
+      vi.restoreAllMocks();
+      await other.remove();
+      await rm(folder, { recursive: true });
+    }
+  });
+
   it('refuses passages that are both selected for and held out', async () => {
     const { reference } = tinyConfig();
     const same = await TinyRun.create(tinyConfig({ heldOut: { input: reference.input, passages: 2 } }));

@@ -8,6 +8,7 @@ import {
   armLayout,
   CORPUS_FOLDER,
   MANIFEST_FILE,
+  PASSAGES_FILE,
   REPORT_FILE,
   RUN_FILE,
   SUMMARY_FILE,
@@ -81,7 +82,7 @@ describe('docs/formats.md', () => {
     const stage = stageLayout(7);
     const arm = armLayout(7, 'main');
     const made = [
-      ...[RUN_FILE, `${CORPUS_FOLDER}/`, MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE],
+      ...[RUN_FILE, PASSAGES_FILE, `${CORPUS_FOLDER}/`, MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE],
       ...[...Object.values(stage), ...Object.values(arm)].map((value) =>
         typeof value === 'function' ? (value as (name: never) => string)(3 as never) : value,
       ),
@@ -116,6 +117,7 @@ describe('docs/formats.md', () => {
   describe.each([
     ['### `corpus.json`', 'corpus/corpus.json'],
     ['### `run.json`', 'run.json'],
+    ['### `passages.json`', 'passages.json'],
     ['### `summary.json`', 'summary.json'],
     ['### `manifest.json`', 'manifest.json'],
     ['### `plan.json`', 'stages/1/plan.json'],

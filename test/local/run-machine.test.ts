@@ -25,6 +25,7 @@ const JOB = `
   fs.appendFileSync(lake + '/jobs', [task, MATES_STAGE, MATES_ARM, MATES_ITEM].join(' ') + '\\n');
   console.log('working on ' + MATES_RUN_URI);
   console.log(JSON.stringify({ progress: { step: task, done: 1, total: 1, unit: 'steps' } }));
+  if (task === 'prepare') console.error('Warning: The passages are odd.');
   if (fs.existsSync(lake + '/fail-' + task)) { console.error('RunError: The loss is NaN at step 7.'); process.exit(1); }
   if (fs.existsSync(lake + '/wait-' + task)) { fs.writeFileSync(lake + '/pid', String(process.pid)); setInterval(() => {}, 1000); }
 `;
@@ -51,9 +52,11 @@ describe('the synthesized machine on this machine', () => {
   it('runs the loop: every function and job, in order, with its variables', async () => {
     const events: StateEvent[] = [];
     const progress: string[] = [];
+    const warnings: string[] = [];
     const output = await run(
       {},
       {
+        onWarning: (warning) => warnings.push(warning),
         onState: (event) => events.push(event),
         onProgress: (job, _, { state, environment }) => progress.push(`${job} ${state} ${environment.MATES_STAGE}`),
       },
@@ -87,7 +90,9 @@ describe('the synthesized machine on this machine', () => {
 
     const logs = join(lakeDirectory, 'runs/quick/logs');
     expect(readdirSync(logs)).toContain('pretrain-quick-0-control.1.log');
-    expect(readFileSync(join(logs, 'prepare-quick.log'), 'utf8')).toBe('working on s3://lake/runs/quick\n');
+    expect(warnings).toEqual(['Warning: The passages are odd.']);
+    const log = readFileSync(join(logs, 'prepare-quick.log'), 'utf8').trim().split('\n');
+    expect(log.toSorted()).toEqual([warnings[0], 'working on s3://lake/runs/quick']);
   });
 
   it('pretrains by the SageMaker state when asked', async () => {
