@@ -182,7 +182,8 @@ export interface PassagesCheck {
 /** `stages/<k>/influence-model/fit.json`. */
 export interface InfluenceFit {
   format: 'mates-influence-fit/1';
-  documents: { fit: number; validation: number; test: number };
+  /** `earlier`: of stages before, fitted too. */
+  documents: { fit: number; validation: number; test: number; earlier?: number };
   /** `row` where documents were too few and too long to be dealt whole. */
   splitBy: 'document' | 'row';
   /** Mean and standard deviation of the fitted labels, by which they were standardised. */

@@ -60,6 +60,12 @@ export const STUDY_METHODS = {
     influenceModel: NGRAM_DSIR,
     selection: { temperature: 0.2 },
   },
+  'lookahead, n-gram + dsir, 4000 labels, T 0.2, earlier': {
+    probe: { ...LOOKAHEAD, documents: 4000 },
+    influenceModel: { ...NGRAM_DSIR, earlierStages: 1 },
+    selection: { temperature: 0.2 },
+  },
+  'lookahead, n-gram + dsir, earlier': { probe: LOOKAHEAD, influenceModel: { ...NGRAM_DSIR, earlierStages: 1 } },
   'lookahead, n-gram + dsir, 250 labels': { probe: { ...LOOKAHEAD, documents: 250 }, influenceModel: NGRAM_DSIR },
   'lookahead, n-gram + dsir, 4000 labels': { probe: { ...LOOKAHEAD, documents: 4000 }, influenceModel: NGRAM_DSIR },
   'lookahead, BERT': { probe: LOOKAHEAD, influenceModel: BERT },
@@ -134,6 +140,10 @@ export function cells(): Cell[] {
   add('1M', 'lambada-plain', seeds, ['lookahead, every row', 'random, a stage more']);
   for (const references of ['lambada-plain', 'python-docs'] as const)
     add('1M', references, seeds, ['random, two stages more']);
+  // What the labels of the stage before add.
+  for (const seed of seeds)
+    for (const references of ['lambada-plain', 'python-docs'] as const)
+      add('1M', references, [seed], ['lookahead, n-gram + dsir, 4000 labels, T 0.2, earlier']);
   // What was chosen at 1M is measured at the larger sizes.
   for (const seed of seeds) add('4M', 'lambada-plain', [seed], ['random', 'dsir', best]);
   add('4M', 'python-docs', seeds, [best]);

@@ -12,7 +12,14 @@ import { CPU_BATCH_TOKENS, InfluenceScorer } from '../../engine/influence-scorer
 import type { ParameterSet } from '../../engine/parameters.ts';
 import type { Job } from '../job.ts';
 import { type Encoder, encodeRows, rowPieces } from './encoder.ts';
-import type { Architecture, FitSets, InfluencePredictor, LabelScale } from './predictor.ts';
+import {
+  type Architecture,
+  concatenated,
+  type FitSets,
+  type InfluencePredictor,
+  type LabelledRows,
+  type LabelScale,
+} from './predictor.ts';
 
 /** Rows whose texts are in memory at once: enough for full batches of every length. */
 const ROWS_AT_ONCE = 2048;
@@ -66,11 +73,12 @@ export async function fitBert(
   job: Job,
   encoder: Encoder,
   start: ParameterSet,
-  { fit, validation }: FitSets,
+  { fit: fitted, validation, earlier }: FitSets,
   scale: LabelScale,
 ): Promise<Architecture> {
   const { influenceModel: config, seed } = job.run.record.config;
   const { batchDocuments } = config;
+  const fit = concatenated(fitted, earlier);
   const parameters = start.clone();
   const gradient = parameters.sibling();
   // Betas and epsilon of BERT fine-tuning (Devlin et al. 2019, appendix A.2).
@@ -131,7 +139,7 @@ async function lossAndGradient(
   encoder: Encoder,
   parameters: ParameterSet,
   gradient: ParameterSet,
-  { fit, documents, step }: { fit: FitSets['fit']; documents: Uint32Array; step: number },
+  { fit, documents, step }: { fit: LabelledRows; documents: Uint32Array; step: number },
 ): Promise<number> {
   const { influenceModel: config, seed } = job.run.record.config;
   const rows = Array.from(documents, (i) => fit.rows[i]!);

@@ -9,7 +9,6 @@ import { RunError } from '../../core/errors.ts';
 import type { InfluenceFit, StagePlan } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { bootstrapInterval, pearson, spearman, standardise } from '../../core/metrics/index.ts';
-import { readParquet } from '../../core/parquet.ts';
 import { CounterRandom, STREAM } from '../../core/random/philox.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { type Method, methodTraits } from '../../core/selection/methods.ts';
@@ -18,13 +17,8 @@ import { type Computed, type Job, timed } from '../job.ts';
 import { fitDsir } from '../score/dsir.ts';
 import { makeScorer } from '../score/make-scorer.ts';
 import { fitArchitecture, loadPredictorOf } from './influence-model.ts';
-import { splitLabelled } from './split.ts';
-
-/** A probed document: its row and its oracle influence. */
-interface Labelled {
-  row: number;
-  influence: number;
-}
+import { earlierProbes, type Labelled, readProbes } from './labelled.ts';
+import { notHeldOut, splitLabelled } from './split.ts';
 
 export async function run(job: Job): Promise<void> {
   if ((await job.run.store.size(stageLayout(job.stage).scorer)) !== undefined) return;
@@ -72,8 +66,10 @@ async function fitInfluenceModel(
   const { store, record } = job.run;
   const { influenceModel: config, seed } = record.config;
   const labelled = await readProbes(job, plan);
-  const documents = await corpus.firstDocuments(labelled.map(({ row }) => row));
-  const documentOf = new Map(labelled.map(({ row }, i) => [row, documents[i]!]));
+  const earlier = await earlierProbes(job, config.earlierStages);
+  const probed = [...labelled.map(({ row }) => row), ...earlier.rows];
+  const documents = await corpus.firstDocuments(probed);
+  const documentOf = new Map(probed.map((row, i) => [row, documents[i]!]));
   const random = new CounterRandom(seed, STREAM.influenceSplit, job.stage);
   const sets = splitLabelled(labelled, ({ row }) => documentOf.get(row)!, config, random);
   const scale = standardise(sets.fit.map(({ influence }) => influence));
@@ -87,14 +83,21 @@ async function fitInfluenceModel(
     rows: labelled.map(({ row }) => row),
     labels: labelled.map(({ influence }) => (influence - mean) / std),
   });
-  const fitSets = { fit: standardised(sets.fit), validation: standardised(sets.validation) };
+  const fitSets = {
+    fit: standardised(sets.fit),
+    validation: standardised(sets.validation),
+    earlier: notHeldOut(earlier, sets, (row) => documentOf.get(row)!),
+  };
   const { predictor, flops, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
   const truth = sets.test.map(({ influence }) => influence);
   const testRows = sets.test.map(({ row }) => row);
   const predicted = Array.from(await predictor.predict(testRows));
   const result: InfluenceFit = {
     format: 'mates-influence-fit/1',
-    documents: { fit: sets.fit.length, validation: sets.validation.length, test: sets.test.length },
+    documents: {
+      ...{ fit: sets.fit.length, validation: sets.validation.length, test: sets.test.length },
+      earlier: fitSets.earlier.rows.length || undefined,
+    },
     splitBy: sets.by,
     mean,
     std,
@@ -108,33 +111,21 @@ async function fitInfluenceModel(
   return { result, flops: flops + testRows.length * predictor.cost };
 }
 
-/** All probes of a stage, in order of row, whichever job measured them. */
-async function readProbes(job: Job, plan: StagePlan): Promise<Labelled[]> {
-  const labelled: Labelled[] = [];
-  for (let index = 0; index < plan.probeItems; index++) {
-    const key = stageLayout(plan.stage).probe(index);
-    const columns = await readParquet({ store: job.run.store, key }, { row: 'INT64', influence: 'DOUBLE' });
-    columns.row.forEach((row, i) => {
-      labelled.push({ row, influence: columns.influence[i]! });
-    });
-  }
-  return labelled.sort((a, b) => a.row - b.row);
-}
-
 /** Rows that a correlation is worth stating of. */
 const LEAST_ROWS = 10;
 
 /**
  * How well the previous stage's model predicts this stage's oracle: the drift that makes refitting worthwhile. Measured on
- * rows that the stage before did not probe; undefined where those are too few.
+ * rows that it was not fitted to; undefined where those are too few.
  */
 async function staleSpearman(job: Job, corpus: Corpus, test: readonly Labelled[]): Promise<number | undefined> {
   if (job.stage < 2) return undefined;
   const before = job.stage - 1;
-  const seen = new Set((await readProbes(job, await readPlan(job.run, before))).map(({ row }) => row));
+  const { batchDocuments, earlierStages } = job.run.record.config.influenceModel;
+  const seen = new Set((await earlierProbes(job, 1 + earlierStages)).rows);
   const unseen = test.filter(({ row }) => !seen.has(row));
   if (unseen.length < LEAST_ROWS) return undefined;
-  const stale = await loadPredictorOf(job, corpus, before, job.run.record.config.influenceModel.batchDocuments);
+  const stale = await loadPredictorOf(job, corpus, before, batchDocuments);
   const predicted = await stale.predict(unseen.map(({ row }) => row));
   return spearman(
     Array.from(predicted),

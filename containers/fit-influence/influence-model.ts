@@ -10,7 +10,7 @@ import { loadInfluenceModel } from '../../engine/bert-checkpoint.ts';
 import type { Job } from '../job.ts';
 import { BertPredictor, fitBert } from './bert.ts';
 import { openEncoder } from './encoder.ts';
-import type { Architecture, FitSets, InfluencePredictor, LabelScale } from './predictor.ts';
+import type { Architecture, FitSets, InfluencePredictor, LabelledRows, LabelScale } from './predictor.ts';
 import { fitRidgeModel, loadRidgeModel } from './ridge.ts';
 
 /** Fits the configured architecture to labelled rows. */
@@ -52,13 +52,13 @@ async function fitBertModel(job: Job, corpus: Corpus, sets: FitSets, scale: Labe
 /** What a linear model leaves of the labels, in its own standard deviations. */
 async function residuals(
   linear: InfluencePredictor,
-  { fit, validation }: FitSets,
+  { fit, validation, earlier }: FitSets,
 ): Promise<{ sets: FitSets; scale: LabelScale }> {
-  const left = async ({ rows, labels }: FitSets['fit']) => {
+  const left = async ({ rows, labels }: LabelledRows) => {
     const predicted = await linear.predict(rows);
     return rows.map((_, i) => labels[i]! - predicted[i]!);
   };
-  const [fitted, held] = [await left(fit), await left(validation)];
+  const [fitted, held, before] = [await left(fit), await left(validation), await left(earlier)];
   const { mean, std } = standardise(fitted);
   const scale = { mean, std: std > 0 ? std : 1 };
   const scaled = (values: number[]) => values.map((value) => (value - scale.mean) / scale.std);
@@ -66,6 +66,7 @@ async function residuals(
     sets: {
       fit: { rows: fit.rows, labels: scaled(fitted) },
       validation: { rows: validation.rows, labels: scaled(held) },
+      earlier: { rows: earlier.rows, labels: scaled(before) },
     },
     scale,
   };

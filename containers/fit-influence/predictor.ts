@@ -24,7 +24,15 @@ export interface FitSets {
   fit: LabelledRows;
   /** To choose by: the epoch, the penalty. */
   validation: LabelledRows;
+  /** Of stages before, in their own standard deviations: fitted, but never chosen by. */
+  earlier: LabelledRows;
 }
+
+/** Rows and labels one after the other. */
+export const concatenated = (...parts: readonly LabelledRows[]): LabelledRows => ({
+  rows: parts.flatMap(({ rows }) => rows),
+  labels: parts.flatMap(({ labels }) => labels),
+});
 
 export interface LabelledRows {
   rows: number[];

@@ -9,7 +9,7 @@ import { type FeatureBlocks, fitRidge, predictRidge, type RidgeModel } from '../
 import { getJsonIfPresent, putJson, type Store } from '../../core/storage/index.ts';
 import type { Job } from '../job.ts';
 import { openFeatures, type RowFeatures } from './features.ts';
-import type { Architecture, FitSets, InfluencePredictor } from './predictor.ts';
+import { type Architecture, concatenated, type FitSets, type InfluencePredictor } from './predictor.ts';
 
 /** `ridge.json`. */
 interface RidgeFile {
@@ -87,7 +87,7 @@ class RidgePredictor implements InfluencePredictor {
 export async function fitRidgeModel(
   job: Job,
   corpus: Corpus,
-  { fit, validation }: FitSets,
+  { fit, validation, earlier }: FitSets,
   only?: 'features',
 ): Promise<Architecture> {
   const { influenceModel: config, seed } = job.run.record.config;
@@ -96,14 +96,15 @@ export async function fitRidgeModel(
   const ngrams = only ? undefined : { sequenceLength, vocabularySize, buckets: config.buckets };
   const input = await openInput(job, corpus, job.stage, ngrams);
   // The linear part of another architecture must not have seen what that architecture's epoch is chosen by.
-  const rows = only ? fit.rows : [...fit.rows, ...validation.rows];
-  const labels = only ? fit.labels : [...fit.labels, ...validation.labels];
-  const enough = rows.length >= LEAST_TO_CHOOSE;
+  const current = only ? fit : concatenated(fit, validation);
+  const { rows, labels } = concatenated(current, earlier);
+  const enough = current.rows.length >= LEAST_TO_CHOOSE;
   const model = fitRidge(await input.blocks(rows), labels, {
     penalties: (enough ? PENALTIES : [1]).map((each) => each * rows.length),
     relativePenalties: Object.fromEntries(
       config.features.map((name) => [name, enough ? RELATIVE_PENALTIES[name]! : [1]]),
     ),
+    chooseBy: current.rows.length,
     ...{ seed, stage: job.stage },
   });
   const file: RidgeFile = {

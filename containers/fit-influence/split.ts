@@ -3,6 +3,7 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { RunError } from '../../core/errors.ts';
 import type { CounterRandom } from '../../core/random/philox.ts';
 import { permutation } from '../../core/random/philox.ts';
+import type { LabelledRows } from './predictor.ts';
 
 export interface Sets<T> {
   fit: T[];
@@ -48,6 +49,22 @@ export function splitLabelled<T>(
     fit: shuffled.slice(test + validation),
     by: 'row',
   };
+}
+
+/**
+ * Probes of earlier stages without what is kept from the fit, documents whole if they were dealt whole, and without rows that
+ * were probed anew.
+ */
+export function notHeldOut(
+  { rows, labels }: LabelledRows,
+  { fit, validation, test, by }: Sets<{ row: number }>,
+  documentOf: (row: number) => string,
+): LabelledRows {
+  const keyOf = by === 'document' ? documentOf : (row: number) => row;
+  const held = new Set([...validation, ...test].map(({ row }) => keyOf(row)));
+  const again = new Set(fit.map(({ row }) => row));
+  const kept = rows.flatMap((row, i) => (held.has(keyOf(row)) || again.has(row) ? [] : [i]));
+  return { rows: kept.map((i) => rows[i]!), labels: kept.map((i) => labels[i]!) };
 }
 
 /** Groups in order, each that still fits, of at most so many items together. */

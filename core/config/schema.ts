@@ -136,6 +136,8 @@ const influenceModel = z.strictObject({
   /** Shares of the probed documents for early stopping and for the reported Spearman; the rest is fitted. */
   validationFraction: fraction.default(0.1),
   testFraction: fraction.default(0.2),
+  /** Stages before this one whose probes are fitted too, each in its own standard deviations; they cost nothing more. */
+  earlierStages: z.int().min(0).default(0),
   /** Start from the previous stage's influence model. */
   warmStart: z.boolean().default(false),
   /** Below this held-out Spearman, or where its interval includes zero, the model counts as weak. */

@@ -107,7 +107,8 @@ function estimateStage(config: RunConfig, stage: number, corpus?: CorpusIndex): 
   const stageRows = pretrain.stepsPerStage * pretrain.batchRows;
   const poolRows = corpus ? planStage(config, corpus, stage).poolRows : Math.ceil(stageRows / selection.fraction);
   const scoredRows = scored ? poolRows : 0;
-  const { row, evaluated, probed, prepared, labelled, predicted } = unitCosts(config, corpus);
+  const earlier = probes * Math.min(config.influenceModel.earlierStages, Math.max(0, stage - 1));
+  const { row, evaluated, probed, prepared, labelled, again, predicted } = unitCosts(config, corpus);
   const perRow = { 'influence-model': predicted, probe: probed, loss: row, dsir: 0 };
   const prepares = measures && (probes > 0 || score === 'probe') && prepared > 0;
   const training = 3 * stageRows * row;
@@ -117,7 +118,7 @@ function estimateStage(config: RunConfig, stage: number, corpus?: CorpusIndex): 
   if (probes > 0)
     work.push({ task: 'probe', part: 'probe', jobs: Math.min(probe.jobs, probes), flops: probes * probed });
   if (scored) {
-    work.push({ task: 'fit-influence', part: 'fit', jobs: 1, flops: probes * labelled });
+    work.push({ task: 'fit-influence', part: 'fit', jobs: 1, flops: probes * labelled + earlier * again });
     const jobs = Math.min(scoring.jobs, scoredRows);
     work.push({ task: 'score', part: 'score', jobs, flops: scoredRows * perRow[score] });
   }
@@ -129,7 +130,7 @@ function estimateStage(config: RunConfig, stage: number, corpus?: CorpusIndex): 
 
 /**
  * Operations of one of each: a row's forward pass, an evaluation, a probe, the preparation of probes, a label's part in
- * the fit, a prediction.
+ * the fit, that of a label of an earlier stage, a prediction.
  */
 function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
   const { reference, heldOut, evaluation, model, probe, pretrain, influenceModel } = config;
@@ -167,6 +168,7 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
     probed: probe.method === 'exact' ? 3 * row + references : 2 * row,
     prepared: (probe.checkpoint === 'decayed' ? branch : 0) + copies,
     labelled: (fitted * 3 * epochs + validationFraction * epochs + testFraction) * document + features,
+    again: 3 * epochs * document + features,
     predicted: document + features,
   };
 }

@@ -30,7 +30,9 @@ export interface RidgeOptions {
   first?: { blocks: readonly string[]; penalty: number };
   seed: number;
   stage?: number;
-  /** Share of the rows that the choice is made on. */
+  /** Only the first so many rows may be held out to choose by; without it all. The others are always fitted. */
+  chooseBy?: number;
+  /** Share of those rows that the choice is made on. */
   validationShare?: number;
   /** Of the normal equations' residual. Predictions need less; coefficients are then good to some 10^-7. */
   tolerance?: number;
@@ -73,13 +75,15 @@ export function fitRidge(blocks: FeatureBlocks, targets: ArrayLike<number>, opti
   const candidates = candidatesOf(options);
   let chosen = candidates[0]!;
   if (candidates.length > 1) {
-    if (n < LEAST_ROWS)
+    const { chooseBy = n } = options;
+    if (chooseBy < LEAST_ROWS)
       throw new RunError(
-        `${n} labels are too few to choose one of ${candidates.length} penalties by; probe more rows.`,
+        `${chooseBy} labels are too few to choose one of ${candidates.length} penalties by; probe more rows.`,
       );
-    const order = permutation(n, new CounterRandom(options.seed, STREAM.ridgeSplit, options.stage));
-    const held = Math.max(5, Math.round((options.validationShare ?? 0.15) * n));
-    const [validation, fitted] = [order.subarray(0, held).slice().sort(), order.subarray(held).slice().sort()];
+    const order = permutation(chooseBy, new CounterRandom(options.seed, STREAM.ridgeSplit, options.stage));
+    const held = Math.max(5, Math.round((options.validationShare ?? 0.15) * chooseBy));
+    const validation = order.subarray(0, held).slice().sort();
+    const fitted = Uint32Array.from([...order.subarray(held).slice().sort(), ...all.subarray(chooseBy)]);
     const wanted = Array.from(validation, (row) => targets[row]!);
     const roughly = { ...options, tolerance: Math.max(CHOOSING_TOLERANCE, options.tolerance ?? 0) };
     for (const [i, model] of fitAll(blocks, targets, fitted, candidates, roughly).entries())

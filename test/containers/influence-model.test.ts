@@ -101,6 +101,39 @@ it('the n-gram model finds influences that follow from tokens', async () => {
   expect(penalty).toBeGreaterThan(0);
 });
 
+describe('probes of earlier stages', () => {
+  /** Fits stage 2, whose probes are the first stage's, some anew: what is fitted of those beside them. */
+  async function fitted(influenceModel: Record<string, unknown>) {
+    vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const tiny = await TinyRun.create(
+      tinyConfig({
+        pretrain: { ...tinyConfig().pretrain, stages: 3 },
+        ...{ probe: { documents: 40, jobs: 1, method: 'directional' }, influenceModel },
+      }),
+    );
+    runs.push(tiny);
+    await tiny.prepare();
+    for (const stage of [0, 1, 2]) await tiny.stage(stage);
+    const fits = [1, 2].map((stage) => getJson<InfluenceFit>(tiny.store, stageLayout(stage).fit));
+    return { tiny, fits: await Promise.all(fits) };
+  }
+
+  it.each(architectures)('are fitted too by %s, and the model loads again', async (_, { influenceModel }) => {
+    const { tiny, fits } = await fitted({ ...influenceModel, earlierStages: 5 });
+    expect(fits[0]!.documents.earlier).toBeUndefined(); // there is none before
+    expect(fits[1]!.documents.earlier).toBeGreaterThan(10);
+    expect(fits[1]!.documents.earlier).toBeLessThan(40);
+    const corpus = await openRunCorpus(tiny.run);
+    const predicted = await (await loadPredictorOf(tiny.job(2), corpus, 2, 8)).predict([0, 1, 2]);
+    expect(new Set(predicted).size).toBe(3);
+  });
+
+  it('are not, unless it is asked for', async () => {
+    const { fits } = await fitted({ architecture: 'ngram' });
+    expect(fits[1]!.documents.earlier).toBeUndefined();
+  });
+});
+
 describe('DSIR', () => {
   const bare = (over: Over) => probed({ ...over, influenceModel: { architecture: 'ngram' } });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { splitLabelled } from '../../containers/fit-influence/split.ts';
+import { notHeldOut, splitLabelled } from '../../containers/fit-influence/split.ts';
 import { RunError } from '../../core/errors.ts';
 import { CounterRandom, STREAM } from '../../core/random/philox.ts';
 
@@ -48,5 +48,24 @@ describe('probed rows', () => {
 
   it('are refused where they are too few for three sets', () => {
     expect(() => split(rowsOf([1, 1, 1, 1, 1]))).toThrow(RunError);
+  });
+});
+
+describe('probes of earlier stages', () => {
+  const documentOf = (row: number) => `d${row % 10}`; // rows 1, 11, 21 are of one document
+  const sets = { fit: [{ row: 3 }], validation: [{ row: 14 }], test: [{ row: 5 }] };
+  const earlier = { rows: [3, 13, 4, 5, 25, 6, 6], labels: [0, 1, 2, 3, 4, 5, 6] };
+
+  it('are fitted but for documents that are held out, and rows that have a new label', () => {
+    expect(notHeldOut(earlier, { ...sets, by: 'document' }, documentOf)).toEqual({
+      rows: [13, 6, 6],
+      labels: [1, 5, 6],
+    });
+  });
+
+  it('are held out by row where rows were dealt', () => {
+    expect(notHeldOut(earlier, { ...sets, by: 'row' }, documentOf)).toEqual({
+      ...{ rows: [13, 4, 25, 6, 6], labels: [1, 2, 4, 5, 6] },
+    });
   });
 });

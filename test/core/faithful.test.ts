@@ -48,7 +48,7 @@ describe('paper-410m', () => {
   it('fits BERT-base on two pieces of 512 wordpieces, with a tenth kept aside', () => {
     expect(paper.influenceModel).toMatchObject({
       ...{ architecture: 'bert', features: [], chunks: 2, chunkTokens: 512, dropout: 0.1, learningRate: 5e-5 },
-      ...{ weightDecay: 0.01, batchDocuments: 256, epochs: 5, warmStart: false },
+      ...{ weightDecay: 0.01, batchDocuments: 256, epochs: 5, warmStart: false, earlierStages: 0 },
     });
     expect(paper.influenceModel.pretrained).toMatch(/bert-base-uncased$/);
     const { validationFraction, testFraction } = paper.influenceModel;

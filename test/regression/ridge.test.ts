@@ -374,3 +374,25 @@ describe('a planted signal', () => {
     expect(other.candidates).not.toEqual(once.candidates);
   });
 });
+
+it('chooses by the first rows alone where it is told to, and fits the others too', () => {
+  // The first rows rise with x, and more rows that come after them fall steeply.
+  const x = Array.from({ length: 60 }, (_, i) => ((i * 37) % 60) - 29.5);
+  const y = x.map((value, i) => (i < 40 ? value : -3 * value));
+  const blocks = {
+    dense: [
+      dense(
+        'x',
+        x.map((value) => [value]),
+      ),
+    ],
+  };
+  const spearmanOf = (options: Partial<RidgeOptions>) =>
+    fitRidge(blocks, y, { ...TIGHT, penalties: [1, 1e4], ...options }).candidates.map(({ spearman }) => spearman);
+  const slope = (rows: number) =>
+    Math.sign(fitRidge(blocks, y, { ...TIGHT, penalties: [1], chooseBy: rows }).dense.x![0]!);
+  expect(slope(40)).toBe(-1); // all 60 are fitted
+  expect(spearmanOf({ chooseBy: 40 })).toEqual([-1, -1]);
+  for (const found of spearmanOf({})) expect(Math.abs(found!)).toBeLessThan(1);
+  expect(() => spearmanOf({ chooseBy: 19 })).toThrow(RunError);
+});

@@ -1,0 +1,47 @@
+/** The rows that have been probed, with their oracle influence. */
+import type { InfluenceFit, StagePlan } from '../../core/formats.ts';
+import { stageLayout } from '../../core/layout.ts';
+import { readParquet } from '../../core/parquet.ts';
+import { readPlan } from '../../core/run/open-run.ts';
+import { getJson } from '../../core/storage/index.ts';
+import type { Job } from '../job.ts';
+import type { LabelledRows } from './predictor.ts';
+
+/** A probed document: its row and its oracle influence. */
+export interface Labelled {
+  row: number;
+  influence: number;
+}
+
+/** All probes of a stage, in order of row, whichever job measured them. */
+export async function readProbes(job: Job, plan: StagePlan): Promise<Labelled[]> {
+  const labelled: Labelled[] = [];
+  for (let index = 0; index < plan.probeItems; index++) {
+    const key = stageLayout(plan.stage).probe(index);
+    const columns = await readParquet({ store: job.run.store, key }, { row: 'INT64', influence: 'DOUBLE' });
+    columns.row.forEach((row, i) => {
+      labelled.push({ row, influence: columns.influence[i]! });
+    });
+  }
+  return labelled.sort((a, b) => a.row - b.row);
+}
+
+/**
+ * Probes of the stages before, the latest first, each stage's in its own standard deviations: checkpoints differ in the
+ * scale of influence far more than in the order of documents.
+ *
+ * @param stages how many stages to go back, at most.
+ */
+export async function earlierProbes(job: Job, stages: number): Promise<LabelledRows> {
+  const found: LabelledRows = { rows: [], labels: [] };
+  for (let stage = job.stage - 1; stage >= 1 && stage >= job.stage - stages; stage--) {
+    const plan = await readPlan(job.run, stage);
+    if (plan.probes === 0) continue;
+    const { mean, std } = await getJson<InfluenceFit>(job.run.store, stageLayout(stage).fit);
+    for (const { row, influence } of await readProbes(job, plan)) {
+      found.rows.push(row);
+      found.labels.push((influence - mean) / std);
+    }
+  }
+  return found;
+}
