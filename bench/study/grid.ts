@@ -70,6 +70,11 @@ export const STUDY_METHODS = {
   'lookahead, n-gram + dsir, 4000 labels': { probe: { ...LOOKAHEAD, documents: 4000 }, influenceModel: NGRAM_DSIR },
   'lookahead, BERT': { probe: LOOKAHEAD, influenceModel: BERT },
   'lookahead, model features': { probe: LOOKAHEAD, influenceModel: { ...NGRAM, features: ['dsir', 'loss', 'hidden'] } },
+  'static, n-gram + dsir, 4000 labels, T 0.2': {
+    probe: { ...LOOKAHEAD, documents: 4000 },
+    influenceModel: NGRAM_DSIR,
+    selection: { method: 'static-influence', temperature: 0.2 },
+  },
   'static, n-gram + dsir': {
     probe: LOOKAHEAD,
     influenceModel: NGRAM_DSIR,
@@ -140,10 +145,14 @@ export function cells(): Cell[] {
   add('1M', 'lambada-plain', seeds, ['lookahead, every row', 'random, a stage more']);
   for (const references of ['lambada-plain', 'python-docs'] as const)
     add('1M', references, seeds, ['random, two stages more']);
-  // What the labels of the stage before add.
-  for (const seed of seeds)
-    for (const references of ['lambada-plain', 'python-docs'] as const)
-      add('1M', references, [seed], ['lookahead, n-gram + dsir, 4000 labels, T 0.2, earlier']);
+  // What the labels of the stage before add, and what they select by themselves.
+  const before: StudyMethod[] = [
+    'lookahead, n-gram + dsir, 4000 labels, T 0.2, earlier',
+    'static, n-gram + dsir, 4000 labels, T 0.2',
+  ];
+  for (const method of before)
+    for (const seed of seeds)
+      for (const references of ['lambada-plain', 'python-docs'] as const) add('1M', references, [seed], [method]);
   // What was chosen at 1M is measured at the larger sizes.
   for (const seed of seeds) add('4M', 'lambada-plain', [seed], ['random', 'dsir', best]);
   add('4M', 'python-docs', seeds, [best]);
