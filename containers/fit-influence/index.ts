@@ -89,13 +89,14 @@ async function fitInfluenceModel(
     earlier: notHeldOut(earlier, sets, (row) => documentOf.get(row)!),
   };
   const { predictor, flops, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
-  const truth = sets.test.map(({ influence }) => influence);
-  const testRows = sets.test.map(({ row }) => row);
+  const tested = config.warmStart ? await unseenOrAll(job, sets.test) : sets.test;
+  const truth = tested.map(({ influence }) => influence);
+  const testRows = tested.map(({ row }) => row);
   const predicted = Array.from(await predictor.predict(testRows));
   const result: InfluenceFit = {
     format: 'mates-influence-fit/1',
     documents: {
-      ...{ fit: sets.fit.length, validation: sets.validation.length, test: sets.test.length },
+      ...{ fit: sets.fit.length, validation: sets.validation.length, test: tested.length },
       earlier: fitSets.earlier.rows.length || undefined,
     },
     splitBy: sets.by,
@@ -114,6 +115,18 @@ async function fitInfluenceModel(
 /** Rows that a correlation is worth stating of. */
 const LEAST_ROWS = 10;
 
+/** Those that the so many stages before did not probe. */
+async function unseenBefore(job: Job, probes: readonly Labelled[], stages: number): Promise<Labelled[]> {
+  const seen = new Set((await earlierProbes(job, stages)).rows);
+  return probes.filter(({ row }) => !seen.has(row));
+}
+
+/** Weights that go on from the stage before have been fitted to its probes: they are tested on others, where there are enough. */
+async function unseenOrAll(job: Job, test: readonly Labelled[]): Promise<readonly Labelled[]> {
+  const unseen = await unseenBefore(job, test, job.stage);
+  return unseen.length < LEAST_ROWS ? test : unseen;
+}
+
 /**
  * How well the previous stage's model predicts this stage's oracle: the drift that makes refitting worthwhile. Measured on
  * rows that it was not fitted to; undefined where those are too few.
@@ -121,9 +134,8 @@ const LEAST_ROWS = 10;
 async function staleSpearman(job: Job, corpus: Corpus, test: readonly Labelled[]): Promise<number | undefined> {
   if (job.stage < 2) return undefined;
   const before = job.stage - 1;
-  const { batchDocuments, earlierStages } = job.run.record.config.influenceModel;
-  const seen = new Set((await earlierProbes(job, 1 + earlierStages)).rows);
-  const unseen = test.filter(({ row }) => !seen.has(row));
+  const { batchDocuments, earlierStages, warmStart } = job.run.record.config.influenceModel;
+  const unseen = await unseenBefore(job, test, warmStart ? job.stage : 1 + earlierStages);
   if (unseen.length < LEAST_ROWS) return undefined;
   const stale = await loadPredictorOf(job, corpus, before, batchDocuments);
   const predicted = await stale.predict(unseen.map(({ row }) => row));

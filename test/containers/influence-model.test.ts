@@ -128,6 +128,18 @@ describe('probes of earlier stages', () => {
     expect(new Set(predicted).size).toBe(3);
   });
 
+  it('have been fitted by a model that goes on from the stage before, so it is tested on others', async () => {
+    const { tiny, fits } = await fitted({ warmStart: true, learningRate: 1e-12, testFraction: 0.6 });
+    const corpus = await openRunCorpus(tiny.run);
+    const [before, after] = await Promise.all(
+      [1, 2].map(async (stage) => (await loadPredictorOf(tiny.job(stage), corpus, stage, 8)).predict([0, 9, 50])),
+    );
+    for (const [i, value] of before!.entries()) expect(after![i]).toBeCloseTo(value, 5); // it has learned nothing since
+    expect(fits[0]!.documents.test).toBe(24);
+    expect(fits[1]!.documents.test).toBeLessThan(24);
+    expect(fits[1]!.documents.test).toBeGreaterThanOrEqual(10);
+  });
+
   it('are not, unless it is asked for', async () => {
     const { fits } = await fitted({ architecture: 'ngram' });
     expect(fits[1]!.documents.earlier).toBeUndefined();
