@@ -5,6 +5,7 @@ import {
   CORPUS_FOLDER,
   EXECUTIONS_FOLDER,
   MANIFEST_FILE,
+  PASSAGES_FILE,
   REPORT_FILE,
   RUN_FILE,
   SUMMARY_FILE,
@@ -35,7 +36,7 @@ const ACCESS: Record<FunctionName | TaskName, Access | 'none'> = {
   'merge-top-k': { write: STAGES, inParts: true },
   'advance-stage': 'none',
   'finish-run': { write: ofRuns(MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE) },
-  prepare: { write: ofRuns(`${CORPUS_FOLDER}/*`, 'stages/0/timings/*'), inParts: true },
+  prepare: { write: ofRuns(`${CORPUS_FOLDER}/*`, PASSAGES_FILE, 'stages/0/timings/*'), inParts: true },
   // Whoever deletes, deletes partial results when the whole one is there, or the mark that makes an older one count.
   'prepare-probe': { write: STAGES, delete: STAGES, inParts: true },
   probe: { write: STAGES, delete: STAGES, inParts: true },
