@@ -20,8 +20,8 @@ export interface Job {
 export interface Computed {
   /** Floating-point operations that it took, as core/cost/flops.ts counts them. */
   flops: number;
-  /** Writes what the next attempt takes for a job that is done. */
-  finish(): Promise<void>;
+  /** Writes what the next attempt takes for a job that is done; absent where nothing does. */
+  finish?(): Promise<void>;
 }
 
 /**
@@ -36,5 +36,5 @@ export async function timed(job: Job, name: string, work: () => Promise<Computed
   const seconds = Math.round((performance.now() - started) / 100) / 10;
   const timing: Timing = { job: name, begin, seconds, flops };
   await putJson(job.run.store, stageLayout(job.stage).timing(name), timing);
-  await finish();
+  await finish?.();
 }

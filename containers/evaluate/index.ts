@@ -3,7 +3,6 @@
  * then losses and zero-shot tasks are measured. The branch is thrown away; the trunk goes on from the undecayed checkpoint.
  */
 
-import type { Passage } from '../../core/corpus/passages.ts';
 import { InterruptedError } from '../../core/errors.ts';
 import { meanScore, scoreTask } from '../../core/evaluation/index.ts';
 import type { Evaluation } from '../../core/formats.ts';
@@ -51,15 +50,14 @@ async function evaluate(job: Job): Promise<Computed> {
 
   const cost = modelCost(config, corpus.index);
   let flops = 3 * cost(decaySteps * config.pretrain.batchRows, length);
-  const reference = await loadPassageSet(job.run, corpus, config.reference);
-  const heldOut = await loadPassageSet(job.run, corpus, config.heldOut);
-  const passageLoss = (passages: readonly Passage[]) => {
+  const passageLoss = async (from: typeof config.reference) => {
+    const passages = await loadPassageSet(job.run, corpus, from);
     flops += passagesCost(cost, passages);
     return new PassageSet(model, passages).loss(parameters);
   };
-  const referenceLoss = await passageLoss(reference);
+  const referenceLoss = await passageLoss(config.reference);
   report(decaySteps + 1, 'losses');
-  const heldOutLoss = await passageLoss(heldOut);
+  const heldOutLoss = await passageLoss(config.heldOut);
   report(decaySteps + 2, 'losses');
 
   const domainLoss: Evaluation['domainLoss'] = {};

@@ -89,7 +89,9 @@ async function fitInfluenceModel(
     earlier: notHeldOut(earlier, sets, (row) => documentOf.get(row)!),
   };
   const { predictor, flops, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
-  const tested = config.warmStart ? await unseenOrAll(job, sets.test) : sets.test;
+  const unseen = await unseenBefore(job, sets.test);
+  // Weights that go on from the stage before have been fitted to its probes: they are tested on others, where there are enough.
+  const tested = config.warmStart && unseen.length >= LEAST_ROWS ? unseen : sets.test;
   const truth = tested.map(({ influence }) => influence);
   const testRows = tested.map(({ row }) => row);
   const predicted = Array.from(await predictor.predict(testRows));
@@ -105,7 +107,7 @@ async function fitInfluenceModel(
     spearman: spearman(predicted, truth),
     spearmanInterval: bootstrapInterval(predicted, truth, spearman, { seed, stage: job.stage }),
     pearson: pearson(predicted, truth),
-    staleSpearman: await staleSpearman(job, corpus, sets.test),
+    staleSpearman: await staleSpearman(job, corpus, unseen),
     ...about,
   };
   await save(store, stageLayout(job.stage).influenceModel);
@@ -115,29 +117,23 @@ async function fitInfluenceModel(
 /** Rows that a correlation is worth stating of. */
 const LEAST_ROWS = 10;
 
-/** Those that the so many stages before did not probe. */
-async function unseenBefore(job: Job, probes: readonly Labelled[], stages: number): Promise<Labelled[]> {
-  const seen = new Set((await earlierProbes(job, stages)).rows);
+/** Probes of rows that the previous stage's model was not fitted to, whichever stage's probes those were. */
+async function unseenBefore(job: Job, probes: readonly Labelled[]): Promise<Labelled[]> {
+  const { warmStart, earlierStages } = job.run.record.config.influenceModel;
+  const seen = new Set((await earlierProbes(job, warmStart ? job.stage : 1 + earlierStages)).rows);
   return probes.filter(({ row }) => !seen.has(row));
 }
 
-/** Weights that go on from the stage before have been fitted to its probes: they are tested on others, where there are enough. */
-async function unseenOrAll(job: Job, test: readonly Labelled[]): Promise<readonly Labelled[]> {
-  const unseen = await unseenBefore(job, test, job.stage);
-  return unseen.length < LEAST_ROWS ? test : unseen;
-}
-
 /**
- * How well the previous stage's model predicts this stage's oracle: the drift that makes refitting worthwhile. Measured on
- * rows that it was not fitted to; undefined where those are too few.
+ * How well the previous stage's model predicts this stage's oracle: the drift that makes refitting worthwhile.
+ *
+ * @param unseen measured on these; undefined where they are too few.
  */
-async function staleSpearman(job: Job, corpus: Corpus, test: readonly Labelled[]): Promise<number | undefined> {
+async function staleSpearman(job: Job, corpus: Corpus, unseen: readonly Labelled[]): Promise<number | undefined> {
   if (job.stage < 2) return undefined;
   const before = job.stage - 1;
-  const { batchDocuments, earlierStages, warmStart } = job.run.record.config.influenceModel;
-  const unseen = await unseenBefore(job, test, warmStart ? job.stage : 1 + earlierStages);
   if (unseen.length < LEAST_ROWS) return undefined;
-  const stale = await loadPredictorOf(job, corpus, before, batchDocuments);
+  const stale = await loadPredictorOf(job, corpus, before, job.run.record.config.influenceModel.batchDocuments);
   const predicted = await stale.predict(unseen.map(({ row }) => row));
   return spearman(
     Array.from(predicted),

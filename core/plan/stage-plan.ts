@@ -122,7 +122,7 @@ export function rowRanges(corpus: CorpusIndex, shards: number[]): RowRange[] {
 /** Rows at distinct random places of the ranges, ascending; all rows where fewer are there than are wanted. */
 export function sampleRows(ranges: readonly RowRange[], wanted: number, random: CounterRandom): number[] {
   const count = ranges.reduce((sum, { begin, end }) => sum + end - begin, 0);
-  const places = distinctBelow(count, wanted, random).sort((a, b) => a - b);
+  const places = distinctBelow(count, wanted, random);
   const rows: number[] = [];
   let first = 0; // place of the range's first row
   for (const { begin, end } of ranges) {
