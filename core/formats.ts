@@ -270,6 +270,8 @@ export interface RunSummary {
     heldOut: string;
     reference: string;
   };
+  /** What a user should know of the run as a whole, in sentences. Absent in older files. */
+  warnings?: string[];
   stages: {
     stage: number;
     scored: boolean;

@@ -3,9 +3,10 @@ import pc from 'picocolors';
 import type { RunSummary } from '../core/formats.ts';
 import { correlation, count, duration, interval, loss, lossDifference, NOTHING, plainPercent } from './format.ts';
 
-/** What a run's stages should be known for, a line each; empty when there is nothing. */
-export function stageWarnings({ stages }: RunSummary): string[] {
-  return stages.flatMap(({ stage, warnings }) => warnings.map((warning) => `Warning: stage ${stage}: ${warning}`));
+/** What a user should know of a run and of its stages, a line each; empty when there is nothing. */
+export function summaryWarnings({ warnings = [], stages }: RunSummary): string[] {
+  const ofStages = stages.flatMap(({ stage, warnings }) => warnings.map((warning) => `stage ${stage}: ${warning}`));
+  return [...warnings, ...ofStages].map((warning) => `Warning: ${warning}`);
 }
 
 const LONGEST_NAME = 20;

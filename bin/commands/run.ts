@@ -7,7 +7,7 @@ import { REPORT_FILE, SUMMARY_FILE } from '../../core/layout.ts';
 import { DirectoryStore, getJson } from '../../core/storage/index.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
-import { closingTable, stageWarnings } from '../../report/table.ts';
+import { closingTable, summaryWarnings } from '../../report/table.ts';
 import { stopSignal } from './interrupt.ts';
 import { loadConfigFile } from './load-config.ts';
 import { createProgressView } from './progress-view.ts';
@@ -31,7 +31,7 @@ export async function run(file: string, options: Options): Promise<void> {
   const summary = await getJson<RunSummary>(new DirectoryStore(runDirectory), SUMMARY_FILE);
   const report = join(runDirectory, REPORT_FILE);
   console.log(`\n${closingTable(summary, { color: process.stdout.isTTY ?? false })}`);
-  for (const warning of stageWarnings(summary)) console.log(warning);
+  for (const warning of summaryWarnings(summary)) console.log(warning);
   console.log(`\nReport: ${report}`);
   if (options.json) console.log(JSON.stringify({ run: runDirectory, report, summary }));
 }

@@ -7,6 +7,7 @@ import { InterruptedError } from '../../core/errors.ts';
 import { meanScore, scoreTask } from '../../core/evaluation/index.ts';
 import type { Evaluation } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
+import { mean } from '../../core/metrics/index.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
@@ -88,10 +89,4 @@ async function evaluate(job: Job): Promise<Computed> {
     ...(plan.scored && job.arm === 'main' && { selection: await checkSelection(job, corpus, plan) }),
   };
   return { flops, finish: () => putJson(store, layout.evaluation, evaluation) };
-}
-
-function mean(values: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]!;
-  return sum / values.length;
 }

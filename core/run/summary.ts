@@ -50,6 +50,7 @@ export async function summarise(run: Run): Promise<RunSummary> {
     });
   }
   const { method } = config.selection;
+  const passages = await getJsonIfPresent<PassagesCheck>(run.store, PASSAGES_FILE);
   return {
     ...{ format: 'mates-summary/1', runId: id, name: config.name, method, seed: config.seed },
     data: {
@@ -57,6 +58,7 @@ export async function summarise(run: Run): Promise<RunSummary> {
       heldOut: await passagesHash(run, config.heldOut),
       reference: await passagesHash(run, config.reference),
     },
+    warnings: passages?.warnings ?? [],
     stages,
   };
 }
@@ -74,9 +76,8 @@ function mostSelected({ selectedDomains, poolDomains, selectedRows, poolRows }: 
 
 async function warningsOf(run: Run, stage: number, fit?: InfluenceFit): Promise<string[]> {
   const { selection } = await getJson<Evaluation>(run.store, armLayout(stage, 'main').evaluation);
-  const passages = stage === 0 ? await getJsonIfPresent<PassagesCheck>(run.store, PASSAGES_FILE) : undefined;
   const weak = fit?.weak === undefined ? [] : [`The influence model is weak: ${fit.weak}.`];
-  return [...(passages?.warnings ?? []), ...weak, ...(selection?.warnings ?? [])];
+  return [...weak, ...(selection?.warnings ?? [])];
 }
 
 async function armSummary(run: Run, stage: number, arm: Arm, timings: Timing[]): Promise<ArmSummary> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ArmSummary, RunSummary } from '../../core/formats.ts';
-import { closingTable, stageWarnings } from '../../report/table.ts';
+import { closingTable, summaryWarnings } from '../../report/table.ts';
 
 const arm = (referenceLoss: number): ArmSummary => ({
   ...{ tokens: 1000, trainingFlops: 1e9, trainingSeconds: 7 },
@@ -17,6 +17,7 @@ const summary: RunSummary = {
   name: 'demo',
   method: 'influence',
   seed: 1,
+  warnings: ['The passages are odd.'],
   stages: [
     {
       stage: 0,
@@ -62,7 +63,12 @@ describe('closingTable', () => {
   });
 
   it('is followed by what a user should know', () => {
-    expect(stageWarnings(summary)).toEqual(['Warning: stage 1: The selection collapses.']);
+    expect(summaryWarnings(summary)).toEqual([
+      'Warning: The passages are odd.',
+      'Warning: stage 1: The selection collapses.',
+    ]);
+    const { warnings: _, ...older } = summary;
+    expect(summaryWarnings(older)).toEqual(['Warning: stage 1: The selection collapses.']);
   });
 
   it('has no control columns without a control', () => {
