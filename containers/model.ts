@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { paddedVocabulary } from '../core/config/padded-vocabulary.ts';
 import type { RunConfig } from '../core/config/schema.ts';
 import type { Passage } from '../core/corpus/passages.ts';
 import { decoderForwardFlops } from '../core/cost/flops.ts';
@@ -17,7 +18,6 @@ import { Trainer, type TrainingSteps } from '../engine/trainer.ts';
 export function modelShape(config: RunConfig, corpus: CorpusIndex): GptNeoxShape {
   const { layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, initializerStd } = config.model;
   const { parallelResidual } = config.model;
-  const multiple = config.model.vocabularyMultiple;
   return {
     layers,
     width,
@@ -27,7 +27,7 @@ export function modelShape(config: RunConfig, corpus: CorpusIndex): GptNeoxShape
     layerNormEpsilon,
     initializerStd,
     parallelResidual,
-    vocabularySize: Math.ceil(corpus.tokenizer.vocabularySize / multiple) * multiple,
+    vocabularySize: paddedVocabulary(corpus.tokenizer.vocabularySize, config.model),
   };
 }
 

@@ -1,3 +1,4 @@
+import { CORPUS_FILE } from '../core/corpus/corpus.ts';
 import type {
   Arm,
   CorpusIndex,
@@ -7,13 +8,15 @@ import type {
   RunRecord,
   SelectionSummary,
   StagePlan,
-  Timing,
   TrainingMetrics,
 } from '../core/formats.ts';
 import { armLayout, PASSAGES_FILE, stageLayout } from '../core/layout.ts';
+import { mapParallel } from '../core/parallel.ts';
 import { corpusStore, openRun, type Run } from '../core/run/open-run.ts';
-import { busySeconds } from '../core/run/summary.ts';
+import { busySeconds, readTimings } from '../core/run/timings.ts';
 import { getJsonIfPresent, type Store, type StoreOpener } from '../core/storage/index.ts';
+
+const STAGES_AT_ONCE = 8;
 
 /** Everything the report shows, as plain values; whatever a run has not written yet is undefined. */
 export interface ReportData {
@@ -49,17 +52,17 @@ export async function collectReportData(open: StoreOpener, runUri: string): Prom
   const run = await openRun(open, runUri);
   const { store, record } = run;
   const numbers = Array.from({ length: record.config.pretrain.stages }, (_, stage) => stage);
-  const [corpus, passages, ...stages] = await Promise.all([
+  const [corpus, passages, stages] = await Promise.all([
     collectCorpus(run),
     getJsonIfPresent<PassagesCheck>(store, PASSAGES_FILE),
-    ...numbers.map((stage) => collectStage(store, stage)),
+    mapParallel(numbers, STAGES_AT_ONCE, (stage) => collectStage(store, stage)),
   ]);
   return { record, corpus, passages, stages };
 }
 
 /** The corpus may lie where this process cannot read; the report then says so rather than fail. */
 function collectCorpus(run: Run): Promise<CorpusIndex | undefined> {
-  return getJsonIfPresent<CorpusIndex>(corpusStore(run), 'corpus.json').catch(() => undefined);
+  return getJsonIfPresent<CorpusIndex>(corpusStore(run), CORPUS_FILE).catch(() => undefined);
 }
 
 async function collectStage(store: Store, stage: number): Promise<StageReport> {
@@ -85,10 +88,8 @@ async function collectArm(store: Store, stage: number, arm: Arm): Promise<ArmRep
 }
 
 async function collectSeconds(store: Store, stage: number): Promise<number | undefined> {
-  const keys = await store.list(`${stageLayout(stage).root}/timings/`);
-  const timings = await Promise.all(keys.map((key) => getJsonIfPresent<Timing>(store, key)));
-  const known = timings.filter((timing) => timing !== undefined);
-  return known.length ? busySeconds(known) : undefined;
+  const timings = await readTimings(store, stage);
+  return timings.length > 0 ? busySeconds(timings) : undefined;
 }
 
 /** What a stage should have written and has not, in words; empty when the stage is complete. */

@@ -1,9 +1,10 @@
 /** What a run will do, from its configuration, and from its corpus where that is there: no file is read. */
+import { paddedVocabulary } from '../config/padded-vocabulary.ts';
 import type { RunConfig } from '../config/schema.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { CHECKED_ROWS } from '../plan/hold-out.ts';
 import { planStage } from '../plan/stage-plan.ts';
-import { methodTraits } from '../selection/methods.ts';
+import { stageWork } from '../plan/stage-work.ts';
 import { decoderForwardFlops, encoderForwardFlops, gptNeoxParameters } from './flops.ts';
 
 export interface CostEstimate {
@@ -98,33 +99,27 @@ export function estimateStages(
 /** The counterpart of planStage, which says how large the pool is where there is a corpus. */
 function estimateStage(config: RunConfig, stage: number, corpus?: CorpusIndex): StageEstimate {
   const { pretrain, probe, selection, scoring } = config;
-  const { score, once } = methodTraits(selection.method);
-  const scored = stage > 0 && score !== undefined;
-  const measures = scored && (stage === 1 || !once);
-  const probes = measures && score === 'influence-model' ? probe.documents : 0;
-  const compared = config.control === 'random' && stage > 0 && selection.method !== 'random';
-  const arms = compared ? 2 : 1;
+  const { score, probes, preparesProbe, arms } = stageWork(config, stage);
   const stageRows = pretrain.stepsPerStage * pretrain.batchRows;
   const poolRows = corpus ? planStage(config, corpus, stage).poolRows : Math.ceil(stageRows / selection.fraction);
-  const scoredRows = scored ? poolRows : 0;
+  const scoredRows = score ? poolRows : 0;
   const earlier = probes * Math.min(config.influenceModel.earlierStages, Math.max(0, stage - 1));
   const { row, evaluated, probed, prepared, labelled, again, predicted } = unitCosts(config, corpus);
   const perRow = { 'influence-model': predicted, probe: probed, loss: row, dsir: 0 };
-  const prepares = measures && (probes > 0 || score === 'probe') && prepared > 0;
   const training = 3 * stageRows * row;
 
   const work: StageJobs[] = [];
-  if (prepares) work.push({ task: 'prepare-probe', part: 'probe', jobs: 1, flops: prepared });
+  if (preparesProbe) work.push({ task: 'prepare-probe', part: 'probe', jobs: 1, flops: prepared });
   if (probes > 0)
     work.push({ task: 'probe', part: 'probe', jobs: Math.min(probe.jobs, probes), flops: probes * probed });
-  if (scored) {
+  if (score) {
     work.push({ task: 'fit-influence', part: 'fit', jobs: 1, flops: probes * labelled + earlier * again });
     const jobs = Math.min(scoring.jobs, scoredRows);
     work.push({ task: 'score', part: 'score', jobs, flops: scoredRows * perRow[score] });
   }
   work.push({ task: 'pretrain', part: 'pretrain', jobs: 1, flops: training });
-  if (compared) work.push({ task: 'pretrain', part: 'control', jobs: 1, flops: training });
-  work.push({ task: 'evaluate', part: 'evaluate', jobs: arms, flops: arms * evaluated });
+  if (arms.includes('control')) work.push({ task: 'pretrain', part: 'control', jobs: 1, flops: training });
+  work.push({ task: 'evaluate', part: 'evaluate', jobs: arms.length, flops: arms.length * evaluated });
   return { work, probes, scoredRows };
 }
 
@@ -176,8 +171,7 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
 /** The model's shape, as far as its cost goes. */
 export function shapeOf({ model, corpus: { tokenizer } }: RunConfig, corpus?: CorpusIndex) {
   const planned = 'train' in tokenizer ? tokenizer.train : FILE_VOCABULARY;
-  const multiple = model.vocabularyMultiple;
-  const vocabularySize = Math.ceil((corpus?.tokenizer.vocabularySize ?? planned) / multiple) * multiple;
+  const vocabularySize = paddedVocabulary(corpus?.tokenizer.vocabularySize ?? planned, model);
   return { layers: model.layers, width: model.width, vocabularySize };
 }
 

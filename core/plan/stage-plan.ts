@@ -4,9 +4,9 @@
  */
 import type { RunConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
-import type { Arm, CorpusIndex, ProbeItem, RowRange, ScoreItem, StagePlan } from '../formats.ts';
+import type { CorpusIndex, ProbeItem, RowRange, ScoreItem, StagePlan } from '../formats.ts';
 import { type CounterRandom, distinctBelow } from '../random/philox.ts';
-import { methodTraits } from '../selection/methods.ts';
+import { stageWork } from './stage-work.ts';
 
 /** The shards of the hold-out and of each stage's candidate pool; no shard, and so no document, is in two of them. */
 export interface Pools {
@@ -48,11 +48,8 @@ export function planStage(config: RunConfig, corpus: CorpusIndex, stage: number)
   const holdOutRows = rowsOf(corpus, pools.holdOut);
   const { stepsPerStage, batchRows } = config.pretrain;
   const consumedRows = stepsPerStage * batchRows;
-  const { score, once } = methodTraits(config.selection.method);
-  const scored = stage > 0 && score !== undefined;
-  // What is measured once is measured before the first scored stage.
-  const measures = scored && (stage === 1 || !once);
-  const probes = measures && score === 'influence-model' ? config.probe.documents : 0;
+  const { score, once, probes, preparesProbe, arms } = stageWork(config, stage);
+  const scored = score !== undefined;
   const selectedRows = scored ? Math.floor(config.selection.fraction * poolRows) : consumedRows;
   if (consumedRows > poolRows || consumedRows > selectedRows)
     throw new ConfigError(tooSmall(config, stage, poolRows, selectedRows, consumedRows, scored));
@@ -61,8 +58,6 @@ export function planStage(config: RunConfig, corpus: CorpusIndex, stage: number)
       `probe.documents: ${probes} probes need as many hold-out rows, and there are ${holdOutRows}. ` +
         'Lower probe.documents, raise pools.holdOut, or add text to the corpus.',
     );
-  const compared = config.control === 'random' && stage > 0 && config.selection.method !== 'random';
-  const arms: Arm[] = compared ? ['main', 'control'] : ['main'];
   return {
     format: 'mates-stage-plan/1',
     stage,
@@ -76,17 +71,12 @@ export function planStage(config: RunConfig, corpus: CorpusIndex, stage: number)
     consumedRows,
     steps: stepsPerStage,
     firstStep: stage * stepsPerStage,
-    preparesProbe: measures && (probes > 0 || score === 'probe') && !probesTrunkDirectly(config),
+    preparesProbe,
     scorerStage: once && scored ? 1 : stage,
     probes,
     probeItems: Math.min(config.probe.jobs, probes),
     scoreItems: scored ? Math.min(config.scoring.jobs, poolRows) : 0,
   };
-}
-
-/** Whether probing starts from the stage's checkpoint as it is. */
-function probesTrunkDirectly({ probe }: RunConfig): boolean {
-  return probe.method === 'exact' && probe.checkpoint === 'trunk';
 }
 
 /** The probing map's items: contiguous slices of the stage's probe order. */

@@ -15,8 +15,10 @@ import type {
 } from '../formats.ts';
 import { sha256 } from '../hash.ts';
 import { armLayout, PASSAGES_FILE, stageLayout } from '../layout.ts';
+import { mean } from '../metrics/index.ts';
 import { getJson, getJsonIfPresent, hashObject, splitUri } from '../storage/index.ts';
 import { corpusStore, type Run, readPlan } from './open-run.ts';
+import { busySeconds, readTimings } from './timings.ts';
 
 /** Jobs of a stage that choose its rows, by the beginnings of their timings' names. */
 const SELECTION_JOBS = /^(prepare-probe|probe-|fit-influence|score-)/;
@@ -29,7 +31,7 @@ export async function summarise(run: Run): Promise<RunSummary> {
     const plan = await readPlan(run, stage);
     const fit = await getJsonIfPresent<InfluenceFit>(run.store, stageLayout(stage).fit);
     const selection = await getJson<SelectionSummary>(run.store, armLayout(stage, 'main').selectionSummary);
-    const timings = await readTimings(run, stage);
+    const timings = await readTimings(run.store, stage);
     const selecting = timings.filter(({ job }) => SELECTION_JOBS.test(job));
     stages.push({
       stage,
@@ -94,7 +96,7 @@ async function armSummary(run: Run, stage: number, arm: Arm, timings: Timing[]):
     referenceLoss: evaluation.referenceLoss,
     heldOutLoss: evaluation.heldOutLoss,
     mixedDomainLoss: evaluation.mixedDomainLoss,
-    trainingLoss: tail.reduce((sum, value) => sum + value, 0) / tail.length,
+    trainingLoss: mean(tail),
     tasks: tasks?.map(withoutAnswers),
     taskMean,
   };
@@ -103,21 +105,4 @@ async function armSummary(run: Run, stage: number, arm: Arm, timings: Timing[]):
 function withoutAnswers(score: TaskScore): TaskSummary {
   const { correct: _, correctNorm: __, ...summary } = score as ChoiceScore;
   return summary as TaskSummary;
-}
-
-async function readTimings(run: Run, stage: number): Promise<Timing[]> {
-  const keys = await run.store.list(`${stageLayout(stage).root}/timings/`);
-  return Promise.all(keys.map((key) => getJson<Timing>(run.store, key)));
-}
-
-/** Seconds during which any of the jobs was at work: side by side they count once, waiting in between not at all. */
-export function busySeconds(timings: readonly Timing[]): number {
-  let seconds = 0;
-  let end = Number.NEGATIVE_INFINITY;
-  for (const timing of timings.toSorted((a, b) => a.begin - b.begin)) {
-    const [from, to] = [Math.max(end, timing.begin), timing.begin + 1000 * timing.seconds];
-    seconds += Math.max(0, to - from) / 1000;
-    end = Math.max(end, to);
-  }
-  return Math.round(10 * seconds) / 10;
 }

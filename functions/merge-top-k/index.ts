@@ -1,4 +1,3 @@
-import type { Arm } from '../../core/formats.ts';
 import type { RunReference } from '../../core/run/execution-input.ts';
 import { openRun, openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
@@ -10,22 +9,12 @@ interface Event {
   stage: number;
 }
 
-interface Answer {
-  selections: { arm: Arm; selectedRows: number; poolRows: number }[];
-}
-
 /** Makes the stage's selection for every arm: the exact top-k of all scoring jobs' keys, or a random one. */
-export async function handler({ run: reference, stage }: Event): Promise<Answer> {
+export async function handler({ run: reference, stage }: Event): Promise<void> {
   const run = await openRun(openerFromEnvironment(), reference.uri);
   const corpus = await openRunCorpus(run);
   const plan = await readPlan(run, stage);
   const scorer = plan.scored ? await readScorer(run.store, plan) : undefined;
-  const selections: Answer['selections'] = [];
-  for (const arm of plan.arms) {
-    const { selectedRows, poolRows } = await selectRows(
-      selectionRequest(run.store, corpus, run.record.config, plan, arm, scorer),
-    );
-    selections.push({ arm, selectedRows, poolRows });
-  }
-  return { selections };
+  for (const arm of plan.arms)
+    await selectRows(selectionRequest(run.store, corpus, run.record.config, plan, arm, scorer));
 }

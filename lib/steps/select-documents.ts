@@ -15,11 +15,7 @@ export class SelectDocuments extends Step {
     super(scope, id, props);
     const select = this.guard(
       props.functions['merge-top-k'].invoke(this, 'Select the documents', {
-        payload: {
-          run: JsonPath.objectAt('$.run'),
-          stage: JsonPath.numberAt('$.stage'),
-          arms: JsonPath.listAt('$.plan.arms'),
-        },
+        payload: { run: JsonPath.objectAt('$.run'), stage: JsonPath.numberAt('$.stage') },
         keep: { fields: [], at: JsonPath.DISCARD },
       }),
     );

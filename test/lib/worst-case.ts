@@ -12,7 +12,6 @@ import { getJson, storeOpener } from '../../core/storage/index.ts';
 import { handler as advanceStage } from '../../functions/advance-stage/index.ts';
 import type { handler as finishRun } from '../../functions/finish-run/index.ts';
 import { consoleLinks } from '../../functions/links.ts';
-import type { handler as mergeTopK } from '../../functions/merge-top-k/index.ts';
 import { handler as planStage } from '../../functions/plan-stage/index.ts';
 import { handler as validateRun } from '../../functions/validate-run/index.ts';
 import type { Synthesized } from '../../lib/synthesize.ts';
@@ -211,15 +210,8 @@ async function handle(name: string, event: unknown): Promise<unknown> {
       return planStage(event as Parameters<typeof planStage>[0]);
     case 'advance-stage':
       return advanceStage(event as Parameters<typeof advanceStage>[0]);
-    case 'merge-top-k': {
-      const selected = { selectedRows: Number.MAX_SAFE_INTEGER, poolRows: Number.MAX_SAFE_INTEGER };
-      return {
-        selections: [
-          { arm: 'main', ...selected },
-          { arm: 'control', ...selected },
-        ],
-      } satisfies Awaited<ReturnType<typeof mergeTopK>>;
-    }
+    case 'merge-top-k':
+      return null; // its answer is nothing
     case 'finish-run': {
       const { run, execution } = event as { run: RunReference; execution: string };
       const [dashboard, jobLogs, machineLogs] = ['d', 'j', 'm'].map((letter) => letter.repeat(255));

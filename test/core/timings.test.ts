@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { busySeconds } from '../../core/run/summary.ts';
+import { busySeconds } from '../../core/run/timings.ts';
 
 const job = (begin: number, seconds: number) => ({ job: 'x', begin: 1000 * begin, seconds, flops: 0 });
 
