@@ -160,13 +160,10 @@ export class PipelineStack extends Stack {
       statements: [
         new PolicyStatement({
           actions: ['states:DescribeExecution'],
+          // Of former machines of this stack too, whose names end in other letters: their runs go on after a redeployment.
           resources: [
-            this.formatArn({
-              service: 'states',
-              resource: 'execution',
-              resourceName: `${this.splitArn(this.machine.stateMachineArn, ArnFormat.COLON_RESOURCE_NAME).resourceName}:*`,
-              arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-            }),
+            this.executionsOf(this.splitArn(this.machine.stateMachineArn, ArnFormat.COLON_RESOURCE_NAME).resourceName!),
+            this.executionsOf(`${this.machineId()}-*`),
           ],
         }),
       ],
@@ -174,13 +171,27 @@ export class PipelineStack extends Stack {
     acknowledge(policy, {
       [`AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:${this.executions()}:*]`]:
         'Executions are named when they start.',
+      [`AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:${this.machineId()}-*:*]`]:
+        'CloudFormation ends the name of a machine in letters of its own.',
     });
+  }
+
+  private executionsOf(machine: string): string {
+    return this.formatArn({
+      service: 'states',
+      resource: 'execution',
+      resourceName: `${machine}:*`,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    });
+  }
+
+  private machineId(): string {
+    return this.getLogicalId(this.machine.node.defaultChild as CfnElement);
   }
 
   /** How a finding names the machine's executions. */
   private executions(): string {
-    const machine = this.getLogicalId(this.machine.node.defaultChild as CfnElement);
-    return `execution:{"Fn::Select":[6,{"Fn::Split":[":",{"Ref":"${machine}"}]}]}`;
+    return `execution:{"Fn::Select":[6,{"Fn::Split":[":",{"Ref":"${this.machineId()}"}]}]}`;
   }
 
   /** The wildcards that the service integrations of the machine ask for. */

@@ -33,7 +33,7 @@ async function pretrain(job: Job): Promise<Computed> {
   const plan = await readPlan(job.run, job.stage);
   const corpus = await openRunCorpus(job.run);
   const length = corpus.index.sequenceLength;
-  const { batchRows, checkpointEverySteps } = config.pretrain;
+  const { batchRows, checkpointEverySteps, checkpointEveryMinutes } = config.pretrain;
 
   const rows = await openTrainingRows(job, corpus, plan);
   const { checkpoint, metrics } = await startingPoint(job, plan.firstStep);
@@ -55,6 +55,7 @@ async function pretrain(job: Job): Promise<Computed> {
     });
   };
 
+  let savedAt = performance.now();
   try {
     for (let t = metrics.loss.length; t < plan.steps; t++) {
       const learningRate = trunkLearningRate(config.pretrain, optimizer.step);
@@ -65,10 +66,12 @@ async function pretrain(job: Job): Promise<Computed> {
       metrics.tokens += batchRows * length;
       const note = `loss ${result.loss.toFixed(3)}`;
       job.progress({ step, done: t + 1, total: plan.steps, unit: 'steps', note });
-      const due = (t + 1) % checkpointEverySteps === 0 && t + 1 < plan.steps;
+      const minutes = (performance.now() - savedAt) / 60_000;
+      const due = ((t + 1) % checkpointEverySteps === 0 || minutes >= checkpointEveryMinutes) && t + 1 < plan.steps;
       if (due || (job.signal.aborted && t + 1 < plan.steps)) {
         await save(layout.partialCheckpoint(optimizer.step), { metrics });
         await dropPartialCheckpoints(store, layout.partialCheckpoints, layout.partialCheckpoint(optimizer.step));
+        savedAt = performance.now();
       }
       if (job.signal.aborted && t + 1 < plan.steps)
         throw new InterruptedError(

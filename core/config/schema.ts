@@ -75,6 +75,8 @@ const pretrain = z.strictObject({
   decayHalvings: z.number().min(0).default(4),
   /** A resumable checkpoint is written this often; the last step always writes one. */
   checkpointEverySteps: positive.default(50),
+  /** And after so long, whichever comes first: a step of a large model may take minutes. */
+  checkpointEveryMinutes: z.number().positive().default(30),
 });
 
 const pools = z.strictObject({

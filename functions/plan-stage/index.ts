@@ -1,9 +1,9 @@
 import { costThroughStage } from '../../core/cost/price.ts';
-import type { Arm } from '../../core/formats.ts';
-import { stageLayout } from '../../core/layout.ts';
+import type { Arm, StagePlan } from '../../core/formats.ts';
+import { armLayout, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
 import type { RunReference } from '../../core/run/execution-input.ts';
-import { openRun, openRunCorpus } from '../../core/run/open-run.ts';
+import { openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { deploymentFromEnvironment, openerFromEnvironment } from '../environment.ts';
 
@@ -25,7 +25,7 @@ interface Answer {
   withinBudget: boolean;
 }
 
-/** Plans one stage and writes the items of its maps to the lake. */
+/** Plans one stage and writes the items of its maps to the lake. A stage that is done has none, and no arms either. */
 export async function handler({ run: reference, stage }: Event): Promise<Answer> {
   const run = await openRun(openerFromEnvironment(), reference.uri);
   const corpus = await openRunCorpus(run);
@@ -38,15 +38,22 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
   if (plan.probes > 0) await run.store.put(layout.probeItems, JSON.stringify(probeItems(plan)));
   if (plan.scored) await run.store.put(layout.scoreItems, JSON.stringify(scoreItems(plan)));
   await putJson(run.store, layout.plan, plan);
+  const done = await isDone(run, plan);
   const { trainer, maxCostUsd } = reference;
   const place = { corpus: corpus.index, deployment: deploymentFromEnvironment(), trainer };
   return {
-    scored: plan.scored,
-    preparesProbe: plan.preparesProbe,
-    probed: plan.probes > 0,
-    arms: plan.arms.map((arm) => ({ arm })),
+    scored: plan.scored && !done,
+    preparesProbe: plan.preparesProbe && !done,
+    probed: plan.probes > 0 && !done,
+    arms: done ? [] : plan.arms.map((arm) => ({ arm })),
     probeItemsKey: `${reference.prefix}/${layout.probeItems}`,
     scoreItemsKey: `${reference.prefix}/${layout.scoreItems}`,
     withinBudget: maxCostUsd === undefined || costThroughStage(run.record.config, stage, place) <= maxCostUsd,
   };
+}
+
+/** Whether the stage's last files are there. Its jobs would find so too, but each would need an instance for it. */
+async function isDone({ store }: Run, { stage, arms }: StagePlan): Promise<boolean> {
+  const sizes = await Promise.all(arms.map((arm) => store.size(armLayout(stage, arm).evaluation)));
+  return sizes.every((size) => size !== undefined);
 }

@@ -90,6 +90,8 @@ export class PipelineJob extends Construct {
       retryStrategies: [
         RetryStrategy.of(Action.RETRY, Reason.SPOT_INSTANCE_RECLAIMED),
         RetryStrategy.of(Action.RETRY, Reason.CANNOT_PULL_CONTAINER),
+        // A host that is busy pulling 8 GB may take too long to start a container.
+        RetryStrategy.of(Action.RETRY, Reason.custom({ onStatusReason: 'Task failed to start*' })),
         // 75: interrupted, what was done is kept (core/errors.ts).
         RetryStrategy.of(Action.RETRY, Reason.custom({ onExitCode: '75' })),
         // Without it, whatever matches no condition is retried as well.
@@ -120,10 +122,16 @@ export class PipelineJob extends Construct {
       resultSelector: {},
       resultPath: item ? undefined : JsonPath.DISCARD,
     });
-    // Few and far between, ten minutes in all: each attempt is three events of the history, which has 25,000 for a run
+    // All that Batch's API answers but what is wrong with the request itself (`Batch.ClientException`): throttling, above
+    // 50 submissions a second in an account, has no name of its own. Few and far between, ten minutes in all: each attempt is three events of the history, which has 25,000 for a run
     // of 100 stages even if every task of it needs them all (test/lib/limits.test.ts).
     state.addRetry({
-      errors: ['Batch.ServerException', 'Batch.TooManyRequestsException'],
+      errors: [
+        'Batch.AWSBatchException',
+        'Batch.BatchException',
+        'Batch.ServerException',
+        'Batch.TooManyRequestsException',
+      ],
       interval: Duration.seconds(25),
       maxAttempts: 4,
       backoffRate: 3,

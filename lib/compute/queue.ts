@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import {
   AllocationStrategy,
   type CfnComputeEnvironment,
@@ -96,7 +97,6 @@ export class Queue extends Construct {
     const template = new LaunchTemplate(this, 'LaunchTemplate', {
       requireImdsv2: true,
       httpTokens: LaunchTemplateHttpTokens.REQUIRED,
-      // Containers are one hop further from the metadata service; jobs have credentials of their own.
       httpPutResponseHopLimit: 1,
       userData: userData(),
       blockDevices: [
@@ -124,10 +124,14 @@ function instanceChoice(names: string[]) {
   };
 }
 
+/** Tells jobs of EC2's notice. */
+const SPOT_NOTICE = readFileSync(new URL('spot-notice.sh', import.meta.url), 'utf8');
+
 /**
- * Joins the instance's NVMe disks, which the AMI leaves unmounted, as one file system. And tells the ECS agent to end jobs
- * when a spot instance is about to be taken away, which it does not by itself, and to give them what there is of the two
- * minutes' notice rather than 30 seconds: a job has to save its checkpoint in it. Batch wants MIME multipart.
+ * Joins the instance's NVMe disks, which the AMI leaves unmounted, as one file system; keeps what is not root, as our
+ * image is not, from the instance's own credentials; and tells jobs when a spot instance is about to be taken away, while
+ * the agent, draining, takes no more of them. A job that is told to stop has 110 seconds rather than 30, to save its
+ * checkpoint in. Batch wants MIME multipart.
  */
 function userData(): MultipartUserData {
   const script = UserData.forLinux();
@@ -138,6 +142,11 @@ function userData(): MultipartUserData {
     'if [ $# -gt 1 ]; then mdadm --create /dev/md0 --level=0 --raid-devices=$# "$@" && disk=/dev/md0; else disk=$1; fi',
     `[ -z "$disk" ] || { mkfs.xfs -f "$disk" && mount -o noatime "$disk" ${SCRATCH}; }`,
     `chmod 1777 ${SCRATCH}`,
+    // Batch's containers share the host's network, so that no limit of hops keeps them out.
+    'iptables -I OUTPUT -d 169.254.169.254 -m owner ! --uid-owner 0 -j REJECT',
+    `cat > /usr/local/bin/mates-spot-notice <<'END'\n${SPOT_NOTICE}END`,
+    'chmod +x /usr/local/bin/mates-spot-notice',
+    'systemd-run --unit=mates-spot-notice /usr/local/bin/mates-spot-notice',
     "printf 'ECS_ENABLE_SPOT_INSTANCE_DRAINING=true\\nECS_CONTAINER_STOP_TIMEOUT=110s\\n' >> /etc/ecs/ecs.config",
   );
   const multipart = new MultipartUserData();

@@ -32,8 +32,9 @@ class StageLocation extends S3Location {
 
 const TASK: TaskName = 'pretrain';
 
-/** Five days in all, waiting for spot capacity included; the service allows 28. */
-const MAX_WAIT = Duration.days(5);
+/** How long a job may wait for spot capacity, at first and after interruptions; with its running time 28 days at most. */
+const WAIT_DAYS = 5;
+const MAX_DAYS = 28;
 
 /**
  * `sagemaker:createTrainingJob.sync` with managed spot, which the library's state lacks: the container entry point, the
@@ -77,9 +78,7 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
     });
     this.spot = settings.spot;
     this.command = settings.trainerCommand;
-    this.maxWait = Duration.seconds(
-      Math.max(MAX_WAIT.toSeconds(), Duration.hours(settings.jobTimeoutHours).toSeconds()),
-    );
+    this.maxWait = Duration.hours(Math.min(24 * MAX_DAYS, settings.jobTimeoutHours + 24 * WAIT_DAYS));
     this.addRetry({
       errors: ['SageMaker.AmazonSageMakerException', 'SageMaker.ResourceLimitExceededException'],
       interval: Duration.minutes(1),

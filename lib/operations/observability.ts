@@ -102,6 +102,22 @@ export class Observability extends Construct {
       ],
     });
 
+    new Rule(this, 'QueueBlocked', {
+      description: 'Nothing can run the job at the head of a queue',
+      eventPattern: {
+        source: ['aws.batch'],
+        detailType: ['Batch Job Queue Blocked'],
+        detail: { jobQueue: queues.map((queue) => queue.jobQueueArn) },
+      },
+      targets: [
+        new SnsTopic(alerts, {
+          message: RuleTargetInput.fromText(
+            `Job ${EventField.fromPath('$.detail.jobName')} (${EventField.fromPath('$.detail.jobId')}) waits and cannot start: ${EventField.fromPath('$.detail.statusReason')}`,
+          ),
+        }),
+      ],
+    });
+
     const lambdas = Object.values(functions);
     const dashboard = new Dashboard(this, 'Dashboard', {
       defaultInterval: Duration.days(7),

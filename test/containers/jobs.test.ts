@@ -171,6 +171,26 @@ describe('pretraining', () => {
   });
 });
 
+it.each([
+  [1e-9, 7],
+  [1e9, 0],
+])('pretraining saves every %f minutes, however few steps they are', async (checkpointEveryMinutes, saved) => {
+  const slow = await TinyRun.create(tinyConfig({ pretrain: { checkpointEverySteps: 100, checkpointEveryMinutes } }));
+  try {
+    await slow.prepare();
+    await slow.select(await slow.plan(0));
+    const put = vi.spyOn(slow.store, 'put');
+    await slow.pretrain(0);
+    const { partialCheckpoints } = armLayout(0, 'main');
+    const marks = put.mock.calls.filter(
+      ([key]) => key.startsWith(partialCheckpoints) && key.endsWith('/training.json'),
+    );
+    expect(marks).toHaveLength(saved); // of eight steps all but the last
+  } finally {
+    await slow.remove();
+  }
+});
+
 describe('a job whose attempt before was killed between its result and its clearing up', () => {
   it('removes what that left, and nothing of it is of the run', async () => {
     const { checkpoint, partialCheckpoint } = armLayout(0, 'main');

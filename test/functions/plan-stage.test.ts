@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../core/config/load.ts';
 import { costThroughStage } from '../../core/cost/price.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
-import { CORPUS_FOLDER, stageLayout } from '../../core/layout.ts';
+import { armLayout, CORPUS_FOLDER, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoredRanges, scoreItems } from '../../core/plan/stage-plan.ts';
 import { createRun } from '../../core/run/create-run.ts';
 import { getJson, putJson, storeOpener } from '../../core/storage/index.ts';
@@ -64,6 +64,14 @@ it('writes the items of the maps and answers with their keys in the bucket', asy
   expect(await getJson(store, stageLayout(1).probeItems)).toHaveLength(3);
   expect(await getJson(store, stageLayout(1).scoreItems)).toHaveLength(4);
   expect((await plan(0)).answer).toMatchObject({ scored: false, arms: [{ arm: 'main' }] });
+});
+
+it('asks for no jobs of a stage that is done', async () => {
+  const { store } = await plan(1);
+  await putJson(store, armLayout(1, 'main').evaluation, {});
+  expect((await plan(1)).answer).toMatchObject({ scored: true, arms: [{ arm: 'main' }, { arm: 'control' }] });
+  await putJson(store, armLayout(1, 'control').evaluation, {});
+  expect((await plan(1)).answer).toMatchObject({ scored: false, preparesProbe: false, probed: false, arms: [] });
 });
 
 describe('maxCostUsd', () => {

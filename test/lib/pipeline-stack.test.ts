@@ -177,13 +177,14 @@ describe('job definitions', () => {
     }
   });
 
-  it('retry lost instances, failed pulls and exit code 75, and nothing else', () => {
+  it('retry lost instances, failed pulls and starts, and exit code 75, and nothing else', () => {
     for (const definition of definitions)
       expect(definition.RetryStrategy).toEqual({
         Attempts: 10,
         EvaluateOnExit: [
           { Action: 'RETRY', OnStatusReason: 'Host EC2*' },
           { Action: 'RETRY', OnReason: 'CannotPullContainerError:*' },
+          { Action: 'RETRY', OnStatusReason: 'Task failed to start*' },
           { Action: 'RETRY', OnExitCode: '75' },
           { Action: 'EXIT', OnReason: '*' },
         ],
