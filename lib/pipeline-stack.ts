@@ -19,7 +19,12 @@ import {
   type StackProps,
 } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
-import { DEFAULT_DEPLOYMENT, DEPLOYMENT_VARIABLE, type Deployment } from '../core/cost/deployment.ts';
+import {
+  DEFAULT_DEPLOYMENT,
+  DEPLOYMENT_VARIABLE,
+  type Deployment,
+  NOT_IN_ECR_VARIABLE,
+} from '../core/cost/deployment.ts';
 import { type FunctionName, functionCode } from './compute/function-code.ts';
 import { type JobImage, jobImage, referencedImage } from './compute/job-image.ts';
 import { JobRoles } from './compute/job-roles.ts';
@@ -69,6 +74,7 @@ export class PipelineStack extends Stack {
     });
     this.linkTo(functions['finish-run'], { jobLogs, machineLogs });
     this.tellDeployment(functions, settings);
+    if (!trainer.inEcr) functions['validate-run'].addEnvironment(NOT_IN_ECR_VARIABLE, trainer.uri);
     this.showExecutionsTo(functions['validate-run']);
     lake.grantItems(this.machine.role);
     const alerts = new Alerts(this, 'Alerts', settings);

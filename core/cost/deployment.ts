@@ -1,6 +1,9 @@
 /** Settings of a deployment that say what a run costs there, and how long and how large its jobs may be; a part of lib/settings.ts. */
 export interface Deployment {
   accelerator: 'gpu' | 'cpu';
+  /** Instance families or types of the GPU and of the CPU environments. */
+  gpuInstances: string[];
+  cpuInstances: string[];
   sagemakerInstanceType: string;
   jobMemoryMib: number;
   jobTimeoutHours: number;
@@ -11,12 +14,17 @@ export interface Deployment {
 /** What holds where nothing is set, and where nothing is deployed. */
 export const DEFAULT_DEPLOYMENT: Deployment = {
   accelerator: 'gpu',
+  gpuInstances: ['g6.xlarge', 'g5.xlarge'],
+  cpuInstances: ['m7i', 'm6i', 'm6a'],
   sagemakerInstanceType: 'ml.g5.xlarge',
   jobMemoryMib: 14_336,
   jobTimeoutHours: 24,
   jobAttempts: 10,
   runTimeoutDays: 30,
 };
+
+/** The variable of a function's environment that has the trainer's image where SageMaker cannot run it. */
+export const NOT_IN_ECR_VARIABLE = 'MATES_NOT_IN_ECR';
 
 /** The variable of a function's environment that has them as JSON. */
 export const DEPLOYMENT_VARIABLE = 'MATES_DEPLOYMENT';

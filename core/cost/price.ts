@@ -13,6 +13,7 @@
  */
 import { onGpu } from '../config/runtimes.ts';
 import type { RunConfig } from '../config/schema.ts';
+import { ConfigError } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { DEFAULT_DEPLOYMENT, type Deployment } from './deployment.ts';
 import { type CostEstimate, estimateCost, estimateStages, type StageFlops, type StageJobs } from './estimate.ts';
@@ -40,6 +41,8 @@ export interface Place {
 /** Hours and dollars on one instance type, and on the one of SageMaker where that pretrains. */
 export interface InstanceCost {
   instance: string;
+  /** Whether the deployment's settings name it; the others are to compare. */
+  deployed: boolean;
   accelerators: string;
   /** Of instance time, all jobs added up; jobs side by side make a run shorter and not cheaper. */
   hours: number;
@@ -64,11 +67,24 @@ export function pricePlan(config: RunConfig, place: Place = {}): PricedPlan {
 }
 
 /**
- * Estimated dollars, on demand on the first instance type of the price file, from the start of a run to the end of a
+ * Estimated dollars, on demand on the dearest of the deployment's instance types, from the start of a run to the end of a
  * stage: what `maxCostUsd` is held against. Attempts that are lost with a spot instance are not counted.
+ *
+ * @throws ConfigError where no price is known of what is deployed.
  */
 export function costThroughStage(config: RunConfig, stage: number, place: Place = {}): number {
-  return costsThrough(config, stage, place)[0]!.onDemandUsd;
+  checkPrices(config, place.deployment);
+  const deployed = costsThrough(config, stage, place).filter((cost) => cost.deployed);
+  return Math.max(...deployed.map(({ onDemandUsd }) => onDemandUsd));
+}
+
+/** @throws ConfigError where no price is known of what is deployed, so that nothing could hold a run to `maxCostUsd`. */
+export function checkPrices(config: RunConfig, deployment?: Deployment): void {
+  if (INSTANCES.some((instance) => isDeployed(instance, config, deployment))) return;
+  throw new ConfigError(
+    `maxCostUsd: there is no price of ${queueInstances(config, deployment).join(' or ')} to hold it against, only of ` +
+      `${INSTANCES.map(({ instance }) => instance).join(', ')}: deploy with one of these, or start the run without maxCostUsd.`,
+  );
 }
 
 /** On each instance type that the run could be on, from its start to the end of a stage. */
@@ -90,6 +106,7 @@ function costsThrough(config: RunConfig, last: number, place: Place): InstanceCo
     }
     const onDemandUsd = hours * instance.onDemandUsdPerHour + trainingHours * (onSageMaker?.onDemandUsdPerHour ?? 0);
     return {
+      deployed: isDeployed(instance, config, place.deployment),
       instance: [instance, ...(onSageMaker ? [onSageMaker] : [])].map((one) => one.instance).join(' + '),
       accelerators: computer(instance, config),
       hours: hours + trainingHours,
@@ -126,13 +143,23 @@ function operationsPerSecond(
 }
 
 /**
- * Instance types that jobs of the run could be on, the deployment's usual one first. On the GPU queue a run without a GPU
- * runtime computes on the CPUs of GPU instances, and pays for both.
+ * Instance types that jobs of the run could be on, the deployment's first. On the GPU queue a run without a GPU runtime
+ * computes on the CPUs of GPU instances, and pays for both.
  */
-export function instancesFor({ engine }: RunConfig, { accelerator } = DEFAULT_DEPLOYMENT): Instance[] {
-  if (onGpu(engine.runtime)) return INSTANCES.filter(({ gpu }) => gpu);
-  const cpus = INSTANCES.filter(({ gpu }) => !gpu);
-  return accelerator === 'gpu' ? [INSTANCES[0]!, ...cpus] : cpus;
+export function instancesFor(config: RunConfig, deployment = DEFAULT_DEPLOYMENT): Instance[] {
+  const deployed = INSTANCES.filter((instance) => isDeployed(instance, config, deployment));
+  const others = INSTANCES.filter(({ gpu }) => onGpu(config.engine.runtime) === (gpu !== undefined));
+  return [...new Set([...deployed, ...others])];
+}
+
+/** Instance types and families of the queue that the run's jobs are in. */
+function queueInstances({ engine }: RunConfig, deployment = DEFAULT_DEPLOYMENT): string[] {
+  const { accelerator, gpuInstances, cpuInstances } = deployment;
+  return onGpu(engine.runtime) || accelerator === 'gpu' ? gpuInstances : cpuInstances;
+}
+
+function isDeployed({ instance }: Instance, config: RunConfig, deployment?: Deployment): boolean {
+  return queueInstances(config, deployment).some((name) => instance === name || instance.startsWith(`${name}.`));
 }
 
 /** The setting's type at SageMaker's price; the default one in place of a type that the price file lacks. */

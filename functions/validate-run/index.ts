@@ -3,8 +3,9 @@ import { resolvePaths } from '../../core/config/paths.ts';
 import { onGpu } from '../../core/config/runtimes.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
+import { NOT_IN_ECR_VARIABLE } from '../../core/cost/deployment.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
-import { type PricedPlan, pricePlan } from '../../core/cost/price.ts';
+import { checkPrices, type PricedPlan, pricePlan } from '../../core/cost/price.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { RunRecord } from '../../core/formats.ts';
 import { RUN_FILE } from '../../core/layout.ts';
@@ -57,6 +58,7 @@ export async function handler(event: Event): Promise<State> {
   const store = open(uri);
   const config = await readConfig(input, store, open);
   checkEngine(config);
+  checkTerms(input, config);
   await checkInputs(config, open);
   await checkRun(store, id, config);
   const corpus = await preparedIndex(config, open);
@@ -84,6 +86,18 @@ function checkEngine({ engine: { runtime } }: RunConfig): void {
   throw new ConfigError(
     `engine.runtime is ${runtime}, and this deployment has no GPUs (accelerator=cpu): set it to onnx, or deploy with accelerator=gpu.`,
   );
+}
+
+/** What the run is started with, and what is deployed cannot do. */
+function checkTerms({ trainer, maxCostUsd }: ExecutionInput, config: RunConfig): void {
+  if (onOneMachine()) return;
+  if (maxCostUsd != null) checkPrices(config, deploymentFromEnvironment());
+  const elsewhere = process.env[NOT_IN_ECR_VARIABLE];
+  if (trainer === 'sagemaker' && elsewhere !== undefined)
+    throw new ConfigError(
+      `execution input: trainer is sagemaker, which runs images of ECR alone, and the trainer's image is ${elsewhere}: ` +
+        'copy it to ECR and deploy with that as trainerImage, or train on batch.',
+    );
 }
 
 async function readConfig(input: ExecutionInput, store: Store, open: StoreOpener): Promise<RunConfig> {

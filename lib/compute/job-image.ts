@@ -12,6 +12,8 @@ export interface JobImage {
   /** Reference with registry and tag or digest. */
   readonly uri: string;
   readonly container: ContainerImage;
+  /** Whether it is in a private repository of ECR, the one place that SageMaker takes images from. */
+  readonly inEcr: boolean;
   /** Lets a role pull the image by itself, as SageMaker does; Batch's execution role is granted by the container. */
   grantPull(role: IRole): void;
 }
@@ -33,7 +35,11 @@ export function jobImage(scope: Construct, settings: Settings): JobImage {
 /** An image by its reference; ids are for the private ECR repository that it may be in. */
 export function referencedImage(scope: Construct, id: string, reference: string): JobImage {
   const ecr = parseEcr(reference);
-  if (!ecr) return { uri: reference, container: ContainerImage.fromRegistry(reference), grantPull: () => undefined };
+  if (!ecr)
+    return {
+      ...{ uri: reference, container: ContainerImage.fromRegistry(reference) },
+      ...{ inEcr: false, grantPull: () => undefined },
+    };
   const repository = Repository.fromRepositoryAttributes(scope, id, {
     repositoryName: ecr.name,
     repositoryArn: Stack.of(scope).formatArn({
@@ -48,7 +54,7 @@ export function referencedImage(scope: Construct, id: string, reference: string)
 }
 
 function fromRepository(repository: IRepository, uri: string, container: ContainerImage): JobImage {
-  return { uri, container, grantPull: (role) => repository.grantPull(role) };
+  return { uri, container, inEcr: true, grantPull: (role) => repository.grantPull(role) };
 }
 
 /** Parts of `<account>.dkr.ecr.<region>.amazonaws.com/<name>[:tag|@digest]`; undefined for other registries. */

@@ -87,7 +87,24 @@ describe('dollars', () => {
     const config = example('paper-410m');
     const through = Array.from({ length: 5 }, (_, stage) => costThroughStage(config, stage));
     for (let stage = 1; stage < 5; stage++) expect(through[stage]).toBeGreaterThan(through[stage - 1]!);
-    expect(through[4]).toBeCloseTo(pricePlan(config).instances[0]!.onDemandUsd, 6);
+    const deployed = pricePlan(config).instances.filter((one) => one.deployed);
+    expect(through[4]).toBeCloseTo(Math.max(...deployed.map(({ onDemandUsd }) => onDemandUsd)), 6);
+  });
+
+  it('are held against the dearest instance type that is deployed, of those with a price', () => {
+    const config = example('paper-410m');
+    const usd = (gpuInstances: string[]) =>
+      costThroughStage(config, 4, { deployment: { ...DEFAULT_DEPLOYMENT, gpuInstances } });
+    expect(usd(['g6.xlarge', 'g5.xlarge'])).toBe(usd(['g5.xlarge']));
+    expect(usd(['g5.xlarge'])).toBeGreaterThan(usd(['g6.xlarge']));
+    expect(usd(['p5', 'p4d'])).toBe(usd(['p5.48xlarge']));
+    expect(usd(['p5'])).toBeGreaterThan(4 * usd(['g6']));
+    expect(() => usd(['p4d'])).toThrow(/^maxCostUsd: there is no price of p4d/);
+    const [first, ...others] = pricePlan(config, {
+      deployment: { ...DEFAULT_DEPLOYMENT, gpuInstances: ['p5'] },
+    }).instances;
+    expect(first).toMatchObject({ instance: 'p5.48xlarge', deployed: true });
+    expect(others.map(({ deployed }) => deployed)).not.toContain(true);
   });
 
   it('of a small run are those of starting its jobs, not of its operations', () => {

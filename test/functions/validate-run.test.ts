@@ -193,6 +193,16 @@ describe('on S3', () => {
     }
   });
 
+  it('refuses terms that the deployment cannot keep, before anything is written', async () => {
+    vi.stubEnv('MATES_DEPLOYMENT', JSON.stringify({ gpuInstances: ['p4d'] }));
+    vi.stubEnv('MATES_NOT_IN_ECR', 'ghcr.io/owner/trainer:1');
+    await expect(validate({ maxCostUsd: 9 })).rejects.toThrow(/maxCostUsd: there is no price of p4d .*g6\.xlarge/);
+    await expect(validate({ trainer: 'sagemaker' })).rejects.toThrow(/images of ECR alone.*ghcr\.io\/owner\/trainer:1/);
+    expect(written()).toBe(0);
+    await validate({ dryRun: true });
+    vi.unstubAllEnvs();
+  });
+
   it('a run that another execution works on is left alone', async () => {
     const record = { format: 'mates-execution/1', execution: execution('other'), since: '2026-01-01T00:00:00Z' };
     const Body = { transformToByteArray: async () => new TextEncoder().encode(JSON.stringify(record)) };
