@@ -1,5 +1,4 @@
-import type { Environment, Json, JsonObject, Machine, State, StatesError } from './types.ts';
-import { StatesError as Failure } from './types.ts';
+import { type Environment, type Json, type JsonObject, type Machine, type State, StatesError } from './types.ts';
 
 /** Most events in the history of one standard execution (Step Functions quotas). */
 export const HISTORY_EVENTS = 25_000;
@@ -12,7 +11,7 @@ export class History {
   add(...types: string[]): void {
     this.events += types.length;
     if (this.events > HISTORY_EVENTS)
-      throw new Failure(
+      throw new StatesError(
         'States.Runtime',
         `The execution reached the maximum number of history events (${HISTORY_EVENTS}).`,
       );
@@ -23,7 +22,7 @@ export class History {
 export interface Frame {
   environment: Environment;
   history: History;
-  /** The context object `$$` without State, which each state adds. */
+  /** The context object `$$`. */
   context: JsonObject;
   signal: AbortSignal;
   /** Indices of the Map items around, outermost first. */
@@ -37,8 +36,6 @@ export interface Visit {
   name: string;
   state: State;
   frame: Frame;
-  /** The context object, State included. */
-  context: JsonObject;
 }
 
 export function tell(
@@ -48,30 +45,4 @@ export function tell(
 ): void {
   const { environment, items } = frame;
   environment.onState?.({ kind, state: name, type: state.Type, items, time: environment.clock.now(), ...details });
-}
-
-/**
- * Runs `work` for 0 to count - 1, at most `limit` at once. After a failure the others are aborted; it is thrown when
- * all have settled, so that nothing runs on in the background.
- */
-export async function pool(
-  count: number,
-  limit: number,
-  parent: AbortSignal,
-  work: (index: number, signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const stop = new AbortController();
-  const signal = AbortSignal.any([parent, stop.signal]);
-  let next = 0;
-  const worker = async () => {
-    while (next < count && !signal.aborted) {
-      try {
-        await work(next++, signal);
-      } catch (error) {
-        stop.abort(error); // the first abort sets the reason, later ones change nothing
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, count) }, worker));
-  signal.throwIfAborted();
 }

@@ -1,93 +1,104 @@
 /** The Map state; https://states-language.net/spec.html#map-state. */
-import { type Frame, History, pool, tell, type Visit } from './frame.ts';
+import { type Frame, History, tell, type Visit } from './frame.ts';
 import { get, isObject, parsePath } from './paths.ts';
 import { checkSize, fill } from './payload.ts';
-import { type Json, type JsonObject, StatesError } from './types.ts';
+import { type Json, StatesError } from './types.ts';
 
-/** An inline Map runs at most 40 iterations at once, a distributed one 10,000 children (Step Functions quotas). */
-const INLINE_CONCURRENCY = 40;
-const DISTRIBUTED_CONCURRENCY = 10_000;
-
-/** @returns the items' outputs in the items' order; those of tolerated failures are left out. */
+/** @returns the items' outputs in the items' order. */
 export async function runMap(visit: Visit, input: Json): Promise<Json> {
   const { name, state, frame } = visit;
-  const items = await readItems(visit, input);
-  const distributed = state.ItemProcessor!.ProcessorConfig?.Mode === 'DISTRIBUTED';
+  const distributed = state.ItemProcessor!.ProcessorConfig.Mode === 'DISTRIBUTED';
+  const items = distributed ? await readItems(visit, input) : itemsAt(visit, input);
   tell(visit, 'items', { count: items.length });
   frame.history.add('MapStateStarted', ...(distributed ? ['MapRunStarted'] : []));
 
-  const most = distributed ? DISTRIBUTED_CONCURRENCY : INLINE_CONCURRENCY;
-  const outputs = new Array<Json | undefined>(items.length);
-  let failures = 0;
-  await pool(items.length, state.MaxConcurrency || most, frame.signal, async (index, signal) => {
-    const context = { ...visit.context, Map: { Item: { Index: index, Value: items[index]! } } };
-    const scope = { input, context };
+  const outputs = new Array<Json>(items.length);
+  await pool(items.length, state.MaxConcurrency!, frame.signal, async (index, signal) => {
+    const item = items[index]!;
+    const context = { ...frame.context, Map: { Item: { Value: item } } };
     const selected =
-      state.ItemSelector === undefined ? items[index]! : fill(state.ItemSelector, scope, `${name}.ItemSelector`);
+      state.ItemSelector === undefined ? item : fill(state.ItemSelector, { input, context }, `${name}.ItemSelector`);
     checkSize(selected, `Item ${index} of "${name}"`);
     const nested = { ...frame, context, signal, items: [...frame.items, index] };
-    try {
-      if (distributed) outputs[index] = await runChild(visit, selected, nested);
-      else {
-        frame.history.add('MapIterationStarted');
-        outputs[index] = await frame.run(state.ItemProcessor!, selected, nested);
-        frame.history.add('MapIterationSucceeded');
-      }
-    } catch (error) {
-      if (!distributed || signal.aborted || !(error instanceof StatesError)) throw error;
-      failures++;
-      if (exceeds(visit, failures, items.length))
-        throw new StatesError(
-          'States.ExceedToleratedFailureThreshold',
-          'The specified tolerated failure threshold was exceeded',
-        );
-    }
+    outputs[index] = await (distributed ? runChild : runIteration)(visit, selected, nested);
   });
   frame.history.add(...(distributed ? ['MapRunSucceeded'] : []), 'MapStateSucceeded');
-  return outputs.filter((output) => output !== undefined);
+  return outputs;
 }
 
-/** Each item of a distributed Map is an execution of its own: own history, own name, no `$$.Map` inside. */
-async function runChild({ state, name, frame }: Visit, input: Json, nested: Frame): Promise<Json> {
-  const { Map: _, State: __, ...context } = nested.context as JsonObject & { Map: Json; State: Json };
-  const parent = frame.context.Execution as { Id: string; Name: string };
-  const index = nested.items[nested.items.length - 1]!;
-  const label = state.Label ?? name.replace(/[^A-Za-z0-9-]/g, '').slice(0, 40);
-  const execution = {
-    Id: `${parent.Id}/${label}:${index}`,
-    Input: input,
-    Name: `${parent.Name}-${label}-${index}`,
-    StartTime: new Date(frame.environment.clock.now()).toISOString(),
-  };
-  const history = new History();
-  history.add('ExecutionStarted');
-  const child = { ...nested, history, context: { ...context, Execution: execution } };
-  const output = await frame.run(state.ItemProcessor!, input, child);
-  history.add('ExecutionSucceeded');
+async function runIteration({ state }: Visit, input: Json, nested: Frame): Promise<Json> {
+  nested.history.add('MapIterationStarted');
+  const output = await nested.run(state.ItemProcessor!, input, nested);
+  nested.history.add('MapIterationSucceeded');
   return output;
 }
 
-function exceeds({ state }: Visit, failures: number, items: number): boolean {
-  const { ToleratedFailureCount: count, ToleratedFailurePercentage: percentage } = state;
-  if (count === undefined && percentage === undefined) return failures > 0;
-  return (
-    (count !== undefined && failures > count) || (percentage !== undefined && (failures / items) * 100 > percentage)
-  );
+/**
+ * Each item of a distributed Map is an execution of its own: own history, own name, no `$$.Map` inside. The first that
+ * fails fails the Map, because no share of failures is tolerated.
+ */
+async function runChild({ state, frame }: Visit, input: Json, nested: Frame): Promise<Json> {
+  const { Id, Name } = frame.context.Execution as { Id: string; Name: string };
+  const index = nested.items.at(-1)!;
+  const execution = { Id: `${Id}/${state.Label}:${index}`, Name: `${Name}-${state.Label}-${index}` };
+  const history = new History();
+  history.add('ExecutionStarted');
+  try {
+    const output = await frame.run(state.ItemProcessor!, input, {
+      ...nested,
+      history,
+      context: { Execution: execution },
+    });
+    history.add('ExecutionSucceeded');
+    return output;
+  } catch (error) {
+    if (nested.signal.aborted || !(error instanceof StatesError)) throw error;
+    throw new StatesError(
+      'States.ExceedToleratedFailureThreshold',
+      'The specified tolerated failure threshold was exceeded',
+    );
+  }
 }
 
-async function readItems({ name, state, frame, context }: Visit, input: Json): Promise<Json[]> {
-  const scope = { input, context };
-  const reader = state.ItemReader;
-  if (!reader) {
-    const items = get(parsePath(state.ItemsPath ?? '$', name), scope, 'ItemsPath');
-    if (Array.isArray(items)) return items;
-    throw new StatesError('States.Runtime', `Reference path "${state.ItemsPath ?? '$'}" must point to array.`);
-  }
-  const from = fill(reader.Parameters, scope, `${name}.ItemReader.Parameters`);
+function itemsAt({ name, state, frame: { context } }: Visit, input: Json): Json[] {
+  const path = state.ItemsPath!;
+  const items = get(parsePath(path, `${name}.ItemsPath`), { input, context }, 'ItemsPath');
+  if (Array.isArray(items)) return items;
+  throw new StatesError('States.Runtime', `Reference path "${path}" must point to array.`);
+}
+
+async function readItems({ name, state, frame }: Visit, input: Json): Promise<Json[]> {
+  const where = `${name}.ItemReader.Parameters`;
+  const from = fill(state.ItemReader!.Parameters, { input, context: frame.context }, where);
   if (!isObject(from) || typeof from.Bucket !== 'string' || typeof from.Key !== 'string')
-    throw new StatesError('States.ItemReaderFailed', `${name}.ItemReader.Parameters: expected Bucket and Key.`);
+    throw new StatesError('States.ItemReaderFailed', `${where}: expected Bucket and Key.`);
   const items = await frame.environment.readJson(from.Bucket, from.Key);
-  if (!Array.isArray(items))
-    throw new StatesError('States.ItemReaderFailed', `s3://${from.Bucket}/${from.Key} is not a JSON array.`);
-  return items.slice(0, reader.ReaderConfig?.MaxItems);
+  if (Array.isArray(items)) return items;
+  throw new StatesError('States.ItemReaderFailed', `s3://${from.Bucket}/${from.Key} is not a JSON array.`);
+}
+
+/**
+ * Runs `work` for 0 to count - 1, at most `limit` at once. After a failure the others are aborted; it is thrown when
+ * all have settled, so that nothing runs on in the background.
+ */
+async function pool(
+  count: number,
+  limit: number,
+  parent: AbortSignal,
+  work: (index: number, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const stop = new AbortController();
+  const signal = AbortSignal.any([parent, stop.signal]);
+  let next = 0;
+  const worker = async () => {
+    while (next < count && !signal.aborted) {
+      try {
+        await work(next++, signal);
+      } catch (error) {
+        stop.abort(error); // the first abort sets the reason, later ones change nothing
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, count) }, worker));
+  signal.throwIfAborted();
 }

@@ -1,7 +1,7 @@
 /** Payload templates: Parameters, ResultSelector, ItemSelector; https://states-language.net/spec.html#payload-template. */
 import { evaluate, parseExpression } from './intrinsics.ts';
 import { isObject, type Scope } from './paths.ts';
-import { type Json, StatesError, UnsupportedDefinition } from './types.ts';
+import { type Json, refuse, StatesError } from './types.ts';
 
 /** Largest input, output or result of a state: 256 KiB of UTF-8 (Step Functions quotas). */
 export const PAYLOAD_BYTES = 262_144;
@@ -35,9 +35,8 @@ export function checkTemplate(template: Json, where: string): void {
       checkTemplate(value, field);
       continue;
     }
-    if (typeof value !== 'string') throw new UnsupportedDefinition(`${field}: expected a path or an intrinsic.`);
-    if (name.slice(0, -2) in template)
-      throw new UnsupportedDefinition(`${field}: ${name.slice(0, -2)} is there as well; keep one of the two.`);
+    if (typeof value !== 'string') refuse(field, 'expected a path or an intrinsic');
+    if (name.slice(0, -2) in template) refuse(field, `${name.slice(0, -2)} is there as well; keep one of the two`);
     parseExpression(value, field);
   }
 }

@@ -5,13 +5,9 @@ import type { Catcher, Retrier, StatesError } from './types.ts';
 const TERMINAL = 'States.Runtime';
 const MUST_BE_NAMED = 'States.DataLimitExceeded';
 
-export function matches(error: StatesError, names: string[]): boolean {
-  if (error.error === TERMINAL) return false;
-  return names.some((name) => {
-    if (name === error.error) return true;
-    if (error.error === MUST_BE_NAMED) return false;
-    return name === 'States.ALL' || (name === 'States.TaskFailed' && error.error !== 'States.Timeout');
-  });
+function matches({ error }: StatesError, names: string[]): boolean {
+  if (error === TERMINAL) return false;
+  return names.includes(error) || (names.includes('States.ALL') && error !== MUST_BE_NAMED);
 }
 
 export function catcherFor(error: StatesError, catchers: Catcher[] = []): Catcher | undefined {

@@ -4,52 +4,41 @@ export type Json = null | boolean | number | string | Json[] | { [name: string]:
 export type JsonObject = { [name: string]: Json };
 
 export interface Machine {
-  Comment?: string;
   StartAt: string;
   States: Record<string, State>;
   /** Of the whole execution, in seconds. */
   TimeoutSeconds?: number;
 }
 
-/** A state's fields. Which of them a type may have is checked once, by `validate`; see `FIELDS` there. */
+/** A state's fields. Which of them a type may have is checked once, by `validate`; see `STATE_FIELDS` there. */
 export interface State {
-  Type: 'Pass' | 'Task' | 'Choice' | 'Wait' | 'Succeed' | 'Fail' | 'Parallel' | 'Map';
+  Type: 'Task' | 'Map' | 'Choice' | 'Succeed' | 'Fail';
+  // Task and Map
   Next?: string;
   End?: boolean;
-  InputPath?: string | null;
-  OutputPath?: string | null;
   ResultPath?: string | null;
-  Parameters?: Json;
-  ResultSelector?: Json;
-  Retry?: Retrier[];
   Catch?: Catcher[];
-  // Pass
-  Result?: Json;
   // Task
   Resource?: string;
+  Parameters?: Json;
   TimeoutSeconds?: number;
+  ResultSelector?: Json;
+  OutputPath?: string;
+  Retry?: Retrier[];
+  // Map
+  ItemProcessor?: Machine & { ProcessorConfig: { Mode: 'INLINE' | 'DISTRIBUTED'; ExecutionType?: string } };
+  ItemSelector?: Json;
+  MaxConcurrency?: number;
+  ItemsPath?: string;
+  ItemReader?: { Resource: string; ReaderConfig: { InputType: string }; Parameters: Json };
+  Label?: string;
   // Choice
-  Choices?: (ChoiceRule & { Next: string })[];
+  Choices?: ChoiceRule[];
   Default?: string;
-  // Wait
-  Seconds?: number;
-  SecondsPath?: string;
   // Fail
   Error?: string;
   ErrorPath?: string;
-  Cause?: string;
   CausePath?: string;
-  // Parallel
-  Branches?: Machine[];
-  // Map
-  ItemProcessor?: Machine & { ProcessorConfig?: { Mode?: 'INLINE' | 'DISTRIBUTED'; ExecutionType?: string } };
-  ItemsPath?: string;
-  ItemSelector?: Json;
-  ItemReader?: { Resource: string; ReaderConfig?: { InputType?: string; MaxItems?: number }; Parameters: Json };
-  MaxConcurrency?: number;
-  ToleratedFailurePercentage?: number;
-  ToleratedFailureCount?: number;
-  Label?: string;
 }
 
 export interface Retrier {
@@ -61,16 +50,22 @@ export interface Retrier {
   /** Default 2. */
   BackoffRate?: number;
   MaxDelaySeconds?: number;
-  JitterStrategy?: 'FULL' | 'NONE';
+  JitterStrategy?: 'FULL';
 }
 
 export interface Catcher {
   ErrorEquals: string[];
   Next: string;
-  ResultPath?: string | null;
+  ResultPath?: string;
 }
 
-export type ChoiceRule = { [operator: string]: unknown };
+/** Has one of the comparisons. */
+export interface ChoiceRule {
+  Variable: string;
+  BooleanEquals?: boolean;
+  StringEquals?: string;
+  Next: string;
+}
 
 /** A failure as the States Language knows it: a name that Retry and Catch match, and a text for people or programs. */
 export class StatesError extends Error {
@@ -84,9 +79,14 @@ export class StatesError extends Error {
   }
 }
 
-/** A definition that this interpreter would not run exactly as the States Language says; the message names the field. */
+/** A definition that this interpreter would not run exactly as the States Language says. */
 export class UnsupportedDefinition extends Error {
   override name = 'UnsupportedDefinition';
+}
+
+/** @throws UnsupportedDefinition naming the state and the field. */
+export function refuse(where: string, message: string): never {
+  throw new UnsupportedDefinition(`State machine: ${where}: ${message}.`);
 }
 
 /** Time, so that tests need not wait. */

@@ -6,37 +6,22 @@ import { checkRule } from './choice.ts';
 import { parseExpression } from './intrinsics.ts';
 import { isObject, parsePath } from './paths.ts';
 import { checkTemplate } from './payload.ts';
-import { type Catcher, type Json, type Machine, type Retrier, type State, UnsupportedDefinition } from './types.ts';
+import { type Catcher, type Json, type Machine, type Retrier, refuse, type State } from './types.ts';
 
-const MACHINE_FIELDS = ['Comment', 'StartAt', 'States', 'TimeoutSeconds', 'Version', 'QueryLanguage'];
-const PROCESSOR_FIELDS = ['Comment', 'StartAt', 'States', 'ProcessorConfig', 'QueryLanguage'];
-const ANY = ['Type', 'Comment', 'QueryLanguage'];
-const FLOW = ['InputPath', 'OutputPath'];
-const NEXT = ['Next', 'End'];
-const RESULT = ['Parameters', 'ResultSelector', 'ResultPath', 'Retry', 'Catch'];
+const MACHINE_FIELDS = ['StartAt', 'States', 'TimeoutSeconds'];
+const PROCESSOR_FIELDS = ['StartAt', 'States', 'ProcessorConfig'];
 
-const STATE_FIELDS: Record<State['Type'], string[]> = {
-  Pass: [...FLOW, ...NEXT, 'Parameters', 'Result', 'ResultPath'],
-  Task: [...FLOW, ...NEXT, ...RESULT, 'Resource', 'TimeoutSeconds'],
-  Choice: [...FLOW, 'Choices', 'Default'],
-  Wait: [...FLOW, ...NEXT, 'Seconds', 'SecondsPath'],
-  Succeed: FLOW,
-  Fail: ['Error', 'ErrorPath', 'Cause', 'CausePath'],
-  Parallel: [...FLOW, ...NEXT, ...RESULT, 'Branches'],
-  Map: [
-    ...FLOW,
-    ...NEXT,
-    ...RESULT.filter((name) => name !== 'Parameters'), // the old name of ItemSelector
-    'ItemProcessor',
-    'ItemsPath',
-    'ItemSelector',
-    'ItemReader',
-    'MaxConcurrency',
-    'ToleratedFailurePercentage',
-    'ToleratedFailureCount',
-    'Label',
-  ],
+/** The fields of each type beside Type; a Task and a Map also have Next or End. */
+export const STATE_FIELDS: Record<State['Type'], string[]> = {
+  Task: ['Resource', 'Parameters', 'TimeoutSeconds', 'ResultSelector', 'ResultPath', 'OutputPath', 'Retry', 'Catch'],
+  Map: ['ItemProcessor', 'ItemsPath', 'ItemReader', 'Label', 'ItemSelector', 'MaxConcurrency', 'ResultPath', 'Catch'],
+  Choice: ['Choices', 'Default'],
+  Succeed: [],
+  Fail: ['Error', 'ErrorPath', 'CausePath'],
 };
+
+/** Where the items of a Map come from, by its mode; the other mode's fields are refused. */
+const ITEM_FIELDS = { INLINE: ['ItemsPath'], DISTRIBUTED: ['ItemReader', 'Label'] };
 
 const ITEM_READER = 'arn:aws:states:::s3:getObject';
 
@@ -61,8 +46,6 @@ class Validator {
   machine(value: unknown, where: string, fields: string[]): void {
     const machine = this.object(value, where);
     this.known(machine, fields, where);
-    this.queryLanguage(machine, where);
-    if ('Version' in machine && machine.Version !== '1.0') refuse(`${where}.Version`, 'the only version is "1.0"');
     if ('TimeoutSeconds' in machine) this.whole(machine.TimeoutSeconds, `${where}.TimeoutSeconds`, 1);
     const states = this.object(machine.States, `${where}.States`);
     const targets = new Set([this.target(machine.StartAt, states, `${where}.StartAt`)]);
@@ -79,126 +62,103 @@ class Validator {
   /** @returns the names of the states that may follow. */
   private state(value: unknown, name: string): unknown[] {
     const state = this.object(value, name) as unknown as State;
-    const fields = STATE_FIELDS[state.Type] ?? refuse(`${name}.Type`, `"${state.Type}" is not a supported state type`);
-    this.known(state, [...ANY, ...fields], name);
-    this.queryLanguage(state, name);
-    for (const field of ['InputPath', 'OutputPath', 'ResultPath'] as const) this.path(state[field], `${name}.${field}`);
+    if (!Object.hasOwn(STATE_FIELDS, state.Type)) refuse(`${name}.Type`, `"${state.Type}" is not supported`);
+    const goesOn = state.Type === 'Task' || state.Type === 'Map';
+    this.known(state, ['Type', ...(goesOn ? ['Next', 'End'] : []), ...STATE_FIELDS[state.Type]], name);
+    if (goesOn && (state.Next === undefined) === (state.End !== true))
+      refuse(name, 'expected either Next or "End": true');
     for (const field of ['Parameters', 'ResultSelector', 'ItemSelector'] as const)
       if (state[field] !== undefined) checkTemplate(state[field], `${name}.${field}`);
-    if (state.ResultPath?.startsWith('$$')) refuse(`${name}.ResultPath`, 'the context object cannot be written');
-    const next: unknown[] = [];
-    if (fields.includes('Next')) {
-      if ((state.Next === undefined) === (state.End !== true)) refuse(name, 'expected either Next or "End": true');
-      if (state.Next !== undefined) next.push(state.Next);
-    }
+    if (state.ResultPath !== null) this.resultPath(state.ResultPath, `${name}.ResultPath`);
+    if (state.OutputPath !== undefined) parsePath(state.OutputPath, `${name}.OutputPath`);
     state.Retry?.forEach((retrier, i, all) => {
       this.retrier(retrier, i === all.length - 1, `${name}.Retry[${i}]`);
     });
     state.Catch?.forEach((catcher, i, all) => {
       this.catcher(catcher, i === all.length - 1, `${name}.Catch[${i}]`);
-      next.push(catcher.Next);
     });
     switch (state.Type) {
       case 'Task':
         this.task(state, name);
-        if (state.TimeoutSeconds !== undefined) this.whole(state.TimeoutSeconds, `${name}.TimeoutSeconds`, 1);
-        break;
-      case 'Choice':
-        if (!Array.isArray(state.Choices) || state.Choices.length === 0)
-          return refuse(`${name}.Choices`, 'expected a non-empty array');
-        state.Choices.forEach((rule, i) => {
-          checkRule(rule, `${name}.Choices[${i}]`);
-          next.push(rule.Next);
-        });
-        if (state.Default !== undefined) next.push(state.Default);
-        break;
-      case 'Wait':
-        this.oneOf(state, ['Seconds', 'SecondsPath'], name, true);
-        if (state.Seconds !== undefined) this.whole(state.Seconds, `${name}.Seconds`, 0);
-        this.path(state.SecondsPath, `${name}.SecondsPath`);
-        break;
-      case 'Fail':
-        this.oneOf(state, ['Error', 'ErrorPath'], name);
-        this.oneOf(state, ['Cause', 'CausePath'], name);
-        for (const field of ['ErrorPath', 'CausePath'] as const)
-          if (state[field] !== undefined) parseExpression(state[field], `${name}.${field}`);
-        break;
-      case 'Parallel':
-        if (!Array.isArray(state.Branches)) return refuse(`${name}.Branches`, 'expected an array');
-        state.Branches.forEach((branch, i) => {
-          this.machine(branch, `${name}.Branches[${i}]`, ['Comment', 'StartAt', 'States']);
-        });
         break;
       case 'Map':
         this.map(state, name);
+        break;
+      case 'Choice':
+        return this.choice(state, name);
+      case 'Fail':
+        if ((state.Error === undefined) === (state.ErrorPath === undefined))
+          refuse(name, 'expected either Error or ErrorPath');
+        for (const field of ['ErrorPath', 'CausePath'] as const)
+          if (state[field] !== undefined) parseExpression(state[field], `${name}.${field}`);
     }
-    return next;
+    const caught = state.Catch?.map(({ Next }) => Next) ?? [];
+    return state.Next === undefined ? caught : [state.Next, ...caught];
   }
 
-  private task({ Resource, Parameters }: State, name: string): void {
+  private choice({ Choices, Default }: State, name: string): unknown[] {
+    if (!Array.isArray(Choices) || Choices.length === 0) refuse(`${name}.Choices`, 'expected a non-empty array');
+    Choices.forEach((rule, i) => {
+      checkRule(rule, `${name}.Choices[${i}]`);
+    });
+    if (Default === undefined) refuse(`${name}.Default`, 'a Choice without it is not supported');
+    return [...Choices.map(({ Next }) => Next), Default];
+  }
+
+  private task({ Resource, Parameters, TimeoutSeconds }: State, name: string): void {
     if (typeof Resource !== 'string') refuse(`${name}.Resource`, 'expected a string');
-    const problem = this.taskProblem(Resource!, Parameters);
+    const problem = this.taskProblem(Resource, Parameters);
     if (problem) refuse(name, problem);
+    if (TimeoutSeconds !== undefined) this.whole(TimeoutSeconds, `${name}.TimeoutSeconds`, 1);
   }
 
   private map(state: State, name: string): void {
     const where = `${name}.ItemProcessor`;
     this.machine(state.ItemProcessor, where, PROCESSOR_FIELDS);
-    const config = state.ItemProcessor?.ProcessorConfig ?? {};
-    this.known(config, ['Mode', 'ExecutionType'], `${where}.ProcessorConfig`);
-    const mode = config.Mode ?? 'INLINE';
-    if (mode !== 'INLINE' && mode !== 'DISTRIBUTED') refuse(`${where}.ProcessorConfig.Mode`, `"${mode}" is not a mode`);
-    if (mode === 'DISTRIBUTED' && config.ExecutionType !== 'STANDARD')
+    const config = this.object(state.ItemProcessor!.ProcessorConfig, `${where}.ProcessorConfig`);
+    const { Mode, ExecutionType } = config;
+    if (Mode !== 'INLINE' && Mode !== 'DISTRIBUTED')
+      refuse(`${where}.ProcessorConfig.Mode`, 'expected INLINE or DISTRIBUTED');
+    this.known(config, Mode === 'INLINE' ? ['Mode'] : ['Mode', 'ExecutionType'], `${where}.ProcessorConfig`);
+    if (Mode === 'DISTRIBUTED' && ExecutionType !== 'STANDARD')
       refuse(`${where}.ProcessorConfig.ExecutionType`, 'only STANDARD is supported');
-    if (mode === 'INLINE')
-      for (const field of ['ItemReader', 'ToleratedFailurePercentage', 'ToleratedFailureCount', 'Label'] as const)
-        if (state[field] !== undefined) refuse(`${name}.${field}`, 'only a DISTRIBUTED map may have it');
-    if (state.MaxConcurrency !== undefined) this.whole(state.MaxConcurrency, `${name}.MaxConcurrency`, 0);
-    if (state.ToleratedFailureCount !== undefined)
-      this.whole(state.ToleratedFailureCount, `${name}.ToleratedFailureCount`, 0);
-    const percentage = state.ToleratedFailurePercentage ?? 0;
-    if (typeof percentage !== 'number' || percentage < 0 || percentage > 100)
-      refuse(`${name}.ToleratedFailurePercentage`, 'expected a number from 0 to 100');
-    if (state.Label !== undefined && !/^[^\s?*<>{}[\]:;,\\|^~$#%&`"]{1,40}$/.test(state.Label))
-      refuse(`${name}.Label`, 'expected at most 40 characters, without spaces, wildcards or brackets');
-    this.path(state.ItemsPath, `${name}.ItemsPath`);
-    if (state.ItemReader) {
-      this.oneOf(state, ['ItemReader', 'ItemsPath'], name);
-      this.itemReader(state.ItemReader, `${name}.ItemReader`);
-    }
+    for (const [mode, fields] of Object.entries(ITEM_FIELDS))
+      for (const field of fields)
+        if (Object.hasOwn(state, field) !== (mode === Mode))
+          refuse(`${name}.${field}`, `each ${mode} map needs it, and no other may have it`);
+    this.whole(state.MaxConcurrency, `${name}.MaxConcurrency`, 1);
+    if (Mode === 'INLINE') parsePath(state.ItemsPath!, `${name}.ItemsPath`);
+    else this.itemReader(state.ItemReader, `${name}.ItemReader`);
   }
 
-  private itemReader(reader: NonNullable<State['ItemReader']>, where: string): void {
+  private itemReader(value: unknown, where: string): void {
+    const reader = this.object(value, where);
     this.known(reader, ['Resource', 'ReaderConfig', 'Parameters'], where);
     if (reader.Resource !== ITEM_READER) refuse(`${where}.Resource`, `only ${ITEM_READER} is supported`);
-    const config = reader.ReaderConfig ?? {};
-    this.known(config, ['InputType', 'MaxItems'], `${where}.ReaderConfig`);
+    const config = this.object(reader.ReaderConfig, `${where}.ReaderConfig`);
+    this.known(config, ['InputType'], `${where}.ReaderConfig`);
     if (config.InputType !== 'JSON') refuse(`${where}.ReaderConfig.InputType`, 'only JSON is supported');
-    if (config.MaxItems !== undefined) this.whole(config.MaxItems, `${where}.ReaderConfig.MaxItems`, 1);
-    this.known(
-      this.object(reader.Parameters, `${where}.Parameters`),
-      ['Bucket', 'Bucket.$', 'Key', 'Key.$'],
-      `${where}.Parameters`,
-    );
-    checkTemplate(reader.Parameters, `${where}.Parameters`);
+    const parameters = this.object(reader.Parameters, `${where}.Parameters`);
+    this.known(parameters, ['Bucket.$', 'Key.$'], `${where}.Parameters`);
+    checkTemplate(parameters, `${where}.Parameters`);
   }
 
   private retrier(retrier: Retrier, last: boolean, where: string): void {
     const known = ['IntervalSeconds', 'MaxAttempts', 'BackoffRate', 'MaxDelaySeconds', 'JitterStrategy'];
-    this.known(retrier, ['Comment', 'ErrorEquals', ...known], where);
+    this.known(retrier, ['ErrorEquals', ...known], where);
     this.errorEquals(retrier.ErrorEquals, last, where);
     if (retrier.IntervalSeconds !== undefined) this.whole(retrier.IntervalSeconds, `${where}.IntervalSeconds`, 1);
     if (retrier.MaxAttempts !== undefined) this.whole(retrier.MaxAttempts, `${where}.MaxAttempts`, 0);
     if (retrier.MaxDelaySeconds !== undefined) this.whole(retrier.MaxDelaySeconds, `${where}.MaxDelaySeconds`, 1);
-    const { BackoffRate = 2, JitterStrategy = 'NONE' } = retrier;
+    const { BackoffRate = 2, JitterStrategy = 'FULL' } = retrier;
     if (typeof BackoffRate !== 'number' || BackoffRate < 1) refuse(`${where}.BackoffRate`, 'expected 1.0 or more');
-    if (!['FULL', 'NONE'].includes(JitterStrategy)) refuse(`${where}.JitterStrategy`, 'expected FULL or NONE');
+    if (JitterStrategy !== 'FULL') refuse(`${where}.JitterStrategy`, 'only FULL is supported');
   }
 
   private catcher(catcher: Catcher, last: boolean, where: string): void {
-    this.known(catcher, ['Comment', 'ErrorEquals', 'Next', 'ResultPath'], where);
+    this.known(catcher, ['ErrorEquals', 'Next', 'ResultPath'], where);
     this.errorEquals(catcher.ErrorEquals, last, where);
-    this.path(catcher.ResultPath, `${where}.ResultPath`);
+    this.resultPath(catcher.ResultPath, `${where}.ResultPath`);
   }
 
   private errorEquals(names: unknown, last: boolean, where: string): void {
@@ -206,11 +166,8 @@ class Validator {
       refuse(`${where}.ErrorEquals`, 'expected a non-empty array of names');
     if (names.includes('States.ALL') && (names.length > 1 || !last))
       refuse(`${where}.ErrorEquals`, 'States.ALL stands alone, and in the last entry');
-  }
-
-  private queryLanguage(holder: object, where: string): void {
-    const language = (holder as { QueryLanguage?: string }).QueryLanguage ?? 'JSONPath';
-    if (language !== 'JSONPath') refuse(`${where}.QueryLanguage`, `"${language}" is not supported, only JSONPath`);
+    // It stands for every error but a timeout, not only for those of its name.
+    if (names.includes('States.TaskFailed')) refuse(`${where}.ErrorEquals`, 'States.TaskFailed is not supported');
   }
 
   private target(name: unknown, states: Record<string, Json>, where: string): string {
@@ -223,16 +180,9 @@ class Validator {
     if (unknown) refuse(`${where}.${unknown}`, 'this field is not supported here');
   }
 
-  private oneOf(holder: object, fields: string[], where: string, required = false): void {
-    const present = fields.filter((field) => field in holder);
-    if (present.length > 1 || (required && present.length === 0)) refuse(where, `expected one of ${fields.join(', ')}`);
-  }
-
-  private path(value: string | null | undefined, where: string): void {
-    if (value === null && where.endsWith('Path')) return;
-    if (value === undefined) return;
-    if (typeof value !== 'string') refuse(where, 'expected a path');
-    parsePath(value!, where);
+  private resultPath(path: string | undefined, where: string): void {
+    if (path !== undefined && parsePath(path, where).root === 'context')
+      refuse(where, 'the context object cannot be written');
   }
 
   private whole(value: unknown, where: string, least: number): void {
@@ -242,8 +192,4 @@ class Validator {
   private object(value: unknown, where: string): Record<string, Json> {
     return isObject(value) ? value : refuse(where, 'expected an object');
   }
-}
-
-function refuse(where: string, message: string): never {
-  throw new UnsupportedDefinition(`State machine: ${where}: ${message}.`);
 }

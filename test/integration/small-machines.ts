@@ -277,7 +277,7 @@ export function smallMachines({ advance, validate, jobQueue, good, bad, slow, bu
 
 /** Which way is told by the error it ends in. */
 function choice(input: Json, error: string): SmallMachine {
-  const ends = ['There', 'Here', 'Else'].map((name) => [name, { Type: 'Fail', Error: name, Cause: name }]);
+  const ends = ['There', 'Here', 'Else'].map((name) => [name, { Type: 'Fail', Error: name }]);
   const rules: JsonObject = {
     Type: 'Choice',
     Choices: [

@@ -2,8 +2,6 @@
 
 import { describe, expect, it } from 'vitest';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
-import { validate } from '../../local/asl/validate.ts';
-import { taskProblem } from '../../local/tasks.ts';
 import { readTemplate } from '../../local/template.ts';
 
 const machine = (definition: unknown) => ({
@@ -118,8 +116,7 @@ describe('the synthesized pipeline', () => {
   const { template, dataTemplate: data } = synthesizeMachine();
   const pipeline = readTemplate(template, data);
 
-  it('is wholly supported', () => {
-    expect(() => validate(pipeline.definition, taskProblem)).not.toThrow();
+  it('is wholly resolved', () => {
     expect([...pipeline.functions.keys()].toSorted()).toEqual(
       ['advance-stage', 'finish-run', 'merge-top-k', 'plan-stage', 'validate-run'].toSorted(),
     );

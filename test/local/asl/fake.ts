@@ -105,15 +105,7 @@ export function check(definition: object) {
   return validate(definition, (resource) => (resource === TASK ? undefined : `Resource: ${resource} is not supported`));
 }
 
+/** Its result is its parameters, unless a trial's `tasks` say otherwise. */
+export const task = (fields: object) => ({ Type: 'Task', Resource: TASK, End: true, ...fields });
 /** A machine of one state. */
 export const one = (state: object) => ({ StartAt: 'It', States: { It: state } });
-/** A machine of states in a row. */
-export const row = (...states: object[]) => ({
-  StartAt: 'S1',
-  States: Object.fromEntries(
-    states.map((state, i) => [
-      `S${i + 1}`,
-      { ...state, ...(i + 1 < states.length ? { Next: `S${i + 2}` } : 'Choices' in state ? {} : { End: true }) },
-    ]),
-  ),
-});

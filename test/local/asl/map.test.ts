@@ -1,10 +1,18 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { type Json, StatesError, type TaskCall } from '../../../local/asl/types.ts';
-import { check, never, one, TASK, trial } from './fake.ts';
+import { check, never, one, task, trial } from './fake.ts';
 
-const work = { StartAt: 'Work', States: { Work: { Type: 'Task', Resource: TASK, End: true } } };
-const inline = (fields: object = {}) => one({ Type: 'Map', End: true, ItemProcessor: work, ...fields });
+const work = { StartAt: 'Work', States: { Work: task({}) } };
+const inline = (fields: object = {}, states: object = work) =>
+  one({
+    Type: 'Map',
+    End: true,
+    ItemProcessor: { ProcessorConfig: { Mode: 'INLINE' }, ...states },
+    ItemsPath: '$',
+    MaxConcurrency: 2,
+    ...fields,
+  });
 const distributed = (fields: object = {}, states: object = work) =>
   one({
     Type: 'Map',
@@ -13,10 +21,14 @@ const distributed = (fields: object = {}, states: object = work) =>
     ItemReader: {
       Resource: 'arn:aws:states:::s3:getObject',
       ReaderConfig: { InputType: 'JSON' },
-      Parameters: { Bucket: 'lake', 'Key.$': '$.key' },
+      Parameters: { 'Bucket.$': '$.bucket', 'Key.$': '$.key' },
     },
+    Label: 'score',
+    MaxConcurrency: 40,
     ...fields,
   });
+/** A Work that tells what it can see. */
+const telling = (seen: object) => ({ StartAt: 'Work', States: { Work: task({ Parameters: seen }) } });
 /** Fails for the given items. */
 const failFor =
   (...bad: number[]) =>
@@ -25,63 +37,19 @@ const failFor =
     return (parameters as number) * 10;
   };
 const objects = { 'lake/items.json': [0, 1, 2, 3] };
-
-describe('Parallel', () => {
-  const branches = (...states: object[]) =>
-    states.map((state, i) => ({
-      StartAt: `B${i}`,
-      States: { [`B${i}`]: { Type: 'Task', Resource: TASK, End: true, ...state } },
-    }));
-
-  it('gives the outputs in the order of its branches', async () => {
-    const machine = one({
-      Type: 'Parallel',
-      End: true,
-      Branches: branches({}, { Parameters: 2 }),
-      Parameters: { 'v.$': '$.x' },
-      ResultSelector: { 'second.$': '$[1]', 'first.$': '$[0]' },
-      ResultPath: '$.r',
-    });
-    expect((await trial(machine, { x: 1 })).output).toEqual({ x: 1, r: { second: 2, first: { v: 1 } } });
-  });
-
-  it('stops the other branches when one fails, and can be retried and caught', async () => {
-    const stopped: string[] = [];
-    const tasks = (call: TaskCall) => {
-      if (call.state === 'B1') throw new StatesError('Bad', 'x');
-      call.signal.addEventListener('abort', () => stopped.push(call.state));
-      return never(call);
-    };
-    const machine = {
-      StartAt: 'P',
-      States: {
-        P: {
-          Type: 'Parallel',
-          End: true,
-          Branches: branches({}, {}),
-          Retry: [{ ErrorEquals: ['Bad'], MaxAttempts: 1 }],
-          Catch: [{ ErrorEquals: ['Bad'], Next: 'Done' }],
-        },
-        Done: { Type: 'Succeed' },
-      },
-    };
-    expect((await trial(machine, {}, { tasks })).output).toEqual({ Error: 'Bad', Cause: 'x' });
-    expect(stopped).toEqual(['B0', 'B0']);
-  });
-});
+const items = { bucket: 'lake', key: 'items.json' };
 
 describe('inline Map', () => {
-  it('ItemsPath, ItemSelector and the context', async () => {
+  it('ItemsPath, ItemSelector and ResultPath', async () => {
     const machine = inline({
-      InputPath: '$.in',
-      ItemsPath: '$.list',
-      ItemSelector: { 'i.$': '$$.Map.Item.Index', 'v.$': '$$.Map.Item.Value.k', 'all.$': '$.stage' },
+      ItemsPath: '$.in.list',
+      ItemSelector: { 'v.$': '$$.Map.Item.Value.k', 'stage.$': '$.stage' },
       ResultPath: '$.out',
     });
-    const outcome = await trial(machine, { in: { list: [{ k: 'a' }, { k: 'b' }], stage: 3 } });
+    const outcome = await trial(machine, { in: { list: [{ k: 'a' }, { k: 'b' }] }, stage: 3 });
     expect((outcome.output as { out: Json }).out).toEqual([
-      { i: 0, v: 'a', all: 3 },
-      { i: 1, v: 'b', all: 3 },
+      { v: 'a', stage: 3 },
+      { v: 'b', stage: 3 },
     ]);
     expect(
       outcome.events.filter(({ state, kind }) => state === 'Work' && kind === 'entered').map(({ items }) => items),
@@ -90,11 +58,8 @@ describe('inline Map', () => {
   });
 
   it('$$.Map is there inside an iteration', async () => {
-    const states = {
-      StartAt: 'W',
-      States: { W: { Type: 'Pass', Parameters: { 'i.$': '$$.Map.Item.Index' }, End: true } },
-    };
-    expect((await trial(inline({ ItemProcessor: states }), ['a', 'b'])).output).toEqual([{ i: 0 }, { i: 1 }]);
+    const machine = inline({}, telling({ 'item.$': '$$.Map.Item.Value' }));
+    expect((await trial(machine, ['a', 'b'])).output).toEqual([{ item: 'a' }, { item: 'b' }]);
   });
 
   it('an empty array gives an empty array, anything else fails', async () => {
@@ -109,11 +74,7 @@ describe('inline Map', () => {
     });
   });
 
-  it.each([
-    [1, 1],
-    [3, 3],
-    [0, 40],
-  ])('MaxConcurrency %i runs %i at once', async (MaxConcurrency, most) => {
+  it('runs as many iterations at once as MaxConcurrency says', async () => {
     let now = 0;
     let peak = 0;
     const tasks = async ({ parameters }: TaskCall) => {
@@ -122,85 +83,50 @@ describe('inline Map', () => {
       now--;
       return parameters;
     };
-    const items = Array.from({ length: 50 }, (_, i) => i);
-    expect((await trial(inline({ MaxConcurrency }), items, { tasks })).output).toEqual(items);
-    expect(peak).toBe(most);
+    const items = Array.from({ length: 10 }, (_, i) => i);
+    expect((await trial(inline({ MaxConcurrency: 3 }), items, { tasks })).output).toEqual(items);
+    expect(peak).toBe(3);
   });
 });
 
 describe('distributed Map', () => {
   it('reads its items from S3', async () => {
-    const outcome = await trial(distributed(), { key: 'items.json' }, { objects, tasks: failFor() });
+    const outcome = await trial(distributed(), items, { objects, tasks: failFor() });
     expect(outcome.output).toEqual([0, 10, 20, 30]);
   });
 
-  it('or from its input, and at most MaxItems', async () => {
-    const machine = distributed({ ItemReader: undefined, ItemsPath: '$.list' });
-    delete (machine.States.It as { ItemReader?: object }).ItemReader;
-    expect((await trial(machine, { list: [4] }, { tasks: failFor() })).output).toEqual([40]);
-    const few = distributed({
-      ItemReader: {
-        Resource: 'arn:aws:states:::s3:getObject',
-        ReaderConfig: { InputType: 'JSON', MaxItems: 2 },
-        Parameters: { Bucket: 'lake', Key: 'items.json' },
-      },
-    });
-    expect((await trial(few, {}, { objects })).output).toEqual([0, 1]);
-  });
-
   it('its children are executions of their own', async () => {
-    const states = {
-      StartAt: 'W',
-      States: {
-        W: { Type: 'Pass', Parameters: { 'in.$': '$$.Execution.Input', 'name.$': '$$.Execution.Name' }, End: true },
-      },
-    };
-    const machine = distributed(
-      { Label: 'score', ItemSelector: { 'v.$': '$$.Map.Item.Value', 'k.$': '$.key' } },
-      states,
-    );
-    const outcome = await trial(machine, { key: 'items.json' }, { objects });
+    const ItemSelector = { 'v.$': '$$.Map.Item.Value', 'k.$': '$.key' };
+    const machine = distributed({ ItemSelector }, telling({ 'in.$': '$', 'name.$': '$$.Execution.Name' }));
+    const outcome = await trial(machine, items, { objects });
     expect((outcome.output as Json[])[2]).toEqual({ in: { v: 2, k: 'items.json' }, name: 'run-1-score-2' });
     // ExecutionStarted, MapState{Entered,Started}, MapRunStarted, MapRunSucceeded, MapState{Succeeded,Exited}, ExecutionSucceeded
     expect(outcome.history).toBe(8);
-    const inside = {
-      StartAt: 'W',
-      States: { W: { Type: 'Pass', Parameters: { 'i.$': '$$.Map.Item.Index' }, End: true } },
-    };
-    expect((await trial(distributed({}, inside), { key: 'items.json' }, { objects })).error?.error).toBe(
-      'States.ExceedToleratedFailureThreshold',
-    );
+    const inside = distributed({}, telling({ 'item.$': '$$.Map.Item.Value' }));
+    expect((await trial(inside, items, { objects })).error?.error).toBe('States.ExceedToleratedFailureThreshold');
   });
 
-  it.each([
-    ['none by default', {}, [2], undefined],
-    ['a count', { ToleratedFailureCount: 1 }, [2], [0, 10, 30]],
-    ['a count exceeded', { ToleratedFailureCount: 1 }, [1, 2], undefined],
-    ['a percentage', { ToleratedFailurePercentage: 50 }, [1, 2], [0, 30]],
-    ['a percentage exceeded', { ToleratedFailurePercentage: 49 }, [1, 2], undefined],
-    ['either of both', { ToleratedFailurePercentage: 100, ToleratedFailureCount: 1 }, [1, 2], undefined],
-    ['all', { ToleratedFailurePercentage: 100 }, [0, 1, 2, 3], []],
-  ])('tolerates failures: %s', async (_, fields, bad, output) => {
-    const outcome = await trial(distributed(fields), { key: 'items.json' }, { objects, tasks: failFor(...bad) });
-    if (output) expect(outcome.output).toEqual(output);
-    else expect(outcome.error?.error).toBe('States.ExceedToleratedFailureThreshold');
+  it('fails when one of them does', async () => {
+    const outcome = await trial(distributed(), items, { objects, tasks: failFor(2) });
+    expect(outcome.error?.error).toBe('States.ExceedToleratedFailureThreshold');
   });
 
-  it('stops the other children when the threshold is passed', async () => {
+  it('and stops the others', async () => {
     let stopped = 0;
     const tasks = (call: TaskCall) => {
       if (call.parameters === 3) throw new StatesError('Bad');
       call.signal.addEventListener('abort', () => stopped++);
       return never(call);
     };
-    await trial(distributed(), { key: 'items.json' }, { objects, tasks });
+    await trial(distributed(), items, { objects, tasks });
     expect(stopped).toBe(3);
   });
 
   it.each([
-    ['no such key', { key: 'other.json' }, 'States.ItemReaderFailed'],
-    ['not an array', { key: 'object.json' }, 'States.ItemReaderFailed'],
-    ['no key', {}, 'States.ParameterPathFailure'],
+    ['no such key', { ...items, key: 'other.json' }, 'States.ItemReaderFailed'],
+    ['not an array', { ...items, key: 'object.json' }, 'States.ItemReaderFailed'],
+    ['a key that is no string', { ...items, key: 1 }, 'States.ItemReaderFailed'],
+    ['no key', { bucket: 'lake' }, 'States.ParameterPathFailure'],
   ])('%s', async (_, input, error) => {
     const outcome = await trial(distributed(), input, { objects: { ...objects, 'lake/object.json': {} } });
     expect(outcome.error?.error).toBe(error);
@@ -209,47 +135,51 @@ describe('distributed Map', () => {
   it('an item may have 256 KiB, the array any size', async () => {
     const text = 'x'.repeat(200_000);
     const large = { 'lake/items.json': [text, text] };
-    const machine = distributed({ ResultSelector: { 'count.$': 'States.ArrayLength($)' } });
-    expect((await trial(machine, { key: 'items.json' }, { objects: large, tasks: () => 1 })).output).toEqual({
-      count: 2,
-    });
-    // but the results count before ResultSelector makes them small
-    expect((await trial(machine, { key: 'items.json' }, { objects: large })).error?.error).toBe(
-      'States.DataLimitExceeded',
-    );
+    const machine = distributed({ ResultPath: null });
+    expect((await trial(machine, items, { objects: large, tasks: () => 1 })).output).toEqual(items);
+    // but the results count before ResultPath discards them
+    expect((await trial(machine, items, { objects: large })).error?.error).toBe('States.DataLimitExceeded');
   });
 });
 
+const without = (machine: { States: { It: object } }, field: string) =>
+  one(Object.fromEntries(Object.entries(machine.States.It).filter(([name]) => name !== field)));
+const reader = (fields: object) =>
+  distributed({
+    ItemReader: {
+      Resource: 'arn:aws:states:::s3:getObject',
+      ReaderConfig: { InputType: 'JSON' },
+      Parameters: { 'Bucket.$': '$.bucket', 'Key.$': '$.key' },
+      ...fields,
+    },
+  });
+const config = (ProcessorConfig: object) => distributed({ ItemProcessor: { ProcessorConfig, ...work } });
+
 describe('what a Map may not have', () => {
   it.each([
-    [inline({ ToleratedFailureCount: 1 }), 'It.ToleratedFailureCount'],
-    [inline({ Parameters: {} }), 'It.Parameters'],
-    [inline({ Iterator: work }), 'It.Iterator'],
-    [distributed({ ResultWriter: {} }), 'It.ResultWriter'],
-    [distributed({ ItemBatcher: {} }), 'It.ItemBatcher'],
-    [distributed({ MaxConcurrencyPath: '$.n' }), 'It.MaxConcurrencyPath'],
-    [distributed({ ItemsPath: '$.list' }), 'expected one of ItemReader, ItemsPath'],
-    [distributed({ Label: 'with space' }), 'It.Label'],
-    [distributed({ ToleratedFailurePercentage: 101 }), 'It.ToleratedFailurePercentage'],
-    [
-      distributed({ ItemReader: { Resource: 'arn:aws:states:::s3:listObjectsV2', Parameters: {} } }),
-      'It.ItemReader.Resource',
-    ],
-    [
-      distributed({
-        ItemReader: { Resource: 'arn:aws:states:::s3:getObject', ReaderConfig: { InputType: 'CSV' }, Parameters: {} },
-      }),
-      'InputType',
-    ],
-    [
-      one({
-        Type: 'Map',
-        End: true,
-        ItemProcessor: { ProcessorConfig: { Mode: 'DISTRIBUTED', ExecutionType: 'EXPRESS' }, ...work },
-      }),
-      'only STANDARD',
-    ],
-  ])('%#', (machine, message) => {
+    ['It.Parameters', inline({ Parameters: {} })],
+    ['It.Iterator', inline({ Iterator: work })],
+    ['It.Retry', inline({ Retry: [] })],
+    ['It.ResultSelector', inline({ ResultSelector: {} })],
+    ['It.ResultWriter', distributed({ ResultWriter: {} })],
+    ['It.ItemBatcher', distributed({ ItemBatcher: {} })],
+    ['It.MaxConcurrencyPath', distributed({ MaxConcurrencyPath: '$.n' })],
+    ['It.ToleratedFailureCount', distributed({ ToleratedFailureCount: 1 })],
+    ['It.ToleratedFailurePercentage', distributed({ ToleratedFailurePercentage: 1 })],
+    ['It.MaxConcurrency', inline({ MaxConcurrency: 0 })],
+    ['It.MaxConcurrency', without(inline(), 'MaxConcurrency')],
+    ['It.ItemsPath: each INLINE map', without(inline(), 'ItemsPath')],
+    ['It.ItemsPath: each INLINE map', distributed({ ItemsPath: '$.list' })],
+    ['It.ItemReader: each DISTRIBUTED map', without(distributed(), 'ItemReader')],
+    ['It.Label: each DISTRIBUTED map', inline({ Label: 'score' })],
+    ['It.ItemReader.Resource', reader({ Resource: 'arn:aws:states:::s3:listObjectsV2' })],
+    ['It.ItemReader.ReaderConfig.InputType', reader({ ReaderConfig: { InputType: 'CSV' } })],
+    ['It.ItemReader.ReaderConfig.MaxItems', reader({ ReaderConfig: { InputType: 'JSON', MaxItems: 2 } })],
+    ['It.ItemReader.Parameters.VersionId', reader({ Parameters: { VersionId: '1' } })],
+    ['It.ItemProcessor.ProcessorConfig.Mode', config({})],
+    ['It.ItemProcessor.ProcessorConfig.ExecutionType', config({ Mode: 'INLINE', ExecutionType: 'STANDARD' })],
+    ['It.ItemProcessor.ProcessorConfig.ExecutionType', config({ Mode: 'DISTRIBUTED', ExecutionType: 'EXPRESS' })],
+  ])('%s', (message, machine) => {
     expect(() => check(machine)).toThrow(message);
   });
 });
