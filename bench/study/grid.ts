@@ -17,10 +17,18 @@ const LOOKAHEAD = { method: 'lookahead', documents: 1000, lookahead: { steps: 12
 const LOOKAHEAD_4000 = { ...LOOKAHEAD, documents: 4000 } as const;
 /** The paper's oracle at what a small machine can pay: some ten times the operations of the 1,000 lookahead labels. */
 const EXACT = { method: 'exact', documents: 256 } as const;
-const NGRAM = { architecture: 'ngram' } as const;
-const NGRAM_DSIR = { ...NGRAM, features: ['dsir' as const] };
+const NGRAM: Overrides['influenceModel'] = { architecture: 'ngram', features: [] };
+const NGRAM_DSIR: Overrides['influenceModel'] = { ...NGRAM, features: ['dsir'] };
 /** A BERT from scratch of the size of the smallest trunk; its text is the row's own tokens. */
-const BERT = { architecture: 'bert', layers: 2, width: 128, heads: 4, learningRate: 5e-4, epochs: 12 } as const;
+const BERT = {
+  architecture: 'bert',
+  features: [],
+  layers: 2,
+  width: 128,
+  heads: 4,
+  learningRate: 5e-4,
+  epochs: 12,
+} satisfies Overrides['influenceModel'];
 
 /** Methods by name, each as what it changes in the configuration. */
 export const STUDY_METHODS = {
@@ -231,7 +239,13 @@ export function configOf(
     // Of some 100,000 rows: 6,000 for the first stage, a pool of some 21,000 for each other, the rest to probe and measure on.
     pools: { holdOut: 0.5, warmup: 0.06 },
     probe: { jobs: 1, flushEvery: 500, ...probe },
-    influenceModel: { validationFraction: 0.1, testFraction: 0.15, minimumSpearman: 0, ...influenceModel },
+    influenceModel: {
+      validationFraction: 0.1,
+      testFraction: 0.15,
+      minimumSpearman: 0,
+      earlierStages: 0,
+      ...influenceModel,
+    },
     scoring: { jobs: 1 },
     selection: { fraction: longer?.fraction ?? 0.2, temperature: 0.5, ...selection },
     control: 'none',

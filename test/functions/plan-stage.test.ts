@@ -19,6 +19,7 @@ const config = (change: Record<string, unknown> = {}) =>
       heldOut: { input: 'builtin:corpus/held-out.jsonl' },
       pretrain: { stages: 3, stepsPerStage: 10, batchRows: 2, microBatchRows: 2 },
       probe: { documents: 10, jobs: 3 },
+      influenceModel: { architecture: 'bert' }, // whose scoring costs something
       scoring: { jobs: 4 },
       ...change,
     },
