@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { access, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
+import { parseConfig } from '../../core/config/load.ts';
 
 const readme = readFile('README.md', 'utf8');
 
@@ -19,4 +20,12 @@ it('every path and example that the README names is there', async () => {
   for (const path of links) await expect(access(path), path).resolves.toBeUndefined();
   for (const [, path] of text.matchAll(/mates \w+ (examples\/[\w-]+\.json)/g))
     await expect(access(path!), path).resolves.toBeUndefined();
+});
+
+it('its configuration for own data is one, and selects as the quickstart does', async () => {
+  const block = /```json\n([\s\S]*?)```/.exec(await readme)![1]!;
+  const { probe, influenceModel } = parseConfig(JSON.parse(block), 'README.md');
+  const quickstart = JSON.parse(await readFile('examples/quickstart.json', 'utf8'));
+  expect(probe.method).toBe(quickstart.probe.method);
+  expect(influenceModel).toMatchObject(quickstart.influenceModel);
 });
