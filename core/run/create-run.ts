@@ -1,11 +1,12 @@
-import type { RunConfig } from '../config/schema.ts';
+import { type RunConfig, runConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import type { RunRecord } from '../formats.ts';
-import { CORPUS_FOLDER, RUN_FILE } from '../layout.ts';
+import { CORPUS_FOLDER, PASSAGES_FILE, RUN_FILE, stageLayout } from '../layout.ts';
 import { getJsonIfPresent, putJson, type Store } from '../storage/index.ts';
 
 /**
- * Writes `run.json`, or finds it there with the same configuration, in which case the run resumes.
+ * Writes `run.json`, or finds it there with the same configuration, in which case the run resumes. A run that has planned
+ * no stage was refused or stopped before it began: it may begin with another one.
  *
  * @throws ConfigError as {@link checkRun} does, and when the run was begun with another version of the engine.
  */
@@ -27,24 +28,29 @@ export async function createRun(
     refuseOtherVersions(existing, versions);
     return existing;
   }
+  await store.delete(PASSAGES_FILE); // it is of passages that the configuration names
   await putJson(store, RUN_FILE, record);
   return record;
 }
 
 /**
- * The run that is there under this id, if there is one.
+ * The run that is there under this id with this configuration, if there is one.
  *
  * @throws ConfigError when it has another configuration; the message names the first differences.
  */
 export async function checkRun(store: Store, id: string, config: RunConfig): Promise<RunRecord | undefined> {
   const existing = await getJsonIfPresent<RunRecord>(store, RUN_FILE);
-  const changed = existing ? differences(existing.config, config) : [];
-  if (changed.length)
+  if (!existing) return undefined;
+  // One that was written before a field was there has its default.
+  const before = runConfig.safeParse(existing.config);
+  const changed = differences(before.success ? before.data : existing.config, config);
+  if (changed.length === 0) return existing;
+  if ((await store.size(stageLayout(0).plan)) !== undefined)
     throw new ConfigError(
       `run ${id} is already there with another configuration: ${changed.slice(0, 5).join('; ')}. ` +
         'Give this one another id (--run-id, or runId in an execution), or delete the old run.',
     );
-  return existing;
+  return undefined;
 }
 
 /** Versions that numbers depend on; with another Node the results are the same. */

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseConfig } from '../../core/config/load.ts';
+import type { RunRecord } from '../../core/formats.ts';
+import { PASSAGES_FILE, RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { createRun } from '../../core/run/create-run.ts';
-import { DirectoryStore } from '../../core/storage/index.ts';
+import { DirectoryStore, getJson, putJson } from '../../core/storage/index.ts';
 
 const config = (seed: number) =>
   parseConfig({ seed, corpus: { input: ['a'] }, reference: { input: 'r' }, heldOut: { input: 'h' } }, 'test');
@@ -26,9 +28,26 @@ describe('creating a run', () => {
 
   it('refuses another configuration under the same id, naming what differs', async () => {
     await createRun(store, 'x', config(1), versions);
+    await putJson(store, stageLayout(0).plan, {});
     await expect(createRun(store, 'x', config(2), versions)).rejects.toThrow(
       /run x .*seed was 1 and is now 2.*--run-id/s,
     );
+  });
+
+  it('takes another one where the run has not begun, as after a refusal whose advice was followed', async () => {
+    await createRun(store, 'x', config(1), versions);
+    await putJson(store, PASSAGES_FILE, {});
+    expect((await createRun(store, 'x', config(2), versions)).config.seed).toBe(2);
+    expect((await getJson<RunRecord>(store, RUN_FILE)).config.seed).toBe(2);
+    expect(await store.size(PASSAGES_FILE)).toBeUndefined();
+  });
+
+  it('finds a run again that was written before a field was there', async () => {
+    const record = await createRun(store, 'x', config(1), versions);
+    await putJson(store, stageLayout(0).plan, {});
+    const { earlierStages: _, ...influenceModel } = record.config.influenceModel;
+    await putJson(store, RUN_FILE, { ...record, config: { ...record.config, influenceModel } });
+    expect((await createRun(store, 'x', config(1), versions)).id).toBe('x');
   });
 
   it('refuses to go on with another version of the engine', async () => {

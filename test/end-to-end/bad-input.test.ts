@@ -157,7 +157,8 @@ describe('mates run refuses', () => {
   it('an id that belongs to a run with another configuration', async () => {
     const config = await writeConfig(folder);
     const out = join(folder, 'taken');
-    await mkdir(join(out, 'runs/tiny'), { recursive: true });
+    await mkdir(join(out, 'runs/tiny/stages/0'), { recursive: true });
+    await writeFile(join(out, 'runs/tiny/stages/0/plan.json'), '{}');
     await writeFile(
       join(out, 'runs/tiny/run.json'),
       JSON.stringify({ format: 'mates-run/1', id: 'tiny', config: { seed: 99 }, corpus: 'corpus', versions: {} }),

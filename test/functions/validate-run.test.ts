@@ -12,6 +12,8 @@ import { DescribeExecutionCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { mockClient } from 'aws-sdk-client-mock';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConfigError, InputError } from '../../core/errors.ts';
+import { stageLayout } from '../../core/layout.ts';
+import { putJson, storeOpener } from '../../core/storage/index.ts';
 import { handler } from '../../functions/validate-run/index.ts';
 import { temporaryLake } from './support.ts';
 
@@ -84,6 +86,7 @@ describe('on one machine', () => {
 
     it('keeps to the configuration of the run', async () => {
       await validate({}, 'first');
+      await putJson(storeOpener(lake.path)('s3://lake/runs/first'), stageLayout(0).plan, {}); // it has begun
       await expect(validate({ resumeFrom: 'first', overrides: { seed: 2 } })).rejects.toThrow(
         /seed was 1 and is now 2/,
       );
