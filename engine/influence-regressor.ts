@@ -1,3 +1,4 @@
+import type { DocumentBatch } from '../core/tokenizer/encoder-input.ts';
 import { type BertShape, bertDropoutShapes, bertEmbedding, bertPrediction, bertSpecs, bertStateSums } from './bert.ts';
 import { Int8ParameterSet } from './int8.ts';
 import { checkTokens } from './language-model.ts';
@@ -6,17 +7,6 @@ import type { ParameterSet, ParameterSpec } from './parameters.ts';
 import type { Executable, InputSpec, Program, Runtime } from './runtime/runtime.ts';
 
 export type { BertShape } from './bert.ts';
-
-/** Documents, each read as `chunks` independent pieces of `length` tokens. */
-export interface DocumentBatch {
-  documents: number;
-  chunks: number;
-  length: number;
-  /** [documents * chunks * length], row-major. */
-  tokens: Int32Array;
-  /** Same size: 1 for a token, 0 for padding. A chunk may be all padding. */
-  mask: Float32Array;
-}
 
 export interface LabelledBatch extends DocumentBatch {
   /** [documents] */

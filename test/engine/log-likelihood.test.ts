@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Passage } from '../../core/corpus/passages.ts';
 import { LanguageModel } from '../../engine/language-model.ts';
-import { type LikelihoodRequest, logLikelihoods, logLikelihoodsOf, paddedLength } from '../../engine/log-likelihood.ts';
+import { logLikelihoods, logLikelihoodsOf, paddedLength } from '../../engine/log-likelihood.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { randomParameters, randomTokens, TINY_GPT } from './support.ts';
@@ -15,7 +16,7 @@ beforeAll(async () => {
 });
 
 /** Requests of many lengths, more targets than the head reads at once, and choices that share their context. */
-function manyRequests(): LikelihoodRequest[] {
+function manyRequests(): Passage[] {
   const requests = Array.from({ length: 60 }, (_, i) => {
     const length = 2 + ((i * 7) % 23);
     return { tokens: [...randomTokens(length, V, i + 1)], firstTarget: 1 + ((i * 5) % (length - 1)) };
@@ -26,7 +27,7 @@ function manyRequests(): LikelihoodRequest[] {
 }
 
 /** By the logits of one row alone, without padding, in float64. */
-async function alone({ tokens, firstTarget }: LikelihoodRequest) {
+async function alone({ tokens, firstTarget }: Passage) {
   const row = Int32Array.from(tokens);
   const logits = await model.logits(parameters, { batch: 1, length: row.length, tokens: row });
   let logLikelihood = 0;
