@@ -44,7 +44,7 @@ export async function loadDsir(job: Job, stage: number): Promise<DsirModel> {
 /** The log-weight of each row's text. No pair of words reaches from one document into the next. */
 export async function dsirWeights(model: DsirModel, corpus: Corpus, rows: readonly number[]): Promise<Float64Array> {
   const passages = await corpus.passages(rows);
-  return Float64Array.from(passages, (own) => own.reduce((sum, text) => sum + model.score(text).logWeight, 0));
+  return Float64Array.from(passages, (own) => own.reduce((sum, text) => sum + model.logWeight(text), 0));
 }
 
 export async function dsirScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
