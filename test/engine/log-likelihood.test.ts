@@ -4,14 +4,17 @@ import type { Passage } from '../../core/corpus/passages.ts';
 import { LanguageModel } from '../../engine/language-model.ts';
 import { logLikelihoods, logLikelihoodsOf, paddedLength } from '../../engine/log-likelihood.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
-import { createRuntime } from '../../engine/runtime/runtime.ts';
+import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
 import { randomParameters, randomTokens, TINY_GPT } from './support.ts';
+import { logitsOf } from './whole-outputs.ts';
 
 const V = TINY_GPT.vocabularySize;
+let onnx: Runtime;
 let model: LanguageModel;
 let parameters: ParameterSet;
 beforeAll(async () => {
-  model = new LanguageModel(await createRuntime('onnx', { threads: 1 }), TINY_GPT);
+  onnx = await createRuntime('onnx', { threads: 1 });
+  model = new LanguageModel(onnx, TINY_GPT);
   parameters = randomParameters(model.specs);
 });
 
@@ -29,7 +32,7 @@ function manyRequests(): Passage[] {
 /** By the logits of one row alone, without padding, in float64. */
 async function alone({ tokens, firstTarget }: Passage) {
   const row = Int32Array.from(tokens);
-  const logits = await model.logits(parameters, { batch: 1, length: row.length, tokens: row });
+  const logits = await logitsOf(onnx, TINY_GPT, parameters, { batch: 1, length: row.length, tokens: row });
   let logLikelihood = 0;
   let greedy = true;
   for (let t = firstTarget; t < row.length; t++) {
@@ -89,10 +92,9 @@ describe('log-likelihoods', () => {
     for (let i = 0; i < head.length; i++) head[i] = head[i]! * 60;
     const requests = Array.from({ length: V }, (_, token) => ({ tokens: [3, 1, token], firstTarget: 2 }));
     const found = (await logLikelihoods(model, sharp, requests)).map(({ logLikelihood }) => logLikelihood);
-    const logits = (await model.logits(sharp, { batch: 2, length: 2, tokens: Int32Array.of(3, 1, 3, 1) })).slice(
-      V,
-      2 * V,
-    );
+    const logits = (
+      await logitsOf(onnx, TINY_GPT, sharp, { batch: 2, length: 2, tokens: Int32Array.of(3, 1, 3, 1) })
+    ).slice(V, 2 * V);
     const most = Math.max(...logits);
     expect(Math.min(...found)).toBeLessThan(-150); // exp(-104) is the smallest float32
     found.forEach((value, token) => {
