@@ -103,7 +103,7 @@ function rowsByLength(requests: readonly Passage[]): [length: number, rows: Row[
   }
   const byLength = new Map<number, Row[]>();
   for (const row of rows.values()) {
-    const length = paddedLength(row.read.length);
+    const length = paddedRowLength(row.read.length);
     const others = byLength.get(length);
     if (others) others.push(row);
     else byLength.set(length, [row]);
@@ -112,7 +112,7 @@ function rowsByLength(requests: readonly Passage[]): [length: number, rows: Row[
 }
 
 /** The length that a row is padded to: a multiple of 8, and beyond 128 of an eighth of the power of two below. */
-export function paddedLength(tokens: number): number {
+export function paddedRowLength(tokens: number): number {
   const step = Math.max(8, 2 ** Math.floor(Math.log2(tokens - 1)) / 8);
   return Math.ceil(tokens / step) * step;
 }

@@ -97,7 +97,7 @@ export function fitRidge(blocks: FeatureBlocks, targets: ArrayLike<number>, opti
 
 /** The model's prediction for each row. */
 export function predictRidge(model: LinearModel, blocks: FeatureBlocks): Float64Array {
-  const rows = blocks.ngrams?.rows ?? rowsOf(blocks);
+  const rows = blocks.ngrams?.rows ?? rowCount(blocks);
   return predictRows(
     model,
     blocks,
@@ -210,7 +210,7 @@ function checkFinite({ ngrams, dense = [] }: FeatureBlocks, targets: ArrayLike<n
   }
 }
 
-function rowsOf({ dense = [] }: FeatureBlocks): number {
+function rowCount({ dense = [] }: FeatureBlocks): number {
   const [block] = dense;
   return block ? block.values.length / block.columns : 0;
 }

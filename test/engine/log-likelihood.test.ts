@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Passage } from '../../core/corpus/passages.ts';
 import { LanguageModel } from '../../engine/language-model.ts';
-import { logLikelihoods, logLikelihoodsOf, paddedLength } from '../../engine/log-likelihood.ts';
+import { logLikelihoods, logLikelihoodsOf, paddedRowLength } from '../../engine/log-likelihood.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
 import { randomParameters, randomTokens, TINY_GPT } from './support.ts';
@@ -134,12 +134,12 @@ describe('log-likelihoods', () => {
 
 describe('padded lengths', () => {
   it('are few, and waste an eighth at most beyond 64 tokens', () => {
-    const lengths = Array.from({ length: 2048 }, (_, i) => paddedLength(i + 1));
+    const lengths = Array.from({ length: 2048 }, (_, i) => paddedRowLength(i + 1));
     expect(new Set(lengths).size).toBe(48);
     lengths.forEach((length, i) => {
       expect(length).toBeGreaterThan(i);
       expect(length - (i + 1)).toBeLessThan(Math.max(8, (i + 1) / 8 + 1));
-      expect(paddedLength(length)).toBe(length);
+      expect(paddedRowLength(length)).toBe(length);
     });
   });
 });
