@@ -3,7 +3,9 @@ import type { StagePlan } from '../core/formats.ts';
 import { mapParallel } from '../core/parallel.ts';
 import { type HoldOutSplit, splitHoldOut } from '../core/plan/hold-out.ts';
 import { rowRanges } from '../core/plan/stage-plan.ts';
+import { CounterRandom, permutation } from '../core/random/philox.ts';
 import type { Run } from '../core/run/open-run.ts';
+import type { Job } from './job.ts';
 
 /** Shards read at once: the hold-out of 10,000 shards is some hundreds of them, and each is a request. */
 const REQUESTS = 16;
@@ -22,4 +24,21 @@ export async function holdOut(run: Run, corpus: Corpus, plan: StagePlan): Promis
   });
   await mapParallel(ranges, REQUESTS, async ({ shard }, i) => domains.set(await corpus.domainsOf(shard), places[i]!));
   return splitHoldOut(rows, domains, evaluation.rowsPerDomain, seed);
+}
+
+/**
+ * A fresh sample of the rows that may be probed, ascending; all of them where fewer are there than are wanted.
+ *
+ * @param stream of the random numbers.
+ */
+export async function sampleHoldOut(
+  job: Job,
+  corpus: Corpus,
+  plan: StagePlan,
+  stream: number,
+  wanted: number,
+): Promise<number[]> {
+  const { probed } = await holdOut(job.run, corpus, plan);
+  const order = permutation(probed.length, new CounterRandom(job.run.record.config.seed, stream, job.stage));
+  return Array.from(order.subarray(0, wanted), (i) => probed[i]!).sort((a, b) => a - b);
 }

@@ -34,6 +34,18 @@ export class InterruptedError extends MatesError {
   readonly exitCode = INTERRUPTED;
 }
 
+const CLASSES = { ConfigError, InputError, RunError, InterruptedError };
+
+/**
+ * The error that a name stands for, where its class has not survived the way: from a thread, a process or a machine.
+ *
+ * @param otherwise the message where the name is none of ours; the error is then a RunError. @default message
+ */
+export function errorNamed(name: string | undefined, message: string, otherwise = message): MatesError {
+  const Named = Object.hasOwn(CLASSES, name ?? '') ? CLASSES[name as keyof typeof CLASSES] : undefined;
+  return Named ? new Named(message) : new RunError(otherwise);
+}
+
 /** One sentence for a system error such as ENOSPC, with its remedy; undefined when it is not one we can explain. */
 export function explainSystemError(error: unknown): string | undefined {
   const { code, path } = (error ?? {}) as NodeJS.ErrnoException;

@@ -2,6 +2,7 @@
 import { type AsyncBuffer, type DecodedArray, type FileMetaData, parquetMetadataAsync, parquetScan } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
+import { InputError } from './errors.ts';
 import { NotFoundError, type Store } from './storage/store.ts';
 
 export type ParquetType = 'INT32' | 'INT64' | 'FLOAT' | 'DOUBLE' | 'STRING';
@@ -82,7 +83,7 @@ export type ParquetSource = Uint8Array | { store: Store; key: string };
  *
  * @param columns the columns wanted and their types: `{ row: 'INT64', text: 'STRING' }`.
  * @returns one array a column, in row order.
- * @throws NotFoundError when the object does not exist; Error that names a column the file lacks.
+ * @throws NotFoundError when the object does not exist, and InputError when it lacks a column.
  */
 export async function readParquet<const C extends Record<string, ParquetType>>(
   source: ParquetSource,
@@ -94,7 +95,12 @@ export async function readParquet<const C extends Record<string, ParquetType>>(
   const names = Object.keys(columns);
   const known = metadata.schema.slice(1).map((element) => element.name);
   const missing = names.filter((name) => !known.includes(name));
-  if (missing.length) throw new Error(`Parquet has no column ${missing.join(', ')}; it has ${known.join(', ')}.`);
+  if (missing.length > 0)
+    throw new InputError(
+      `${source instanceof Uint8Array ? 'the Parquet file' : `${source.store.uri}/${source.key}`} has no column ` +
+        `${missing.join(', ')}; it has ${known.join(', ')}. It was changed, or another version wrote it: restore it from a ` +
+        'copy, or delete it and make it again.',
+    );
   const { begin = 0, end = Number(metadata.num_rows) } = range;
   const result: Record<string, (number | string)[]> = {};
   for (const name of names) result[name] = [];

@@ -145,11 +145,6 @@ function layers(
   return norm(x, standardize(x, epsilon), 'gpt_neox.final_layer_norm');
 }
 
-/** Logits after each token. tokens [B, S] -> [B*S, V]. */
-export function gptNeoxLogits(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor): tf.Tensor {
-  return tf.matMul(gptNeoxHiddenStates(shape, p, tokens), p['embed_out.weight']!, false, true);
-}
-
 /** Negative log-likelihoods. tokens [B, S], targets [B*S] -> [B*S]. */
 export function gptNeoxTokenLosses(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, targets: tf.Tensor): tf.Tensor {
   return gptNeoxTargetLosses(p, gptNeoxHiddenStates(shape, p, tokens), targets);

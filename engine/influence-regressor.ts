@@ -1,22 +1,12 @@
-import { type BertShape, bertDropoutShapes, bertEmbedding, bertPrediction, bertSpecs, bertStateSums } from './bert.ts';
+import type { DocumentBatch } from '../core/tokenizer/encoder-input.ts';
+import { type BertShape, bertDropoutShapes, bertPrediction, bertSpecs, bertStateSums } from './bert.ts';
 import { Int8ParameterSet } from './int8.ts';
 import { checkTokens } from './language-model.ts';
 import { squaredError } from './ops.ts';
 import type { ParameterSet, ParameterSpec } from './parameters.ts';
-import type { Executable, InputSpec, Program, Runtime } from './runtime/runtime.ts';
+import type { InputSpec, Runtime } from './runtime/runtime.ts';
 
 export type { BertShape } from './bert.ts';
-
-/** Documents, each read as `chunks` independent pieces of `length` tokens. */
-export interface DocumentBatch {
-  documents: number;
-  chunks: number;
-  length: number;
-  /** [documents * chunks * length], row-major. */
-  tokens: Int32Array;
-  /** Same size: 1 for a token, 0 for padding. A chunk may be all padding. */
-  mask: Float32Array;
-}
 
 export interface LabelledBatch extends DocumentBatch {
   /** [documents] */
@@ -77,25 +67,27 @@ export class InfluenceRegressor {
     dropout: Dropout | undefined,
     gradient: ParameterSet,
   ): Promise<number> {
-    const perDocument: InputSpec = { shape: [batch.documents], dtype: 'float32' };
-    const masks = dropout ? bertDropoutShapes(this.shape, batch.documents, batch.chunks) : {};
-    const shapes = { ...masks, labels: perDocument, weights: perDocument };
-    const executable = await this.compile(dropout ? 'loss-dropout' : 'loss', batch, true, shapes, (p, i) =>
-      squaredError(bertPrediction(this.shape, p, i), i.labels!, i.weights!),
-    );
-    const inputs = { ...documentInputs(batch), labels: batch.labels, weights: batch.weights };
-    const [loss] = await executable.run(parameters, { ...inputs, ...(dropout && draw(masks, dropout)) }, gradient);
+    const { documents, chunks, length, tokens, mask, labels, weights } = batch;
+    this.check(tokens, documents * chunks * length, length);
+    const shape = [documents, chunks, length];
+    const perDocument: InputSpec = { shape: [documents], dtype: 'float32' };
+    const dropoutMasks = dropout ? bertDropoutShapes(this.shape, documents, chunks) : {};
+    const executable = await this.runtime.compile({
+      key: `bert ${dropout ? 'loss-dropout' : 'loss'} ${shape.join('x')} ${JSON.stringify(this.shape)}`,
+      parameters: this.specs,
+      inputs: {
+        tokens: { shape, dtype: 'int32' },
+        mask: { shape, dtype: 'float32' },
+        ...dropoutMasks,
+        labels: perDocument,
+        weights: perDocument,
+      },
+      differentiate: true,
+      build: (p, i) => squaredError(bertPrediction(this.shape, p, i), i.labels!, i.weights!),
+    });
+    const inputs = { tokens, mask, labels, weights, ...(dropout && draw(dropoutMasks, dropout)) };
+    const [loss] = await executable.run(parameters, inputs, gradient);
     return loss!;
-  }
-
-  /** Predicted (standardized) influence, [documents]. */
-  predict(parameters: ParameterSet, batch: DocumentBatch): Promise<Float32Array> {
-    return this.forward('prediction', parameters, batch, (p, i) => bertPrediction(this.shape, p, i));
-  }
-
-  /** Masked mean of the encoder's last states, [documents * width]. */
-  embed(parameters: ParameterSet, batch: DocumentBatch): Promise<Float32Array> {
-    return this.forward('embedding', parameters, batch, (p, i) => bertEmbedding(this.shape, p, i));
   }
 
   /** Sums of the encoder's last states over each piece's tokens, [pieces * width]. */
@@ -139,33 +131,6 @@ export class InfluenceRegressor {
       throw new RangeError(`chunks of ${length} tokens, but the encoder has ${this.shape.maxPositions} positions`);
     checkTokens(tokens, count, this.shape.vocabularySize);
   }
-
-  private async forward(what: string, parameters: ParameterSet, batch: DocumentBatch, build: Program['build']) {
-    const executable = await this.compile(what, batch, false, {}, build);
-    return executable.run(parameters, documentInputs(batch));
-  }
-
-  private compile(
-    what: string,
-    { documents, chunks, length, tokens }: DocumentBatch,
-    differentiate: boolean,
-    inputs: Program['inputs'],
-    build: Program['build'],
-  ): Promise<Executable> {
-    this.check(tokens, documents * chunks * length, length);
-    const shape = [documents, chunks, length];
-    return this.runtime.compile({
-      key: `bert ${what} ${shape.join('x')} ${JSON.stringify(this.shape)}`,
-      parameters: this.specs,
-      inputs: { tokens: { shape, dtype: 'int32' }, mask: { shape, dtype: 'float32' }, ...inputs },
-      differentiate,
-      build,
-    });
-  }
-}
-
-function documentInputs({ tokens, mask }: DocumentBatch) {
-  return { tokens, mask };
 }
 
 /** Inverted-dropout masks: 0 with probability `rate`, else 1 / (1 - rate), numbered through all the inputs in turn. */

@@ -1,7 +1,6 @@
 import {
   type GptNeoxShape,
   gptNeoxHiddenStates,
-  gptNeoxLogits,
   gptNeoxLoss,
   gptNeoxRowFeatures,
   gptNeoxSpecs,
@@ -100,14 +99,15 @@ export class LanguageModel {
     return features;
   }
 
-  /** Logits after every token, [batch * length * vocabularySize]: large, for comparing implementations. */
-  async logits(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
-    return this.everyToken('logits', parameters, batch, gptNeoxLogits);
-  }
-
   /** Final hidden states after every token, [batch * length * width]; `weights` are not used. */
   async hiddenStates(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
-    return this.everyToken('hidden-states', parameters, batch, gptNeoxHiddenStates);
+    const { batch: rows, length, tokens } = batch;
+    checkTokens(tokens, rows * length, this.shape.vocabularySize);
+    const inputs: Program['inputs'] = { tokens: { shape: [rows, length], dtype: 'int32' } };
+    const executable = await this.compile('hidden-states', batch, false, inputs, (p, i) =>
+      gptNeoxHiddenStates(this.shape, p, i.tokens!),
+    );
+    return executable.run(parameters, { tokens });
   }
 
   /**
@@ -178,19 +178,6 @@ export class LanguageModel {
     const size = { batch: rows, length: 1 };
     const executable = await this.compile(what, size, false, inputs, (p, i) => program(p, i.hidden!, i.targets!));
     return executable.run(parameters, { hidden, targets });
-  }
-
-  /** Runs a program that reads each row whole, its last token too. */
-  private async everyToken(
-    what: string,
-    parameters: ParameterSet,
-    batch: TokenBatch,
-    program: typeof gptNeoxLogits,
-  ): Promise<Float32Array> {
-    checkTokens(batch.tokens, batch.batch * batch.length, this.shape.vocabularySize);
-    const inputs: Program['inputs'] = { tokens: { shape: [batch.batch, batch.length], dtype: 'int32' } };
-    const executable = await this.compile(what, batch, false, inputs, (p, i) => program(this.shape, p, i.tokens!));
-    return executable.run(parameters, { tokens: batch.tokens });
   }
 
   /** Whether the model computes on a GPU: parameters then cross from the host in every run. */

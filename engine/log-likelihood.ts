@@ -1,21 +1,9 @@
 /** Log-likelihoods of given tokens after given contexts, batched: what zero-shot evaluation asks of a model. */
+import type { Passage } from '../core/corpus/passages.ts';
+import type { RequestResult } from '../core/evaluation/index.ts';
 import type { LanguageModel } from './language-model.ts';
 import type { ParameterSet } from './parameters.ts';
 import { TargetStates } from './target-states.ts';
-
-/** Tokens to score; those from `firstTarget` on count, those before are context. */
-export interface LikelihoodRequest {
-  tokens: ArrayLike<number>;
-  /** At least 1. */
-  firstTarget: number;
-}
-
-export interface Likelihood {
-  /** Sum of the target tokens' log-probabilities, in nats. */
-  logLikelihood: number;
-  /** Whether each target is a token that the model finds likeliest there. */
-  greedy: boolean;
-}
 
 export interface LikelihoodOptions {
   /** Rows of one forward pass; by default as many as have about {@link BATCH_TOKENS} tokens. */
@@ -41,12 +29,12 @@ const HEAD_ROWS = 128;
 export async function logLikelihoods(
   model: LanguageModel,
   parameters: ParameterSet,
-  requests: readonly LikelihoodRequest[],
+  requests: readonly Passage[],
   { rowsPerBatch, onProgress }: LikelihoodOptions = {},
-): Promise<Likelihood[]> {
+): Promise<RequestResult[]> {
   const results = requests.map(() => ({ logLikelihood: 0, greedy: true }));
   const size = { rows: HEAD_ROWS, width: model.shape.width };
-  const targets = new TargetStates<Likelihood>(size, async (hidden, targets, owners) => {
+  const targets = new TargetStates<RequestResult>(size, async (hidden, targets, owners) => {
     const found = await model.targetLogProbabilities(parameters, hidden, targets);
     for (const [i, result] of owners.entries()) {
       const behind = found[2 * i]!; // the target's logit less the largest
@@ -84,9 +72,9 @@ export async function logLikelihoods(
 export async function logLikelihoodsOf(
   model: LanguageModel,
   parameters: ParameterSet,
-  lists: readonly (readonly LikelihoodRequest[])[],
+  lists: readonly (readonly Passage[])[],
   options: LikelihoodOptions = {},
-): Promise<Likelihood[][]> {
+): Promise<RequestResult[][]> {
   const all = await logLikelihoods(model, parameters, lists.flat(), options);
   let end = 0;
   return lists.map(({ length }) => {
@@ -97,17 +85,17 @@ export async function logLikelihoodsOf(
 
 /** One row of a batch: what is read, and the requests that it answers. */
 interface Row {
-  read: ArrayLike<number>;
+  read: number[];
   requests: number[];
 }
 
 /** The rows that answer all requests, by padded length, shortest first. */
-function rowsByLength(requests: readonly LikelihoodRequest[]): [length: number, rows: Row[]][] {
+function rowsByLength(requests: readonly Passage[]): [length: number, rows: Row[]][] {
   const rows = new Map<string, Row>();
   for (const [index, { tokens, firstTarget }] of requests.entries()) {
     if (!(firstTarget >= 1 && firstTarget < tokens.length))
       throw new RangeError(`request ${index}: no target after the context (${firstTarget} of ${tokens.length} tokens)`);
-    const read = Array.prototype.slice.call(tokens, 0, -1) as number[];
+    const read = tokens.slice(0, -1);
     const key = read.join();
     const row = rows.get(key);
     if (row) row.requests.push(index);
@@ -115,7 +103,7 @@ function rowsByLength(requests: readonly LikelihoodRequest[]): [length: number, 
   }
   const byLength = new Map<number, Row[]>();
   for (const row of rows.values()) {
-    const length = paddedLength(row.read.length);
+    const length = paddedRowLength(row.read.length);
     const others = byLength.get(length);
     if (others) others.push(row);
     else byLength.set(length, [row]);
@@ -124,7 +112,7 @@ function rowsByLength(requests: readonly LikelihoodRequest[]): [length: number, 
 }
 
 /** The length that a row is padded to: a multiple of 8, and beyond 128 of an eighth of the power of two below. */
-export function paddedLength(tokens: number): number {
+export function paddedRowLength(tokens: number): number {
   const step = Math.max(8, 2 ** Math.floor(Math.log2(tokens - 1)) / 8);
   return Math.ceil(tokens / step) * step;
 }

@@ -244,11 +244,6 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask?: tf.Te
 const CHUNK_TOKENS = 512;
 const LOGITS_CHUNK = 32 * 1024 * 1024;
 
-interface CrossEntropyOptions {
-  /** Floats of logits at a time. */
-  chunk?: number;
-}
-
 /** Smallest probability whose logarithm is taken: losses are exact up to 87 nats and never infinite. */
 const SMALLEST = 1e-38;
 
@@ -277,22 +272,17 @@ function subtractOneHot(x: tf.Tensor, columns: tf.Tensor): tf.Tensor {
   return fused('SubtractOneHot', { x, columns })?.[0] ?? tf.sub(x, tf.oneHot(columns, x.shape[1]!));
 }
 
-/** Cuts n tokens into equal chunks, bar the last, that keep the logits within `chunk` floats. */
-function* chunks(n: number, vocabulary: number, chunk = LOGITS_CHUNK): Generator<[begin: number, size: number]> {
-  const most = Math.min(CHUNK_TOKENS, Math.floor(chunk / vocabulary));
+/** Cuts n tokens into equal chunks, bar the last. */
+function* chunks(n: number, vocabulary: number): Generator<[begin: number, size: number]> {
+  const most = Math.min(CHUNK_TOKENS, Math.floor(LOGITS_CHUNK / vocabulary));
   const parts = Math.ceil(n / Math.max(1, most));
   const size = Math.ceil(n / parts);
   for (let begin = 0; begin < n; begin += size) yield [begin, Math.min(size, n - begin)];
 }
 
 /** Negative log-likelihoods [n] of `targets` [n] under softmax(x head^T); x [n, d], head [V, d]. Not differentiable. */
-export function tokenCrossEntropy(
-  x: tf.Tensor,
-  head: tf.Tensor,
-  targets: tf.Tensor,
-  { chunk }: CrossEntropyOptions = {},
-): tf.Tensor {
-  const parts = [...chunks(x.shape[0]!, head.shape[0]!, chunk)].map(
+export function tokenCrossEntropy(x: tf.Tensor, head: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+  const parts = [...chunks(x.shape[0]!, head.shape[0]!)].map(
     ([begin, size]) =>
       predictChunk(tf.slice(x, [begin, 0], [size, -1]), head, tf.slice(targets, [begin], [size])).losses,
   );
@@ -315,20 +305,14 @@ export function targetLogProbabilities(x: tf.Tensor, head: tf.Tensor, targets: t
  * sum_i weights_i * nll_i, a scalar. The weights are known here, so the gradients are computed chunk by chunk with the
  * losses, from the one softmax, and no logits outlive their chunk.
  */
-export function crossEntropy(
-  x: tf.Tensor,
-  head: tf.Tensor,
-  targets: tf.Tensor,
-  weights: tf.Tensor,
-  { chunk }: CrossEntropyOptions = {},
-): tf.Tensor {
+export function crossEntropy(x: tf.Tensor, head: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor): tf.Tensor {
   return withGradient(
     [x, head],
     (save) => {
       const losses: tf.Tensor[] = [];
       const dx: tf.Tensor[] = [];
       let dHead: tf.Tensor | undefined; // [d, V]
-      for (const [begin, size] of chunks(x.shape[0]!, head.shape[0]!, chunk)) {
+      for (const [begin, size] of chunks(x.shape[0]!, head.shape[0]!)) {
         const part = tf.slice(x, [begin, 0], [size, -1]); // [c, d]
         const target = tf.slice(targets, [begin], [size]); // [c]
         const weight = tf.slice(weights, [begin], [size]); // [c]

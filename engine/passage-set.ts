@@ -188,26 +188,3 @@ export function paddedBatch(
   });
   return { batch: passages.length, length, tokens, weights };
 }
-
-/** Mean next-token loss of each full row, in nats a token. `tokens` is [rows x length]. */
-export async function rowLosses(
-  model: LanguageModel,
-  parameters: ParameterSet,
-  tokens: Int32Array,
-  length: number,
-  rowsPerBatch = 16,
-): Promise<Float64Array> {
-  const rows = tokens.length / length;
-  const losses = new Float64Array(rows);
-  for (let first = 0; first < rows; first += rowsPerBatch) {
-    const batch = Math.min(rowsPerBatch, rows - first);
-    const part = { batch, length, tokens: tokens.subarray(first * length, (first + batch) * length) };
-    const perToken = await model.tokenLosses(parameters, part);
-    for (let row = 0; row < batch; row++) {
-      let sum = 0;
-      for (let i = row * (length - 1); i < (row + 1) * (length - 1); i++) sum += perToken[i]!;
-      losses[first + row] = sum / (length - 1);
-    }
-  }
-  return losses;
-}

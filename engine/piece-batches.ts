@@ -28,7 +28,7 @@ const LENGTHS = 16;
 const LEAST_STEP = 16;
 
 /** What a piece of so many tokens is padded to: a multiple of a sixteenth of the longest, or of 16. */
-export function paddedLength(tokens: number, longest: number): number {
+export function paddedPieceLength(tokens: number, longest: number): number {
   const step = Math.max(LEAST_STEP, Math.ceil(longest / LENGTHS));
   return Math.min(longest, Math.ceil(tokens / step) * step);
 }
@@ -44,7 +44,7 @@ export function planPieceBatches(tokens: readonly number[], { longest, batchToke
   const whole: number[] = [];
   for (const [piece, count] of tokens.entries()) {
     if (count === 0) continue;
-    const length = paddedLength(count, longest);
+    const length = paddedPieceLength(count, longest);
     const pieces = count === longest ? whole : byLength.get(length);
     if (pieces) pieces.push(piece);
     else byLength.set(length, [piece]);

@@ -1,6 +1,6 @@
 /** Runs jobs as AWS Batch would: attempts, retry conditions, timeouts, and so many at once. */
 import { availableParallelism } from 'node:os';
-import { ConfigError, InputError, InterruptedError, type MatesError, RunError } from '../core/errors.ts';
+import { errorNamed, type MatesError, RunError } from '../core/errors.ts';
 import { type Progress, parseProgress } from '../core/progress.ts';
 import { type ChildEnd, runChild } from './child-process.ts';
 import type { ExitRule, RetryStrategy } from './template.ts';
@@ -162,13 +162,6 @@ export function retries(rules: ExitRule[], { exitCode, statusReason }: Attempt):
 function fits(pattern: string | undefined, text: string): boolean {
   if (pattern === undefined) return true;
   return pattern.endsWith('*') ? text.startsWith(pattern.slice(0, -1)) : text === pattern;
-}
-
-const ERRORS = { ConfigError, InputError, RunError, InterruptedError };
-
-/** The error of the class that a name stands for; RunError where it is none of ours. */
-export function errorNamed(name: string | undefined, message: string): MatesError {
-  return new (ERRORS[name as keyof typeof ERRORS] ?? RunError)(message);
 }
 
 /** A job's last words on stderr are `Name: message`, where the message may go on over several lines; see containers/main.ts. */

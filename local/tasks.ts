@@ -1,10 +1,10 @@
 /** What the machine's Task states do on one machine: functions in this process, jobs as child processes. */
 import { randomUUID } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
-import { explainSystemError, MatesError, RunError } from '../core/errors.ts';
+import { errorNamed, explainSystemError, MatesError, RunError } from '../core/errors.ts';
 import { isObject } from './asl/paths.ts';
 import { type Json, type JsonObject, StatesError, type TaskCall } from './asl/types.ts';
-import { type Attempt, errorNamed, type JobOutcome, type JobRunner } from './jobs.ts';
+import type { Attempt, JobOutcome, JobRunner } from './jobs.ts';
 import type { LocalFunction, LocalPipeline, RetryStrategy } from './template.ts';
 
 const LAMBDA = 'arn:aws:states:::lambda:invoke';

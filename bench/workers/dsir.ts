@@ -17,6 +17,6 @@ const model = new DsirModel(countsOf(texts.reference), countsOf(texts.pool.slice
 
 await oneTurn(() => {
   let sum = 0;
-  for (const text of texts.pool) sum += model.score(text).logWeight;
+  for (const text of texts.pool) sum += model.logWeight(text);
   if (!Number.isFinite(sum)) throw new Error('log weights are not finite');
 });

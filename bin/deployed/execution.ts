@@ -12,7 +12,7 @@ import {
   paginateListExecutions,
   type SFNClient,
 } from '@aws-sdk/client-sfn';
-import { ConfigError, InputError, InterruptedError, type MatesError, RunError } from '../../core/errors.ts';
+import { errorNamed, InterruptedError, type MatesError, RunError } from '../../core/errors.ts';
 import { parseExecutionInput, runIdOf } from '../../core/run/execution-input.ts';
 import { calling } from './machine.ts';
 
@@ -130,8 +130,6 @@ export async function listChildren(sfn: SFNClient, mapRunArn: string, status: 'R
   return arns;
 }
 
-const CLASSES = { ConfigError, InputError, RunError };
-
 /** Why an execution ended without success, as the error that `mates run` would have ended with. */
 export async function failureOf(sfn: SFNClient, execution: DescribeExecutionOutput): Promise<MatesError> {
   const { status, executionArn, error, cause } = execution;
@@ -145,9 +143,8 @@ export async function failureOf(sfn: SFNClient, execution: DescribeExecutionOutp
     const [child] = failed ? await listChildren(sfn, failed, 'FAILED') : [];
     if (child) return failureOf(sfn, await describeExecution(sfn, child));
   }
-  const Failure = CLASSES[error as keyof typeof CLASSES] ?? RunError;
-  const named = Failure.name === error ? '' : `${error ?? 'Failed'}: `;
-  return new Failure(`${named}${causeInWords(cause)}`);
+  const words = causeInWords(cause);
+  return errorNamed(error, words, `${error ?? 'Failed'}: ${words}`);
 }
 
 /** The message in a Cause: a function's error, or the description of a job; anything else as it is. */

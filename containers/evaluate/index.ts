@@ -8,11 +8,13 @@ import { meanScore, scoreTask } from '../../core/evaluation/index.ts';
 import type { Evaluation } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { mean } from '../../core/metrics/index.ts';
+import type { Progress } from '../../core/progress.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
 import { logLikelihoodsOf } from '../../engine/log-likelihood.ts';
-import { PassageSet, rowLosses } from '../../engine/passage-set.ts';
+import { PassageSet } from '../../engine/passage-set.ts';
+import { rowLosses } from '../../engine/row-passes.ts';
 import { trainDecayBranch } from '../decay-branch.ts';
 import { holdOut } from '../hold-out.ts';
 import { type Computed, type Job, timed } from '../job.ts';
@@ -41,11 +43,11 @@ async function evaluate(job: Job): Promise<Computed> {
   const trunkStep = checkpoint.optimizer.step;
   const domains = [...(await holdOut(job.run, corpus, plan)).evaluation].sort(([a], [b]) => a - b);
   const total = decaySteps + domains.length + 2;
-  const report = (done: number, unit: string) => job.progress({ step: label, done, total, unit });
-
-  const stopIfAsked = () => {
+  const tell = (progress: Progress) => {
     if (job.signal.aborted) throw new InterruptedError(`${label} of stage ${job.stage} stopped; it starts over.`);
+    job.progress(progress);
   };
+  const report = (done: number, unit: string) => tell({ step: label, done, total, unit });
 
   await trainDecayBranch(job, { model, corpus, plan, arm: job.arm }, checkpoint, (t) => report(t, 'steps'));
 
@@ -71,10 +73,7 @@ async function evaluate(job: Job): Promise<Computed> {
   const tasks = await loadTasks(job.run, corpus);
   const requests = tasks.map((task) => task.requests);
   const likelihoods = await logLikelihoodsOf(model, parameters, requests, {
-    onProgress: (done) => {
-      stopIfAsked();
-      job.progress({ step: `${label}: tasks`, done, total: requests.flat().length, unit: 'requests' });
-    },
+    onProgress: (done) => tell({ step: `${label}: tasks`, done, total: requests.flat().length, unit: 'requests' }),
   });
   const scores = tasks.map((task, i) => scoreTask(task, likelihoods[i]!));
   const evaluation: Evaluation = {

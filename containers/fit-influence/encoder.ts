@@ -2,6 +2,7 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import {
+  type DocumentBatch,
   type EncoderInput,
   readWordPieceFiles,
   rowEncoderInput,
@@ -9,7 +10,7 @@ import {
 } from '../../core/tokenizer/encoder-input.ts';
 import type { BertShape } from '../../engine/bert.ts';
 import { loadPretrainedBert, pretrainedBertShape } from '../../engine/bert-checkpoint.ts';
-import { type DocumentBatch, InfluenceRegressor } from '../../engine/influence-regressor.ts';
+import { InfluenceRegressor } from '../../engine/influence-regressor.ts';
 import type { DocumentPieces } from '../../engine/influence-scorer.ts';
 import { initialParameters, type ParameterSet } from '../../engine/parameters.ts';
 import { openRuntime } from '../model.ts';

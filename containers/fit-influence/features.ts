@@ -3,6 +3,7 @@ import type { Corpus } from '../../core/corpus/corpus.ts';
 import { armLayout } from '../../core/layout.ts';
 import type { DenseBlock } from '../../core/regression/ridge.ts';
 import { loadModel } from '../../engine/checkpoint.ts';
+import { fullPasses, ROWS_PER_PASS } from '../../engine/row-passes.ts';
 import type { Job } from '../job.ts';
 import { modelCost, openLanguageModel } from '../model.ts';
 import { dsirWeights, loadDsir } from '../score/dsir.ts';
@@ -16,9 +17,6 @@ export interface RowFeatures {
   /** Operations for one row. */
   readonly cost: number;
 }
-
-/** Rows of one forward pass; all passes have so many, because a graph alone may round a lone row otherwise. */
-const BATCH = 16;
 
 /**
  * The configured features, of the checkpoint before a stage.
@@ -57,11 +55,10 @@ async function openForwardPasses(job: Job, corpus: Corpus, stage: number) {
   return async (rows: readonly number[]) => {
     const losses = new Float32Array(rows.length);
     const states = new Float32Array(rows.length * width);
-    for (let first = 0; first < rows.length; first += BATCH) {
-      const part = rows.slice(first, first + BATCH);
-      const tokens = new Int32Array(BATCH * length);
-      tokens.set(await corpus.tokenRows(part));
-      const found = await model.rowFeatures(parameters, { tokens, batch: BATCH, length });
+    for (let first = 0; first < rows.length; first += ROWS_PER_PASS) {
+      const part = rows.slice(first, first + ROWS_PER_PASS);
+      const tokens = fullPasses(await corpus.tokenRows(part), length);
+      const found = await model.rowFeatures(parameters, { tokens, batch: ROWS_PER_PASS, length });
       for (let i = 0; i < part.length; i++) {
         const row = found.subarray(i * (1 + width), (i + 1) * (1 + width));
         losses[first + i] = row[0]!;

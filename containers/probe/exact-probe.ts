@@ -58,9 +58,7 @@ export class ExactProbe implements InfluenceProbe {
 
   async influence(tokens: Int32Array): Promise<Influence> {
     const { parameters, optimizer } = this.checkpoint;
-    const targets = tokens.length - 1;
-    const batch = { batch: 1, length: tokens.length, tokens, weights: new Float32Array(targets).fill(1 / targets) };
-    await this.model.lossAndGradient(parameters, batch, this.scratch);
+    await this.model.lossAndGradient(parameters, { batch: 1, length: tokens.length, tokens }, this.scratch);
     const { flat } = this.scratch;
     const clip = clipCoefficient(globalNorm(flat), this.clipNorm);
     optimizer.trial(parameters.flat, flat, this.learningRate, flat, clip);

@@ -3,9 +3,9 @@ import { type DsirFile, DsirModel, NgramCounts } from '../../core/dsir/index.ts'
 import { RunError } from '../../core/errors.ts';
 import type { StagePlan } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
-import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
+import { STREAM } from '../../core/random/philox.ts';
 import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
-import { holdOut } from '../hold-out.ts';
+import { sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
 import { loadPassageSet } from '../passages.ts';
 import type { RowScorer } from './row-scorer.ts';
@@ -26,7 +26,7 @@ export async function fitDsir(job: Job, corpus: Corpus, plan: StagePlan): Promis
   for (const { tokens } of await loadPassageSet(job.run, corpus, job.run.record.config.reference))
     reference.add(tokenizer.decode(tokens));
   const pool = new NgramCounts(HASHING);
-  const rows = await sampledRows(job, corpus, plan);
+  const rows = await sampleHoldOut(job, corpus, plan, STREAM.dsirSample, POOL_ROWS);
   for (let first = 0; first < rows.length; first += TEXTS_AT_ONCE)
     for (const text of (await corpus.passages(rows.slice(first, first + TEXTS_AT_ONCE))).flat()) pool.add(text);
   await putJson(job.run.store, key, new DsirModel(reference, pool).toFile());
@@ -44,7 +44,7 @@ export async function loadDsir(job: Job, stage: number): Promise<DsirModel> {
 /** The log-weight of each row's text. No pair of words reaches from one document into the next. */
 export async function dsirWeights(model: DsirModel, corpus: Corpus, rows: readonly number[]): Promise<Float64Array> {
   const passages = await corpus.passages(rows);
-  return Float64Array.from(passages, (own) => own.reduce((sum, text) => sum + model.score(text).logWeight, 0));
+  return Float64Array.from(passages, (own) => own.reduce((sum, text) => sum + model.logWeight(text), 0));
 }
 
 export async function dsirScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
@@ -61,10 +61,4 @@ export async function dsirScorer(job: Job, corpus: Corpus, plan: StagePlan): Pro
       return utilities;
     },
   };
-}
-
-async function sampledRows(job: Job, corpus: Corpus, plan: StagePlan): Promise<number[]> {
-  const { probed } = await holdOut(job.run, corpus, plan);
-  const order = permutation(probed.length, new CounterRandom(job.run.record.config.seed, STREAM.dsirSample, job.stage));
-  return Array.from(order.subarray(0, POOL_ROWS), (i) => probed[i]!).sort((a, b) => a - b);
 }

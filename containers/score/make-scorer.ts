@@ -1,7 +1,7 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { StagePlan } from '../../core/formats.ts';
 import { standardise } from '../../core/metrics/index.ts';
-import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
+import { STREAM } from '../../core/random/philox.ts';
 import { type Method, methodTraits, type ScoreKind } from '../../core/selection/methods.ts';
 import {
   readScorer,
@@ -9,7 +9,7 @@ import {
   type ScorerPrecision,
   type ScorerRecord,
 } from '../../core/selection/scorer-record.ts';
-import { holdOut } from '../hold-out.ts';
+import { sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
 import { openPart } from './open-scorer.ts';
 import { choosePrecision } from './precision.ts';
@@ -56,7 +56,7 @@ async function calibrated(
   // So that the temperature cancels, and rows compete by log weight + Gumbel, as in the paper.
   if (alone === 'dsir') return { parts: plain, std: 1 / job.run.record.config.selection.temperature, flops: 0 };
 
-  const rows = await calibrationRows(job, corpus, plan);
+  const rows = await sampleHoldOut(job, corpus, plan, STREAM.calibration, CALIBRATION_ROWS);
   const parts: ScorerPart[] = [];
   const total = new Float64Array(rows.length);
   let flops = 0;
@@ -77,14 +77,4 @@ async function calibrated(
 function scaleOf(values: ArrayLike<number>): { mean: number; std: number } {
   const { mean, std } = standardise(Array.from(values));
   return { mean, std: std > 0 ? std : 1 };
-}
-
-/** A fresh sample of the hold-out rows that may be probed. */
-async function calibrationRows(job: Job, corpus: Corpus, plan: StagePlan): Promise<number[]> {
-  const { probed } = await holdOut(job.run, corpus, plan);
-  const order = permutation(
-    probed.length,
-    new CounterRandom(job.run.record.config.seed, STREAM.calibration, job.stage),
-  );
-  return Array.from(order.subarray(0, CALIBRATION_ROWS), (i) => probed[i]!).sort((a, b) => a - b);
 }

@@ -5,7 +5,7 @@ import { armLayout } from '../../core/layout.ts';
 import type { ScoreKind } from '../../core/selection/methods.ts';
 import type { ScorerPrecision, ScorerRecord } from '../../core/selection/scorer-record.ts';
 import { loadModel } from '../../engine/checkpoint.ts';
-import { rowLosses } from '../../engine/passage-set.ts';
+import { fullPasses, ROWS_PER_PASS, rowLosses } from '../../engine/row-passes.ts';
 import { loadPredictor } from '../fit-influence/influence-model.ts';
 import type { Job } from '../job.ts';
 import { modelCost, openLanguageModel } from '../model.ts';
@@ -83,9 +83,6 @@ async function probeScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<R
   };
 }
 
-/** Rows of one forward pass; all passes have so many, because a graph alone may round a lone row otherwise. */
-const LOSS_BATCH = 16;
-
 async function lossScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
   const { config } = job.run.record;
   const model = await openLanguageModel(config, corpus.index);
@@ -94,10 +91,9 @@ async function lossScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<Ro
   return {
     cost: modelCost(config, corpus.index)(1, length),
     utilities: (rows, onBatch) =>
-      inBatches(rows, LOSS_BATCH, onBatch, async (part) => {
-        const tokens = new Int32Array(LOSS_BATCH * length);
-        tokens.set(await corpus.tokenRows(part));
-        const losses = await rowLosses(model, parameters, tokens, length, LOSS_BATCH);
+      inBatches(rows, ROWS_PER_PASS, onBatch, async (part) => {
+        const tokens = fullPasses(await corpus.tokenRows(part), length);
+        const losses = await rowLosses(model, parameters, tokens, length);
         return Array.from(losses.subarray(0, part.length), (loss) => -loss);
       }),
   };

@@ -23,7 +23,7 @@ async function firstOccurrences(
   onFirst?: (at: number, file: number, domain: number) => void,
 ): Promise<Uint8Array> {
   const count = spool.counts[shard]!;
-  const seen = new DigestSet(2 * count + 1);
+  const seen = new DigestSet(count);
   const first = new Uint8Array(count);
   let at = 0;
   for await (const { digest, file, domain } of spool.readMarks(shard)) {

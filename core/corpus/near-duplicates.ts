@@ -3,8 +3,9 @@
  * tokenizer. Band keys lie in temporary files of 8 bytes a document each; in memory are one band's, and 4 bytes a document
  * for the clusters.
  */
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { bytesOf } from '../bytes.ts';
 import { DuplicateClusters } from '../dedup/clusters.ts';
 import { DEFAULT_MINHASH, MinHasher } from '../dedup/minhash.ts';
 import { spread } from '../random/spread.ts';
@@ -28,9 +29,9 @@ export async function withoutNearDuplicates(
 ): Promise<Uint8Array[]> {
   const documents = spool.counts.reduce((sum, count) => sum + count, 0);
   const hasher = new MinHasher({ ...DEFAULT_MINHASH, seed });
-  const bands = Array.from({ length: hasher.spec.bands }, (_, band) => join(directory, `band-${band}`));
-  const files = await Promise.all(bands.map((path) => open(path, 'w+')));
+  const files: FileHandle[] = [];
   try {
+    for (let band = 0; band < hasher.spec.bands; band++) files.push(await open(join(directory, `band-${band}`), 'w+'));
     let waiting: Int32Array[] = [];
     let done = 0;
     const write = async () => {
@@ -63,9 +64,7 @@ export async function withoutNearDuplicates(
   }
 }
 
-const bytesOf = (keys: Uint32Array) => new Uint8Array(keys.buffer, keys.byteOffset, keys.byteLength);
-
-async function readWhole(file: Awaited<ReturnType<typeof open>>, into: Uint8Array): Promise<void> {
+async function readWhole(file: FileHandle, into: Uint8Array): Promise<void> {
   for (let at = 0; at < into.length; ) {
     const { bytesRead } = await file.read(into, at, into.length - at, at);
     if (bytesRead === 0) throw new Error('a file of band keys ended early');

@@ -6,7 +6,7 @@ import { textHash } from './document.ts';
 import { parseObject } from './read-jsonl.ts';
 import { readLines } from './read-lines.ts';
 
-/** A passage as a model reads it: tokens from `firstTarget` on count in the loss, those before are context. */
+/** Tokens as a model reads them: those from `firstTarget` on count, those before are context. */
 export interface Passage {
   tokens: number[];
   /** At least 1: the first token has nothing to be predicted from. */

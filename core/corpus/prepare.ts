@@ -60,9 +60,12 @@ export interface PrepareOptions {
   exclude?: ReadonlySet<string>;
   target: Store;
   progress: ProgressReporter;
-  /** Where temporary files go, as large as the text; by default the system's temporary directory. */
-  workDirectory?: string;
-  /** Bytes of documents held back before they are written to the temporary files. */
+  /**
+   * Bytes of documents held back before they are written to the temporary files. The corpus does not depend on it, which
+   * tests show with few documents by a small one.
+   *
+   * @default 64 MiB
+   */
   spoolBytes?: number;
   /** Where it is aborted, the temporary files go. */
   signal?: AbortSignal;
@@ -70,7 +73,7 @@ export interface PrepareOptions {
 
 /**
  * Prepares a corpus into `target`. The result depends on the inputs and settings alone; when the target holds the same
- * corpus already, nothing is done.
+ * corpus already, nothing is done. Temporary files, as large as the text, go into the system's directory for them.
  *
  * @throws InputError for an input that cannot be read or holds no documents.
  * @throws ConfigError when the target holds another corpus, or a setting does not fit the inputs.
@@ -88,7 +91,7 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
   if (existing?.fingerprint === fingerprint) return existing;
   if (existing) refuseOther(existing, options, files, hashes, given);
 
-  const directory = await mkdtemp(join(options.workDirectory ?? tmpdir(), 'mates-prepare-'));
+  const directory = await mkdtemp(join(tmpdir(), 'mates-prepare-'));
   try {
     const spool = new Spool(directory, options.shards, options.spoolBytes);
     const { sample, domains, ...removed } = await dealDocuments(files, spool, options);

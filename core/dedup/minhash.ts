@@ -24,11 +24,6 @@ export interface MinHashSpec {
  */
 export const DEFAULT_MINHASH: Omit<MinHashSpec, 'seed'> = { shingle: 5, bands: 20, height: 7 };
 
-/** Probability that rows of a Jaccard similarity agree in some band. */
-export function detection(similarity: number, { bands, height }: Pick<MinHashSpec, 'bands' | 'height'>): number {
-  return 1 - (1 - similarity ** height) ** bands;
-}
-
 /** Orders that the kernel works on at once: four vectors, so that a shingle's hash is read once for all. */
 const ORDERS = 16;
 /** Hashes that the kernel is given at a time. */

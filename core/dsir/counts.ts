@@ -1,4 +1,4 @@
-/** N-gram counts of a set of texts: whole numbers, so that jobs may count parts and add them up in any order. */
+/** N-gram counts of a set of texts. */
 import { InputError } from '../errors.ts';
 import { type Hasher, type Hashing, hasherOf } from './hasher.ts';
 
@@ -30,18 +30,6 @@ export class NgramCounts {
     this.texts++;
     this.hasher.scan(text, (buckets, count) => {
       for (let i = 0; i < count; i++) counts[buckets[i]!]! += 1;
-    });
-  }
-
-  /** Adds the counts of other texts. */
-  merge(other: NgramCounts): void {
-    if (!sameHashing(this.hashing, other.hashing))
-      throw new RangeError(
-        `counts of ${describe(other.hashing)} cannot be added to counts of ${describe(this.hashing)}`,
-      );
-    this.texts += other.texts;
-    other.counts.forEach((count, bucket) => {
-      this.counts[bucket]! += count;
     });
   }
 
@@ -77,4 +65,3 @@ export class NgramCounts {
 }
 
 export const sameHashing = (a: Hashing, b: Hashing) => a.mode === b.mode && a.buckets === b.buckets;
-const describe = ({ mode, buckets }: Hashing) => `${buckets} ${mode} buckets`;

@@ -8,8 +8,7 @@
  * replacement: give the log weight as the utility, at temperature 1.
  *
  * As PyPI `data-selection` 1.0.3 has it, the weight is a sum, so it grows with a text's length, either way; the package
- * instead leaves out texts of fewer than 100 words. Rows of a packed corpus are of about one length. For texts that are
- * not, {@link Score} has what a mean needs.
+ * instead leaves out texts of fewer than 100 words. Rows of a packed corpus are of about one length.
  */
 import { InputError } from '../errors.ts';
 import { NgramCounts, type NgramCountsFile, sameHashing } from './counts.ts';
@@ -35,15 +34,6 @@ export interface DsirFile {
   reference: NgramCountsFile;
   pool: NgramCountsFile;
 }
-
-export interface Score {
-  logWeight: number;
-  /** N-grams summed: `logWeight / ngrams` is the mean, which does not grow with length. 0 for a text without words. */
-  ngrams: number;
-}
-
-/** A text's words from its n-grams, which are words and pairs: what the package's least length of 100 counts. */
-export const wordsOf = (ngrams: number) => Math.floor((ngrams + 1) / 2);
 
 export class DsirModel {
   readonly hashing: Hashing;
@@ -72,17 +62,16 @@ export class DsirModel {
     this.logRatio = p.map((value, bucket) => Math.log(value) - Math.log(q[bucket]!));
   }
 
-  score(text: string): Score {
+  /** 0 for a text without words. */
+  logWeight(text: string): number {
     const { logRatio } = this;
     let logWeight = 0;
-    let ngrams = 0;
     this.hasher.scan(text, (buckets, count) => {
       let sum = 0;
       for (let i = 0; i < count; i++) sum += logRatio[buckets[i]!]!;
       logWeight += sum;
-      ngrams += count;
     });
-    return { logWeight, ngrams };
+    return logWeight;
   }
 
   toFile(): DsirFile {

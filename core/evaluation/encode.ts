@@ -1,10 +1,11 @@
+import { lastTokens, type Passage } from '../corpus/passages.ts';
 import { InputError } from '../errors.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
-import { type EncodedPair, encodePair, rollingWindows, truncated } from './prompt.ts';
+import { encodePair, rollingWindows } from './prompt.ts';
 import type { Task, TaskItem } from './task.ts';
 
 /** One likelihood to be measured. */
-export interface TaskRequest extends EncodedPair {
+export interface TaskRequest extends Passage {
   /** Place of its item in the task, and of its pair (or window of a text) in the item. */
   item: number;
   option: number;
@@ -37,7 +38,7 @@ export function encodeTask(task: Task, tokenizer: Tokenizer, contextLength: numb
         throw new InputError(
           `${at}: a continuation of ${targets} tokens is longer than the ${contextLength} that the model reads; remove the line.`,
         );
-      const fitting = truncated(pair, contextLength);
+      const fitting = lastTokens(pair, contextLength + 1); // the last token is predicted, not read
       if (fitting.tokens.length < pair.tokens.length) cut++;
       return { ...fitting, item: index, option };
     });
@@ -45,7 +46,7 @@ export function encodeTask(task: Task, tokenizer: Tokenizer, contextLength: numb
   return { ...task, requests, truncated: cut };
 }
 
-function encodeItem(task: Task, item: TaskItem, tokenizer: Tokenizer, contextLength: number): EncodedPair[] {
+function encodeItem(task: Task, item: TaskItem, tokenizer: Tokenizer, contextLength: number): Passage[] {
   if (task.layout !== 'text') return item.pairs.map((pair) => encodePair(pair, tokenizer));
   const tokens = tokenizer.encode(item.pairs[0]!.continuation);
   return rollingWindows(tokens, tokenizer.endOfText, contextLength);

@@ -1,4 +1,5 @@
 /** How a context and its continuation become tokens, as lm-evaluation-harness does it. */
+import type { Passage } from '../corpus/passages.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 
 /** A text to be scored: log P(continuation | context). */
@@ -34,13 +35,6 @@ export function joined(context: string, continuation: string, delimiter?: string
   };
 }
 
-/** Tokens to score; those from `firstTarget` on count, those before are context. */
-export interface EncodedPair {
-  tokens: number[];
-  /** At least 1. */
-  firstTarget: number;
-}
-
 /**
  * The harness's `_encode_pair`: white space at the context's end belongs to the continuation; the two are encoded as one
  * text, and the continuation's tokens are those beyond the context's own number of tokens. Without a context the
@@ -49,7 +43,7 @@ export interface EncodedPair {
  * Where the harness fails, because the continuation's first letters merge into the context's last token and nothing is
  * left to score, the last token counts.
  */
-export function encodePair({ context, continuation }: Pair, tokenizer: Tokenizer): EncodedPair {
+export function encodePair({ context, continuation }: Pair, tokenizer: Tokenizer): Passage {
   if (context === '') {
     const tokens = tokenizer.encode(continuation);
     return { tokens: tokens[0] === tokenizer.endOfText ? tokens : [tokenizer.endOfText, ...tokens], firstTarget: 1 };
@@ -60,20 +54,11 @@ export function encodePair({ context, continuation }: Pair, tokenizer: Tokenizer
 }
 
 /**
- * The end of a pair that a model of `contextLength` tokens can score: it reads all tokens but the last, so one more than
- * it reads fits.
- */
-export function truncated({ tokens, firstTarget }: EncodedPair, contextLength: number): EncodedPair {
-  const cut = Math.max(0, tokens.length - (contextLength + 1));
-  return cut === 0 ? { tokens, firstTarget } : { tokens: tokens.slice(cut), firstTarget: firstTarget - cut };
-}
-
-/**
  * The harness's rolling windows over a whole text: each token is predicted once, the first one from the end-of-text
  * token, with as much context as fits in windows that do not overlap but for the last, which is full.
  */
-export function rollingWindows(tokens: readonly number[], prefix: number, contextLength: number): EncodedPair[] {
-  const windows: EncodedPair[] = [];
+export function rollingWindows(tokens: readonly number[], prefix: number, contextLength: number): Passage[] {
+  const windows: Passage[] = [];
   const all = [prefix, ...tokens];
   for (let predicted = 0; predicted < tokens.length; ) {
     const end = Math.min(predicted + contextLength, tokens.length);

@@ -6,8 +6,9 @@ import { textSize } from './prompt.ts';
 
 /** What a model says of one request. */
 export interface RequestResult {
-  /** In nats. */
+  /** Sum of the target tokens' log-probabilities, in nats. */
   logLikelihood: number;
+  /** Whether each target is a token that the model finds likeliest there. */
   greedy: boolean;
 }
 

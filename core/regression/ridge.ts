@@ -23,20 +23,16 @@ export interface RidgeOptions {
    * Candidates of dense blocks' penalties relative to the n-grams', by block name: 0.01 for a few scalars. Default 1.
    */
   relativePenalties?: Readonly<Record<string, readonly number[]>>;
-  /**
-   * Dense blocks that are fitted first, alone, and whose residual the others then fit: a strong plain predictor, such
-   * as DSIR's log weight, is then not shrunk for the sake of thousands of n-grams.
-   */
-  first?: { blocks: readonly string[]; penalty: number };
   seed: number;
   stage?: number;
   /** Only the first so many rows may be held out to choose by; without it all. The others are always fitted. */
   chooseBy?: number;
-  /** Share of those rows that the choice is made on. */
-  validationShare?: number;
-  /** Of the normal equations' residual. Predictions need less; coefficients are then good to some 10^-7. */
+  /**
+   * Of the normal equations' residual: less than predictions need. Comparisons with a closed form ask for less still.
+   *
+   * @default 1e-8, which makes coefficients good to some 10^-7
+   */
   tolerance?: number;
-  maxIterations?: number;
 }
 
 export interface Candidate {
@@ -59,6 +55,10 @@ export interface RidgeModel {
 
 /** The order of predictions changes no more below it, at a third of the iterations. */
 const CHOOSING_TOLERANCE = 1e-4;
+/** Against a fit that never ends. */
+const MOST_ITERATIONS = 5000;
+/** Share of the rows to choose by that the choice is made on; the model that is judged is fitted to the others. */
+const VALIDATION_SHARE = 0.15;
 /** Fewer rows leave too few to choose by. */
 const LEAST_ROWS = 20;
 
@@ -73,31 +73,31 @@ export function fitRidge(blocks: FeatureBlocks, targets: ArrayLike<number>, opti
   checkFinite(blocks, targets);
   const all = Uint32Array.from({ length: n }, (_, i) => i);
   const candidates = candidatesOf(options);
+  const { chooseBy = n, tolerance = 1e-8 } = options;
   let chosen = candidates[0]!;
   if (candidates.length > 1) {
-    const { chooseBy = n } = options;
     if (chooseBy < LEAST_ROWS)
       throw new RunError(
         `${chooseBy} labels are too few to choose one of ${candidates.length} penalties by; probe more rows.`,
       );
     const order = permutation(chooseBy, new CounterRandom(options.seed, STREAM.ridgeSplit, options.stage));
-    const held = Math.max(5, Math.round((options.validationShare ?? 0.15) * chooseBy));
+    const held = Math.max(5, Math.round(VALIDATION_SHARE * chooseBy));
     const validation = order.subarray(0, held).slice().sort();
     const fitted = Uint32Array.from([...order.subarray(held).slice().sort(), ...all.subarray(chooseBy)]);
     const wanted = Array.from(validation, (row) => targets[row]!);
-    const roughly = { ...options, tolerance: Math.max(CHOOSING_TOLERANCE, options.tolerance ?? 0) };
+    const roughly = Math.max(CHOOSING_TOLERANCE, tolerance);
     for (const [i, model] of fitAll(blocks, targets, fitted, candidates, roughly).entries())
       candidates[i]!.spearman = spearman(predictRows(model, blocks, validation), wanted);
     // Of equals the greatest penalty: candidates are in descending order of it.
     chosen = candidates.reduce((best, candidate) => (candidate.spearman! > best.spearman! ? candidate : best));
   }
-  const [model] = fitAll(blocks, targets, all, [chosen], options);
+  const [model] = fitAll(blocks, targets, all, [chosen], tolerance);
   return { ...model!, chosen, candidates };
 }
 
 /** The model's prediction for each row. */
 export function predictRidge(model: LinearModel, blocks: FeatureBlocks): Float64Array {
-  const rows = blocks.ngrams?.rows ?? rowsOf(blocks);
+  const rows = blocks.ngrams?.rows ?? rowCount(blocks);
   return predictRows(
     model,
     blocks,
@@ -128,27 +128,15 @@ function fitAll(
   targets: ArrayLike<number>,
   rows: Uint32Array,
   candidates: readonly Candidate[],
-  options: RidgeOptions,
+  tolerance: number,
 ): LinearModel[] {
   const values = Array.from(rows, (row) => targets[row]!);
   const { mean: centre, std } = standardise(values);
   const z = Float64Array.from(values, (value) => (std > 0 ? (value - centre) / std : 0));
-  const { first } = options;
-  const isFirst = ({ name }: { name: string }) => first?.blocks.includes(name) ?? false;
-  let base: LinearModel | undefined;
-  if (first) {
-    const plain = { dense: blocks.dense?.filter(isFirst) };
-    [base] = solve(plain, z, rows, [{ penalty: first.penalty, relativePenalties: {} }], options);
-    const explained = predictRows(base!, plain, rows);
-    for (let i = 0; i < z.length; i++) z[i]! -= explained[i]!;
-  }
-  const rest = { ngrams: blocks.ngrams, dense: blocks.dense?.filter((block) => !isFirst(block)) };
-  return solve(rest, z, rows, candidates, options).map((model) => ({
-    intercept: centre + std * (model.intercept + (base?.intercept ?? 0)),
-    ngrams: model.ngrams?.map((weight) => std * weight),
-    dense: Object.fromEntries(
-      Object.entries({ ...base?.dense, ...model.dense }).map(([name, w]) => [name, w.map((weight) => std * weight)]),
-    ),
+  return solve(blocks, z, rows, candidates, tolerance).map(({ intercept, ngrams, dense }) => ({
+    intercept: centre + std * intercept,
+    ngrams: ngrams?.map((weight) => std * weight),
+    dense: Object.fromEntries(Object.entries(dense).map(([name, w]) => [name, w.map((weight) => std * weight)])),
   }));
 }
 
@@ -158,7 +146,7 @@ function solve(
   z: Float64Array,
   rows: Uint32Array,
   candidates: readonly Candidate[],
-  { tolerance = 1e-8, maxIterations = 5000 }: RidgeOptions,
+  tolerance: number,
 ): LinearModel[] {
   const models = new Map<Candidate, LinearModel>();
   const keyOf = ({ relativePenalties }: Candidate) => JSON.stringify(relativePenalties);
@@ -169,7 +157,7 @@ function solve(
       (p, result) => design.gramTimes(p, result),
       design.transposeTimes(z),
       group.map(({ penalty }) => penalty),
-      { tolerance, maxIterations },
+      { tolerance, maxIterations: MOST_ITERATIONS },
     );
     for (const [i, candidate] of group.entries())
       models.set(candidate, unscaled(design, blocks, solutions[i]!, mean(z)));
@@ -222,7 +210,7 @@ function checkFinite({ ngrams, dense = [] }: FeatureBlocks, targets: ArrayLike<n
   }
 }
 
-function rowsOf({ dense = [] }: FeatureBlocks): number {
+function rowCount({ dense = [] }: FeatureBlocks): number {
   const [block] = dense;
   return block ? block.values.length / block.columns : 0;
 }

@@ -1,8 +1,6 @@
 /** The documents with the highest and the lowest utilities, for people to read in the report. */
 import type { Extremes } from '../formats.ts';
 
-export type { ExtremeDocument, Extremes } from '../formats.ts';
-
 /** How many documents are kept at each end. */
 const KEPT = 8;
 

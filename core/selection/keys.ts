@@ -36,11 +36,6 @@ export interface KeyRecipe {
   gumbel: 'exact' | 'reference-code' | 'none';
 }
 
-/** Random selection: utility 0 for all, so that neither the temperature nor the sign of the noise matters. */
-export function randomRecipe(noise: Noise): KeyRecipe {
-  return { noise, temperature: 1, gumbel: 'exact' };
-}
-
 export function noiseOf({ seed, stage, arm = 'main' }: Noise): CounterRandom {
   return new CounterRandom(seed, arm === 'main' ? STREAM.gumbel : STREAM.controlGumbel, stage);
 }

@@ -49,14 +49,14 @@ export function selectInMemory(pool: PoolUtilities, k: number, recipe: KeyRecipe
   checkRanges(pool.ranges, rows);
   checkSize(k, rows);
   const bracket = rows > SMALL_POOL ? sampleBracket(pool, k, recipe) : undefined;
-  return (bracket && cutWithin(pool, k, recipe, bracket)) ?? cutByCounting(pool, k, recipe);
+  return (bracket && selectWithin(pool, k, recipe, bracket)) ?? selectByCounting(pool, k, recipe);
 }
 
 /**
  * The rows of a selection with their utilities and keys, ascending, a range at a time; ranges without any are left out,
  * and long ones come in parts.
  */
-export function* rowsOf(
+export function* inMemoryRows(
   { positions }: InMemorySelection,
   { ranges, utilities }: PoolUtilities,
   recipe: KeyRecipe,
@@ -88,7 +88,7 @@ export function* rowsOf(
 }
 
 /** The selection if its cut lies within the bracket, else undefined; the caller has checked `k`. */
-export function cutWithin(
+export function selectWithin(
   { ranges, utilities }: PoolUtilities,
   k: number,
   recipe: KeyRecipe,
@@ -142,7 +142,7 @@ function mergeInto(target: Uint32Array, count: number, others: Uint32Array): voi
 }
 
 /** The selection by the keys of all rows, which are made three times over. */
-function cutByCounting({ ranges, utilities }: PoolUtilities, k: number, recipe: KeyRecipe): InMemorySelection {
+function selectByCounting({ ranges, utilities }: PoolUtilities, k: number, recipe: KeyRecipe): InMemorySelection {
   const noise = noiseRun(recipe.noise);
   const keyOf = keyOfGumbel(recipe);
   const forEachKey = (visit: (key: number, position: number) => void) =>

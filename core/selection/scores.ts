@@ -9,12 +9,12 @@
  * All numbers are little-endian. Any one group is a contiguous range of keys.bin, and whatever is selected lies in a
  * range from its start, so the merge needs one request a job for each.
  */
+import { bytesOf } from '../bytes.ts';
 import type { Corpus } from '../corpus/corpus.ts';
 import { RunError } from '../errors.ts';
 import type { ExtremeDocument, Extremes, FileRecord, RowRange } from '../formats.ts';
-import { sha256 } from '../hash.ts';
 import { gumbelOf, uniformOf } from '../random/philox.ts';
-import { getJsonIfPresent, type Store } from '../storage/index.ts';
+import { getJsonIfPresent, putFile, type Store } from '../storage/index.ts';
 import { type DomainSource, domainCounts, rangeDomains } from './domains.ts';
 import { extremePositions } from './extremes.ts';
 import { type Histogram, histogramOf } from './histogram.ts';
@@ -180,11 +180,3 @@ function rowAt(ranges: RowRange[], position: number): { row: number; shard: numb
 const LARGEST_FLOAT32 = 3.4028234663852886e38;
 /** JSON has no infinity. */
 export const finite = (value: number) => Math.max(-LARGEST_FLOAT32, Math.min(LARGEST_FLOAT32, value));
-
-const bytesOf = (values: Float32Array | Uint32Array) =>
-  new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-
-async function putFile(store: Store, key: string, bytes: Uint8Array): Promise<FileRecord> {
-  await store.put(key, bytes);
-  return { key, bytes: bytes.length, sha256: sha256(bytes) };
-}

@@ -13,7 +13,7 @@ import { binOf, gridEdges, gridOf, type Histogram } from './histogram.ts';
 import type { KeyRecipe } from './keys.ts';
 import { findCut, jobRanges, openScores, type ScoredPool, type SelectedRows, selectedRows } from './merge.ts';
 import { type Method, methodTraits } from './methods.ts';
-import { rowsOf, selectInMemory } from './one-process.ts';
+import { inMemoryRows, selectInMemory } from './one-process.ts';
 import { randomCut, randomRows } from './random.ts';
 import type { ScorerRecord } from './scorer-record.ts';
 import { readUtilities } from './scores.ts';
@@ -146,7 +146,7 @@ async function cutInMemory({ store, selectedRows: k, recipe }: SelectionRequest,
       scored.utilities.set(utilities.subarray(position, position + size), at);
   }
   const selection = selectInMemory(scored, k, recipe);
-  return { cut: selection.cut, rows: rowsOf(selection, scored, recipe) };
+  return { cut: selection.cut, rows: inMemoryRows(selection, scored, recipe) };
 }
 
 async function atRandom({ corpus, recipe, pool, ...request }: SelectionRequest): Promise<Chosen> {

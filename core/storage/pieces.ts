@@ -1,5 +1,6 @@
 /** Reads, hashes and copies objects of any size piece by piece. */
 import { createHash, type Hash } from 'node:crypto';
+import { InputError } from '../errors.ts';
 import type { FileRecord } from '../formats.ts';
 import { mapAhead } from '../parallel.ts';
 import { type Content, NotFoundError, type Pieces, type Store } from './store.ts';
@@ -12,7 +13,7 @@ const READ_AHEAD = 3;
 /**
  * An object's bytes, or a range of them, in pieces of `pieceBytes`; the last may be shorter.
  *
- * @throws NotFoundError when there is no such object; Error when it gets shorter meanwhile.
+ * @throws NotFoundError when there is no such object, and InputError when it gets shorter meanwhile.
  */
 export async function* readPieces(
   store: Store,
@@ -29,7 +30,10 @@ export async function* readPieces(
     const wanted = Math.min(pieceBytes, length - at);
     const piece = await store.get(key, { offset: offset + at, length: wanted });
     if (piece.length !== wanted)
-      throw new Error(`${store.uri}/${key} ended at byte ${offset + at + piece.length} while it was read.`);
+      throw new InputError(
+        `${store.uri}/${key} ended at byte ${offset + at + piece.length} while it was read: something shortened it. ` +
+          'Make it whole, and give the same command again.',
+      );
     return piece;
   });
 }

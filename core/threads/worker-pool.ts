@@ -1,6 +1,6 @@
 /** Threads that answer requests, and the threads' own side of it. */
 import { parentPort, SHARE_ENV, type Transferable, Worker, type WorkerOptions } from 'node:worker_threads';
-import { ConfigError, RunError } from '../errors.ts';
+import { errorNamed, RunError } from '../errors.ts';
 
 /** What runs in the threads of a pool. */
 export interface WorkerKind {
@@ -58,7 +58,7 @@ export class WorkerPool<Request, Result> {
   /**
    * Starts a thread for each setup, which is its `workerData`, and waits until all are ready.
    *
-   * @throws ConfigError as a thread does that cannot start, such as one without its engine.
+   * @throws as a thread does that cannot start: ConfigError where it is without its engine.
    */
   static async start<Request, Result>(
     kind: WorkerKind,
@@ -82,7 +82,7 @@ export class WorkerPool<Request, Result> {
     return this.members.length;
   }
 
-  /** @throws RunError when the work fails or a thread ends. */
+  /** @throws the error of `errors.ts` that the work ends in; RunError for any other, and when a thread ends. */
   ask(worker: number, request: Request): Promise<Result> {
     const { thread } = this.members[worker]!;
     return this.wait(worker, () => thread.postMessage(request));
@@ -108,7 +108,10 @@ export class WorkerPool<Request, Result> {
       const request = member.waiting.shift();
       if (member.waiting.length === 0) thread.unref(); // an idle thread does not keep the process
       if ('result' in reply) request?.resolve(reply.result);
-      else request?.reject(restored(reply.error, called));
+      else {
+        const { name, message } = reply.error;
+        request?.reject(errorNamed(name, message, `${called} failed: ${message}`));
+      }
     });
     thread.on('error', (error) => this.fail(new RunError(`${called} failed: ${error.message}`)));
     thread.on('exit', (code) => {
@@ -134,9 +137,4 @@ export class WorkerPool<Request, Result> {
     this.failure ??= error;
     for (const member of this.members) for (const { reject } of member?.waiting.splice(0) ?? []) reject(this.failure);
   }
-}
-
-/** A worker's error: its class, where a caller can act on it, does not survive the way. */
-function restored({ name, message }: { name: string; message: string }, called: string): Error {
-  return name === 'ConfigError' ? new ConfigError(message) : new RunError(`${called} failed: ${message}`);
 }

@@ -14,7 +14,7 @@ export interface EncoderDocument {
 }
 
 /** Documents, each read as `chunks` independent pieces of `length` tokens. */
-export interface EncoderBatch {
+export interface DocumentBatch {
   documents: number;
   chunks: number;
   length: number;
@@ -30,7 +30,7 @@ export interface EncoderInput {
   /** The ids of the chunks that have any, in order. What does not fit into the chunks is left out, from the end. */
   pieces(document: EncoderDocument): ArrayLike<number>[];
   /** The same of documents, padded to the full size. */
-  batch(documents: readonly EncoderDocument[]): EncoderBatch;
+  batch(documents: readonly EncoderDocument[]): DocumentBatch;
 }
 
 export interface ChunkShape {
@@ -154,7 +154,7 @@ function fill(
   { chunks, chunkTokens }: ChunkShape,
   padding: number,
   piecesOf: (document: EncoderDocument) => ArrayLike<number>[],
-): EncoderBatch {
+): DocumentBatch {
   const size = documents.length * chunks * chunkTokens;
   const tokens = new Int32Array(size).fill(padding);
   const mask = new Float32Array(size);

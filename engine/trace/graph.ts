@@ -1,5 +1,6 @@
 /** A graph of ONNX operators with static shapes, built node by node in execution order. */
 import { createHash } from 'node:crypto';
+import { bytesOf } from '../../core/bytes.ts';
 
 /** ONNX Runtime's own operators. */
 export const MICROSOFT = 'com.microsoft';
@@ -71,7 +72,7 @@ export class Graph implements Computation {
 
   constant(data: Float32Array | BigInt64Array | Uint8Array, shape: readonly number[]): Value {
     const type = data instanceof Float32Array ? 'float32' : data instanceof BigInt64Array ? 'int64' : 'bool';
-    const content = createHash('sha1').update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const content = createHash('sha1').update(bytesOf(data));
     const key = `${type} ${shape} ${content.digest('base64')}`;
     let value = this.constants.get(key);
     if (!value) {

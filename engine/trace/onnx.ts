@@ -1,4 +1,5 @@
 /** Serializes a graph as an ONNX model (onnx.proto3; field numbers from there). */
+import { bytesOf } from '../../core/bytes.ts';
 import type { Attribute, Computation, ElementType, Node, Value } from './graph.ts';
 import { ProtobufWriter } from './protobuf.ts';
 
@@ -87,7 +88,7 @@ function writeTensor(writer: ProtobufWriter, { name, shape, type, data }: Value)
   for (const size of shape) writer.integer(1, size);
   writer.integer(2, DATA_TYPE[type]);
   writer.string(8, name);
-  writer.bytes(9, new Uint8Array(data!.buffer, data!.byteOffset, data!.byteLength));
+  writer.bytes(9, bytesOf(data!));
 }
 
 function writeValue(writer: ProtobufWriter, { name, shape, type, dynamic }: Value): void {

@@ -14,7 +14,7 @@ import { loadModel, saveCheckpoint } from '../../engine/checkpoint.ts';
 import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox.ts';
 import { LanguageModel } from '../../engine/language-model.ts';
 import { initialParameters } from '../../engine/parameters.ts';
-import { rowLosses } from '../../engine/passage-set.ts';
+import { rowLosses } from '../../engine/row-passes.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { mates } from '../end-to-end/support.ts';
 

@@ -15,7 +15,7 @@ import { readScorer } from '../../core/selection/scorer-record.ts';
 import { scoresKey } from '../../core/selection/scores.ts';
 import { getJson, getJsonIfPresent } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
-import { rowLosses } from '../../engine/passage-set.ts';
+import { rowLosses } from '../../engine/row-passes.ts';
 import { filesOf, TinyRun, tinyConfig, tinyModel } from './support.ts';
 
 const runs: TinyRun[] = [];

@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { Passage } from '../../core/corpus/passages.ts';
 import type { LanguageModel, TokenBatch } from '../../engine/language-model.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
-import { PassageSet, paddedBatch, rowLosses } from '../../engine/passage-set.ts';
+import { PassageSet, paddedBatch } from '../../engine/passage-set.ts';
 import { randomParameters, randomTokens, TINY_GPT } from '../engine/support.ts';
 import { plainPassageLoss, randomPassages, tinyModel } from './support.ts';
 
@@ -124,25 +124,6 @@ describe('the loss of a set of passages', () => {
     await lossOf(passages, 4);
     expect(parameters.flat).toEqual(weights);
     expect(passages).toEqual(given);
-  });
-});
-
-describe('the losses of rows', () => {
-  it('are those of each row by itself, for any batch size', async () => {
-    const [rows, length] = [7, 9];
-    const tokens = randomTokens(rows * length, model.shape.vocabularySize, 8);
-    const expected: number[] = [];
-    for (let row = 0; row < rows; row++) {
-      const one = Array.from(tokens.subarray(row * length, (row + 1) * length));
-      expected.push(await plainPassageLoss(model, parameters, [{ tokens: one, firstTarget: 1 }]));
-    }
-    for (const rowsPerBatch of [1, 2, 3, 7, 16]) {
-      const losses = await rowLosses(model, parameters, tokens, length, rowsPerBatch);
-      expect(losses).toHaveLength(rows);
-      losses.forEach((loss, row) => {
-        expect(Math.abs(loss - expected[row]!)).toBeLessThan(1e-5);
-      });
-    }
   });
 });
 

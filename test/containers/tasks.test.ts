@@ -31,7 +31,6 @@ const config = tinyConfig({
 describe('zero-shot tasks of a run', () => {
   let tiny: TinyRun;
   let found: Evaluation;
-  const progress: Progress[] = [];
   beforeAll(async () => {
     tiny = await TinyRun.create(config);
     await tiny.prepare();
@@ -79,18 +78,29 @@ describe('zero-shot tasks of a run', () => {
     expect(inputs.map(({ uri }) => uri)).toEqual(expect.arrayContaining(TASK_FILES));
   });
 
-  it('report their progress and stop when asked, with nothing written', async () => {
+  it.each(['Evaluate', 'Evaluate: tasks'])(
+    '%s stops before its next report when asked, with nothing written',
+    async (step) => {
+      await tiny.store.delete(key);
+      const controller = new AbortController();
+      const reports: Progress[] = [];
+      const job = tiny.job(0, {
+        signal: controller.signal,
+        progress: (report) => {
+          reports.push(report);
+          if (report.step === step) controller.abort();
+        },
+      });
+      await expect(evaluate(job)).rejects.toThrow(InterruptedError);
+      expect(reports.filter((report) => report.step === step)).toHaveLength(1);
+      expect(reports.at(-1)!.step).toBe(step);
+      expect(await tiny.store.size(key)).toBeUndefined();
+    },
+  );
+
+  it('report their progress, and give the same when they start over', async () => {
     await tiny.store.delete(key);
-    const controller = new AbortController();
-    const job = tiny.job(0, {
-      signal: controller.signal,
-      progress: (report) => {
-        progress.push(report);
-        if (report.step === 'Evaluate: tasks') controller.abort();
-      },
-    });
-    await expect(evaluate(job)).rejects.toThrow(InterruptedError);
-    expect(await tiny.store.size(key)).toBeUndefined();
+    const progress: Progress[] = [];
     await evaluate(tiny.job(0, { progress: (report) => progress.push(report) }));
     const tasks = await loadTasks(tiny.run, await openRunCorpus(tiny.run));
     const total = tasks.reduce((sum, { requests }) => sum + requests.length, 0);

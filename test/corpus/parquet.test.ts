@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { InputError } from '../../core/errors.ts';
 import { ParquetFileWriter, readParquet, writeParquet } from '../../core/parquet.ts';
 import { DirectoryStore, NotFoundError } from '../../core/storage/index.ts';
 import { temporaryFolder } from './support.ts';
@@ -43,7 +44,18 @@ describe('Parquet', () => {
       text: ['b', 'c'],
     });
     await expect(readParquet({ store, key: 'none' }, { text: 'STRING' })).rejects.toThrow(NotFoundError);
-    await expect(readParquet(bytes, { score: 'FLOAT' })).rejects.toThrow(/no column score; it has row, text/);
+  });
+
+  it('names the file that lacks a column, and what it has', async () => {
+    const bytes = writeParquet([{ name: 'row', type: 'INT64', data: [1] }]);
+    await expect(readParquet(bytes, { text: 'STRING' })).rejects.toThrow(/no column text; it has row\./);
+    const store = new DirectoryStore(await temporaryFolder());
+    await store.put('x.parquet', bytes);
+    const read = readParquet({ store, key: 'x.parquet' }, { row: 'INT64', text: 'STRING', score: 'FLOAT' });
+    await expect(read).rejects.toThrow(InputError);
+    await expect(read).rejects.toThrow(
+      /^file:.*\/x\.parquet has no column text, score; it has row\. .* make it again\.$/,
+    );
   });
 
   it('can be written piece by piece', async () => {

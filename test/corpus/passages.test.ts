@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { textHash } from '../../core/corpus/document.ts';
-import { loadPassages, passageHashes } from '../../core/corpus/passages.ts';
+import { lastTokens, loadPassages, passageHashes } from '../../core/corpus/passages.ts';
 import { InputError } from '../../core/errors.ts';
 import { loadTokenizer, trainBpe } from '../../core/tokenizer/index.ts';
 import { jsonl } from './support.ts';
@@ -66,6 +66,16 @@ describe('loadPassages', () => {
 
   it('refuses a passage of one token', async () => {
     await expect(load([{ text: 'x' }])).rejects.toThrow(/a passage of 1 tokens predicts nothing/);
+  });
+});
+
+describe('lastTokens', () => {
+  it('are the end of a passage, and its targets as far as they are there', () => {
+    const passage = { tokens: [1, 2, 3, 4, 5, 6], firstTarget: 4 };
+    expect(lastTokens(passage, 6)).toEqual(passage);
+    expect(lastTokens(passage, 5)).toEqual({ tokens: [2, 3, 4, 5, 6], firstTarget: 3 });
+    expect(lastTokens(passage, 3)).toEqual({ tokens: [4, 5, 6], firstTarget: 1 });
+    expect(lastTokens(passage, 2)).toEqual({ tokens: [5, 6], firstTarget: 1 });
   });
 });
 

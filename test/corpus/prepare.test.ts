@@ -1,7 +1,8 @@
+import { readdirSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openCorpus } from '../../core/corpus/corpus.ts';
 import { textHash } from '../../core/corpus/document.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
@@ -16,6 +17,8 @@ async function bytesOf(store: DirectoryStore): Promise<Record<string, string>> {
   for (const key of await store.list('')) files[key] = Buffer.from(await store.get(key)).toString('base64');
   return files;
 }
+
+afterEach(() => vi.unstubAllEnvs());
 
 describe('prepareCorpus', () => {
   it('writes what the index describes', async () => {
@@ -175,14 +178,19 @@ describe('prepareCorpus', () => {
     'leaves no temporary file when it is stopped at: %s',
     async (at) => {
       const input = await writeInput('in.jsonl', jsonl(someRecords(200)));
-      const [folder, workDirectory] = [await temporaryFolder(), await temporaryFolder()];
+      const [folder, temporary] = [await temporaryFolder(), await temporaryFolder()];
+      vi.stubEnv('TMPDIR', temporary);
       const stop = new AbortController();
+      let there: string[] = [];
       const progress = ({ step }: { step: string }) => {
-        if (step === at) stop.abort();
+        if (step !== at) return;
+        there = readdirSync(temporary);
+        stop.abort();
       };
-      const options = { ...settings(input, new DirectoryStore(folder)), workDirectory, progress, signal: stop.signal };
+      const options = { ...settings(input, new DirectoryStore(folder)), progress, signal: stop.signal };
       await expect(prepareCorpus(options)).rejects.toThrow(InterruptedError);
-      expect(await readdir(workDirectory)).toEqual([]);
+      expect(there).toHaveLength(1);
+      expect(await readdir(temporary)).toEqual([]);
       expect((await readdir(folder, { recursive: true })).filter((name) => /partial|corpus\.json/.test(name))).toEqual(
         [],
       );

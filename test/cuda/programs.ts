@@ -69,9 +69,9 @@ async function programs(precision: Precision, report: Report): Promise<void> {
     );
   await counted('token losses', parameters, () => model.tokenLosses(parameters, batch));
   await counted('row features', parameters, () => model.rowFeatures(parameters, batch));
-  await counted('logits', parameters, () => model.logits(parameters, batch));
   await counted('hidden states', parameters, () => model.hiddenStates(parameters, batch));
   const hidden = new Float32Array(ROWS * SHAPE.width);
+  await counted('target losses', parameters, () => model.targetLosses(parameters, hidden, tokens.subarray(0, ROWS)));
   await counted('target log-probabilities', parameters, () =>
     model.targetLogProbabilities(parameters, hidden, tokens.subarray(0, ROWS)),
   );
@@ -84,7 +84,9 @@ async function programs(precision: Precision, report: Report): Promise<void> {
   await counted('influence model: loss and gradient', weights, () =>
     regressor.lossAndGradient(weights, labelled, dropout, new ParameterSet(regressor.specs)),
   );
-  await counted('influence model: predictions', weights, () => regressor.predict(weights, documents));
+  const { length, mask } = documents;
+  const pieces = { pieces: mask.length / length, length, tokens: documents.tokens, mask };
+  await counted('influence model: state sums', weights, () => regressor.stateSums(weights, pieces));
 }
 
 /** Two workers on two devices. */

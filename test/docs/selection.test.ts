@@ -4,8 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { parseConfig } from '../../core/config/load.ts';
 import { runConfig } from '../../core/config/schema.ts';
-import { DEFAULT_MINHASH, detection } from '../../core/dedup/minhash.ts';
+import { DEFAULT_MINHASH } from '../../core/dedup/minhash.ts';
 import { METHODS, methodTraits } from '../../core/selection/methods.ts';
+import { detection } from '../dedup/support.ts';
 
 const page = await readFile('docs/selection.md', 'utf8');
 

@@ -1,9 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type DocumentBatch, InfluenceRegressor } from '../../engine/influence-regressor.ts';
+import type { DocumentBatch } from '../../core/tokenizer/encoder-input.ts';
+import { InfluenceRegressor } from '../../engine/influence-regressor.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
 import { plainBert } from './plain-models.ts';
 import { documentBatch, randomParameters, randomTokens, TINY_BERT, uniforms } from './support.ts';
+import { embeddingsOf, predictionsOf } from './whole-outputs.ts';
 
 let onnx: Runtime;
 let model: InfluenceRegressor;
@@ -15,6 +17,9 @@ beforeAll(async () => {
   model = new InfluenceRegressor(onnx, TINY_BERT);
   parameters = randomParameters(model.specs);
 });
+
+const embed = (batch: DocumentBatch) => embeddingsOf(onnx, TINY_BERT, parameters, batch);
+const predict = (batch: DocumentBatch) => predictionsOf(onnx, TINY_BERT, parameters, batch);
 
 function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 1e-5) {
   expect(actual.length).toBe(expected.length);
@@ -33,16 +38,13 @@ describe('the encoder', () => {
     const expected = states.flatMap((rows) =>
       Array.from({ length: d }, (_, i) => rows.reduce((sum, row) => sum + row[i]!, 0) / 7),
     );
-    expectClose(await model.embed(parameters, batch), expected);
-    expectClose(
-      await new InfluenceRegressor(await createRuntime('tfjs-cpu'), TINY_BERT).embed(parameters, batch),
-      expected,
-    );
+    for (const runtime of [onnx, await createRuntime('tfjs-cpu')])
+      expectClose(await embeddingsOf(runtime, TINY_BERT, parameters, batch), expected);
   });
 
   it('reads chunks independently and pools over the tokens of all of them', async () => {
     const tokens = randomTokens(2 * 6, V);
-    const apart = await model.embed(parameters, {
+    const apart = await embed({
       documents: 2,
       chunks: 1,
       length: 6,
@@ -50,7 +52,7 @@ describe('the encoder', () => {
       mask: new Float32Array(12).fill(1),
     });
     const mask = new Float32Array(12).fill(1);
-    const together = await model.embed(parameters, { documents: 1, chunks: 2, length: 6, tokens, mask });
+    const together = await embed({ documents: 1, chunks: 2, length: 6, tokens, mask });
     expectClose(
       together,
       Array.from({ length: d }, (_, i) => (apart[i]! + apart[d + i]!) / 2),
@@ -59,16 +61,16 @@ describe('the encoder', () => {
 
   it('does not see padding, whatever its token and length', async () => {
     const batch = documentBatch(6, V);
-    const expected = await model.predict(parameters, batch);
+    const expected = await predict(batch);
     const other = { ...batch, tokens: batch.tokens.map((token, i) => (batch.mask[i] ? token : (token + 5) % V)) };
-    expect(await model.predict(parameters, other)).toEqual(expected);
+    expect(await predict(other)).toEqual(expected);
 
     const longer: DocumentBatch = { ...batch, length: 9, tokens: new Int32Array(54), mask: new Float32Array(54) };
     for (let chunk = 0; chunk < 6; chunk++) {
       longer.tokens.set(batch.tokens.subarray(chunk * 6, chunk * 6 + 6), chunk * 9);
       longer.mask.set(batch.mask.subarray(chunk * 6, chunk * 6 + 6), chunk * 9);
     }
-    expectClose(await model.predict(parameters, longer), expected);
+    expectClose(await predict(longer), expected);
   });
 
   it('has the parameter names of BertModel and a head', () => {
@@ -93,18 +95,22 @@ describe('the encoder', () => {
 describe('predictions', () => {
   it('are the head applied to the pooled vector', async () => {
     const batch = documentBatch(6, V);
-    const pooled = await model.embed(parameters, batch);
+    const pooled = await embed(batch);
     const [weight, [bias]] = [parameters.view('regressor.weight'), parameters.view('regressor.bias')];
     const expected = Array.from({ length: 3 }, (_, doc) =>
       weight.reduce((sum, w, i) => sum + w * pooled[doc * d + i]!, bias!),
     );
-    expectClose(await model.predict(parameters, batch), expected);
+    expectClose(await predict(batch), expected);
   });
+});
 
-  it('refuse chunks longer than the position table', async () => {
-    const batch = { documents: 1, chunks: 1, length: 10, tokens: new Int32Array(10), mask: new Float32Array(10) };
-    await expect(async () => model.predict(parameters, batch)).rejects.toThrow('the encoder has 9 positions');
-  });
+it('refuses chunks longer than the position table', async () => {
+  const batch = { documents: 1, chunks: 1, length: 10, tokens: new Int32Array(10), mask: new Float32Array(10) };
+  const labelled = { ...batch, labels: new Float32Array(1), weights: new Float32Array(1) };
+  const loss = model.lossAndGradient(parameters, labelled, undefined, parameters.sibling());
+  await expect(loss).rejects.toThrow('the encoder has 9 positions');
+  const pieces = { pieces: 1, length: 10, tokens: batch.tokens };
+  await expect(model.stateSums(parameters, pieces)).rejects.toThrow('the encoder has 9 positions');
 });
 
 describe('the loss', () => {
@@ -113,7 +119,7 @@ describe('the loss', () => {
 
   it('is the weighted squared error of the predictions', async () => {
     const batch = documentBatch(6, V);
-    const predictions = await model.predict(parameters, batch);
+    const predictions = await predict(batch);
     const loss = await model.lossAndGradient(
       parameters,
       { ...batch, labels, weights },

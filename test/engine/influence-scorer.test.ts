@@ -8,6 +8,7 @@ import type { ParameterSet } from '../../engine/parameters.ts';
 import { initialParameters } from '../../engine/parameters.ts';
 import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
 import { TINY_BERT } from './support.ts';
+import { predictionsOf } from './whole-outputs.ts';
 
 /** Wide enough for the matrix products to be cut into blocks, and for int8. */
 const SHAPE: BertShape = {
@@ -52,7 +53,7 @@ describe('scores', () => {
         batch.mask.fill(1, at, at + ids.length);
       });
     });
-    const expected = await regressor.predict(parameters, batch);
+    const expected = await predictionsOf(onnx, SHAPE, parameters, batch);
     const scores = await new InfluenceScorer(regressor, parameters, LIMITS).score(documents);
     expect(scores.length).toBe(expected.length);
     for (let i = 0; i < scores.length; i++) expect(scores[i]).toBeCloseTo(expected[i]!, 5);

@@ -1,13 +1,13 @@
-import * as tf from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { AdamW } from '../../engine/adamw.ts';
 import { LanguageModel, type TokenBatch } from '../../engine/language-model.ts';
 import { crossEntropy, tokenCrossEntropy } from '../../engine/ops.ts';
 import { initialParameters, ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
-import { createRuntime, type Program, type Runtime } from '../../engine/runtime/runtime.ts';
+import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
 import { plainGptNeox } from './plain-models.ts';
 import { randomParameters, randomTokens, relativeDifferences, TINY_GPT, tokenBatch, uniforms } from './support.ts';
+import { logitsOf } from './whole-outputs.ts';
 
 let onnx: Runtime;
 let reference: Runtime;
@@ -29,7 +29,7 @@ describe('the model', () => {
       const shape = { ...TINY_GPT, ...variant };
       const tokens = randomTokens(2 * 6, V);
       for (const runtime of [onnx, reference]) {
-        const logits = await new LanguageModel(runtime, shape).logits(parameters, { batch: 2, length: 6, tokens });
+        const logits = await logitsOf(runtime, shape, parameters, { batch: 2, length: 6, tokens });
         const expected = [tokens.slice(0, 6), tokens.slice(6)].flatMap((row) =>
           plainGptNeox(shape, parameters, [...row]),
         );
@@ -70,7 +70,7 @@ it('features of a row are its mean loss and the mean state, whose logits are the
   const head = parameters.view('embed_out.weight');
   const losses = await model.tokenLosses(parameters, batch);
   const read = Int32Array.from({ length: 3 * 8 }, (_, i) => batch.tokens[Math.floor(i / 8) * 9 + (i % 8)]!);
-  const logits = await model.logits(parameters, { batch: 3, length: 8, tokens: read });
+  const logits = await logitsOf(onnx, TINY_GPT, parameters, { batch: 3, length: 8, tokens: read });
   for (const runtime of [onnx, reference]) {
     const features = await new LanguageModel(runtime, TINY_GPT).rowFeatures(parameters, batch);
     for (let row = 0; row < 3; row++) {
@@ -135,7 +135,7 @@ describe('losses', () => {
   it('are -log softmax of the logits at the next token', async () => {
     const batch = tokenBatch(2, 5, V);
     const losses = await model.tokenLosses(parameters, batch);
-    const logits = await model.logits(parameters, batch);
+    const logits = await logitsOf(onnx, TINY_GPT, parameters, batch);
     for (let row = 0; row < 2; row++)
       for (let t = 0; t < 4; t++) {
         const at = (row * 5 + t) * V;
@@ -223,64 +223,77 @@ describe('losses', () => {
   });
 });
 
-describe('the cross-entropy in chunks', () => {
-  const [n, d, v] = [11, 6, 9];
-  const specs: ParameterSpec[] = [
+describe('the cross-entropy', () => {
+  const [d, v] = [6, 9];
+  const specsOf = (n: number, d: number, v: number): ParameterSpec[] => [
     { name: 'x', shape: [n, d], init: { std: 1 } },
     { name: 'head', shape: [v, d], init: { std: 1 } },
   ];
-  const vectors = { targets: { shape: [n], dtype: 'int32' }, weights: { shape: [n], dtype: 'float32' } } as const;
-  const program = (chunk: number | undefined, differentiate: boolean): Program => ({
-    key: `cross-entropy ${chunk} ${differentiate}`,
-    parameters: specs,
-    inputs: differentiate ? vectors : { targets: vectors.targets },
-    differentiate,
-    build: (p, { targets, weights }) =>
-      differentiate
-        ? crossEntropy(p.x!, p.head!, targets!, weights!, { chunk })
-        : tokenCrossEntropy(p.x!, p.head!, targets!, { chunk }),
-  });
 
-  it.each([1, 9, 4 * 9, 10 * 9])('of %i logits equals that of all at once', async (chunk) => {
-    const values = randomParameters(specs);
-    const targets = randomTokens(n, v);
-    const weights = uniforms(n);
-    for (const runtime of [onnx, reference]) {
-      const [whole, parts] = [new ParameterSet(specs), new ParameterSet(specs)];
-      const [expected] = await (await runtime.compile(program(undefined, true))).run(
-        values,
-        { targets, weights },
-        whole,
+  /** By the textbook, in float64: the losses, and the gradient of their weighted sum. */
+  function plain(values: ParameterSet, targets: Int32Array, weights: Float32Array) {
+    const [x, head] = [values.view('x'), values.view('head')];
+    const gradient = values.sibling();
+    const [dx, dHead] = [gradient.view('x'), gradient.view('head')];
+    const losses = Array.from(targets, (target, i) => {
+      const logits = Array.from({ length: v }, (_, token) =>
+        x.subarray(i * d, (i + 1) * d).reduce((sum, value, j) => sum + value * head[token * d + j]!, 0),
       );
-      const [loss] = await (await runtime.compile(program(chunk, true))).run(values, { targets, weights }, parts);
-      expect(loss).toBeCloseTo(expected!, 5);
-      for (const difference of Object.values(relativeDifferences(parts, whole))) expect(difference).toBeLessThan(1e-5);
-      const all = await (await runtime.compile(program(undefined, false))).run(values, { targets });
-      const chunked = await (await runtime.compile(program(chunk, false))).run(values, { targets });
-      chunked.forEach((value, i) => {
-        expect(value).toBeCloseTo(all[i]!, 5);
+      const total = logits.reduce((sum, logit) => sum + Math.exp(logit), 0);
+      for (const [token, logit] of logits.entries()) {
+        const slope = weights[i]! * (Math.exp(logit) / total - (token === target ? 1 : 0));
+        for (let j = 0; j < d; j++) {
+          dx[i * d + j]! += slope * head[token * d + j]!;
+          dHead[token * d + j]! += slope * x[i * d + j]!;
+        }
+      }
+      return Math.log(total) - logits[target]!;
+    });
+    return { losses, loss: losses.reduce((sum, loss, i) => sum + weights[i]! * loss, 0), gradient };
+  }
+
+  it.each([11, 512, 1100])('of %i tokens equals the textbook formula', async (n) => {
+    const specs = specsOf(n, d, v);
+    const values = randomParameters(specs);
+    const [targets, weights] = [randomTokens(n, v), uniforms(n)];
+    const expected = plain(values, targets, weights);
+    const vectors = { targets: { shape: [n], dtype: 'int32' }, weights: { shape: [n], dtype: 'float32' } } as const;
+    for (const runtime of [onnx, reference]) {
+      const weighted = await runtime.compile({
+        ...{ key: `cross-entropy of ${n}`, parameters: specs, inputs: vectors, differentiate: true },
+        build: (p, { targets, weights }) => crossEntropy(p.x!, p.head!, targets!, weights!),
+      });
+      const gradient = values.sibling();
+      const [loss] = await weighted.run(values, { targets, weights }, gradient);
+      expect(loss! / expected.loss).toBeCloseTo(1, 5);
+      for (const difference of Object.values(relativeDifferences(gradient, expected.gradient)))
+        expect(difference).toBeLessThan(1e-5);
+      const each = await runtime.compile({
+        ...{ key: `losses of ${n}`, parameters: specs, inputs: { targets: vectors.targets }, differentiate: false },
+        build: (p, { targets }) => tokenCrossEntropy(p.x!, p.head!, targets!),
+      });
+      (await each.run(values, { targets })).forEach((value, i) => {
+        expect(value).toBeCloseTo(expected.losses[i]!, 5);
       });
     }
   });
 
-  it('equals the textbook formula', async () => {
+  it('takes a vocabulary whose logits of 512 tokens are too many at once', async () => {
+    const [n, v] = [480, 70_000];
+    const specs = specsOf(n, 1, v);
     const values = randomParameters(specs);
     const targets = randomTokens(n, v);
-    const weights = uniforms(n);
-    const [loss] = await (await onnx.compile(program(undefined, true))).run(
-      values,
-      { targets, weights },
-      values.clone(),
-    );
-    await tf.setBackend('cpu');
-    const logits = tf.matMul(
-      tf.tensor2d(values.view('x'), [n, d]),
-      tf.tensor2d(values.view('head'), [v, d]),
-      false,
-      true,
-    );
-    const nll = tf.neg(tf.sum(tf.mul(tf.logSoftmax(logits), tf.oneHot(tf.tensor1d(targets, 'int32'), v)), 1));
-    expect(loss).toBeCloseTo(tf.sum(tf.mul(nll, tf.tensor1d(weights))).dataSync()[0]!, 5);
+    const executable = await onnx.compile({
+      ...{ key: 'a large vocabulary', parameters: specs, differentiate: false },
+      inputs: { targets: { shape: [n], dtype: 'int32' } },
+      build: (p, { targets }) => tokenCrossEntropy(p.x!, p.head!, targets!),
+    });
+    const losses = await executable.run(values, { targets });
+    const [x, head] = [values.view('x'), values.view('head')];
+    for (const i of [0, 239, 240, n - 1]) {
+      const total = head.reduce((sum, value) => sum + Math.exp(x[i]! * value), 0);
+      expect(losses[i]).toBeCloseTo(Math.log(total) - x[i]! * head[targets[i]!]!, 4);
+    }
   });
 });
 

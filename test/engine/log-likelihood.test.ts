@@ -1,21 +1,25 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Passage } from '../../core/corpus/passages.ts';
 import { LanguageModel } from '../../engine/language-model.ts';
-import { type LikelihoodRequest, logLikelihoods, logLikelihoodsOf, paddedLength } from '../../engine/log-likelihood.ts';
+import { logLikelihoods, logLikelihoodsOf, paddedRowLength } from '../../engine/log-likelihood.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
-import { createRuntime } from '../../engine/runtime/runtime.ts';
+import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
 import { randomParameters, randomTokens, TINY_GPT } from './support.ts';
+import { logitsOf } from './whole-outputs.ts';
 
 const V = TINY_GPT.vocabularySize;
+let onnx: Runtime;
 let model: LanguageModel;
 let parameters: ParameterSet;
 beforeAll(async () => {
-  model = new LanguageModel(await createRuntime('onnx', { threads: 1 }), TINY_GPT);
+  onnx = await createRuntime('onnx', { threads: 1 });
+  model = new LanguageModel(onnx, TINY_GPT);
   parameters = randomParameters(model.specs);
 });
 
 /** Requests of many lengths, more targets than the head reads at once, and choices that share their context. */
-function manyRequests(): LikelihoodRequest[] {
+function manyRequests(): Passage[] {
   const requests = Array.from({ length: 60 }, (_, i) => {
     const length = 2 + ((i * 7) % 23);
     return { tokens: [...randomTokens(length, V, i + 1)], firstTarget: 1 + ((i * 5) % (length - 1)) };
@@ -26,9 +30,9 @@ function manyRequests(): LikelihoodRequest[] {
 }
 
 /** By the logits of one row alone, without padding, in float64. */
-async function alone({ tokens, firstTarget }: LikelihoodRequest) {
+async function alone({ tokens, firstTarget }: Passage) {
   const row = Int32Array.from(tokens);
-  const logits = await model.logits(parameters, { batch: 1, length: row.length, tokens: row });
+  const logits = await logitsOf(onnx, TINY_GPT, parameters, { batch: 1, length: row.length, tokens: row });
   let logLikelihood = 0;
   let greedy = true;
   for (let t = firstTarget; t < row.length; t++) {
@@ -88,10 +92,9 @@ describe('log-likelihoods', () => {
     for (let i = 0; i < head.length; i++) head[i] = head[i]! * 60;
     const requests = Array.from({ length: V }, (_, token) => ({ tokens: [3, 1, token], firstTarget: 2 }));
     const found = (await logLikelihoods(model, sharp, requests)).map(({ logLikelihood }) => logLikelihood);
-    const logits = (await model.logits(sharp, { batch: 2, length: 2, tokens: Int32Array.of(3, 1, 3, 1) })).slice(
-      V,
-      2 * V,
-    );
+    const logits = (
+      await logitsOf(onnx, TINY_GPT, sharp, { batch: 2, length: 2, tokens: Int32Array.of(3, 1, 3, 1) })
+    ).slice(V, 2 * V);
     const most = Math.max(...logits);
     expect(Math.min(...found)).toBeLessThan(-150); // exp(-104) is the smallest float32
     found.forEach((value, token) => {
@@ -131,12 +134,12 @@ describe('log-likelihoods', () => {
 
 describe('padded lengths', () => {
   it('are few, and waste an eighth at most beyond 64 tokens', () => {
-    const lengths = Array.from({ length: 2048 }, (_, i) => paddedLength(i + 1));
+    const lengths = Array.from({ length: 2048 }, (_, i) => paddedRowLength(i + 1));
     expect(new Set(lengths).size).toBe(48);
     lengths.forEach((length, i) => {
       expect(length).toBeGreaterThan(i);
       expect(length - (i + 1)).toBeLessThan(Math.max(8, (i + 1) / 8 + 1));
-      expect(paddedLength(length)).toBe(length);
+      expect(paddedRowLength(length)).toBe(length);
     });
   });
 });

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { paddedLength, planPieceBatches } from '../../engine/piece-batches.ts';
+import { paddedPieceLength, planPieceBatches } from '../../engine/piece-batches.ts';
 
 it('pads to sixteenths of the longest, or to multiples of 16', () => {
-  expect([1, 16, 17, 100, 128].map((tokens) => paddedLength(tokens, 128))).toEqual([16, 16, 32, 112, 128]);
-  expect([1, 33, 500, 512].map((tokens) => paddedLength(tokens, 512))).toEqual([32, 64, 512, 512]);
-  expect([1, 9].map((tokens) => paddedLength(tokens, 9))).toEqual([9, 9]);
+  expect([1, 16, 17, 100, 128].map((tokens) => paddedPieceLength(tokens, 128))).toEqual([16, 16, 32, 112, 128]);
+  expect([1, 33, 500, 512].map((tokens) => paddedPieceLength(tokens, 512))).toEqual([32, 64, 512, 512]);
+  expect([1, 9].map((tokens) => paddedPieceLength(tokens, 9))).toEqual([9, 9]);
 });
 
 it('puts every piece that has tokens into one batch, with as many others as its length alone says', () => {
@@ -18,7 +18,7 @@ it('puts every piece that has tokens into one batch, with as many others as its 
       expect(planned).toEqual(lengths.flatMap((length, piece) => (length > 0 ? [piece] : [])));
       const capacities = new Map<number, number>();
       for (const { length, capacity, full, pieces } of batches) {
-        for (const piece of pieces) expect(paddedLength(lengths[piece]!, 512)).toBe(length);
+        for (const piece of pieces) expect(paddedPieceLength(lengths[piece]!, 512)).toBe(length);
         for (const piece of pieces) expect(lengths[piece] === 512).toBe(full);
         expect(pieces.length).toBeLessThanOrEqual(capacity);
         expect(capacity === 1 || capacity * length <= 1.5 * batchTokens).toBe(true);

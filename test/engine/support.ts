@@ -1,7 +1,7 @@
 import { CounterRandom } from '../../core/random/philox.ts';
+import type { DocumentBatch } from '../../core/tokenizer/encoder-input.ts';
 import type { BertShape } from '../../engine/bert.ts';
 import type { GptNeoxShape } from '../../engine/gpt-neox.ts';
-import type { DocumentBatch } from '../../engine/influence-regressor.ts';
 import type { TokenBatch } from '../../engine/language-model.ts';
 import { ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
 

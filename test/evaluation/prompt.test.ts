@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodePair, joined, rollingWindows, textSize, truncated } from '../../core/evaluation/prompt.ts';
+import { encodePair, joined, rollingWindows, textSize } from '../../core/evaluation/prompt.ts';
 import { loadTokenizer, trainBpe } from '../../core/tokenizer/index.ts';
 
 const text = 'the cat sat on the mat, and the dog sat too; Answer: the cat. Question: who sat on the mat?\n';
@@ -94,15 +94,6 @@ describe('encodePair', () => {
         if (tokens.length > 1) expect(firstTarget).toBeLessThan(tokens.length);
       }),
     );
-  });
-});
-
-describe('truncated', () => {
-  it('keeps what the model reads, and the last token which it only predicts', () => {
-    const pair = { tokens: [1, 2, 3, 4, 5, 6], firstTarget: 4 };
-    expect(truncated(pair, 5)).toEqual(pair);
-    expect(truncated(pair, 4)).toEqual({ tokens: [2, 3, 4, 5, 6], firstTarget: 3 });
-    expect(truncated(pair, 2)).toEqual({ tokens: [4, 5, 6], firstTarget: 1 });
   });
 });
 

@@ -55,7 +55,6 @@ it('a corpus of three times the documents is prepared in the same memory', async
         fields: { text: 'text', domain: 'domain', id: 'id' },
         target: new DirectoryStore(folder),
         progress: () => {},
-        workDirectory: folder,
         spoolBytes: 4 << 20,
       });
       if (documents !== ${documents}) throw new Error(documents + ' documents');`);

@@ -15,7 +15,7 @@ for (const mode of ['package', 'fast'] as const) {
     return counts;
   };
   const model = new DsirModel(counted(texts.reference), counted(texts.pool));
-  const scores = texts.pool.map((text) => model.score(text));
+  const scores = texts.pool.map((text) => ({ logWeight: model.logWeight(text), ngrams: counted([text]).total() }));
   const { reference, pool } = model.toFile();
   const logRatio = Array.from(model.logRatio);
   const result = { reference: reference.counts, pool: pool.counts, logRatio, scores };

@@ -5,10 +5,11 @@
 import { readFileSync } from 'node:fs';
 import { DirectoryStore, splitUri } from '../../core/storage/index.ts';
 import { readWordPieceFiles, wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
+import { bertSpecs } from '../../engine/bert.ts';
 import { loadPretrainedBert, pretrainedBertShape } from '../../engine/bert-checkpoint.ts';
-import { InfluenceRegressor } from '../../engine/influence-regressor.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { encodeSafetensors } from '../../engine/safetensors.ts';
+import { embeddingsOf } from '../engine/whole-outputs.ts';
 
 const [directory = '', textFile = '', output = '', chunks, chunkTokens] = process.argv.slice(2);
 const texts: string[] = JSON.parse(readFileSync(textFile, 'utf8'));
@@ -19,10 +20,9 @@ const input = wordPieceEncoderInput(await readWordPieceFiles(store), {
   chunkTokens: Number(chunkTokens),
 });
 const runtime = await createRuntime('onnx', { threads: 1 });
-const regressor = new InfluenceRegressor(runtime, shape);
-const parameters = await loadPretrainedBert(store, regressor.specs, 1);
+const parameters = await loadPretrainedBert(store, bertSpecs(shape), 1);
 const batch = input.batch(texts.map((text) => ({ text })));
-const embeddings = await regressor.embed(parameters, batch);
+const embeddings = await embeddingsOf(runtime, shape, parameters, batch);
 await runtime.dispose();
 
 const laidOut = [batch.documents, batch.chunks, batch.length];

@@ -11,6 +11,7 @@ import { LanguageModel } from '../../engine/language-model.ts';
 import { initialParameters, ParameterSet, sizeOf } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { encodeSafetensors, type Tensor } from '../../engine/safetensors.ts';
+import { logitsOf } from '../engine/whole-outputs.ts';
 
 const [mode, directory = '', rotary = '0.25'] = process.argv.slice(2);
 const store = new DirectoryStore(directory);
@@ -21,7 +22,7 @@ const model = new LanguageModel(runtime, shape);
 
 const [batch, length] = [3, 33];
 const tokens = Int32Array.from({ length: batch * length }, (_, i) => (i * i * 31 + i * 17 + 5) % shape.vocabularySize);
-const logits = await model.logits(parameters, { batch, length, tokens });
+const logits = await logitsOf(runtime, shape, parameters, { batch, length, tokens });
 const gradient = new ParameterSet(model.specs);
 const loss = await model.lossAndGradient(parameters, { batch, length, tokens }, gradient);
 await runtime.dispose();

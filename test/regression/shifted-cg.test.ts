@@ -47,6 +47,12 @@ it('needs no more products for many shifts than for the least', () => {
   expect(solveShifted(times, b, [30, 3, 300, 3000], limits).iterations).toBe(alone);
 });
 
+it('says when so many iterations do not do', () => {
+  const times = (p: Float64Array, result: Float64Array) => result.set(p);
+  const limits = { tolerance: 1e-8, maxIterations: 0 };
+  expect(() => solveShifted(times, new Float64Array(3).fill(1), [1], limits)).toThrow('in 0 iterations');
+});
+
 it('gives zeros for a right side of zeros', () => {
   const times = (p: Float64Array, result: Float64Array) => result.set(p);
   const limits = { tolerance: 1e-8, maxIterations: 1 };

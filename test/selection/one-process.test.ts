@@ -7,7 +7,7 @@ import { RUN } from '../../core/random/philox-run.ts';
 import { boundsOf, INTERVALS, sampleBracket } from '../../core/selection/bracket.ts';
 import { Decider } from '../../core/selection/decide.ts';
 import { type KeyRecipe, keyFunction, keyOfGumbel, orderedKey } from '../../core/selection/keys.ts';
-import { cutWithin, rowsOf, selectInMemory } from '../../core/selection/one-process.ts';
+import { inMemoryRows, selectInMemory, selectWithin } from '../../core/selection/one-process.ts';
 import { collect, deal, fakeCorpus, merge, naive, wholeShards } from './pool.ts';
 
 const exact: KeyRecipe = { noise: { seed: 7, stage: 1 }, temperature: 0.5, gumbel: 'exact' };
@@ -49,7 +49,7 @@ describe('selectInMemory on small pools', () => {
           const selection = selectInMemory({ ranges, utilities }, k, recipe);
           expect(selection.cut).toEqual(merged.cut);
           expect(Array.from(selection.positions)).toEqual(merged.selected.rows);
-          expect(await collect(rowsOf(selection, { ranges, utilities }, recipe))).toEqual(merged.selected);
+          expect(await collect(inMemoryRows(selection, { ranges, utilities }, recipe))).toEqual(merged.selected);
         },
       ),
     );
@@ -63,7 +63,7 @@ describe('selectInMemory on small pools', () => {
     const utilities = Float32Array.from({ length: 45 }, (_, i) => i % 7);
     for (const k of [1, 9, 45]) {
       const pool = { ranges, utilities };
-      const rows = [...rowsOf(selectInMemory(pool, k, exact), pool, exact)].flatMap((part) => [...part.rows]);
+      const rows = [...inMemoryRows(selectInMemory(pool, k, exact), pool, exact)].flatMap((part) => [...part.rows]);
       const place = (row: number) => (row >= 2 ** 34 ? row - 2 ** 34 + 40 : row - 2 ** 32 + 20);
       const byPlace = new Float32Array(utilities);
       const keyOf = keyFunction(exact);
@@ -217,7 +217,7 @@ describe('selectInMemory on large pools', () => {
     fc.assert(
       fc.property(offset, fc.integer({ min: 0, max: 100_000 }), (from, width) => {
         const low = right.cut.threshold + from;
-        const found = cutWithin(pool, k, exact, { low, high: low + width });
+        const found = selectWithin(pool, k, exact, { low, high: low + width });
         const holdsIt = from <= 0 && from + width >= 0;
         if (holdsIt) inside++;
         else outside++;
@@ -245,7 +245,7 @@ describe('selectInMemory on large pools', () => {
     const rows = 2_200_000;
     const pool = { ranges: oneRange(rows, 5), utilities: new Float32Array(rows) };
     const selection = selectInMemory(pool, 1000, exact);
-    const parts = [...rowsOf(selection, pool, exact)];
+    const parts = [...inMemoryRows(selection, pool, exact)];
     expect(parts.length).toBe(3);
     const all = await collect(parts);
     expect(all.rows).toEqual(Array.from(selection.positions, (position) => position + 5));

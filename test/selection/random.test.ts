@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../core/errors.ts';
-import { randomRecipe } from '../../core/selection/keys.ts';
+import type { KeyRecipe, Noise } from '../../core/selection/keys.ts';
 import { randomCut, randomRows } from '../../core/selection/random.ts';
 import { collect, deal, fakeCorpus, merge, wholeShards } from './pool.ts';
+
+/** Where all utilities are 0, neither the temperature nor the sign of the noise matters. */
+const randomRecipe = (noise: Noise): KeyRecipe => ({ noise, temperature: 1, gumbel: 'exact' });
 
 describe('random selection', () => {
   it('is the selection by utilities of 0', async () => {
