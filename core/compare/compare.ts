@@ -1,8 +1,7 @@
 /** Several runs side by side: methods over seeds, and their paired differences to one of them. */
 import { ConfigError } from '../errors.ts';
 import type { ArmSummary, RunSummary } from '../formats.ts';
-import { bootstrapInterval, mean, standardError } from '../metrics/index.ts';
-import { studentFactor } from '../metrics/student.ts';
+import { bootstrapInterval, mean, standardError, studentFactor } from '../metrics/index.ts';
 
 /** One model's course: what it had cost and what it was worth at the end of each stage. */
 export interface Course {

@@ -143,7 +143,7 @@ describe('a mean of paired differences', () => {
   it("has Student's interval: t(0.975, 4) = 2.776 standard errors of five values", () => {
     const values = [1, 2, 3, 4, 5];
     const [low, high] = differenceOf(values).student!;
-    expect(low).toBeCloseTo(3 - 2.776 * Math.sqrt(2.5 / 5), 6);
-    expect(high).toBeCloseTo(3 + 2.776 * Math.sqrt(2.5 / 5), 6);
+    expect(low).toBeCloseTo(3 - 2.7764451 * Math.sqrt(2.5 / 5), 6);
+    expect(high).toBeCloseTo(3 + 2.7764451 * Math.sqrt(2.5 / 5), 6);
   });
 });
