@@ -77,6 +77,19 @@ describe('a comparison', () => {
     expect(both.stages.find(({ label, stage }) => label === 'random' && stage === 1)!.mean.referenceLoss).toBe(5.2);
   });
 
+  it("holds each run against its own control, and one without against the seed's", () => {
+    const { stages, courses } = compareRuns([
+      summary('influence', 1, 4.5, { name: 'small', control: 5 }),
+      summary('influence', 1, 3.5, { name: 'big', control: 4 }),
+      summary('dsir', 1, 4.2),
+    ]);
+    const at = (of: string) => stages.find(({ label, stage }) => label === of && stage === 1)!;
+    const difference = (of: string) => at(of).difference!.referenceLoss.mean;
+    expect(['small', 'big', 'dsir'].map(difference)).toEqual([-0.5, -0.5, expect.closeTo(-0.3, 12)]);
+    expect(at('random').mean.referenceLoss).toBe(4.5);
+    expect(courses.filter(({ label }) => label === 'random')).toHaveLength(1);
+  });
+
   it('tells runs of one method and seed apart by their names, and refuses to guess', () => {
     const { labels } = compareRuns([
       summary('influence', 1, 5, { name: 'few labels' }),
@@ -94,17 +107,24 @@ describe('a comparison', () => {
     expect(labels).toEqual(['influence', 'colder', 'random']);
   });
 
-  it('refuses runs whose losses were measured on different data', () => {
-    const on = (corpus: string, heldOut: string, seed = 1) => ({
+  it('refuses runs whose losses were measured on different data or after different training', () => {
+    const on = (over: object = {}, seed = 1): RunSummary => ({
       ...summary('dsir', seed, 5),
-      data: { corpus, heldOut, reference: 'r' },
+      data: { corpus: 'c', heldOut: 'h', reference: 'r', settings: 's', ...over },
     });
-    const other = (one: RunSummary): RunSummary => ({ ...one, method: 'random', runId: 'other' });
-    expect(compareRuns([on('a', 'h'), other(on('a', 'h')), on('b', 'h', 2)]).labels).toEqual(['dsir', 'random']);
-    expect(() => compareRuns([on('a', 'h'), other(on('a', 'g'))])).toThrow(
+    const other = (over: object = {}): RunSummary => ({ ...on(over), method: 'random', runId: 'other' });
+    expect(compareRuns([on(), other(), on({ corpus: 'of seed 2' }, 2)]).labels).toEqual(['dsir', 'random']);
+    expect(compareRuns([on(), other({ settings: undefined })]).labels).toEqual(['dsir', 'random']); // an older file
+    expect(() => compareRuns([on(), other({ heldOut: 'g' })])).toThrow(
       /the runs dsir-1 and other have other held-out passages, so their losses cannot be subtracted/,
     );
-    expect(() => compareRuns([on('a', 'h'), other(on('b', 'h'))])).toThrow(/another corpus, though their seed is/);
+    expect(() => compareRuns([on(), other({ corpus: 'd' })])).toThrow(/another corpus, though their seed is/);
+    expect(() => compareRuns([on(), other({ reference: 'q' })])).toThrow(
+      /dsir-1 and other have other reference passages/,
+    );
+    expect(() => compareRuns([on(), other({ settings: 't' })])).toThrow(
+      /dsir-1 and other have other settings of model, pretrain, pools or evaluation, .* differ in .* alone: seed, probe/,
+    );
   });
 
   it('becomes a page without scripts or requests, and Markdown', () => {
