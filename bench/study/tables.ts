@@ -81,8 +81,8 @@ export function mainTable(cells: readonly CellResult[]): string {
         method,
         String(all.length),
         number(mean(all.map(finalLoss))),
-        method === RANDOM ? NOTHING : differenceText(difference),
-        method === 'dsir' || method === RANDOM ? NOTHING : differenceText(paired(methods, method, 'dsir')),
+        method === RANDOM ? NOTHING : differenceText(difference, all.length),
+        method === 'dsir' || method === RANDOM ? NOTHING : differenceText(paired(methods, method, 'dsir'), all.length),
         number(mean(all.map((cell) => last(cell.stages).main.mixedDomainLoss))),
         tera(mean(all.map(selectionFlops))),
       ];

@@ -198,6 +198,13 @@ function methodStage(courses: Course[], label: string, stage: number, baseline: 
 const byLoss = <T>(of: (name: keyof Losses) => T) =>
   Object.fromEntries(LOSSES.map((name) => [name, of(name)])) as Record<keyof Losses, T>;
 
+/** The courses of the seeds that every label has: seeds differ by more than methods do, so means over others mislead. */
+export function onSharedSeeds(courses: readonly Course[]): Course[] {
+  const labels = [...new Set(courses.map(({ label }) => label))];
+  const has = (label: string, seed: number) => courses.some((one) => one.label === label && one.seed === seed);
+  return courses.filter(({ seed }) => labels.every((label) => has(label, seed)));
+}
+
 /** The mean of several courses, stage by stage over those that reach it. */
 export function meanCourse(courses: readonly Course[]): CoursePoint[] {
   const stages = [...new Set(courses.flatMap(({ points }) => points.map(({ stage }) => stage)))].sort((a, b) => a - b);

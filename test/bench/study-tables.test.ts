@@ -57,6 +57,13 @@ describe("the study's tables", () => {
     ]);
   });
 
+  it('say how many pairs a difference has where that is not all of the seeds', () => {
+    const more = [...cells, cell('dsir', 4, [5, 4.4, 4.1]), cell('lookahead, n-gram', 4, [5, 4.4, 4.05])];
+    expect(rows(mainTable(more))['lookahead, n-gram']!.slice(0, 4)).toEqual([
+      ...['4', '4.065', '−0.150 [−0.150, −0.150] (3)', '−0.050 [−0.050, −0.050]'],
+    ]);
+  });
+
   it('compare at equal operations, where the longer random run reaches', () => {
     expect(randomLossAt(cell(LONGER_RUN, 1, [5, 4.6, 4.3, 4.1]), 34)).toBeCloseTo(
       4.3 - (0.2 * Math.log(34 / 30)) / Math.log(40 / 30),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compareRuns as compareEntries, differenceOf } from '../../core/compare/compare.ts';
+import { compareRuns as compareEntries, differenceOf, onSharedSeeds } from '../../core/compare/compare.ts';
 import type { ArmSummary, RunSummary } from '../../core/formats.ts';
 import type { Method } from '../../core/selection/methods.ts';
 import { comparisonMarkdown, renderComparison } from '../../report/compare.ts';
@@ -62,6 +62,17 @@ describe('a comparison', () => {
         [240, 25],
       ],
     );
+  });
+
+  it('says how many pairs a difference has where some seeds have none, and draws means over shared seeds', () => {
+    const comparison = compareRuns([
+      ...[1, 2].map((seed) => summary('random', seed, 5)),
+      ...[1, 2, 3].map((seed) => summary('dsir', seed, 4 + seed / 2)),
+    ]);
+    expect(comparisonMarkdown(comparison)).toContain('| dsir | 3 | 5.000 ± 0.289 | −0.250 [−3.427, +2.927] (2) |');
+    expect(onSharedSeeds(comparison.courses).map(({ label, seed }) => `${label} ${seed}`)).toEqual([
+      ...['random 1', 'random 2', 'dsir 1', 'dsir 2'],
+    ]);
   });
 
   it("takes a run's control for random, at the control's cost, unless there is a run of it", () => {
@@ -140,7 +151,7 @@ describe('a comparison', () => {
       | random | 2 | 5.000 ± 0.000 | – | 5.100 ± 0.000 | – | 4.900 ± 0.000 |
       | influence | 2 | 4.900 ± 0.000 | −0.100 [−0.100, −0.100] | 5.000 ± 0.000 | −0.100 [−0.100, −0.100] | 4.800 ± 0.000 |
 
-      After stage 1. Losses in nats per token, mean ± standard error over seeds. Differences to random, paired by seed, with 95 % intervals (the wider of the bootstrap's and Student's t); negative is better."
+      After stage 1. Losses in nats per token, mean ± standard error over seeds; differences to random, paired by seed, a run with its own control if it has one, with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the pairs in parentheses; negative is better."
     `);
   });
 });
