@@ -262,13 +262,15 @@ export interface RunSummary {
   /** `selection.method` of the configuration. */
   method: Method;
   seed: number;
-  /** What its losses were measured on: those of runs that differ here cannot be subtracted. Absent in older files. */
+  /** What its losses depend on beside the method: those of runs that differ here cannot be subtracted. Absent in older files. */
   data?: {
     /** SHA-256 of `corpus.json`; the seed deals the documents, so each seed has another corpus. */
     corpus: string;
     /** The like of the passages: their file, how many of them, and which tokens count. */
     heldOut: string;
     reference: string;
+    /** The like of the settings that every method trains and is evaluated with. Absent in older files. */
+    settings?: string;
   };
   /** What a user should know of the run as a whole, in sentences. Absent in older files. */
   warnings?: string[];

@@ -1,5 +1,6 @@
 /** Loss over the run: training curves, and evaluations at the end of each stage. */
 import type { TrainingMetrics } from '../core/formats.ts';
+import { mean } from '../core/metrics/index.ts';
 import { controlEvaluation, type StageReport } from './data.ts';
 import { count, loss } from './format.ts';
 import type { Html } from './html.ts';
@@ -118,8 +119,6 @@ export function movingMean(values: readonly number[], reach: number): number[] {
     return (sums[end]! - sums[begin]!) / (end - begin);
   });
 }
-
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 const LOSSES = [
   { key: 'referenceLoss', title: 'Reference loss', note: 'what selection aims at' },

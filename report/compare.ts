@@ -1,11 +1,13 @@
 /** A comparison of several runs as one page and as Markdown. */
 import {
   type Comparison,
+  type Course,
   type CoursePoint,
   type Difference,
   lastCommonStage,
   type MethodStage,
   meanCourse,
+  onSharedSeeds,
 } from '../core/compare/compare.ts';
 import { correlation, count, loss, lossDifference, NOTHING } from './format.ts';
 import { Html, html } from './html.ts';
@@ -20,7 +22,7 @@ export function comparisonMarkdown({ baseline, stages, courses }: Comparison, on
   const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
   const rows = stages.filter(({ stage }) => stage === last).map((row) => line(cellsOf(row)));
   const rule = HEAD.map((_, i) => (i === 0 ? '---' : '--:'));
-  return [line(HEAD), line(rule), ...rows, '', note(baseline, last)].join('\n');
+  return [line(HEAD), line(rule), ...rows, '', `After stage ${last}. ${note(baseline)}`].join('\n');
 }
 
 function cellsOf({ label, seeds, mean, standardError, difference }: MethodStage): string[] {
@@ -30,25 +32,34 @@ function cellsOf({ label, seeds, mean, standardError, difference }: MethodStage)
     label,
     count(seeds.length),
     value('referenceLoss'),
-    differenceText(difference?.referenceLoss),
+    differenceText(difference?.referenceLoss, seeds.length),
     value('heldOutLoss'),
-    differenceText(difference?.heldOutLoss),
+    differenceText(difference?.heldOutLoss, seeds.length),
     value('mixedDomainLoss'),
   ];
 }
 
-/** `-0.123 [-0.150, -0.090]`; the wider of the two intervals. */
-export function differenceText(difference: Difference | undefined): string {
+/**
+ * `-0.123 [-0.150, -0.090] (7)`: the mean of the pairs' differences, the wider of the two intervals, and how many pairs there
+ * are where these are not all of the `seeds` that the row has.
+ */
+export function differenceText(difference: Difference | undefined, seeds = difference?.seeds): string {
   if (!difference || difference.seeds === 0) return NOTHING;
   const { mean, bootstrap, student } = difference;
-  if (!bootstrap || !student) return lossDifference(mean);
+  const pairs = difference.seeds === seeds ? '' : ` (${count(difference.seeds)})`;
+  if (!bootstrap || !student) return lossDifference(mean) + pairs;
   const [low, high] = [Math.min(bootstrap[0], student[0]), Math.max(bootstrap[1], student[1])];
-  return `${lossDifference(mean)} [${lossDifference(low)}, ${lossDifference(high)}]`;
+  return `${lossDifference(mean)} [${lossDifference(low)}, ${lossDifference(high)}]${pairs}`;
 }
 
-const note = (baseline: string, stage: number) =>
-  `After stage ${stage}. Losses in nats per token, mean \u00b1 standard error over seeds. Differences to ${baseline}, paired by ` +
-  "seed, with 95 % intervals (the wider of the bootstrap's and Student's t); negative is better.";
+/** What a table's differences are, as half a sentence. */
+export const aboutDifferences = (baseline: string) =>
+  `differences to ${baseline}, paired by seed${baseline === 'random' ? ', a run with its own control if it has one' : ''}, ` +
+  "with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the pairs in parentheses; " +
+  'negative is better.';
+
+const note = (baseline: string) =>
+  `Losses in nats per token, mean \u00b1 standard error over seeds; ${aboutDifferences(baseline)}`;
 
 const COLORS = [
   '#2563eb',
@@ -89,7 +100,7 @@ export function renderComparison(comparison: Comparison): string {
 <header><p class="eyebrow">MATES comparison</p><h1>${labels.length} methods, ${courses.length} runs</h1></header>
 <section aria-labelledby="after"><h2 id="after">After each stage</h2>
 ${numbers.toReversed().map((stage) => stageTable(comparison, stage))}
-<p class="note">Losses in nats per token, mean \u00b1 standard error over seeds. Differences to ${baseline}, paired by seed, with 95% intervals (the wider of the bootstrap\u2019s and Student\u2019s t); negative is better. Spearman: the influence model on held-out probes.</p></section>
+<p class="note">${note(baseline)} Spearman: the influence model on held-out probes.</p></section>
 <section aria-labelledby="courses"><h2 id="courses">What it took</h2>
 ${legend(...labels.map((label) => ({ color: colorOf(labels, label), swatch: 'line' as const, label })))}
 ${(['referenceLoss', 'heldOutLoss'] as const).map((name) => AXES.map((axis) => courseChart(comparison, name, axis)))}
@@ -119,9 +130,10 @@ function courseChart(
 ): Html {
   const point = (one: CoursePoint) => ({ x: one[key], y: one.losses[name] });
   const what = name === 'referenceLoss' ? 'Reference loss' : 'Held-out loss';
+  const shared = onSharedSeeds(courses);
   return figure(
     `${what} against ${title}`,
-    'Thin: each seed; strong: the mean of a method.',
+    'Thin: each seed; strong: the mean of a method, over the seeds that all have.',
     chart(`${what} in nats per token against ${title}, by method`, {
       width: 720,
       height: 380,
@@ -130,13 +142,19 @@ function courseChart(
       x: { label, labelAnchor: 'center', labelArrow: 'none', ticks: 6, tickFormat: 's' },
       y: { label: 'loss (nats per token)', labelArrow: 'none', grid: true, ticks: 6 },
       marks: labels.flatMap((of) => {
-        const own = courses.filter((course) => course.label === of);
+        const isOwn = ({ label }: Course) => label === of;
         const color = colorOf(labels, of);
         return [
-          ...own.map(({ points }) =>
-            Plot.lineY(points.map(point), { x: 'x', y: 'y', stroke: color, strokeOpacity: 0.25 }),
-          ),
-          Plot.lineY(meanCourse(own).map(point), { x: 'x', y: 'y', stroke: color, strokeWidth: 2.5, marker: 'dot' }),
+          ...courses
+            .filter(isOwn)
+            .map(({ points }) => Plot.lineY(points.map(point), { x: 'x', y: 'y', stroke: color, strokeOpacity: 0.25 })),
+          Plot.lineY(meanCourse(shared.filter(isOwn)).map(point), {
+            x: 'x',
+            y: 'y',
+            stroke: color,
+            strokeWidth: 2.5,
+            marker: 'dot',
+          }),
         ];
       }),
     }),

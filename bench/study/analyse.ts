@@ -12,6 +12,7 @@ import {
   type Agreement,
   agreementTable,
   type CellResult,
+  confirmedTable,
   domainTable,
   driftTable,
   equalFlopsTable,
@@ -29,6 +30,7 @@ const SHOWN = [
 
 const TABLES: Record<string, (cells: readonly CellResult[]) => string> = {
   main: mainTable,
+  confirmed: confirmedTable,
   flops: equalFlopsTable,
   kept: keptTable,
   drift: driftTable,

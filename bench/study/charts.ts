@@ -1,5 +1,5 @@
 /** The pictures of docs/results.md. */
-import { type Course, differenceOf, meanCourse } from '../../core/compare/compare.ts';
+import { type Course, differenceOf, meanCourse, onSharedSeeds } from '../../core/compare/compare.ts';
 import { chart, Plot } from '../../report/plot.ts';
 import { type CellResult, finalLoss, LONGER } from './tables.ts';
 
@@ -18,12 +18,16 @@ function standalone(label: string, options: Plot.PlotOptions): string {
   return `${alone.replace('<svg', '<svg xmlns="http://www.w3.org/2000/svg"')}\n`;
 }
 
-/** Held-out loss against all operations, the mean of a method's seeds; the random run goes on for a stage or two. */
+/** Held-out loss against all operations, means over the seeds that all lines have; the random run goes on for a stage or two. */
 export function courseChart(title: string, courses: readonly Course[]): string {
-  const of = (method: string) => courses.filter(({ label }) => label === method);
-  const longest = LONGER.findLast((method) => of(method).length > 0);
-  const marks = Object.entries(DRAWN).flatMap(([method, { color, text }]) => {
-    const mean = meanCourse(of((method === 'random' && longest) || method));
+  const longest = LONGER.findLast((method) => courses.some(({ label }) => label === method)) ?? 'random';
+  const lines = Object.entries(DRAWN).map(([method, how]) => ({
+    ...how,
+    method: method === 'random' ? longest : method,
+  }));
+  const shared = onSharedSeeds(courses.filter(({ label }) => lines.some(({ method }) => method === label)));
+  const marks = lines.flatMap(({ method, color, text }) => {
+    const mean = meanCourse(shared.filter(({ label }) => label === method));
     const points = mean.map(({ flops, losses }) => ({ flops: flops / 1e12, loss: losses.heldOutLoss }));
     if (points.length === 0) return [];
     const end = points.at(-1)!;
@@ -32,12 +36,16 @@ export function courseChart(title: string, courses: readonly Course[]): string {
       Plot.text([end], { x: 'flops', y: 'loss', text: () => text, fill: color, textAnchor: 'start', dx: 8 }),
     ];
   });
-  return standalone(`${title}: held-out loss against operations, by method`, {
-    ...{ width: 560, height: 300, marginLeft: 50, marginRight: 150, marginBottom: 40 },
-    x: { label: 'TFLOP of training and selection', labelAnchor: 'center', labelArrow: 'none', ticks: 6 },
-    y: { label: 'held-out loss, nats per token', labelArrow: 'none', grid: true, ticks: 6 },
-    marks,
-  });
+  const seeds = new Set(shared.map(({ seed }) => seed)).size;
+  return standalone(
+    `${title}: held-out loss against operations, by method, mean of ${seeds} ${seeds === 1 ? 'seed' : 'seeds'}`,
+    {
+      ...{ width: 560, height: 300, marginLeft: 50, marginRight: 150, marginBottom: 40 },
+      x: { label: 'TFLOP of training and selection', labelAnchor: 'center', labelArrow: 'none', ticks: 6 },
+      y: { label: 'held-out loss, nats per token', labelArrow: 'none', grid: true, ticks: 6 },
+      marks,
+    },
+  );
 }
 
 /** Every method's difference to random at equal tokens, with its interval. */

@@ -133,7 +133,10 @@ function plain(text: string): string {
     .replaceAll('\u00a0', ' ');
 }
 
-/** Pieces of the manual's documents, references and held-out ones from different documents. */
+/**
+ * The beginnings of the manual's documents. Those are pieces of its pages: references and held-out passages are of different
+ * pieces, and pieces of one page are among both.
+ */
 function manualPassages(documents: string[]): string[] {
   const pieces = documents.map((text) => text.slice(0, 420).replace(/\s+\S*$/, ''));
   return new Draws(STREAM.passages).shuffle(pieces.filter((text) => text.length > 250));

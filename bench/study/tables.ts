@@ -2,7 +2,7 @@
 import { type Comparison, type Difference, differenceOf, meanCourse } from '../../core/compare/compare.ts';
 import { mean, standardError } from '../../core/metrics/index.ts';
 import { differenceText } from '../../report/compare.ts';
-import { LONGER as LONGER_RUNS } from './grid.ts';
+import { CHOSEN, LONGER as LONGER_RUNS, SEEDS } from './grid.ts';
 
 /** What is read of a cell's result; index.ts writes it. */
 export interface CellResult {
@@ -81,8 +81,8 @@ export function mainTable(cells: readonly CellResult[]): string {
         method,
         String(all.length),
         number(mean(all.map(finalLoss))),
-        method === RANDOM ? NOTHING : differenceText(difference),
-        method === 'dsir' || method === RANDOM ? NOTHING : differenceText(paired(methods, method, 'dsir')),
+        method === RANDOM ? NOTHING : differenceText(difference, all.length),
+        method === 'dsir' || method === RANDOM ? NOTHING : differenceText(paired(methods, method, 'dsir'), all.length),
         number(mean(all.map((cell) => last(cell.stages).main.mixedDomainLoss))),
         tera(mean(all.map(selectionFlops))),
       ];
@@ -93,6 +93,26 @@ export function mainTable(cells: readonly CellResult[]): string {
     ['method', 'seeds', 'held-out loss', 'to random', 'to DSIR', 'mixed-domain loss', 'selection, TFLOP'],
     rows.map(({ cells }) => cells),
   );
+}
+
+/**
+ * What was chosen on some seeds, on these and on others by themselves: the best of many on the seeds it was chosen on looks
+ * better than it is. A difference without results of both halves is left out.
+ */
+export function confirmedTable(cells: readonly CellResult[]): string {
+  const halves = [SEEDS.chosenOn, SEEDS.measuredOn];
+  const rows = CHOSEN.flatMap((method) =>
+    ['dsir', RANDOM].flatMap((baseline) => {
+      const differences = halves.map((seeds) =>
+        paired(byMethod(cells.filter(({ seed }) => seeds.includes(seed))), method, baseline),
+      );
+      if (differences.includes(undefined)) return [];
+      return [[method, baseline, ...differences.map((one, i) => differenceText(one, halves[i]!.length))]];
+    }),
+  );
+  const [chosenOn, measuredOn] = halves.map((seeds) => `seeds ${seeds[0]} to ${last(seeds)}`) as [string, string];
+  if (rows.length === 0) return `No difference has results of ${measuredOn} here.`;
+  return markdownTable(['method', 'to', `${chosenOn}, chosen on`, `${measuredOn}, measured on`], rows);
 }
 
 /**

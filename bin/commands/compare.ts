@@ -5,7 +5,7 @@ import { InputError } from '../../core/errors.ts';
 import type { RunSummary } from '../../core/formats.ts';
 import { SUMMARY_FILE } from '../../core/layout.ts';
 import { getJsonIfPresent, splitUri, storeOpener } from '../../core/storage/index.ts';
-import { comparisonMarkdown, differenceText, renderComparison } from '../../report/compare.ts';
+import { aboutDifferences, comparisonMarkdown, differenceText, renderComparison } from '../../report/compare.ts';
 import { correlation, loss, NOTHING } from '../../report/format.ts';
 import { PLAIN_TABLE } from './format.ts';
 
@@ -33,14 +33,14 @@ export async function compare(runs: string[], options: Options): Promise<void> {
         label,
         String(seeds.length),
         loss(mean.referenceLoss),
-        differenceText(difference?.referenceLoss),
+        differenceText(difference?.referenceLoss, seeds.length),
         loss(mean.heldOutLoss),
-        differenceText(difference?.heldOutLoss),
+        differenceText(difference?.heldOutLoss, seeds.length),
         spearman === undefined ? NOTHING : correlation(spearman),
         flops.toExponential(2),
       ]);
   console.log(table.toString());
-  console.log(`After stage ${last}; differences to ${comparison.baseline}, paired by seed, with 95 % intervals.`);
+  console.log(`After stage ${last}; ${aboutDifferences(comparison.baseline)}`);
   if (end > last) console.log(`Some runs end there; of the others --out writes the later stages too, up to ${end}.`);
   if (options.out !== undefined) {
     const target = storeOpener()(options.out);

@@ -3,6 +3,7 @@ import { modelShape } from '../../containers/model.ts';
 import { InputError } from '../../core/errors.ts';
 import type { Arm, TrainingMetrics } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
+import { mean } from '../../core/metrics/index.ts';
 import { getJsonIfPresent, type Store, type StoreOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint, loadCheckpoint } from '../../engine/checkpoint.ts';
 import { GRACE_SECONDS, type Interruption, runTrainer, type TrainerRun } from './command.ts';
@@ -104,7 +105,7 @@ class Checks {
 
   private async lossFalls({ store }: Scene): Promise<void> {
     const loss = await losses(store, 0, 'main');
-    const end = loss.slice(-5).reduce((sum, value) => sum + value, 0) / 5;
+    const end = mean(loss.slice(-5));
     if (!(end < 0.95 * loss[0]!)) fail(`it was ${loss[0]} at first and is ${end} at the end`);
   }
 

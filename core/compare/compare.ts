@@ -1,14 +1,15 @@
 /** Several runs side by side: methods over seeds, and their paired differences to one of them. */
 import { ConfigError } from '../errors.ts';
 import type { ArmSummary, RunSummary } from '../formats.ts';
-import { bootstrapInterval, mean, standardError } from '../metrics/index.ts';
-import { studentFactor } from '../metrics/student.ts';
+import { bootstrapInterval, mean, standardError, studentFactor } from '../metrics/index.ts';
 
 /** One model's course: what it had cost and what it was worth at the end of each stage. */
 export interface Course {
   label: string;
   seed: number;
   points: CoursePoint[];
+  /** That of the run's own control: it is of the same pools, so the run is held against it before any other of `random`. */
+  control?: CoursePoint[];
 }
 
 export interface CoursePoint {
@@ -64,29 +65,29 @@ export interface Entry {
   label?: string;
 }
 
+const RANDOM = 'random';
+
 /**
- * Compares runs by their summaries. Runs of one method and different seeds are one row; a run's control is a run of the
- * method `random`, where no run of it has that seed.
+ * Compares runs by their summaries. Runs of one method and different seeds are one row, and are paired with the baseline's by
+ * seed; where that is `random`, a run with a control is paired with its own. The row `random` has of each seed the run of that
+ * method, else the mean of the controls.
  *
  * @param baseline label that the others are compared with; by default `random`, else the first.
- * @throws ConfigError when two runs have the same label and seed, when their losses were measured on different data, or when
- *   there is no such baseline.
+ * @throws ConfigError when two runs have the same label and seed, when their losses were measured on different data or after
+ *   training with different settings, or when there is no such baseline.
  */
 export function compareRuns(entries: readonly Entry[], baseline?: string): Comparison {
   checkData(entries);
-  const courses = labelled(entries).flatMap(({ label, summary }) => coursesOf(label, summary));
-  const all: Course[] = [];
-  // A run of its own goes before another's control.
-  for (const { control, label, seed, points } of courses.toSorted((a, b) => Number(a.control) - Number(b.control))) {
-    const twice = all.some((one) => one.label === label && one.seed === seed);
-    if (twice && !control)
+  const runs = labelled(entries).map(({ label, summary }) => courseOf(label, summary));
+  runs.forEach(({ label, seed }, i) => {
+    if (runs.findIndex((one) => one.label === label && one.seed === seed) < i)
       throw new ConfigError(
         `compare: two runs are ${label} with seed ${seed}. Leave one out, or put a label before one of them: LABEL=out/runs/...`,
       );
-    if (!twice) all.push({ label, seed, points });
-  }
+  });
+  const all = withControls(runs);
   const labels = [...new Set(all.map(({ label }) => label))];
-  const base = baseline ?? (labels.includes('random') ? 'random' : labels[0]!);
+  const base = baseline ?? (labels.includes(RANDOM) ? RANDOM : labels[0]!);
   if (!labels.includes(base))
     throw new ConfigError(`--baseline ${base}: no run is of that method; there are ${labels.join(', ')}.`);
   const stages = [...new Set(all.flatMap(({ points }) => points.map(({ stage }) => stage)))].sort((a, b) => a - b);
@@ -94,23 +95,28 @@ export function compareRuns(entries: readonly Entry[], baseline?: string): Compa
   return { baseline: base, labels, stages: rows, courses: all };
 }
 
-/** Held-out passages are the same for all; the corpus, which a seed deals anew, for those of one seed. */
+/** What runs have to have in common, and what is said of two that have not. */
+const COMMON = {
+  heldOut: 'other held-out passages',
+  reference: 'other reference passages',
+  settings: 'other settings of model, pretrain, pools or evaluation',
+  corpus: 'another corpus, though their seed is the same', // the seed deals it anew
+} as const;
+
 function checkData(entries: readonly Entry[]): void {
-  const known = entries.flatMap(({ summary }) => (summary.data ? [{ ...summary, data: summary.data }] : []));
+  const known = entries.flatMap(({ summary: { runId, seed, data } }) => (data ? [{ runId, seed, data }] : []));
   for (const one of known)
-    for (const other of known) {
-      const differs =
-        one.data.heldOut !== other.data.heldOut
-          ? 'other held-out passages'
-          : one.seed === other.seed && one.data.corpus !== other.data.corpus
-            ? 'another corpus, though their seed is the same'
-            : undefined;
-      if (differs)
+    for (const other of known)
+      for (const name of Object.keys(COMMON) as (keyof typeof COMMON)[]) {
+        const [a, b] = [one.data[name], other.data[name]];
+        if (a === b || a === undefined || b === undefined) continue;
+        if (name === 'corpus' && one.seed !== other.seed) continue;
         throw new ConfigError(
-          `compare: the runs ${one.runId} and ${other.runId} have ${differs}, so their losses cannot be subtracted. ` +
-            'Compare runs that differ in what is to be compared alone.',
+          `compare: the runs ${one.runId} and ${other.runId} have ${COMMON[name]}, so their losses cannot be subtracted. ` +
+            'Compare runs that differ in what is to be compared alone: seed, probe, influenceModel, selection, pretrain.stages. ' +
+            "Each run's run.json has its configuration.",
         );
-    }
+      }
 }
 
 /** Runs by their method, and by their name where names tell runs of one method and seed apart. */
@@ -129,7 +135,7 @@ function labelled(entries: readonly Entry[]): { label: string; summary: RunSumma
 export const lastCommonStage = (courses: readonly Course[]): number =>
   Math.min(...courses.map(({ points }) => points.at(-1)!.stage));
 
-function coursesOf(label: string, { seed, stages }: RunSummary): (Course & { control: boolean })[] {
+function courseOf(label: string, { seed, stages }: RunSummary): Course {
   const course = (of: 'main' | 'control'): CoursePoint[] => {
     let [flops, seconds] = [0, 0];
     const points: CoursePoint[] = [];
@@ -146,46 +152,57 @@ function coursesOf(label: string, { seed, stages }: RunSummary): (Course & { con
     }
     return points;
   };
-  const main = { label, seed, points: course('main'), control: false };
-  if (!stages.some(({ control }) => control)) return [main];
-  return [main, { label: 'random', seed, points: course('control'), control: true }];
+  const isControlled = stages.some(({ control }) => control);
+  return { label, seed, points: course('main'), control: isControlled ? course('control') : undefined };
+}
+
+/**
+ * The runs, and for each seed without a run called `random` a course of that name, the mean of the seed's controls: they are
+ * the same but for rounding, and for what runs of a seed may differ in, such as `selection.fraction`.
+ */
+function withControls(runs: readonly Course[]): Course[] {
+  const random = new Set(runs.flatMap(({ label, seed }) => (label === RANDOM ? [seed] : [])));
+  const controls = runs.flatMap(({ seed, control }) =>
+    control && !random.has(seed) ? [{ label: RANDOM, seed, points: control }] : [],
+  );
+  const means = [...new Set(controls.map(({ seed }) => seed))].map((seed) => ({
+    ...{ label: RANDOM, seed, points: meanCourse(controls.filter((one) => one.seed === seed)) },
+  }));
+  return [...runs, ...means];
 }
 
 function methodStage(courses: Course[], label: string, stage: number, baseline: string): MethodStage | undefined {
-  const at = (of: string) =>
-    new Map(
-      courses.flatMap(({ label: name, seed, points }) => {
-        const point = name === of ? points.find((one) => one.stage === stage) : undefined;
-        return point ? [[seed, point] as const] : [];
-      }),
-    );
-  const points = at(label);
-  if (points.size === 0) return undefined;
-  const over = (of: (values: number[]) => number) =>
-    Object.fromEntries(LOSSES.map((name) => [name, of([...points.values()].map(({ losses }) => losses[name]))]));
-  const spearmans = [...points.values()].flatMap(({ spearman }) => spearman ?? []);
-  const others = at(baseline);
+  const at = (points: CoursePoint[] = []) => points.find((one) => one.stage === stage);
+  const of = (name: string) => courses.filter((course) => course.label === name);
+  const others = new Map(of(baseline).map(({ seed, points }) => [seed, at(points)]));
+  const runs = of(label).flatMap(({ seed, points, control }) => {
+    const point = at(points);
+    const other = (baseline === RANDOM ? at(control) : undefined) ?? others.get(seed);
+    return point ? [{ seed, point, other }] : [];
+  });
+  if (runs.length === 0) return undefined;
+  const over = (of: (values: number[]) => number) => byLoss((name) => of(runs.map(({ point }) => point.losses[name])));
+  const spearmans = runs.flatMap(({ point }) => point.spearman ?? []);
+  const difference = (name: keyof Losses) =>
+    differenceOf(runs.flatMap(({ point, other }) => (other ? [point.losses[name] - other.losses[name]] : [])));
   return {
-    ...{ label, stage, seeds: [...points.keys()].sort((a, b) => a - b) },
-    mean: over(mean) as Losses,
-    standardError: over(standardError) as Losses,
-    flops: mean([...points.values()].map(({ flops }) => flops)),
+    ...{ label, stage, seeds: runs.map(({ seed }) => seed).sort((a, b) => a - b) },
+    mean: over(mean),
+    standardError: over(standardError),
+    flops: mean(runs.map(({ point }) => point.flops)),
     spearman: spearmans.length ? mean(spearmans) : undefined,
-    difference:
-      label === baseline
-        ? undefined
-        : (Object.fromEntries(
-            LOSSES.map((name) => [
-              name,
-              differenceOf(
-                [...points].flatMap(([seed, { losses }]) => {
-                  const other = others.get(seed);
-                  return other ? [losses[name] - other.losses[name]] : [];
-                }),
-              ),
-            ]),
-          ) as MethodStage['difference']),
+    difference: label === baseline ? undefined : byLoss(difference),
   };
+}
+
+const byLoss = <T>(of: (name: keyof Losses) => T) =>
+  Object.fromEntries(LOSSES.map((name) => [name, of(name)])) as Record<keyof Losses, T>;
+
+/** The courses of the seeds that every label has: seeds differ by more than methods do, so means over others mislead. */
+export function onSharedSeeds(courses: readonly Course[]): Course[] {
+  const labels = [...new Set(courses.map(({ label }) => label))];
+  const has = (label: string, seed: number) => courses.some((one) => one.label === label && one.seed === seed);
+  return courses.filter(({ seed }) => labels.every((label) => has(label, seed)));
 }
 
 /** The mean of several courses, stage by stage over those that reach it. */
@@ -197,7 +214,7 @@ export function meanCourse(courses: readonly Course[]): CoursePoint[] {
     return {
       ...{ stage, tokens: over(({ tokens }) => tokens), flops: over(({ flops }) => flops) },
       seconds: over(({ seconds }) => seconds),
-      losses: Object.fromEntries(LOSSES.map((name) => [name, over(({ losses }) => losses[name])])) as Losses,
+      losses: byLoss((name) => over(({ losses }) => losses[name])),
     };
   });
 }

@@ -1,13 +1,28 @@
 /**
- * The 0.975 quantiles of Student's t by degrees of freedom, from 1 on; the normal distribution's from there on. Values as in any table, such as
- * NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2.
+ * Half of the 95 % interval of a mean of `n` values, in standard errors: the 0.975 quantile of Student's t with `n - 1`
+ * degrees of freedom. NaN for fewer than two values.
  */
-const T_975 = [
-  12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131, 2.12, 2.11,
-  2.101, 2.093, 2.086, 2.08, 2.074, 2.069, 2.064, 2.06, 2.056, 2.052, 2.048, 2.045, 2.042,
-];
-
-/** Half of the 95 % interval of a mean of `n` values, in standard errors; NaN for fewer than two. */
 export function studentFactor(n: number): number {
-  return n < 2 ? Number.NaN : (T_975[n - 2] ?? 1.96);
+  if (n < 2) return Number.NaN;
+  const freedom = n - 1;
+  let [low, high] = [0, Math.PI / 2];
+  // 53 halvings are all digits that a double has.
+  for (let i = 0; i < 53; i++) {
+    const middle = (low + high) / 2;
+    if (probabilityWithin(middle, freedom) < 0.95) low = middle;
+    else high = middle;
+  }
+  return Math.sqrt(freedom) * Math.tan(high);
+}
+
+/** P(|t| <= sqrt(freedom) tan(angle)), a finite sum: Abramowitz & Stegun 1964, 26.7.3 for odd, 26.7.4 for even degrees. */
+function probabilityWithin(angle: number, freedom: number): number {
+  const [sine, cosine] = [Math.sin(angle), Math.cos(angle)];
+  const odd = freedom % 2;
+  let [sum, term] = [0, odd ? cosine : 1];
+  for (let power = odd; power <= freedom - 2; power += 2) {
+    sum += term;
+    term *= (cosine ** 2 * (power + 1)) / (power + 2);
+  }
+  return odd ? (angle + sine * sum) * (2 / Math.PI) : sine * sum;
 }

@@ -59,10 +59,20 @@ export async function summarise(run: Run): Promise<RunSummary> {
       corpus: (await hashObject(corpusStore(run), CORPUS_FILE)).sha256,
       heldOut: await passagesHash(run, config.heldOut),
       reference: await passagesHash(run, config.reference),
+      settings: settingsHash(config),
     },
     warnings: passages?.warnings ?? [],
     stages,
   };
+}
+
+/**
+ * SHA-256 of the settings that losses depend on whatever the method. What runs that are compared may differ in is left out:
+ * the stages, as a random run may go on for more; what is in memory or on a disk at once; and tasks, which no loss is of.
+ */
+export function settingsHash({ model, pretrain, pools, evaluation: { rowsPerDomain } }: RunConfig): string {
+  const { stages: _, microBatchRows: __, checkpointEverySteps: ___, ...training } = pretrain;
+  return sha256(JSON.stringify({ model, training, pools, rowsPerDomain }));
 }
 
 async function passagesHash(run: Run, { input, passages, target }: RunConfig['heldOut']): Promise<string> {

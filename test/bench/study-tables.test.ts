@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { CHOSEN } from '../../bench/study/grid.ts';
 import {
   type CellResult,
+  confirmedTable,
   driftTable,
   equalFlopsTable,
   keptTable,
@@ -57,6 +59,13 @@ describe("the study's tables", () => {
     ]);
   });
 
+  it('say how many pairs a difference has where that is not all of the seeds', () => {
+    const more = [...cells, cell('dsir', 4, [5, 4.4, 4.1]), cell('lookahead, n-gram', 4, [5, 4.4, 4.05])];
+    expect(rows(mainTable(more))['lookahead, n-gram']!.slice(0, 4)).toEqual([
+      ...['4', '4.065', '−0.150 [−0.150, −0.150] (3)', '−0.050 [−0.050, −0.050]'],
+    ]);
+  });
+
   it('compare at equal operations, where the longer random run reaches', () => {
     expect(randomLossAt(cell(LONGER_RUN, 1, [5, 4.6, 4.3, 4.1]), 34)).toBeCloseTo(
       4.3 - (0.2 * Math.log(34 / 30)) / Math.log(40 / 30),
@@ -69,6 +78,19 @@ describe("the study's tables", () => {
     // 15 of selection: the run of two more stages is between 4.15 at 40 and 4 at 50
     expect(table.dear![2]).toMatch(/^−0\.021 /);
     expect(table['lookahead, every row']![2]).toMatch(/more than the longest random run/);
+  });
+
+  it('tell what was chosen apart by the seeds that it was chosen on and those that it was not, as far as there are both', () => {
+    const [best] = CHOSEN as [string];
+    const halves = [1, 2, 3, 4, 5, 6, 7].flatMap((seed) => [
+      cell('dsir', seed, [5, 4.4, 4.1]),
+      cell(best, seed, [5, 4.3, seed > 5 ? 4.09 : 4.05]),
+    ]);
+    const onlyFirst = [1, 2, 3, 4, 5].map((seed) => cell('random', seed, [5, 4.5, 4.2]));
+    expect(rows(confirmedTable([...halves, ...onlyFirst]))).toEqual({
+      [best]: ['dsir', '−0.050 [−0.050, −0.050]', '−0.010 [−0.010, −0.010] (2)'],
+    });
+    expect(confirmedTable(onlyFirst)).toBe('No difference has results of seeds 6 to 10 here.');
   });
 
   it("say what share of the labels' gain is kept, and how far a model is behind", () => {

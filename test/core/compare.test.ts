@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compareRuns as compareEntries, differenceOf } from '../../core/compare/compare.ts';
+import { compareRuns as compareEntries, differenceOf, onSharedSeeds } from '../../core/compare/compare.ts';
 import type { ArmSummary, RunSummary } from '../../core/formats.ts';
 import type { Method } from '../../core/selection/methods.ts';
 import { comparisonMarkdown, renderComparison } from '../../report/compare.ts';
@@ -64,6 +64,17 @@ describe('a comparison', () => {
     );
   });
 
+  it('says how many pairs a difference has where some seeds have none, and draws means over shared seeds', () => {
+    const comparison = compareRuns([
+      ...[1, 2].map((seed) => summary('random', seed, 5)),
+      ...[1, 2, 3].map((seed) => summary('dsir', seed, 4 + seed / 2)),
+    ]);
+    expect(comparisonMarkdown(comparison)).toContain('| dsir | 3 | 5.000 ± 0.289 | −0.250 [−3.427, +2.927] (2) |');
+    expect(onSharedSeeds(comparison.courses).map(({ label, seed }) => `${label} ${seed}`)).toEqual([
+      ...['random 1', 'random 2', 'dsir 1', 'dsir 2'],
+    ]);
+  });
+
   it("takes a run's control for random, at the control's cost, unless there is a run of it", () => {
     const control = compareRuns([summary('influence', 1, 4.5, { control: 5 })]);
     expect(control.labels).toEqual(['influence', 'random']);
@@ -75,6 +86,19 @@ describe('a comparison', () => {
     const both = compareRuns([summary('influence', 1, 4.5, { control: 5 }), summary('random', 1, 5.2)]);
     expect(both.courses.filter(({ label }) => label === 'random')).toHaveLength(1);
     expect(both.stages.find(({ label, stage }) => label === 'random' && stage === 1)!.mean.referenceLoss).toBe(5.2);
+  });
+
+  it("holds each run against its own control, and one without against the seed's", () => {
+    const { stages, courses } = compareRuns([
+      summary('influence', 1, 4.5, { name: 'small', control: 5 }),
+      summary('influence', 1, 3.5, { name: 'big', control: 4 }),
+      summary('dsir', 1, 4.2),
+    ]);
+    const at = (of: string) => stages.find(({ label, stage }) => label === of && stage === 1)!;
+    const difference = (of: string) => at(of).difference!.referenceLoss.mean;
+    expect(['small', 'big', 'dsir'].map(difference)).toEqual([-0.5, -0.5, expect.closeTo(-0.3, 12)]);
+    expect(at('random').mean.referenceLoss).toBe(4.5);
+    expect(courses.filter(({ label }) => label === 'random')).toHaveLength(1);
   });
 
   it('tells runs of one method and seed apart by their names, and refuses to guess', () => {
@@ -94,17 +118,24 @@ describe('a comparison', () => {
     expect(labels).toEqual(['influence', 'colder', 'random']);
   });
 
-  it('refuses runs whose losses were measured on different data', () => {
-    const on = (corpus: string, heldOut: string, seed = 1) => ({
+  it('refuses runs whose losses were measured on different data or after different training', () => {
+    const on = (over: object = {}, seed = 1): RunSummary => ({
       ...summary('dsir', seed, 5),
-      data: { corpus, heldOut, reference: 'r' },
+      data: { corpus: 'c', heldOut: 'h', reference: 'r', settings: 's', ...over },
     });
-    const other = (one: RunSummary): RunSummary => ({ ...one, method: 'random', runId: 'other' });
-    expect(compareRuns([on('a', 'h'), other(on('a', 'h')), on('b', 'h', 2)]).labels).toEqual(['dsir', 'random']);
-    expect(() => compareRuns([on('a', 'h'), other(on('a', 'g'))])).toThrow(
+    const other = (over: object = {}): RunSummary => ({ ...on(over), method: 'random', runId: 'other' });
+    expect(compareRuns([on(), other(), on({ corpus: 'of seed 2' }, 2)]).labels).toEqual(['dsir', 'random']);
+    expect(compareRuns([on(), other({ settings: undefined })]).labels).toEqual(['dsir', 'random']); // an older file
+    expect(() => compareRuns([on(), other({ heldOut: 'g' })])).toThrow(
       /the runs dsir-1 and other have other held-out passages, so their losses cannot be subtracted/,
     );
-    expect(() => compareRuns([on('a', 'h'), other(on('b', 'h'))])).toThrow(/another corpus, though their seed is/);
+    expect(() => compareRuns([on(), other({ corpus: 'd' })])).toThrow(/another corpus, though their seed is/);
+    expect(() => compareRuns([on(), other({ reference: 'q' })])).toThrow(
+      /dsir-1 and other have other reference passages/,
+    );
+    expect(() => compareRuns([on(), other({ settings: 't' })])).toThrow(
+      /dsir-1 and other have other settings of model, pretrain, pools or evaluation, .* differ in .* alone: seed, probe/,
+    );
   });
 
   it('becomes a page without scripts or requests, and Markdown', () => {
@@ -120,7 +151,7 @@ describe('a comparison', () => {
       | random | 2 | 5.000 ± 0.000 | – | 5.100 ± 0.000 | – | 4.900 ± 0.000 |
       | influence | 2 | 4.900 ± 0.000 | −0.100 [−0.100, −0.100] | 5.000 ± 0.000 | −0.100 [−0.100, −0.100] | 4.800 ± 0.000 |
 
-      After stage 1. Losses in nats per token, mean ± standard error over seeds. Differences to random, paired by seed, with 95 % intervals (the wider of the bootstrap's and Student's t); negative is better."
+      After stage 1. Losses in nats per token, mean ± standard error over seeds; differences to random, paired by seed, a run with its own control if it has one, with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the pairs in parentheses; negative is better."
     `);
   });
 });
@@ -143,7 +174,7 @@ describe('a mean of paired differences', () => {
   it("has Student's interval: t(0.975, 4) = 2.776 standard errors of five values", () => {
     const values = [1, 2, 3, 4, 5];
     const [low, high] = differenceOf(values).student!;
-    expect(low).toBeCloseTo(3 - 2.776 * Math.sqrt(2.5 / 5), 6);
-    expect(high).toBeCloseTo(3 + 2.776 * Math.sqrt(2.5 / 5), 6);
+    expect(low).toBeCloseTo(3 - 2.7764451 * Math.sqrt(2.5 / 5), 6);
+    expect(high).toBeCloseTo(3 + 2.7764451 * Math.sqrt(2.5 / 5), 6);
   });
 });
