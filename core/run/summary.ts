@@ -66,12 +66,15 @@ export async function summarise(run: Run): Promise<RunSummary> {
   };
 }
 
+/** Fields of `pretrain` that no loss depends on, or that runs may differ in. */
+const NOT_OF_LOSSES = ['stages', 'microBatchRows', 'checkpointEverySteps', 'checkpointEveryMinutes'];
+
 /**
  * SHA-256 of the settings that losses depend on whatever the method. What runs that are compared may differ in is left out:
  * the stages, as a random run may go on for more; what is in memory or on a disk at once; and tasks, which no loss is of.
  */
 export function settingsHash({ model, pretrain, pools, evaluation: { rowsPerDomain } }: RunConfig): string {
-  const { stages: _, microBatchRows: __, checkpointEverySteps: ___, ...training } = pretrain;
+  const training = Object.entries(pretrain).filter(([name]) => !NOT_OF_LOSSES.includes(name));
   return sha256(JSON.stringify({ model, training, pools, rowsPerDomain }));
 }
 
