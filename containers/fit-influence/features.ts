@@ -35,7 +35,7 @@ export async function openFeatures(job: Job, corpus: Corpus, stage: number): Pro
       const found = await passes?.(rows);
       const block: Record<FeatureName, () => Promise<DenseBlock>> = {
         dsir: async () => {
-          const values = Float32Array.from(await dsirWeights(dsir!, corpus, rows));
+          const values = Float32Array.from(await dsirWeights(dsir!, corpus, rows, config.selection.dsirScore));
           return { name: 'dsir', columns: 1, values };
         },
         loss: async () => ({ name: 'loss', columns: 1, values: found!.losses }),

@@ -1,9 +1,10 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
-import { type DsirFile, DsirModel, NgramCounts } from '../../core/dsir/index.ts';
+import { type DsirFile, DsirModel, NgramCounts, PACKAGE_SMOOTHING } from '../../core/dsir/index.ts';
 import { RunError } from '../../core/errors.ts';
 import type { StagePlan } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { STREAM } from '../../core/random/philox.ts';
+import type { DsirScore } from '../../core/selection/methods.ts';
 import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
 import { sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
@@ -29,7 +30,7 @@ export async function fitDsir(job: Job, corpus: Corpus, plan: StagePlan): Promis
   const rows = await sampleHoldOut(job, corpus, plan, STREAM.dsirSample, POOL_ROWS);
   for (let first = 0; first < rows.length; first += TEXTS_AT_ONCE)
     for (const text of (await corpus.passages(rows.slice(first, first + TEXTS_AT_ONCE))).flat()) pool.add(text);
-  await putJson(job.run.store, key, new DsirModel(reference, pool).toFile());
+  await putJson(job.run.store, key, new DsirModel(reference, pool, PACKAGE_SMOOTHING, rows.length).toFile());
 }
 
 /** @throws RunError when the model of the stage has not been fitted. */
@@ -41,21 +42,27 @@ export async function loadDsir(job: Job, stage: number): Promise<DsirModel> {
   return DsirModel.fromFile(file, `${store.uri}/${key}`);
 }
 
-/** The log-weight of each row's text. No pair of words reaches from one document into the next. */
-export async function dsirWeights(model: DsirModel, corpus: Corpus, rows: readonly number[]): Promise<Float64Array> {
+/** The log-weight of each row. No pair of words reaches from one document into the next. */
+export async function dsirWeights(
+  model: DsirModel,
+  corpus: Corpus,
+  rows: readonly number[],
+  score: DsirScore,
+): Promise<Float64Array> {
   const passages = await corpus.passages(rows);
-  return Float64Array.from(passages, (own) => own.reduce((sum, text) => sum + model.logWeight(text), 0));
+  return Float64Array.from(passages, (texts) => model.rowWeight(texts, score));
 }
 
 export async function dsirScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
   const model = await loadDsir(job, plan.scorerStage);
+  const { dsirScore } = job.run.record.config.selection;
   return {
     cost: 0, // no matrix product
     utilities: async (rows, onBatch) => {
       const utilities = new Float64Array(rows.length);
       for (let first = 0; first < rows.length; first += TEXTS_AT_ONCE) {
         const part = rows.slice(first, first + TEXTS_AT_ONCE);
-        utilities.set(await dsirWeights(model, corpus, part), first);
+        utilities.set(await dsirWeights(model, corpus, part, dsirScore), first);
         onBatch?.(first + part.length);
       }
       return utilities;

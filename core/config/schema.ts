@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { taskName } from '../evaluation/conventions.ts';
-import { METHODS, methodTraits } from '../selection/methods.ts';
+import { DSIR_SCORES, METHODS, methodTraits } from '../selection/methods.ts';
 
 const positive = z.int().positive();
 const fraction = z.number().gt(0).lt(1);
@@ -163,6 +163,11 @@ const scoring = z.strictObject({
 
 const selection = z.strictObject({
   method: z.enum(METHODS).default('influence'),
+  /**
+   * DSIR's weight of a row, as a method and as a feature: the `sum` over its n-grams, as the paper has it, or their `mean`,
+   * which does not favour rows of few words.
+   */
+  dsirScore: z.enum(DSIR_SCORES).default('sum'),
   /** Weight of DSIR's z-score beside that of the method's own score. */
   dsirWeight: z.number().min(0).default(0),
   /** Rows of each batch that `train-on-reference` fills with reference passages. */

@@ -8,9 +8,11 @@
  * replacement: give the log weight as the utility, at temperature 1.
  *
  * As PyPI `data-selection` 1.0.3 has it, the weight is a sum, so it grows with a text's length, either way; the package
- * instead leaves out texts of fewer than 100 words. Rows of a packed corpus are of about one length.
+ * instead leaves out texts of fewer than 100 words. Rows of a packed corpus have as many tokens as each other, and yet fewer
+ * words where these are long or no words at all, such as base64: {@link DsirModel.rowWeight} can take the mean instead.
  */
 import { InputError } from '../errors.ts';
+import type { DsirScore } from '../selection/methods.ts';
 import { NgramCounts, type NgramCountsFile, sameHashing } from './counts.ts';
 import { type Hasher, type Hashing, hasherOf } from './hasher.ts';
 
@@ -33,6 +35,8 @@ export interface DsirFile {
   smoothing: Smoothing;
   reference: NgramCountsFile;
   pool: NgramCountsFile;
+  /** Rows of the corpus that the pool was counted on. Absent in older files, which know of sums alone. */
+  poolRows?: number;
 }
 
 export class DsirModel {
@@ -43,9 +47,13 @@ export class DsirModel {
   private readonly reference: NgramCounts;
   private readonly pool: NgramCounts;
   private readonly smoothing: Smoothing;
+  private readonly poolRows?: number;
 
-  /** @throws InputError when either side has no words, or the two were counted differently. */
-  constructor(reference: NgramCounts, pool: NgramCounts, smoothing = PACKAGE_SMOOTHING) {
+  /**
+   * @param poolRows rows that the pool was counted on, which means need.
+   * @throws InputError when either side has no words, or the two were counted differently.
+   */
+  constructor(reference: NgramCounts, pool: NgramCounts, smoothing = PACKAGE_SMOOTHING, poolRows?: number) {
     if (!sameHashing(reference.hashing, pool.hashing))
       throw new InputError('DSIR: the reference set and the pool were hashed differently; count one of them again.');
     if (!(smoothing.epsilon > 0 || smoothing.pseudoCount > 0))
@@ -57,6 +65,7 @@ export class DsirModel {
     this.reference = reference;
     this.pool = pool;
     this.smoothing = smoothing;
+    this.poolRows = poolRows;
     const p = probabilities(reference, smoothing);
     const q = probabilities(pool, smoothing);
     this.logRatio = p.map((value, bucket) => Math.log(value) - Math.log(q[bucket]!));
@@ -64,19 +73,42 @@ export class DsirModel {
 
   /** 0 for a text without words. */
   logWeight(text: string): number {
+    return this.weigh(text).logWeight;
+  }
+
+  /**
+   * The log-weight of a row, the texts of which no pair of words reaches across: the sum over its n-grams, or their mean times
+   * the n-grams of a usual row of the pool. Without any n-gram the mean is the least that one could have.
+   */
+  rowWeight(texts: readonly string[], score: DsirScore): number {
+    let [logWeight, ngrams] = [0, 0];
+    for (const text of texts) {
+      const own = this.weigh(text);
+      logWeight += own.logWeight;
+      ngrams += own.ngrams;
+    }
+    if (score === 'sum') return logWeight;
+    if (this.poolRows === undefined)
+      throw new InputError('DSIR: the pool was counted by an older version, which knows of sums alone: fit it again.');
+    const mean = ngrams > 0 ? logWeight / ngrams : this.logRatio.reduce((least, ratio) => Math.min(least, ratio));
+    return (mean * this.pool.total()) / this.poolRows;
+  }
+
+  private weigh(text: string): { logWeight: number; ngrams: number } {
     const { logRatio } = this;
-    let logWeight = 0;
+    let [logWeight, ngrams] = [0, 0];
     this.hasher.scan(text, (buckets, count) => {
       let sum = 0;
       for (let i = 0; i < count; i++) sum += logRatio[buckets[i]!]!;
       logWeight += sum;
+      ngrams += count;
     });
-    return logWeight;
+    return { logWeight, ngrams };
   }
 
   toFile(): DsirFile {
-    const { smoothing, reference, pool } = this;
-    return { format: 'mates-dsir/1', smoothing, reference: reference.toFile(), pool: pool.toFile() };
+    const { smoothing, reference, pool, poolRows } = this;
+    return { format: 'mates-dsir/1', smoothing, reference: reference.toFile(), pool: pool.toFile(), poolRows };
   }
 
   /**
@@ -87,7 +119,7 @@ export class DsirModel {
     if (file?.format !== 'mates-dsir/1')
       throw new InputError(`${source}: format "mates-dsir/1" expected, ${JSON.stringify(file?.format)} found.`);
     const counts = (part: 'reference' | 'pool') => NgramCounts.fromFile(file[part], `${source}, ${part}`);
-    return new DsirModel(counts('reference'), counts('pool'), file.smoothing);
+    return new DsirModel(counts('reference'), counts('pool'), file.smoothing, file.poolRows);
   }
 }
 

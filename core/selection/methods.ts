@@ -36,6 +36,10 @@ export type Method = keyof typeof TRAITS;
 
 export const METHODS = Object.keys(TRAITS) as [Method, ...Method[]];
 
+/** How the log ratios of a row's n-grams become DSIR's weight of it. */
+export const DSIR_SCORES = ['sum', 'mean'] as const;
+export type DsirScore = (typeof DSIR_SCORES)[number];
+
 export function methodTraits(method: Method): MethodTraits {
   return TRAITS[method];
 }

@@ -138,6 +138,23 @@ describe('DsirModel', () => {
     expect(logRatio[found]).toBeCloseTo(Math.log(0.5 / total) - Math.log(1.5 / size), 10);
   });
 
+  it('weighs a row of several texts by the sum, or by the mean in the words of a usual row', () => {
+    const rows = ['the whale and the sea', 'error 404 : not found', 'click here to subscribe'];
+    const counted = new DsirModel(reference, countsOf(rows), undefined, rows.length);
+    const ngrams = countsOf(rows).total() / rows.length;
+    const [whale, sea] = [counted.logWeight('the whale'), counted.logWeight('sea')];
+    expect(counted.rowWeight(['the whale', 'sea'], 'sum')).toBeCloseTo(whale + sea, 10);
+    expect(counted.rowWeight(['the whale', 'sea'], 'mean')).toBeCloseTo(((whale + sea) / 4) * ngrams, 10);
+    // One word that the reference set lacks beats a row of which some are in it by the sum, and not by the mean.
+    const unlike = 'subscribe';
+    const like = 'the whale, the sea, error 404 : not found';
+    expect(counted.rowWeight([unlike], 'sum')).toBeGreaterThan(counted.rowWeight([like], 'sum'));
+    expect(counted.rowWeight([unlike], 'mean')).toBeLessThan(counted.rowWeight([like], 'mean'));
+    expect(counted.rowWeight([''], 'sum')).toBe(0);
+    expect(counted.rowWeight([''], 'mean')).toBeLessThanOrEqual(counted.rowWeight([unlike], 'mean'));
+    expect(() => model.rowWeight(['sea'], 'mean')).toThrow('fit it again');
+  });
+
   it('weighs in many pieces as in one', () => {
     const long = 'The whale and the sea. '.repeat(5000);
     const buckets = bucketsOf(long);
