@@ -46,7 +46,7 @@ export function runningExecution(
 }
 
 /** Reads an execution's history as it grows: from the newest event back to the last one seen. */
-export class History {
+export class ExecutionHistory {
   private readonly sfn: SFNClient;
   private readonly executionArn: string;
   private seen = 0;
