@@ -79,16 +79,11 @@ export class S3Store implements Store {
   }
 
   async list(prefix: string): Promise<string[]> {
-    const { ListObjectsV2Command } = await sdk();
+    const { paginateListObjectsV2 } = await sdk();
     const keys: string[] = [];
-    let ContinuationToken: string | undefined;
-    do {
-      const page = await (await this.s3()).send(
-        new ListObjectsV2Command({ Bucket: this.bucket, Prefix: this.prefix + prefix, ContinuationToken }),
-      );
-      for (const object of page.Contents ?? []) keys.push(object.Key!.slice(this.prefix.length));
-      ContinuationToken = page.NextContinuationToken;
-    } while (ContinuationToken);
+    const under = { Bucket: this.bucket, Prefix: this.prefix + prefix };
+    for await (const { Contents = [] } of paginateListObjectsV2({ client: await this.s3() }, under))
+      for (const { Key } of Contents) keys.push(Key!.slice(this.prefix.length));
     return keys;
   }
 
