@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import { lastTokens, loadPassages } from '../../core/corpus/passages.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import {
@@ -19,6 +18,7 @@ import { logLikelihoodsOf } from '../../engine/log-likelihood.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { taskTable } from '../../report/task-table.ts';
+import { absolute } from '../paths.ts';
 import { wholeNumber } from './prepare.ts';
 import { createProgressView } from './progress-view.ts';
 
@@ -120,7 +120,7 @@ export async function evaluate(checkpoint: string, options: Options): Promise<vo
   const mean = meanScore(scores);
   if (options.json) {
     const loss = results[0]!.loss;
-    console.log(JSON.stringify({ checkpoint: resolve(checkpoint), results, mean, loss }));
+    console.log(JSON.stringify({ checkpoint: absolute(checkpoint), results, mean, loss }));
     return;
   }
   for (const { file, loss, passageLoss, passages } of results)

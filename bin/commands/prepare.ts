@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { ConfigError } from '../../core/errors.ts';
@@ -95,7 +94,7 @@ function removes(nearDuplicates: string): boolean {
 
 function parseTokenizer(text: string): { file: string } | { train: number } {
   const train = /^train:(.+)$/.exec(text);
-  return train ? { train: wholeNumber('--tokenizer train:', train[1]!, 257) } : { file: resolve(text) };
+  return train ? { train: wholeNumber('--tokenizer train:', train[1]!, 257) } : { file: text };
 }
 
 export function wholeNumber(flag: string, text: string, least: number): number {

@@ -29,15 +29,9 @@ import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engi
 import { CONFIG_FILE } from '../../engine/hugging-face.ts';
 import { costLine, planSelection, STAGE, selectionCost } from '../own-checkpoint/plan.ts';
 import { rowTexts } from '../own-checkpoint/row-texts.ts';
-import {
-  absolute,
-  configOf,
-  FIELD_FLAGS,
-  type Options,
-  readSettings,
-  type Settings,
-} from '../own-checkpoint/settings.ts';
+import { configOf, FIELD_FLAGS, type Options, readSettings, type Settings } from '../own-checkpoint/settings.ts';
 import { claimWorkFolder } from '../own-checkpoint/work-folder.ts';
+import { absolute } from '../paths.ts';
 import { stopSignal } from './interrupt.ts';
 import { namingFlags } from './naming-flags.ts';
 import { createProgressView, type ProgressView } from './progress-view.ts';

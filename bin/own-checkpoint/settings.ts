@@ -1,13 +1,12 @@
 /** What the flags of `mates select` say, checked, and the configuration that they stand for. */
-import { resolve } from 'node:path';
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
 import type { Method } from '../../core/selection/methods.ts';
-import { isLocalPath } from '../../core/storage/index.ts';
 import type { Model } from '../../engine/checkpoint.ts';
 import { wholeNumber } from '../commands/prepare.ts';
+import { absolute } from '../paths.ts';
 
 export interface Options {
   corpus: string;
@@ -79,7 +78,7 @@ export function readSettings(options: Options): Settings {
   const learningRate = Number(options.learningRate);
   if (!(learningRate > 0 && learningRate < Infinity))
     throw new ConfigError(`--learning-rate ${options.learningRate}: expected a number above 0, such as 1e-4.`);
-  if (options.text !== undefined && resolve(options.text) === resolve(options.out))
+  if (options.text !== undefined && absolute(options.text) === absolute(options.out))
     throw new ConfigError(`--text ${options.text}: --out writes that file; name another.`);
   return {
     fraction,
@@ -151,6 +150,3 @@ export function configOf(
     'mates select',
   );
 }
-
-/** Of a path of this machine; URIs stay as they are. */
-export const absolute = (path: string) => (isLocalPath(path) ? resolve(path) : path);
