@@ -19,8 +19,8 @@ import { PassageSet } from '../../engine/passage-set.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { taskTable } from '../../report/task-table.ts';
 import { absolute } from '../paths.ts';
+import { createProgressView } from '../progress-view.ts';
 import { wholeNumber } from './prepare.ts';
-import { createProgressView } from './progress-view.ts';
 
 interface Options {
   task: string[];

@@ -2,9 +2,9 @@ import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { readInput, type StoreOpener, storeOpener } from '../../core/storage/index.ts';
+import { createProgressView } from '../progress-view.ts';
 import { stopSignal } from './interrupt.ts';
 import { namingFlags } from './naming-flags.ts';
-import { createProgressView } from './progress-view.ts';
 
 interface Options {
   input: string[];

@@ -20,9 +20,9 @@ import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
 import { DirectoryStore, getJson, getJsonIfPresent, type Store, storeOpener } from '../../core/storage/index.ts';
 import { absolute } from '../paths.ts';
+import { createProgressView } from '../progress-view.ts';
 import { stopSignal } from './interrupt.ts';
 import { wholeNumber } from './prepare.ts';
-import { createProgressView } from './progress-view.ts';
 
 interface Options {
   from: 'selection' | 'scores' | 'start';

@@ -32,9 +32,9 @@ import { rowTexts } from '../own-checkpoint/row-texts.ts';
 import { configOf, FIELD_FLAGS, type Options, readSettings, type Settings } from '../own-checkpoint/settings.ts';
 import { claimWorkFolder } from '../own-checkpoint/work-folder.ts';
 import { absolute } from '../paths.ts';
+import { createProgressView, type ProgressView } from '../progress-view.ts';
 import { stopSignal } from './interrupt.ts';
 import { namingFlags } from './naming-flags.ts';
-import { createProgressView, type ProgressView } from './progress-view.ts';
 
 /**
  * `mates select`: the best part of a prepared corpus for a checkpoint of one's own. The steps are those of a stage of a

@@ -5,9 +5,9 @@ import { openRun } from '../../core/run/open-run.ts';
 import { type Verified, verifyCorpus, verifyRun } from '../../core/run/verify.ts';
 import { type StoreOpener, storeOpener } from '../../core/storage/index.ts';
 import { absolute } from '../paths.ts';
+import { createProgressView } from '../progress-view.ts';
 import { formatCount } from './format.ts';
 import { stopSignal } from './interrupt.ts';
-import { createProgressView } from './progress-view.ts';
 
 interface Options {
   inputs?: boolean;

@@ -1,6 +1,6 @@
 import type { DescribeExecutionOutput, SFNClient } from '@aws-sdk/client-sfn';
 import { InterruptedError } from '../../core/errors.ts';
-import type { ProgressView } from '../commands/progress-view.ts';
+import type { ProgressView } from '../progress-view.ts';
 import { describeExecution, describeMapRun, ExecutionHistory, stepOf } from './execution.ts';
 
 export interface FollowOptions {
