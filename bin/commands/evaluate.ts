@@ -1,5 +1,5 @@
 import { lastTokens, loadPassages } from '../../core/corpus/passages.ts';
-import { ConfigError, InputError } from '../../core/errors.ts';
+import { ConfigError } from '../../core/errors.ts';
 import {
   type EncodedTask,
   encodeTask,
@@ -10,7 +10,7 @@ import {
   type TaskScore,
   taskName,
 } from '../../core/evaluation/index.ts';
-import { NotFoundError, splitUri, storeOpener } from '../../core/storage/index.ts';
+import { readInput, type StoreOpener, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../../core/tokenizer/index.ts';
 import { loadModel, type Model } from '../../engine/checkpoint.ts';
 import { LanguageModel } from '../../engine/language-model.ts';
@@ -153,9 +153,12 @@ function warnOfCuts(file: string, cut: number, of: number, what: string, context
     );
 }
 
-type Open = ReturnType<typeof storeOpener>;
-
-async function openTokenizer(open: Open, checkpoint: string, { shape }: Model, given?: string): Promise<Tokenizer> {
+async function openTokenizer(
+  open: StoreOpener,
+  checkpoint: string,
+  { shape }: Model,
+  given?: string,
+): Promise<Tokenizer> {
   const path = given ?? `${checkpoint}/tokenizer.json`;
   const tokenizer = loadTokenizer(await readFile(open, path, 'name one with --tokenizer'), path);
   if (tokenizer.vocabularySize <= shape.vocabularySize) return tokenizer;
@@ -164,17 +167,9 @@ async function openTokenizer(open: Open, checkpoint: string, { shape }: Model, g
   );
 }
 
-async function readFile(open: Open, path: string, remedy: string): Promise<Uint8Array> {
-  const { folder, name } = splitUri(path);
-  return explained(path, remedy, () => open(folder).get(name));
-}
-
 /** @throws InputError when the file is not there. */
-async function explained<T>(path: string, remedy: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof NotFoundError) throw new InputError(`${path}: no such file; ${remedy}.`);
-    throw error;
-  }
+async function readFile(open: StoreOpener, path: string, remedy: string): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of readInput(open, path, `${path}: no such file; ${remedy}.`)) pieces.push(piece);
+  return Buffer.concat(pieces);
 }
