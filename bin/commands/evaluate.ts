@@ -20,15 +20,14 @@ import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { taskTable } from '../../report/task-table.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
-import { wholeNumber } from './prepare.ts';
 
 interface Options {
   task: string[];
   target?: string;
   delimiter?: string;
   tokenizer?: string;
-  limit?: string;
-  batch?: string;
+  limit?: number;
+  batch?: number;
   samples?: string;
   json?: boolean;
 }
@@ -62,11 +61,7 @@ export async function evaluate(checkpoint: string, options: Options): Promise<vo
   const target = options.target;
   if (target !== undefined && target !== 'passage' && target !== 'last-word')
     throw new ConfigError(`--target ${target}: expected passage or last-word.`);
-  const number = (flag: 'limit' | 'batch') => {
-    const value = options[flag];
-    return value === undefined ? undefined : wholeNumber(`--${flag}`, value, 1);
-  };
-  const [limit, rowsPerBatch] = [number('limit'), number('batch')];
+  const { limit, batch: rowsPerBatch } = options;
   const open = storeOpener();
   const loaded = await loadModel(open(checkpoint), '');
   const tokenizer = await openTokenizer(open, checkpoint, loaded, options.tokenizer);

@@ -5,11 +5,10 @@ import { corpusStore, openRun } from '../../core/run/open-run.ts';
 import { copyObject, storeOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint } from '../../engine/checkpoint.ts';
 import { absolute } from '../paths.ts';
-import { wholeNumber } from './prepare.ts';
 
 interface Options {
   out: string;
-  stage?: string;
+  stage?: number;
   arm: string;
   json?: boolean;
 }
@@ -22,10 +21,9 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
   const open = storeOpener();
   const run = await openRun(open, absolute(runPath));
   const last = run.record.config.pretrain.stages - 1;
-  const wanted = options.stage === undefined ? undefined : wholeNumber('--stage', options.stage, 0);
-  let stage = wanted ?? last;
-  while (wanted === undefined && stage > 0 && !(await hasCheckpoint(run.store, armLayout(stage, arm).checkpoint)))
-    stage--;
+  let stage = options.stage ?? last;
+  if (options.stage === undefined)
+    while (stage > 0 && !(await hasCheckpoint(run.store, armLayout(stage, arm).checkpoint))) stage--;
   const { checkpoint } = armLayout(stage, arm);
   if (!(await hasCheckpoint(run.store, checkpoint)))
     throw new InputError(

@@ -22,18 +22,17 @@ import { DirectoryStore, getJson, getJsonIfPresent, type Store, storeOpener } fr
 import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
 import { stopSignal } from './interrupt.ts';
-import { wholeNumber } from './prepare.ts';
 
 interface Options {
   from: 'selection' | 'scores' | 'start';
-  stage?: string;
+  stage?: number;
   work?: string;
   json?: boolean;
 }
 
 /** `mates replay RUN`: parts of a run again, from what it has recorded, and whether they have the same bytes. */
 export async function replay(path: string, options: Options): Promise<void> {
-  const stage = options.stage === undefined ? undefined : wholeNumber('--stage', options.stage, 0);
+  const { stage } = options;
   if (stage !== undefined && options.from === 'start')
     throw new ConfigError('--stage: with --from start the whole run is made again; leave one of them out.');
   if (options.work === undefined && options.from === 'start')

@@ -29,7 +29,7 @@ import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engi
 import { CONFIG_FILE } from '../../engine/hugging-face.ts';
 import { costLine, planSelection, STAGE, selectionCost } from '../own-checkpoint/plan.ts';
 import { rowTexts } from '../own-checkpoint/row-texts.ts';
-import { configOf, FIELD_FLAGS, type Options, readSettings, type Settings } from '../own-checkpoint/settings.ts';
+import { configOf, FIELD_FLAGS, type Options, type Settings, settingsOf } from '../own-checkpoint/settings.ts';
 import { claimWorkFolder } from '../own-checkpoint/work-folder.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView, type ProgressView } from '../progress-view.ts';
@@ -45,7 +45,7 @@ export function select(options: Options): Promise<void> {
 }
 
 async function selectBest(options: Options): Promise<void> {
-  const settings = readSettings(options);
+  const settings = settingsOf(options);
   const open = storeOpener();
   const corpus = await openCorpus(open(absolute(options.corpus)));
   const plan = planSelection(settings, corpus.index);

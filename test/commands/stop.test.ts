@@ -148,7 +148,7 @@ it('reads every page of a queue', async () => {
 
 it('mates stop says what it did and how to go on', async () => {
   fakeBatch([]);
-  const target = { stack: 'unused', machine: MACHINE, timeout: '10' };
+  const target = { stack: 'unused', machine: MACHINE, timeout: 10 };
   const text = await printed(() => stop('run-1', target));
   expect(text).toMatch(/Stopped\. 0 jobs were told to end; none is left\.\n.*mates start --resume run-1/);
 }, 20_000);
