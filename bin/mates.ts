@@ -3,11 +3,10 @@
 import { Command, CommanderError, Option } from 'commander';
 import { explainSystemError, MatesError } from '../core/errors.ts';
 import packageJson from '../package.json' with { type: 'json' };
+import { collect, positive, share, someOf, wholeNumber } from './flags.ts';
 
 // The SDK's releases are pinned; on Node 20 it would warn of those to come in front of every answer.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
-
-const collect = (value: string, before: string[] = []) => [...before, value];
 
 function buildProgram(): Command {
   const program = new Command('mates')
@@ -42,10 +41,10 @@ function buildProgram(): Command {
     .description('make a corpus of jsonl(.gz/.zst), txt or Parquet files')
     .requiredOption('--input <glob...>', 'files or globs')
     .requiredOption('--tokenizer <file|train:N>', 'a tokenizer.json, or the vocabulary to train')
-    .requiredOption('--sequence-length <n>', 'tokens in a row')
+    .requiredOption('--sequence-length <n>', 'tokens in a row', wholeNumber('--sequence-length', 8))
     .requiredOption('--out <dir>', 'where the corpus is written')
-    .option('--shards <n>', 'shards to deal the documents to', '32')
-    .option('--seed <n>', 'seed of the dealing', '1')
+    .option('--shards <n>', 'shards to deal the documents to', wholeNumber('--shards', 2), 32)
+    .option('--seed <n>', 'seed of the dealing', wholeNumber('--seed', 0), 1)
     .option('--near-duplicates <keep|remove>', 'whether of documents that say nearly the same one is kept', 'keep')
     .option('--text-field <name>', 'field of the text', 'text')
     .option('--domain-field <name>', 'field of the domain; without it a file is one', 'domain')
@@ -64,27 +63,30 @@ function buildProgram(): Command {
     .requiredOption('--checkpoint <dir>', 'a GPT-NeoX Hugging Face directory')
     .requiredOption('--reference <file>', 'what the model should become good at: JSON lines of {"text"}')
     .requiredOption('--out <file>', 'Parquet of the selected rows: row, domain, utility, key')
-    .option('--fraction <share>', 'share of the rows to select', '0.2')
-    .option('--passages <n>', 'reference passages that are used', '256')
-    .option('--labels <n>', 'rows whose influence is measured', '3000')
-    .option('--learning-rate <rate>', 'of the steps that look ahead', '1e-4')
+    .option('--fraction <share>', 'share of the rows to select', share('--fraction'), 0.2)
+    .option('--passages <n>', 'reference passages that are used', wholeNumber('--passages', 2), 256)
+    .option('--labels <n>', 'rows whose influence is measured', wholeNumber('--labels', 20), 3000)
+    .option('--learning-rate <rate>', 'of the steps that look ahead', positive('--learning-rate'), 1e-4)
     .addOption(
       new Option('--method <method>', 'how rows are scored')
         .choices(['influence', 'hard-top-k', 'oracle', 'dsir', 'perplexity'])
         .default('influence'),
     )
-    .option(
-      '--features <names>',
-      'what the influence model has beside n-grams: dsir, loss, hidden with commas between, or none; the last two cost a forward pass of every row',
-      'dsir',
+    .addOption(
+      new Option(
+        '--features <names>',
+        'what the influence model has beside n-grams: dsir, loss, hidden with commas between, or none; the last two cost a forward pass of every row',
+      )
+        .argParser(someOf('--features', ['dsir', 'loss', 'hidden']))
+        .default(['dsir'], 'dsir'),
     )
     .addOption(
       new Option('--runtime <engine>', 'what computes; onnx-cuda is an NVIDIA GPU')
         .choices(['onnx', 'onnx-cuda', 'tfjs-cpu', 'tfjs-gpu'])
         .default('onnx'),
     )
-    .option('--threads <n>', 'threads of the engine; 0 is one for each core', '0')
-    .option('--seed <n>', 'seed of every draw', '1')
+    .option('--threads <n>', 'threads of the engine; 0 is one for each core', wholeNumber('--threads', 0), 0)
+    .option('--seed <n>', 'seed of every draw', wholeNumber('--seed', 0), 1)
     .option('--text <file>', 'also write the rows as JSON lines of row, domain, utility, documents, text')
     .option('--work <dir>', 'where the steps keep their files; another for every selection', 'out/select')
     .option('--json', 'print the result as JSON on the last line')
@@ -123,7 +125,7 @@ function buildProgram(): Command {
         .choices(['selection', 'scores', 'start'])
         .default('selection'),
     )
-    .option('--stage <n>', 'this stage alone')
+    .option('--stage <n>', 'this stage alone', wholeNumber('--stage', 0))
     .option('--work <dir>', 'where it is made, and kept; by default, but not for start, a temporary folder')
     .option('--json', 'print the comparison of each file as JSON on the last line')
     .action(async (run, options) => (await import('./commands/replay.ts')).replay(run, options));
@@ -136,8 +138,12 @@ function buildProgram(): Command {
     .option('--target <which>', 'measure losses alone, of every token (passage) or of the last word (last-word)')
     .option('--delimiter <text>', "between context and continuation, \\n for a line's end; by default the harness's")
     .option('--tokenizer <file>', "tokenizer.json; by default the checkpoint's")
-    .option('--limit <n>', 'lines used of each file')
-    .option('--batch <rows>', 'rows of one forward pass; by default as many as have 512 tokens')
+    .option('--limit <n>', 'lines used of each file', wholeNumber('--limit', 1))
+    .option(
+      '--batch <rows>',
+      'rows of one forward pass; by default as many as have 512 tokens',
+      wholeNumber('--batch', 1),
+    )
     .option('--samples <file>', 'write the log-likelihood of every option as JSON lines')
     .option('--json', 'print the results as JSON on the last line')
     .action(async (checkpoint, options) => (await import('./commands/evaluate.ts')).evaluate(checkpoint, options));
@@ -147,7 +153,7 @@ function buildProgram(): Command {
     .description("write a run's model as a Hugging Face directory")
     .argument('<run>', 'folder of a run')
     .requiredOption('--out <dir>', 'where config.json, model.safetensors and tokenizer.json are written')
-    .option('--stage <n>', 'which stage; by default the last that has a checkpoint')
+    .option('--stage <n>', 'which stage; by default the last that has a checkpoint', wholeNumber('--stage', 0))
     .option('--arm <arm>', 'main or control', 'main')
     .option('--json', 'print what was written as JSON')
     .action(async (run, options) => (await import('./commands/export.ts')).exportModel(run, options));
@@ -197,7 +203,7 @@ function buildProgram(): Command {
       .description('end an execution and every job of its run')
       .argument('<execution>', 'name or ARN of an execution'),
   )
-    .option('--timeout <seconds>', 'how long to wait for the jobs to end', '300')
+    .option('--timeout <seconds>', 'how long to wait for the jobs to end', wholeNumber('--timeout', 1), 300)
     .option('--json', 'print what was stopped as JSON on the last line')
     .action(async (execution, options) => (await import('./commands/stop.ts')).stop(execution, options));
 
@@ -209,7 +215,7 @@ function buildProgram(): Command {
       '--lake <uri>',
       'where the runs of the check are made, such as s3://bucket/check; by default a temporary folder',
     )
-    .option('--timeout <seconds>', 'most that one run of the command may take', '600')
+    .option('--timeout <seconds>', 'most that one run of the command may take', wholeNumber('--timeout', 1), 600)
     .option('--keep', 'keep the temporary folder')
     .option('--json', 'print the results as JSON on the last line')
     .action(async (options) => (await import('./commands/conformance.ts')).conformance(options));

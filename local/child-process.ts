@@ -1,16 +1,20 @@
-/** One job as a child process: its lines, its end, and that it never outlives the run. */
+/** One job as a child process: its lines, its end, and that it never outlives this one. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 
 export interface ChildOptions {
   file: string;
   arguments: string[];
-  environment: Record<string, string>;
+  environment: NodeJS.ProcessEnv;
   /** Seconds that it may take; then it is killed. */
   timeout?: number;
-  /** Seconds between SIGTERM and SIGKILL when the signal is aborted. */
+  /** Seconds between SIGTERM and SIGKILL when the signal is aborted; 0 is SIGKILL at once. */
   grace: number;
   signal: AbortSignal;
+  /** Whether it has an IPC channel, whose `disconnect` event tells a Node program that this process has died; default true. */
+  channel?: boolean;
   onLine(line: string, stream: 'stdout' | 'stderr'): void;
 }
 
@@ -18,8 +22,14 @@ export interface ChildEnd {
   /** 128 + the signal's number when a signal ended it, as a container's exit code has it. */
   exitCode: number;
   killedBy?: NodeJS.Signals;
+  /** The signal was aborted before its end. */
+  stopped: boolean;
+  /** It had not ended by the timeout, or by the grace, and was killed. */
   timedOut: boolean;
 }
+
+/** How long its pipes may stay open after its end: what has left the process group is not killed, and may hold them. */
+const PIPES_MS = 5000;
 
 /** Groups to kill when this process ends for whatever reason that lets `exit` run, an uncaught error included. */
 const running = new Set<number>();
@@ -28,47 +38,50 @@ const killAll = () => {
 };
 
 /**
- * Runs a program to its end. On abort it gets SIGTERM, then SIGKILL; the promise settles when it is gone.
+ * Runs a program to its end. On abort it alone gets SIGTERM, as process 1 of a container does, then what it has started
+ * gets SIGKILL as well; the promise settles when it is gone.
  *
- * The child has a process group of its own, so that Ctrl+C reaches it only through `signal`, and an IPC channel, whose
- * `disconnect` event tells it that this process has died.
+ * The child has a process group of its own, so that Ctrl+C reaches it only through `signal`.
  *
  * @throws the error of spawn, when the program cannot be started.
  */
 export async function runChild(options: ChildOptions): Promise<ChildEnd> {
-  const { signal, grace, timeout } = options;
+  const { signal, grace, timeout, channel = true } = options;
   signal.throwIfAborted();
   const child = spawn(options.file, options.arguments, {
     env: options.environment,
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    stdio: ['ignore', 'pipe', 'pipe', ...(channel ? ['ipc' as const] : [])],
     detached: true,
   });
   const ended = waitForEnd(child);
-  if (child.pid === undefined) return ended; // rejects with the reason
-  const pid = child.pid;
+  if (child.pid === undefined) await ended; // rejects with the reason
+  const pid = child.pid!;
   if (running.size === 0) process.once('exit', killAll);
   running.add(pid);
   const lines = [readLines(child, 'stdout', options.onLine), readLines(child, 'stderr', options.onLine)];
 
+  let stopped = false;
   let timedOut = false;
   const timers: NodeJS.Timeout[] = [];
   const later = (seconds: number, act: () => void) =>
     timers.push(setTimeout(act, Math.min(seconds * 1000, 2 ** 31 - 1)));
+  const giveUp = () => {
+    timedOut = true;
+    signalGroup(pid, 'SIGKILL');
+  };
   const stop = () => {
-    signalGroup(pid, 'SIGTERM');
-    later(grace, () => signalGroup(pid, 'SIGKILL'));
+    stopped = true;
+    if (grace === 0) return signalGroup(pid, 'SIGKILL');
+    child.kill('SIGTERM');
+    later(grace, giveUp);
   };
   signal.addEventListener('abort', stop, { once: true });
-  if (timeout !== undefined)
-    later(timeout, () => {
-      timedOut = true;
-      signalGroup(pid, 'SIGKILL');
-    });
+  if (timeout !== undefined) later(timeout, giveUp);
   try {
-    const end = await ended;
+    const end = { ...(await ended), stopped, timedOut };
     signalGroup(pid, 'SIGKILL'); // what the job has started and left behind would hold its pipes open
-    await Promise.all(lines);
-    return { ...end, timedOut };
+    await Promise.race([Promise.all(lines), delay(PIPES_MS, undefined, { ref: false })]);
+    return end;
   } finally {
     for (const timer of timers) clearTimeout(timer);
     signal.removeEventListener('abort', stop);
@@ -77,31 +90,15 @@ export async function runChild(options: ChildOptions): Promise<ChildEnd> {
   }
 }
 
-function waitForEnd(child: ChildProcess): Promise<ChildEnd> {
+function waitForEnd(child: ChildProcess): Promise<Pick<ChildEnd, 'exitCode' | 'killedBy'>> {
   return new Promise((resolve, reject) => {
     child.on('error', reject);
     // `exit` and not `close`, which waits for the pipes
     child.once('exit', (code, killedBy) =>
-      resolve({
-        exitCode: code ?? 128 + (SIGNAL_NUMBERS[killedBy!] ?? 0),
-        ...(killedBy && { killedBy }),
-        timedOut: false,
-      }),
+      resolve(killedBy ? { exitCode: 128 + constants.signals[killedBy], killedBy } : { exitCode: code! }),
     );
   });
 }
-
-const SIGNAL_NUMBERS: Partial<Record<NodeJS.Signals, number>> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGILL: 4,
-  SIGABRT: 6,
-  SIGBUS: 7,
-  SIGFPE: 8,
-  SIGKILL: 9,
-  SIGSEGV: 11,
-  SIGTERM: 15,
-};
 
 async function readLines(child: ChildProcess, stream: 'stdout' | 'stderr', onLine: ChildOptions['onLine']) {
   for await (const line of createInterface({ input: child[stream]!, crlfDelay: Number.POSITIVE_INFINITY }))

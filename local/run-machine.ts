@@ -10,7 +10,7 @@ import { execute } from './asl/interpreter.ts';
 import { type Clock, type Json, type StateEvent, StatesError } from './asl/types.ts';
 import { validate } from './asl/validate.ts';
 import { type JobAbout, JobRunner, slotsFor } from './jobs.ts';
-import { LogFiles } from './log-files.ts';
+import { logFiles } from './log-files.ts';
 import { Tasks, taskProblem } from './tasks.ts';
 import { readTemplate } from './template.ts';
 
@@ -63,7 +63,7 @@ export async function runMachine(options: RunMachineOptions): Promise<Json> {
   const pipeline = readTemplate(options.template, options.dataTemplate);
   const machine = validate(pipeline.definition, taskProblem);
 
-  const logs = options.log ? undefined : new LogFiles(join(lakeDirectory, 'runs', executionName, 'logs'));
+  const log = options.log ?? logFiles(join(lakeDirectory, 'runs', executionName, 'logs'));
   const lake = { [LAKE_DIRECTORY_VARIABLE]: lakeDirectory };
   const jobs = new JobRunner({
     program: options.program ?? jobProgram,
@@ -72,8 +72,7 @@ export async function runMachine(options: RunMachineOptions): Promise<Json> {
     onProgress: options.onProgress,
     log: (job, line) => {
       if (line.startsWith('Warning: ')) options.onWarning?.(line);
-      if (options.log) options.log(job, line);
-      else logs?.write(job, line);
+      log(job, line);
     },
   });
   const functionsDirectory = options.functionsDirectory ?? fileURLToPath(new URL('../functions', import.meta.url));
@@ -108,8 +107,6 @@ export async function runMachine(options: RunMachineOptions): Promise<Json> {
   } catch (error) {
     if (error instanceof StatesError) throw forPeople(error, tasks, failed[0]);
     throw error;
-  } finally {
-    await logs?.close();
   }
 }
 

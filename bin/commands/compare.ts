@@ -1,4 +1,3 @@
-import { join, resolve } from 'node:path';
 import Table from 'cli-table3';
 import { compareRuns, type Entry, lastCommonStage } from '../../core/compare/compare.ts';
 import { InputError } from '../../core/errors.ts';
@@ -7,6 +6,7 @@ import { SUMMARY_FILE } from '../../core/layout.ts';
 import { getJsonIfPresent, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { aboutDifferences, comparisonMarkdown, differenceText, renderComparison } from '../../report/compare.ts';
 import { correlation, loss, NOTHING } from '../../report/format.ts';
+import { absolute } from '../paths.ts';
 import { PLAIN_TABLE } from './format.ts';
 
 interface Options {
@@ -46,7 +46,7 @@ export async function compare(runs: string[], options: Options): Promise<void> {
     const target = storeOpener()(options.out);
     await target.put('compare.html', renderComparison(comparison));
     await target.put('compare.md', `${comparisonMarkdown(comparison)}\n`);
-    console.log(`Written: ${join(resolve(options.out), 'compare.html')} and compare.md`);
+    console.log(`Written: ${absolute(options.out)}/compare.html and compare.md`);
   }
   if (options.json) console.log(JSON.stringify(comparison));
 }

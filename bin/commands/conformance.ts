@@ -6,12 +6,12 @@ import { RunError } from '../../core/errors.ts';
 import { storeOpener } from '../../core/storage/index.ts';
 import { checkTrainer, type RuleResult } from '../conformance/check-trainer.ts';
 import { splitCommand } from '../conformance/command.ts';
-import { wholeNumber } from './prepare.ts';
 
 interface Options {
   command: string;
   lake?: string;
-  timeout: string;
+  /** Seconds. */
+  timeout: number;
   keep?: boolean;
   json?: boolean;
 }
@@ -21,12 +21,11 @@ const COLOURS = { pass: pc.green, fail: pc.red, advice: pc.yellow, skipped: pc.d
 /** `mates conformance --command "..."`: whether a command may stand in for the pretraining job. */
 export async function conformance(options: Options): Promise<void> {
   const command = splitCommand(options.command);
-  const timeout = wholeNumber('--timeout', options.timeout, 1);
   const folder = options.lake === undefined ? await mkdtemp(join(tmpdir(), 'mates-conformance-')) : undefined;
   try {
     const results = await checkTrainer({
       command,
-      timeout,
+      timeout: options.timeout,
       open: storeOpener(),
       lake: options.lake?.replace(/\/+$/, '') ?? folder!,
       environment: process.env,

@@ -1,6 +1,5 @@
-import { resolve } from 'node:path';
 import { lastTokens, loadPassages } from '../../core/corpus/passages.ts';
-import { ConfigError, InputError } from '../../core/errors.ts';
+import { ConfigError } from '../../core/errors.ts';
 import {
   type EncodedTask,
   encodeTask,
@@ -11,7 +10,7 @@ import {
   type TaskScore,
   taskName,
 } from '../../core/evaluation/index.ts';
-import { NotFoundError, splitUri, storeOpener } from '../../core/storage/index.ts';
+import { readInput, type StoreOpener, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../../core/tokenizer/index.ts';
 import { loadModel, type Model } from '../../engine/checkpoint.ts';
 import { LanguageModel } from '../../engine/language-model.ts';
@@ -19,16 +18,16 @@ import { logLikelihoodsOf } from '../../engine/log-likelihood.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { taskTable } from '../../report/task-table.ts';
-import { wholeNumber } from './prepare.ts';
-import { createProgressView } from './progress-view.ts';
+import { absolute } from '../paths.ts';
+import { createProgressView } from '../progress-view.ts';
 
 interface Options {
   task: string[];
   target?: string;
   delimiter?: string;
   tokenizer?: string;
-  limit?: string;
-  batch?: string;
+  limit?: number;
+  batch?: number;
   samples?: string;
   json?: boolean;
 }
@@ -62,11 +61,7 @@ export async function evaluate(checkpoint: string, options: Options): Promise<vo
   const target = options.target;
   if (target !== undefined && target !== 'passage' && target !== 'last-word')
     throw new ConfigError(`--target ${target}: expected passage or last-word.`);
-  const number = (flag: 'limit' | 'batch') => {
-    const value = options[flag];
-    return value === undefined ? undefined : wholeNumber(`--${flag}`, value, 1);
-  };
-  const [limit, rowsPerBatch] = [number('limit'), number('batch')];
+  const { limit, batch: rowsPerBatch } = options;
   const open = storeOpener();
   const loaded = await loadModel(open(checkpoint), '');
   const tokenizer = await openTokenizer(open, checkpoint, loaded, options.tokenizer);
@@ -120,7 +115,7 @@ export async function evaluate(checkpoint: string, options: Options): Promise<vo
   const mean = meanScore(scores);
   if (options.json) {
     const loss = results[0]!.loss;
-    console.log(JSON.stringify({ checkpoint: resolve(checkpoint), results, mean, loss }));
+    console.log(JSON.stringify({ checkpoint: absolute(checkpoint), results, mean, loss }));
     return;
   }
   for (const { file, loss, passageLoss, passages } of results)
@@ -153,9 +148,12 @@ function warnOfCuts(file: string, cut: number, of: number, what: string, context
     );
 }
 
-type Open = ReturnType<typeof storeOpener>;
-
-async function openTokenizer(open: Open, checkpoint: string, { shape }: Model, given?: string): Promise<Tokenizer> {
+async function openTokenizer(
+  open: StoreOpener,
+  checkpoint: string,
+  { shape }: Model,
+  given?: string,
+): Promise<Tokenizer> {
   const path = given ?? `${checkpoint}/tokenizer.json`;
   const tokenizer = loadTokenizer(await readFile(open, path, 'name one with --tokenizer'), path);
   if (tokenizer.vocabularySize <= shape.vocabularySize) return tokenizer;
@@ -164,17 +162,9 @@ async function openTokenizer(open: Open, checkpoint: string, { shape }: Model, g
   );
 }
 
-async function readFile(open: Open, path: string, remedy: string): Promise<Uint8Array> {
-  const { folder, name } = splitUri(path);
-  return explained(path, remedy, () => open(folder).get(name));
-}
-
 /** @throws InputError when the file is not there. */
-async function explained<T>(path: string, remedy: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof NotFoundError) throw new InputError(`${path}: no such file; ${remedy}.`);
-    throw error;
-  }
+async function readFile(open: StoreOpener, path: string, remedy: string): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of readInput(open, path, `${path}: no such file; ${remedy}.`)) pieces.push(piece);
+  return Buffer.concat(pieces);
 }

@@ -1,16 +1,14 @@
-import { resolve } from 'node:path';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import type { Arm } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { corpusStore, openRun } from '../../core/run/open-run.ts';
 import { copyObject, storeOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint } from '../../engine/checkpoint.ts';
-import { wholeNumber } from './prepare.ts';
-import { runUri } from './run-uri.ts';
+import { absolute } from '../paths.ts';
 
 interface Options {
   out: string;
-  stage?: string;
+  stage?: number;
   arm: string;
   json?: boolean;
 }
@@ -21,12 +19,11 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
     throw new ConfigError(`--arm ${options.arm}: expected main or control.`);
   const arm: Arm = options.arm;
   const open = storeOpener();
-  const run = await openRun(open, runUri(runPath));
+  const run = await openRun(open, absolute(runPath));
   const last = run.record.config.pretrain.stages - 1;
-  const wanted = options.stage === undefined ? undefined : wholeNumber('--stage', options.stage, 0);
-  let stage = wanted ?? last;
-  while (wanted === undefined && stage > 0 && !(await hasCheckpoint(run.store, armLayout(stage, arm).checkpoint)))
-    stage--;
+  let stage = options.stage ?? last;
+  if (options.stage === undefined)
+    while (stage > 0 && !(await hasCheckpoint(run.store, armLayout(stage, arm).checkpoint))) stage--;
   const { checkpoint } = armLayout(stage, arm);
   if (!(await hasCheckpoint(run.store, checkpoint)))
     throw new InputError(
@@ -38,7 +35,7 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
   await copyObject(corpusStore(run), 'tokenizer.json', target, 'tokenizer.json');
   console.log(
     options.json
-      ? JSON.stringify({ out: resolve(options.out), stage, arm })
+      ? JSON.stringify({ out: absolute(options.out), stage, arm })
       : `${options.out}: the ${arm} model after stage ${stage}.`,
   );
 }

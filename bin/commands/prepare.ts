@@ -1,19 +1,19 @@
-import { resolve } from 'node:path';
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { readInput, type StoreOpener, storeOpener } from '../../core/storage/index.ts';
+import { wholeNumber } from '../flags.ts';
+import { createProgressView } from '../progress-view.ts';
 import { stopSignal } from './interrupt.ts';
 import { namingFlags } from './naming-flags.ts';
-import { createProgressView } from './progress-view.ts';
 
 interface Options {
   input: string[];
   tokenizer: string;
-  sequenceLength: string;
+  sequenceLength: number;
   out: string;
-  shards: string;
-  seed: string;
+  shards: number;
+  seed: number;
   nearDuplicates: string;
   textField: string;
   domainField: string;
@@ -53,9 +53,9 @@ async function prepareFiles(options: Options): Promise<void> {
       inputs: options.input,
       baseDirectory: process.cwd(),
       tokenizer: parseTokenizer(options.tokenizer),
-      sequenceLength: wholeNumber('--sequence-length', options.sequenceLength, 8),
-      shards: wholeNumber('--shards', options.shards, 2),
-      seed: wholeNumber('--seed', options.seed, 0),
+      sequenceLength: options.sequenceLength,
+      shards: options.shards,
+      seed: options.seed,
       fields: { text: options.textField, domain: options.domainField, id: options.idField },
       removeNearDuplicates: removes(options.nearDuplicates),
       exclude,
@@ -95,12 +95,5 @@ function removes(nearDuplicates: string): boolean {
 
 function parseTokenizer(text: string): { file: string } | { train: number } {
   const train = /^train:(.+)$/.exec(text);
-  return train ? { train: wholeNumber('--tokenizer train:', train[1]!, 257) } : { file: resolve(text) };
-}
-
-export function wholeNumber(flag: string, text: string, least: number): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < least)
-    throw new ConfigError(`${flag} ${text}: expected a whole number, at least ${least}.`);
-  return value;
+  return train ? { train: wholeNumber('--tokenizer train:', 257)(train[1]!) } : { file: text };
 }

@@ -19,28 +19,27 @@ import {
 import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
 import { DirectoryStore, getJson, getJsonIfPresent, type Store, storeOpener } from '../../core/storage/index.ts';
+import { absolute } from '../paths.ts';
+import { createProgressView } from '../progress-view.ts';
 import { stopSignal } from './interrupt.ts';
-import { wholeNumber } from './prepare.ts';
-import { createProgressView } from './progress-view.ts';
-import { runUri } from './run-uri.ts';
 
 interface Options {
   from: 'selection' | 'scores' | 'start';
-  stage?: string;
+  stage?: number;
   work?: string;
   json?: boolean;
 }
 
 /** `mates replay RUN`: parts of a run again, from what it has recorded, and whether they have the same bytes. */
 export async function replay(path: string, options: Options): Promise<void> {
-  const stage = options.stage === undefined ? undefined : wholeNumber('--stage', options.stage, 0);
+  const { stage } = options;
   if (stage !== undefined && options.from === 'start')
     throw new ConfigError('--stage: with --from start the whole run is made again; leave one of them out.');
   if (options.work === undefined && options.from === 'start')
     throw new ConfigError(
       '--from start: name a folder for the second run by --work; the same command resumes it there.',
     );
-  const run = await openRun(storeOpener(), runUri(path));
+  const run = await openRun(storeOpener(), absolute(path));
   for (const note of otherVersions(run)) console.log(note);
   const { runtime } = run.record.config.engine;
   if (options.from !== 'selection' && onGpu(runtime))
@@ -110,7 +109,7 @@ async function replayRun({ store, record }: Run, work: string): Promise<Replayed
 function report(path: string, files: Replayed[], { work, json }: Options): void {
   const different = files.filter(({ same }) => !same);
   console.log(`${path}: ${files.length - different.length} of ${files.length} files have the same bytes again.`);
-  if (json) console.log(JSON.stringify({ run: runUri(path), files }));
+  if (json) console.log(JSON.stringify({ run: absolute(path), files }));
   const [first] = different;
   if (!first) return;
   const kept = work === undefined ? 'Give --work DIR to keep what was made.' : `What was made is in ${work}.`;

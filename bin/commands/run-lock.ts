@@ -1,4 +1,4 @@
-import { open, readFile, unlink } from 'node:fs/promises';
+import { readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ConfigError } from '../../core/errors.ts';
 
@@ -10,9 +10,7 @@ export async function lockRun(runDirectory: string): Promise<() => Promise<void>
   const path = join(runDirectory, '.lock');
   for (let attempt = 0; ; attempt++) {
     try {
-      const file = await open(path, 'wx');
-      await file.writeFile(`${process.pid}\n`);
-      await file.close();
+      await writeFile(path, `${process.pid}\n`, { flag: 'wx' });
       return () => unlink(path).catch(() => {});
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;

@@ -8,9 +8,9 @@ import { DirectoryStore, getJson } from '../../core/storage/index.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
 import { closingTable, summaryWarnings } from '../../report/table.ts';
+import { createProgressView } from '../progress-view.ts';
 import { stopSignal } from './interrupt.ts';
 import { loadConfigFile } from './load-config.ts';
-import { createProgressView } from './progress-view.ts';
 import { lockRun } from './run-lock.ts';
 
 interface Options {

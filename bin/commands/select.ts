@@ -29,18 +29,12 @@ import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engi
 import { CONFIG_FILE } from '../../engine/hugging-face.ts';
 import { costLine, planSelection, STAGE, selectionCost } from '../own-checkpoint/plan.ts';
 import { rowTexts } from '../own-checkpoint/row-texts.ts';
-import {
-  absolute,
-  configOf,
-  FIELD_FLAGS,
-  type Options,
-  readSettings,
-  type Settings,
-} from '../own-checkpoint/settings.ts';
+import { configOf, FIELD_FLAGS, type Options, type Settings, settingsOf } from '../own-checkpoint/settings.ts';
 import { claimWorkFolder } from '../own-checkpoint/work-folder.ts';
+import { absolute } from '../paths.ts';
+import { createProgressView, type ProgressView } from '../progress-view.ts';
 import { stopSignal } from './interrupt.ts';
 import { namingFlags } from './naming-flags.ts';
-import { createProgressView, type ProgressView } from './progress-view.ts';
 
 /**
  * `mates select`: the best part of a prepared corpus for a checkpoint of one's own. The steps are those of a stage of a
@@ -51,7 +45,7 @@ export function select(options: Options): Promise<void> {
 }
 
 async function selectBest(options: Options): Promise<void> {
-  const settings = readSettings(options);
+  const settings = settingsOf(options);
   const open = storeOpener();
   const corpus = await openCorpus(open(absolute(options.corpus)));
   const plan = planSelection(settings, corpus.index);

@@ -6,7 +6,7 @@ import {
   causeInWords,
   describeExecution,
   describeMapRun,
-  History,
+  ExecutionHistory,
   parsed,
   runOf,
   stepOf,
@@ -28,7 +28,7 @@ export async function status(execution: string | undefined, options: Options): P
   if (execution === undefined) return listExecutions(sfn, options);
   const arn = await executionArn(execution, options);
   const described = await describeExecution(sfn, arn);
-  const events = await new History(sfn, arn).next();
+  const events = await new ExecutionHistory(sfn, arn).next();
   const step = events.map(stepOf).findLast(Boolean);
   const mapRunArn = events.findLast((event) => event.mapRunStartedEventDetails)?.mapRunStartedEventDetails?.mapRunArn;
   const mapRun = mapRunArn && described.status === 'RUNNING' ? await describeMapRun(sfn, mapRunArn) : undefined;

@@ -3,10 +3,10 @@ import { BatchClient } from '@aws-sdk/client-batch';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import { executionArn, type Target } from '../deployed/machine.ts';
 import { stopRun } from '../deployed/stop-run.ts';
-import { wholeNumber } from './prepare.ts';
 
 interface Options extends Target {
-  timeout: string;
+  /** Seconds. */
+  timeout: number;
   json?: boolean;
 }
 
@@ -14,7 +14,6 @@ const LOOK_MS = 1000;
 
 /** `mates stop EXECUTION`: ends it and every job of its run, and returns when none is left. */
 export async function stop(execution: string, options: Options): Promise<void> {
-  const seconds = wholeNumber('--timeout', options.timeout, 1);
   const { run, wasRunning, jobs } = await stopRun(
     new SFNClient({}),
     new BatchClient({}),
@@ -22,7 +21,7 @@ export async function stop(execution: string, options: Options): Promise<void> {
     {
       onJob: ({ name, status }) => console.error(`  ${name}: ${status}, told to end`),
       sleep: () => delay(LOOK_MS),
-      looks: Math.ceil((1000 * seconds) / LOOK_MS),
+      looks: Math.ceil((1000 * options.timeout) / LOOK_MS),
     },
   );
   if (options.json) return console.log(JSON.stringify({ execution, run, wasRunning, jobs }));

@@ -4,10 +4,10 @@ import { RUN_FILE } from '../../core/layout.ts';
 import { openRun } from '../../core/run/open-run.ts';
 import { type Verified, verifyCorpus, verifyRun } from '../../core/run/verify.ts';
 import { type StoreOpener, storeOpener } from '../../core/storage/index.ts';
+import { absolute } from '../paths.ts';
+import { createProgressView } from '../progress-view.ts';
 import { formatCount } from './format.ts';
 import { stopSignal } from './interrupt.ts';
-import { createProgressView } from './progress-view.ts';
-import { runUri } from './run-uri.ts';
 
 interface Options {
   inputs?: boolean;
@@ -21,7 +21,7 @@ export async function verify(path: string, options: Options): Promise<void> {
   let found: Verified;
   try {
     const progress = (at: { step: string; done: number; total: number; unit: string }) => view.update('verify', at);
-    found = await verifyAt(runUri(path), storeOpener(), { inputs: options.inputs, signal, progress });
+    found = await verifyAt(absolute(path), storeOpener(), { inputs: options.inputs, signal, progress });
   } finally {
     view.close();
     dispose();
@@ -31,7 +31,7 @@ export async function verify(path: string, options: Options): Promise<void> {
     console.log(
       `  ${found.unnamed.length} more files are there, of which the manifest knows nothing: ${some(found.unnamed)}.`,
     );
-  if (options.json) console.log(JSON.stringify({ path: runUri(path), ...found }));
+  if (options.json) console.log(JSON.stringify({ path: absolute(path), ...found }));
 }
 
 async function verifyAt(uri: string, open: StoreOpener, options: Parameters<typeof verifyRun>[1]): Promise<Verified> {

@@ -4,8 +4,8 @@ import { consoleLinks, type RunLinks } from '../../functions/links.ts';
 import { failureOf, parsed } from '../deployed/execution.ts';
 import { followExecution } from '../deployed/follow.ts';
 import { executionArn, type Target } from '../deployed/machine.ts';
+import { createProgressView } from '../progress-view.ts';
 import { formatCount } from './format.ts';
-import { createProgressView } from './progress-view.ts';
 
 interface Options extends Target {
   json?: boolean;

@@ -3,7 +3,7 @@ import {
   DescribeJobsCommand,
   type JobDetail,
   type JobStatus,
-  ListJobsCommand,
+  paginateListJobs,
   TerminateJobCommand,
 } from '@aws-sdk/client-batch';
 import { type JobService, type LiveJob, runOfUri } from './job-service.ts';
@@ -19,19 +19,12 @@ export function batchJobs(batch: BatchClient, queues: string[], run: string): Jo
   return {
     async live() {
       const ids = new Set<string>(); // one may have moved on between two listings
-      for (const jobQueue of queues) {
-        for (const jobStatus of LIVE) {
-          let nextToken: string | undefined;
-          do {
-            const page = await calling('list the jobs', () =>
-              batch.send(new ListJobsCommand({ jobQueue, jobStatus, nextToken })),
-            );
-            for (const { jobId, jobName } of page.jobSummaryList ?? [])
-              if (jobName!.includes(`-${run}`)) ids.add(jobId!);
-            nextToken = page.nextToken;
-          } while (nextToken);
-        }
-      }
+      await calling('list the jobs', async () => {
+        for (const jobQueue of queues)
+          for (const jobStatus of LIVE)
+            for await (const { jobSummaryList = [] } of paginateListJobs({ client: batch }, { jobQueue, jobStatus }))
+              for (const { jobId, jobName } of jobSummaryList) if (jobName!.includes(`-${run}`)) ids.add(jobId!);
+      });
       const jobs: LiveJob[] = [];
       for (let rest = [...ids]; rest.length > 0; rest = rest.slice(DESCRIBED)) {
         const answer = await calling('look at the jobs', () =>

@@ -3,13 +3,12 @@ import {
   DescribeExecutionCommand,
   type DescribeExecutionOutput,
   DescribeMapRunCommand,
-  GetExecutionHistoryCommand,
   type HistoryEvent,
-  ListExecutionsCommand,
-  ListMapRunsCommand,
   type MapRunItemCounts,
   type MapRunListItem,
+  paginateGetExecutionHistory,
   paginateListExecutions,
+  paginateListMapRuns,
   type SFNClient,
 } from '@aws-sdk/client-sfn';
 import { errorNamed, InterruptedError, type MatesError, RunError } from '../../core/errors.ts';
@@ -46,7 +45,7 @@ export function runningExecution(
 }
 
 /** Reads an execution's history as it grows: from the newest event back to the last one seen. */
-export class History {
+export class ExecutionHistory {
   private readonly sfn: SFNClient;
   private readonly executionArn: string;
   private seen = 0;
@@ -58,17 +57,16 @@ export class History {
 
   /** The events since the last call, in order. */
   async next(): Promise<HistoryEvent[]> {
-    const { executionArn } = this;
+    const { sfn, executionArn } = this;
     const fresh: HistoryEvent[] = [];
-    let nextToken: string | undefined;
-    do {
-      const page = await calling('read the history', () =>
-        this.sfn.send(new GetExecutionHistoryCommand({ executionArn, reverseOrder: true, maxResults: 200, nextToken })),
-      );
-      const unseen = (page.events ?? []).filter(({ id }) => id! > this.seen);
-      fresh.push(...unseen);
-      nextToken = unseen.length === page.events?.length ? page.nextToken : undefined;
-    } while (nextToken);
+    await calling('read the history', async () => {
+      const newestFirst = { executionArn, reverseOrder: true, maxResults: 200 };
+      for await (const { events = [] } of paginateGetExecutionHistory({ client: sfn }, newestFirst)) {
+        const unseen = events.filter(({ id }) => id! > this.seen);
+        fresh.push(...unseen);
+        if (unseen.length < events.length) break;
+      }
+    });
     fresh.sort((a, b) => a.id! - b.id!);
     this.seen = fresh.at(-1)?.id ?? this.seen;
     return fresh;
@@ -101,12 +99,9 @@ export async function describeMapRun(sfn: SFNClient, mapRunArn: string): Promise
 /** ARNs of the Map Runs of an execution, the newest first. */
 export async function listMapRuns(sfn: SFNClient, executionArn: string): Promise<string[]> {
   const found: MapRunListItem[] = [];
-  let nextToken: string | undefined;
-  do {
-    const page = await calling('list the maps', () => sfn.send(new ListMapRunsCommand({ executionArn, nextToken })));
-    found.push(...(page.mapRuns ?? []));
-    nextToken = page.nextToken;
-  } while (nextToken);
+  await calling('list the maps', async () => {
+    for await (const { mapRuns = [] } of paginateListMapRuns({ client: sfn }, { executionArn })) found.push(...mapRuns);
+  });
   return found.sort((a, b) => b.startDate!.getTime() - a.startDate!.getTime()).map(({ mapRunArn }) => mapRunArn!);
 }
 
@@ -116,17 +111,15 @@ const UNABLE = ['InternalError', 'InternalFailure', 'InvalidArn', 'ValidationExc
 /** ARNs of a Map Run's children in a state; none where the endpoint cannot list them. */
 export async function listChildren(sfn: SFNClient, mapRunArn: string, status: 'RUNNING' | 'FAILED'): Promise<string[]> {
   const arns: string[] = [];
-  let nextToken: string | undefined;
-  do {
-    const command = new ListExecutionsCommand({ mapRunArn, statusFilter: status, maxResults: 1000, nextToken });
-    const page = await calling('list the children of a map', () =>
-      sfn.send(command).catch((error: Error) => {
-        if (!UNABLE.includes(error.name)) throw error;
-      }),
-    );
-    arns.push(...(page?.executions ?? []).map(({ executionArn }) => executionArn!));
-    nextToken = page?.nextToken;
-  } while (nextToken);
+  await calling('list the children of a map', async () => {
+    const input = { mapRunArn, statusFilter: status, maxResults: 1000 };
+    try {
+      for await (const { executions = [] } of paginateListExecutions({ client: sfn }, input))
+        arns.push(...executions.map(({ executionArn }) => executionArn!));
+    } catch (error) {
+      if (!UNABLE.includes((error as Error).name)) throw error;
+    }
+  });
   return arns;
 }
 

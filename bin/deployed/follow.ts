@@ -1,7 +1,7 @@
 import type { DescribeExecutionOutput, SFNClient } from '@aws-sdk/client-sfn';
 import { InterruptedError } from '../../core/errors.ts';
-import type { ProgressView } from '../commands/progress-view.ts';
-import { describeExecution, describeMapRun, History, stepOf } from './execution.ts';
+import type { ProgressView } from '../progress-view.ts';
+import { describeExecution, describeMapRun, ExecutionHistory, stepOf } from './execution.ts';
 
 export interface FollowOptions {
   view: Pick<ProgressView, 'heading' | 'update'>;
@@ -23,7 +23,7 @@ export async function followExecution(
   executionArn: string,
   { view, signal, sleep }: FollowOptions,
 ): Promise<DescribeExecutionOutput> {
-  const history = new History(sfn, executionArn);
+  const history = new ExecutionHistory(sfn, executionArn);
   let map = '';
   let open: { arn: string; name: string } | undefined;
   const showMap = async () => {

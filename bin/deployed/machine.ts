@@ -10,7 +10,8 @@ export interface Target {
   machine?: string;
 }
 
-export interface Deployment {
+/** The machine that a stack or an ARN names. */
+export interface DeployedMachine {
   /** What executions are started of: the machine's ARN, or its alias's. */
   machine: string;
   /** Name of the CloudWatch dashboard, where the stack was asked. */
@@ -18,7 +19,7 @@ export interface Deployment {
 }
 
 /** @throws ConfigError when there is no such stack, or none that is a MATES pipeline. */
-export async function findDeployment({ stack, machine }: Target): Promise<Deployment> {
+export async function findDeployment({ stack, machine }: Target): Promise<DeployedMachine> {
   if (machine !== undefined) {
     if (!/^arn:[\w-]+:states:[\w-]+:\d{12}:stateMachine:[^:]+(:[^:]+)?$/.test(machine))
       throw new ConfigError(`--machine ${machine}: expected the ARN of a state machine or of its alias.`);

@@ -1,35 +1,11 @@
-/** What the flags of `mates select` say, checked, and the configuration that they stand for. */
-import { resolve } from 'node:path';
+/** What the flags of `mates select` say, and the configuration that they stand for. */
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
 import type { Method } from '../../core/selection/methods.ts';
-import { isLocalPath } from '../../core/storage/index.ts';
 import type { Model } from '../../engine/checkpoint.ts';
-import { wholeNumber } from '../commands/prepare.ts';
-
-export interface Options {
-  corpus: string;
-  checkpoint: string;
-  reference: string;
-  fraction: string;
-  out: string;
-  text?: string;
-  work: string;
-  passages: string;
-  labels: string;
-  learningRate: string;
-  method: string;
-  features: string;
-  runtime: string;
-  threads: string;
-  seed: string;
-  json?: boolean;
-}
-
-type Feature = RunConfig['influenceModel']['features'][number];
-const FEATURES: readonly Feature[] = ['dsir', 'loss', 'hidden'];
+import { absolute } from '../paths.ts';
 
 /** All that the selection depends on beside its files. */
 export interface Settings {
@@ -38,10 +14,21 @@ export interface Settings {
   labels: number;
   learningRate: number;
   method: Method;
-  features: Feature[];
+  features: RunConfig['influenceModel']['features'];
   seed: number;
   runtime: RunConfig['engine']['runtime'];
   threads: number;
+}
+
+/** The flags, each as its parser gives it. */
+export interface Options extends Settings {
+  corpus: string;
+  checkpoint: string;
+  reference: string;
+  out: string;
+  text?: string;
+  work: string;
+  json?: boolean;
 }
 
 /** The flag of each setting. */
@@ -71,37 +58,12 @@ export const FIELD_FLAGS: Record<string, string> = {
   'engine.threads': '--threads',
 };
 
-/** @throws ConfigError that names the first flag with a bad value. */
-export function readSettings(options: Options): Settings {
-  const fraction = Number(options.fraction);
-  if (!(fraction > 0 && fraction <= 1))
-    throw new ConfigError(`--fraction ${options.fraction}: expected a share of the rows, above 0 and up to 1.`);
-  const learningRate = Number(options.learningRate);
-  if (!(learningRate > 0 && learningRate < Infinity))
-    throw new ConfigError(`--learning-rate ${options.learningRate}: expected a number above 0, such as 1e-4.`);
-  if (options.text !== undefined && resolve(options.text) === resolve(options.out))
-    throw new ConfigError(`--text ${options.text}: --out writes that file; name another.`);
-  return {
-    fraction,
-    passages: wholeNumber('--passages', options.passages, 2),
-    labels: wholeNumber('--labels', options.labels, 20),
-    learningRate,
-    method: options.method as Method, // the command line knows the methods
-    features: readFeatures(options.features),
-    seed: wholeNumber('--seed', options.seed, 0),
-    runtime: options.runtime as Settings['runtime'], // as the methods
-    threads: wholeNumber('--threads', options.threads, 0),
-  };
-}
-
-/** In one order, so that the order on the command line makes no other selection. */
-function readFeatures(text: string): Feature[] {
-  if (text === 'none') return [];
-  const names = text.split(',').map((name) => name.trim());
-  const unknown = names.find((name) => !FEATURES.includes(name as Feature));
-  if (unknown !== undefined)
-    throw new ConfigError(`--features ${text}: expected none, or names of ${FEATURES.join(', ')} with commas between.`);
-  return FEATURES.filter((feature) => names.includes(feature));
+/** @throws ConfigError when two outputs are one file. */
+export function settingsOf({ text, out, ...options }: Options): Settings {
+  if (text !== undefined && absolute(text) === absolute(out))
+    throw new ConfigError(`--text ${text}: --out writes that file; name another.`);
+  const { fraction, passages, labels, learningRate, method, features, seed, runtime, threads } = options;
+  return { fraction, passages, labels, learningRate, method, features, seed, runtime, threads };
 }
 
 /**
@@ -151,6 +113,3 @@ export function configOf(
     'mates select',
   );
 }
-
-/** Of a path of this machine; URIs stay as they are. */
-export const absolute = (path: string) => (isLocalPath(path) ? resolve(path) : path);

@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '../errors.ts';
 import { DirectoryStore } from './directory-store.ts';
-import { S3Store } from './s3-store.ts';
+import { S3Store, s3Client } from './s3-store.ts';
 import type { StoreOpener } from './store.ts';
 
 export { DirectoryStore } from './directory-store.ts';
@@ -32,6 +32,7 @@ export { isTransient } from './transient.ts';
  * @param examples the folder behind `builtin:`; by default this package's own, which a bundle has to bring with it.
  */
 export function storeOpener(lakeDirectory?: string, examples = EXAMPLES): StoreOpener {
+  const client = s3Client(); // one for all stores: each input file of a corpus opens its own
   return (uri) => {
     if (uri.startsWith(BUILTIN)) {
       const path = uri.slice(BUILTIN.length);
@@ -43,7 +44,7 @@ export function storeOpener(lakeDirectory?: string, examples = EXAMPLES): StoreO
     const [, bucket = '', prefix = ''] = s3;
     return lakeDirectory && bucket === LOCAL_LAKE
       ? new DirectoryStore(join(lakeDirectory, prefix))
-      : new S3Store(bucket, prefix);
+      : new S3Store(bucket, prefix, client);
   };
 }
 

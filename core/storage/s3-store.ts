@@ -17,24 +17,36 @@ const BODY_ATTEMPTS = 4;
 /** Parts under way at once: one connection alone is slower than the network. */
 const UPLOADS = 4;
 
+/** One client for every store that is given this, made at the first request. */
+export function s3Client(): () => Promise<S3Client> {
+  let client: Promise<S3Client> | undefined;
+  return () => {
+    client ??= sdk().then(({ S3Client }) => new S3Client({ maxAttempts: ATTEMPTS }));
+    return client;
+  };
+}
+
 /**
  * A bucket prefix as a {@link Store}. S3 writes are atomic, so a put needs no partial object: one that fails leaves
  * neither an object nor parts of one, and the bucket's lifecycle removes the parts of a killed writer.
  */
 export class S3Store implements Store {
   readonly uri: string;
-  private client: Promise<S3Client> | undefined;
+  private readonly client: () => Promise<S3Client>;
   private readonly bucket: string;
   private readonly prefix: string;
   private readonly partBytes: number;
 
-  /** @param partBytes at least 5 MiB, S3's least. */
-  constructor(bucket: string, prefix: string, client?: S3Client, partBytes = PART_BYTES) {
+  /**
+   * @param client by default one of this store alone.
+   * @param partBytes at least 5 MiB, S3's least.
+   */
+  constructor(bucket: string, prefix: string, client = s3Client(), partBytes = PART_BYTES) {
     this.partBytes = partBytes;
     this.bucket = bucket;
     this.prefix = prefix === '' ? '' : `${prefix.replace(/\/+$/, '')}/`;
     this.uri = `s3://${bucket}/${this.prefix}`.replace(/\/$/, '');
-    this.client = client && Promise.resolve(client);
+    this.client = client;
   }
 
   async get(key: string, range?: { offset: number; length: number }): Promise<Uint8Array> {
@@ -43,7 +55,7 @@ export class S3Store implements Store {
     const { GetObjectCommand } = await sdk();
     for (let attempt = 1; ; attempt++) {
       try {
-        const answer = await (await this.s3()).send(new GetObjectCommand({ ...this.at(key), Range }));
+        const answer = await (await this.client()).send(new GetObjectCommand({ ...this.at(key), Range }));
         return await answer.Body!.transformToByteArray();
       } catch (error) {
         if (isNotFound(error)) throw new NotFoundError(`${this.uri}/${key}`);
@@ -71,7 +83,7 @@ export class S3Store implements Store {
   async size(key: string): Promise<number | undefined> {
     const { HeadObjectCommand } = await sdk();
     try {
-      return (await (await this.s3()).send(new HeadObjectCommand(this.at(key)))).ContentLength;
+      return (await (await this.client()).send(new HeadObjectCommand(this.at(key)))).ContentLength;
     } catch (error) {
       if (isNotFound(error)) return undefined;
       throw error;
@@ -79,45 +91,35 @@ export class S3Store implements Store {
   }
 
   async list(prefix: string): Promise<string[]> {
-    const { ListObjectsV2Command } = await sdk();
+    const { paginateListObjectsV2 } = await sdk();
     const keys: string[] = [];
-    let ContinuationToken: string | undefined;
-    do {
-      const page = await (await this.s3()).send(
-        new ListObjectsV2Command({ Bucket: this.bucket, Prefix: this.prefix + prefix, ContinuationToken }),
-      );
-      for (const object of page.Contents ?? []) keys.push(object.Key!.slice(this.prefix.length));
-      ContinuationToken = page.NextContinuationToken;
-    } while (ContinuationToken);
+    const under = { Bucket: this.bucket, Prefix: this.prefix + prefix };
+    for await (const { Contents = [] } of paginateListObjectsV2({ client: await this.client() }, under))
+      for (const { Key } of Contents) keys.push(Key!.slice(this.prefix.length));
     return keys;
   }
 
   async delete(key: string): Promise<void> {
     const { DeleteObjectCommand } = await sdk();
-    await (await this.s3()).send(new DeleteObjectCommand(this.at(key)));
+    await (await this.client()).send(new DeleteObjectCommand(this.at(key)));
   }
 
   private async write(key: string, content: Content, bytes?: number, IfNoneMatch?: '*'): Promise<void> {
     const whole = typeof content === 'string' ? Buffer.from(content) : content;
     if (whole instanceof Uint8Array && whole.length <= this.partBytes) {
       const { PutObjectCommand } = await sdk();
-      await (await this.s3()).send(new PutObjectCommand({ ...this.at(key), Body: whole, IfNoneMatch }));
+      await (await this.client()).send(new PutObjectCommand({ ...this.at(key), Body: whole, IfNoneMatch }));
       return;
     }
     const { Upload } = await import('@aws-sdk/lib-storage');
     const size = whole instanceof Uint8Array ? whole.length : (bytes ?? 0);
     const upload = new Upload({
-      client: await this.s3(),
+      client: await this.client(),
       params: { ...this.at(key), Body: bodyOf(whole), IfNoneMatch },
       partSize: Math.max(this.partBytes, Math.ceil(size / MOST_PARTS)),
       queueSize: UPLOADS,
     });
     await upload.done();
-  }
-
-  private s3(): Promise<S3Client> {
-    this.client ??= sdk().then(({ S3Client }) => new S3Client({ maxAttempts: ATTEMPTS }));
-    return this.client;
   }
 
   private at(key: string): { Bucket: string; Key: string } {

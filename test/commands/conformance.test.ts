@@ -93,9 +93,21 @@ describe('a command', () => {
     );
   });
 
-  it('that ignores SIGTERM, or takes too long, is killed', async () => {
+  it('that takes too long is killed', async () => {
     const sleeper = [process.execPath, '-e', 'setInterval(() => {}, 1000)'];
     const run = await runTrainer(sleeper, process.env, 0.5);
     expect(run).toMatchObject({ exitCode: 137, overdue: true, interrupted: false });
+  });
+
+  it.each(['SIGTERM', 'SIGKILL'] as const)('is interrupted by %s after the given time, or before', async (signal) => {
+    const sleeper = [process.execPath, '-e', "setInterval(() => {}, 1000); console.error('here')"];
+    const exitCode = { SIGTERM: 143, SIGKILL: 137 }[signal];
+    const expected = { exitCode, overdue: false, interrupted: true };
+    expect(await runTrainer(sleeper, process.env, 60, { signal, after: 0.2, when: () => false })).toMatchObject(
+      expected,
+    );
+    let asked = 0;
+    const when = () => ++asked === 3;
+    expect(await runTrainer(sleeper, process.env, 60, { signal, after: 60, when })).toMatchObject(expected);
   });
 });

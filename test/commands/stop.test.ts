@@ -137,16 +137,18 @@ it('clears up after an execution that has ended, and needs no jobs to look at wh
 });
 
 it('reads every page of a queue', async () => {
-  batch
-    .on(ListJobsCommand)
-    .callsFake(({ nextToken }) => ({ jobSummaryList: [], nextToken: nextToken ? undefined : 'more' }));
+  const tokens: (string | undefined)[] = [];
+  batch.on(ListJobsCommand).callsFake(({ nextToken }) => {
+    tokens.push(nextToken);
+    return { jobSummaryList: [], nextToken: nextToken ? undefined : 'more' };
+  });
   await stopRun(...clients, EXECUTION, options);
-  expect(batch.commandCalls(ListJobsCommand).filter(({ args }) => args[0].input.nextToken === 'more').length).toBe(20);
+  expect(tokens.filter((token) => token === 'more')).toHaveLength(20);
 });
 
 it('mates stop says what it did and how to go on', async () => {
   fakeBatch([]);
-  const target = { stack: 'unused', machine: MACHINE, timeout: '10' };
+  const target = { stack: 'unused', machine: MACHINE, timeout: 10 };
   const text = await printed(() => stop('run-1', target));
   expect(text).toMatch(/Stopped\. 0 jobs were told to end; none is left\.\n.*mates start --resume run-1/);
 }, 20_000);

@@ -72,7 +72,7 @@ describe('a directory as a store', () => {
 
 describe('S3 as a store', () => {
   const s3 = mockClient(S3Client);
-  const store = new S3Store('bucket', 'runs/x', new S3Client({ region: 'us-east-1' }));
+  const store = new S3Store('bucket', 'runs/x', async () => new S3Client({ region: 'us-east-1' }));
   beforeEach(() => s3.reset());
 
   it('asks for ranges as HTTP writes them', async () => {
@@ -122,6 +122,15 @@ describe('S3 as a store', () => {
       .resolvesOnce({ Contents: [{ Key: 'runs/x/a' }], NextContinuationToken: 'more' })
       .resolvesOnce({ Contents: [{ Key: 'runs/x/b' }] });
     expect(await store.list('')).toEqual(['a', 'b']);
+  });
+
+  it('has one client for all stores of an opener', async () => {
+    s3.on(ListObjectsV2Command).resolves({});
+    const open = storeOpener();
+    const stores = [open('s3://bucket/a'), open('s3://bucket/b'), open('s3://other'), storeOpener()('s3://bucket/a')];
+    for (const store of stores) await store.list('');
+    const [first, ...others] = s3.calls().map(({ thisValue }) => thisValue);
+    expect(others.map((client) => client === first)).toEqual([true, true, false]);
   });
 
   it('reports a missing object like a directory does', async () => {

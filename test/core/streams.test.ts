@@ -105,7 +105,7 @@ describe('a directory', () => {
 
 describe('S3', () => {
   const s3 = mockClient(S3Client);
-  const store = new S3Store('bucket', 'runs/x', new S3Client({ region: 'us-east-1' }), PART);
+  const store = new S3Store('bucket', 'runs/x', async () => new S3Client({ region: 'us-east-1' }), PART);
   let objects: Map<string, Uint8Array>;
   /** Uploads that were neither completed nor aborted, with their parts. */
   let uploads: Map<string, Map<number, Uint8Array>>;

@@ -9,7 +9,7 @@ import { freshId, lake } from './support.ts';
 const PART = 5 << 20;
 const prefix = freshId('storage');
 const client = new S3Client({});
-const store = new S3Store(lake, prefix, client, PART);
+const store = new S3Store(lake, prefix, async () => client, PART);
 const bytes = new Uint8Array(Uint32Array.from({ length: 3.3e6 }, (_, i) => Math.imul(i, 0x9e3779b1)).buffer);
 
 /** The bytes in uneven pieces, which may end in an error. */

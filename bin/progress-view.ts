@@ -1,6 +1,6 @@
 import { MultiBar, Presets, type SingleBar } from 'cli-progress';
 import pc from 'picocolors';
-import type { Progress } from '../../core/progress.ts';
+import type { Progress } from '../core/progress.ts';
 
 /** Shows how far each job is: bars on a terminal, a plain line every few seconds elsewhere. */
 export interface ProgressView {

@@ -1,0 +1,33 @@
+/** Parsers of what is given to a flag, as commander calls them. */
+import { ConfigError } from '../core/errors.ts';
+
+/** @throws ConfigError that names the flag, like those of all parsers here. */
+export const wholeNumber = (flag: string, least: number) =>
+  number(flag, `a whole number, at least ${least}`, (value) => Number.isSafeInteger(value) && value >= least);
+
+export const share = (flag: string) =>
+  number(flag, 'a share of the rows, above 0 and up to 1', (value) => value > 0 && value <= 1);
+
+export const positive = (flag: string) =>
+  number(flag, 'a number above 0, such as 1e-4', (value) => value > 0 && value < Infinity);
+
+function number(flag: string, expected: string, holds: (value: number) => boolean): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!holds(value)) throw new ConfigError(`${flag} ${text}: expected ${expected}.`);
+    return value;
+  };
+}
+
+/** Names with commas between, or `none`; in the order of `known`, so that their order on the command line changes nothing. */
+export function someOf(flag: string, known: readonly string[]): (text: string) => string[] {
+  return (text) => {
+    const names = text === 'none' ? [] : text.split(',').map((name) => name.trim());
+    if (names.some((name) => !known.includes(name)))
+      throw new ConfigError(`${flag} ${text}: expected none, or names of ${known.join(', ')} with commas between.`);
+    return known.filter((name) => names.includes(name));
+  };
+}
+
+/** Of a flag that may be given several times. */
+export const collect = (value: string, before: string[] = []) => [...before, value];

@@ -1,0 +1,46 @@
+import { describe, expect, it } from 'vitest';
+import { collect, positive, share, someOf, wholeNumber } from '../../bin/flags.ts';
+import { ConfigError } from '../../core/errors.ts';
+import { mates } from '../end-to-end/support.ts';
+
+describe('what a flag is given', () => {
+  it('is a number', () => {
+    expect(wholeNumber('--stage', 0)('0')).toBe(0);
+    expect(share('--fraction')('1')).toBe(1);
+    expect(positive('--learning-rate')('1e-4')).toBe(1e-4);
+  });
+
+  it('is names in one order', () => {
+    const features = someOf('--features', ['dsir', 'loss', 'hidden']);
+    expect(features('hidden, dsir')).toEqual(['dsir', 'hidden']);
+    expect(features('none')).toEqual([]);
+  });
+
+  it('adds to what it was given before', () => {
+    expect(['a', 'b'].reduce<string[] | undefined>((before, value) => collect(value, before), undefined)).toEqual([
+      'a',
+      'b',
+    ]);
+  });
+
+  it.each<[(text: string) => unknown, string, string]>([
+    [wholeNumber('--threads', 0), '-1', '--threads -1: expected a whole number, at least 0.'],
+    [wholeNumber('--stage', 0), '1.5', '--stage 1.5: expected a whole number, at least 0.'],
+    [share('--fraction'), '0', '--fraction 0: expected a share of the rows, above 0 and up to 1.'],
+    [share('--fraction'), 'half', '--fraction half: expected a share of the rows, above 0 and up to 1.'],
+    [positive('--learning-rate'), '0', '--learning-rate 0: expected a number above 0, such as 1e-4.'],
+    [
+      someOf('--features', ['dsir', 'loss']),
+      'dsir,los',
+      '--features dsir,los: expected none, or names of dsir, loss with commas between.',
+    ],
+  ])('is refused: %o of %s', (parse, text, message) => {
+    expect(() => parse(text)).toThrow(new ConfigError(message));
+  });
+
+  it('ends the command with 2 where it is wrong, before anything is read', async () => {
+    const { code, stderr } = await mates('export', 'nowhere', '--out', 'out', '--stage', 'last');
+    expect(stderr).toBe('mates: --stage last: expected a whole number, at least 0.\n');
+    expect(code).toBe(2);
+  });
+});
