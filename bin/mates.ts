@@ -61,10 +61,22 @@ function buildProgram(): Command {
     .description('the best part of a prepared corpus for a checkpoint of your own; the same command again resumes')
     .requiredOption('--corpus <dir>', 'a corpus that mates prepare made with the tokenizer of the checkpoint')
     .requiredOption('--checkpoint <dir>', 'a GPT-NeoX Hugging Face directory')
-    .requiredOption('--reference <file>', 'what the model should become good at: JSON lines of {"text"}')
+    .requiredOption(
+      '--reference <file>',
+      'what the model should become good at: JSON lines of {"text"} or {"context", "continuation"}',
+    )
     .requiredOption('--out <file>', 'Parquet of the selected rows: row, domain, utility, key')
     .option('--fraction <share>', 'share of the rows to select', share('--fraction'), 0.2)
+    .option('--temperature <deviations>', 'of the noise in what is taken', positive('--temperature'), 0.5)
     .option('--passages <n>', 'reference passages that are used', wholeNumber('--passages', 2), 256)
+    .addOption(
+      new Option(
+        '--target <which>',
+        'tokens of a passage whose loss counts: all of them, or those of the continuation or the last word',
+      )
+        .choices(['passage', 'last-word'])
+        .default('passage'),
+    )
     .option('--labels <n>', 'rows whose influence is measured', wholeNumber('--labels', 20), 3000)
     .option('--learning-rate <rate>', 'of the steps that look ahead', positive('--learning-rate'), 1e-4)
     .addOption(

@@ -75,13 +75,13 @@ async function selectBest(options: Options): Promise<void> {
 async function readReference(
   open: StoreOpener,
   { reference }: Options,
-  { passages }: Settings,
+  { passages, target }: Settings,
   corpus: Corpus,
 ): Promise<Passage[]> {
-  const missing = `--reference ${reference}: no such file; name JSON Lines of {"text"}.`;
+  const missing = `--reference ${reference}: no such file; name JSON Lines of {"text"} or {"context", "continuation"}.`;
   const pieces = readInput(open, absolute(reference), missing);
   const tokenizer = await corpus.tokenizer();
-  return loadPassages(pieces, reference, passages, 'passage', tokenizer, corpus.index.sequenceLength);
+  return loadPassages(pieces, reference, passages, target, tokenizer, corpus.index.sequenceLength);
 }
 
 /** Checks everything that can be refused, and only then makes the folder that of this selection, with its checkpoint. */

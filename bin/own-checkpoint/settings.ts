@@ -10,6 +10,8 @@ import { absolute } from '../paths.ts';
 /** All that the selection depends on beside its files. */
 export interface Settings {
   fraction: number;
+  temperature: number;
+  target: RunConfig['reference']['target'];
   passages: number;
   labels: number;
   learningRate: number;
@@ -34,6 +36,8 @@ export interface Options extends Settings {
 /** The flag of each setting. */
 export const SETTING_FLAGS: Record<keyof Settings, string> = {
   fraction: '--fraction',
+  temperature: '--temperature',
+  target: '--target',
   passages: '--passages',
   labels: '--labels',
   learningRate: '--learning-rate',
@@ -50,6 +54,7 @@ export const FIELD_FLAGS: Record<string, string> = {
   'probe.learningRateScale': '--learning-rate',
   'probe.documents': '--labels',
   'reference.passages': '--passages',
+  'target "passage"': '--target passage',
   'reference.input and heldOut.input name files': '--reference names a file',
   'pretrain.learningRate': '--learning-rate',
   'probe.method': '--method',
@@ -62,8 +67,9 @@ export const FIELD_FLAGS: Record<string, string> = {
 export function settingsOf({ text, out, ...options }: Options): Settings {
   if (text !== undefined && absolute(text) === absolute(out))
     throw new ConfigError(`--text ${text}: --out writes that file; name another.`);
-  const { fraction, passages, labels, learningRate, method, features, seed, runtime, threads } = options;
-  return { fraction, passages, labels, learningRate, method, features, seed, runtime, threads };
+  const { fraction, temperature, target, passages, labels, learningRate } = options;
+  const { method, features, seed, runtime, threads } = options;
+  return { fraction, temperature, target, passages, labels, learningRate, method, features, seed, runtime, threads };
 }
 
 /**
@@ -89,14 +95,14 @@ export function configOf(
     throw new ConfigError(`${options.checkpoint}: intermediate_size is not four times hidden_size; use another model.`);
   const { layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, initializerStd, parallelResidual } =
     shape;
-  const { method, fraction, features, runtime, threads } = settings;
+  const { method, fraction, temperature, target, passages, features, runtime, threads } = settings;
   const reference = absolute(options.reference);
   return parseConfig(
     {
       name: 'select',
       seed: settings.seed,
       corpus: { prepared: absolute(options.corpus) },
-      reference: { input: reference, passages: settings.passages },
+      reference: { input: reference, passages, target },
       heldOut: { input: reference },
       model: {
         ...{ layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, initializerStd, parallelResidual },
@@ -105,7 +111,7 @@ export function configOf(
       pretrain: { stages: 2, learningRate: settings.learningRate, warmupSteps: 0 },
       probe: { method: 'lookahead', documents: settings.labels, jobs: 1 },
       influenceModel: { architecture: 'ngram', features, testFraction: 0.15 },
-      selection: { method, fraction },
+      selection: { method, fraction, temperature },
       control: 'none',
       evaluation: { rowsPerDomain: 1 }, // the least: nothing is evaluated, and these rows cannot be labelled
       engine: { runtime, threads },

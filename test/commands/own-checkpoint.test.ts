@@ -10,7 +10,16 @@ import { MemoryStore } from '../memory-store.ts';
 
 const OPTIONS: Options = {
   ...{ corpus: 'corpus', checkpoint: 'model', reference: 'reference.jsonl', out: 'best.parquet', work: 'work' },
-  ...{ fraction: 0.2, passages: 256, labels: 3000, learningRate: 1e-4, method: 'influence', features: ['dsir'] },
+  ...{
+    fraction: 0.2,
+    temperature: 0.5,
+    target: 'passage',
+    passages: 256,
+    labels: 3000,
+    learningRate: 1e-4,
+    method: 'influence',
+    features: ['dsir'],
+  },
   ...{ runtime: 'onnx', threads: 0, seed: 1 },
 };
 const settings = (over: Partial<Options> = {}) => settingsOf({ ...OPTIONS, ...over });
@@ -90,6 +99,8 @@ describe('the settings of a selection', () => {
     const index = corpus(900, 2);
     const given = { shape: { ...shape, mlpWidth: 96 }, contextLength: 32 };
     expect(modelShape(configOf(OPTIONS, settings(), index, given), index)).toEqual(shape);
+    const config = configOf(OPTIONS, settings({ temperature: 0.2, target: 'last-word' }), index, given);
+    expect(config).toMatchObject({ selection: { temperature: 0.2 }, reference: { target: 'last-word' } });
   });
 });
 
