@@ -58,6 +58,10 @@ export function explainSystemError(error: unknown): string | undefined {
       return `Permission denied${where}: check who owns the file or choose another --out directory.`;
     case 'EROFS':
       return `The file system is read-only${where}: choose another --out directory.`;
+    case 'EISDIR':
+      return `A folder is where a file is to be${where}: name another file, or move the folder.`;
+    case 'ENOTDIR':
+      return `A file is where a folder is to be${where}: correct the path, or move the file.`;
     case 'EMFILE':
       return `Too many open files${where}: raise the limit (ulimit -n) and give the same command again.`;
     default:

@@ -27,9 +27,17 @@ import {
 import { AdamW } from '../../engine/adamw.ts';
 import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engine/checkpoint.ts';
 import { CONFIG_FILE } from '../../engine/hugging-face.ts';
+import { requireFiles } from '../own-checkpoint/outputs.ts';
 import { costLine, planSelection, STAGE, selectionCost } from '../own-checkpoint/plan.ts';
 import { rowTexts } from '../own-checkpoint/row-texts.ts';
-import { configOf, FIELD_FLAGS, type Options, type Settings, settingsOf } from '../own-checkpoint/settings.ts';
+import {
+  configOf,
+  FIELD_FLAGS,
+  type Options,
+  outputsOf,
+  type Settings,
+  settingsOf,
+} from '../own-checkpoint/settings.ts';
 import { claimWorkFolder } from '../own-checkpoint/work-folder.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView, type ProgressView } from '../progress-view.ts';
@@ -46,6 +54,7 @@ export function select(options: Options): Promise<void> {
 
 async function selectBest(options: Options): Promise<void> {
   const settings = settingsOf(options);
+  await requireFiles(outputsOf(options));
   const open = storeOpener();
   const corpus = await openCorpus(open(absolute(options.corpus)));
   const plan = planSelection(settings, corpus.index);

@@ -63,14 +63,34 @@ export const FIELD_FLAGS: Record<string, string> = {
   'engine.threads': '--threads',
 };
 
-/** @throws ConfigError when two outputs are one file. */
-export function settingsOf({ text, out, ...options }: Options): Settings {
-  if (text !== undefined && absolute(text) === absolute(out))
-    throw new ConfigError(`--text ${text}: --out writes that file; name another.`);
+/** @throws ConfigError when an output is another output, or would take the place of an input's file. */
+export function settingsOf(options: Options): Settings {
+  const outputs = outputsOf(options);
+  for (const [i, { flag, path }] of outputs.entries()) {
+    const other = outputs.slice(0, i).find((before) => absolute(before.path) === absolute(path));
+    if (other) throw new ConfigError(`${flag} ${path}: ${other.flag} writes that file; name another.`);
+    for (const input of ['reference', 'corpus', 'checkpoint'] as const)
+      if (isWithin(absolute(path), absolute(options[input])))
+        throw new ConfigError(
+          `${flag} ${path}: that is ${input === 'reference' ? '' : 'in '}--${input} ${options[input]}, which is read and ` +
+            'stays as it is; name a file elsewhere.',
+        );
+  }
   const { fraction, temperature, target, passages, labels, learningRate } = options;
   const { method, features, seed, runtime, threads } = options;
   return { fraction, temperature, target, passages, labels, learningRate, method, features, seed, runtime, threads };
 }
+
+/** The files that the command is told to write. */
+export function outputsOf({ out, text }: Pick<Options, 'out' | 'text'>): { flag: string; path: string }[] {
+  const named = [
+    { flag: '--out', path: out },
+    { flag: '--text', path: text },
+  ];
+  return named.filter((output): output is { flag: string; path: string } => output.path !== undefined);
+}
+
+const isWithin = (path: string, root: string) => path === root || path.startsWith(`${root.replace(/\/+$/, '')}/`);
 
 /**
  * The flags as a configuration, of which the jobs of a stage read what they need.

@@ -39,6 +39,7 @@ const PREPARATION = 1;
 const MOST_DOMAINS = 65_535;
 
 const TOKENIZER_FILE = 'tokenizer.json';
+const SHARDS_FOLDER = 'shards/';
 
 export interface PrepareOptions {
   opener: StoreOpener;
@@ -76,7 +77,7 @@ export interface PrepareOptions {
  * corpus already, nothing is done. Temporary files, as large as the text, go into the system's directory for them.
  *
  * @throws InputError for an input that cannot be read or holds no documents.
- * @throws ConfigError when the target holds another corpus, or a setting does not fit the inputs.
+ * @throws ConfigError when the target holds another corpus or other files, or a setting does not fit the inputs.
  * @throws InterruptedError when the signal is aborted.
  */
 export async function prepareCorpus(options: PrepareOptions): Promise<CorpusIndex> {
@@ -90,6 +91,7 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
   const existing = await getJsonIfPresent<CorpusIndex>(options.target, CORPUS_FILE);
   if (existing?.fingerprint === fingerprint) return existing;
   if (existing) refuseOther(existing, options, files, hashes, given);
+  await refuseOtherFiles(options.target);
 
   const directory = await mkdtemp(join(tmpdir(), 'mates-prepare-'));
   try {
@@ -225,7 +227,7 @@ async function packShards(
   let droppedTokens = 0;
   for (let shard = 0; shard < options.shards; shard++) {
     progress({ step: 'Pack the shards', done: shard, total: options.shards, unit: 'shards' });
-    const writer = new ShardWriter(target, `shards/${String(shard).padStart(5, '0')}`, format, rows);
+    const writer = new ShardWriter(target, `${SHARDS_FOLDER}${String(shard).padStart(5, '0')}`, format, rows);
     try {
       const isKept = await keptDocuments(spool, shard, distinct);
       droppedTokens += await packShard(spool, shard, isKept, names, format, writer, options);
@@ -365,6 +367,17 @@ function refuseOther(
   throw new ConfigError(
     `${options.target.uri} holds another corpus: ${differs.join('; ')}. ` +
       'Prepare into another directory, or delete this one if no run needs it.',
+  );
+}
+
+/** What an interrupted preparation leaves is replaced; a file of another name says that the folder is something else. */
+async function refuseOtherFiles(target: Store): Promise<void> {
+  const others = (await target.list('')).filter((key) => key !== TOKENIZER_FILE && !key.startsWith(SHARDS_FOLDER));
+  if (others.length === 0) return;
+  const more = others.length > 3 ? ` and ${others.length - 3} more` : '';
+  throw new ConfigError(
+    `${target.uri} is no corpus and has other files (${others.slice(0, 3).join(', ')}${more}), among which a corpus could ` +
+      `replace a ${TOKENIZER_FILE}: prepare into a new directory.`,
   );
 }
 

@@ -91,6 +91,16 @@ describe('the settings of a selection', () => {
     expect(() => settings({ text: './best.parquet' })).toThrow(/--text \.\/best\.parquet: --out writes that file/);
   });
 
+  it.each<[Partial<Options>, RegExp]>([
+    [{ out: './reference.jsonl' }, /^--out \.\/reference\.jsonl: that is --reference reference\.jsonl, which is read/],
+    [{ text: 'corpus/shards/best.jsonl' }, /^--text corpus\/shards\/best\.jsonl: that is in --corpus corpus/],
+    [{ out: 'model/config.json', checkpoint: 'model/' }, /^--out model\/config\.json: that is in --checkpoint model/],
+    [{ out: 's3://lake/model/a', checkpoint: 's3://lake/model/' }, /^--out .* that is in --checkpoint s3/],
+  ])('leaves what it reads as it is: %j', (over, message) => {
+    expect(() => settings(over)).toThrow(message);
+    expect(() => settings({ out: 'model-best.parquet', text: 'corpus.jsonl' })).not.toThrow();
+  });
+
   it.each([true, false])('keeps the shape of the checkpoint, with parallelResidual %s', (parallelResidual) => {
     const shape = {
       ...{ layers: 3, width: 24, heads: 2, vocabularySize: 301, rotaryFraction: 0.5, rotaryBase: 5000 },

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -7,6 +7,7 @@ import { prepare } from '../../bin/commands/prepare.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { mates } from '../end-to-end/support.ts';
+import { printed } from './support.ts';
 
 describe('mates prepare', () => {
   let folder: string;
@@ -66,6 +67,20 @@ describe('mates prepare', () => {
     ],
   ])('names its flags where it refuses %s', async (_, over, message) => {
     await expect(prepare(options({ out: at('refused'), ...over() }))).rejects.toThrow(message);
+  });
+
+  it('leaves a checkpoint as it is, and takes the folder of an interrupted preparation', async () => {
+    await mkdir(at('model'));
+    for (const name of ['config.json', 'model.safetensors', 'tokenizer.json'])
+      await writeFile(at(`model/${name}`), '{}');
+    await expect(prepare(options({ out: at('model') }))).rejects.toThrow(
+      /is no corpus and has other files \(config\.json, model\.safetensors\).*prepare into a new directory\.$/,
+    );
+    expect(await readFile(at('model/tokenizer.json'), 'utf8')).toBe('{}');
+    await mkdir(at('begun/shards'), { recursive: true });
+    for (const name of ['tokenizer.json', 'shards/00000.parquet']) await writeFile(at(`begun/${name}`), '');
+    await printed(() => prepare(options({ out: at('begun') })));
+    expect(JSON.parse(await readFile(at('begun/corpus.json'), 'utf8')).documents).toBe(20);
   });
 
   it('leaves the names of files as they are', async () => {
