@@ -1,7 +1,7 @@
 import type { Job } from '../../containers/job.ts';
 import { openRuntime } from '../../containers/model.ts';
+import type { RunConfig } from '../../core/config/schema.ts';
 import { CORPUS_FILE, type Corpus, openCorpus } from '../../core/corpus/corpus.ts';
-import { loadPassages, type Passage } from '../../core/corpus/passages.ts';
 import { comparisonWith, passageWarnings } from '../../core/diagnostics/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { InfluenceFit, RunRecord, SelectionSummary, StagePlan } from '../../core/formats.ts';
@@ -18,7 +18,6 @@ import {
   getJsonIfPresent,
   hashObject,
   putJson,
-  readInput,
   type Store,
   type StoreOpener,
   splitUri,
@@ -28,7 +27,8 @@ import { AdamW } from '../../engine/adamw.ts';
 import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engine/checkpoint.ts';
 import { CONFIG_FILE } from '../../engine/hugging-face.ts';
 import { requireFiles } from '../own-checkpoint/outputs.ts';
-import { costLine, planSelection, STAGE, selectionCost } from '../own-checkpoint/plan.ts';
+import { costLine, planLine, planSelection, STAGE, selectionCost } from '../own-checkpoint/plan.ts';
+import { type Reference, readReference, referenceLine } from '../own-checkpoint/reference.ts';
 import { rowTexts } from '../own-checkpoint/row-texts.ts';
 import {
   configOf,
@@ -58,17 +58,30 @@ async function selectBest(options: Options): Promise<void> {
   const open = storeOpener();
   const corpus = await openCorpus(open(absolute(options.corpus)));
   const plan = planSelection(settings, corpus.index);
-  const passages = await readReference(open, options, settings, corpus);
-  const run = await openWork(open, options, settings, corpus);
-  const { config } = run.record;
+  const reference = await readReference(open, options, settings, corpus);
+  const checkpoint = await readCheckpoint(open, options, settings, corpus);
+  const { config } = checkpoint;
+  const cost = selectionCost(config, corpus.index, plan, reference.passages);
+  const lines = [
+    planLine(options.corpus, corpus.index, plan),
+    referenceLine(reference, options.reference, corpus.index.sequenceLength),
+    costLine(cost),
+  ];
+  const compare = await comparisonWith(corpus, config.seed);
+  const warnings = passageWarnings(options.reference, compare(reference.passages));
+  if (options.dryRun) {
+    for (const line of [...lines, ...warnings.map((warning) => `Warning: ${warning}`)]) console.log(line);
+    if (options.json) console.log(JSON.stringify({ ...sizes(corpus, plan, reference), operations: cost }));
+    return;
+  }
+  const run = await openWork(open, options, settings, corpus, checkpoint);
   await putJson(run.store, stageLayout(STAGE).plan, plan);
   const view = createProgressView();
   const { signal, dispose } = stopSignal();
   let summary: SelectionSummary;
   try {
-    view.heading(costLine(selectionCost(config, corpus.index, plan, passages)));
-    const compare = await comparisonWith(corpus, config.seed);
-    for (const warning of passageWarnings(options.reference, compare(passages))) view.notice(`Warning: ${warning}`);
+    for (const line of lines) view.heading(line);
+    for (const warning of warnings) view.notice(`Warning: ${warning}`);
     await scoreCorpus(run, plan, view, signal);
     const request = selectionRequest(run.store, corpus, config, plan, 'main', await readScorer(run.store, plan));
     summary = await selectRows({ ...request, inMemory: true });
@@ -77,32 +90,47 @@ async function selectBest(options: Options): Promise<void> {
     view.close();
     dispose();
   }
-  await report(run, options, summary);
+  await report(run, options, summary, sizes(corpus, plan, reference));
 }
 
-/** What the reference file has is known before a folder is made for it. */
-async function readReference(
+/** What `--json` says of the parts of a selection. */
+const sizes = ({ index }: Corpus, plan: StagePlan, { passages, found, cut }: Reference) => ({
+  ...{ poolRows: plan.poolRows, documents: index.documents, selectedRows: plan.selectedRows, labels: plan.probes },
+  reference: { passages: passages.length, found, cut },
+});
+
+interface GivenCheckpoint {
+  model: Model;
+  /** SHA-256 of its files. */
+  hashes: Record<string, string>;
+  config: RunConfig;
+}
+
+/** The checkpoint, which belongs to the corpus. */
+async function readCheckpoint(
   open: StoreOpener,
-  { reference }: Options,
-  { passages, target }: Settings,
+  options: Options,
+  settings: Settings,
   corpus: Corpus,
-): Promise<Passage[]> {
-  const missing = `--reference ${reference}: no such file; name JSON Lines of {"text"} or {"context", "continuation"}.`;
-  const pieces = readInput(open, absolute(reference), missing);
-  const tokenizer = await corpus.tokenizer();
-  return loadPassages(pieces, reference, passages, target, tokenizer, corpus.index.sequenceLength);
+): Promise<GivenCheckpoint> {
+  const source = open(absolute(options.checkpoint));
+  await requireTokenizer(source, options, corpus);
+  const hashes: Record<string, string> = {};
+  const model = await loadModel(source, '', (file, hash) => {
+    hashes[file] = hash;
+  });
+  hashes[CONFIG_FILE] = sha256(await source.get(CONFIG_FILE));
+  return { model, hashes, config: configOf(options, settings, corpus.index, model) };
 }
 
 /** Checks everything that can be refused, and only then makes the folder that of this selection, with its checkpoint. */
-async function openWork(open: StoreOpener, options: Options, settings: Settings, corpus: Corpus): Promise<Run> {
-  const source = open(absolute(options.checkpoint));
-  await requireTokenizer(source, options, corpus);
-  const checkpoint: Record<string, string> = {};
-  const model = await loadModel(source, '', (file, hash) => {
-    checkpoint[file] = hash;
-  });
-  checkpoint[CONFIG_FILE] = sha256(await source.get(CONFIG_FILE));
-  const config = configOf(options, settings, corpus.index, model);
+async function openWork(
+  open: StoreOpener,
+  options: Options,
+  settings: Settings,
+  corpus: Corpus,
+  { model, hashes, config }: GivenCheckpoint,
+): Promise<Run> {
   await openRuntime(config); // says where a GPU is missing
   const { folder, name } = splitUri(absolute(options.reference));
   const versions = softwareVersions();
@@ -110,7 +138,7 @@ async function openWork(open: StoreOpener, options: Options, settings: Settings,
   await claimWorkFolder(store, options.work, {
     format: 'mates-select/1',
     corpus: sha256(await corpus.store.get(CORPUS_FILE)),
-    checkpoint,
+    checkpoint: hashes,
     reference: (await hashObject(open(folder), name)).sha256,
     settings,
     versions,
@@ -181,7 +209,12 @@ async function writeResults(
   await open(folder).put(name, rowTexts(corpus, { store, key: selection }, signal, progress));
 }
 
-async function report({ store }: Run, { out, text, json }: Options, summary: SelectionSummary): Promise<void> {
+async function report(
+  { store }: Run,
+  { out, text, json }: Options,
+  summary: SelectionSummary,
+  parts: ReturnType<typeof sizes>,
+): Promise<void> {
   const { selectedRows, poolRows, poolDomains, selectedDomains } = summary;
   const fit = await getJsonIfPresent<InfluenceFit>(store, stageLayout(STAGE).fit);
   console.log(`${out}: ${selectedRows} of ${poolRows} rows.`);
@@ -199,7 +232,8 @@ async function report({ store }: Run, { out, text, json }: Options, summary: Sel
     console.log(
       JSON.stringify({
         ...{ out: absolute(out), text: text && absolute(text) },
-        ...{ selectedRows, poolRows, selectedDomains, poolDomains, fit },
+        ...parts,
+        ...{ selectedDomains, poolDomains, fit },
       }),
     );
 }

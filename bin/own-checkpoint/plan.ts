@@ -69,6 +69,13 @@ export function planSelection({ method, features, fraction, labels }: Settings, 
   };
 }
 
+/** One line for people. */
+export function planLine(name: string, index: CorpusIndex, { selectedRows, probes }: StagePlan): string {
+  const { rows, sequenceLength, documents } = index;
+  const labels = probes > 0 ? `, and ${probes} are labelled` : '';
+  return `${name}: ${selectedRows} of ${rows} rows of ${sequenceLength} tokens, from ${documents} documents, are selected${labels}.`;
+}
+
 function tooFewRows(labels: number, rows: number, aside: number): ConfigError {
   const most = rows - aside;
   const remedy =

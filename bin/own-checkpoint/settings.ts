@@ -30,6 +30,7 @@ export interface Options extends Settings {
   out: string;
   text?: string;
   work: string;
+  dryRun?: boolean;
   json?: boolean;
 }
 

@@ -133,6 +133,36 @@ describe('mates select', () => {
     expect(taken.labelling).toBeLessThan(1.1 * labelling!);
   });
 
+  it('says how much it is and computes nothing, when that is all that is asked', async () => {
+    const lines = Array.from({ length: 11 }, (_, i) => ({
+      context: 'So they said '.repeat(i),
+      continuation: `again ${i}.`,
+    }));
+    await writeFile(
+      at('pairs.jsonl'),
+      lines
+        .slice(1)
+        .map((line) => `${JSON.stringify(line)}\n`)
+        .join(''),
+    );
+    const flags = ['--dry-run', '--json', '--reference', at('pairs.jsonl'), '--target', 'last-word'];
+    const { code, stdout } = await select('--work', at('dry'), '--out', at('dry.parquet'), ...flags);
+    expect(code).toBe(0);
+    const { poolRows, documents, ...result } = JSON.parse(stdout.trim().split('\n').at(-1)!);
+    const { rows, ...index } = JSON.parse(await readFile(at('corpus/corpus.json'), 'utf8'));
+    expect([poolRows, documents]).toEqual([rows, index.documents]);
+    expect(result).toMatchObject({
+      selectedRows: Math.floor(rows / 5),
+      labels: 60,
+      reference: { passages: 8, found: 10 },
+    });
+    expect(result.operations.labelling).toBeGreaterThan(0);
+    expect(stdout).toMatch(
+      /pairs\.jsonl: 8 of 10 passages, [1-7] cut to their last 32 tokens; --passages leaves out 2\.\n/,
+    );
+    expect((await readdir(folder)).filter((name) => name.startsWith('dry'))).toEqual([]);
+  });
+
   it('has every engine', async () => {
     const { stdout } = await mates('select', '--help');
     for (const runtime of runConfig.shape.engine.unwrap().shape.runtime.unwrap().options)

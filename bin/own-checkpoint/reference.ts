@@ -1,0 +1,45 @@
+/** The reference file of `mates select`. */
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import { lastTokens, loadPassages, type Passage } from '../../core/corpus/passages.ts';
+import { readLines } from '../../core/corpus/read-lines.ts';
+import { readInput, type StoreOpener } from '../../core/storage/index.ts';
+import { absolute } from '../paths.ts';
+import type { Options, Settings } from './settings.ts';
+
+export interface Reference {
+  /** Those that are used, none longer than a row. */
+  passages: Passage[];
+  /** In the file. */
+  found: number;
+  /** Used ones that were longer than a row, and have lost their start. */
+  cut: number;
+}
+
+/** @throws InputError that names the file, and the line of what is no passage. */
+export async function readReference(
+  open: StoreOpener,
+  { reference }: Options,
+  { passages: most, target }: Settings,
+  corpus: Corpus,
+): Promise<Reference> {
+  const missing = `--reference ${reference}: no such file; name JSON Lines of {"text"} or {"context", "continuation"}.`;
+  const pieces = () => readInput(open, absolute(reference), missing);
+  const { sequenceLength } = corpus.index;
+  const tokenizer = await corpus.tokenizer();
+  const whole = await loadPassages(pieces(), reference, most, target, tokenizer, Number.MAX_SAFE_INTEGER);
+  let found = 0;
+  for await (const { text } of readLines(pieces(), reference)) if (text.trim() !== '') found++;
+  return {
+    passages: whole.map((passage) => lastTokens(passage, sequenceLength)),
+    found,
+    cut: whole.filter(({ tokens }) => tokens.length > sequenceLength).length,
+  };
+}
+
+/** One line for people. */
+export function referenceLine({ passages, found, cut }: Reference, name: string, sequenceLength: number): string {
+  const used = passages.length;
+  const shortened = cut > 0 ? `, ${cut} cut to their last ${sequenceLength} tokens` : '';
+  const left = found > used ? `; --passages leaves out ${found - used}` : '';
+  return `${name}: ${used} of ${found} passages${shortened}${left}.`;
+}
