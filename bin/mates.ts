@@ -100,7 +100,7 @@ function buildProgram(): Command {
     .option('--threads <n>', 'threads of the engine; 0 is one for each core', wholeNumber('--threads', 0), 0)
     .option('--seed <n>', 'seed of every draw', wholeNumber('--seed', 0), 1)
     .option('--text <file>', 'also write the rows as JSON lines of row, domain, utility, documents, text')
-    .option('--work <dir>', 'where the steps keep their files; another for every selection', 'out/select')
+    .option('--work <dir>', 'where the steps keep their files; another for other labels or scores', 'out/select')
     .option('--dry-run', 'say how much it is, and check what can be checked, only')
     .option('--json', 'print the result as JSON on the last line')
     .action(async (options) => (await import('./commands/select.ts')).select(options));

@@ -83,7 +83,8 @@ async function selectBest(options: Options): Promise<void> {
     for (const line of lines) view.heading(line);
     for (const warning of warnings) view.notice(`Warning: ${warning}`);
     await scoreCorpus(run, plan, view, signal);
-    const request = selectionRequest(run.store, corpus, config, plan, 'main', await readScorer(run.store, plan));
+    const scorer = { ...(await readScorer(run.store, plan)), method: settings.method };
+    const request = selectionRequest(run.store, corpus, config, plan, 'main', scorer);
     summary = await selectRows({ ...request, inMemory: true });
     await writeResults(open, options, run, corpus, signal, (progress) => view.update('write', progress));
   } finally {

@@ -1,7 +1,9 @@
-/** The folder of `mates select`, which belongs to one checkpoint, corpus, reference file and set of flags. */
+/** The folder of `mates select`, which belongs to the scores of one checkpoint, corpus, reference file and set of flags. */
 import { ConfigError } from '../../core/errors.ts';
-import { RUN_FILE } from '../../core/layout.ts';
+import { armLayout, RUN_FILE } from '../../core/layout.ts';
+import { methodTraits } from '../../core/selection/methods.ts';
 import { getJsonIfPresent, putJson, type Store } from '../../core/storage/index.ts';
+import { STAGE } from './plan.ts';
 import { SETTING_FLAGS, type Settings } from './settings.ts';
 
 const WORK_FILE = 'select.json';
@@ -21,7 +23,8 @@ export interface WorkRecord {
 }
 
 /**
- * Makes an empty folder that of a selection, or finds it there with the same one, which then goes on.
+ * Makes an empty folder that of a selection, or finds it there with the same labels and scores, which then go on: where the
+ * rows are to be taken by others of the flags, they are taken anew.
  *
  * @param name the folder as it was given.
  * @throws ConfigError when it has another selection, which names what differs, or something else.
@@ -40,6 +43,16 @@ export async function claimWorkFolder(store: Store, name: string, record: WorkRe
   const changed = differences(existing, record);
   if (changed.length)
     throw new ConfigError(`--work ${name}: the folder has another selection: ${changed.join('; ')}. ${remedy}`);
+  if (changedKeys(existing.settings, record.settings).length === 0) return;
+  await store.delete(armLayout(STAGE, 'main').selectionSummary);
+  await putJson(store, WORK_FILE, record);
+}
+
+/** The settings as far as labels and scores depend on them. */
+function scoredBy({ fraction, temperature, method, threads, ...settings }: Settings) {
+  // On a CPU the bits are the same with any number of threads.
+  const onCpu = settings.runtime === 'onnx' || settings.runtime === 'tfjs-cpu';
+  return { ...settings, method: methodTraits(method).score, threads: onCpu ? undefined : threads };
 }
 
 /** In words. */
@@ -49,7 +62,7 @@ function differences(before: WorkRecord, now: WorkRecord): string[] {
   if (files.length) found.push(`--checkpoint was another (${files.join(', ')} had other content)`);
   if (before.corpus !== now.corpus) found.push('--corpus was another (corpus.json had other content)');
   if (before.reference !== now.reference) found.push('--reference was a file with other content');
-  for (const name of changedKeys(before.settings, now.settings))
+  for (const name of changedKeys(scoredBy(before.settings), scoredBy(now.settings)))
     found.push(`${SETTING_FLAGS[name]} was ${shown(before.settings[name])} and is now ${shown(now.settings[name])}`);
   // The same results come with any Node.
   for (const name of changedKeys(before.versions, now.versions).filter((name) => name !== 'node'))

@@ -53,6 +53,7 @@ export interface SelectedRows {
 /**
  * Reads and adds up the indexes of all scoring jobs.
  *
+ * @param recipe of the jobs' keys; absent where these are not read, but made anew from the utilities.
  * @param pool the rows that should have been scored, as ascending ranges.
  * @throws RunError when a job has not finished or was scored for another selection, or when the jobs' rows are not the
  *   pool's.
@@ -60,7 +61,7 @@ export interface SelectedRows {
 export async function openScores(
   store: Store,
   prefixes: string[],
-  recipe: KeyRecipe,
+  recipe: KeyRecipe | undefined,
   pool: RowRange[],
 ): Promise<ScoredPool> {
   const groups = new Float64Array(GROUPS);
@@ -69,7 +70,7 @@ export async function openScores(
   let extremes: Extremes = { highest: [], lowest: [] };
   const jobs = await mapParallel(prefixes, REQUESTS, async (prefix): Promise<ScoredJob> => {
     const index = await readScoreIndex(store, prefix);
-    checkRecipe(index, recipe, `${store.uri}/${prefix}`);
+    if (recipe) checkRecipe(index, recipe, `${store.uri}/${prefix}`);
     index.groups.forEach((group, i) => {
       groups[group]! += index.counts[i]!;
     });

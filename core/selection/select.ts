@@ -30,7 +30,10 @@ export interface SelectionRequest {
   selectedRows: number;
   /** Of each scoring job; empty where the selection is random. */
   scorePrefixes: string[];
-  /** Whether all scores fit this process's memory, 4 bytes a row: quicker, and the picks are the same. */
+  /**
+   * Whether all scores fit this process's memory, 4 bytes a row: quicker, and the picks are the same. The scores may then
+   * have been written for another temperature.
+   */
   inMemory?: boolean;
   /** Keys of the two files that are written, the summary last. */
   selectionKey: string;
@@ -116,7 +119,7 @@ interface Chosen {
 
 async function byScore(request: SelectionRequest): Promise<Chosen> {
   const { store, corpus, recipe, pool, scorePrefixes } = request;
-  const scores = await openScores(store, scorePrefixes, recipe, pool);
+  const scores = await openScores(store, scorePrefixes, request.inMemory ? undefined : recipe, pool);
   const { cut, rows } = request.inMemory ? await cutInMemory(request, scores) : await cutByKeys(request, scores);
   const { histogram, extremes } = scores;
   // in the corpus's order of domains, whichever job came first

@@ -130,6 +130,34 @@ describe('the work folder', () => {
     await claimWorkFolder(store, 'work', record({ versions: { mates: '1', node: '22' } }));
   });
 
+  it('takes the rows anew where labels and scores stay', async () => {
+    const summary = 'stages/1/selection.json';
+    const changes: Partial<Options>[] = [
+      { fraction: 0.1 },
+      { temperature: 0.2 },
+      { method: 'hard-top-k' },
+      { threads: 4 },
+    ];
+    for (const over of changes) {
+      await store.put(summary, '{}');
+      const claim = () => claimWorkFolder(store, 'work', record({ settings: settings(over) }));
+      await claim();
+      expect(await store.size(summary)).toBeUndefined();
+      await store.put(summary, '{}');
+      await claim();
+      expect(await store.size(summary)).toBe(2);
+    }
+  });
+
+  it('counts the threads of a GPU, and another score', async () => {
+    const gpu = new MemoryStore();
+    const claim = (over: Partial<Options>) =>
+      claimWorkFolder(gpu, 'work', record({ settings: settings({ runtime: 'onnx-cuda', ...over }) }));
+    await claim({});
+    await expect(claim({ threads: 4 })).rejects.toThrow('--threads was 0 and is now 4');
+    await expect(claim({ method: 'dsir' })).rejects.toThrow('--method was influence and is now dsir');
+  });
+
   it.each<[string, Partial<WorkRecord>, RegExp]>([
     [
       'checkpoint',

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -102,6 +102,30 @@ describe('mates select', () => {
     await rm(at('work/stages/1/selection.json'));
     expect((await select('--work', at('work'))).code).toBe(0);
     expect(sha256(await readFile(at('best.parquet')))).toBe(sha256(bytes));
+  });
+
+  it('takes another share, with another noise or none, from the same scores', async () => {
+    const made = async () => {
+      const files = (await readdir(at('work/stages/1'), { recursive: true })).filter(
+        (name) => !/selection|plan/.test(name),
+      );
+      return Promise.all(files.sort().map(async (name) => [name, (await stat(at(`work/stages/1/${name}`))).ino]));
+    };
+    const before = await made();
+    const flags = ['--method', 'hard-top-k', '--fraction', '0.1', '--threads', '2'];
+    const { code, stdout } = await select('--work', at('work'), ...flags, '--json');
+    expect(code).toBe(0);
+    const { selectedRows, poolRows } = JSON.parse(stdout.trim().split('\n').at(-1)!);
+    expect(selectedRows).toBe(Math.floor(poolRows / 10));
+    const { utility } = await readParquet(await readFile(at('best.parquet')), { utility: 'FLOAT' });
+    const scores = await readFile(at('work/stages/1/scores/00000/scores.f32'));
+    const all = new Float32Array(new Uint8Array(scores).buffer).sort().reverse();
+    expect(Float32Array.from(utility).sort().reverse()).toEqual(all.slice(0, selectedRows));
+    expect(JSON.parse(await readFile(at('work/stages/1/selection.json'), 'utf8')).method).toBe('hard-top-k');
+    const hard = await readFile(at('best.parquet'));
+    expect((await select('--work', at('work'), '--fraction', '0.1', '--temperature', '0.2')).code).toBe(0);
+    expect(await readFile(at('best.parquet'))).not.toEqual(hard);
+    expect(await made()).toEqual(before);
   });
 
   it('leaves a folder of another checkpoint as it is, and says so', async () => {

@@ -84,6 +84,16 @@ describe('selectRows', () => {
     expect(store.reads).toHaveLength(1);
   });
 
+  it('takes scores that were written for another temperature in memory, and only there', async () => {
+    const warm = { ...recipe, temperature: 2 };
+    const { store, prefixes } = await score(corpus, [wholeShards(corpus)], utilities, warm);
+    await expect(selectRows(requested(store, prefixes))).rejects.toThrow('was scored for');
+    await selectRows({ ...requested(store, prefixes), inMemory: true });
+    const { store: own } = await select(1);
+    const bytes = (of: MemoryStore) => of.files.get('stages/1/selection.parquet');
+    expect(bytes(store)).toEqual(bytes(own));
+  });
+
   it('selects at random without scores', async () => {
     const store = new MemoryStore();
     const summary: SelectionSummary = await selectRows(requested(store, []));
