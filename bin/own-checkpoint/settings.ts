@@ -49,8 +49,17 @@ export const SETTING_FLAGS: Record<keyof Settings, string> = {
   threads: '--threads',
 };
 
-/** The flags in place of the fields and words by which jobs name what is wrong. */
+/** The flags in place of the fields and words by which jobs name what is wrong; there are no stages here. */
 export const FIELD_FLAGS: Record<string, string> = {
+  ' stage 1:': '',
+  'stage 1: all': 'all',
+  'the probe of stage 1': 'the labelling',
+  'probing of stage 1': 'labelling',
+  'The stage selects': 'Rows are selected',
+  'below influenceModel.minimumSpearman': 'below',
+  'In another run,': 'With another --work,',
+  'raise pools.holdOut, or add': 'or add',
+  'probe.method or influenceModel.architecture': '--method',
   'probe.learningRateScale (now 1)': '--learning-rate',
   'probe.learningRateScale': '--learning-rate',
   'probe.documents': '--labels',

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { namingFlags } from '../../bin/commands/naming-flags.ts';
 import { prepare } from '../../bin/commands/prepare.ts';
 import { ConfigError } from '../../core/errors.ts';
@@ -81,6 +81,21 @@ describe('mates prepare', () => {
     for (const name of ['tokenizer.json', 'shards/00000.parquet']) await writeFile(at(`begun/${name}`), '');
     await printed(() => prepare(options({ out: at('begun') })));
     expect(JSON.parse(await readFile(at('begun/corpus.json'), 'utf8')).documents).toBe(20);
+  });
+
+  it('names its flags where a job warns, and nowhere else', async () => {
+    const shown: unknown[] = [];
+    const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => shown.push(text) > 0);
+    try {
+      await namingFlags({ 'a.b': '--c' }, async () => {
+        process.stderr.write('Warning: raise a.b.\n');
+        process.stderr.write('a.b\n');
+      });
+      process.stderr.write('Warning: a.b\n');
+    } finally {
+      write.mockRestore();
+    }
+    expect(shown).toEqual(['Warning: raise --c.\n', 'a.b\n', 'Warning: a.b\n']);
   });
 
   it('leaves the names of files as they are', async () => {

@@ -128,6 +128,15 @@ describe('mates select', () => {
     expect(await made()).toEqual(before);
   });
 
+  it('warns of a weak influence model in the names of its flags', async () => {
+    const { code, stderr } = await select('--work', at('weak'), '--labels', '20', '--out', at('weak.parquet'));
+    expect(code).toBe(0);
+    expect(stderr).toMatch(
+      /\nWarning: the influence model is weak: its .* Rows are selected by influence\. .*aise --labels, /,
+    );
+    expect(stderr).not.toMatch(/stage|probe\.|influenceModel/);
+  });
+
   it('leaves a folder of another checkpoint as it is, and says so', async () => {
     await checkpoint('second', { initializerStd: 0.1 });
     const before = await readFile(at('best.parquet'));
