@@ -65,7 +65,10 @@ function buildProgram(): Command {
       '--reference <file>',
       'what the model should become good at: JSON lines of {"text"} or {"context", "continuation"}',
     )
-    .requiredOption('--out <file>', 'Parquet of the selected rows: row, domain, utility, key')
+    .requiredOption(
+      '--out <file>',
+      'Parquet of the selected rows, which mostly begin and end within a document: row, domain, utility, key',
+    )
     .option('--fraction <share>', 'share of the rows to select', share('--fraction'), 0.2)
     .option('--temperature <deviations>', 'of the noise in what is taken', positive('--temperature'), 0.5)
     .option('--passages <n>', 'reference passages that are used', wholeNumber('--passages', 2), 256)
@@ -100,6 +103,10 @@ function buildProgram(): Command {
     .option('--threads <n>', 'threads of the engine; 0 is one for each core', wholeNumber('--threads', 0), 0)
     .option('--seed <n>', 'seed of every draw', wholeNumber('--seed', 0), 1)
     .option('--text <file>', 'also write the rows as JSON lines of row, domain, utility, documents, text')
+    .option(
+      '--documents <file>',
+      'also choose whole documents, as JSON lines of id, utility, tokens, selected: the best until they have the fraction of the tokens',
+    )
     .option('--work <dir>', 'where the steps keep their files; another for other labels or scores', 'out/select')
     .option('--dry-run', 'say how much it is, and check what can be checked, only')
     .option('--json', 'print the result as JSON on the last line')

@@ -12,6 +12,7 @@ import type { ProgressReporter } from '../../core/progress.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
+import { readUtilities } from '../../core/selection/scores.ts';
 import { selectionRequest, selectRows } from '../../core/selection/select.ts';
 import {
   copyObject,
@@ -26,6 +27,7 @@ import {
 import { AdamW } from '../../engine/adamw.ts';
 import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engine/checkpoint.ts';
 import { CONFIG_FILE } from '../../engine/hugging-face.ts';
+import { cutDocuments, type DocumentCut, documentLines, documentScores } from '../own-checkpoint/documents.ts';
 import { requireFiles } from '../own-checkpoint/outputs.ts';
 import { costLine, planLine, planSelection, STAGE, selectionCost } from '../own-checkpoint/plan.ts';
 import { type Reference, readReference, referenceLine } from '../own-checkpoint/reference.ts';
@@ -38,7 +40,7 @@ import {
   type Settings,
   settingsOf,
 } from '../own-checkpoint/settings.ts';
-import { claimWorkFolder } from '../own-checkpoint/work-folder.ts';
+import { claimWorkFolder, DOCUMENTS_FILE } from '../own-checkpoint/work-folder.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView, type ProgressView } from '../progress-view.ts';
 import { stopSignal } from './interrupt.ts';
@@ -79,6 +81,7 @@ async function selectBest(options: Options): Promise<void> {
   const view = createProgressView();
   const { signal, dispose } = stopSignal();
   let summary: SelectionSummary;
+  let documents: DocumentCut | undefined;
   try {
     for (const line of lines) view.heading(line);
     for (const warning of warnings) view.notice(`Warning: ${warning}`);
@@ -86,17 +89,19 @@ async function selectBest(options: Options): Promise<void> {
     const scorer = { ...(await readScorer(run.store, plan)), method: settings.method };
     const request = selectionRequest(run.store, corpus, config, plan, 'main', scorer);
     summary = await selectRows({ ...request, inMemory: true });
-    await writeResults(open, options, run, corpus, signal, (progress) => view.update('write', progress));
+    const progress: ProgressReporter = (progress) => view.update('write', progress);
+    await writeResults(open, options, run, corpus, signal, progress);
+    documents = await writeDocuments(open, options, run, corpus, plan, signal, progress);
   } finally {
     view.close();
     dispose();
   }
-  await report(run, options, summary, sizes(corpus, plan, reference));
+  await report(run, options, summary, sizes(corpus, plan, reference), documents);
 }
 
 /** What `--json` says of the parts of a selection. */
 const sizes = ({ index }: Corpus, plan: StagePlan, { passages, found, cut }: Reference) => ({
-  ...{ poolRows: plan.poolRows, documents: index.documents, selectedRows: plan.selectedRows, labels: plan.probes },
+  ...{ poolRows: plan.poolRows, poolDocuments: index.documents, selectedRows: plan.selectedRows, labels: plan.probes },
   reference: { passages: passages.length, found, cut },
 });
 
@@ -210,16 +215,45 @@ async function writeResults(
   await open(folder).put(name, rowTexts(corpus, { store, key: selection }, signal, progress));
 }
 
+/** Nothing where it is not asked for. The scores of documents are made once, their cut by every call. */
+async function writeDocuments(
+  open: StoreOpener,
+  { documents, fraction }: Options,
+  { store }: Run,
+  corpus: Corpus,
+  plan: StagePlan,
+  signal: AbortSignal,
+  progress: ProgressReporter,
+): Promise<DocumentCut | undefined> {
+  if (documents === undefined) return undefined;
+  if ((await store.size(DOCUMENTS_FILE)) === undefined) {
+    const utilities = new Float32Array(plan.poolRows);
+    for (const { index, begin } of scoreItems(plan))
+      utilities.set(await readUtilities(store, stageLayout(STAGE).score(index)), begin);
+    await store.put(DOCUMENTS_FILE, documentScores(corpus, utilities, signal, progress));
+  }
+  const scores = { store, key: DOCUMENTS_FILE };
+  const cut = await cutDocuments(scores, fraction * corpus.index.tokens);
+  const { folder, name } = splitUri(absolute(documents));
+  await open(folder).put(name, documentLines(scores, cut));
+  return cut;
+}
+
 async function report(
   { store }: Run,
-  { out, text, json }: Options,
+  { out, text, documents, json }: Options,
   summary: SelectionSummary,
   parts: ReturnType<typeof sizes>,
+  cut: DocumentCut | undefined,
 ): Promise<void> {
   const { selectedRows, poolRows, poolDomains, selectedDomains } = summary;
   const fit = await getJsonIfPresent<InfluenceFit>(store, stageLayout(STAGE).fit);
   console.log(`${out}: ${selectedRows} of ${poolRows} rows.`);
   if (text !== undefined) console.log(`${text}: their texts and documents.`);
+  if (cut)
+    console.log(
+      `${documents}: ${cut.documents} of ${cut.poolDocuments} documents selected, which have ${cut.tokens} tokens.`,
+    );
   if (fit)
     console.log(
       `The influence model's Spearman on held-out labels is ${fit.spearman.toFixed(2)} [${fit.spearmanInterval.map((side) => side.toFixed(2)).join(', ')}]` +
@@ -232,9 +266,9 @@ async function report(
   if (json)
     console.log(
       JSON.stringify({
-        ...{ out: absolute(out), text: text && absolute(text) },
+        ...{ out: absolute(out), text: text && absolute(text), documents: documents && absolute(documents) },
         ...parts,
-        ...{ selectedDomains, poolDomains, fit },
+        ...{ selectedDomains, poolDomains, fit, selectedDocuments: cut?.documents },
       }),
     );
 }

@@ -29,6 +29,7 @@ export interface Options extends Settings {
   reference: string;
   out: string;
   text?: string;
+  documents?: string;
   work: string;
   dryRun?: boolean;
   json?: boolean;
@@ -92,10 +93,11 @@ export function settingsOf(options: Options): Settings {
 }
 
 /** The files that the command is told to write. */
-export function outputsOf({ out, text }: Pick<Options, 'out' | 'text'>): { flag: string; path: string }[] {
+export function outputsOf({ out, text, documents }: Options): { flag: string; path: string }[] {
   const named = [
     { flag: '--out', path: out },
     { flag: '--text', path: text },
+    { flag: '--documents', path: documents },
   ];
   return named.filter((output): output is { flag: string; path: string } => output.path !== undefined);
 }

@@ -7,6 +7,8 @@ import { STAGE } from './plan.ts';
 import { SETTING_FLAGS, type Settings } from './settings.ts';
 
 const WORK_FILE = 'select.json';
+/** Scores of the documents, as JSON Lines; they follow from those of the rows. */
+export const DOCUMENTS_FILE = 'documents.jsonl';
 
 /** `select.json`: what the files of the folder were made of. */
 export interface WorkRecord {

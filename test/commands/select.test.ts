@@ -104,6 +104,29 @@ describe('mates select', () => {
     expect(sha256(await readFile(at('best.parquet')))).toBe(sha256(bytes));
   });
 
+  it('chooses whole documents too, from the same scores', async () => {
+    const { code, stdout } = await select('--work', at('work'), '--documents', at('documents.jsonl'), '--json');
+    expect(code).toBe(0);
+    const result = JSON.parse(stdout.trim().split('\n').at(-1)!);
+    type Line = { id: string; utility: number; tokens: number; selected: boolean };
+    const lines = (await readFile(at('documents.jsonl'), 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line): Line => JSON.parse(line));
+    const { index } = await openCorpus(new DirectoryStore(at('corpus')));
+    const sum = (of: Line[], value: (line: Line) => number) => of.reduce((total, line) => total + value(line), 0);
+    expect(sum(lines, ({ tokens }) => tokens)).toBe(index.tokens);
+    const scores = await readFile(at('work/stages/1/scores/00000/scores.f32'));
+    const utilities = new Float32Array(new Uint8Array(scores).buffer).reduce((total, utility) => total + utility, 0);
+    expect(sum(lines, ({ tokens, utility }) => tokens * utility)).toBeCloseTo(index.sequenceLength * utilities, 2);
+    const [best, others] = [lines.filter(({ selected }) => selected), lines.filter(({ selected }) => !selected)];
+    expect(best).toHaveLength(result.selectedDocuments);
+    expect(Math.min(...best.map(({ utility }) => utility))).toBeGreaterThan(
+      Math.max(...others.map(({ utility }) => utility)),
+    );
+    expect(sum(best, ({ tokens }) => tokens)).toBeGreaterThanOrEqual(index.tokens / 5);
+  });
+
   it('takes another share, with another noise or none, from the same scores', async () => {
     const made = async () => {
       const files = (await readdir(at('work/stages/1'), { recursive: true })).filter(
@@ -181,9 +204,9 @@ describe('mates select', () => {
     const flags = ['--dry-run', '--json', '--reference', at('pairs.jsonl'), '--target', 'last-word'];
     const { code, stdout } = await select('--work', at('dry'), '--out', at('dry.parquet'), ...flags);
     expect(code).toBe(0);
-    const { poolRows, documents, ...result } = JSON.parse(stdout.trim().split('\n').at(-1)!);
+    const { poolRows, poolDocuments, ...result } = JSON.parse(stdout.trim().split('\n').at(-1)!);
     const { rows, ...index } = JSON.parse(await readFile(at('corpus/corpus.json'), 'utf8'));
-    expect([poolRows, documents]).toEqual([rows, index.documents]);
+    expect([poolRows, poolDocuments]).toEqual([rows, index.documents]);
     expect(result).toMatchObject({
       selectedRows: Math.floor(rows / 5),
       labels: 60,

@@ -1,0 +1,144 @@
+/** Documents by the scores of the rows that they are in, for those who train on whole documents. */
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import { readLines } from '../../core/corpus/read-lines.ts';
+import { InterruptedError } from '../../core/errors.ts';
+import type { ProgressReporter } from '../../core/progress.ts';
+import { finite } from '../../core/selection/scores.ts';
+import { readPieces, type Store } from '../../core/storage/index.ts';
+
+/** Tokens of the rows that are in memory at once, some 16 MB. */
+const TOKENS_AT_ONCE = 1 << 22;
+/** Lines that are written together. */
+const LINES = 4096;
+
+interface DocumentScore {
+  id: string;
+  /** Mean over the document's tokens of their rows' utilities. */
+  utility: number;
+  tokens: number;
+}
+
+/**
+ * The corpus's documents as JSON Lines of `{id, utility, tokens}`, in order of shard and place. In memory are the documents of
+ * one shard.
+ *
+ * @param utilities of all rows.
+ * @throws InterruptedError when the signal is aborted.
+ */
+export async function* documentScores(
+  corpus: Corpus,
+  utilities: Float32Array,
+  signal: AbortSignal,
+  progress: ProgressReporter,
+): AsyncGenerator<Uint8Array> {
+  const { shards, sequenceLength, tokenizer, rows: total } = corpus.index;
+  const step = Math.max(1, Math.floor(TOKENS_AT_ONCE / sequenceLength));
+  for (const [shard, { firstRow, rows }] of shards.entries()) {
+    const found = new Map<string, { sum: number; tokens: number }>();
+    for (let begin = firstRow; begin < firstRow + rows; begin += step) {
+      if (signal.aborted) throw new InterruptedError('scoring the documents stopped; the same command starts it over.');
+      const range = { shard, begin, end: Math.min(firstRow + rows, begin + step) };
+      const tokens = await corpus.tokenRows(range);
+      for (const [i, ids] of (await corpus.documents(range)).entries()) {
+        const row = tokens.subarray(i * sequenceLength, (i + 1) * sequenceLength);
+        for (const [place, length] of partLengths(row, ids.length, tokenizer.endOfText).entries()) {
+          if (length === 0) continue;
+          const entry = found.get(ids[place]!) ?? { sum: 0, tokens: 0 };
+          entry.sum += length * finite(utilities[begin + i]!);
+          entry.tokens += length;
+          found.set(ids[place]!, entry);
+        }
+      }
+      progress({ step: 'Score the documents', done: range.end, total, unit: 'rows' });
+    }
+    yield* jsonLines([...found].map(([id, { sum, tokens }]): DocumentScore => ({ id, utility: sum / tokens, tokens })));
+  }
+}
+
+/**
+ * How many of a row's tokens belong to each of its documents, which end with a mark. Where there are more or fewer parts than
+ * documents, as a text has the mark itself or a row of several domains' ends also names what is in its neighbour, they
+ * share the row evenly.
+ */
+export function partLengths(row: ArrayLike<number>, documents: number, mark: number): number[] {
+  const lengths: number[] = [];
+  let begin = 0;
+  for (let i = 0; i < row.length; i++) {
+    if (row[i] !== mark && i + 1 < row.length) continue;
+    lengths.push(i + 1 - begin);
+    begin = i + 1;
+  }
+  if (lengths.length === documents) return lengths;
+  const share = Math.floor(row.length / documents);
+  return Array.from({ length: documents }, (_, i) => share + (i < row.length % documents ? 1 : 0));
+}
+
+/** Which documents are the best: all above a utility, and some of those that have it. */
+export interface DocumentCut {
+  utility: number;
+  /** Line numbers, from 1, of those at the utility that are taken. */
+  ties: Set<number>;
+  documents: number;
+  tokens: number;
+  poolDocuments: number;
+}
+
+/**
+ * The best documents, ties by id, until they have a number of tokens. In memory are 20 bytes a document.
+ *
+ * @param scores lines of {@link documentScores}.
+ * @param budget tokens; the last document may exceed it.
+ */
+export async function cutDocuments(scores: { store: Store; key: string }, budget: number): Promise<DocumentCut> {
+  const utilities: number[] = [];
+  const tokens: number[] = [];
+  for await (const { document } of readScores(scores)) {
+    utilities.push(document.utility);
+    tokens.push(document.tokens);
+  }
+  const order = Uint32Array.from(utilities.keys()).sort((a, b) => utilities[b]! - utilities[a]!);
+  let [last, reached] = [-1, 0];
+  while (reached < budget && last + 1 < order.length) reached += tokens[order[++last]!]!;
+  const utility = utilities[order[last]!]!;
+  const above = order.subarray(0, last + 1).filter((line) => utilities[line]! > utility);
+  let taken = above.reduce((sum, line) => sum + tokens[line]!, 0);
+
+  const tied: { id: string; line: number; tokens: number }[] = [];
+  for await (const { line, document } of readScores(scores))
+    if (document.utility === utility) tied.push({ line, ...document });
+  tied.sort((a, b) => (a.id === b.id ? a.line - b.line : a.id < b.id ? -1 : 1));
+  const ties = new Set<number>();
+  for (const { line, tokens } of tied) {
+    if (taken >= budget) break;
+    ties.add(line);
+    taken += tokens;
+  }
+  return { utility, ties, documents: above.length + ties.size, tokens: taken, poolDocuments: order.length };
+}
+
+/** The documents as JSON Lines of `{id, utility, tokens, selected}`, in the order of their scores' file. */
+export async function* documentLines(
+  scores: { store: Store; key: string },
+  { utility, ties }: DocumentCut,
+): AsyncGenerator<Uint8Array> {
+  let lines: object[] = [];
+  for await (const { line, document } of readScores(scores)) {
+    lines.push({ ...document, selected: document.utility > utility || ties.has(line) });
+    if (lines.length < LINES) continue;
+    yield* jsonLines(lines);
+    lines = [];
+  }
+  yield* jsonLines(lines);
+}
+
+async function* readScores({ store, key }: { store: Store; key: string }) {
+  for await (const { number: line, text } of readLines(readPieces(store, key), key))
+    yield { line, document: JSON.parse(text) as DocumentScore };
+}
+
+function* jsonLines(values: readonly object[]): Generator<Uint8Array> {
+  for (let first = 0; first < values.length; first += LINES) {
+    const lines = values.slice(first, first + LINES).map((value) => `${JSON.stringify(value)}\n`);
+    yield Buffer.from(lines.join(''));
+  }
+}
