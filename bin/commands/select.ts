@@ -86,6 +86,7 @@ async function selectBest(options: Options): Promise<void> {
     for (const line of lines) view.heading(line);
     for (const warning of warnings) view.notice(`Warning: ${warning}`);
     await scoreCorpus(run, plan, view, signal);
+    // The scores may be there from a call with noise, or from one without.
     const scorer = { ...(await readScorer(run.store, plan)), method: settings.method };
     const request = selectionRequest(run.store, corpus, config, plan, 'main', scorer);
     summary = await selectRows({ ...request, inMemory: true });

@@ -69,13 +69,6 @@ export function planSelection({ method, features, fraction, labels }: Settings, 
   };
 }
 
-/** One line for people. */
-export function planLine(name: string, index: CorpusIndex, { selectedRows, probes }: StagePlan): string {
-  const { rows, sequenceLength, documents } = index;
-  const labels = probes > 0 ? `, and ${probes} are labelled` : '';
-  return `${name}: ${selectedRows} of ${rows} rows of ${sequenceLength} tokens, from ${documents} documents, are selected${labels}.`;
-}
-
 function tooFewRows(labels: number, rows: number, aside: number): ConfigError {
   const most = rows - aside;
   const remedy =
@@ -124,6 +117,13 @@ export function costLine({ labelling, scoring, training }: SelectionCost): strin
     `Floating-point operations at most, and their share of training once on the selected rows: ` +
     `${part('labelling', labelling)}, ${part('scoring', scoring)}.`
   );
+}
+
+/** One line for people. */
+export function planLine(name: string, index: CorpusIndex, { selectedRows, probes }: StagePlan): string {
+  const { rows, sequenceLength, documents } = index;
+  const labels = probes > 0 ? `, and ${probes} are labelled` : '';
+  return `${name}: ${selectedRows} of ${rows} rows of ${sequenceLength} tokens, from ${documents} documents, are selected${labels}.`;
 }
 
 const percent = (share: number) => `${share < 0.1 ? (100 * share).toPrecision(2) : (100 * share).toFixed(0)} %`;
