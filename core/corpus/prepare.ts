@@ -39,7 +39,6 @@ const PREPARATION = 1;
 const MOST_DOMAINS = 65_535;
 
 const TOKENIZER_FILE = 'tokenizer.json';
-const SHARDS_FOLDER = 'shards/';
 
 export interface PrepareOptions {
   opener: StoreOpener;
@@ -227,7 +226,7 @@ async function packShards(
   let droppedTokens = 0;
   for (let shard = 0; shard < options.shards; shard++) {
     progress({ step: 'Pack the shards', done: shard, total: options.shards, unit: 'shards' });
-    const writer = new ShardWriter(target, `${SHARDS_FOLDER}${String(shard).padStart(5, '0')}`, format, rows);
+    const writer = new ShardWriter(target, `shards/${String(shard).padStart(5, '0')}`, format, rows);
     try {
       const isKept = await keptDocuments(spool, shard, distinct);
       droppedTokens += await packShard(spool, shard, isKept, names, format, writer, options);
@@ -372,7 +371,7 @@ function refuseOther(
 
 /** What an interrupted preparation leaves is replaced; a file of another name says that the folder is something else. */
 async function refuseOtherFiles(target: Store): Promise<void> {
-  const others = (await target.list('')).filter((key) => key !== TOKENIZER_FILE && !key.startsWith(SHARDS_FOLDER));
+  const others = (await target.list('')).filter((key) => key !== TOKENIZER_FILE && !key.startsWith('shards/'));
   if (others.length === 0) return;
   const more = others.length > 3 ? ` and ${others.length - 3} more` : '';
   throw new ConfigError(
