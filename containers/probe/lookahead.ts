@@ -19,11 +19,20 @@ export interface LookaheadOptions {
   learningRate: number;
   /** The reference set. */
   passages: readonly Passage[];
-  /** Tokens of rows that are not probed, [rows x length], for the control copy. */
+  /** Tokens of rows that are not probed, [rows x length], for the control copy; used again where its steps need more. */
   randomRows: Int32Array;
   length: number;
   /** Called after each step with the steps done by both copies. */
   onStep?: (done: number) => void;
+}
+
+export interface LookaheadCopies extends ProbeCopies {
+  /** That both copies have made. */
+  steps: number;
+  /** That were made on the references until the guard's loss rose. */
+  tried: number;
+  /** Rows that the control copy has learned, each counted once. */
+  controlRows: number;
 }
 
 /**
@@ -34,13 +43,12 @@ export interface LookaheadOptions {
  *
  * Both copies start from the checkpoint's weights, moments and step count; the checkpoint itself is never written.
  *
- * @returns the copies, the steps that they have made, and those that were tried until the guard's loss rose.
  */
 export async function lookaheadCopies(
   model: LanguageModel,
   checkpoint: Checkpoint,
   { config, learningRate, passages, randomRows, length, onStep = () => {} }: LookaheadOptions,
-): Promise<ProbeCopies & { steps: number; tried: number }> {
+): Promise<LookaheadCopies> {
   const guards = Math.max(1, Math.round(GUARD_SHARE * passages.length));
   if (guards >= passages.length)
     throw new ConfigError(
@@ -91,6 +99,7 @@ export async function lookaheadCopies(
     scale: 1,
     steps: towards.steps,
     tried: towards.tried,
+    controlRows: Math.min(rows, towards.steps * batchRows),
   };
 }
 

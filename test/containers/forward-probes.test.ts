@@ -1,15 +1,17 @@
 /** The two probes that need only forward passes. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { DifferenceProbe } from '../../containers/probe/difference-probe.ts';
 import { checkFirstOrder, directionalCopies } from '../../containers/probe/directional.ts';
 import type { InfluenceProbe } from '../../containers/probe/influence-probe.ts';
 import { lookaheadCopies } from '../../containers/probe/lookahead.ts';
+import type { ProbeRecord } from '../../containers/probe/prepared-probe.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
 import { RunError } from '../../core/errors.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { planStage } from '../../core/plan/stage-plan.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
+import { getJson } from '../../core/storage/index.ts';
 import type { Checkpoint } from '../../engine/checkpoint.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
@@ -146,7 +148,16 @@ describe.each(['directional', 'lookahead'] as const)('a run with probe.method %s
       await tiny.prepare();
       await tiny.stage(0);
       const { probeItems } = planStage(tiny.run.record.config, (await openRunCorpus(tiny.run)).index, 1);
+      const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
       await tiny.stage(1);
+      const told = said.mock.calls.join();
+      said.mockRestore();
+      const { controlRows } = await getJson<ProbeRecord>(tiny.store, 'stages/1/probe-model/probe.json');
+      if (method === 'lookahead') {
+        // Of the 12 x 32 rows that its steps have room for.
+        expect(controlRows).toBeGreaterThan(0);
+        expect(told).toContain(`Warning: stage 1: only ${controlRows} rows of the hold-out are not probed`);
+      } else expect([controlRows, told.includes('not probed')]).toEqual([undefined, false]);
       const found = new Map<number, number>();
       for (let item = 0; item < probeItems; item++) {
         const key = `stages/1/probes/0000${item}.parquet`;
