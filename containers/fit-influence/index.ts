@@ -8,7 +8,7 @@ import type { Corpus } from '../../core/corpus/corpus.ts';
 import { RunError } from '../../core/errors.ts';
 import type { InfluenceFit, StagePlan } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
-import { bootstrapInterval, pearson, spearman, standardise } from '../../core/metrics/index.ts';
+import { pearson, spearman, standardise } from '../../core/metrics/index.ts';
 import { CounterRandom, STREAM } from '../../core/random/philox.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { type Method, methodTraits } from '../../core/selection/methods.ts';
@@ -18,7 +18,8 @@ import { fitDsir } from '../score/dsir.ts';
 import { makeScorer } from '../score/make-scorer.ts';
 import { fitArchitecture, loadPredictorOf } from './influence-model.ts';
 import { earlierProbes, type Labelled, readProbes } from './labelled.ts';
-import { notHeldOut, splitLabelled } from './split.ts';
+import { spearmanInterval } from './spearman-interval.ts';
+import { notHeldOut, splitLabelled, unseenBefore } from './split.ts';
 
 export async function run(job: Job): Promise<void> {
   if ((await job.run.store.size(stageLayout(job.stage).scorer)) !== undefined) return;
@@ -67,11 +68,13 @@ async function fitInfluenceModel(
   const { influenceModel: config, seed } = record.config;
   const labelled = await readProbes(job, plan);
   const earlier = await earlierProbes(job, config.earlierStages);
-  const probed = [...labelled.map(({ row }) => row), ...earlier.rows];
+  const seen = await seenBefore(job);
+  const probed = [...new Set([...labelled.map(({ row }) => row), ...earlier.rows, ...seen])];
   const documents = await corpus.firstDocuments(probed);
-  const documentOf = new Map(probed.map((row, i) => [row, documents[i]!]));
+  const documentByRow = new Map(probed.map((row, i) => [row, documents[i]!]));
+  const documentOf = (row: number) => documentByRow.get(row)!;
   const random = new CounterRandom(seed, STREAM.influenceSplit, job.stage);
-  const sets = splitLabelled(labelled, ({ row }) => documentOf.get(row)!, config, random);
+  const sets = splitLabelled(labelled, ({ row }) => documentOf(row), config, random);
   const scale = standardise(sets.fit.map(({ influence }) => influence));
   const { mean, std } = scale;
   if (!(std > 0))
@@ -86,10 +89,10 @@ async function fitInfluenceModel(
   const fitSets = {
     fit: standardised(sets.fit),
     validation: standardised(sets.validation),
-    earlier: notHeldOut(earlier, sets, (row) => documentOf.get(row)!),
+    earlier: notHeldOut(earlier, sets, documentOf),
   };
   const { predictor, flops, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
-  const unseen = await unseenBefore(job, sets.test);
+  const unseen = unseenBefore(sets.test, seen, sets.by, documentOf);
   // Weights that go on from the stage before have been fitted to its probes: they are tested on others, where there are enough.
   const tested = config.warmStart && unseen.length >= LEAST_ROWS ? unseen : sets.test;
   const truth = tested.map(({ influence }) => influence);
@@ -105,7 +108,7 @@ async function fitInfluenceModel(
     mean,
     std,
     spearman: spearman(predicted, truth),
-    spearmanInterval: bootstrapInterval(predicted, truth, spearman, { seed, stage: job.stage }),
+    spearmanInterval: spearmanInterval(predicted, truth, testRows.map(documentOf), { seed, stage: job.stage }),
     pearson: pearson(predicted, truth),
     staleSpearman: await staleSpearman(job, corpus, unseen),
     ...about,
@@ -117,11 +120,10 @@ async function fitInfluenceModel(
 /** Rows that a correlation is worth stating of. */
 const LEAST_ROWS = 10;
 
-/** Probes of rows that the previous stage's model was not fitted to, whichever stage's probes those were. */
-async function unseenBefore(job: Job, probes: readonly Labelled[]): Promise<Labelled[]> {
+/** Rows that the previous stage's model has been fitted to, whichever stage's probes those were. */
+async function seenBefore(job: Job): Promise<number[]> {
   const { warmStart, earlierStages } = job.run.record.config.influenceModel;
-  const seen = new Set((await earlierProbes(job, warmStart ? job.stage : 1 + earlierStages)).rows);
-  return probes.filter(({ row }) => !seen.has(row));
+  return (await earlierProbes(job, warmStart ? job.stage : 1 + earlierStages)).rows;
 }
 
 /**

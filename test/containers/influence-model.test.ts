@@ -108,6 +108,7 @@ describe('probes of earlier stages', () => {
     const tiny = await TinyRun.create(
       tinyConfig({
         pretrain: { ...tinyConfig().pretrain, stages: 3 },
+        pools: { holdOut: 0.5 }, // so that each stage probes documents that the one before did not
         ...{ probe: { documents: 40, jobs: 1, method: 'directional' }, influenceModel },
       }),
     );
