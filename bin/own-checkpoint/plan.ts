@@ -1,10 +1,11 @@
 /** What `mates select` does, and what it costs: pure. */
-import { modelCost, passagesCost } from '../../containers/model.ts';
+import { modelCost, passagesCost, passagesLossCost } from '../../containers/model.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { CorpusIndex, StagePlan } from '../../core/formats.ts';
 import { mostLabels } from '../../core/plan/hold-out.ts';
+import { guardPassages, guardReadings } from '../../core/plan/lookahead.ts';
 import { methodTraits } from '../../core/selection/methods.ts';
 import type { Settings } from './settings.ts';
 
@@ -99,11 +100,14 @@ export function selectionCost(
   const row = cost(1, index.sequenceLength);
   const { steps, batchRows } = config.probe.lookahead;
   const stepped = row + passagesCost(cost, passages) / passages.length; // one row and one passage, by either copy
+  const guard =
+    (guardReadings(steps) * guardPassages(passages.length) * passagesLossCost(config, index, passages)) /
+    passages.length;
   const features = readsModel(config.influenceModel.features) ? row : 0;
   const { score } = methodTraits(config.selection.method);
   const scored = { 'influence-model': features, probe: 2 * row, loss: row, dsir: 0 }[score ?? 'dsir'];
   return {
-    labelling: (plan.preparesProbe ? 3 * steps * batchRows * stepped : 0) + plan.probes * (2 * row + features),
+    labelling: (plan.preparesProbe ? 3 * steps * batchRows * stepped + guard : 0) + plan.probes * (2 * row + features),
     scoring: plan.poolRows * scored,
     training: 3 * plan.selectedRows * row,
   };

@@ -14,6 +14,7 @@ import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { type Method, methodTraits } from '../../core/selection/methods.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { type Computed, type Job, timed } from '../job.ts';
+import { readProbeRecord } from '../probe/prepared-probe.ts';
 import { fitDsir } from '../score/dsir.ts';
 import { makeScorer } from '../score/make-scorer.ts';
 import { fitArchitecture, loadPredictorOf } from './influence-model.ts';
@@ -31,16 +32,18 @@ async function fitScorer(job: Job): Promise<Computed> {
   const corpus = await openRunCorpus(job.run);
   const plan = await readPlan(job.run, job.stage);
   let method: Method = config.selection.method;
-  let because: string | undefined;
+  let because = await labelsWeakness(job, plan);
   let flops = 0;
   if (usesDsir(config)) await fitDsir(job, corpus, plan);
   if (plan.probes > 0) {
     const fitted = await fitInfluenceModel(job, corpus, plan);
     flops += fitted.flops;
-    because = weakness(fitted.result, config.influenceModel);
-    if (because !== undefined) method = inItsPlace(job, because) ?? method;
-    if (method === 'dsir') await fitDsir(job, corpus, plan);
+    because ??= weakness(fitted.result, config.influenceModel);
     await putJson(job.run.store, stageLayout(job.stage).fit, { ...fitted.result, weak: because });
+  }
+  if (because !== undefined) {
+    method = inItsPlace(job, plan.probes > 0 ? 'the influence model' : 'the probe', because) ?? method;
+    if (method === 'dsir') await fitDsir(job, corpus, plan);
   }
   const { scorer, flops: measuring } = await makeScorer(job, corpus, plan, {
     method,
@@ -154,19 +157,35 @@ function weakness(
   return undefined;
 }
 
-/** What the configuration puts in the place of a weak influence model; undefined where it goes on with it. */
-function inItsPlace(job: Job, why: string): Method | undefined {
+/** Why the labels that lookahead gives should not be trusted, in words; undefined where they may be, or others are used. */
+async function labelsWeakness(job: Job, { preparesProbe }: StagePlan): Promise<string | undefined> {
+  const guard = preparesProbe ? (await readProbeRecord(job.run, job.stage)).guard : undefined;
+  if (!guard || guard.after < guard.before) return undefined;
+  const [before, after] = [guard.before.toFixed(3), guard.after.toFixed(3)];
+  return (
+    `lookahead's steps on the reference passages took the loss of those that are kept aside from ${before} to ${after}, so ` +
+    'that it labels by a worse model'
+  );
+}
+
+/** No stage can be done again with another configuration: a run keeps the one that it was begun with. */
+const REMEDY =
+  'In another run, raise probe.documents, lower probe.learningRateScale, choose another probe.method or ' +
+  'influenceModel.architecture, or give influenceModel.features.';
+
+/**
+ * What the configuration puts in the place of what a stage should select by and should not trust.
+ *
+ * @returns undefined where it goes on with it.
+ * @throws RunError where it is to stop.
+ */
+function inItsPlace(job: Job, what: 'the influence model' | 'the probe', why: string): Method | undefined {
   const { selection, influenceModel } = job.run.record.config;
   const { whenWeak } = influenceModel;
-  const remedy =
-    'Raise probe.documents, choose another probe.method or influenceModel.architecture, or give influenceModel.features.';
+  const found = `stage ${job.stage}: ${what} is weak: ${why}`;
   if (whenWeak === 'stop')
-    throw new RunError(
-      `stage ${job.stage}: the influence model is weak: ${why}. ${remedy} influenceModel.whenWeak is "stop".`,
-    );
+    throw new RunError(`${found}. influenceModel.whenWeak is "stop", which ends this run. ${REMEDY}`);
   const goesOn = whenWeak === 'warn' ? selection.method : whenWeak;
-  process.stderr.write(
-    `Warning: stage ${job.stage}: the influence model is weak: ${why}. The stage selects by ${goesOn}. ${remedy}\n`,
-  );
+  process.stderr.write(`Warning: ${found}. The stage selects by ${goesOn}. ${REMEDY}\n`);
   return whenWeak === 'warn' ? undefined : whenWeak;
 }

@@ -11,7 +11,7 @@ import { PassageSet } from '../../engine/passage-set.ts';
 import { trainDecayBranch } from '../decay-branch.ts';
 import { holdOut } from '../hold-out.ts';
 import { type Computed, type Job, timed } from '../job.ts';
-import { modelCost, openLanguageModel, passagesCost } from '../model.ts';
+import { modelCost, openLanguageModel, passagesCost, passagesLossCost } from '../model.ts';
 import { loadPassageSet } from '../passages.ts';
 import { checkFirstOrder, directionalCopies } from '../probe/directional.ts';
 import { lookaheadCopies } from '../probe/lookahead.ts';
@@ -72,12 +72,13 @@ async function prepare(job: Job): Promise<Computed> {
     randomRows: await corpus.tokenRows(others),
     onStep: (done) => report(decaySteps + done),
   });
-  const { scale, steps, tried } = copies;
-  const record = { method, learningRate, scale, steps, controlRows: copies.controlRows };
+  const { scale, steps, tried, guard } = copies;
+  const record = { method, learningRate, scale, steps, controlRows: copies.controlRows, guard };
   const perStep = 3 * probe.lookahead.batchRows;
-  const passage = passagesCost(cost, passages) / passages.length;
+  const learned = passagesCost(cost, passages) / passages.length;
+  const read = passagesLossCost(config, corpus.index, passages) / passages.length;
   return {
-    flops: decay + tried * perStep * passage + steps * perStep * cost(1, length),
+    flops: decay + tried * perStep * learned + steps * perStep * cost(1, length) + copies.guardReads * read,
     finish: () => savePreparedProbe(store, job.stage, record, parts, copies),
   };
 }

@@ -2,9 +2,10 @@
 import { describe, expect, it, vi } from 'vitest';
 import { DifferenceProbe } from '../../containers/probe/difference-probe.ts';
 import { checkFirstOrder, directionalCopies } from '../../containers/probe/directional.ts';
-import type { InfluenceProbe } from '../../containers/probe/influence-probe.ts';
+import { type InfluenceProbe, influencesOf } from '../../containers/probe/influence-probe.ts';
 import { lookaheadCopies } from '../../containers/probe/lookahead.ts';
 import type { ProbeRecord } from '../../containers/probe/prepared-probe.ts';
+import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
 import { RunError } from '../../core/errors.ts';
 import { readParquet } from '../../core/parquet.ts';
@@ -13,6 +14,7 @@ import { openRunCorpus } from '../../core/run/open-run.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
 import { getJson } from '../../core/storage/index.ts';
 import type { Checkpoint } from '../../engine/checkpoint.ts';
+import type { LanguageModel, TokenBatch } from '../../engine/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
 import { randomTokens } from '../engine/support.ts';
@@ -67,6 +69,24 @@ describe.each([
     expect(digests(checkpoint)).toEqual(before);
     expect(new Set(forwards.map(({ influence }) => influence)).size).toBe(documents.length);
   });
+});
+
+it('refuses an influence that is not a number, and names the row, the method and what to change', async () => {
+  const { parameters } = trainedCheckpoint(model);
+  const second = parameters.clone();
+  second.view('embed_out.weight').fill(Number.NaN);
+  const probe = new DifferenceProbe(model, { first: parameters, second, scale: 1 });
+  const rows = documents.slice(0, 2);
+  const corpus = {
+    index: { sequenceLength: LENGTH },
+    tokenRows: async () => Int32Array.from(rows.flatMap((tokens) => [...tokens])),
+  } as unknown as Corpus;
+  const measured = (method: 'lookahead' | 'directional') => influencesOf(probe, method, corpus, [17, 4]);
+  await expect(measured('lookahead')).rejects.toThrow(RunError);
+  await expect(measured('lookahead')).rejects.toThrow(
+    /row 17: the lookahead probe .* NaN.* lower probe\.learningRateScale/,
+  );
+  await expect(measured('directional')).rejects.toThrow(/directional .* lower probe\.directional\.relativeStep/);
 });
 
 describe('the directional probe', () => {
@@ -126,12 +146,43 @@ describe('the lookahead probe', () => {
     for (const tokens of documents) expect(near.influence).toBeLessThan((await influenceOf(probe, tokens)).influence);
   });
 
-  it('refuses to label by a copy that its steps have made worse at the references, and says what to change', async () => {
-    const checkpoint = trainedCheckpoint(model);
-    const options = { config, learningRate: 3, passages, randomRows, length: LENGTH };
-    const attempt = lookaheadCopies(model, checkpoint, options);
-    await expect(attempt).rejects.toThrow(RunError);
-    await expect(attempt).rejects.toThrow(/kept aside from \d\.\d+ to .*probe\.learningRateScale \(now 1\)/);
+  const copiesAt = (learningRate: number, by = model) =>
+    lookaheadCopies(by, trainedCheckpoint(model), { config, learningRate, passages, randomRows, length: LENGTH });
+
+  it('ends its steps where they have made it worse at the references, and says so', async () => {
+    const { guard, steps, tried } = await copiesAt(3);
+    expect(guard.after).toBeGreaterThan(guard.before);
+    expect([steps, tried]).toEqual([4, 4]);
+    const good = await copiesAt(rateOf(trainedCheckpoint(model)));
+    expect(good.guard.after).toBeLessThan(good.guard.before);
+  });
+
+  it('counts the rows of its control copy and the passages that it reads to guard itself', async () => {
+    let read = 0;
+    const counting: LanguageModel = Object.create(model);
+    for (const name of ['hiddenStates', 'hiddenStatesAt'] as const)
+      counting[name] = (parameters: ParameterSet, batch: TokenBatch, at: Int32Array = new Int32Array()) => {
+        read += batch.batch;
+        return model[name](parameters, batch, at);
+      };
+    const { guardReads, controlRows } = await copiesAt(1e-3, counting);
+    expect(read).toBeGreaterThan(2);
+    expect(guardReads).toBe(read);
+    expect(controlRows).toBe(9); // of each batch of 32
+  });
+
+  it('refuses copies that have diverged, and says what to change', async () => {
+    const references = copiesAt(1e30);
+    await expect(references).rejects.toThrow(RunError);
+    await expect(references).rejects.toThrow(
+      /kept aside is NaN after 4 steps.* lower probe\.learningRateScale \(now 1\)/,
+    );
+    const broken: LanguageModel = Object.create(model);
+    broken.lossAndGradient = async (parameters, batch, gradient) => {
+      const loss = await model.lossAndGradient(parameters, batch, gradient);
+      return batch.tokens[0] === randomRows[0] && batch.length === LENGTH ? Number.NaN : loss;
+    };
+    await expect(copiesAt(1e-3, broken)).rejects.toThrow(/random rows is NaN after 0 steps.* probe\.learningRateScale/);
   });
 
   it('refuses a reference set with nothing to hold back', async () => {
