@@ -90,12 +90,12 @@ it('refuses an influence that is not a number, and names the row, the method and
 });
 
 describe('the directional probe', () => {
-  it("is the product of the preconditioned reference gradient with the document's, times minus the rate", async () => {
+  it("is the product of the preconditioned reference gradient with the document's, times minus the rate and its share of the moment", async () => {
     const checkpoint = trainedCheckpoint(model);
     const { parameters, optimizer } = checkpoint;
     const direction = emptyGradient(model);
     await reference.gradient(parameters, direction);
-    const { beta2, epsilon } = config.pretrain;
+    const { beta1, beta2, epsilon } = config.pretrain;
     direction.flat.forEach((g, i) => {
       direction.flat[i] = g / (Math.sqrt(optimizer.v[i]! / (1 - beta2 ** optimizer.step)) + epsilon);
     });
@@ -106,10 +106,35 @@ describe('the directional probe', () => {
       const weights = new Float32Array(LENGTH - 1).fill(1 / (LENGTH - 1));
       await model.lossAndGradient(parameters, { batch: 1, length: LENGTH, tokens, weights }, gradient);
       const product = gradient.flat.reduce((sum, g, i) => sum + g * direction.flat[i]!, 0);
-      const expected = -trunkLearningRate(config.pretrain, optimizer.step) * product;
+      const share = (1 - beta1) / (1 - beta1 ** (optimizer.step + 1));
+      const expected = -rateOf(checkpoint) * share * product;
       const { influence } = await influenceOf(probe, tokens);
       expect(Math.abs(influence - expected)).toBeLessThan(0.03 * Math.abs(expected) + 1e-5);
     }
+  });
+
+  it("is the change of the reference loss that a document's part of an AdamW step makes", async () => {
+    const checkpoint = trainedCheckpoint(model);
+    const { parameters, optimizer } = checkpoint;
+    const probe = await directional(checkpoint);
+    const part = 1e-3; // of the gradient: so little of it that the second moment stays as it is
+    const ratios: number[] = [];
+    for (const tokens of documents) {
+      const gradient = emptyGradient(model);
+      await model.lossAndGradient(parameters, { batch: 1, length: LENGTH, tokens }, gradient);
+      gradient.view('gpt_neox.embed_in.weight').fill(0);
+      const lossAfter = async (times: number) => {
+        const moved = emptyGradient(model);
+        optimizer.trial(parameters.flat, gradient.flat, rateOf(checkpoint), moved.flat, times);
+        return reference.loss(moved);
+      };
+      const change = ((await lossAfter(part)) - (await lossAfter(-part))) / (2 * part);
+      ratios.push((await influenceOf(probe, tokens)).influence / change);
+    }
+    // The step's own second moment is beta2 of the one before, which the probe takes: some tenths less after five steps.
+    const middle = ratios.sort((a, b) => a - b)[3]!;
+    expect(middle).toBeGreaterThan(0.7);
+    expect(middle).toBeLessThan(1.3);
   });
 
   it('holds its differences against products of gradients, and refuses a step that drowns in rounding', async () => {
