@@ -180,7 +180,7 @@ async function report({ store }: Run, { out, text, json }: Options, summary: Sel
   if (fit)
     console.log(
       `The influence model's Spearman on held-out labels is ${fit.spearman.toFixed(2)} [${fit.spearmanInterval.map((side) => side.toFixed(2)).join(', ')}]` +
-        (fit.weak === undefined ? '.' : ', which is weak: raise --labels.'),
+        (fit.weak === undefined ? '.' : ', which is weak: raise --labels, or lower --learning-rate.'),
     );
   for (const [domain, rows] of Object.entries(poolDomains)) {
     const share = (selectedDomains[domain] ?? 0) / rows;
