@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { paddedVocabulary } from '../core/config/padded-vocabulary.ts';
 import type { RunConfig } from '../core/config/schema.ts';
 import type { Passage } from '../core/corpus/passages.ts';
-import { decoderForwardFlops } from '../core/cost/flops.ts';
+import { decoderForwardFlops, passageForwardFlops } from '../core/cost/flops.ts';
 import { ConfigError } from '../core/errors.ts';
 import type { CorpusIndex } from '../core/formats.ts';
 import type { AdamW } from '../engine/adamw.ts';
@@ -90,7 +90,15 @@ export function modelCost(config: RunConfig, corpus: CorpusIndex): ModelCost {
   return (rows, length) => rows * length * decoderForwardFlops(shape, length);
 }
 
-/** Operations of a forward pass over passages, without the padding. */
+/** Operations of reading the loss of passages, without the padding. */
+export function passagesLossCost(config: RunConfig, corpus: CorpusIndex, passages: readonly Passage[]): number {
+  const shape = modelShape(config, corpus);
+  return passages.reduce((sum, { tokens: { length }, firstTarget }) => {
+    return sum + passageForwardFlops(shape, length, length - Math.max(1, firstTarget));
+  }, 0);
+}
+
+/** Operations of a forward pass over all tokens of passages, as training on them takes it, without the padding. */
 export function passagesCost(cost: ModelCost, passages: readonly Passage[]): number {
   return passages.reduce((sum, { tokens }) => sum + cost(1, tokens.length), 0);
 }

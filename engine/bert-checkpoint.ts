@@ -14,7 +14,7 @@ import {
   uriOf,
   WEIGHTS_FILE,
 } from './hugging-face.ts';
-import { initialParameters, ParameterSet, type ParameterSpec } from './parameters.ts';
+import { type InitialSeed, initialParameters, ParameterSet, type ParameterSpec } from './parameters.ts';
 
 const RECORD_FILE = 'influence-model.json';
 
@@ -65,7 +65,7 @@ export async function pretrainedBertShape(store: Store, prefix = ''): Promise<Be
 export async function loadPretrainedBert(
   store: Store,
   specs: readonly ParameterSpec[],
-  seed: number,
+  seed: number | InitialSeed,
   prefix = '',
 ): Promise<ParameterSet> {
   const parameters = initialParameters(specs, seed);

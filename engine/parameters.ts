@@ -50,8 +50,25 @@ export class ParameterSet {
   }
 }
 
-/** Seeded initial values; each is a function of (seed, parameter, element) alone. */
-export function initialParameters(specs: readonly ParameterSpec[], seed: number): ParameterSet {
+/** Which initial values: those of different streams or stages have nothing to do with one another. */
+export interface InitialSeed {
+  seed: number;
+  /** Of `STREAM`. */
+  stream: number;
+  stage: number;
+}
+
+/** Above the number of parameters of any model, so that the counter has a place for each of a stage. */
+const STAGE_PARAMETERS = 10_000;
+
+/**
+ * Seeded initial values; each is a function of (seed, stream, stage, parameter, element) alone.
+ *
+ * @param from a number is the seed of a language model, which is made once.
+ */
+export function initialParameters(specs: readonly ParameterSpec[], from: number | InitialSeed): ParameterSet {
+  const { seed, stream, stage } =
+    typeof from === 'number' ? { seed: from, stream: STREAM.initialWeights, stage: 0 } : from;
   const parameters = new ParameterSet(specs);
   specs.forEach(({ name, init }, index) => {
     const values = parameters.view(name);
@@ -60,7 +77,7 @@ export function initialParameters(specs: readonly ParameterSpec[], seed: number)
       values.fill(1);
       return;
     }
-    const random = new CounterRandom(seed, STREAM.initialWeights, index);
+    const random = new CounterRandom(seed, stream, STAGE_PARAMETERS * stage + index);
     for (let i = 0; i < values.length; i++) values[i] = init.std * random.normal(i);
   });
   return parameters;

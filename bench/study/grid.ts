@@ -36,6 +36,7 @@ export const STUDY_METHODS = {
   'random, a stage more': { selection: { method: 'random' } },
   'random, two stages more': { selection: { method: 'random' } },
   dsir: { selection: { method: 'dsir' } },
+  'dsir, mean': { selection: { method: 'dsir', dsirScore: 'mean' } },
   perplexity: { selection: { method: 'perplexity' } },
   'train-on-reference': { selection: { method: 'train-on-reference' } },
 
@@ -166,6 +167,8 @@ export function cells(): Cell[] {
   const before: StudyMethod[] = [BEST_EARLIER, 'static, n-gram + dsir, 4000 labels, T 0.2'];
   for (const method of before)
     for (const seed of seeds) for (const references of CONCLUSIVE) add('1M', references, [seed], [method]);
+  // Whether DSIR is better off with the mean.
+  for (const seed of seeds) for (const references of CONCLUSIVE) add('1M', references, [seed], ['dsir, mean']);
   // What was chosen at 1M is measured at the larger sizes.
   for (const seed of seeds) add('4M', 'lambada-plain', [seed], ['random', 'dsir', BEST]);
   add('4M', 'python-docs', seeds, [BEST]);

@@ -25,7 +25,7 @@ export interface Interruption {
   when(progress: Progress | undefined): boolean | Promise<boolean>;
 }
 
-/** What Batch leaves a container between SIGTERM and SIGKILL: ECS's default. */
+/** ECS leaves a container so long by default between SIGTERM and SIGKILL; this pipeline leaves it 110 seconds. */
 export const GRACE_SECONDS = 30;
 
 /** @param timeout seconds after which it is killed. */

@@ -1,9 +1,11 @@
 /** What `mates select` does, and what it costs: pure. */
-import { modelCost, passagesCost } from '../../containers/model.ts';
+import { modelCost, passagesCost, passagesLossCost } from '../../containers/model.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { CorpusIndex, StagePlan } from '../../core/formats.ts';
+import { mostLabels } from '../../core/plan/hold-out.ts';
+import { guardPassages, guardReadings } from '../../core/plan/lookahead.ts';
 import { methodTraits } from '../../core/selection/methods.ts';
 import type { Settings } from './settings.ts';
 
@@ -39,9 +41,9 @@ export function planSelection({ method, features, fraction, labels }: Settings, 
   const { score } = methodTraits(method);
   const probes = score === 'influence-model' ? labels : 0;
   // Of each domain one row is kept for evaluations, which there are none of here.
-  const aside = index.domains.filter((domain) => domain.rows > 0).length;
-  if (probes > rows - aside) throw tooFewRows(labels, rows, aside);
-  const wanted = Math.max(HOLD_OUT_SHARE * rows, HOLD_OUT_LABELS * probes + aside);
+  const most = mostLabels(rows, index.domains, { rowsPerDomain: 1, control: true });
+  if (probes > most) throw tooFewRows(labels, rows, most);
+  const wanted = Math.max(HOLD_OUT_SHARE * rows, HOLD_OUT_LABELS * probes + rows - most);
   let first = shards.length;
   let holdOutRows = 0;
   while (first > 0 && holdOutRows < wanted) holdOutRows += shards[--first]!.rows;
@@ -69,14 +71,13 @@ export function planSelection({ method, features, fraction, labels }: Settings, 
   };
 }
 
-function tooFewRows(labels: number, rows: number, aside: number): ConfigError {
-  const most = rows - aside;
+function tooFewRows(labels: number, rows: number, most: number): ConfigError {
   const remedy =
     most < LEAST_LABELS
       ? 'That is too little text for an influence model: prepare more, or choose --method dsir or perplexity'
       : `Set --labels to ${most} or less, or prepare more text`;
   return new ConfigError(
-    `--labels ${labels}: the corpus has ${rows} rows, of which ${most} can be labelled (one of each domain is kept aside). ` +
+    `--labels ${labels}: the corpus has ${rows} rows, of which ${most} can be labelled (one of each domain is kept aside, and one to compare with). ` +
       `${remedy}.`,
   );
 }
@@ -99,11 +100,14 @@ export function selectionCost(
   const row = cost(1, index.sequenceLength);
   const { steps, batchRows } = config.probe.lookahead;
   const stepped = row + passagesCost(cost, passages) / passages.length; // one row and one passage, by either copy
+  const guard =
+    (guardReadings(steps) * guardPassages(passages.length) * passagesLossCost(config, index, passages)) /
+    passages.length;
   const features = readsModel(config.influenceModel.features) ? row : 0;
   const { score } = methodTraits(config.selection.method);
   const scored = { 'influence-model': features, probe: 2 * row, loss: row, dsir: 0 }[score ?? 'dsir'];
   return {
-    labelling: (plan.preparesProbe ? 3 * steps * batchRows * stepped : 0) + plan.probes * (2 * row + features),
+    labelling: (plan.preparesProbe ? 3 * steps * batchRows * stepped + guard : 0) + plan.probes * (2 * row + features),
     scoring: plan.poolRows * scored,
     training: 3 * plan.selectedRows * row,
   };

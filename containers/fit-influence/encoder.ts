@@ -12,7 +12,7 @@ import type { BertShape } from '../../engine/bert.ts';
 import { loadPretrainedBert, pretrainedBertShape } from '../../engine/bert-checkpoint.ts';
 import { InfluenceRegressor } from '../../engine/influence-regressor.ts';
 import type { DocumentPieces } from '../../engine/influence-scorer.ts';
-import { initialParameters, type ParameterSet } from '../../engine/parameters.ts';
+import { type InitialSeed, initialParameters, type ParameterSet } from '../../engine/parameters.ts';
 import { openRuntime } from '../model.ts';
 import { WordPieces } from './word-pieces.ts';
 
@@ -24,7 +24,7 @@ export interface Encoder {
   chunks: number;
   chunkTokens: number;
   /** Pretrained encoder weights, or seeded ones; the regression head is always seeded. */
-  initial(seed: number): Promise<ParameterSet>;
+  initial(seed: InitialSeed): Promise<ParameterSet>;
   input: EncoderInput;
   /** Where the input is text: the same for many rows, made beside what the encoder computes. */
   wordPieces?: WordPieces;

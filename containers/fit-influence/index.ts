@@ -8,17 +8,19 @@ import type { Corpus } from '../../core/corpus/corpus.ts';
 import { RunError } from '../../core/errors.ts';
 import type { InfluenceFit, StagePlan } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
-import { bootstrapInterval, pearson, spearman, standardise } from '../../core/metrics/index.ts';
+import { pearson, spearman, standardise } from '../../core/metrics/index.ts';
 import { CounterRandom, STREAM } from '../../core/random/philox.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { type Method, methodTraits } from '../../core/selection/methods.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { type Computed, type Job, timed } from '../job.ts';
+import { readProbeRecord } from '../probe/prepared-probe.ts';
 import { fitDsir } from '../score/dsir.ts';
 import { makeScorer } from '../score/make-scorer.ts';
 import { fitArchitecture, loadPredictorOf } from './influence-model.ts';
 import { earlierProbes, type Labelled, readProbes } from './labelled.ts';
-import { notHeldOut, splitLabelled } from './split.ts';
+import { spearmanInterval } from './spearman-interval.ts';
+import { notHeldOut, splitLabelled, unseenBefore } from './split.ts';
 
 export async function run(job: Job): Promise<void> {
   if ((await job.run.store.size(stageLayout(job.stage).scorer)) !== undefined) return;
@@ -30,16 +32,18 @@ async function fitScorer(job: Job): Promise<Computed> {
   const corpus = await openRunCorpus(job.run);
   const plan = await readPlan(job.run, job.stage);
   let method: Method = config.selection.method;
-  let because: string | undefined;
+  let because = await labelsWeakness(job, plan);
   let flops = 0;
   if (usesDsir(config)) await fitDsir(job, corpus, plan);
   if (plan.probes > 0) {
     const fitted = await fitInfluenceModel(job, corpus, plan);
     flops += fitted.flops;
-    because = weakness(fitted.result, config.influenceModel);
-    if (because !== undefined) method = inItsPlace(job, because) ?? method;
-    if (method === 'dsir') await fitDsir(job, corpus, plan);
+    because ??= weakness(fitted.result, config.influenceModel);
     await putJson(job.run.store, stageLayout(job.stage).fit, { ...fitted.result, weak: because });
+  }
+  if (because !== undefined) {
+    method = inItsPlace(job, plan.probes > 0 ? 'the influence model' : 'the probe', because) ?? method;
+    if (method === 'dsir') await fitDsir(job, corpus, plan);
   }
   const { scorer, flops: measuring } = await makeScorer(job, corpus, plan, {
     method,
@@ -67,11 +71,13 @@ async function fitInfluenceModel(
   const { influenceModel: config, seed } = record.config;
   const labelled = await readProbes(job, plan);
   const earlier = await earlierProbes(job, config.earlierStages);
-  const probed = [...labelled.map(({ row }) => row), ...earlier.rows];
+  const seen = await seenBefore(job);
+  const probed = [...new Set([...labelled.map(({ row }) => row), ...earlier.rows, ...seen])];
   const documents = await corpus.firstDocuments(probed);
-  const documentOf = new Map(probed.map((row, i) => [row, documents[i]!]));
+  const documentByRow = new Map(probed.map((row, i) => [row, documents[i]!]));
+  const documentOf = (row: number) => documentByRow.get(row)!;
   const random = new CounterRandom(seed, STREAM.influenceSplit, job.stage);
-  const sets = splitLabelled(labelled, ({ row }) => documentOf.get(row)!, config, random);
+  const sets = splitLabelled(labelled, ({ row }) => documentOf(row), config, random);
   const scale = standardise(sets.fit.map(({ influence }) => influence));
   const { mean, std } = scale;
   if (!(std > 0))
@@ -86,10 +92,10 @@ async function fitInfluenceModel(
   const fitSets = {
     fit: standardised(sets.fit),
     validation: standardised(sets.validation),
-    earlier: notHeldOut(earlier, sets, (row) => documentOf.get(row)!),
+    earlier: notHeldOut(earlier, sets, documentOf),
   };
   const { predictor, flops, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
-  const unseen = await unseenBefore(job, sets.test);
+  const unseen = unseenBefore(sets.test, seen, sets.by, documentOf);
   // Weights that go on from the stage before have been fitted to its probes: they are tested on others, where there are enough.
   const tested = config.warmStart && unseen.length >= LEAST_ROWS ? unseen : sets.test;
   const truth = tested.map(({ influence }) => influence);
@@ -105,7 +111,7 @@ async function fitInfluenceModel(
     mean,
     std,
     spearman: spearman(predicted, truth),
-    spearmanInterval: bootstrapInterval(predicted, truth, spearman, { seed, stage: job.stage }),
+    spearmanInterval: spearmanInterval(predicted, truth, testRows.map(documentOf), { seed, stage: job.stage }),
     pearson: pearson(predicted, truth),
     staleSpearman: await staleSpearman(job, corpus, unseen),
     ...about,
@@ -117,11 +123,10 @@ async function fitInfluenceModel(
 /** Rows that a correlation is worth stating of. */
 const LEAST_ROWS = 10;
 
-/** Probes of rows that the previous stage's model was not fitted to, whichever stage's probes those were. */
-async function unseenBefore(job: Job, probes: readonly Labelled[]): Promise<Labelled[]> {
+/** Rows that the previous stage's model has been fitted to, whichever stage's probes those were. */
+async function seenBefore(job: Job): Promise<number[]> {
   const { warmStart, earlierStages } = job.run.record.config.influenceModel;
-  const seen = new Set((await earlierProbes(job, warmStart ? job.stage : 1 + earlierStages)).rows);
-  return probes.filter(({ row }) => !seen.has(row));
+  return (await earlierProbes(job, warmStart ? job.stage : 1 + earlierStages)).rows;
 }
 
 /**
@@ -152,19 +157,35 @@ function weakness(
   return undefined;
 }
 
-/** What the configuration puts in the place of a weak influence model; undefined where it goes on with it. */
-function inItsPlace(job: Job, why: string): Method | undefined {
+/** Why the labels that lookahead gives should not be trusted, in words; undefined where they may be, or others are used. */
+async function labelsWeakness(job: Job, { preparesProbe }: StagePlan): Promise<string | undefined> {
+  const guard = preparesProbe ? (await readProbeRecord(job.run, job.stage)).guard : undefined;
+  if (!guard || guard.after < guard.before) return undefined;
+  const [before, after] = [guard.before.toFixed(3), guard.after.toFixed(3)];
+  return (
+    `lookahead's steps on the reference passages took the loss of those that are kept aside from ${before} to ${after}, so ` +
+    'that it labels by a worse model'
+  );
+}
+
+/** No stage can be done again with another configuration: a run keeps the one that it was begun with. */
+const REMEDY =
+  'In another run, raise probe.documents, lower probe.learningRateScale, choose another probe.method or ' +
+  'influenceModel.architecture, or give influenceModel.features.';
+
+/**
+ * What the configuration puts in the place of what a stage should select by and should not trust.
+ *
+ * @returns undefined where it goes on with it.
+ * @throws RunError where it is to stop.
+ */
+function inItsPlace(job: Job, what: 'the influence model' | 'the probe', why: string): Method | undefined {
   const { selection, influenceModel } = job.run.record.config;
   const { whenWeak } = influenceModel;
-  const remedy =
-    'Raise probe.documents, choose another probe.method or influenceModel.architecture, or give influenceModel.features.';
+  const found = `stage ${job.stage}: ${what} is weak: ${why}`;
   if (whenWeak === 'stop')
-    throw new RunError(
-      `stage ${job.stage}: the influence model is weak: ${why}. ${remedy} influenceModel.whenWeak is "stop".`,
-    );
+    throw new RunError(`${found}. influenceModel.whenWeak is "stop", which ends this run. ${REMEDY}`);
   const goesOn = whenWeak === 'warn' ? selection.method : whenWeak;
-  process.stderr.write(
-    `Warning: stage ${job.stage}: the influence model is weak: ${why}. The stage selects by ${goesOn}. ${remedy}\n`,
-  );
+  process.stderr.write(`Warning: ${found}. The stage selects by ${goesOn}. ${REMEDY}\n`);
   return whenWeak === 'warn' ? undefined : whenWeak;
 }

@@ -6,6 +6,7 @@ import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { StagePlan } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { standardise } from '../../core/metrics/index.ts';
+import { STREAM } from '../../core/random/philox.ts';
 import { loadInfluenceModel } from '../../engine/bert-checkpoint.ts';
 import type { Job } from '../job.ts';
 import { BertPredictor, fitBert } from './bert.ts';
@@ -45,7 +46,7 @@ async function fitBertModel(job: Job, corpus: Corpus, sets: FitSets, scale: Labe
   const start =
     config.warmStart && job.stage > 1
       ? (await loadInfluenceModel(job.run.store, previous, encoder.regressor.specs)).parameters
-      : await encoder.initial(seed + job.stage);
+      : await encoder.initial({ seed, stream: STREAM.influenceWeights, stage: job.stage });
   return fitBert(job, encoder, start, sets, scale);
 }
 

@@ -60,11 +60,32 @@ export function notHeldOut(
   { fit, validation, test, by }: Sets<{ row: number }>,
   documentOf: (row: number) => string,
 ): LabelledRows {
-  const keyOf = by === 'document' ? documentOf : (row: number) => row;
+  const keyOf = unitOf(by, documentOf);
   const held = new Set([...validation, ...test].map(({ row }) => keyOf(row)));
   const again = new Set(fit.map(({ row }) => row));
   const kept = rows.flatMap((row, i) => (held.has(keyOf(row)) || again.has(row) ? [] : [i]));
   return { rows: kept.map((i) => rows[i]!), labels: kept.map((i) => labels[i]!) };
+}
+
+/**
+ * What a model of an earlier stage has not been fitted to: documents whole if they were dealt whole.
+ *
+ * @param seen rows that it was fitted to, or chosen by.
+ */
+export function unseenBefore<T extends { row: number }>(
+  labelled: readonly T[],
+  seen: readonly number[],
+  by: Sets<T>['by'],
+  documentOf: (row: number) => string,
+): T[] {
+  const keyOf = unitOf(by, documentOf);
+  const known = new Set(seen.map(keyOf));
+  return labelled.filter(({ row }) => !known.has(keyOf(row)));
+}
+
+/** What is dealt, and so kept apart, as one. */
+function unitOf(by: Sets<unknown>['by'], documentOf: (row: number) => string): (row: number) => string | number {
+  return by === 'document' ? documentOf : (row) => row;
 }
 
 /** Groups in order, each that still fits, of at most so many items together. */

@@ -2,18 +2,16 @@
  * Makes the checkpoint ready for probing, once for all probing and scoring jobs of a stage: takes it to the end of its
  * decay branch where that is what is probed, and makes the two copies that `lookahead` or `directional` compares.
  */
-import type { Corpus } from '../../core/corpus/corpus.ts';
 import { InterruptedError } from '../../core/errors.ts';
 import { armLayout } from '../../core/layout.ts';
-import { CHECKED_ROWS, probeOrder } from '../../core/plan/hold-out.ts';
-import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
+import { CHECKED_ROWS, controlRows, randomRows } from '../../core/plan/hold-out.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
 import { trainDecayBranch } from '../decay-branch.ts';
 import { holdOut } from '../hold-out.ts';
 import { type Computed, type Job, timed } from '../job.ts';
-import { modelCost, openLanguageModel, passagesCost } from '../model.ts';
+import { modelCost, openLanguageModel, passagesCost, passagesLossCost } from '../model.ts';
 import { loadPassageSet } from '../passages.ts';
 import { checkFirstOrder, directionalCopies } from '../probe/directional.ts';
 import { lookaheadCopies } from '../probe/lookahead.ts';
@@ -40,8 +38,8 @@ async function prepare(job: Job): Promise<Computed> {
     job.progress({ step: 'Prepare the probe', done, total: decaySteps + copySteps, unit: 'steps' });
   };
   if (decaySteps > 0) {
-    const plan = await readPlan(job.run, job.stage - 1);
-    await trainDecayBranch(job, { model, corpus, plan, arm: 'main' }, checkpoint, report);
+    const before = await readPlan(job.run, job.stage - 1);
+    await trainDecayBranch(job, { model, corpus, plan: before, arm: 'main' }, checkpoint, report);
   }
 
   const length = corpus.index.sequenceLength;
@@ -54,9 +52,11 @@ async function prepare(job: Job): Promise<Computed> {
     const record = { method, learningRate, scale: 1 };
     return { flops: decay, finish: () => savePreparedProbe(store, job.stage, record, parts) };
   }
+  const plan = await readPlan(job.run, job.stage);
+  const { probed } = await holdOut(job.run, corpus, plan);
   if (method === 'directional') {
     const copies = await directionalCopies(checkpoint, new PassageSet(model, passages), config, learningRate);
-    const rows = await unprobedRows(job, corpus, CHECKED_ROWS);
+    const rows = await corpus.tokenRows(randomRows(probed, CHECKED_ROWS, config.seed, job.stage));
     const agreement = await checkFirstOrder(model, checkpoint.parameters, copies, rows, length);
     const record = { method, learningRate, scale: copies.scale, agreement };
     return {
@@ -64,29 +64,28 @@ async function prepare(job: Job): Promise<Computed> {
       finish: () => savePreparedProbe(store, job.stage, record, parts, copies),
     };
   }
-  const randomRows = await unprobedRows(job, corpus, probe.lookahead.steps * probe.lookahead.batchRows);
-  const onStep = (done: number) => report(decaySteps + done);
-  const options = { config, learningRate, passages, randomRows, length, onStep };
-  const copies = await lookaheadCopies(model, checkpoint, options);
-  const { scale, steps, tried } = copies;
-  const record = { method, learningRate, scale, steps };
+  const wanted = probe.lookahead.steps * probe.lookahead.batchRows;
+  const others = controlRows(probed, plan.probes, wanted, config.seed, job.stage);
+  if (others.length < wanted) process.stderr.write(fewRows(job.stage, others.length, wanted));
+  const copies = await lookaheadCopies(model, checkpoint, {
+    ...{ config, learningRate, passages, length },
+    randomRows: await corpus.tokenRows(others),
+    onStep: (done) => report(decaySteps + done),
+  });
+  const { scale, steps, tried, guard } = copies;
+  const record = { method, learningRate, scale, steps, controlRows: copies.controlRows, guard };
   const perStep = 3 * probe.lookahead.batchRows;
-  const passage = passagesCost(cost, passages) / passages.length;
+  const learned = passagesCost(cost, passages) / passages.length;
+  const read = passagesLossCost(config, corpus.index, passages) / passages.length;
   return {
-    flops: decay + tried * perStep * passage + steps * perStep * cost(1, length),
+    flops: decay + tried * perStep * learned + steps * perStep * cost(1, length) + copies.guardReads * read,
     finish: () => savePreparedProbe(store, job.stage, record, parts, copies),
   };
 }
 
-/** Random text: tokens of at most `wanted` hold-out rows that are not probed, or of any where every row is. */
-async function unprobedRows(job: Job, corpus: Corpus, wanted: number): Promise<Int32Array> {
-  const { config } = job.run.record;
-  const plan = await readPlan(job.run, job.stage);
-  const { probed } = await holdOut(job.run, corpus, plan);
-  const used = new Set(probeOrder(probed, plan.probes, config.seed, plan.stage));
-  const others = probed.filter((row) => !used.has(row));
-  const rows = others.length ? others : probed;
-  // A shard's rows lie together by domain: only a shuffled sample is random text.
-  const shuffled = permutation(rows.length, new CounterRandom(config.seed, STREAM.lookaheadControl, job.stage));
-  return corpus.tokenRows(Array.from(shuffled.subarray(0, wanted), (i) => rows[i]!));
+function fewRows(stage: number, rows: number, wanted: number): string {
+  return (
+    `Warning: stage ${stage}: only ${rows} rows of the hold-out are not probed, and lookahead's control copy learns them over ` +
+    `and over, as its steps have room for ${wanted}. Lower probe.documents, raise pools.holdOut, or add text to the corpus.\n`
+  );
 }

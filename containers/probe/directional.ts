@@ -12,11 +12,13 @@ const LEFT_OUT = 'gpt_neox.embed_in.weight';
 
 /**
  * The first-order part of the oracle from two forward passes: with G the gradient of the reference loss and P the
- * diagonal AdamW preconditioner 1 / (sqrt(v_hat) + epsilon), one step on x changes the reference loss by about
- * `-lr * <P G, grad L(x)>`, and that product is a central difference of L(x) along P G. No backward pass a document, no
- * optimizer state, no reference forward.
+ * diagonal AdamW preconditioner 1 / (sqrt(v_hat) + epsilon), the gradient of x is (1 - beta1) / (1 - beta1^t) of the mean
+ * that step t is made of, so that x changes the reference loss by about `-lr (1 - beta1) / (1 - beta1^t) <P G, grad L(x)>`,
+ * beside what the step does without it. That product is a central difference of L(x) along P G. No backward pass a
+ * document, no optimizer state, no reference forward.
  *
- * The input embedding is left out of the direction. Float32 only: in half precision the difference drowns.
+ * The input embedding is left out of the direction, and so is the clip of the gradient. Float32 only: in half precision the
+ * difference drowns.
  */
 export async function directionalCopies(
   { parameters, optimizer }: Checkpoint,
@@ -26,7 +28,7 @@ export async function directionalCopies(
 ): Promise<ProbeCopies> {
   const direction = parameters.sibling();
   await reference.gradient(parameters, direction);
-  const { beta2, epsilon } = config.pretrain;
+  const { beta1, beta2, epsilon } = config.pretrain;
   const correction = 1 - beta2 ** Math.max(1, optimizer.step);
   for (let i = 0; i < direction.flat.length; i++)
     direction.flat[i] = direction.flat[i]! / (Math.sqrt(optimizer.v[i]! / correction) + epsilon);
@@ -37,8 +39,9 @@ export async function directionalCopies(
     for (let i = 0; i < copy.flat.length; i++) copy.flat[i] = copy.flat[i]! + by * direction.flat[i]!;
     return copy;
   };
+  const shareOfMean = (1 - beta1) / (1 - beta1 ** (optimizer.step + 1));
   // Turns the difference of the two losses into a change of the reference loss.
-  const scale = -learningRate / (2 * step);
+  const scale = (-learningRate * shareOfMean) / (2 * step);
   return { first: moved(step), second: moved(-step), scale };
 }
 

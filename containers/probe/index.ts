@@ -11,6 +11,7 @@ import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
 import { holdOut } from '../hold-out.ts';
 import { type Computed, type Job, timed } from '../job.ts';
+import { influencesOf } from './influence-probe.ts';
 import { openProbe, probeCost } from './open-probe.ts';
 
 /** What has been measured so far, in probe order. */
@@ -40,7 +41,6 @@ async function probe(job: Job, item: ProbeItem): Promise<Computed> {
   const order = probeOrder(probed, plan.probes, config.seed, plan.stage); // the same list in every worker
   const rows = order.slice(item.begin, item.end);
   const oracle = await openProbe(job.run, corpus, plan);
-  const length = corpus.index.sequenceLength;
 
   const partial = layout.probePartial(item.index);
   const measured = (await getJsonIfPresent<Measured>(store, partial)) ?? {
@@ -53,7 +53,7 @@ async function probe(job: Job, item: ProbeItem): Promise<Computed> {
   let flushed = measured.row.length;
   for (let done = flushed; done < total; ) {
     const part = rows.slice(done, done + oracle.rowsAtOnce);
-    const found = await oracle.influences(await corpus.tokenRows(part), length);
+    const found = await influencesOf(oracle, config.probe.method, corpus, part);
     measured.row.push(...part);
     for (const column of ['loss', 'baseline', 'influence'] as const)
       measured[column].push(...found.map((one) => one[column]));

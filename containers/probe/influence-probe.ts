@@ -1,3 +1,7 @@
+import type { RunConfig } from '../../core/config/schema.ts';
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import { RunError } from '../../core/errors.ts';
+
 /** How a row's influence on the current checkpoint is measured; each method is one implementation. */
 export interface InfluenceProbe {
   /** Rows that are best measured in one call; more calls give the same numbers. */
@@ -19,4 +23,32 @@ export interface Influence {
   baseline: number;
   /** Their difference, in the method's units. Only its order matters to the influence model, which standardises it. */
   influence: number;
+}
+
+/** What to change where a method's numbers overflow. */
+const REMEDIES: Record<RunConfig['probe']['method'], string> = {
+  exact: 'lower probe.learningRateScale',
+  lookahead: 'lower probe.learningRateScale',
+  directional: 'lower probe.directional.relativeStep',
+};
+
+/**
+ * Measures rows of the corpus.
+ *
+ * @throws RunError that names the first row whose influence is not a number: no file could hold it, and no order.
+ */
+export async function influencesOf(
+  probe: InfluenceProbe,
+  method: RunConfig['probe']['method'],
+  corpus: Corpus,
+  rows: readonly number[],
+): Promise<Influence[]> {
+  const found = await probe.influences(await corpus.tokenRows(rows), corpus.index.sequenceLength);
+  const bad = found.findIndex(({ influence }) => !Number.isFinite(influence));
+  if (bad < 0) return found;
+  const { loss, baseline } = found[bad]!;
+  throw new RunError(
+    `row ${rows[bad]}: the ${method} probe measured the losses ${loss} and ${baseline}, whose difference is no influence. In ` +
+      `another run, ${REMEDIES[method]}, or choose another probe.method.`,
+  );
 }

@@ -1,29 +1,38 @@
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
 import { ConfigError, RunError } from '../../core/errors.ts';
+import { GUARD_EVERY, guardPassages, guardReadings } from '../../core/plan/lookahead.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
-import { accumulate, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
+import { type AdamW, accumulate, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import type { Checkpoint } from '../../engine/checkpoint.ts';
 import type { LanguageModel, TokenBatch } from '../../engine/language-model.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import { PassageSet, paddedBatch } from '../../engine/passage-set.ts';
 import type { ProbeCopies } from './difference-probe.ts';
 
-/** A share of the reference passages guards against learning the others by heart. */
-const GUARD_SHARE = 0.25;
-/** The guard is measured this often; it costs a forward pass over its passages. */
-const GUARD_EVERY = 4;
-
 export interface LookaheadOptions {
   config: RunConfig;
   learningRate: number;
   /** The reference set. */
   passages: readonly Passage[];
-  /** Tokens of rows that are not probed, [rows x length], for the control copy. */
+  /** Tokens of rows that are not probed, [rows x length], for the control copy; used again where its steps need more. */
   randomRows: Int32Array;
   length: number;
   /** Called after each step with the steps done by both copies. */
   onStep?: (done: number) => void;
+}
+
+export interface LookaheadCopies extends ProbeCopies {
+  /** That both copies have made. */
+  steps: number;
+  /** That were made on the references until the guard's loss rose. */
+  tried: number;
+  /** Rows that the control copy has learned, each counted once. */
+  controlRows: number;
+  /** Loss of the passages that are kept aside, by the checkpoint and after the steps; the steps are no help where it is higher. */
+  guard: { before: number; after: number };
+  /** Passages that were read to measure it, each as often as it was read. */
+  guardReads: number;
 }
 
 /**
@@ -34,14 +43,14 @@ export interface LookaheadOptions {
  *
  * Both copies start from the checkpoint's weights, moments and step count; the checkpoint itself is never written.
  *
- * @returns the copies, the steps that they have made, and those that were tried until the guard's loss rose.
+ * @throws ConfigError when there are too few passages, RunError when a copy's loss is no longer a number.
  */
 export async function lookaheadCopies(
   model: LanguageModel,
   checkpoint: Checkpoint,
   { config, learningRate, passages, randomRows, length, onStep = () => {} }: LookaheadOptions,
-): Promise<ProbeCopies & { steps: number; tried: number }> {
-  const guards = Math.max(1, Math.round(GUARD_SHARE * passages.length));
+): Promise<LookaheadCopies> {
+  const guards = guardPassages(passages.length);
   if (guards >= passages.length)
     throw new ConfigError(
       `reference.passages: ${passages.length} are too few for probe.method "lookahead", which keeps a quarter of them aside.`,
@@ -78,19 +87,33 @@ export async function lookaheadCopies(
       };
     });
 
-  const towards = await continued(model, checkpoint, passageBatches, { steps, learningRate, config, guard, onStep });
-  const control = await continued(model, checkpoint, rowBatches, {
-    steps: towards.steps,
-    learningRate,
-    config,
-    onStep: (done) => onStep(towards.tried + done),
-  });
+  const copy = () => new Continuation(model, checkpoint, config, learningRate);
+  const diverged = (what: string) =>
+    new RunError(
+      `${what}, so that there is no lookahead to label by. In another run, lower probe.learningRateScale (now ` +
+        `${config.probe.learningRateScale}), raise reference.passages, or choose another probe.method.`,
+    );
+  const before = await guard.loss(checkpoint.parameters);
+  const towards = await learnReferences(copy(), guard, before, { batchesOf: passageBatches, steps, onStep });
+  if (!Number.isFinite(towards.loss))
+    throw diverged(
+      `the loss of the reference passages that are kept aside is ${towards.loss} after ${towards.steps} steps`,
+    );
+  const control = copy();
+  for (let step = 0; step < towards.steps; step++) {
+    const loss = await control.step(rowBatches(step));
+    if (!Number.isFinite(loss)) throw diverged(`the loss of lookahead's random rows is ${loss} after ${step} steps`);
+    onStep(towards.tried + step + 1);
+  }
   return {
     first: towards.parameters,
     second: control.parameters,
     scale: 1,
     steps: towards.steps,
     tried: towards.tried,
+    controlRows: Math.min(rows, towards.steps * batchRows),
+    guard: { before, after: towards.loss },
+    guardReads: guards * guardReadings(towards.tried),
   };
 }
 
@@ -107,49 +130,70 @@ function microBatches(
   return batches;
 }
 
-interface Continuation {
-  steps: number;
-  learningRate: number;
-  config: RunConfig;
-  /** With it, the copy at its lowest loss is kept, and the steps end when it rises. */
-  guard?: PassageSet;
-  onStep(done: number): void;
-}
+/** A copy of the checkpoint that goes on from there. */
+class Continuation {
+  readonly parameters: ParameterSet;
+  private readonly model: LanguageModel;
+  private readonly optimizer: AdamW;
+  private readonly clipNorm: number;
+  private readonly learningRate: number;
+  private readonly gradient: ParameterSet;
+  private readonly part: ParameterSet;
 
-/** A copy of the checkpoint after some steps. */
-async function continued(
-  model: LanguageModel,
-  checkpoint: Checkpoint,
-  batchesOf: (step: number) => TokenBatch[],
-  { steps, learningRate, config, guard, onStep }: Continuation,
-): Promise<{ parameters: ParameterSet; steps: number; tried: number }> {
-  const parameters = checkpoint.parameters.clone();
-  const optimizer = checkpoint.optimizer.clone(parameters.flat);
-  const gradient = parameters.sibling();
-  const part = parameters.sibling();
-  const start = guard ? await guard.loss(parameters) : Number.POSITIVE_INFINITY;
-  let best = { parameters: parameters.clone(), steps: 0, loss: start };
-  for (let step = 0; step < steps; step++) {
-    const [first, ...others] = batchesOf(step);
-    await model.lossAndGradient(parameters, first!, gradient);
+  constructor(model: LanguageModel, checkpoint: Checkpoint, { pretrain }: RunConfig, learningRate: number) {
+    this.model = model;
+    this.parameters = checkpoint.parameters.clone();
+    this.optimizer = checkpoint.optimizer.clone(this.parameters.flat);
+    this.clipNorm = pretrain.clipNorm;
+    this.learningRate = learningRate;
+    this.gradient = this.parameters.sibling();
+    this.part = this.parameters.sibling();
+  }
+
+  /**
+   * One step on the sum of the batches.
+   *
+   * @returns its loss before the step.
+   */
+  async step([first, ...others]: TokenBatch[]): Promise<number> {
+    const { model, parameters, gradient, part } = this;
+    let loss = await model.lossAndGradient(parameters, first!, gradient);
     for (const batch of others) {
-      await model.lossAndGradient(parameters, batch, part);
+      loss += await model.lossAndGradient(parameters, batch, part);
       accumulate(gradient.flat, part.flat);
     }
-    const clip = clipCoefficient(globalNorm(gradient.flat), config.pretrain.clipNorm);
-    optimizer.apply(parameters.flat, gradient.flat, learningRate, clip);
-    onStep(step + 1);
-    if (!guard || ((step + 1) % GUARD_EVERY !== 0 && step + 1 < steps)) continue;
-    const loss = await guard.loss(parameters);
-    const better = loss < best.loss; // and not where it is NaN
-    if (!better && best.steps === 0)
-      throw new RunError(
-        `${step + 1} steps on the reference passages took the loss of those that are kept aside from ${start.toFixed(3)} to ` +
-          `${loss.toFixed(3)}, so lookahead would label by a worse model. Lower probe.learningRateScale (now ` +
-          `${config.probe.learningRateScale}), raise reference.passages, or choose another probe.method.`,
-      );
-    if (!better) return { ...best, tried: step + 1 }; // the references are being learned by heart
-    best = { parameters: parameters.clone(), steps: step + 1, loss };
+    const clip = clipCoefficient(globalNorm(gradient.flat), this.clipNorm);
+    this.optimizer.apply(parameters.flat, gradient.flat, this.learningRate, clip);
+    return loss;
   }
-  return guard ? { ...best, tried: steps } : { parameters, steps, tried: steps };
+}
+
+/**
+ * Steps on the references until the guard's loss rises.
+ *
+ * @param before the guard's loss by the checkpoint.
+ * @returns the copy at its lowest loss, or at the first that was measured where none is lower than the checkpoint's: who
+ *   labels by it is to say so.
+ */
+async function learnReferences(
+  copy: Continuation,
+  guard: PassageSet,
+  before: number,
+  {
+    batchesOf,
+    steps,
+    onStep,
+  }: { batchesOf: (step: number) => TokenBatch[]; steps: number; onStep(done: number): void },
+): Promise<{ parameters: ParameterSet; steps: number; loss: number; tried: number }> {
+  let best: { parameters: ParameterSet; steps: number; loss: number } | undefined;
+  for (let done = 1; done <= steps; done++) {
+    await copy.step(batchesOf(done - 1));
+    onStep(done);
+    if (done % GUARD_EVERY !== 0 && done < steps) continue;
+    const loss = await guard.loss(copy.parameters);
+    const better = loss < (best?.loss ?? before); // and not where it is NaN
+    if (better || !best) best = { parameters: copy.parameters.clone(), steps: done, loss };
+    if (!better) return { ...best, tried: done }; // the references are being learned by heart
+  }
+  return { ...best!, tried: steps };
 }

@@ -7,7 +7,7 @@ import { trunkLearningRate } from '../../core/schedule.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
 import { branchRate } from '../decay-branch.ts';
-import { modelCost, openLanguageModel, passagesCost } from '../model.ts';
+import { modelCost, openLanguageModel, passagesLossCost } from '../model.ts';
 import { loadPassageSet } from '../passages.ts';
 import { DifferenceProbe } from './difference-probe.ts';
 import { ExactProbe } from './exact-probe.ts';
@@ -49,8 +49,7 @@ export function probeLearningRate({ probe, pretrain }: RunConfig, trunkStep: num
 /** Operations of probing one row. */
 export async function probeCost(run: Run, corpus: Corpus): Promise<number> {
   const { config } = run.record;
-  const cost = modelCost(config, corpus.index);
-  const row = cost(1, corpus.index.sequenceLength);
+  const row = modelCost(config, corpus.index)(1, corpus.index.sequenceLength);
   if (config.probe.method !== 'exact') return 2 * row;
-  return 3 * row + passagesCost(cost, await loadPassageSet(run, corpus, config.reference));
+  return 3 * row + passagesLossCost(config, corpus.index, await loadPassageSet(run, corpus, config.reference));
 }

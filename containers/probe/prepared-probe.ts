@@ -20,6 +20,10 @@ export interface ProbeRecord {
   scale: number;
   /** Steps that `lookahead` has kept. */
   steps?: number;
+  /** Distinct rows that its control copy has learned in those; fewer than their batches have where too few were free. */
+  controlRows?: number;
+  /** Of `lookahead`: loss of the reference passages kept aside, before the steps and after those that it has kept. */
+  guard?: { before: number; after: number };
   /** Of `directional`: Spearman's correlation with products of gradients, on a sample of rows. */
   agreement?: number;
 }

@@ -45,6 +45,6 @@ async function score(job: Job, item: ScoreItem): Promise<Computed> {
       done += found.length;
     }
   }
-  const scores = { ranges, utilities, corpus, ...keyRecipe(config, job.stage) };
+  const scores = { ranges, utilities, corpus, ...keyRecipe(config, job.stage, chosen) };
   return { flops: total * scorer.cost, finish: () => writeScores(store, layout.score(item.index), scores) };
 }

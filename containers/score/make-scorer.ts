@@ -37,24 +37,26 @@ export async function makeScorer(
   if (score && score !== 'dsir' && dsirWeight > 0) kinds.push(['dsir', dsirWeight]);
   const { precision, flops: compared } =
     score === 'influence-model' ? await choosePrecision(job, corpus, plan) : { flops: 0 };
-  const { parts, std, flops } = await calibrated(job, corpus, plan, kinds, precision?.used);
-  return { scorer: { format: 'mates-scorer/1', method, parts, std, precision, because }, flops: compared + flops };
+  const { parts, std, temperature, flops } = await calibrated(job, corpus, plan, kinds, precision?.used);
+  return {
+    scorer: { format: 'mates-scorer/1', method, parts, std, temperature, precision, because },
+    flops: compared + flops,
+  };
 }
 
-/** Each part in standard deviations, and their sum, too. */
+/** The parts and what their sum is divided by; see {@link ScorerRecord}. */
 async function calibrated(
   job: Job,
   corpus: Corpus,
   plan: StagePlan,
   kinds: [ScoreKind, number][],
   precision?: ScorerPrecision['used'],
-) {
-  // An influence model predicts in standard deviations already.
+): Promise<Pick<ScorerRecord, 'parts' | 'std' | 'temperature'> & { flops: number }> {
   const alone = kinds.length === 1 ? kinds[0]![0] : undefined;
   const plain = kinds.map(([kind, weight]): ScorerPart => ({ kind, weight, mean: 0, std: 1 }));
   if (kinds.length === 0 || alone === 'influence-model') return { parts: plain, std: 1, flops: 0 };
-  // So that the temperature cancels, and rows compete by log weight + Gumbel, as in the paper.
-  if (alone === 'dsir') return { parts: plain, std: 1 / job.run.record.config.selection.temperature, flops: 0 };
+  // Log-weight + Gumbel resamples by the weights (Xie et al. 2023, section 3).
+  if (alone === 'dsir') return { parts: plain, std: 1, temperature: 1, flops: 0 };
 
   const rows = await sampleHoldOut(job, corpus, plan, STREAM.calibration, CALIBRATION_ROWS);
   const parts: ScorerPart[] = [];

@@ -9,11 +9,12 @@ import { fullPasses, ROWS_PER_PASS, rowLosses } from '../../engine/row-passes.ts
 import { loadPredictor } from '../fit-influence/influence-model.ts';
 import type { Job } from '../job.ts';
 import { modelCost, openLanguageModel } from '../model.ts';
+import { influencesOf } from '../probe/influence-probe.ts';
 import { openProbe, probeCost } from '../probe/open-probe.ts';
 import { dsirScorer } from './dsir.ts';
 import type { RowScorer } from './row-scorer.ts';
 
-/** The scorer of a stage: the weighted sum of its parts' z-scores. */
+/** The scorer of a stage, by its record's formula. */
 export async function openScorer(job: Job, corpus: Corpus, plan: StagePlan, record: ScorerRecord): Promise<RowScorer> {
   const scorers: RowScorer[] = [];
   for (const { kind } of record.parts) scorers.push(await openPart(job, corpus, plan, kind, record.precision?.used));
@@ -72,12 +73,12 @@ async function influenceModelScorer(
 
 async function probeScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
   const probe = await openProbe(job.run, corpus, plan);
-  const length = corpus.index.sequenceLength;
+  const { method } = job.run.record.config.probe;
   return {
     cost: await probeCost(job.run, corpus),
     utilities: (rows, onBatch) =>
       inBatches(rows, probe.rowsAtOnce, onBatch, async (part) => {
-        const found = await probe.influences(await corpus.tokenRows(part), length);
+        const found = await influencesOf(probe, method, corpus, part);
         return found.map(({ influence }) => -influence);
       }),
   };

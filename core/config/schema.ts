@@ -145,7 +145,10 @@ const influenceModel = z.strictObject({
   warmStart: z.boolean().default(false),
   /** Below this held-out Spearman, or where its interval includes zero, the model counts as weak. */
   minimumSpearman: z.number().min(-1).max(1).default(0.3),
-  /** What a stage with a weak influence model does: go on and say so, select by DSIR or at random instead, or stop. */
+  /**
+   * What a stage does with a weak influence model, or where lookahead's steps made the model worse: go on and say so,
+   * select by DSIR or at random instead, or stop.
+   */
   whenWeak: z.enum(['warn', 'dsir', 'random', 'stop']).default('warn'),
 });
 

@@ -3,9 +3,10 @@ import { paddedVocabulary } from '../config/padded-vocabulary.ts';
 import type { RunConfig } from '../config/schema.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { CHECKED_ROWS } from '../plan/hold-out.ts';
+import { guardPassages, guardReadings } from '../plan/lookahead.ts';
 import { planStage } from '../plan/stage-plan.ts';
 import { stageWork } from '../plan/stage-work.ts';
-import { decoderForwardFlops, encoderForwardFlops, gptNeoxParameters } from './flops.ts';
+import { decoderForwardFlops, encoderForwardFlops, gptNeoxParameters, passageForwardFlops } from './flops.ts';
 
 export interface CostEstimate {
   parameters: number;
@@ -52,6 +53,8 @@ export interface StageEstimate {
 
 /** Tokens of a passage where the file is not read: LAMBADA's mean is about 85. */
 const PASSAGE_TOKENS = 85;
+/** Of a last word: most are one or two. */
+const LAST_WORD_TOKENS = 2;
 /** A zero-shot task whose file is not read: ARC-Easy has 2,376 items, PIQA 1,838, LAMBADA 5,153; up to four choices. */
 const TASK = { items: 3000, requests: 4 };
 /** Domains of a corpus that is not there yet: the example's are 13. */
@@ -128,15 +131,13 @@ function estimateStage(config: RunConfig, stage: number, corpus?: CorpusIndex): 
  * the fit, that of a label of an earlier stage, a prediction.
  */
 function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
-  const { reference, heldOut, evaluation, model, probe, pretrain, influenceModel } = config;
+  const { reference, heldOut, evaluation, probe, pretrain, influenceModel } = config;
   const shape = shapeOf(config, corpus);
   const length = rowTokens(config, corpus);
   const row = length * decoderForwardFlops(shape, length);
   const whole = PASSAGE_TOKENS * decoderForwardFlops(shape, PASSAGE_TOKENS);
-  // Where the last word alone counts, the output head is needed for its one or two tokens only.
-  const head = 2 * model.width * shape.vocabularySize * PASSAGE_TOKENS;
-  const passage = reference.target === 'last-word' ? whole - head : whole;
-  const references = reference.passages * passage;
+  const targets = reference.target === 'last-word' ? LAST_WORD_TOKENS : PASSAGE_TOKENS - 1;
+  const passage = passageForwardFlops(shape, PASSAGE_TOKENS, targets);
   const { batchRows, steps } = probe.lookahead;
   const branch = 3 * pretrain.decaySteps * pretrain.batchRows * row;
   const domains = corpus?.domains.length ?? DOMAINS;
@@ -144,7 +145,8 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
   const copies = {
     exact: 0,
     directional: 3 * reference.passages * whole + 5 * CHECKED_ROWS * row, // checked: two forward passes and one backward
-    lookahead: 3 * steps * batchRows * (row + whole),
+    lookahead:
+      3 * steps * batchRows * (row + whole) + guardReadings(steps) * guardPassages(reference.passages) * passage,
   }[probe.method];
   const encoder = influenceModel.pretrained ? BERT_BASE : influenceModel;
   const document =
@@ -160,7 +162,7 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
       branch +
       (reference.passages + heldOut.passages + TASK.requests * items) * whole +
       domains * evaluation.rowsPerDomain * row,
-    probed: probe.method === 'exact' ? 3 * row + references : 2 * row,
+    probed: probe.method === 'exact' ? 3 * row + reference.passages * passage : 2 * row,
     prepared: (probe.checkpoint === 'decayed' ? branch : 0) + copies,
     labelled: (fitted * 3 * epochs + validationFraction * epochs + testFraction) * document + features,
     again: 3 * epochs * document + features,

@@ -16,6 +16,15 @@ export function decoderForwardFlops({ layers, width, vocabularySize }: DecoderCo
   return 2 * (12 * layers * width ** 2 + width * vocabularySize) + 4 * layers * length * width;
 }
 
+/**
+ * Forward pass of a passage of `length` tokens to the loss of `targets` of them, which alone the output head is needed for:
+ * with last words alone, that saves most of the arithmetic of a small model.
+ */
+export function passageForwardFlops(shape: DecoderCost, length: number, targets: number): number {
+  const { width, vocabularySize } = shape;
+  return length * decoderForwardFlops(shape, length) - 2 * width * vocabularySize * (length - targets);
+}
+
 /** Like {@link decoderForwardFlops}, for an encoder without an output head. */
 export function encoderForwardFlops(layers: number, width: number, length: number): number {
   return 24 * layers * width ** 2 + 4 * layers * length * width;

@@ -1,4 +1,5 @@
 import { ConfigError } from '../errors.ts';
+import type { CorpusIndex } from '../formats.ts';
 import { CounterRandom, permutation, STREAM } from '../random/philox.ts';
 
 /** Uses of the hold-out's rows. Rows of the one are never rows of the other. */
@@ -46,8 +47,24 @@ export function splitHoldOut(
   return { evaluation, probed };
 }
 
-/** Hold-out rows on which directional labels are held against a backward pass: enough to tell a correlation of 0.99 from one of 0.8. */
-export const CHECKED_ROWS = 48;
+/**
+ * How many hold-out rows may be labelled whichever rows are of which domain, which a plan does not read: evaluation is
+ * taken to keep as many as {@link splitHoldOut} may.
+ *
+ * @param domains of the corpus: any of them may have rows in the hold-out.
+ * @param control whether the probe needs a row that is not labelled, see {@link controlRows}.
+ */
+export function mostLabels(
+  holdOutRows: number,
+  domains: CorpusIndex['domains'],
+  { rowsPerDomain, control }: { rowsPerDomain: number; control: boolean },
+): number {
+  const sizes = domains.map(({ rows }) => rows).filter((rows) => rows > 0);
+  const bySize = sizes.reduce((sum, rows) => sum + Math.min(rowsPerDomain, Math.ceil(rows / 3)), 0);
+  // Rounding a third up adds two thirds of a row at most, in each domain that has one.
+  const third = Math.floor((holdOutRows + 2 * Math.min(sizes.length, holdOutRows)) / 3);
+  return Math.max(0, holdOutRows - Math.min(bySize, third) - (control ? 1 : 0));
+}
 
 /**
  * The rows to probe before a stage, in probe order: a fresh random sample at each stage.
@@ -57,9 +74,42 @@ export const CHECKED_ROWS = 48;
 export function probeOrder(probed: ArrayLike<number>, documents: number, seed: number, stage: number): number[] {
   if (documents > probed.length)
     throw new ConfigError(
-      `probe.documents: ${documents} probes need as many hold-out rows, and ${probed.length} are free. ` +
-        'Lower probe.documents, raise pools.holdOut, or add text to the corpus.',
+      `probe.documents: ${documents} probes need as many hold-out rows, and ${probed.length} are free. ${REMEDY}`,
     );
   const order = permutation(probed.length, new CounterRandom(seed, STREAM.probeSample, stage));
   return Array.from(order.subarray(0, documents), (i) => probed[i]!);
 }
+
+/** Hold-out rows on which directional labels are held against a backward pass: enough to tell a correlation of 0.99 from one of 0.8. */
+export const CHECKED_ROWS = 48;
+
+/** Random text before a stage: at most `wanted` of the rows. They lie together by domain, so that only a shuffle is random. */
+export function randomRows(rows: ArrayLike<number>, wanted: number, seed: number, stage: number): number[] {
+  const shuffled = permutation(rows.length, new CounterRandom(seed, STREAM.lookaheadControl, stage));
+  return Array.from(shuffled.subarray(0, wanted), (i) => rows[i]!);
+}
+
+/**
+ * Random text for lookahead's control copy: rows that are not probed, as the label of a row that the copy has learned would
+ * say that and no more.
+ *
+ * @throws ConfigError when every free row is probed.
+ */
+export function controlRows(
+  probed: Float64Array,
+  documents: number,
+  wanted: number,
+  seed: number,
+  stage: number,
+): number[] {
+  const labelled = new Set(probeOrder(probed, documents, seed, stage));
+  const others = probed.filter((row) => !labelled.has(row));
+  if (others.length === 0)
+    throw new ConfigError(
+      `probe.documents: ${documents} probes take every free row of the hold-out, and probe.method "lookahead" needs others to ` +
+        `compare with. ${REMEDY}`,
+    );
+  return randomRows(others, wanted, seed, stage);
+}
+
+const REMEDY = 'Lower probe.documents, raise pools.holdOut, or add text to the corpus.';

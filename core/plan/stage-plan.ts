@@ -6,6 +6,7 @@ import type { RunConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import type { CorpusIndex, ProbeItem, RowRange, ScoreItem, StagePlan } from '../formats.ts';
 import { type CounterRandom, distinctBelow } from '../random/philox.ts';
+import { mostLabels } from './hold-out.ts';
 import { stageWork } from './stage-work.ts';
 
 /** The shards of the hold-out and of each stage's candidate pool; no shard, and so no document, is in two of them. */
@@ -53,11 +54,9 @@ export function planStage(config: RunConfig, corpus: CorpusIndex, stage: number)
   const selectedRows = scored ? Math.floor(config.selection.fraction * poolRows) : consumedRows;
   if (consumedRows > poolRows || consumedRows > selectedRows)
     throw new ConfigError(tooSmall(config, stage, poolRows, selectedRows, consumedRows, scored));
-  if (probes > holdOutRows)
-    throw new ConfigError(
-      `probe.documents: ${probes} probes need as many hold-out rows, and there are ${holdOutRows}. ` +
-        'Lower probe.documents, raise pools.holdOut, or add text to the corpus.',
-    );
+  const control = config.probe.method === 'lookahead';
+  const most = mostLabels(holdOutRows, corpus.domains, { rowsPerDomain: config.evaluation.rowsPerDomain, control });
+  if (probes > most) throw new ConfigError(tooManyProbes(probes, holdOutRows, most, control));
   return {
     format: 'mates-stage-plan/1',
     stage,
@@ -139,6 +138,15 @@ function tooSmall(
     `(pretrain.stepsPerStage ${stepsPerStage} x pretrain.batchRows ${batchRows}) and no row is used twice. ` +
     `Set pretrain.stepsPerStage to ${Math.floor(available / batchRows)} or less, ` +
     `${scored ? 'raise selection.fraction, ' : 'raise pools.warmup, '}or add text to the corpus.`
+  );
+}
+
+function tooManyProbes(probes: number, holdOutRows: number, most: number, control: boolean): string {
+  const others = control ? ', and probe.method "lookahead" compares with one at least that is not probed' : '';
+  return (
+    `probe.documents: ${probes} probes need as many rows of the hold-out, which has ${holdOutRows}. Evaluations keep ` +
+    `some${others}, so that no more than ${most} are sure to be free. Lower probe.documents, raise pools.holdOut, or add text ` +
+    'to the corpus.'
   );
 }
 

@@ -37,6 +37,8 @@ export const STREAM = {
   precision: 17,
   /** The reference passages that a lookahead probe keeps aside. */
   lookaheadGuard: 18,
+  /** What an influence model starts from, of a stage. */
+  influenceWeights: 19,
 } as const;
 
 /**

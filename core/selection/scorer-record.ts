@@ -6,10 +6,11 @@ import { getJsonIfPresent, type Store } from '../storage/index.ts';
 import type { Method, ScoreKind } from './methods.ts';
 
 /**
- * The utility of a row is `sum_i weight_i (raw_i - mean_i) / std_i`, divided by `std`. Means and deviations are those of
- * the raw scores of a sample of hold-out rows, so that they are known before the pool is scored and do not depend on how
- * it is cut; an influence model alone predicts in standard deviations already and is taken as it is. DSIR alone is its
- * log-weight times the temperature.
+ * The utility of a row is `sum_i weight_i (raw_i - mean_i) / std_i`, divided by `std`, and rows compete by
+ * `utility / temperature` and noise (keys.ts). Means and deviations are those of the raw scores of a sample of hold-out rows, so
+ * that they are known before the pool is scored and do not depend on how it is cut. Two kinds of scores are taken as they
+ * are, with means of 0 and deviations of 1, when they are alone: an influence model's, which predicts in standard
+ * deviations already, and DSIR's log-weights, at a temperature of 1.
  */
 export interface ScorerRecord {
   format: 'mates-scorer/1';
@@ -18,6 +19,8 @@ export interface ScorerRecord {
   /** Empty where rows are taken at random. */
   parts: ScorerPart[];
   std: number;
+  /** In place of `selection.temperature`, which is in standard deviations, where the utilities are not. */
+  temperature?: number;
   /** How the influence model's encoder multiplies; absent where it is float32 without a question. */
   precision?: ScorerPrecision;
   /** Why another method than the configured one is used. */

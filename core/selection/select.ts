@@ -40,10 +40,29 @@ export interface SelectionRequest {
   summaryKey: string;
 }
 
-/** The key recipe of the scored rows of a stage. */
-export function keyRecipe({ seed, selection }: RunConfig, stage: number): KeyRecipe {
-  const { temperature, gumbel, method } = selection;
-  return { noise: { seed, stage }, temperature, gumbel: methodTraits(method).hard ? 'none' : gumbel };
+/**
+ * The key recipe of a stage's rows.
+ *
+ * @param by what they are chosen by, which may be another method than the configured one. The sign of the authors' noise is
+ *   no matter of DSIR, which is another paper's.
+ */
+export function keyRecipe({ seed, selection }: RunConfig, stage: number, by: ChosenBy): KeyRecipe {
+  const { score, hard } = methodTraits(by.method);
+  const gumbel = score === 'dsir' ? 'exact' : selection.gumbel;
+  return {
+    noise: { seed, stage },
+    temperature: by.temperature ?? selection.temperature,
+    gumbel: hard ? 'none' : gumbel,
+  };
+}
+
+type ChosenBy = Pick<ScorerRecord, 'method' | 'temperature'>;
+
+/** What an arm's rows are chosen by: a scored stage's scorer, which may have given the configured method up. */
+function chosenBy({ selection }: RunConfig, plan: StagePlan, arm: Arm, scorer?: ChosenBy): ChosenBy {
+  if (arm === 'control' || plan.stage === 0) return { method: 'random' };
+  if (!plan.scored) return { method: selection.method };
+  return scorer ?? { method: 'random' };
 }
 
 /**
@@ -57,20 +76,17 @@ export function selectionRequest(
   config: RunConfig,
   plan: StagePlan,
   arm: Arm,
-  scorer?: Pick<ScorerRecord, 'method' | 'parts'>,
+  scorer?: ChosenBy,
 ): SelectionRequest {
   const files = armLayout(plan.stage, arm);
   const { score } = stageLayout(plan.stage);
-  const byScore = plan.scored && arm === 'main' && scorer !== undefined && scorer.parts.length > 0;
-  const recipe = keyRecipe(config, plan.stage);
+  const by = chosenBy(config, plan, arm, scorer);
+  const byScore = methodTraits(by.method).score !== undefined;
+  const recipe = keyRecipe(config, plan.stage, by);
   return {
     store,
     corpus,
-    method: byScore
-      ? scorer.method
-      : arm === 'main' && !plan.scored && plan.stage > 0
-        ? config.selection.method
-        : 'random',
+    method: by.method,
     recipe: { ...recipe, noise: { ...recipe.noise, arm } },
     pool: rowRanges(corpus.index, plan.poolShards),
     selectedRows: plan.selectedRows,

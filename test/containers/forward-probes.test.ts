@@ -1,16 +1,20 @@
 /** The two probes that need only forward passes. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { DifferenceProbe } from '../../containers/probe/difference-probe.ts';
 import { checkFirstOrder, directionalCopies } from '../../containers/probe/directional.ts';
-import type { InfluenceProbe } from '../../containers/probe/influence-probe.ts';
+import { type InfluenceProbe, influencesOf } from '../../containers/probe/influence-probe.ts';
 import { lookaheadCopies } from '../../containers/probe/lookahead.ts';
+import type { ProbeRecord } from '../../containers/probe/prepared-probe.ts';
+import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
 import { RunError } from '../../core/errors.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { planStage } from '../../core/plan/stage-plan.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
+import { getJson } from '../../core/storage/index.ts';
 import type { Checkpoint } from '../../engine/checkpoint.ts';
+import type { LanguageModel, TokenBatch } from '../../engine/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
 import { randomTokens } from '../engine/support.ts';
@@ -67,13 +71,31 @@ describe.each([
   });
 });
 
+it('refuses an influence that is not a number, and names the row, the method and what to change', async () => {
+  const { parameters } = trainedCheckpoint(model);
+  const second = parameters.clone();
+  second.view('embed_out.weight').fill(Number.NaN);
+  const probe = new DifferenceProbe(model, { first: parameters, second, scale: 1 });
+  const rows = documents.slice(0, 2);
+  const corpus = {
+    index: { sequenceLength: LENGTH },
+    tokenRows: async () => Int32Array.from(rows.flatMap((tokens) => [...tokens])),
+  } as unknown as Corpus;
+  const measured = (method: 'lookahead' | 'directional') => influencesOf(probe, method, corpus, [17, 4]);
+  await expect(measured('lookahead')).rejects.toThrow(RunError);
+  await expect(measured('lookahead')).rejects.toThrow(
+    /row 17: the lookahead probe .* NaN.* lower probe\.learningRateScale/,
+  );
+  await expect(measured('directional')).rejects.toThrow(/directional .* lower probe\.directional\.relativeStep/);
+});
+
 describe('the directional probe', () => {
-  it("is the product of the preconditioned reference gradient with the document's, times minus the rate", async () => {
+  it("is the product of the preconditioned reference gradient with the document's, times minus the rate and its share of the moment", async () => {
     const checkpoint = trainedCheckpoint(model);
     const { parameters, optimizer } = checkpoint;
     const direction = emptyGradient(model);
     await reference.gradient(parameters, direction);
-    const { beta2, epsilon } = config.pretrain;
+    const { beta1, beta2, epsilon } = config.pretrain;
     direction.flat.forEach((g, i) => {
       direction.flat[i] = g / (Math.sqrt(optimizer.v[i]! / (1 - beta2 ** optimizer.step)) + epsilon);
     });
@@ -84,10 +106,35 @@ describe('the directional probe', () => {
       const weights = new Float32Array(LENGTH - 1).fill(1 / (LENGTH - 1));
       await model.lossAndGradient(parameters, { batch: 1, length: LENGTH, tokens, weights }, gradient);
       const product = gradient.flat.reduce((sum, g, i) => sum + g * direction.flat[i]!, 0);
-      const expected = -trunkLearningRate(config.pretrain, optimizer.step) * product;
+      const share = (1 - beta1) / (1 - beta1 ** (optimizer.step + 1));
+      const expected = -rateOf(checkpoint) * share * product;
       const { influence } = await influenceOf(probe, tokens);
       expect(Math.abs(influence - expected)).toBeLessThan(0.03 * Math.abs(expected) + 1e-5);
     }
+  });
+
+  it("is the change of the reference loss that a document's part of an AdamW step makes", async () => {
+    const checkpoint = trainedCheckpoint(model);
+    const { parameters, optimizer } = checkpoint;
+    const probe = await directional(checkpoint);
+    const part = 1e-3; // of the gradient: so little of it that the second moment stays as it is
+    const ratios: number[] = [];
+    for (const tokens of documents) {
+      const gradient = emptyGradient(model);
+      await model.lossAndGradient(parameters, { batch: 1, length: LENGTH, tokens }, gradient);
+      gradient.view('gpt_neox.embed_in.weight').fill(0);
+      const lossAfter = async (times: number) => {
+        const moved = emptyGradient(model);
+        optimizer.trial(parameters.flat, gradient.flat, rateOf(checkpoint), moved.flat, times);
+        return reference.loss(moved);
+      };
+      const change = ((await lossAfter(part)) - (await lossAfter(-part))) / (2 * part);
+      ratios.push((await influenceOf(probe, tokens)).influence / change);
+    }
+    // The step's own second moment is beta2 of the one before, which the probe takes: some tenths less after five steps.
+    const middle = ratios.sort((a, b) => a - b)[3]!;
+    expect(middle).toBeGreaterThan(0.7);
+    expect(middle).toBeLessThan(1.3);
   });
 
   it('holds its differences against products of gradients, and refuses a step that drowns in rounding', async () => {
@@ -124,12 +171,43 @@ describe('the lookahead probe', () => {
     for (const tokens of documents) expect(near.influence).toBeLessThan((await influenceOf(probe, tokens)).influence);
   });
 
-  it('refuses to label by a copy that its steps have made worse at the references, and says what to change', async () => {
-    const checkpoint = trainedCheckpoint(model);
-    const options = { config, learningRate: 3, passages, randomRows, length: LENGTH };
-    const attempt = lookaheadCopies(model, checkpoint, options);
-    await expect(attempt).rejects.toThrow(RunError);
-    await expect(attempt).rejects.toThrow(/kept aside from \d\.\d+ to .*probe\.learningRateScale \(now 1\)/);
+  const copiesAt = (learningRate: number, by = model) =>
+    lookaheadCopies(by, trainedCheckpoint(model), { config, learningRate, passages, randomRows, length: LENGTH });
+
+  it('ends its steps where they have made it worse at the references, and says so', async () => {
+    const { guard, steps, tried } = await copiesAt(3);
+    expect(guard.after).toBeGreaterThan(guard.before);
+    expect([steps, tried]).toEqual([4, 4]);
+    const good = await copiesAt(rateOf(trainedCheckpoint(model)));
+    expect(good.guard.after).toBeLessThan(good.guard.before);
+  });
+
+  it('counts the rows of its control copy and the passages that it reads to guard itself', async () => {
+    let read = 0;
+    const counting: LanguageModel = Object.create(model);
+    for (const name of ['hiddenStates', 'hiddenStatesAt'] as const)
+      counting[name] = (parameters: ParameterSet, batch: TokenBatch, at: Int32Array = new Int32Array()) => {
+        read += batch.batch;
+        return model[name](parameters, batch, at);
+      };
+    const { guardReads, controlRows } = await copiesAt(1e-3, counting);
+    expect(read).toBeGreaterThan(2);
+    expect(guardReads).toBe(read);
+    expect(controlRows).toBe(9); // of each batch of 32
+  });
+
+  it('refuses copies that have diverged, and says what to change', async () => {
+    const references = copiesAt(1e30);
+    await expect(references).rejects.toThrow(RunError);
+    await expect(references).rejects.toThrow(
+      /kept aside is NaN after 4 steps.* lower probe\.learningRateScale \(now 1\)/,
+    );
+    const broken: LanguageModel = Object.create(model);
+    broken.lossAndGradient = async (parameters, batch, gradient) => {
+      const loss = await model.lossAndGradient(parameters, batch, gradient);
+      return batch.tokens[0] === randomRows[0] && batch.length === LENGTH ? Number.NaN : loss;
+    };
+    await expect(copiesAt(1e-3, broken)).rejects.toThrow(/random rows is NaN after 0 steps.* probe\.learningRateScale/);
   });
 
   it('refuses a reference set with nothing to hold back', async () => {
@@ -146,7 +224,16 @@ describe.each(['directional', 'lookahead'] as const)('a run with probe.method %s
       await tiny.prepare();
       await tiny.stage(0);
       const { probeItems } = planStage(tiny.run.record.config, (await openRunCorpus(tiny.run)).index, 1);
+      const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
       await tiny.stage(1);
+      const told = said.mock.calls.join();
+      said.mockRestore();
+      const { controlRows } = await getJson<ProbeRecord>(tiny.store, 'stages/1/probe-model/probe.json');
+      if (method === 'lookahead') {
+        // Of the 12 x 32 rows that its steps have room for.
+        expect(controlRows).toBeGreaterThan(0);
+        expect(told).toContain(`Warning: stage 1: only ${controlRows} rows of the hold-out are not probed`);
+      } else expect([controlRows, told.includes('not probed')]).toEqual([undefined, false]);
       const found = new Map<number, number>();
       for (let item = 0; item < probeItems; item++) {
         const key = `stages/1/probes/0000${item}.parquet`;

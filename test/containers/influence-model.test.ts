@@ -7,8 +7,10 @@ import { openScorer } from '../../containers/score/open-scorer.ts';
 import type { InfluenceFit } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { readParquet, writeParquet } from '../../core/parquet.ts';
+import { scoreItems } from '../../core/plan/stage-plan.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
+import { readScoreIndex } from '../../core/selection/scores.ts';
 import { getJson } from '../../core/storage/index.ts';
 import { filesOf, TinyRun, tinyConfig } from './support.ts';
 
@@ -108,6 +110,7 @@ describe('probes of earlier stages', () => {
     const tiny = await TinyRun.create(
       tinyConfig({
         pretrain: { ...tinyConfig().pretrain, stages: 3 },
+        pools: { holdOut: 0.5 }, // so that each stage probes documents that the one before did not
         ...{ probe: { documents: 40, jobs: 1, method: 'directional' }, influenceModel },
       }),
     );
@@ -162,7 +165,11 @@ describe('DSIR', () => {
     const rows = [0, 5, 9, 40];
     const weights = await dsirWeights(await loadDsir(tiny.job(1), 1), corpus, rows, 'sum');
     const utilities = await scorer.utilities(rows);
-    for (const [i, utility] of utilities.entries()) expect(utility / 0.25).toBeCloseTo(weights[i]!, 10);
+    expect(utilities).toEqual(weights);
+    const [item] = scoreItems(plan);
+    await (await import('../../containers/score/index.ts')).run(tiny.job(1, { item }));
+    const { recipe } = await readScoreIndex(tiny.store, stageLayout(1).score(item!.index));
+    expect(recipe).toMatchObject({ temperature: 1, gumbel: 'exact' });
   });
 
   it('beside another score adds its z-score', async () => {

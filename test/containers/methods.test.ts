@@ -183,6 +183,28 @@ describe('a weak influence model', () => {
   });
 });
 
+describe('lookahead whose steps make the model worse at the references', () => {
+  const tooFast = (whenWeak: string): Over => ({
+    probe: { method: 'lookahead', learningRateScale: 1000 },
+    influenceModel: { ...tinyConfig().influenceModel, minimumSpearman: -1, whenWeak },
+  });
+
+  it('gives way as a weak influence model does', async () => {
+    quiet();
+    const tiny = await runWith('influence', tooFast('dsir'));
+    const because = expect.stringMatching(/lookahead's steps .* kept aside from \d\.\d{3} to \d+\.\d{3}/);
+    expect(await readScorer(tiny.store, { stage: 1 })).toMatchObject({ method: 'dsir', because });
+    expect(await getJson<InfluenceFit>(tiny.store, stageLayout(1).fit)).toMatchObject({ weak: because });
+  });
+
+  it('stops a run that is to stop, also where every row is probed', async () => {
+    quiet();
+    await expect(runWith('color-filter', tooFast('stop'))).rejects.toThrow(
+      /stage 1: the probe is weak: lookahead's steps .*In another run, .*probe\.learningRateScale/,
+    );
+  });
+});
+
 describe('a probe of the decayed checkpoint', () => {
   it('is made once for all jobs, from the end of the decay branch at its last learning rate', async () => {
     quiet();

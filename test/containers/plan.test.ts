@@ -16,7 +16,7 @@ function corpusOf(rows: number[]): CorpusIndex {
     firstRow += count;
     return { firstRow: firstRow - count, rows: count };
   });
-  return { shards, rows: firstRow } as unknown as CorpusIndex;
+  return { shards, rows: firstRow, domains: [{ name: 'a', rows: firstRow }] } as unknown as CorpusIndex;
 }
 
 const cases = fc.record({

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { notHeldOut, splitLabelled } from '../../containers/fit-influence/split.ts';
+import { spearmanInterval } from '../../containers/fit-influence/spearman-interval.ts';
+import { notHeldOut, splitLabelled, unseenBefore } from '../../containers/fit-influence/split.ts';
 import { RunError } from '../../core/errors.ts';
+import { bootstrapInterval, spearman } from '../../core/metrics/index.ts';
 import { CounterRandom, STREAM } from '../../core/random/philox.ts';
 
 interface One {
@@ -67,5 +69,47 @@ describe('probes of earlier stages', () => {
     expect(notHeldOut(earlier, { ...sets, by: 'row' }, documentOf)).toEqual({
       ...{ rows: [13, 4, 25, 6, 6], labels: [1, 2, 4, 5, 6] },
     });
+  });
+});
+
+describe('probes that an earlier model has not seen', () => {
+  const documentOf = (row: number) => `d${row % 10}`;
+  const probes = [{ row: 1 }, { row: 12 }, { row: 23 }, { row: 4 }];
+
+  it('leave out the documents of those that it has, or the rows where rows were dealt', () => {
+    expect(unseenBefore(probes, [11, 2, 4], 'document', documentOf)).toEqual([{ row: 23 }]);
+    expect(unseenBefore(probes, [11, 2, 4], 'row', documentOf)).toEqual([{ row: 1 }, { row: 12 }, { row: 23 }]);
+  });
+});
+
+describe("the Spearman's interval", () => {
+  const at = { seed: 3, stage: 2 };
+  const normals = (n: number, stream: number) => {
+    const random = new CounterRandom(stream, STREAM.bootstrap);
+    return Array.from({ length: n }, (_, i) => random.normal(i));
+  };
+
+  it('is that over rows where each document has one', () => {
+    const [x, noise] = [normals(40, 1), normals(40, 2)];
+    const y = x.map((value, i) => value + noise[i]!);
+    const alone = x.map((_, i) => `d${i}`);
+    expect(spearmanInterval(x, y, alone, at)).toEqual(bootstrapInterval(x, y, spearman, at));
+  });
+
+  it('is no narrower for rows that repeat what their document says', () => {
+    const [x, noise] = [normals(12, 1), normals(12, 2)];
+    const y = x.map((value, i) => value + noise[i]!);
+    const fiveTimes = <T>(values: readonly T[]) => values.flatMap((value) => new Array<T>(5).fill(value));
+    const documents = x.map((_, i) => `d${i}`);
+    const once = spearmanInterval(x, y, documents, at);
+    const repeated = spearmanInterval(fiveTimes(x), fiveTimes(y), fiveTimes(documents), at);
+    expect(repeated[0]).toBeCloseTo(once[0], 9);
+    expect(repeated[1]).toBeCloseTo(once[1], 9);
+    const [low, high] = bootstrapInterval(fiveTimes(x), fiveTimes(y), spearman, at);
+    expect(high - low).toBeLessThan(0.6 * (once[1] - once[0])); // what rows drawn one by one would claim
+  });
+
+  it('says nothing of other documents where there is one', () => {
+    expect(spearmanInterval([1, 2, 3], [1, 2, 3], ['a', 'a', 'a'], at)).toEqual([-1, 1]);
   });
 });

@@ -1,10 +1,14 @@
 /** The accounting of operations and dollars, against published figures, recorded runs and hand calculation. */
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { modelShape } from '../../containers/model.ts';
+import { loadPassageSet } from '../../containers/passages.ts';
+import { probeCost } from '../../containers/probe/open-probe.ts';
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { DEFAULT_DEPLOYMENT } from '../../core/cost/deployment.ts';
-import { estimateCost } from '../../core/cost/estimate.ts';
+import { estimateCost, shapeOf } from '../../core/cost/estimate.ts';
+import { decoderForwardFlops, passageForwardFlops } from '../../core/cost/flops.ts';
 import { costThroughStage, idleUsdPerMonth, pricePlan } from '../../core/cost/price.ts';
 import type { Timing } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
@@ -79,6 +83,42 @@ describe.each([
     } finally {
       await tiny.remove();
     }
+  });
+});
+
+describe('passages of which the last word counts', () => {
+  const config = tinyConfig({ reference: { target: 'last-word' } });
+
+  it('need the output head for that word alone, by the estimate and by the count of a probe', async () => {
+    const tiny = await TinyRun.create(config);
+    try {
+      await tiny.prepare();
+      const corpus = await openRunCorpus(tiny.run);
+      const shape = modelShape(config, corpus.index);
+      const { width, vocabularySize } = shape;
+      const body = (length: number) => length * decoderForwardFlops({ ...shape, vocabularySize: 0 }, length);
+      const head = 2 * width * vocabularySize;
+      const row = 32 * decoderForwardFlops(shape, 32);
+      const passages = await loadPassageSet(tiny.run, corpus, config.reference);
+      const read = passages.reduce(
+        (sum, { tokens, firstTarget }) => sum + body(tokens.length) + head * (tokens.length - firstTarget),
+        0,
+      );
+      expect((await probeCost(tiny.run, corpus)) / (3 * row + read)).toBeCloseTo(1, 9);
+      const { flops, probes } = estimateCost(config, corpus.index);
+      expect(flops.probe / probes / (3 * row + passages.length * (body(85) + 2 * head))).toBeCloseTo(1, 9);
+    } finally {
+      await tiny.remove();
+    }
+  });
+
+  it('are read by lookahead to guard its steps', () => {
+    const probe = { ...config.probe, method: 'lookahead', lookahead: { steps: 9, batchRows: 8 } } as const;
+    const costs = (passages: number) =>
+      estimateCost({ ...config, probe, reference: { ...config.reference, passages } }).flops.probe;
+    // A quarter of the passages, before the first step and after the fourth, the eighth and the last.
+    const shape = shapeOf(config);
+    expect((costs(40) - costs(8)) / (8 * 4 * passageForwardFlops(shape, 85, 2))).toBeCloseTo(1, 9);
   });
 });
 

@@ -29,7 +29,7 @@ function unequalShards(): CorpusIndex {
     shards.push({ firstRow, rows });
     firstRow += rows;
   }
-  return { shards, rows: firstRow } as unknown as CorpusIndex;
+  return { shards, rows: firstRow, domains: [{ name: 'a', rows: firstRow }] } as unknown as CorpusIndex;
 }
 
 const corpus = unequalShards();

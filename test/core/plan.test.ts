@@ -4,7 +4,7 @@ import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
-import { probeOrder, splitHoldOut } from '../../core/plan/hold-out.ts';
+import { controlRows, mostLabels, probeOrder, splitHoldOut } from '../../core/plan/hold-out.ts';
 import {
   dealPools,
   planStage,
@@ -23,15 +23,16 @@ const config = (over: object = {}): RunConfig =>
     'test configuration',
   );
 
-/** An index with the given rows a shard; only what the planner reads. */
-function corpusOf(rows: number[]): CorpusIndex {
+/** An index with the given rows a shard, of as many domains; only what the planner reads. */
+function corpusOf(rows: number[], domains = 1): CorpusIndex {
   let firstRow = 0;
   const shards = rows.map((count) => {
     const shard = { firstRow, rows: count };
     firstRow += count;
     return shard;
   });
-  return { shards, rows: firstRow } as unknown as CorpusIndex;
+  const each = Array.from({ length: domains }, (_, i) => ({ name: `${i}`, rows: Math.ceil(firstRow / domains) }));
+  return { shards, rows: firstRow, domains: each } as unknown as CorpusIndex;
 }
 
 describe('pools', () => {
@@ -69,6 +70,22 @@ describe('stage plan', () => {
     expect(attempt).toThrow(ConfigError);
     expect(attempt).toThrow(/stage 1: .*consumes 4000 .*stepsPerStage to \d+ or less/s);
     expect(() => planStage(config({ pretrain: { stepsPerStage: 1000 } }), corpus, 0)).toThrow(/raise pools\.warmup/);
+  });
+
+  it('refuses more probes than are sure to be free, before anything is trained', () => {
+    const withProbes = (documents: number, method: string) =>
+      planStage(config({ probe: { documents, method } }), corpusOf(new Array(20).fill(1000), 13), 1);
+    // 3,000 rows of the hold-out, of which evaluations keep 24 of each domain at most
+    expect(withProbes(3000 - 13 * 24, 'exact').probes).toBe(2688);
+    expect(() => withProbes(2689, 'exact')).toThrow(ConfigError);
+    expect(() => withProbes(2689, 'exact')).toThrow(
+      /probe\.documents: 2689 probes .* has 3000\..* than 2688 are .*holdOut/,
+    );
+    expect(withProbes(2687, 'lookahead').probes).toBe(2687);
+    expect(() => withProbes(2688, 'lookahead')).toThrow(
+      /"lookahead" compares with one .* that is not probed.* 2687 are/,
+    );
+    expect(planStage(config({ probe: { documents: 9999 } }), corpus, 0).probes).toBe(0);
   });
 
   it('cuts scoring into items that cover the pool once, in order, whatever the number of jobs', () => {
@@ -153,6 +170,39 @@ describe('hold-out', () => {
     expect(probeOrder(probed, 50, 7, 1)).toEqual(first);
     expect(probeOrder(probed, 50, 7, 2)).not.toEqual(first);
     expect(new Set(first).size).toBe(50);
+  });
+
+  it('has as many rows to label as the plan takes to be sure, whatever their domains', () => {
+    const assigned = fc.array(fc.integer({ min: 0, max: 6 }), { maxLength: 120 });
+    const others = fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 7, maxLength: 7 }); // of pools
+    fc.assert(
+      fc.property(assigned, others, fc.integer({ min: 1, max: 30 }), (domains, elsewhere, rowsPerDomain) => {
+        const rows = domains.map((_, i) => i);
+        const { probed } = splitHoldOut(rows, Uint16Array.from(domains), rowsPerDomain, 7);
+        const corpus = elsewhere.map((count, i) => ({
+          name: `${i}`,
+          rows: count + domains.filter((domain) => domain === i).length,
+        }));
+        const most = mostLabels(rows.length, corpus, { rowsPerDomain, control: false });
+        expect(most).toBeLessThanOrEqual(probed.length);
+        expect(most).toBeGreaterThanOrEqual(Math.floor((2 * (rows.length - 7)) / 3));
+        expect(mostLabels(rows.length, corpus, { rowsPerDomain, control: true })).toBe(Math.max(0, most - 1));
+      }),
+    );
+  });
+
+  it('gives the control copy random rows that are not probed, and none of those that are', () => {
+    const { probed } = splitHoldOut(rows, domains, 20, 7); // 240 rows
+    const control = controlRows(probed, 200, 384, 7, 1);
+    expect(control).toHaveLength(40);
+    const all = [...probeOrder(probed, 200, 7, 1), ...control];
+    expect(all.sort((a, b) => a - b)).toEqual([...probed]);
+    expect(controlRows(probed, 200, 8, 7, 1)).toEqual(control.slice(0, 8));
+    expect(control.slice(0, 8)).not.toEqual(control.slice(0, 8).sort((a, b) => a - b));
+    expect(() => controlRows(probed, 240, 384, 7, 1)).toThrow(ConfigError);
+    expect(() => controlRows(probed, 240, 384, 7, 1)).toThrow(
+      /probe\.documents: 240 probes .*"lookahead".*pools\.holdOut/,
+    );
   });
 
   it('names the field when the hold-out is too small', () => {

@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import type { SelectionSummary } from '../../core/formats.ts';
+import { parseConfig } from '../../core/config/load.ts';
+import type { CorpusIndex, SelectionSummary } from '../../core/formats.ts';
 import { sha256 } from '../../core/hash.ts';
 import { readParquet } from '../../core/parquet.ts';
+import { planStage } from '../../core/plan/stage-plan.ts';
 import type { KeyRecipe } from '../../core/selection/keys.ts';
-import { type SelectionRequest, selectRows } from '../../core/selection/select.ts';
+import { METHODS, type Method } from '../../core/selection/methods.ts';
+import { type SelectionRequest, selectionRequest, selectRows } from '../../core/selection/select.ts';
 import { MemoryStore } from '../memory-store.ts';
 import { DOMAINS, deal, domainOf, fakeCorpus, naive, score, wholeShards } from './pool.ts';
 
@@ -112,5 +115,44 @@ describe('selectRows', () => {
     const key = `${prefixes[0]}/keys.bin`;
     await store.put(key, store.files.get(key)!.slice(0, 600));
     await expect(selectRows(requested(store, prefixes))).rejects.toThrow('keys.bin is shorter than its index says');
+  });
+});
+
+describe('what a plan asks for', () => {
+  const shards = Array.from({ length: 20 }, (_, i) => ({ firstRow: 1000 * i, rows: 1000 }));
+  const index = { shards, rows: 20_000, domains: [{ name: 'a', rows: 20_000 }] } as unknown as CorpusIndex;
+  const asked = (method: Method, arm: 'main' | 'control', by?: { method: Method; temperature?: number }, stage = 1) => {
+    const config = parseConfig(
+      {
+        ...{ corpus: { input: ['a'] }, reference: { input: 'r' }, heldOut: { input: 'h' } },
+        selection: { method, gumbel: 'reference-code', temperature: 0.2 },
+        probe: { method: 'lookahead' },
+      },
+      'test configuration',
+    );
+    const plan = planStage(config, index, stage);
+    const source = { index } as unknown as Parameters<typeof selectionRequest>[1];
+    const request = selectionRequest(new MemoryStore(), source, config, plan, arm, by);
+    const { temperature, gumbel } = request.recipe;
+    return { method: request.method, temperature, gumbel, byScore: request.scorePrefixes.length > 0 };
+  };
+  const dsir = { method: 'dsir', temperature: 1 } as const;
+  const theirs = { temperature: 0.2, gumbel: 'reference-code', byScore: true };
+
+  it('follows the scorer, also where that stands in for the configured method', () => {
+    expect(asked('influence', 'main', { method: 'influence' })).toEqual({ method: 'influence', ...theirs });
+    const resampled = { method: 'dsir', temperature: 1, gumbel: 'exact', byScore: true };
+    for (const method of ['dsir', 'influence', 'hard-top-k'] as const)
+      expect(asked(method, 'main', dsir)).toEqual(resampled);
+    expect(asked('hard-top-k', 'main', { method: 'hard-top-k' })).toMatchObject({ gumbel: 'none', byScore: true });
+    expect(asked('hard-top-k', 'main', { method: 'random' })).toMatchObject({ method: 'random', byScore: false });
+  });
+
+  it('takes random rows in the first stage and in the control, whatever the method', () => {
+    for (const method of METHODS) {
+      expect(asked(method, 'main', undefined, 0)).toMatchObject({ method: 'random', byScore: false });
+      expect(asked(method, 'control', dsir)).toEqual({ ...theirs, method: 'random', byScore: false });
+    }
+    expect(asked('train-on-reference', 'main')).toMatchObject({ method: 'train-on-reference', byScore: false });
   });
 });
