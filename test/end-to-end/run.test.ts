@@ -53,7 +53,6 @@ describe('a finished run', () => {
       expect(stage.spearman).toBeTypeOf('number');
       expect(stage.control!.referenceLoss).toBeGreaterThan(0);
     }
-    expect(summary.stages[2]!.staleSpearman).toBeTypeOf('number');
     expect(readFileSync(join(out, 'runs/tiny/report.html'), 'utf8')).toContain('<svg');
     expect(manifest.inputs.map(({ uri }) => uri.split('/').at(-1))).toEqual([
       'novels-austen.jsonl',
