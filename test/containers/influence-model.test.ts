@@ -141,6 +141,9 @@ describe('probes of earlier stages', () => {
     expect(fits[0]!.documents.test).toBe(24);
     expect(fits[1]!.documents.test).toBeLessThan(24);
     expect(fits[1]!.documents.test).toBeGreaterThanOrEqual(10);
+    // The model before is tested on the same, and predicts the same.
+    expect(fits[0]!.staleSpearman).toBeUndefined();
+    expect(fits[1]!.staleSpearman).toBeCloseTo(fits[1]!.spearman, 2);
   });
 
   it('are not, unless it is asked for', async () => {
