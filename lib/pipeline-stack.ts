@@ -74,7 +74,7 @@ export class PipelineStack extends Stack {
     });
     this.linkTo(functions['finish-run'], { jobLogs, machineLogs });
     this.tellDeployment(functions, settings);
-    if (!trainer.inEcr) functions['validate-run'].addEnvironment(NOT_IN_ECR_VARIABLE, trainer.uri);
+    if (!trainer.forSageMaker) functions['validate-run'].addEnvironment(NOT_IN_ECR_VARIABLE, trainer.uri);
     this.showExecutionsTo(functions['validate-run']);
     lake.grantItems(this.machine.role);
     const alerts = new Alerts(this, 'Alerts', settings);

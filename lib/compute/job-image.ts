@@ -12,8 +12,11 @@ export interface JobImage {
   /** Reference with registry and tag or digest. */
   readonly uri: string;
   readonly container: ContainerImage;
-  /** Whether it is in a private repository of ECR, the one place that SageMaker takes images from. */
-  readonly inEcr: boolean;
+  /**
+   * Whether SageMaker can run it, which takes images from private repositories of ECR alone. A bare name, without an owner
+   * or a registry, is taken for an image that is there already, as where a service is emulated.
+   */
+  readonly forSageMaker: boolean;
   /** Lets a role pull the image by itself, as SageMaker does; Batch's execution role is granted by the container. */
   grantPull(role: IRole): void;
 }
@@ -38,7 +41,7 @@ export function referencedImage(scope: Construct, id: string, reference: string)
   if (!ecr)
     return {
       ...{ uri: reference, container: ContainerImage.fromRegistry(reference) },
-      ...{ inEcr: false, grantPull: () => undefined },
+      ...{ forSageMaker: !reference.includes('/'), grantPull: () => undefined },
     };
   const repository = Repository.fromRepositoryAttributes(scope, id, {
     repositoryName: ecr.name,
@@ -54,7 +57,7 @@ export function referencedImage(scope: Construct, id: string, reference: string)
 }
 
 function fromRepository(repository: IRepository, uri: string, container: ContainerImage): JobImage {
-  return { uri, container, inEcr: true, grantPull: (role) => repository.grantPull(role) };
+  return { uri, container, forSageMaker: true, grantPull: (role) => repository.grantPull(role) };
 }
 
 /** Parts of `<account>.dkr.ecr.<region>.amazonaws.com/<name>[:tag|@digest]`; undefined for other registries. */

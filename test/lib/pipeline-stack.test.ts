@@ -367,6 +367,18 @@ describe("a trainer of one's own", () => {
     for (const { statement } of pulling)
       expect(JSON.stringify(statement.Resource)).toContain('repository/team/trainer');
   });
+
+  it.each([
+    ['mates:local', undefined],
+    ['ghcr.io/team/trainer:1', 'ghcr.io/team/trainer:1'],
+    ['team/trainer', 'team/trainer'],
+  ])('%s: the first function knows whether SageMaker can run it', (trainerImage, elsewhere) => {
+    const { template } = synthesize({ trainerImage });
+    const { Environment } = resources(template, 'AWS::Lambda::Function').find(({ Environment }) =>
+      JSON.stringify(Environment).includes('MATES_DEPLOYMENT'),
+    )!;
+    expect(Environment.Variables.MATES_NOT_IN_ECR).toBe(elsewhere);
+  });
 });
 
 it('tells the last function what to link to', () => {
