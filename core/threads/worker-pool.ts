@@ -1,6 +1,6 @@
 /** Threads that answer requests, and the threads' own side of it. */
 import { parentPort, SHARE_ENV, type Transferable, Worker, type WorkerOptions } from 'node:worker_threads';
-import { ConfigError, RunError } from '../errors.ts';
+import { ConfigError, InputError, InterruptedError, RunError } from '../errors.ts';
 
 /** What runs in the threads of a pool. */
 export interface WorkerKind {
@@ -14,7 +14,18 @@ export interface WorkerKind {
 }
 
 /** The reply to a request, and the first message of a thread that is ready. */
-type Reply<Result> = { result: Result } | { error: { name: string; message: string } };
+type Reply<Result> = { result: Result } | { error: Failure };
+
+/** What is left of an error on its way: an object of a class comes out as a plain one. */
+interface Failure {
+  name: string;
+  message: string;
+  /** Of an error of the system or of a service, by which callers tell a full disk, or what may pass. */
+  told: Pick<SystemError, (typeof TOLD)[number]>;
+}
+
+const TOLD = ['code', 'path', '$metadata', '$retryable'] as const;
+type SystemError = NodeJS.ErrnoException & { $metadata?: object; $retryable?: object };
 
 /** Starts the entry point: as it is where it was bundled; from source by tsx. */
 function startThread({ source, bundled }: WorkerKind, workerData: unknown): Worker {
@@ -34,7 +45,7 @@ export function serve<Request, Result>(
   const reply = (work: Promise<Result>) =>
     work.then(
       (result) => parentPort!.postMessage({ result } satisfies Reply<Result>, transfer(result)),
-      ({ name, message }: Error) => parentPort!.postMessage({ error: { name, message } } satisfies Reply<Result>),
+      (error: Error) => parentPort!.postMessage({ error: failureOf(error) } satisfies Reply<Result>),
     );
   let last = reply(start());
   parentPort!.on('message', (request: Request) => {
@@ -136,7 +147,20 @@ export class WorkerPool<Request, Result> {
   }
 }
 
-/** A worker's error: its class, where a caller can act on it, does not survive the way. */
-function restored({ name, message }: { name: string; message: string }, called: string): Error {
-  return name === 'ConfigError' ? new ConfigError(message) : new RunError(`${called} failed: ${message}`);
+const OWN_ERRORS = { ConfigError, InputError, InterruptedError };
+
+function failureOf(error: SystemError): Failure {
+  const { name, message } = error;
+  const told = Object.fromEntries(
+    TOLD.filter((field) => error[field] !== undefined).map((field) => [field, error[field]]),
+  );
+  return { name, message, told };
+}
+
+/** A thread's error, of the class that it had where it is one of ours. */
+function restored({ name, message, told }: Failure, called: string): Error {
+  const Own = OWN_ERRORS[name as keyof typeof OWN_ERRORS];
+  if (Own) return new Own(message);
+  if (Object.keys(told).length > 0) return Object.assign(new Error(message), { name, ...told });
+  return new RunError(`${called} failed: ${message}`);
 }

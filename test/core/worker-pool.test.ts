@@ -1,0 +1,30 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ConfigError, explainSystemError, InputError, InterruptedError, RunError } from '../../core/errors.ts';
+import { isTransient } from '../../core/storage/index.ts';
+import { WorkerPool } from '../../core/threads/worker-pool.ts';
+
+let pool: WorkerPool<string, string>;
+beforeAll(async () => {
+  const source = new URL('./failing-worker.ts', import.meta.url).href;
+  pool = await WorkerPool.start({ source, bundled: 'none', called: 'thread', remedy: '' }, [0]);
+});
+afterAll(() => pool?.close());
+
+const failure = (kind: string) => pool.ask(0, kind).catch((error: unknown) => error);
+
+it.each([
+  ['configuration', ConfigError, 'corpus.shards: 0'],
+  ['input', InputError, 'in.jsonl:3: no text'],
+  ['interrupted', InterruptedError, 'stopped'],
+  ['other', RunError, 'thread 1 of 1 failed: x is not a function'],
+])('an error of a thread keeps its class and message: %s', async (kind, type, message) => {
+  const error = await failure(kind);
+  expect(error).toBeInstanceOf(type);
+  expect((error as Error).message).toBe(message);
+});
+
+it('a full disk is still one, and what may pass still may', async () => {
+  expect(explainSystemError(await failure('disk'))).toMatch(/No space left on the disk \(\/scratch\/00001\.rows\)/);
+  expect(await isTransient(await failure('network'))).toBe(true);
+  expect(await isTransient(await failure('other'))).toBe(false);
+});
