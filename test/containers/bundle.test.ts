@@ -1,10 +1,14 @@
 /** The jobs as the images have them. */
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { PackingThread } from '../../core/corpus/packing/pack-shards.ts';
+import { trainBpe } from '../../core/tokenizer/index.ts';
 import { filesOf, TinyRun, tinyConfig } from './support.ts';
 
 const execute = promisify(execFile);
@@ -43,4 +47,18 @@ it('they prepare a corpus of the same bytes', async () => {
   await tiny.store.delete('corpus/corpus.json');
   await tiny.prepare();
   expect(await filesOf(tiny.store, 'corpus/')).toEqual(bundled);
+});
+
+it('their packing thread starts', async () => {
+  const workerData: PackingThread = {
+    setup: {
+      ...{ directory: image, counts: [0], names: [], domains: ['mixed'], sequenceLength: 8, idBytes: 2 },
+      stop: new Int32Array(new SharedArrayBuffer(4)),
+    },
+    tokenizer: Buffer.from(trainBpe(['a text'], 260)),
+    target: tiny.store.uri,
+  };
+  const thread = new Worker(join(jobs, 'packing-worker.js'), { workerData });
+  expect(await once(thread, 'message')).toEqual([{ result: 'ready' }]);
+  await thread.terminate();
 });

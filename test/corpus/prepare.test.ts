@@ -166,7 +166,7 @@ describe('prepareCorpus', () => {
     await expect(prepareCorpus({ ...settings(input, target), target: full })).rejects.toThrow('full');
     const left = await readdir(folder, { recursive: true });
     expect(left).toContain('shards/00001.parquet');
-    expect(left.filter((name) => /partial|00002\.parquet|00003|corpus\.json/.test(name))).toEqual([]);
+    expect(left.filter((name) => /\.partial-|00002\.parquet|00003|corpus\.json/.test(name))).toEqual([]);
     await prepareCorpus(settings(input, target));
     expect(await target.size('corpus.json')).toBeDefined();
   });
@@ -183,9 +183,9 @@ describe('prepareCorpus', () => {
       const options = { ...settings(input, new DirectoryStore(folder)), workDirectory, progress, signal: stop.signal };
       await expect(prepareCorpus(options)).rejects.toThrow(InterruptedError);
       expect(await readdir(workDirectory)).toEqual([]);
-      expect((await readdir(folder, { recursive: true })).filter((name) => /partial|corpus\.json/.test(name))).toEqual(
-        [],
-      );
+      expect(
+        (await readdir(folder, { recursive: true })).filter((name) => /\.partial-|corpus\.json/.test(name)),
+      ).toEqual([]);
     },
   );
 
