@@ -2,7 +2,9 @@
 export interface Deployment {
   accelerator: 'gpu' | 'cpu';
   sagemakerInstanceType: string;
+  jobVcpus: number;
   jobMemoryMib: number;
+  rootVolumeGib: number;
   jobTimeoutHours: number;
   jobAttempts: number;
   runTimeoutDays: number;
@@ -12,7 +14,9 @@ export interface Deployment {
 export const DEFAULT_DEPLOYMENT: Deployment = {
   accelerator: 'gpu',
   sagemakerInstanceType: 'ml.g5.xlarge',
+  jobVcpus: 4,
   jobMemoryMib: 14_336,
+  rootVolumeGib: 200,
   jobTimeoutHours: 24,
   jobAttempts: 10,
   runTimeoutDays: 30,
