@@ -7,11 +7,12 @@ set -eu
 out=$1
 
 # Two levels deep, because `builtin:` URIs are found at ../../examples of the module that opens them. The workers lie beside
-# the chunks that start them.
+# the chunks that start them. The banner's import has a name of its own: dependencies import `createRequire` as it is.
 node_modules/.bin/esbuild main=containers/main.ts training-worker=engine/data-parallel/worker.ts \
-  word-pieces-worker=containers/fit-influence/word-pieces-worker.ts --bundle --splitting --platform=node --format=esm --target=node22 \
+  word-pieces-worker=containers/fit-influence/word-pieces-worker.ts \
+  packing-worker=core/corpus/packing/packing-worker.ts --bundle --splitting --platform=node --format=esm --target=node22 \
   --main-fields=module,main --external:onnxruntime-node --outdir="$out/dist/jobs" --log-level=warning \
-  --banner:js="import { createRequire } from 'node:module';const require = createRequire(import.meta.url);"
+  --banner:js="import { createRequire as requireFrom } from 'node:module';const require = requireFrom(import.meta.url);"
 printf '{ "type": "module" }\n' > "$out/package.json"
 
 ort=node_modules/onnxruntime-node

@@ -52,7 +52,11 @@ export function explainSystemError(error: unknown): string | undefined {
   const where = path ? ` (${path})` : '';
   switch (code) {
     case 'ENOSPC':
-      return `No space left on the disk${where}: free some space and give the same command again, it resumes.`;
+      return (
+        `No space left on the disk${where}: free some space, or for a temporary file set TMPDIR to a larger disk, and give the ` +
+        'same command again, it resumes. On AWS, deploy with a larger rootVolumeGib or with instance types that have disks of ' +
+        'their own, and resume the run.'
+      );
     case 'EACCES':
     case 'EPERM':
       return `Permission denied${where}: check who owns the file or choose another --out directory.`;

@@ -101,15 +101,15 @@ export interface Settings extends Deployment {
   jobMemoryMib: number;
   /**
    * Disk of each Batch instance in GiB. Images take 10 GB with CUDA, shards and checkpoints in flight some more, and
-   * while a corpus is prepared its text lies there once more: give as many GiB as that has, and 50 besides. Instances with
-   * NVMe disks, as g5 and g6 have, keep it on those.
+   * while a corpus is prepared its text lies there once more, unpacked: give as many GiB as that has, and 50 besides. Instances
+   * with NVMe disks, as g5, g6 and m6id have, keep it on those.
    *
    * @default 200
    */
   rootVolumeGib: number;
   /**
-   * An attempt that runs longer is killed and the job fails. Pretraining and probing stop by themselves half an hour
-   * before, and go on in the next attempt: they may take `jobAttempts` times as long, less what spot interruptions take.
+   * An attempt that runs longer is killed and the job fails. Preparing, pretraining and probing stop by themselves half an
+   * hour before, and go on in the next attempt: they may take `jobAttempts` times as long, less what spot interruptions take.
    * A SageMaker training job has one attempt of so many hours.
    *
    * @default 24
@@ -232,9 +232,9 @@ const schema = z.strictObject({
   cpuInstances: instances.default(DEFAULT_DEPLOYMENT.cpuInstances),
   maxGpuVcpus: count.default(64),
   maxCpuVcpus: count.default(64),
-  jobVcpus: count.default(4),
+  jobVcpus: count.default(DEFAULT_DEPLOYMENT.jobVcpus),
   jobMemoryMib: count.default(DEFAULT_DEPLOYMENT.jobMemoryMib),
-  rootVolumeGib: count.min(50).default(200),
+  rootVolumeGib: count.min(50).default(DEFAULT_DEPLOYMENT.rootVolumeGib),
   jobTimeoutHours: count.default(DEFAULT_DEPLOYMENT.jobTimeoutHours),
   jobAttempts: count.max(10).default(DEFAULT_DEPLOYMENT.jobAttempts),
   capacityTimeoutHours: count.max(24).default(12),

@@ -1,12 +1,13 @@
 /**
  * Prepares a corpus: documents are read once and dealt to shards through temporary files; then each shard is freed of
- * duplicates, tokenized, packed into rows and written. `corpus.json` is written last and marks the corpus whole.
+ * duplicates, tokenized, packed into rows and written, several at a time. `corpus.json` is written last and marks the corpus
+ * whole. A preparation that was stopped reads the documents again, and goes on after the shards that it had written.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
-import { ConfigError, InputError, InterruptedError } from '../errors.ts';
-import type { CorpusIndex, CorpusShard } from '../formats.ts';
+import { ConfigError, InputError } from '../errors.ts';
+import type { CorpusIndex } from '../formats.ts';
 import { sha256 } from '../hash.ts';
 import type { ProgressReporter } from '../progress.ts';
 import { philox4x32 } from '../random/philox4x32.ts';
@@ -22,15 +23,16 @@ import {
 import { loadTokenizer, type Tokenizer, trainBpe } from '../tokenizer/index.ts';
 import { CORPUS_FILE } from './corpus.ts';
 import { type DocumentFields, textDigest } from './document.ts';
-import { countKept, keptDocuments } from './duplicates.ts';
+import { countKept } from './duplicates.ts';
 import type { InputFile } from './input-file.ts';
 import { findInputs, hashInput } from './inputs.ts';
 import { withoutNearDuplicates } from './near-duplicates.ts';
-import { MIXED_DOMAIN, ShardPacker } from './pack.ts';
+import { packShards } from './packing/pack-shards.ts';
+import { interrupted } from './packing/shard-maker.ts';
+import { removeRecords } from './packing/shard-records.ts';
 import { readDocuments } from './read-documents.ts';
 import { Spool } from './spool.ts';
 import { TextSample } from './text-sample.ts';
-import { type ShardFormat, ShardWriter } from './write-shard.ts';
 
 /** Changes when the same inputs and settings would give other bytes. */
 const PREPARATION = 1;
@@ -58,8 +60,11 @@ export interface PrepareOptions {
   removeNearDuplicates?: boolean;
   /** `textHash` of texts that must not be in the corpus as documents: reference and held-out passages. */
   exclude?: ReadonlySet<string>;
+  /** With more than one worker a store that its URI alone opens again, in another thread. */
   target: Store;
   progress: ProgressReporter;
+  /** Shards packed at a time, each in a thread of its own. @default - one a core, but fewer where there is little text */
+  workers?: number;
   /**
    * Bytes of documents held back before they are written to the temporary files. The corpus does not depend on it, which
    * tests show with few documents by a small one.
@@ -101,7 +106,18 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
     const tokenizerBytes = given?.bytes ?? new TextEncoder().encode(trainBpe(sample.texts(), trainedSize(options)));
     const tokenizer = given?.tokenizer ?? loadTokenizer(tokenizerBytes, TOKENIZER_FILE);
     await options.target.put(TOKENIZER_FILE, tokenizerBytes);
-    const packed = await packShards(spool, distinct, domains, kept.domains, tokenizer, options);
+    const packed = await packShards({
+      ...options,
+      spool,
+      directory,
+      distinct,
+      names: domains,
+      used: kept.domains,
+      tokenizer,
+      tokenizerBytes,
+      fingerprint,
+    });
+    if (packed.rows === 0) refuseShort(options, packed.droppedTokens);
     const index: CorpusIndex = {
       format: 'mates-corpus/1',
       sequenceLength: options.sequenceLength,
@@ -130,6 +146,7 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
       fingerprint,
     };
     await putJson(options.target, CORPUS_FILE, index);
+    await removeRecords(options.target);
     return index;
   } finally {
     await rm(directory, { recursive: true, force: true });
@@ -202,75 +219,6 @@ function dealtWords(digest: Buffer, seed: number): [shard: number, rank: number]
   return [words[0]!, words[1]!];
 }
 
-/**
- * Second pass: shard by shard, documents become rows.
- *
- * @param names of the spool's domains; `used` are the numbers of those that are left without the duplicates.
- */
-async function packShards(
-  spool: Spool,
-  distinct: Uint8Array[] | undefined,
-  names: string[],
-  used: ReadonlySet<number>,
-  tokenizer: Tokenizer,
-  options: PrepareOptions,
-) {
-  const { sequenceLength, target, progress } = options;
-  const sorted = [...new Set([...names.filter((_, number) => used.has(number)), MIXED_DOMAIN])].sort();
-  const idBytes = tokenizer.vocabularySize <= 2 ** 16 ? 2 : 4;
-  const domainIds = new Map(sorted.map((name, id) => [name, id]));
-  const format: ShardFormat = { tokenizer, sequenceLength, idBytes, domains: domainIds };
-  const domainRows = new Map<string, number>();
-  const shards: CorpusShard[] = [];
-  let rows = 0;
-  let droppedTokens = 0;
-  for (let shard = 0; shard < options.shards; shard++) {
-    progress({ step: 'Pack the shards', done: shard, total: options.shards, unit: 'shards' });
-    const writer = new ShardWriter(target, `shards/${String(shard).padStart(5, '0')}`, format, rows);
-    try {
-      const isKept = await keptDocuments(spool, shard, distinct);
-      droppedTokens += await packShard(spool, shard, isKept, names, format, writer, options);
-      shards.push(await writer.finish());
-    } catch (error) {
-      await writer.abort();
-      throw error;
-    }
-    rows += writer.rows;
-    for (const [name, count] of writer.domainRows) domainRows.set(name, (domainRows.get(name) ?? 0) + count);
-  }
-  progress({ step: 'Pack the shards', done: options.shards, total: options.shards, unit: 'shards' });
-  if (rows === 0) {
-    throw new InputError(
-      `${options.inputs.join(', ')}: too little text, ${droppedTokens} tokens over ${options.shards} shards fill no row of ` +
-        `${sequenceLength}; add text, or lower corpus.shards or corpus.sequenceLength.`,
-    );
-  }
-  const domains = sorted.map((name) => ({ name, rows: domainRows.get(name) ?? 0 }));
-  return { dtype: idBytes === 2 ? ('uint16' as const) : ('uint32' as const), rows, droppedTokens, domains, shards };
-}
-
-/** Writes a shard's rows and returns how many tokens were left over. */
-async function packShard(
-  spool: Spool,
-  shard: number,
-  isKept: Uint8Array,
-  names: string[],
-  { tokenizer, sequenceLength }: ShardFormat,
-  writer: ShardWriter,
-  options: PrepareOptions,
-): Promise<number> {
-  const packer = new ShardPacker(sequenceLength, tokenizer.endOfText);
-  let at = 0;
-  for await (const { id, domain, text } of spool.read(shard)) {
-    if (!isKept[at++]) continue;
-    goOn(options);
-    for (const row of packer.add(id, names[domain]!, tokenizer.encode(text))) await writer.add(row);
-  }
-  const ends = packer.finish();
-  for (const row of ends.rows) await writer.add(row);
-  return ends.droppedTokens;
-}
-
 function findDistinct(spool: Spool, directory: string, options: PrepareOptions): Promise<Uint8Array[]> {
   const total = spool.counts.reduce((sum, count) => sum + count, 0);
   return withoutNearDuplicates(spool, directory, options.seed, (done) => {
@@ -280,7 +228,7 @@ function findDistinct(spool: Spool, directory: string, options: PrepareOptions):
 }
 
 function goOn({ signal }: PrepareOptions): void {
-  if (signal?.aborted) throw new InterruptedError('the preparation of the corpus stopped; it starts over.');
+  if (signal?.aborted) throw interrupted();
 }
 
 interface GivenTokenizer {
@@ -387,4 +335,11 @@ function refuseEmpty(files: readonly InputFile[], removed: { emptyRemoved: numbe
       ? 'no documents'
       : `no documents with text (${emptyRemoved} empty, ${excludedRemoved} reference or held-out passages)`;
   throw new InputError(`${files.map(({ uri }) => uri).join(', ')}: ${why}; check corpus.input and corpus.textField.`);
+}
+
+function refuseShort({ inputs, shards, sequenceLength }: PrepareOptions, droppedTokens: number): never {
+  throw new InputError(
+    `${inputs.join(', ')}: too little text, ${droppedTokens} tokens over ${shards} shards fill no row of ` +
+      `${sequenceLength}; add text, or lower corpus.shards or corpus.sequenceLength.`,
+  );
 }

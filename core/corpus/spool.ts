@@ -1,6 +1,7 @@
 /** Documents on their way to their shards: appended to temporary files of each shard, read back shard by shard. */
-import { appendFile, open } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { appendRecords, readRecords } from './record-file.ts';
 
 export interface SpooledDocument {
   /** Number of the document's domain, in the order in which domains were first seen. */
@@ -24,9 +25,6 @@ const BUFFER_BYTES = 64 << 20;
 /** What Node holds for each buffer beside its bytes, roughly: documents may be shorter than that. */
 const BUFFER_OVERHEAD = 200;
 
-/** Read at a time; a record may be longer. */
-const READ_BYTES = 4 << 20;
-
 /** A record is domain, length of the id and length of the text (uint32 little-endian), id, text. */
 const HEADER_BYTES = 12;
 
@@ -42,6 +40,13 @@ export class Spool {
   private readonly limit: number;
   private readonly buffers: { records: Buffer[]; marks: Buffer[] }[];
   private held = 0;
+
+  /** A spool that another thread has written, for reading. */
+  static opened(directory: string, counts: readonly number[]): Spool {
+    const spool = new Spool(directory, counts.length);
+    for (const [shard, count] of counts.entries()) spool.counts[shard] = count;
+    return spool;
+  }
 
   constructor(directory: string, shards: number, bufferBytes = BUFFER_BYTES) {
     this.directory = directory;
@@ -77,8 +82,8 @@ export class Spool {
   async flush(): Promise<void> {
     for (const [shard, { records, marks }] of this.buffers.entries()) {
       if (records.length === 0) continue;
-      await this.write(this.path(shard, 'records'), records);
-      await this.write(this.path(shard, 'marks'), marks);
+      await appendRecords(this.path(shard, 'records'), records);
+      await appendRecords(this.path(shard, 'marks'), marks);
       this.buffers[shard] = { records: [], marks: [] };
     }
     this.held = 0;
@@ -90,7 +95,8 @@ export class Spool {
       bytes.length - at < HEADER_BYTES
         ? HEADER_BYTES
         : HEADER_BYTES + bytes.readUInt32LE(at + 4) + bytes.readUInt32LE(at + 8);
-    for await (const record of this.readRecords(shard, 'records', recordBytes)) {
+    if (this.counts[shard] === 0) return;
+    for await (const record of readRecords(this.path(shard, 'records'), recordBytes)) {
       const idEnd = HEADER_BYTES + record.readUInt32LE(4);
       const id = record.toString('utf8', HEADER_BYTES, idEnd);
       yield { domain: record.readUInt32LE(0), id, text: record.toString('utf8', idEnd) };
@@ -99,46 +105,14 @@ export class Spool {
 
   /** The marks of a shard's documents, in the same order. */
   async *readMarks(shard: number): AsyncGenerator<SpooledMark, void, undefined> {
-    for await (const mark of this.readRecords(shard, 'marks', () => MARK_BYTES))
+    if (this.counts[shard] === 0) return;
+    for await (const mark of readRecords(this.path(shard, 'marks'), () => MARK_BYTES))
       yield { digest: mark.subarray(0, 16), file: mark.readUInt32LE(16), domain: mark.readUInt32LE(20) };
   }
 
-  /** @param bytesAt how many bytes the record there has, as far as the bytes that were read tell. */
-  private async *readRecords(
-    shard: number,
-    kind: 'records' | 'marks',
-    bytesAt: (bytes: Buffer, at: number) => number,
-  ): AsyncGenerator<Buffer, void, undefined> {
-    if (this.counts[shard] === 0) return;
-    const file = await open(this.path(shard, kind), 'r');
-    try {
-      let rest = Buffer.alloc(0);
-      for (;;) {
-        let at = 0;
-        for (;;) {
-          const end = at + bytesAt(rest, at);
-          if (end > rest.length) break;
-          yield rest.subarray(at, end);
-          at = end;
-        }
-        const next = Buffer.allocUnsafe(READ_BYTES);
-        const { bytesRead } = await file.read(next, 0, READ_BYTES);
-        if (bytesRead === 0) return;
-        rest = Buffer.concat([rest.subarray(at), next.subarray(0, bytesRead)]);
-      }
-    } finally {
-      await file.close();
-    }
-  }
-
-  private async write(path: string, buffers: Buffer[]): Promise<void> {
-    try {
-      await appendFile(path, Buffer.concat(buffers));
-    } catch (error) {
-      const failure = error as NodeJS.ErrnoException;
-      failure.path ??= path; // a failed write names no file, and this disk is not the one that the user named
-      throw failure;
-    }
+  /** Removes a shard's files, which are not read again. */
+  async drop(shard: number): Promise<void> {
+    for (const kind of ['records', 'marks'] as const) await rm(this.path(shard, kind), { force: true });
   }
 
   private path(shard: number, kind: 'records' | 'marks'): string {

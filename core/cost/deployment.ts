@@ -5,7 +5,9 @@ export interface Deployment {
   gpuInstances: string[];
   cpuInstances: string[];
   sagemakerInstanceType: string;
+  jobVcpus: number;
   jobMemoryMib: number;
+  rootVolumeGib: number;
   jobTimeoutHours: number;
   jobAttempts: number;
   runTimeoutDays: number;
@@ -17,7 +19,9 @@ export const DEFAULT_DEPLOYMENT: Deployment = {
   gpuInstances: ['g6.xlarge', 'g5.xlarge'],
   cpuInstances: ['m7i', 'm6i', 'm6a'],
   sagemakerInstanceType: 'ml.g5.xlarge',
+  jobVcpus: 4,
   jobMemoryMib: 14_336,
+  rootVolumeGib: 200,
   jobTimeoutHours: 24,
   jobAttempts: 10,
   runTimeoutDays: 30,

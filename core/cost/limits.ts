@@ -1,21 +1,30 @@
-/** Whether a run can be done in the time and the memory that its deployment gives. */
+/** Whether a run can be done in the time, in the memory and on the disk that its deployment gives. */
 
 import { onGpu } from '../config/runtimes.ts';
 import type { RunConfig } from '../config/schema.ts';
 import { DEFAULT_DEPLOYMENT } from './deployment.ts';
 import { estimateStages, type StageJobs } from './estimate.ts';
 import { trainerMemory } from './memory.ts';
+import { diskGib, leastTextBytes, preparationHours } from './preparation.ts';
 import { computeHours, instancesFor, type Place, sagemakerInstance } from './price.ts';
 
 /** A job that resumes stops by itself so long before its timeout, after which Batch would not start it again. */
 export const DEADLINE_MARGIN_HOURS = 0.5;
 
 /** Tasks whose next attempt goes on where the one before was stopped; the others start over. */
-export const RESUMED_TASKS: readonly string[] = ['pretrain', 'probe'] satisfies StageJobs['task'][];
+export const RESUMED_TASKS: readonly string[] = ['prepare', 'pretrain', 'probe'] satisfies (
+  | StageJobs['task']
+  | 'prepare'
+)[];
 
 /** What a user should know before the run starts, in sentences that name the setting or field; by estimates. */
 export function limitWarnings(config: RunConfig, place: Place = {}): string[] {
-  return [...engineWarnings(config, place), ...timeWarnings(config, place), ...memoryWarnings(config, place)];
+  return [
+    ...engineWarnings(config, place),
+    ...preparationWarnings(config, place),
+    ...timeWarnings(config, place),
+    ...memoryWarnings(config, place),
+  ];
 }
 
 /** Only of a deployment: on one machine nobody pays for an idle GPU. */
@@ -24,6 +33,29 @@ function engineWarnings({ engine: { runtime } }: RunConfig, { deployment }: Plac
   return [
     `engine.runtime ${runtime} computes on the CPUs of instances that have GPUs: set it to onnx-cuda, or deploy with accelerator=cpu.`,
   ];
+}
+
+/** Only of a deployment, as one machine's disk is not known, and of a corpus that the run prepares itself. */
+function preparationWarnings(config: RunConfig, { deployment, textBytes }: Place): string[] {
+  if (!deployment || config.corpus.prepared !== undefined) return [];
+  const { rootVolumeGib, jobVcpus, jobTimeoutHours, jobAttempts } = deployment;
+  const bytes = textBytes ?? leastTextBytes(config);
+  const warnings: string[] = [];
+  const gib = diskGib(bytes);
+  if (gib > rootVolumeGib)
+    warnings.push(
+      `Preparing the corpus needs a disk of about ${gib} GiB, for its text unpacked, and instances have ${rootVolumeGib}: ` +
+        'deploy with a larger rootVolumeGib, or with cpuInstances that have disks of their own.',
+    );
+  const { reading, packing } = preparationHours(bytes, jobVcpus);
+  const perAttempt = jobTimeoutHours - DEADLINE_MARGIN_HOURS - reading;
+  if (packing > jobAttempts * perAttempt)
+    warnings.push(
+      `Preparing the corpus takes about ${Math.round(reading + packing)} hours on ${jobVcpus} vCPUs, and each of ${jobAttempts} attempts ` +
+        `begins with ${Math.round(reading)} of them: deploy with a longer jobTimeoutHours than ${jobTimeoutHours}, or prepare the ` +
+        'corpus beforehand (corpus.prepared).',
+    );
+  return warnings;
 }
 
 /** Of pretraining and evaluation, which need the most in any model but a small one. */

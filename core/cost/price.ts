@@ -36,6 +36,8 @@ export interface Place {
   trainer?: 'batch' | 'sagemaker';
   /** @default - not prepared: pools are the least that they must be */
   corpus?: CorpusIndex;
+  /** Of the corpus's inputs. @default - the least that gives the rows that the run must have */
+  textBytes?: number;
 }
 
 /** Hours and dollars on one instance type, and on the one of SageMaker where that pretrains. */

@@ -1,5 +1,6 @@
 /** Whether a run's inputs are there, from listings and sizes alone: what is wrong is said before anything is paid for. */
 import type { RunConfig } from '../config/schema.ts';
+import type { InputFile } from '../corpus/input-file.ts';
 import { findInputs } from '../corpus/inputs.ts';
 import { ConfigError, InputError, MatesError } from '../errors.ts';
 import { isLocalPath, type StoreOpener, splitUri } from '../storage/index.ts';
@@ -7,16 +8,18 @@ import { isLocalPath, type StoreOpener, splitUri } from '../storage/index.ts';
 /**
  * Looks for every file that the configuration names; reads none.
  *
+ * @returns the corpus's input files; none where it was prepared beforehand.
  * @throws InputError naming the first that is missing, empty or out of reach, and its field.
  */
-export async function checkInputs(config: RunConfig, open: StoreOpener): Promise<void> {
+export async function checkInputs(config: RunConfig, open: StoreOpener): Promise<InputFile[]> {
   const { corpus, reference, heldOut, influenceModel, evaluation } = config;
   const { prepared, tokenizer } = corpus;
+  let files: InputFile[] = [];
   if (prepared) {
     const remedy = 'corpus.prepared names the folder that mates prepare has written';
     await requireFile(open, `${prepared}/corpus.json`, remedy);
   } else {
-    await reachable(`corpus.input (${corpus.input.join(', ')})`, () => findInputs(corpus.input, open));
+    files = await reachable(`corpus.input (${corpus.input.join(', ')})`, () => findInputs(corpus.input, open));
     if ('file' in tokenizer) await requireFile(open, tokenizer.file, 'corpus.tokenizer.file names a tokenizer.json');
   }
   const passages = 'reference.input and heldOut.input name files of passages';
@@ -26,6 +29,7 @@ export async function checkInputs(config: RunConfig, open: StoreOpener): Promise
   const { pretrained } = influenceModel;
   if (pretrained)
     await requireFile(open, `${pretrained}/config.json`, 'influenceModel.pretrained names a Hugging Face directory');
+  return files;
 }
 
 /** The configuration's paths on the machine that reads it, each with its field. */

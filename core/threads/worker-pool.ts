@@ -14,7 +14,18 @@ export interface WorkerKind {
 }
 
 /** The reply to a request, and the first message of a thread that is ready. */
-type Reply<Result> = { result: Result } | { error: { name: string; message: string } };
+type Reply<Result> = { result: Result } | { error: Failure };
+
+/** What is left of an error on its way: an object of a class comes out as a plain one. */
+interface Failure {
+  name: string;
+  message: string;
+  /** Of an error of the system or of a service, by which callers tell a full disk, or what may pass. */
+  told: Pick<SystemError, (typeof TOLD)[number]>;
+}
+
+const TOLD = ['code', 'path', '$metadata', '$retryable'] as const;
+type SystemError = NodeJS.ErrnoException & { $metadata?: object; $retryable?: object };
 
 /** Starts the entry point: as it is where it was bundled; from source by tsx. */
 function startThread({ source, bundled }: WorkerKind, workerData: unknown): Worker {
@@ -34,7 +45,7 @@ export function serve<Request, Result>(
   const reply = (work: Promise<Result>) =>
     work.then(
       (result) => parentPort!.postMessage({ result } satisfies Reply<Result>, transfer(result)),
-      ({ name, message }: Error) => parentPort!.postMessage({ error: { name, message } } satisfies Reply<Result>),
+      (error: Error) => parentPort!.postMessage({ error: failureOf(error) } satisfies Reply<Result>),
     );
   let last = reply(start());
   parentPort!.on('message', (request: Request) => {
@@ -58,7 +69,7 @@ export class WorkerPool<Request, Result> {
   /**
    * Starts a thread for each setup, which is its `workerData`, and waits until all are ready.
    *
-   * @throws as a thread does that cannot start: ConfigError where it is without its engine.
+   * @throws ConfigError as a thread does that cannot start, such as one without its engine.
    */
   static async start<Request, Result>(
     kind: WorkerKind,
@@ -82,7 +93,7 @@ export class WorkerPool<Request, Result> {
     return this.members.length;
   }
 
-  /** @throws the error of `errors.ts` that the work ends in; RunError for any other, and when a thread ends. */
+  /** @throws RunError when the work fails or a thread ends. */
   ask(worker: number, request: Request): Promise<Result> {
     const { thread } = this.members[worker]!;
     return this.wait(worker, () => thread.postMessage(request));
@@ -108,10 +119,7 @@ export class WorkerPool<Request, Result> {
       const request = member.waiting.shift();
       if (member.waiting.length === 0) thread.unref(); // an idle thread does not keep the process
       if ('result' in reply) request?.resolve(reply.result);
-      else {
-        const { name, message } = reply.error;
-        request?.reject(errorNamed(name, message, `${called} failed: ${message}`));
-      }
+      else request?.reject(restored(reply.error, called));
     });
     thread.on('error', (error) => this.fail(new RunError(`${called} failed: ${error.message}`)));
     thread.on('exit', (code) => {
@@ -137,4 +145,18 @@ export class WorkerPool<Request, Result> {
     this.failure ??= error;
     for (const member of this.members) for (const { reject } of member?.waiting.splice(0) ?? []) reject(this.failure);
   }
+}
+
+function failureOf(error: SystemError): Failure {
+  const { name, message } = error;
+  const told = Object.fromEntries(
+    TOLD.filter((field) => error[field] !== undefined).map((field) => [field, error[field]]),
+  );
+  return { name, message, told };
+}
+
+/** A thread's error, of the class that it had where it is one of ours. */
+function restored({ name, message, told }: Failure, called: string): Error {
+  if (Object.keys(told).length > 0) return Object.assign(new Error(message), { name, ...told });
+  return errorNamed(name, message, `${called} failed: ${message}`);
 }

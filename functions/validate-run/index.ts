@@ -5,6 +5,7 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
 import { NOT_IN_ECR_VARIABLE } from '../../core/cost/deployment.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
+import { textBytes } from '../../core/cost/preparation.ts';
 import { checkPrices, type PricedPlan, pricePlan } from '../../core/cost/price.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { RunRecord } from '../../core/formats.ts';
@@ -38,7 +39,7 @@ interface State {
   stages: number;
   /** Of a dry run, which ends with it: steps, tokens, FLOPs, and hours and dollars on each instance type. */
   plan?: PricedPlan;
-  /** What does not fit the time or the memory that the deployment gives, by the estimate. */
+  /** What does not fit the time, the memory or the disk that the deployment gives, by the estimate. */
   warnings?: string[];
 }
 
@@ -59,7 +60,7 @@ export async function handler(event: Event): Promise<State> {
   const config = await readConfig(input, store, open);
   checkEngine(config);
   checkTerms(input, config);
-  await checkInputs(config, open);
+  const inputs = await checkInputs(config, open);
   await checkRun(store, id, config);
   const corpus = await preparedIndex(config, open);
   // A dry run takes nothing, and on one machine the command line locks the run's folder.
@@ -67,7 +68,7 @@ export async function handler(event: Event): Promise<State> {
   const terms: Terms = takes ? await takeRun(store, event.execution, isRunning, input) : input;
   if (!input.dryRun) await createRun(store, id, config, softwareVersions());
   const { trainer = 'batch', maxCostUsd } = terms;
-  const place = { corpus, deployment: deploymentFromEnvironment(), trainer };
+  const place = { corpus, textBytes: textBytes(inputs), deployment: deploymentFromEnvironment(), trainer };
   // The estimate is of the deployed instances.
   const warnings = onOneMachine() ? [] : limitWarnings(config, place);
   for (const warning of warnings) console.warn(warning);

@@ -36,8 +36,12 @@ const ACCESS: Record<FunctionName | TaskName, Access | 'none'> = {
   'merge-top-k': { write: STAGES, inParts: true },
   'advance-stage': 'none',
   'finish-run': { write: ofRuns(MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE) },
-  prepare: { write: ofRuns(`${CORPUS_FOLDER}/*`, PASSAGES_FILE, 'stages/0/timings/*'), inParts: true },
   // Whoever deletes, deletes partial results when the whole one is there, or the mark that makes an older one count.
+  prepare: {
+    write: ofRuns(`${CORPUS_FOLDER}/*`, PASSAGES_FILE, 'stages/0/timings/*'),
+    delete: ofRuns(`${CORPUS_FOLDER}/shards/*.partial.json`),
+    inParts: true,
+  },
   'prepare-probe': { write: STAGES, delete: STAGES, inParts: true },
   probe: { write: STAGES, delete: STAGES, inParts: true },
   'fit-influence': { write: STAGES, delete: STAGES, inParts: true },

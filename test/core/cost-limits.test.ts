@@ -1,15 +1,22 @@
 /** What a run is told when its deployment has too little time or memory for it. */
 import { readFileSync } from 'node:fs';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { DEFAULT_DEPLOYMENT } from '../../core/cost/deployment.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
+import { textBytes } from '../../core/cost/preparation.ts';
+import type { Place } from '../../core/cost/price.ts';
 
 const example = (name: string) => parseConfig(JSON.parse(readFileSync(`examples/${name}.json`, 'utf8')), name);
 const paper = example('paper-410m');
 const withRows = (microBatchRows: number) => ({ ...paper, pretrain: { ...paper.pretrain, microBatchRows } });
-const deployed = (settings: Partial<typeof DEFAULT_DEPLOYMENT>) => ({ ...DEFAULT_DEPLOYMENT, ...settings });
+/** With room for the paper's corpus, which is what most of these runs prepare. */
+const deployed = (settings: Partial<typeof DEFAULT_DEPLOYMENT>) => ({
+  ...DEFAULT_DEPLOYMENT,
+  rootVolumeGib: 600,
+  ...settings,
+});
 
 it.each(['smoke', 'quickstart', 'small'])('%s ends in time and fits', (name) => {
   expect(limitWarnings(example(name))).toEqual([]);
@@ -60,4 +67,39 @@ it('tells of a deployment with GPUs that the engine leaves idle', () => {
     expect.stringMatching(/^engine\.runtime onnx computes on the CPUs of instances that have GPUs: .*onnx-cuda/),
   ]);
   expect(limitWarnings(example('smoke'), { deployment: deployed({ accelerator: 'cpu' }) })).toEqual([]);
+});
+
+describe('preparing the corpus', () => {
+  const preparing = (place: Place, config = paper) =>
+    limitWarnings(config, place).filter((one) => /^Preparing/.test(one));
+  const tight = deployed({ rootVolumeGib: 200 });
+
+  it('needs a disk for its text, and attempts that get further than reading it', () => {
+    // 114 million rows of 1,024 tokens are 490 GB, or 457 GiB; a twentieth for what lies beside the text, and 50 GiB.
+    expect(preparing({ deployment: tight })).toEqual([
+      expect.stringMatching(/needs a disk of about 529 GiB.*instances have 200: deploy with a larger rootVolumeGib/),
+    ]);
+    expect(preparing({ deployment: deployed({}) })).toEqual([]);
+    expect(preparing({ deployment: deployed({ jobTimeoutHours: 6 }) })).toEqual([
+      expect.stringMatching(/takes about 15 hours on 4 vCPUs.*begins with 7 of them: .*jobTimeoutHours than 6/),
+    ]);
+    expect(preparing({ deployment: deployed({ jobTimeoutHours: 12 }) })).toEqual([]);
+    expect(preparing({ deployment: deployed({ jobTimeoutHours: 12, jobAttempts: 1 }) })).toHaveLength(1);
+  });
+
+  it('is judged by the inputs where they are known', () => {
+    const files = [
+      { bytes: 50e9, format: '.jsonl.gz' as const },
+      { bytes: 10e9, format: '.txt' as const },
+    ];
+    expect(textBytes(files)).toBe(140e9);
+    expect(preparing({ deployment: tight, textBytes: textBytes(files) })).toEqual([]);
+    expect(preparing({ deployment: tight, textBytes: 2 * textBytes(files) })).toHaveLength(1);
+  });
+
+  it('is no matter without a deployment, or with a corpus that is there', () => {
+    expect(preparing({})).toEqual([]);
+    const corpus = { ...paper.corpus, prepared: 's3://lake/corpus' };
+    expect(preparing({ deployment: tight }, { ...paper, corpus })).toEqual([]);
+  });
 });

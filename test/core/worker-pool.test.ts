@@ -1,30 +1,43 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ConfigError, errorNamed, InputError, InterruptedError, RunError } from '../../core/errors.ts';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import {
+  ConfigError,
+  errorNamed,
+  explainSystemError,
+  InputError,
+  InterruptedError,
+  RunError,
+} from '../../core/errors.ts';
+import { isTransient } from '../../core/storage/index.ts';
 import { WorkerPool } from '../../core/threads/worker-pool.ts';
 
-const CLASSES = [ConfigError, InputError, RunError, InterruptedError];
+let pool: WorkerPool<string, string>;
+beforeAll(async () => {
+  const source = new URL('./failing-worker.ts', import.meta.url).href;
+  pool = await WorkerPool.start({ source, bundled: 'none', called: 'thread', remedy: '' }, [0]);
+});
+afterAll(() => pool?.close());
 
-describe('the error of a thread', () => {
-  let pool: WorkerPool<string, void>;
-  beforeAll(async () => {
-    const source = new URL('./failing-worker.ts', import.meta.url).href;
-    pool = await WorkerPool.start({ source, bundled: '', called: 'failing thread', remedy: '' }, [{}]);
-  });
-  afterAll(() => pool.close());
+const failure = (kind: string) => pool.ask(0, kind).catch((error: unknown) => error);
 
-  it.each(CLASSES)('keeps its class and message: %s', async (Thrown) => {
-    const error = await pool.ask(0, Thrown.name).catch((error: unknown) => error);
-    expect(error).toBeInstanceOf(Thrown);
-    expect((error as Error).message).toBe('web.jsonl, line 3: no text');
-  });
-
-  it.each(['RangeError', 'constructor'])('that is none of ours tells of the thread: %s', async (name) => {
-    const error = await pool.ask(0, name).catch((error: unknown) => error);
-    expect(error).toBeInstanceOf(RunError);
-    expect((error as Error).message).toBe('failing thread 1 of 1 failed: web.jsonl, line 3: no text');
-  });
+it.each([
+  ['configuration', ConfigError, 'corpus.shards: 0'],
+  ['input', InputError, 'in.jsonl:3: no text'],
+  ['interrupted', InterruptedError, 'stopped'],
+  ['run', RunError, 'it failed'],
+  ['other', RunError, 'thread 1 of 1 failed: x is not a function'],
+])('an error of a thread keeps its class and message: %s', async (kind, type, message) => {
+  const error = await failure(kind);
+  expect(error).toBeInstanceOf(type);
+  expect((error as Error).message).toBe(message);
 });
 
-it('an error without a name is a RunError', () => {
-  expect(errorNamed(undefined, 'it failed')).toEqual(new RunError('it failed'));
+it('a full disk is still one, and what may pass still may', async () => {
+  expect(explainSystemError(await failure('disk'))).toMatch(/No space left on the disk \(\/scratch\/00001\.rows\)/);
+  expect(await isTransient(await failure('network'))).toBe(true);
+  expect(await isTransient(await failure('other'))).toBe(false);
+});
+
+it('a name that is none of ours, or none at all, stands for a RunError', () => {
+  for (const name of [undefined, 'constructor', 'RangeError'])
+    expect(errorNamed(name, 'it failed')).toEqual(new RunError('it failed'));
 });

@@ -169,7 +169,7 @@ describe('prepareCorpus', () => {
     await expect(prepareCorpus({ ...settings(input, target), target: full })).rejects.toThrow('full');
     const left = await readdir(folder, { recursive: true });
     expect(left).toContain('shards/00001.parquet');
-    expect(left.filter((name) => /partial|00002\.parquet|00003|corpus\.json/.test(name))).toEqual([]);
+    expect(left.filter((name) => /\.partial-|00002\.parquet|00003|corpus\.json/.test(name))).toEqual([]);
     await prepareCorpus(settings(input, target));
     expect(await target.size('corpus.json')).toBeDefined();
   });
@@ -191,9 +191,9 @@ describe('prepareCorpus', () => {
       await expect(prepareCorpus(options)).rejects.toThrow(InterruptedError);
       expect(there).toHaveLength(1);
       expect(await readdir(temporary)).toEqual([]);
-      expect((await readdir(folder, { recursive: true })).filter((name) => /partial|corpus\.json/.test(name))).toEqual(
-        [],
-      );
+      expect(
+        (await readdir(folder, { recursive: true })).filter((name) => /\.partial-|corpus\.json/.test(name)),
+      ).toEqual([]);
     },
   );
 

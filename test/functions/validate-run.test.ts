@@ -228,6 +228,10 @@ describe('on S3', () => {
     await validate(config('s3://data/web/*.jsonl'));
     const read = s3.commandCalls(GetObjectCommand).map(({ args }) => args[0].input.Key);
     expect(new Set(read)).toEqual(new Set(['runs/first/run.json']));
+    s3.on(HeadObjectCommand, { Bucket: 'data', Key: 'web/a.jsonl' }).resolves({ ContentLength: 300e9 });
+    expect((await validate(config('s3://data/web/*.jsonl'))).warnings).toContainEqual(
+      expect.stringMatching(/^Preparing the corpus needs a disk of about 344 GiB/),
+    );
   });
 
   it('says what the deployment has too little time for, and goes on', async () => {

@@ -1,0 +1,123 @@
+import { join } from 'node:path';
+import { InterruptedError } from '../../errors.ts';
+import type { CorpusShard } from '../../formats.ts';
+import type { Store } from '../../storage/index.ts';
+import type { Tokenizer } from '../../tokenizer/index.ts';
+import { keptDocuments } from '../duplicates.ts';
+import { ShardPacker } from '../pack.ts';
+import { Spool } from '../spool.ts';
+import { type ShardFormat, ShardWriter } from '../write-shard.ts';
+import { RowFile } from './row-file.ts';
+
+/** What all shards of a preparation have in common, but for the tokenizer and the store, which no thread can be handed. */
+export interface PackingSetup {
+  /** Of the spool, and for rows on their way to a shard's files. */
+  directory: string;
+  /** Documents of each shard in the spool. */
+  counts: readonly number[];
+  /** Names of the spool's domains, by their numbers there. */
+  names: readonly string[];
+  /** Names of the corpus's domains, in its order. */
+  domains: readonly string[];
+  sequenceLength: number;
+  /** Bytes of a token on disk. */
+  idBytes: 2 | 4;
+  /** One number, 0 until the work is to stop. */
+  stop: Int32Array<SharedArrayBuffer>;
+}
+
+/** What a shard's documents come to. */
+export interface PackedRows {
+  rows: number;
+  /** Left over, less than a row. */
+  droppedTokens: number;
+}
+
+export interface WrittenShard {
+  shard: CorpusShard;
+  /** Rows of each domain that has some. */
+  domainRows: [name: string, rows: number][];
+}
+
+/**
+ * Makes shards of spooled documents, in this thread and one at a time. A shard takes two steps, because its files have its
+ * rows' numbers in the corpus, which depend on the rows of all shards before it; between them its rows are in a temporary file.
+ */
+export class ShardMaker {
+  private readonly setup: PackingSetup;
+  private readonly spool: Spool;
+  private readonly format: ShardFormat;
+  private readonly target: Store;
+
+  constructor(setup: PackingSetup, tokenizer: Tokenizer, target: Store) {
+    const { directory, counts, domains, sequenceLength, idBytes } = setup;
+    this.setup = setup;
+    this.spool = Spool.opened(directory, counts);
+    const ids = new Map(domains.map((name, id) => [name, id]));
+    this.format = { tokenizer, sequenceLength, idBytes, domains: ids };
+    this.target = target;
+  }
+
+  /**
+   * First step, and nearly all of the work: the tokens of the documents that are kept, as rows. The spool's files of the shard
+   * are removed.
+   *
+   * @param distinct 0 for documents that are near-duplicates of another; by default none is.
+   */
+  async pack(shard: number, distinct?: Uint8Array): Promise<PackedRows> {
+    const { spool } = this;
+    const { tokenizer, sequenceLength } = this.format;
+    const rows = this.rowsOf(shard);
+    const packer = new ShardPacker(sequenceLength, tokenizer.endOfText);
+    const isKept = await keptDocuments(spool, shard, distinct);
+    let count = 0;
+    let at = 0;
+    for await (const { id, domain, text } of spool.read(shard)) {
+      if (!isKept[at++]) continue;
+      this.goOn();
+      for (const row of packer.add(id, this.setup.names[domain]!, tokenizer.encode(text))) {
+        await rows.add(row);
+        count++;
+      }
+    }
+    const ends = packer.finish();
+    for (const row of ends.rows) await rows.add(row);
+    await rows.flush();
+    await spool.drop(shard);
+    return { rows: count + ends.rows.length, droppedTokens: ends.droppedTokens };
+  }
+
+  /** Second step: the shard's files. Of one that fails no part is left. */
+  async write(shard: number, firstRow: number): Promise<WrittenShard> {
+    const rows = this.rowsOf(shard);
+    const writer = new ShardWriter(this.target, shardName(shard), this.format, firstRow);
+    try {
+      for await (const row of rows.read()) {
+        this.goOn();
+        await writer.add(row);
+      }
+      const files = await writer.finish();
+      await rows.remove();
+      return { shard: files, domainRows: [...writer.domainRows] };
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+  }
+
+  private rowsOf(shard: number): RowFile {
+    return new RowFile(join(this.setup.directory, `${shard}.rows`), this.setup.sequenceLength);
+  }
+
+  private goOn(): void {
+    if (Atomics.load(this.setup.stop, 0) !== 0) throw interrupted();
+  }
+}
+
+/** The start of the names of a shard's files. */
+export const shardName = (shard: number) => `shards/${String(shard).padStart(5, '0')}`;
+
+export const interrupted = () =>
+  new InterruptedError(
+    'the preparation of the corpus stopped; the same command goes on after the shards that are written.',
+  );

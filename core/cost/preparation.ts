@@ -1,0 +1,44 @@
+/** What preparing a corpus takes: room for its text on a disk, and time. */
+import type { RunConfig } from '../config/schema.ts';
+import type { InputFile, InputFormat } from '../corpus/input-file.ts';
+import { estimateCost } from './estimate.ts';
+
+/** Of text in a token of English, with a vocabulary of some 50,000. */
+const TOKEN_BYTES = 4.2;
+
+/** Bytes of text in one of a file that is packed: about what gzip makes of C4's lines. */
+const PACKED_BYTES = 2.6;
+const PLAIN: readonly InputFormat[] = ['.jsonl', '.txt'];
+
+/** Temporary files have each document's id, its hash and some numbers besides: a twentieth more where documents have 2 kB. */
+const SPOOLED_BYTES = 1.05;
+
+/** Images and the system on the same disk, as the setting `rootVolumeGib` counts them. */
+const OTHER_GIB = 50;
+
+/**
+ * Bytes of text a second that one vCPU reads and deals to shards, and that one packs. Taken at three fifths of what a core of
+ * an EPYC (Zen 4) does, see docs/performance.md: a vCPU is half of a core with two threads.
+ */
+const READ_RATE = 20e6;
+const PACK_RATE = 4e6;
+
+/** Bytes of the text in input files, by their sizes alone. */
+export function textBytes(files: readonly Pick<InputFile, 'bytes' | 'format'>[]): number {
+  return files.reduce((sum, { bytes, format }) => sum + bytes * (PLAIN.includes(format) ? 1 : PACKED_BYTES), 0);
+}
+
+/** Bytes of the least text that gives a run the rows that it must have. */
+export function leastTextBytes(config: RunConfig): number {
+  return estimateCost(config).rowsNeeded * config.corpus.sequenceLength * TOKEN_BYTES;
+}
+
+/** GiB that an instance's disk must have for a text to be prepared on it. */
+export function diskGib(bytes: number): number {
+  return Math.ceil((bytes * SPOOLED_BYTES) / 2 ** 30) + OTHER_GIB;
+}
+
+/** Hours of reading, which each attempt does again and in one thread, and of packing on so many vCPUs, of which attempts do a part each. */
+export function preparationHours(bytes: number, vcpus: number): { reading: number; packing: number } {
+  return { reading: bytes / READ_RATE / 3600, packing: bytes / (PACK_RATE * vcpus) / 3600 };
+}

@@ -1,0 +1,81 @@
+/** The second pass of a preparation: shards side by side, and where an earlier attempt has stopped. */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, it, vi } from 'vitest';
+import { type PrepareOptions, prepareCorpus } from '../../core/corpus/prepare.ts';
+import { InterruptedError } from '../../core/errors.ts';
+import { sha256 } from '../../core/hash.ts';
+import { DirectoryStore } from '../../core/storage/index.ts';
+import { jsonl, prepareRecords, settings, someRecords, temporaryFolder, writeInput } from './support.ts';
+
+/** Documents of three domains, some of which are there twice. */
+const RECORDS = [...someRecords(300), ...someRecords(40)];
+const SHARDS = 7;
+
+/** What one thread wrote, shard after shard, before there were several; with and without near-duplicates. */
+const WHOLE = '1c00a13d6868925d74007167198626b42ff707f85a2a280b539d3656ed16df2f';
+const WITHOUT_NEAR = 'f9fbbacb142d2b797db2f21fc1af99f09eed8537f8ca10408c4d59af72937811';
+
+/** One hash of all that a store holds. */
+async function hashOf(store: DirectoryStore): Promise<string> {
+  const files: string[] = [];
+  for (const key of await store.list('')) files.push(`${key} ${sha256(await store.get(key))}`);
+  return sha256(files.join('\n'));
+}
+
+it('any number of workers writes the same bytes', async () => {
+  for (const workers of [1, 2, 3]) {
+    const { target } = await prepareRecords(RECORDS, { shards: SHARDS, workers });
+    expect(await hashOf(target), `${workers} workers`).toBe(WHOLE);
+  }
+  const { target } = await prepareRecords(RECORDS, { shards: SHARDS, workers: 2, removeNearDuplicates: true });
+  expect(await hashOf(target)).toBe(WITHOUT_NEAR);
+});
+
+/** A preparation that is stopped when some shards are written, and what it left. */
+async function stopped(workers: number, change: Partial<PrepareOptions> = {}) {
+  const [folder, temporary] = [await temporaryFolder(), await temporaryFolder()];
+  vi.stubEnv('TMPDIR', temporary);
+  const input = await writeInput('records.jsonl', jsonl(RECORDS));
+  const options = { ...settings(input, new DirectoryStore(folder)), shards: SHARDS, workers };
+  const stop = new AbortController();
+  const progress: PrepareOptions['progress'] = ({ step, done }) => {
+    if (step === 'Pack the shards' && done >= 2) stop.abort();
+  };
+  await expect(prepareCorpus({ ...options, ...change, progress, signal: stop.signal })).rejects.toThrow(
+    InterruptedError,
+  );
+  expect((await readdir(temporary)).filter((name) => name.startsWith('mates-prepare-'))).toEqual([]);
+  vi.unstubAllEnvs();
+  const left = await readdir(folder, { recursive: true });
+  expect(left.filter((name) => /\.partial-|corpus\.json/.test(name))).toEqual([]);
+  return { folder, options, records: left.filter((name) => name.endsWith('.partial.json')) };
+}
+
+it.each([1, 2])('%s workers go on after the shards that are written', async (workers) => {
+  const { folder, options, records } = await stopped(workers);
+  expect(records.length).toBeGreaterThanOrEqual(2);
+  expect(records.length).toBeLessThan(SHARDS);
+  const files = records.flatMap((name) =>
+    ['tokens.bin', 'parquet', 'domains.bin'].map((end) => join(folder, name.replace('partial.json', end))),
+  );
+  // A file that is written again is another one.
+  const places = () => Promise.all(files.map(async (path) => (await stat(path)).ino));
+  const before = await places();
+  const seen: number[] = [];
+  await prepareCorpus({
+    ...options,
+    progress: ({ step, done }) => {
+      if (step === 'Pack the shards') seen.push(done);
+    },
+  });
+  expect(await places()).toEqual(before);
+  expect(seen).toEqual(Array.from({ length: SHARDS - records.length + 1 }, (_, i) => records.length + i));
+  expect(await hashOf(options.target as DirectoryStore)).toBe(WHOLE);
+});
+
+it('takes no shard of other settings for its own', async () => {
+  const { options } = await stopped(1, { seed: 2 });
+  await prepareCorpus(options);
+  expect(await hashOf(options.target as DirectoryStore)).toBe(WHOLE);
+});
