@@ -1,4 +1,4 @@
-import { Policy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import {
@@ -157,37 +157,21 @@ export class PipelineStack extends Stack {
   }
 
   /**
-   * Lets the first function see whether an execution that holds a run goes on. The policy is no part of the function's
-   * role, for which the function waits: it names the machine, which waits for the function.
+   * Lets the first function see whether an execution that holds a run goes on, of a former machine of the stack too, so that
+   * its runs go on after a redeployment: CloudFormation ends the name of a machine in letters of its own.
    */
   private showExecutionsTo(validate: PipelineFunction): void {
-    const policy = new Policy(this, 'ExecutionsPolicy', {
-      roles: [validate.role!],
-      statements: [
-        new PolicyStatement({
-          actions: ['states:DescribeExecution'],
-          // Of former machines of this stack too, whose names end in other letters: their runs go on after a redeployment.
-          resources: [
-            this.executionsOf(this.splitArn(this.machine.stateMachineArn, ArnFormat.COLON_RESOURCE_NAME).resourceName!),
-            this.executionsOf(`${this.machineId()}-*`),
-          ],
-        }),
-      ],
-    });
-    acknowledge(policy, {
-      [`AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:${this.executions()}:*]`]:
-        'Executions are named when they start.',
-      [`AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:${this.machineId()}-*:*]`]:
-        'CloudFormation ends the name of a machine in letters of its own.',
-    });
-  }
-
-  private executionsOf(machine: string): string {
-    return this.formatArn({
-      service: 'states',
-      resource: 'execution',
-      resourceName: `${machine}:*`,
-      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    const resourceName = `*${this.machineId()}-*:*`;
+    const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
+    validate.addToRolePolicy(
+      new PolicyStatement({
+        actions: ['states:DescribeExecution'],
+        resources: [this.formatArn({ service: 'states', resource: 'execution', resourceName, arnFormat })],
+      }),
+    );
+    acknowledge(validate.role!, {
+      [`AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:${resourceName}]`]:
+        'Executions are named when they start, and machines when they are made.',
     });
   }
 

@@ -1,7 +1,7 @@
 import { type RunConfig, runConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import type { RunRecord } from '../formats.ts';
-import { CORPUS_FOLDER, PASSAGES_FILE, RUN_FILE, stageLayout } from '../layout.ts';
+import { CORPUS_FOLDER, RUN_FILE, stageLayout } from '../layout.ts';
 import { getJsonIfPresent, putJson, type Store } from '../storage/index.ts';
 
 /**
@@ -28,7 +28,6 @@ export async function createRun(
     refuseOtherVersions(existing, versions);
     return existing;
   }
-  await store.delete(PASSAGES_FILE); // it is of passages that the configuration names
   await putJson(store, RUN_FILE, record);
   return record;
 }

@@ -209,6 +209,18 @@ describe('a job whose attempt before was killed between its result and its clear
 });
 
 describe('preparing', () => {
+  it('looks at the passages again until the run has begun: they may be of another configuration', async () => {
+    const checked = await tiny.store.get(PASSAGES_FILE);
+    const plan = await tiny.store.get(stageLayout(0).plan);
+    await tiny.store.put(PASSAGES_FILE, '{}');
+    await tiny.prepare();
+    expect(new TextDecoder().decode(await tiny.store.get(PASSAGES_FILE))).toBe('{}');
+    await tiny.store.delete(stageLayout(0).plan);
+    await tiny.prepare();
+    expect(await tiny.store.get(PASSAGES_FILE)).toEqual(checked);
+    await tiny.store.put(stageLayout(0).plan, plan);
+  });
+
   it('warns of passages that are written as the corpus is not, before anything is trained', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'mates-passages-'));
     const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
@@ -224,6 +236,7 @@ describe('preparing', () => {
       expect(reference.missing).toBeGreaterThan(0.02);
       expect(warnings).toHaveLength(1);
       expect(warnings[0]).toContain('reference.input');
+      await other.plan(0);
       await other.prepare();
       expect(said.mock.calls).toEqual([[`Warning: ${warnings[0]}\n`]]);
     } finally {

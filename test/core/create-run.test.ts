@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunRecord } from '../../core/formats.ts';
-import { PASSAGES_FILE, RUN_FILE, stageLayout } from '../../core/layout.ts';
+import { RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { createRun } from '../../core/run/create-run.ts';
 import { DirectoryStore, getJson, putJson } from '../../core/storage/index.ts';
 
@@ -36,10 +36,8 @@ describe('creating a run', () => {
 
   it('takes another one where the run has not begun, as after a refusal whose advice was followed', async () => {
     await createRun(store, 'x', config(1), versions);
-    await putJson(store, PASSAGES_FILE, {});
     expect((await createRun(store, 'x', config(2), versions)).config.seed).toBe(2);
     expect((await getJson<RunRecord>(store, RUN_FILE)).config.seed).toBe(2);
-    expect(await store.size(PASSAGES_FILE)).toBeUndefined();
   });
 
   it('finds a run again that was written before a field was there', async () => {
