@@ -17,8 +17,9 @@ const SPOOLED_BYTES = 1.05;
 const OTHER_GIB = 50;
 
 /**
- * Bytes of text a second that one vCPU reads and deals to shards, and that one packs. Taken at three fifths of what a core of
- * an EPYC (Zen 4) does, see docs/performance.md: a vCPU is half of a core with two threads.
+ * Bytes of text a second that one thread reads and deals to shards, and that one vCPU packs. A core of an EPYC (Zen 4) reads
+ * 25 MB from packed files and packs 9 (docs/performance.md); other processors are slower, and a vCPU is one of a core's two
+ * threads.
  */
 const READ_RATE = 20e6;
 const PACK_RATE = 4e6;

@@ -93,7 +93,7 @@ export class WorkerPool<Request, Result> {
     return this.members.length;
   }
 
-  /** @throws RunError when the work fails or a thread ends. */
+  /** @throws what the work throws, if that is of a class that callers act on; RunError otherwise, and when a thread ends. */
   ask(worker: number, request: Request): Promise<Result> {
     const { thread } = this.members[worker]!;
     return this.wait(worker, () => thread.postMessage(request));

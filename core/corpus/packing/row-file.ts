@@ -13,7 +13,7 @@ const LENGTH_BYTES = 4;
 export class RowFile {
   private readonly path: string;
   private readonly tokenBytes: number;
-  private waiting: Buffer[] = [];
+  private waiting: Uint8Array[] = [];
   private held = 0;
 
   constructor(path: string, sequenceLength: number) {
@@ -23,12 +23,10 @@ export class RowFile {
 
   async add({ tokens, domain, documents }: Row): Promise<void> {
     const rest = Buffer.from(JSON.stringify([domain, documents]));
-    const record = Buffer.allocUnsafe(LENGTH_BYTES + this.tokenBytes + rest.length);
-    record.writeUInt32LE(rest.length, 0);
-    record.set(bytesOf(tokens), LENGTH_BYTES);
-    record.set(rest, LENGTH_BYTES + this.tokenBytes);
-    this.waiting.push(record);
-    this.held += record.length;
+    const length = Buffer.allocUnsafe(LENGTH_BYTES);
+    length.writeUInt32LE(rest.length);
+    this.waiting.push(length, bytesOf(tokens), rest);
+    this.held += LENGTH_BYTES + this.tokenBytes + rest.length;
     if (this.held >= BUFFER_BYTES) await this.flush();
   }
 
