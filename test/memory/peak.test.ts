@@ -26,7 +26,7 @@ async function peakOf(source: string, folder?: string): Promise<number> {
   return Number(out);
 }
 
-it('a corpus of three times the documents is prepared in the same memory', async () => {
+it('a corpus of four times the documents is prepared in the same memory', async () => {
   // Words are long and have a token each, so that much text is read in little time.
   const words = Array.from({ length: 16 }, (_, i) => String.fromCharCode(97 + i).repeat(60));
   const tokenizer = join(await temporaryFolder(), 'tokenizer.json');
@@ -59,8 +59,8 @@ it('a corpus of three times the documents is prepared in the same memory', async
       });
       if (documents !== ${documents}) throw new Error(documents + ' documents');`);
   };
-  const [few, many] = [await peak(30_000), await peak(90_000)];
-  expect(many - few).toBeLessThan(45); // of 73 MB of text
+  const [few, many] = [await peak(30_000), await peak(120_000)];
+  expect(many - few).toBeLessThan(80); // of 110 MB of text; two runs of the same differ by up to 30
 });
 
 it('a shard of four times the rows is written in the same memory', async () => {
