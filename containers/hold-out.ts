@@ -1,9 +1,9 @@
 import type { Corpus } from '../core/corpus/corpus.ts';
 import type { StagePlan } from '../core/formats.ts';
 import { mapParallel } from '../core/parallel.ts';
-import { type HoldOutSplit, splitHoldOut } from '../core/plan/hold-out.ts';
+import { drawRows, type HoldOutSplit, splitHoldOut } from '../core/plan/hold-out.ts';
 import { rowRanges } from '../core/plan/stage-plan.ts';
-import { CounterRandom, permutation } from '../core/random/philox.ts';
+import { CounterRandom } from '../core/random/philox.ts';
 import type { Run } from '../core/run/open-run.ts';
 import type { Job } from './job.ts';
 
@@ -39,6 +39,6 @@ export async function sampleHoldOut(
   wanted: number,
 ): Promise<number[]> {
   const { probed } = await holdOut(job.run, corpus, plan);
-  const order = permutation(probed.length, new CounterRandom(job.run.record.config.seed, stream, job.stage));
-  return Array.from(order.subarray(0, wanted), (i) => probed[i]!).sort((a, b) => a - b);
+  const random = new CounterRandom(job.run.record.config.seed, stream, job.stage);
+  return drawRows(probed, wanted, random).sort((a, b) => a - b);
 }

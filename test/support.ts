@@ -8,3 +8,12 @@ export function startModule(source: string, nodeOptions: string[] = []): ChildPr
   const options = [...nodeOptions, '--import', 'tsx', '--input-type=module', '--eval', source];
   return spawn(process.execPath, options, { cwd: ROOT });
 }
+
+/** Of a model and of an encoder that train in no time. */
+export const TINY_SHAPE = { layers: 1, width: 16, heads: 2 };
+
+/** The paper's kind of influence model, fitted to the stage's own probes alone, at that size. */
+export const TINY_BERT = {
+  ...{ architecture: 'bert', features: [], earlierStages: 0 },
+  ...{ ...TINY_SHAPE, chunkTokens: 32, batchDocuments: 8 },
+};

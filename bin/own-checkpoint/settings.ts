@@ -143,8 +143,7 @@ export function configOf(
       pretrain: { stages: 2, learningRate: settings.learningRate, warmupSteps: 0 },
       probe: { method: 'lookahead', documents: settings.labels, jobs: 1 },
       influenceModel: { architecture: 'ngram', features, testFraction: 0.15 },
-      // DSIR's scores are made for a temperature, which then cancels: always the same one.
-      selection: { method, fraction, temperature: method === 'dsir' ? undefined : temperature },
+      selection: { method, fraction, temperature },
       control: 'none',
       evaluation: { rowsPerDomain: 1 }, // the least: nothing is evaluated, and these rows cannot be labelled
       engine: { runtime, threads },

@@ -1,4 +1,5 @@
 /** The folder of `mates select`, which belongs to the scores of one checkpoint, corpus, reference file and set of flags. */
+import { onGpu } from '../../core/config/runtimes.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { armLayout, RUN_FILE } from '../../core/layout.ts';
 import { methodTraits } from '../../core/selection/methods.ts';
@@ -53,8 +54,7 @@ export async function claimWorkFolder(store: Store, name: string, record: WorkRe
 /** The settings as far as labels and scores depend on them. */
 function scoredBy({ fraction, temperature, method, threads, ...settings }: Settings) {
   // On a CPU the bits are the same with any number of threads.
-  const onCpu = settings.runtime === 'onnx' || settings.runtime === 'tfjs-cpu';
-  return { ...settings, method: methodTraits(method).score, threads: onCpu ? undefined : threads };
+  return { ...settings, method: methodTraits(method).score, threads: onGpu(settings.runtime) ? threads : undefined };
 }
 
 /** In words. */

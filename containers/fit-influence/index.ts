@@ -70,9 +70,13 @@ async function fitInfluenceModel(
   const { store, record } = job.run;
   const { influenceModel: config, seed } = record.config;
   const labelled = await readProbes(job, plan);
-  const earlier = await earlierProbes(job, config.earlierStages);
-  const seen = await seenBefore(job);
-  const probed = [...new Set([...labelled.map(({ row }) => row), ...earlier.rows, ...seen])];
+  const { warmStart, earlierStages } = config;
+  // What the previous stage's model has been fitted to, whichever stage's probes those were; some of it is fitted again.
+  const before = await earlierProbes(job, warmStart ? job.stage : 1 + earlierStages);
+  const seen = before.flatMap(({ rows }) => rows);
+  const again = before.filter(({ stage }) => stage >= job.stage - earlierStages);
+  const earlier = { rows: again.flatMap(({ rows }) => rows), labels: again.flatMap(({ labels }) => labels) };
+  const probed = [...new Set([...labelled.map(({ row }) => row), ...seen])];
   const documents = await corpus.firstDocuments(probed);
   const documentByRow = new Map(probed.map((row, i) => [row, documents[i]!]));
   const documentOf = (row: number) => documentByRow.get(row)!;
@@ -97,7 +101,7 @@ async function fitInfluenceModel(
   const { predictor, flops, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
   const unseen = unseenBefore(sets.test, seen, sets.by, documentOf);
   // Weights that go on from the stage before have been fitted to its probes: they are tested on others, where there are enough.
-  const tested = config.warmStart && unseen.length >= LEAST_ROWS ? unseen : sets.test;
+  const tested = warmStart && unseen.length >= LEAST_ROWS ? unseen : sets.test;
   const truth = tested.map(({ influence }) => influence);
   const testRows = tested.map(({ row }) => row);
   const predicted = Array.from(await predictor.predict(testRows));
@@ -122,12 +126,6 @@ async function fitInfluenceModel(
 
 /** Rows that a correlation is worth stating of. */
 const LEAST_ROWS = 10;
-
-/** Rows that the previous stage's model has been fitted to, whichever stage's probes those were. */
-async function seenBefore(job: Job): Promise<number[]> {
-  const { warmStart, earlierStages } = job.run.record.config.influenceModel;
-  return (await earlierProbes(job, warmStart ? job.stage : 1 + earlierStages)).rows;
-}
 
 /**
  * How well the previous stage's model predicts this stage's oracle: the drift that makes refitting worthwhile.

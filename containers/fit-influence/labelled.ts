@@ -26,22 +26,29 @@ export async function readProbes(job: Job, plan: StagePlan): Promise<Labelled[]>
   return labelled.sort((a, b) => a.row - b.row);
 }
 
+/** Probes of a stage before, in its own standard deviations. */
+export interface EarlierProbes extends LabelledRows {
+  stage: number;
+}
+
 /**
- * Probes of the stages before, the latest first, each stage's in its own standard deviations: checkpoints differ in the
- * scale of influence far more than in the order of documents.
+ * Probes of the stages before that had some, the latest first, each stage's in its own standard deviations: checkpoints
+ * differ in the scale of influence far more than in the order of documents.
  *
  * @param stages how many stages to go back, at most.
  */
-export async function earlierProbes(job: Job, stages: number): Promise<LabelledRows> {
-  const found: LabelledRows = { rows: [], labels: [] };
+export async function earlierProbes(job: Job, stages: number): Promise<EarlierProbes[]> {
+  const found: EarlierProbes[] = [];
   for (let stage = job.stage - 1; stage >= 1 && stage >= job.stage - stages; stage--) {
     const plan = await readPlan(job.run, stage);
     if (plan.probes === 0) continue;
     const { mean, std } = await getJson<InfluenceFit>(job.run.store, stageLayout(stage).fit);
-    for (const { row, influence } of await readProbes(job, plan)) {
-      found.rows.push(row);
-      found.labels.push((influence - mean) / std);
-    }
+    const probes = await readProbes(job, plan);
+    found.push({
+      stage,
+      rows: probes.map(({ row }) => row),
+      labels: probes.map(({ influence }) => (influence - mean) / std),
+    });
   }
   return found;
 }

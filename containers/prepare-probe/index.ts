@@ -4,7 +4,7 @@
  */
 import { InterruptedError } from '../../core/errors.ts';
 import { armLayout } from '../../core/layout.ts';
-import { CHECKED_ROWS, controlRows, randomRows } from '../../core/plan/hold-out.ts';
+import { CHECKED_ROWS, controlRows, MORE_ROWS, randomRows } from '../../core/plan/hold-out.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
@@ -86,6 +86,6 @@ async function prepare(job: Job): Promise<Computed> {
 function fewRows(stage: number, rows: number, wanted: number): string {
   return (
     `Warning: stage ${stage}: only ${rows} rows of the hold-out are not probed, and lookahead's control copy learns them over ` +
-    `and over, as its steps have room for ${wanted}. Lower probe.documents, raise pools.holdOut, or add text to the corpus.\n`
+    `and over, as its steps have room for ${wanted}. ${MORE_ROWS}\n`
   );
 }

@@ -66,14 +66,14 @@ async function pretrain(job: Job): Promise<Computed> {
       metrics.tokens += batchRows * length;
       const note = `loss ${result.loss.toFixed(3)}`;
       job.progress({ step, done: t + 1, total: plan.steps, unit: 'steps', note });
+      if (t + 1 === plan.steps) break; // the stage's own checkpoint comes next
       const minutes = (performance.now() - savedAt) / 60_000;
-      const due = ((t + 1) % checkpointEverySteps === 0 || minutes >= checkpointEveryMinutes) && t + 1 < plan.steps;
-      if (due || (job.signal.aborted && t + 1 < plan.steps)) {
+      if (job.signal.aborted || (t + 1) % checkpointEverySteps === 0 || minutes >= checkpointEveryMinutes) {
         await save(layout.partialCheckpoint(optimizer.step), { metrics });
         await dropPartialCheckpoints(store, layout.partialCheckpoints, layout.partialCheckpoint(optimizer.step));
         savedAt = performance.now();
       }
-      if (job.signal.aborted && t + 1 < plan.steps)
+      if (job.signal.aborted)
         throw new InterruptedError(
           `${step} of stage ${job.stage} stopped after step ${t + 1} of ${plan.steps}; it resumes there.`,
         );

@@ -166,7 +166,9 @@ function withControls(runs: readonly Course[]): Course[] {
     control && !random.has(seed) ? [{ label: RANDOM, seed, points: control }] : [],
   );
   const means = [...new Set(controls.map(({ seed }) => seed))].map((seed) => ({
-    ...{ label: RANDOM, seed, points: meanCourse(controls.filter((one) => one.seed === seed)) },
+    label: RANDOM,
+    seed,
+    points: meanCourse(controls.filter((one) => one.seed === seed)),
   }));
   return [...runs, ...means];
 }

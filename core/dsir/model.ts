@@ -48,6 +48,8 @@ export class DsirModel {
   private readonly pool: NgramCounts;
   private readonly smoothing: Smoothing;
   private readonly poolRows?: number;
+  /** All that were counted. */
+  private readonly poolNgrams: number;
 
   /**
    * @param poolRows rows that the pool was counted on, which means need.
@@ -59,7 +61,8 @@ export class DsirModel {
     if (!(smoothing.epsilon > 0 || smoothing.pseudoCount > 0))
       throw new RangeError('DSIR: without an epsilon or a pseudo-count an empty bucket has no logarithm');
     if (reference.total() === 0) throw new InputError('DSIR: the reference set has no words.');
-    if (pool.total() === 0) throw new InputError('DSIR: the candidate pool has no words.');
+    this.poolNgrams = pool.total();
+    if (this.poolNgrams === 0) throw new InputError('DSIR: the candidate pool has no words.');
     this.hashing = reference.hashing;
     this.hasher = hasherOf(this.hashing);
     this.reference = reference;
@@ -91,7 +94,7 @@ export class DsirModel {
     if (this.poolRows === undefined)
       throw new InputError('DSIR: the pool was counted by an older version, which knows of sums alone: fit it again.');
     const mean = ngrams > 0 ? logWeight / ngrams : this.logRatio.reduce((least, ratio) => Math.min(least, ratio));
-    return (mean * this.pool.total()) / this.poolRows;
+    return (mean * this.poolNgrams) / this.poolRows;
   }
 
   private weigh(text: string): { logWeight: number; ngrams: number } {

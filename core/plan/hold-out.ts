@@ -47,6 +47,9 @@ export function splitHoldOut(
   return { evaluation, probed };
 }
 
+/** What to do where the hold-out has too few rows. */
+export const MORE_ROWS = 'Lower probe.documents, raise pools.holdOut, or add text to the corpus.';
+
 /**
  * How many hold-out rows may be labelled whichever rows are of which domain, which a plan does not read: evaluation is
  * taken to keep as many as {@link splitHoldOut} may.
@@ -74,10 +77,9 @@ export function mostLabels(
 export function probeOrder(probed: ArrayLike<number>, documents: number, seed: number, stage: number): number[] {
   if (documents > probed.length)
     throw new ConfigError(
-      `probe.documents: ${documents} probes need as many hold-out rows, and ${probed.length} are free. ${REMEDY}`,
+      `probe.documents: ${documents} probes need as many hold-out rows, and ${probed.length} are free. ${MORE_ROWS}`,
     );
-  const order = permutation(probed.length, new CounterRandom(seed, STREAM.probeSample, stage));
-  return Array.from(order.subarray(0, documents), (i) => probed[i]!);
+  return drawRows(probed, documents, new CounterRandom(seed, STREAM.probeSample, stage));
 }
 
 /** Hold-out rows on which directional labels are held against a backward pass: enough to tell a correlation of 0.99 from one of 0.8. */
@@ -85,8 +87,12 @@ export const CHECKED_ROWS = 48;
 
 /** Random text before a stage: at most `wanted` of the rows. They lie together by domain, so that only a shuffle is random. */
 export function randomRows(rows: ArrayLike<number>, wanted: number, seed: number, stage: number): number[] {
-  const shuffled = permutation(rows.length, new CounterRandom(seed, STREAM.lookaheadControl, stage));
-  return Array.from(shuffled.subarray(0, wanted), (i) => rows[i]!);
+  return drawRows(rows, wanted, new CounterRandom(seed, STREAM.lookaheadControl, stage));
+}
+
+/** At most `wanted` of the rows, in random order. */
+export function drawRows(rows: ArrayLike<number>, wanted: number, random: CounterRandom): number[] {
+  return Array.from(permutation(rows.length, random).subarray(0, wanted), (i) => rows[i]!);
 }
 
 /**
@@ -107,9 +113,7 @@ export function controlRows(
   if (others.length === 0)
     throw new ConfigError(
       `probe.documents: ${documents} probes take every free row of the hold-out, and probe.method "lookahead" needs others to ` +
-        `compare with. ${REMEDY}`,
+        `compare with. ${MORE_ROWS}`,
     );
   return randomRows(others, wanted, seed, stage);
 }
-
-const REMEDY = 'Lower probe.documents, raise pools.holdOut, or add text to the corpus.';

@@ -6,7 +6,7 @@ import type { RunConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import type { CorpusIndex, ProbeItem, RowRange, ScoreItem, StagePlan } from '../formats.ts';
 import { type CounterRandom, distinctBelow } from '../random/philox.ts';
-import { mostLabels } from './hold-out.ts';
+import { MORE_ROWS, mostLabels } from './hold-out.ts';
 import { stageWork } from './stage-work.ts';
 
 /** The shards of the hold-out and of each stage's candidate pool; no shard, and so no document, is in two of them. */
@@ -145,8 +145,7 @@ function tooManyProbes(probes: number, holdOutRows: number, most: number, contro
   const others = control ? ', and probe.method "lookahead" compares with one at least that is not probed' : '';
   return (
     `probe.documents: ${probes} probes need as many rows of the hold-out, which has ${holdOutRows}. Evaluations keep ` +
-    `some${others}, so that no more than ${most} are sure to be free. Lower probe.documents, raise pools.holdOut, or add text ` +
-    'to the corpus.'
+    `some${others}, so that no more than ${most} are sure to be free. ${MORE_ROWS}`
   );
 }
 

@@ -123,8 +123,8 @@ export class PipelineJob extends Construct {
       resultPath: item ? undefined : JsonPath.DISCARD,
     });
     // All that Batch's API answers but what is wrong with the request itself (`Batch.ClientException`): throttling, above
-    // 50 submissions a second in an account, has no name of its own. Few and far between, ten minutes in all: each attempt is three events of the history, which has 25,000 for a run
-    // of 100 stages even if every task of it needs them all (test/lib/limits.test.ts).
+    // 50 submissions a second in an account, has no name of its own. Few and far between, ten minutes in all: each attempt
+    // is three events of the history, which has 25,000 for a run of 100 stages even if every task of it needs them all (test/lib/limits.test.ts).
     state.addRetry({
       errors: [
         'Batch.AWSBatchException',

@@ -35,6 +35,13 @@ interface Threshold {
   remedy: string;
 }
 
+/** An event of the queues' jobs that is told. */
+interface BatchEvent {
+  description: string;
+  detailType: string;
+  detail?: Record<string, string[]>;
+}
+
 /** Dashboard, alarms and the notices of failed jobs. */
 export class Observability extends Construct {
   readonly dashboardName: string;
@@ -86,36 +93,31 @@ export class Observability extends Construct {
         alarmDescription: remedy,
       }).addAlarmAction(new SnsAction(alerts));
 
-    new Rule(this, 'JobFailed', {
+    /** Sends what Batch says of a job in the queues, in so many words. */
+    const tell = (id: string, words: string, { description, detailType, detail = {} }: BatchEvent) => {
+      const [name, job, reason] = ['jobName', 'jobId', 'statusReason'].map((of) =>
+        EventField.fromPath(`$.detail.${of}`),
+      );
+      new Rule(this, id, {
+        description,
+        eventPattern: {
+          source: ['aws.batch'],
+          detailType: [detailType],
+          detail: { ...detail, jobQueue: queues.map((queue) => queue.jobQueueArn) },
+        },
+        targets: [
+          new SnsTopic(alerts, { message: RuleTargetInput.fromText(`Job ${name} (${job}) ${words}: ${reason}`) }),
+        ],
+      });
+    };
+    tell('JobFailed', 'failed', {
       description: 'A job failed for good, all its attempts included',
-      eventPattern: {
-        source: ['aws.batch'],
-        detailType: ['Batch Job State Change'],
-        detail: { status: ['FAILED'], jobQueue: queues.map((queue) => queue.jobQueueArn) },
-      },
-      targets: [
-        new SnsTopic(alerts, {
-          message: RuleTargetInput.fromText(
-            `Job ${EventField.fromPath('$.detail.jobName')} (${EventField.fromPath('$.detail.jobId')}) failed: ${EventField.fromPath('$.detail.statusReason')}`,
-          ),
-        }),
-      ],
+      detailType: 'Batch Job State Change',
+      detail: { status: ['FAILED'] },
     });
-
-    new Rule(this, 'QueueBlocked', {
+    tell('QueueBlocked', 'waits and cannot start', {
       description: 'Nothing can run the job at the head of a queue',
-      eventPattern: {
-        source: ['aws.batch'],
-        detailType: ['Batch Job Queue Blocked'],
-        detail: { jobQueue: queues.map((queue) => queue.jobQueueArn) },
-      },
-      targets: [
-        new SnsTopic(alerts, {
-          message: RuleTargetInput.fromText(
-            `Job ${EventField.fromPath('$.detail.jobName')} (${EventField.fromPath('$.detail.jobId')}) waits and cannot start: ${EventField.fromPath('$.detail.statusReason')}`,
-          ),
-        }),
-      ],
+      detailType: 'Batch Job Queue Blocked',
     });
 
     const lambdas = Object.values(functions);

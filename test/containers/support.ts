@@ -22,6 +22,7 @@ import { LanguageModel } from '../../engine/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { randomParameters, randomTokens, TINY_GPT } from '../engine/support.ts';
+import { TINY_BERT, TINY_SHAPE } from '../support.ts';
 
 const FIXTURES = resolve('test/fixtures/mini-corpus');
 
@@ -41,24 +42,14 @@ export function tinyConfig(over: Record<string, Record<string, unknown>> = {}): 
     },
     reference: { input: join(FIXTURES, 'reference.jsonl'), passages: 4 },
     heldOut: { input: join(FIXTURES, 'held-out.jsonl'), passages: 4 },
-    model: { layers: 1, width: 16, heads: 2 },
+    model: TINY_SHAPE,
     pretrain: {
       ...{ stages: 2, stepsPerStage: 8, batchRows: 4, microBatchRows: 2 },
       ...{ warmupSteps: 4, decaySteps: 3, checkpointEverySteps: 3 },
     },
     pools: { holdOut: 0.2 },
     probe: { method: 'exact', documents: 12, jobs: 2, flushEvery: 2 },
-    influenceModel: {
-      architecture: 'bert',
-      features: [],
-      earlierStages: 0,
-      layers: 1,
-      width: 16,
-      heads: 2,
-      chunkTokens: 32,
-      epochs: 1,
-      batchDocuments: 8,
-    },
+    influenceModel: { ...TINY_BERT, epochs: 1 },
     scoring: { jobs: 2, batchDocuments: 32 },
     selection: { fraction: 0.3 },
     evaluation: { rowsPerDomain: 2 },

@@ -4,6 +4,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Manifest } from '../../core/formats.ts';
+import { TINY_BERT, TINY_SHAPE } from '../support.ts';
 
 export const MINI_CORPUS = resolve('test/fixtures/mini-corpus');
 
@@ -19,7 +20,7 @@ export const TINY = {
   },
   reference: { input: `${MINI_CORPUS}/reference.jsonl`, passages: 4 },
   heldOut: { input: `${MINI_CORPUS}/held-out.jsonl`, passages: 4 },
-  model: { layers: 1, width: 16, heads: 2 },
+  model: TINY_SHAPE,
   pretrain: {
     stages: 3,
     stepsPerStage: 8,
@@ -31,18 +32,7 @@ export const TINY = {
   },
   pools: { holdOut: 0.2, warmup: 0.15 },
   probe: { method: 'exact', documents: 40, jobs: 2, flushEvery: 5 },
-  influenceModel: {
-    architecture: 'bert',
-    features: [],
-    earlierStages: 0,
-    layers: 1,
-    width: 16,
-    heads: 2,
-    chunkTokens: 32,
-    epochs: 2,
-    batchDocuments: 8,
-    testFraction: 0.5,
-  },
+  influenceModel: { ...TINY_BERT, epochs: 2, testFraction: 0.5 },
   scoring: { jobs: 2, batchDocuments: 32 },
   selection: { fraction: 0.3 },
   evaluation: { rowsPerDomain: 4 },

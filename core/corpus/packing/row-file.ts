@@ -1,5 +1,6 @@
 /** A shard's rows on their way to its files: in a temporary file until the number of the first of them is known. */
 import { rm } from 'node:fs/promises';
+import { bytesOf } from '../../bytes.ts';
 import type { Row } from '../pack.ts';
 import { appendRecords, readRecords } from '../record-file.ts';
 
@@ -54,5 +55,3 @@ export class RowFile {
     return rm(this.path, { force: true });
   }
 }
-
-const bytesOf = (tokens: Uint32Array) => new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength);
