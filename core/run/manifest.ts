@@ -10,8 +10,8 @@ const NOT_REPEATABLE_FOLDER = /(^|\/)(executions|timings|logs|partial-checkpoint
 /** What a job deletes when it ends; a kill at that moment leaves it. */
 const PARTIAL_FILE = /\.partial\.json$/;
 
-/** Files looked at at once: hides a request's latency. */
-const REQUESTS = 4;
+/** Files looked at at once: three requests for each scoring job hide behind each other's latency. */
+const REQUESTS = 16;
 
 /** Writes `manifest.json`: the configuration, seeds, versions, and the hash of every input and output. */
 export async function writeManifest(run: Run): Promise<Manifest> {
