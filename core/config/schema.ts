@@ -249,8 +249,16 @@ export const runConfig = z
     if (!corpus.prepared && corpus.input.length === 0)
       refuse(['corpus', 'input'], 'name at least one file or glob, or a prepared corpus in corpus.prepared');
     if (model.width % model.heads !== 0) refuse(['model', 'heads'], `must divide model.width (${model.width})`);
+    else if (rotatedDimensions(model) % 2 !== 0 || rotatedDimensions(model) === 0)
+      refuse(
+        ['model', 'rotaryFraction'],
+        `of a head of ${model.width / model.heads} dimensions it rotates ${rotatedDimensions(model)}, which must be an even number, at least 2`,
+      );
     if (pretrain.batchRows % pretrain.microBatchRows !== 0)
       refuse(['pretrain', 'microBatchRows'], `must divide pretrain.batchRows (${pretrain.batchRows})`);
+    for (const field of ['pretrained', 'warmStart'] as const)
+      if (influenceModel[field] && influenceModel.architecture !== 'bert')
+        refuse(['influenceModel', field], 'needs influenceModel.architecture "bert"');
     if (influenceModel.width % influenceModel.heads !== 0)
       refuse(['influenceModel', 'heads'], `must divide influenceModel.width (${influenceModel.width})`);
     if (influenceModel.validationFraction + influenceModel.testFraction >= 0.9)
@@ -272,6 +280,10 @@ export const runConfig = z
       refuse(['engine', 'workers'], 'must be 1 with engine.runtime tfjs-gpu, which drives one GPU');
     if (pools.holdOut + pools.warmup >= 1) refuse(['pools', 'warmup'], 'hold-out and warm-up leave no later pool');
   });
+
+/** As GPT-NeoX counts them: the share of a head, rounded down. */
+const rotatedDimensions = ({ width, heads, rotaryFraction }: z.output<typeof model>) =>
+  Math.floor((width / heads) * rotaryFraction);
 
 /** A configuration with every default filled in. */
 export type RunConfig = z.output<typeof runConfig>;

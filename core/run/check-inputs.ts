@@ -1,12 +1,13 @@
-/** Whether a run's inputs are there, from listings and sizes alone: what is wrong is said before anything is paid for. */
+/** Whether a run's inputs are there, from listings, sizes and descriptions: what is wrong is said before anything is paid for. */
 import type { RunConfig } from '../config/schema.ts';
 import type { InputFile } from '../corpus/input-file.ts';
 import { findInputs } from '../corpus/inputs.ts';
 import { ConfigError, InputError, MatesError } from '../errors.ts';
-import { isLocalPath, type StoreOpener, splitUri } from '../storage/index.ts';
+import { getJson, isLocalPath, type StoreOpener, splitUri } from '../storage/index.ts';
+import { readWordPieceFiles, wordPieceEncoderInput } from '../tokenizer/encoder-input.ts';
 
 /**
- * Looks for every file that the configuration names; reads none.
+ * Looks for every file that the configuration names; reads none but what describes a pretrained encoder.
  *
  * @returns the corpus's input files; none where it was prepared beforehand.
  * @throws InputError naming the first that is missing, empty or out of reach, and its field.
@@ -26,11 +27,27 @@ export async function checkInputs(config: RunConfig, open: StoreOpener): Promise
   await requireFile(open, reference.input, passages);
   await requireFile(open, heldOut.input, passages);
   for (const { file } of evaluation.tasks) await requireFile(open, file, 'evaluation.tasks names JSON Lines files');
-  const { pretrained } = influenceModel;
-  if (pretrained)
-    await requireFile(open, `${pretrained}/config.json`, 'influenceModel.pretrained names a Hugging Face directory');
+  if (influenceModel.pretrained) await checkEncoder(open, influenceModel.pretrained, influenceModel);
   return files;
 }
+
+/** All of a pretrained encoder but the bytes of its weights: it is first used after a stage of training and the probes. */
+async function checkEncoder(open: StoreOpener, folder: string, shape: RunConfig['influenceModel']): Promise<void> {
+  const remedy = 'influenceModel.pretrained names a Hugging Face directory';
+  for (const name of ['config.json', 'tokenizer.json']) await requireFile(open, `${folder}/${name}`, remedy);
+  const store = open(folder);
+  const { model_type: type } = await getJson<{ model_type?: string }>(store, 'config.json');
+  if (type !== 'bert')
+    throw new InputError(
+      `${store.uri}/config.json: model_type is ${JSON.stringify(type)}; influenceModel.pretrained needs a "bert".`,
+    );
+  wordPieceEncoderInput(await readWordPieceFiles(store), shape);
+  const weights = await Promise.all(WEIGHT_FILES.map((name) => store.size(name)));
+  if (!weights.some((bytes) => bytes))
+    throw new InputError(`${store.uri} has neither ${WEIGHT_FILES.join(' nor ')}; ${remedy} with its weights.`);
+}
+
+const WEIGHT_FILES = ['model.safetensors', 'model.safetensors.index.json'];
 
 /** The configuration's paths on the machine that reads it, each with its field. */
 export function localPaths(config: RunConfig): [field: string, path: string][] {

@@ -52,6 +52,12 @@ describe('configuration', () => {
       'pretrain.microBatchRows',
     );
     expect(messageOf({ ...minimal, corpus: {} })).toContain('corpus.input: name at least one file');
+    expect(messageOf({ ...minimal, model: { width: 48, heads: 4 } })).toContain(
+      'model.rotaryFraction: of a head of 12 dimensions it rotates 3, which must be an even number',
+    );
+    expect(messageOf({ ...minimal, influenceModel: { pretrained: 'bert', warmStart: true } })).toMatch(
+      /influenceModel\.pretrained: needs.*"bert".*\s+influenceModel\.warmStart: needs/,
+    );
   });
 
   it('names a task by its file, and refuses two of one name', () => {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   GetObjectCommand,
@@ -11,6 +11,7 @@ import {
 import { DescribeExecutionCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { mockClient } from 'aws-sdk-client-mock';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { wordPieces } from '../../bench/word-pieces.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { putJson, storeOpener } from '../../core/storage/index.ts';
@@ -115,7 +116,11 @@ describe('on one machine', () => {
     ['reference', { input: '/nowhere/r.jsonl' }, /\/nowhere\/r\.jsonl: no such file; reference\.input/],
     ['heldOut', { input: 'builtin:corpus/none.jsonl' }, /none\.jsonl: no such file/],
     ['evaluation', { tasks: [{ file: '/nowhere/t.jsonl' }] }, /\/nowhere\/t\.jsonl: no such file; evaluation\.tasks/],
-    ['influenceModel', { pretrained: '/nowhere/bert' }, /bert\/config\.json: no such file; influenceModel\.pretrained/],
+    [
+      'influenceModel',
+      { architecture: 'bert', pretrained: '/nowhere/bert' },
+      /bert\/config\.json: no such file; influenceModel\.pretrained/,
+    ],
   ])('%s %j is refused before anything is written', async (group, fields, message) => {
     // The tokenizer of the smoke configuration is trained; a group that is no object replaces it whole.
     const overrides = {
@@ -125,6 +130,22 @@ describe('on one machine', () => {
     await expect(validate({ config, overrides })).rejects.toThrow(InputError);
     await expect(validate({ config, overrides })).rejects.toThrow(message);
     expect(existsSync(join(lake.path, 'runs'))).toBe(false);
+  });
+
+  it('a pretrained encoder that could not be used later is refused now', async () => {
+    const folder = join(lake.path, 'encoder');
+    const write = (name: string, json: object) => writeFile(join(folder, name), JSON.stringify(json));
+    const influenceModel = { architecture: 'bert', pretrained: folder, chunkTokens: 100 };
+    const refused = (overrides: object) =>
+      expect(validate({ overrides: { influenceModel: { ...influenceModel, ...overrides } } })).rejects;
+    await mkdir(folder);
+    await write('config.json', { model_type: 'roberta', max_position_embeddings: 64 });
+    await refused({}).toThrow(/encoder\/tokenizer\.json: no such file; influenceModel\.pretrained/);
+    await write('tokenizer.json', wordPieces(['some words'], 60));
+    await refused({}).toThrow(/model_type is "roberta".*needs a "bert"/);
+    await write('config.json', { model_type: 'bert', max_position_embeddings: 64 });
+    await refused({}).toThrow(/influenceModel\.chunkTokens: 100, expected 3 to 64/);
+    await refused({ chunkTokens: 64 }).toThrow(/neither model\.safetensors nor/);
   });
 });
 
