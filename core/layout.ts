@@ -22,6 +22,8 @@ export function stageLayout(stage: number) {
     scoreItems: `${root}/score-items.json`,
     /** What the probing jobs share of a prepared probe; `probe.json` is written last. */
     probeModel: `${root}/probe-model`,
+    /** Resumable checkpoints of the decay branch that is probed. */
+    partialProbeModel: `${root}/probe-model/partial-checkpoint/`,
     /** One Parquet a probing job: row, loss, baseline, influence. */
     probes: `${root}/probes/`,
     probe: (index: number) => `${root}/probes/${pad(index)}.parquet`,
@@ -51,8 +53,9 @@ export function armLayout(stage: number, arm: Arm) {
     /** Hugging Face files plus the optimizer's state; `training.json` is written last and marks it whole. */
     checkpoint: `${root}/checkpoint`,
     /** Resumable checkpoints inside the stage, one folder a step; the newest whole one counts. */
-    partialCheckpoint: (step: number) => `${root}/partial-checkpoint/${String(step).padStart(9, '0')}`,
     partialCheckpoints: `${root}/partial-checkpoint/`,
+    /** The same of the decay branch that is evaluated. */
+    partialBranch: `${root}/decay-branch/partial-checkpoint/`,
     metrics: `${root}/metrics.json`,
     evaluation: `${root}/evaluation.json`,
   };

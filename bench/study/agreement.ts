@@ -8,10 +8,11 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { branchRate, trainDecayBranch } from '../../containers/decay-branch.ts';
+import { branchRate, decayBranchEnd } from '../../containers/decay-branch.ts';
 import { holdOut } from '../../containers/hold-out.ts';
 import type { Job } from '../../containers/job.ts';
 import { modelCost, openLanguageModel, passagesCost } from '../../containers/model.ts';
+import { PartialCheckpoints } from '../../containers/partial-checkpoints.ts';
 import { loadPassageSet } from '../../containers/passages.ts';
 import { DifferenceProbe } from '../../containers/probe/difference-probe.ts';
 import { directionalCopies } from '../../containers/probe/directional.ts';
@@ -100,17 +101,16 @@ async function measureStage(run: Job['run'], stage: number) {
   const model = await openLanguageModel(config, corpus.index);
   const passages = await loadPassageSet(run, corpus, config.reference);
   const held = await loadPassageSet(run, corpus, config.heldOut);
-  const load = () => loadCheckpoint(run.store, armLayout(stage, 'main').checkpoint);
-  const trunk = await load();
+  const trunk = await loadCheckpoint(run.store, armLayout(stage, 'main').checkpoint);
   const { clipNorm, learningRate } = config.pretrain;
   const cost = modelCost(config, corpus.index);
   const row = cost(1, length);
   const exact = (set: typeof passages, rate = learningRate, checkpoint = trunk) =>
     ExactProbe.create(model, checkpoint, new PassageSet(model, set), { clipNorm, learningRate: rate });
-  const decayed = await load();
   const { signal } = new AbortController();
   const job: Job = { run, stage, arm: 'main', item: undefined, signal, progress: () => {} };
-  await trainDecayBranch(job, { model, corpus, plan, arm: 'main' }, decayed, () => {});
+  const partial = new PartialCheckpoints(run.store, armLayout(stage, 'main').partialBranch, config.pretrain);
+  const decayed = await decayBranchEnd(job, { model, corpus, plan, arm: 'main', partial }, () => {});
   const lowRate = branchRate(config.pretrain, trunk.optimizer.step)(config.pretrain.decaySteps);
   const randomRows = await corpus.tokenRows(others);
   const probes: Record<string, [probe: InfluenceProbe, perLabel: number, once: number]> = {

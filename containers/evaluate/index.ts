@@ -11,23 +11,27 @@ import { mean } from '../../core/metrics/index.ts';
 import type { Progress } from '../../core/progress.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { putJson } from '../../core/storage/index.ts';
-import { loadCheckpoint } from '../../engine/checkpoint.ts';
 import { logLikelihoodsOf } from '../../engine/log-likelihood.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
 import { rowLosses } from '../../engine/row-passes.ts';
-import { trainDecayBranch } from '../decay-branch.ts';
+import { decayBranchEnd } from '../decay-branch.ts';
 import { holdOut } from '../hold-out.ts';
 import { type Computed, type Job, timed } from '../job.ts';
 import { modelCost, openLanguageModel, passagesCost } from '../model.ts';
+import { PartialCheckpoints } from '../partial-checkpoints.ts';
 import { loadPassageSet, loadTasks } from '../passages.ts';
 import { checkSelection } from './check-selection.ts';
 
 export async function run(job: Job): Promise<void> {
-  if ((await job.run.store.size(armLayout(job.stage, job.arm).evaluation)) !== undefined) return;
-  await timed(job, `evaluate-${job.arm}`, () => evaluate(job));
+  const { store, record } = job.run;
+  const { evaluation, partialBranch } = armLayout(job.stage, job.arm);
+  const partial = new PartialCheckpoints(store, partialBranch, record.config.pretrain);
+  // Killed between the two, the attempt before left what the branch resumes from.
+  if ((await store.size(evaluation)) !== undefined) return partial.drop();
+  await timed(job, `evaluate-${job.arm}`, () => evaluate(job, partial));
 }
 
-async function evaluate(job: Job): Promise<Computed> {
+async function evaluate(job: Job, partial: PartialCheckpoints): Promise<Computed> {
   const { store, record } = job.run;
   const { config } = record;
   const layout = armLayout(job.stage, job.arm);
@@ -38,18 +42,17 @@ async function evaluate(job: Job): Promise<Computed> {
   const label = job.arm === 'main' ? 'Evaluate' : `Evaluate (${job.arm})`;
 
   const model = await openLanguageModel(config, corpus.index);
-  const checkpoint = await loadCheckpoint(store, layout.checkpoint);
-  const { parameters } = checkpoint;
-  const trunkStep = checkpoint.optimizer.step;
   const domains = [...(await holdOut(job.run, corpus, plan)).evaluation].sort(([a], [b]) => a - b);
   const total = decaySteps + domains.length + 2;
   const tell = (progress: Progress) => {
-    if (job.signal.aborted) throw new InterruptedError(`${label} of stage ${job.stage} stopped; it starts over.`);
+    if (job.signal.aborted)
+      throw new InterruptedError(`${label} of stage ${job.stage} stopped; its measurements start over.`);
     job.progress(progress);
   };
   const report = (done: number, unit: string) => tell({ step: label, done, total, unit });
 
-  await trainDecayBranch(job, { model, corpus, plan, arm: job.arm }, checkpoint, (t) => report(t, 'steps'));
+  const branch = { model, corpus, plan, arm: job.arm, partial };
+  const { parameters } = await decayBranchEnd(job, branch, (t) => report(t, 'steps'));
 
   const cost = modelCost(config, corpus.index);
   let flops = 3 * cost(decaySteps * config.pretrain.batchRows, length);
@@ -78,7 +81,7 @@ async function evaluate(job: Job): Promise<Computed> {
   const scores = tasks.map((task, i) => scoreTask(task, likelihoods[i]!));
   const evaluation: Evaluation = {
     format: 'mates-evaluation/1',
-    step: trunkStep,
+    step: plan.firstStep + plan.steps,
     decaySteps,
     referenceLoss,
     heldOutLoss,
@@ -87,5 +90,11 @@ async function evaluate(job: Job): Promise<Computed> {
     ...(scores.length > 0 && { tasks: scores, taskMean: meanScore(scores) }),
     ...(plan.scored && job.arm === 'main' && { selection: await checkSelection(job, corpus, plan) }),
   };
-  return { flops, finish: () => putJson(store, layout.evaluation, evaluation) };
+  return {
+    flops,
+    finish: async () => {
+      await putJson(store, layout.evaluation, evaluation);
+      await partial.drop();
+    },
+  };
 }

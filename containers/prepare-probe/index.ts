@@ -3,44 +3,56 @@
  * decay branch where that is what is probed, and makes the two copies that `lookahead` or `directional` compares.
  */
 import { InterruptedError } from '../../core/errors.ts';
-import { armLayout } from '../../core/layout.ts';
+import { armLayout, stageLayout } from '../../core/layout.ts';
 import { CHECKED_ROWS, controlRows, MORE_ROWS, randomRows } from '../../core/plan/hold-out.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
 import { PassageSet } from '../../engine/passage-set.ts';
-import { trainDecayBranch } from '../decay-branch.ts';
+import { decayBranchEnd } from '../decay-branch.ts';
 import { holdOut } from '../hold-out.ts';
-import { type Computed, type Job, timed } from '../job.ts';
+import { type Job, timed } from '../job.ts';
 import { modelCost, openLanguageModel, passagesCost, passagesLossCost } from '../model.ts';
+import { PartialCheckpoints } from '../partial-checkpoints.ts';
 import { loadPassageSet } from '../passages.ts';
 import { checkFirstOrder, directionalCopies } from '../probe/directional.ts';
 import { lookaheadCopies } from '../probe/lookahead.ts';
 import { probeLearningRate } from '../probe/open-probe.ts';
 import { hasPreparedProbe, savePreparedProbe } from '../probe/prepared-probe.ts';
 
-export async function run(job: Job): Promise<void> {
-  if (await hasPreparedProbe(job.run.store, job.stage)) return;
-  await timed(job, 'prepare-probe', () => prepare(job));
+/** What the job has made, before it is written, and the operations that this took. */
+interface Prepared {
+  flops: number;
+  save(): Promise<void>;
 }
 
-async function prepare(job: Job): Promise<Computed> {
+export async function run(job: Job): Promise<void> {
+  const { store, record } = job.run;
+  const partial = new PartialCheckpoints(store, stageLayout(job.stage).partialProbeModel, record.config.pretrain);
+  if (await hasPreparedProbe(store, job.stage)) return partial.drop();
+  await timed(job, 'prepare-probe', async () => {
+    const { flops, save } = await prepare(job, partial);
+    return { flops, finish: () => save().then(() => partial.drop()) };
+  });
+}
+
+async function prepare(job: Job, partial: PartialCheckpoints): Promise<Prepared> {
   const { store } = job.run;
   const { config } = job.run.record;
   const { probe, pretrain } = config;
   const corpus = await openRunCorpus(job.run);
   const model = await openLanguageModel(config, corpus.index);
-  const checkpoint = await loadCheckpoint(store, armLayout(job.stage - 1, 'main').checkpoint);
-  const learningRate = probeLearningRate(config, checkpoint.optimizer.step);
+  const before = await readPlan(job.run, job.stage - 1);
+  const learningRate = probeLearningRate(config, before.firstStep + before.steps);
   const decaySteps = probe.checkpoint === 'decayed' ? pretrain.decaySteps : 0;
   const copySteps = probe.method === 'lookahead' ? 2 * probe.lookahead.steps : 0;
   const report = (done: number) => {
     if (job.signal.aborted) throw new InterruptedError(`Preparing the probe of stage ${job.stage} starts over.`);
     job.progress({ step: 'Prepare the probe', done, total: decaySteps + copySteps, unit: 'steps' });
   };
-  if (decaySteps > 0) {
-    const before = await readPlan(job.run, job.stage - 1);
-    await trainDecayBranch(job, { model, corpus, plan: before, arm: 'main' }, checkpoint, report);
-  }
+  const checkpoint =
+    decaySteps > 0
+      ? await decayBranchEnd(job, { model, corpus, plan: before, arm: 'main', partial }, report)
+      : await loadCheckpoint(store, armLayout(job.stage - 1, 'main').checkpoint);
 
   const length = corpus.index.sequenceLength;
   const passages = await loadPassageSet(job.run, corpus, config.reference);
@@ -50,7 +62,7 @@ async function prepare(job: Job): Promise<Computed> {
   const { method } = probe;
   if (method === 'exact') {
     const record = { method, learningRate, scale: 1 };
-    return { flops: decay, finish: () => savePreparedProbe(store, job.stage, record, parts) };
+    return { flops: decay, save: () => savePreparedProbe(store, job.stage, record, parts) };
   }
   const plan = await readPlan(job.run, job.stage);
   const { probed } = await holdOut(job.run, corpus, plan);
@@ -61,7 +73,7 @@ async function prepare(job: Job): Promise<Computed> {
     const record = { method, learningRate, scale: copies.scale, agreement };
     return {
       flops: decay + 3 * passagesCost(cost, passages) + 5 * cost(rows.length / length, length),
-      finish: () => savePreparedProbe(store, job.stage, record, parts, copies),
+      save: () => savePreparedProbe(store, job.stage, record, parts, copies),
     };
   }
   const wanted = probe.lookahead.steps * probe.lookahead.batchRows;
@@ -79,7 +91,7 @@ async function prepare(job: Job): Promise<Computed> {
   const read = passagesLossCost(config, corpus.index, passages) / passages.length;
   return {
     flops: decay + tried * perStep * learned + steps * perStep * cost(1, length) + copies.guardReads * read,
-    finish: () => savePreparedProbe(store, job.stage, record, parts, copies),
+    save: () => savePreparedProbe(store, job.stage, record, parts, copies),
   };
 }
 

@@ -56,3 +56,8 @@ async function referenceRows(job: Job, corpus: Corpus): Promise<Int32Array> {
     );
   return Int32Array.from(tokens.slice(0, rows * sequenceLength));
 }
+
+/** Steps of a stage, to be read ahead: while one is trained on, the next one's batch is on its way. */
+export function* stepsFrom(first: number, end: number): Generator<number> {
+  for (let step = first; step < end; step++) yield step;
+}

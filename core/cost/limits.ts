@@ -6,13 +6,13 @@ import { DEFAULT_DEPLOYMENT } from './deployment.ts';
 import { estimateStages, type StageJobs } from './estimate.ts';
 import { trainerMemory } from './memory.ts';
 import { diskGib, leastTextBytes, preparationHours } from './preparation.ts';
-import { computeHours, instancesFor, type Place, sagemakerInstance } from './price.ts';
+import { instancesFor, jobHours, type Place, sagemakerInstance } from './price.ts';
 
 /** A job that resumes stops by itself so long before its timeout, after which Batch would not start it again. */
 export const DEADLINE_MARGIN_HOURS = 0.5;
 
 /** Tasks whose next attempt goes on where the one before was stopped; the others start over. */
-export const RESUMED_TASKS: readonly string[] = ['prepare', 'pretrain', 'probe'] satisfies (
+export const RESUMED_TASKS: readonly string[] = ['prepare', 'pretrain', 'probe', 'evaluate'] satisfies (
   | StageJobs['task']
   | 'prepare'
 )[];
@@ -93,7 +93,7 @@ function timeWarnings(config: RunConfig, place: Place): string[] {
     for (const { task, part, jobs, flops } of work) {
       const onSageMaker = task === 'pretrain' && trainer === 'sagemaker';
       const instance = onSageMaker ? sagemakerInstance(config, deployment) : usual!;
-      const hours = computeHours({ part, flops: flops / jobs }, instance, config);
+      const hours = jobHours({ part, flops, jobs }, instance, config);
       inStage.set(task, Math.max(inStage.get(task) ?? 0, hours));
       // SageMaker starts a job again after a spot interruption, and not after its longest time.
       const resumes = RESUMED_TASKS.includes(task) && !onSageMaker;

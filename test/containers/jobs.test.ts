@@ -15,6 +15,7 @@ import { repeatableFiles } from '../../core/run/manifest.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { getJson, getJsonIfPresent } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/checkpoint.ts';
+import { Trainer } from '../../engine/trainer.ts';
 import { filesOf, plainPassageLoss, TinyRun, tinyConfig, tinyModel } from './support.ts';
 
 const PROBES = { row: 'INT64', loss: 'DOUBLE', baseline: 'DOUBLE', influence: 'DOUBLE' } as const;
@@ -53,6 +54,29 @@ describe('evaluation', () => {
     const added = [evaluationKey, stageLayout(0).timing('evaluate-main')];
     expect(Object.keys(after).filter((key) => !(key in before))).toEqual(added.sort());
     for (const key of Object.keys(before)) expect(after[key], key).toBe(before[key]);
+  });
+
+  it('that is stopped in its branch, or after it, resumes to the same bytes, and keeps no partial checkpoint', async () => {
+    const { run: evaluate } = await import('../../containers/evaluate/index.ts');
+    const { partialBranch } = armLayout(0, 'main');
+    const whole = await tiny.store.get(evaluationKey);
+    for (const [report, saved] of [
+      [1, '000000010'], // the next of three steps, after the eight of the trunk, is the last that is trained
+      [2, '000000011'],
+      [4, undefined], // a branch that was not stopped and took no time
+    ] as const) {
+      await tiny.store.delete(evaluationKey);
+      await expect(evaluate(tiny.job(0, stopAt(report)))).rejects.toThrow(InterruptedError);
+      const marks = (await tiny.store.list(partialBranch)).filter((key) => key.endsWith('/training.json'));
+      expect(marks).toEqual(saved === undefined ? [] : [`${partialBranch}${saved}/training.json`]);
+      expect(await repeatableFiles(tiny.store)).not.toContain(marks[0]);
+      const steps = vi.spyOn(Trainer.prototype, 'step');
+      await tiny.evaluate(0);
+      expect(steps).toHaveBeenCalledTimes(saved === undefined ? 3 : 11 - Number(saved));
+      steps.mockRestore();
+      expect(await tiny.store.get(evaluationKey)).toEqual(whole);
+      expect(await tiny.store.list(partialBranch)).toEqual([]);
+    }
   });
 
   it('measures the branch that AdamW makes of the last rows trained on, at a halving rate', async () => {
@@ -162,8 +186,8 @@ describe('pretraining', () => {
     for (const steps of [1, 3, 7]) {
       for (const key of [...(await tiny.store.list(`${checkpoint}/`)), metrics]) await tiny.store.delete(key);
       await expect(pretrain(tiny.job(0, stopAt(steps)))).rejects.toThrow(InterruptedError);
-      const { partialCheckpoint } = armLayout(0, 'main');
-      expect(await tiny.store.size(`${partialCheckpoint(steps)}/training.json`)).toBeGreaterThan(0);
+      const { partialCheckpoints } = armLayout(0, 'main');
+      expect(await tiny.store.size(`${partialCheckpoints}00000000${steps}/training.json`)).toBeGreaterThan(0);
       await pretrain(tiny.job(0));
       const timing = stageLayout(0).timing('pretrain-main');
       expect({ ...(await filesOf(tiny.store, `${root}/`)), [timing]: '' }).toEqual({ ...whole, [timing]: '' });
@@ -193,9 +217,9 @@ it.each([
 
 describe('a job whose attempt before was killed between its result and its clearing up', () => {
   it('removes what that left, and nothing of it is of the run', async () => {
-    const { checkpoint, partialCheckpoint } = armLayout(0, 'main');
+    const { checkpoint, partialCheckpoints } = armLayout(0, 'main');
     const partial = stageLayout(1).probePartial(0);
-    const left = `${partialCheckpoint(5)}/training.json`;
+    const left = `${partialCheckpoints}000000005/training.json`;
     const item: ProbeItem = probeItems(plan)[0]!;
     await tiny.probe(1, item);
     await tiny.store.put(partial, '{}');

@@ -38,10 +38,9 @@ it('has one attempt for what starts over, and for a SageMaker job', () => {
   expect(limitWarnings(paper, { deployment, trainer: 'sagemaker' })).toEqual([
     expect.stringMatching(/^A job of pretrain takes about 288 hours on ml\.g5\.xlarge, and has 48: /),
   ]);
-  const long = { ...paper, pretrain: { ...paper.pretrain, decaySteps: 3000 } };
-  expect(limitWarnings(long, { deployment: deployed({ jobTimeoutHours: 72, runTimeoutDays: 90 }) })).toEqual([
-    expect.stringMatching(/^A job of evaluate takes about 100 hours on g6\.xlarge, and has 72: /),
-    expect.stringMatching(/^The run takes/),
+  const long = { ...paper, influenceModel: { ...paper.influenceModel, epochs: 100 } };
+  expect(limitWarnings(long, { deployment: deployed({ jobTimeoutHours: 72, runTimeoutDays: 120 }) })).toEqual([
+    expect.stringMatching(/^A job of fit-influence takes about \d{3} hours on g6\.xlarge, and has 72: /),
   ]);
 });
 

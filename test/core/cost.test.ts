@@ -137,11 +137,12 @@ describe('dollars', () => {
       costThroughStage(config, 4, { deployment: { ...DEFAULT_DEPLOYMENT, gpuInstances } });
     expect(usd(['g6.xlarge', 'g5.xlarge'])).toBe(usd(['g5.xlarge']));
     expect(usd(['g5.xlarge'])).toBeGreaterThan(usd(['g6.xlarge']));
-    expect(usd(['p5', 'p4d'])).toBe(usd(['p5.48xlarge']));
-    expect(usd(['p5'])).toBeGreaterThan(4 * usd(['g6']));
-    expect(() => usd(['p4d'])).toThrow(/^maxCostUsd: there is no price of p4d/);
+    // What trains is one job, with one GPU of eight that are paid for.
+    expect(usd(['p5.48xlarge'])).toBeGreaterThan(15 * usd(['g6.xlarge']));
+    expect(() => usd(['g6.xlarge', 'p4d.24xlarge'])).toThrow(/^maxCostUsd: there is no price of p4d\.24xlarge to/);
+    expect(() => usd(['g6'])).toThrow(/^maxCostUsd: there is no price of g6 to/);
     const [first, ...others] = pricePlan(config, {
-      deployment: { ...DEFAULT_DEPLOYMENT, gpuInstances: ['p5'] },
+      deployment: { ...DEFAULT_DEPLOYMENT, gpuInstances: ['p5.48xlarge'] },
     }).instances;
     expect(first).toMatchObject({ instance: 'p5.48xlarge', deployed: true });
     expect(others.map(({ deployed }) => deployed)).not.toContain(true);
@@ -159,9 +160,9 @@ describe('dollars', () => {
     const { flops } = estimateCost(long);
     expect(flops.evaluate / flops.pretrain).toBeGreaterThan(1);
     expect(costThroughStage(long, 0)).toBeGreaterThan(1.8 * costThroughStage(config, 0));
-    const tasks = [{ file: 'arc_easy.jsonl' }, { file: 'piqa.jsonl', limit: 100 }];
-    const tasked = estimateCost({ ...config, evaluation: { ...config.evaluation, tasks } });
-    expect(tasked.flops.evaluate).toBeGreaterThan(estimateCost(config).flops.evaluate);
+    const tasked = (tasks: RunConfig['evaluation']['tasks']) =>
+      estimateCost({ ...config, evaluation: { ...config.evaluation, tasks } }).flops.evaluate;
+    expect(tasked([{ file: 'arc_easy.jsonl' }, { file: 'piqa.jsonl', limit: 100 }])).toBeGreaterThan(tasked([]));
   });
 
   it('depend on what computes, and in what precision', () => {

@@ -55,6 +55,13 @@ describe('paper-410m', () => {
     expect(validationFraction + testFraction).toBeCloseTo(0.1, 12);
   });
 
+  it("evaluates the paper's zero-shot tasks after each stage", () => {
+    expect(paper.evaluation.tasks.map(({ file }) => file.replace(/^.*\//, ''))).toEqual([
+      ...['sciq.jsonl', 'arc_easy.jsonl', 'arc_challenge.jsonl', 'logi_qa.jsonl', 'openbook_qa.jsonl', 'boolq.jsonl'],
+      ...['hellaswag.jsonl', 'piqa.jsonl', 'winogrande.jsonl', 'lambada_openai.jsonl'],
+    ]);
+  });
+
   it('selects a fifth by exact Gumbel-top-k at a temperature of 0.5', () => {
     expect(paper.selection).toMatchObject({
       ...{ method: 'influence', fraction: 0.2, temperature: 0.5, gumbel: 'exact', dsirWeight: 0 },

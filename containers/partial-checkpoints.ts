@@ -1,0 +1,54 @@
+/** Resumable checkpoints inside a piece of training: an interrupted job goes on from the newest that is whole. */
+import type { RunConfig } from '../core/config/schema.ts';
+import type { Store } from '../core/storage/index.ts';
+import {
+  type Checkpoint,
+  type CheckpointParts,
+  loadCheckpoint,
+  saveCheckpoint,
+  TRAINING_FILE,
+} from '../engine/checkpoint.ts';
+
+type Often = Pick<RunConfig['pretrain'], 'checkpointEverySteps' | 'checkpointEveryMinutes'>;
+
+export class PartialCheckpoints {
+  private readonly store: Store;
+  /** Ends with a slash; each checkpoint is a folder in it, named after the optimizer's step. */
+  private readonly folder: string;
+  private readonly often: Often;
+  private savedAt = performance.now();
+
+  constructor(store: Store, folder: string, often: Often) {
+    this.store = store;
+    this.folder = folder;
+    this.often = often;
+  }
+
+  async newest(): Promise<Checkpoint | undefined> {
+    const marks = (await this.store.list(this.folder)).filter((key) => key.endsWith(`/${TRAINING_FILE}`));
+    const newest = marks.at(-1);
+    return newest === undefined ? undefined : loadCheckpoint(this.store, newest.slice(0, -`/${TRAINING_FILE}`.length));
+  }
+
+  /** Whether one is to be written after so many steps. */
+  isDue(done: number): boolean {
+    const minutes = (performance.now() - this.savedAt) / 60_000;
+    return done % this.often.checkpointEverySteps === 0 || minutes >= this.often.checkpointEveryMinutes;
+  }
+
+  /** Writes one, and deletes those before it. */
+  async save(parts: CheckpointParts): Promise<void> {
+    const key = this.folder + String(parts.optimizer.step).padStart(9, '0');
+    await saveCheckpoint(this.store, key, parts);
+    await this.drop(key);
+    this.savedAt = performance.now();
+  }
+
+  /** Deletes all, or all but one. */
+  async drop(keep?: string): Promise<void> {
+    const stale = (await this.store.list(this.folder)).filter((key) => !keep || !key.startsWith(`${keep}/`));
+    // The mark goes first: what is left of a half-deleted checkpoint is then never taken for whole.
+    const isMark = (key: string) => Number(key.endsWith(`/${TRAINING_FILE}`));
+    for (const key of stale.sort((a, b) => isMark(b) - isMark(a))) await this.store.delete(key);
+  }
+}
