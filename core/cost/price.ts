@@ -3,7 +3,7 @@
  *
  * `prices.json` has list prices of Linux on demand. GPUs' peak rates are those of the makers' data sheets (L4, A10G, L40S,
  * H100 SXM), dense, in float32 on the CUDA cores, in TF32 and in bfloat16; those of CPUs are cores (two vCPUs) times clock
- * times operations a cycle: 32 with AVX2 for EPYC 7R32 (g5) and 7R13 at 3.3 and 3.4 GHz, 64 with AVX-512 for the Xeon of m7i
+ * times operations a cycle: 32 with AVX2 for EPYC 7R32 (g5) and 7R13 (g6, m6a) at 3.3 and 3.4 GHz, 64 with AVX-512 for the Xeons of m7i and m6i
  * at 3.2 GHz. SageMaker asks 1.4 times the price of EC2 for g5 and g6, and less for other types.
  *
  * The shares are assumed. In float32 a training step of Pythia-70m reaches 38 % on an H200, and on CPUs more. TF32 trains
@@ -17,6 +17,7 @@ import { ConfigError } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { DEFAULT_DEPLOYMENT, type Deployment } from './deployment.ts';
 import { type CostEstimate, estimateCost, estimateStages, type StageFlops, type StageJobs } from './estimate.ts';
+import { leastTextBytes, preparationHours } from './preparation.ts';
 import prices from './prices.json' with { type: 'json' };
 
 interface Instance {
@@ -24,6 +25,14 @@ interface Instance {
   onDemandUsdPerHour: number;
   cpu: { vcpus: number; teraflops: number };
   gpu?: { name: string; gigabytes: number; count: number; teraflops: Record<RunConfig['engine']['precision'], number> };
+}
+
+/** An instance on which jobs of a deployment run. */
+interface Host extends Instance {
+  /** Jobs that have room on it: each has one GPU, or its vCPUs. The instance is paid for whole, whatever has none. */
+  jobsAtOnce: number;
+  /** Of its operations a second, what one job has. */
+  jobShare: number;
 }
 
 const INSTANCES: Instance[] = prices.instances;
@@ -80,12 +89,15 @@ export function costThroughStage(config: RunConfig, stage: number, place: Place 
   return Math.max(...deployed.map(({ onDemandUsd }) => onDemandUsd));
 }
 
-/** @throws ConfigError where no price is known of what is deployed, so that nothing could hold a run to `maxCostUsd`. */
+/** @throws ConfigError where a price is missing of what is deployed, so that nothing could hold a run to `maxCostUsd`. */
 export function checkPrices(config: RunConfig, deployment?: Deployment): void {
-  if (INSTANCES.some((instance) => isDeployed(instance, config, deployment))) return;
+  const unpriced = queueInstances(config, deployment).filter(
+    (name) => !INSTANCES.some((instance) => isCalled(instance, name)),
+  );
+  if (unpriced.length === 0) return;
   throw new ConfigError(
-    `maxCostUsd: there is no price of ${queueInstances(config, deployment).join(' or ')} to hold it against, only of ` +
-      `${INSTANCES.map(({ instance }) => instance).join(', ')}: deploy with one of these, or start the run without maxCostUsd.`,
+    `maxCostUsd: there is no price of ${unpriced.join(' or ')} to hold it against, only of ` +
+      `${INSTANCES.map(({ instance }) => instance).join(', ')}: deploy with these alone, or start the run without maxCostUsd.`,
   );
 }
 
@@ -93,42 +105,57 @@ export function checkPrices(config: RunConfig, deployment?: Deployment): void {
 function costsThrough(config: RunConfig, last: number, place: Place): InstanceCost[] {
   const stages = estimateStages(config, place.corpus, last + 1);
   const onSageMaker = place.trainer === 'sagemaker' ? sagemakerInstance(config, place.deployment) : undefined;
+  const preparing = preparingHours(config, place);
   return instancesFor(config, place.deployment).map((instance) => {
-    let hours = overheadHours(1, 1); // the corpus is prepared before the first stage
-    let trainingHours = 0;
+    let [hours, trainingHours] = [0, 0];
     for (const { work } of stages) {
       const batch = work.filter(({ task }) => !onSageMaker || task !== 'pretrain');
-      const jobs = batch.reduce((count, { jobs }) => count + jobs, 0);
-      hours += overheadHours(jobs, new Set(batch.map(({ task }) => task)).size);
-      for (const one of batch) hours += computeHours(one, instance, config);
+      hours += startHours(new Set(batch.map(({ task }) => task)).size);
+      for (const one of batch) hours += instanceHours(one, instance, config);
       // Each training job has an instance of its own, which starts with it.
       for (const one of work)
         if (onSageMaker && !batch.includes(one))
-          trainingHours += overheadHours(1, 1) + computeHours(one, onSageMaker, config);
+          trainingHours += startHours(1) + instanceHours(one, onSageMaker, config);
     }
-    const onDemandUsd = hours * instance.onDemandUsdPerHour + trainingHours * (onSageMaker?.onDemandUsdPerHour ?? 0);
+    const onDemandUsd =
+      preparing * PREPARES.onDemandUsdPerHour +
+      hours * instance.onDemandUsdPerHour +
+      trainingHours * (onSageMaker?.onDemandUsdPerHour ?? 0);
     return {
       deployed: isDeployed(instance, config, place.deployment),
       instance: [instance, ...(onSageMaker ? [onSageMaker] : [])].map((one) => one.instance).join(' + '),
       accelerators: computer(instance, config),
-      hours: hours + trainingHours,
+      hours: preparing + hours + trainingHours,
       onDemandUsd,
       spotUsd: onDemandUsd * (1 - prices.spotDiscount),
     };
   });
 }
 
-/** A container starts and loads its inputs in about a minute; a step brings up instances, which boot and pull the image. */
-const overheadHours = (jobs: number, steps: number) =>
-  (jobs * prices.minutesPerJob + steps * prices.minutesPerStep) / 60;
+/** What CPU instances cost that prepare a corpus: the dearest of those with a price. */
+const PREPARES = INSTANCES.filter(({ gpu }) => !gpu).reduce((a, b) =>
+  a.onDemandUsdPerHour > b.onDemandUsdPerHour ? a : b,
+);
 
-/** Hours of computing on one instance of a type, by as many jobs side by side as it has GPUs. */
-export function computeHours(
-  { part, flops }: Pick<StageJobs, 'part' | 'flops'>,
-  on: Instance,
-  config: RunConfig,
-): number {
-  return flops / operationsPerSecond(on, config.engine, part) / 3600;
+/** The corpus is prepared before the first stage, or looked at where it was prepared beforehand. */
+function preparingHours(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, corpus, textBytes }: Place): number {
+  const start = startHours(1) + prices.minutesPerJob / 60;
+  if (corpus !== undefined || config.corpus.prepared !== undefined) return start;
+  const { reading, packing } = preparationHours(textBytes ?? leastTextBytes(config), deployment.jobVcpus);
+  return start + reading + packing;
+}
+
+/** A step brings up instances, which boot and pull the image. */
+const startHours = (steps: number) => (steps * prices.minutesPerStep) / 60;
+
+/** Hours that instances of a type are paid for, for all jobs of one kind; each starts and loads its inputs in about a minute. */
+function instanceHours(work: StageJobs, on: Host, config: RunConfig): number {
+  return Math.ceil(work.jobs / on.jobsAtOnce) * (prices.minutesPerJob / 60 + jobHours(work, on, config));
+}
+
+/** Hours of computing of one of the jobs. */
+export function jobHours({ part, flops, jobs }: Omit<StageJobs, 'task'>, on: Host, config: RunConfig): number {
+  return flops / jobs / (on.jobShare * operationsPerSecond(on, config.engine, part)) / 3600;
 }
 
 function operationsPerSecond(
@@ -148,10 +175,16 @@ function operationsPerSecond(
  * Instance types that jobs of the run could be on, the deployment's first. On the GPU queue a run without a GPU runtime
  * computes on the CPUs of GPU instances, and pays for both.
  */
-export function instancesFor(config: RunConfig, deployment = DEFAULT_DEPLOYMENT): Instance[] {
+export function instancesFor(config: RunConfig, deployment = DEFAULT_DEPLOYMENT): Host[] {
   const deployed = INSTANCES.filter((instance) => isDeployed(instance, config, deployment));
   const others = INSTANCES.filter(({ gpu }) => onGpu(config.engine.runtime) === (gpu !== undefined));
-  return [...new Set([...deployed, ...others])];
+  return [...new Set([...deployed, ...others])].map((instance) => {
+    const { cpu, gpu } = instance;
+    const vcpuShare = Math.min(1, deployment.jobVcpus / cpu.vcpus);
+    // A job of the GPU queue has a GPU, also where it computes on its CPUs.
+    const jobsAtOnce = gpu?.count ?? Math.floor(1 / vcpuShare);
+    return { ...instance, jobsAtOnce, jobShare: gpu && onGpu(config.engine.runtime) ? 1 / gpu.count : vcpuShare };
+  });
 }
 
 /** Instance types and families of the queue that the run's jobs are in. */
@@ -160,20 +193,25 @@ function queueInstances({ engine }: RunConfig, deployment = DEFAULT_DEPLOYMENT):
   return onGpu(engine.runtime) || accelerator === 'gpu' ? gpuInstances : cpuInstances;
 }
 
-function isDeployed({ instance }: Instance, config: RunConfig, deployment?: Deployment): boolean {
-  return queueInstances(config, deployment).some((name) => instance === name || instance.startsWith(`${name}.`));
+function isDeployed(instance: Instance, config: RunConfig, deployment?: Deployment): boolean {
+  return queueInstances(config, deployment).some((name) => isCalled(instance, name));
+}
+
+/** A family of CPUs costs the same for each vCPU in all sizes; one of GPUs has sizes with more of them, at other prices. */
+function isCalled({ instance, gpu }: Instance, name: string): boolean {
+  return instance === name || (!gpu && instance.startsWith(`${name}.`));
 }
 
 /** The setting's type at SageMaker's price; the default one in place of a type that the price file lacks. */
-export function sagemakerInstance({ engine }: RunConfig, { sagemakerInstanceType } = DEFAULT_DEPLOYMENT): Instance {
+export function sagemakerInstance({ engine }: RunConfig, { sagemakerInstanceType } = DEFAULT_DEPLOYMENT): Host {
   const find = (type: string) =>
     INSTANCES.find(({ instance, gpu }) => `ml.${instance}` === type && (gpu || !onGpu(engine.runtime)));
   const found = find(sagemakerInstanceType) ?? find(DEFAULT_DEPLOYMENT.sagemakerInstanceType)!;
-  // A training job has the whole instance to itself, of which tfjs-gpu drives one GPU.
-  const gpu = found.gpu && engine.runtime === 'tfjs-gpu' ? { ...found.gpu, count: 1 } : found.gpu;
   return {
     ...found,
-    gpu,
+    // A training job has the whole instance to itself, of which tfjs-gpu drives one GPU.
+    jobsAtOnce: 1,
+    jobShare: engine.runtime === 'tfjs-gpu' ? 1 / (found.gpu?.count ?? 1) : 1,
     instance: `ml.${found.instance}`,
     onDemandUsdPerHour: found.onDemandUsdPerHour * prices.sagemakerMarkup,
   };
