@@ -95,11 +95,7 @@ function buildProgram(): Command {
         .argParser(someOf('--features', ['dsir', 'loss', 'hidden']))
         .default(['dsir'], 'dsir'),
     )
-    .addOption(
-      new Option('--runtime <engine>', 'what computes; onnx-cuda is an NVIDIA GPU')
-        .choices(['onnx', 'onnx-cuda', 'tfjs-cpu', 'tfjs-gpu'])
-        .default('onnx'),
-    )
+    .addOption(runtimeOption())
     .option('--threads <n>', 'threads of the engine; 0 is one for each core', wholeNumber('--threads', 0), 0)
     .option('--seed <n>', 'seed of every draw', wholeNumber('--seed', 0), 1)
     .option('--text <file>', 'also write the rows as JSON lines of row, domain, utility, documents, text')
@@ -114,10 +110,10 @@ function buildProgram(): Command {
 
   program
     .command('report')
-    .description("write a run's HTML report")
-    .argument('<run>', 'folder of a run, such as out/runs/quickstart')
-    .option('--json', 'print the path as JSON')
-    .action(async (run, options) => (await import('./commands/report.ts')).report(run, options));
+    .description("write runs' HTML reports")
+    .argument('<run...>', 'folders of runs, such as out/runs/quickstart')
+    .option('--json', 'print the paths as JSON')
+    .action(async (runs, options) => (await import('./commands/report.ts')).report(runs, options));
 
   program
     .command('compare')
@@ -161,9 +157,11 @@ function buildProgram(): Command {
     .option('--limit <n>', 'lines used of each file', wholeNumber('--limit', 1))
     .option(
       '--batch <rows>',
-      'rows of one forward pass; by default as many as have 512 tokens',
+      'rows of one forward pass; by default as many as have 512 tokens, or 16,384 on a GPU',
       wholeNumber('--batch', 1),
     )
+    .addOption(runtimeOption())
+    .option('--threads <n>', 'threads of the engine; 0 is one for each core', wholeNumber('--threads', 0), 0)
     .option('--samples <file>', 'write the log-likelihood of every option as JSON lines')
     .option('--json', 'print the results as JSON on the last line')
     .action(async (checkpoint, options) => (await import('./commands/evaluate.ts')).evaluate(checkpoint, options));
@@ -242,6 +240,11 @@ function buildProgram(): Command {
 
   return program;
 }
+
+const runtimeOption = () =>
+  new Option('--runtime <engine>', 'what computes; onnx-cuda is an NVIDIA GPU')
+    .choices(['onnx', 'onnx-cuda', 'tfjs-cpu', 'tfjs-gpu'])
+    .default('onnx');
 
 /** The options by which a command finds the deployed machine. */
 function deployed(command: Command): Command {

@@ -1,3 +1,4 @@
+import type { RunConfig } from '../../core/config/schema.ts';
 import { lastTokens, loadPassages } from '../../core/corpus/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
 import {
@@ -28,6 +29,8 @@ interface Options {
   tokenizer?: string;
   limit?: number;
   batch?: number;
+  runtime: RunConfig['engine']['runtime'];
+  threads: number;
   samples?: string;
   json?: boolean;
 }
@@ -65,7 +68,7 @@ export async function evaluate(checkpoint: string, options: Options): Promise<vo
   const open = storeOpener();
   const loaded = await loadModel(open(checkpoint), '');
   const tokenizer = await openTokenizer(open, checkpoint, loaded, options.tokenizer);
-  const model = new LanguageModel(await createRuntime('onnx', { threads: 0 }), loaded.shape);
+  const model = new LanguageModel(await createRuntime(options.runtime, { threads: options.threads }), loaded.shape);
   const { parameters, contextLength } = loaded;
 
   // Everything is read before anything is measured: a bad line in the last file costs no hour.

@@ -4,11 +4,15 @@ import { storeOpener } from '../../core/storage/index.ts';
 import { writeReport } from '../../report/index.ts';
 import { absolute } from '../paths.ts';
 
-/** `mates report RUN`: renders the report again, also of a run that is still going on. */
-export async function report(run: string, options: { json?: boolean }): Promise<void> {
+/** `mates report RUN..`: renders reports again, also of runs that are still going on. */
+export async function report(runs: string[], options: { json?: boolean }): Promise<void> {
   const open = storeOpener();
-  const { store } = await openRun(open, absolute(run));
-  await writeReport(store, open);
-  const path = `${absolute(run)}/${REPORT_FILE}`;
-  console.log(options.json ? JSON.stringify({ report: path }) : `Report: ${path}`);
+  const reports: string[] = [];
+  for (const run of runs) {
+    const { store } = await openRun(open, absolute(run));
+    await writeReport(store, open);
+    reports.push(`${absolute(run)}/${REPORT_FILE}`);
+  }
+  if (options.json) console.log(JSON.stringify(reports.length === 1 ? { report: reports[0] } : { reports }));
+  else for (const path of reports) console.log(`Report: ${path}`);
 }

@@ -41,18 +41,19 @@ async function prepare(job: Job, partial: PartialCheckpoints): Promise<Prepared>
   const { probe, pretrain } = config;
   const corpus = await openRunCorpus(job.run);
   const model = await openLanguageModel(config, corpus.index);
-  const before = await readPlan(job.run, job.stage - 1);
-  const learningRate = probeLearningRate(config, before.firstStep + before.steps);
   const decaySteps = probe.checkpoint === 'decayed' ? pretrain.decaySteps : 0;
   const copySteps = probe.method === 'lookahead' ? 2 * probe.lookahead.steps : 0;
   const report = (done: number) => {
     if (job.signal.aborted) throw new InterruptedError(`Preparing the probe of stage ${job.stage} starts over.`);
     job.progress({ step: 'Prepare the probe', done, total: decaySteps + copySteps, unit: 'steps' });
   };
+  const branchEnd = async () => {
+    const plan = await readPlan(job.run, job.stage - 1);
+    return decayBranchEnd(job, { model, corpus, plan, arm: 'main', partial }, report);
+  };
   const checkpoint =
-    decaySteps > 0
-      ? await decayBranchEnd(job, { model, corpus, plan: before, arm: 'main', partial }, report)
-      : await loadCheckpoint(store, armLayout(job.stage - 1, 'main').checkpoint);
+    decaySteps > 0 ? await branchEnd() : await loadCheckpoint(store, armLayout(job.stage - 1, 'main').checkpoint);
+  const learningRate = probeLearningRate(config, checkpoint.optimizer.step - decaySteps);
 
   const length = corpus.index.sequenceLength;
   const passages = await loadPassageSet(job.run, corpus, config.reference);
