@@ -170,6 +170,19 @@ export interface PassageStatistics {
   examples: string[];
 }
 
+/** An input file by its URI. */
+export interface InputHash {
+  uri: string;
+  bytes: number;
+  sha256: string;
+}
+
+/** `inputs.json`. */
+export interface InputHashes {
+  format: 'mates-inputs/1';
+  files: InputHash[];
+}
+
 /** `passages.json`. */
 export interface PassagesCheck {
   format: 'mates-passages/1';
@@ -320,7 +333,7 @@ export type TaskSummary = Omit<ChoiceScore, 'correct' | 'correctNorm'> | Omit<Co
 export interface Manifest {
   format: 'mates-manifest/1';
   run: RunRecord;
-  inputs: { uri: string; bytes: number; sha256: string }[];
+  inputs: InputHash[];
   /** Every file of the run that has the same bytes whenever it is repeated. */
   outputs: FileRecord[];
 }

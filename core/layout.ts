@@ -6,6 +6,8 @@ export const RUN_FILE = 'run.json';
 export const CORPUS_FOLDER = 'corpus';
 /** How the reference and held-out passages are written, beside the corpus. */
 export const PASSAGES_FILE = 'passages.json';
+/** Hashes of the files that the run reads beside the corpus's texts. */
+export const INPUTS_FILE = 'inputs.json';
 export const MANIFEST_FILE = 'manifest.json';
 export const SUMMARY_FILE = 'summary.json';
 export const REPORT_FILE = 'report.html';

@@ -2,6 +2,7 @@ import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { InputError } from '../../core/errors.ts';
 import { CORPUS_FOLDER, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
+import { recordInputs } from '../../core/run/inputs.ts';
 import { corpusStore, openRunCorpus } from '../../core/run/open-run.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { type Job, timed } from '../job.ts';
@@ -18,8 +19,9 @@ export async function run(job: Job): Promise<void> {
     const passages = await Promise.all([reference, heldOut].map((which) => loadPassageSet(job.run, corpus, which)));
     await loadTasks(job.run, corpus);
     const { store } = job.run;
-    // Of a run that has not begun, it may be of the passages of another configuration.
+    // Of a run that has not begun, both may be of another configuration.
     const begun = (await store.size(stageLayout(0).plan)) !== undefined;
+    await recordInputs(job.run, begun);
     if (!begun || (await store.size(PASSAGES_FILE)) === undefined)
       await putJson(store, PASSAGES_FILE, await checkPassages(corpus, seed, passages[0]!, passages[1]!));
     return { flops: 0 }; // no matrix product, and what it did is checked again each time

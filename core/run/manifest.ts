@@ -1,7 +1,8 @@
 import type { CorpusIndex, FileRecord, Manifest, SelectionSummary } from '../formats.ts';
 import { CORPUS_FOLDER, MANIFEST_FILE, REPORT_FILE, SUMMARY_FILE } from '../layout.ts';
 import { mapParallel } from '../parallel.ts';
-import { getJson, hashObject, putJson, type Store, splitUri } from '../storage/index.ts';
+import { getJson, hashObject, putJson, type Store } from '../storage/index.ts';
+import { inputsOf } from './inputs.ts';
 import { openRunCorpus, type Run } from './open-run.ts';
 
 /** Files whose bytes tell of time or place rather than of the result. */
@@ -16,14 +17,8 @@ const REQUESTS = 16;
 /** Writes `manifest.json`: the configuration, seeds, versions, and the hash of every input and output. */
 export async function writeManifest(run: Run): Promise<Manifest> {
   const corpus = await openRunCorpus(run);
-  const { config } = run.record;
-  const inputs: Manifest['inputs'] = corpus.index.inputs.map(({ uri, bytes, sha256 }) => ({ uri, bytes, sha256 }));
-  const tasks = config.evaluation.tasks.map(({ file }) => file);
-  for (const input of [config.reference.input, config.heldOut.input, ...tasks]) {
-    const { folder, name } = splitUri(input);
-    const { bytes, sha256 } = await hashObject(run.open(folder), name);
-    inputs.push({ uri: input, bytes, sha256 });
-  }
+  const texts = corpus.index.inputs.map(({ uri, bytes, sha256 }) => ({ uri, bytes, sha256 }));
+  const inputs = [...texts, ...(await inputsOf(run))];
   const manifest: Manifest = { format: 'mates-manifest/1', run: run.record, inputs, outputs: await outputs(run.store) };
   await putJson(run.store, MANIFEST_FILE, manifest);
   return manifest;

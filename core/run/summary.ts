@@ -6,6 +6,7 @@ import type {
   ArmSummary,
   Evaluation,
   InfluenceFit,
+  InputHash,
   PassagesCheck,
   RunSummary,
   SelectionSummary,
@@ -16,7 +17,8 @@ import type {
 import { sha256 } from '../hash.ts';
 import { armLayout, PASSAGES_FILE, stageLayout } from '../layout.ts';
 import { mean } from '../metrics/index.ts';
-import { getJson, getJsonIfPresent, hashObject, splitUri } from '../storage/index.ts';
+import { getJson, getJsonIfPresent, hashObject } from '../storage/index.ts';
+import { inputsOf } from './inputs.ts';
 import { corpusStore, type Run, readPlan } from './open-run.ts';
 import { busySeconds, readTimings } from './timings.ts';
 
@@ -52,13 +54,14 @@ export async function summarise(run: Run): Promise<RunSummary> {
     });
   }
   const { method } = config.selection;
+  const inputs = await inputsOf(run);
   const passages = await getJsonIfPresent<PassagesCheck>(run.store, PASSAGES_FILE);
   return {
     ...{ format: 'mates-summary/1', runId: id, name: config.name, method, seed: config.seed },
     data: {
       corpus: (await hashObject(corpusStore(run), CORPUS_FILE)).sha256,
-      heldOut: await passagesHash(run, config.heldOut),
-      reference: await passagesHash(run, config.reference),
+      heldOut: passagesHash(config.heldOut, inputs),
+      reference: passagesHash(config.reference, inputs),
       settings: settingsHash(config),
     },
     warnings: passages?.warnings ?? [],
@@ -78,9 +81,8 @@ export function settingsHash({ model, pretrain, pools, evaluation: { rowsPerDoma
   return sha256(JSON.stringify({ model, training, pools, rowsPerDomain }));
 }
 
-async function passagesHash(run: Run, { input, passages, target }: RunConfig['heldOut']): Promise<string> {
-  const { folder, name } = splitUri(input);
-  const file = (await hashObject(run.open(folder), name)).sha256;
+function passagesHash({ input, passages, target }: RunConfig['heldOut'], inputs: readonly InputHash[]): string {
+  const file = inputs.find(({ uri }) => uri === input)!.sha256;
   return sha256(JSON.stringify({ file, passages, target }));
 }
 

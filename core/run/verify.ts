@@ -17,6 +17,7 @@ const FILES_AT_ONCE = 4;
 /** `format` of the JSON files that have one, by the end of their keys. */
 const FORMATS: readonly [end: string, format: string][] = [
   ['/run.json', 'mates-run/1'],
+  ['/inputs.json', 'mates-inputs/1'],
   ['/passages.json', 'mates-passages/1'],
   ['/corpus/corpus.json', 'mates-corpus/1'],
   ['/plan.json', 'mates-stage-plan/1'],
@@ -145,7 +146,7 @@ async function checkFormat(store: Store, key: string): Promise<void> {
   if (format !== expected) throw wrongFormat(store, key, format, expected);
 }
 
-/** The files that the run read: passages, tasks and the corpus's texts. */
+/** The files that the run read: the corpus's texts, and what `inputs.json` has. */
 async function checkInputFiles(run: Run, corpus: Corpus, manifest: Manifest, options: VerifyOptions): Promise<void> {
   const changed = (uri: string) =>
     new InputError(

@@ -4,6 +4,7 @@ import { Arn, ArnFormat, Stack } from 'aws-cdk-lib/core';
 import {
   CORPUS_FOLDER,
   EXECUTIONS_FOLDER,
+  INPUTS_FILE,
   MANIFEST_FILE,
   PASSAGES_FILE,
   REPORT_FILE,
@@ -38,7 +39,7 @@ const ACCESS: Record<FunctionName | TaskName, Access | 'none'> = {
   'finish-run': { write: ofRuns(MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE) },
   // Whoever deletes, deletes partial results when the whole one is there, or the mark that makes an older one count.
   prepare: {
-    write: ofRuns(`${CORPUS_FOLDER}/*`, PASSAGES_FILE, 'stages/0/timings/*'),
+    write: ofRuns(`${CORPUS_FOLDER}/*`, INPUTS_FILE, PASSAGES_FILE, 'stages/0/timings/*'),
     delete: ofRuns(`${CORPUS_FOLDER}/shards/*.partial.json`),
     inParts: true,
   },
@@ -47,7 +48,7 @@ const ACCESS: Record<FunctionName | TaskName, Access | 'none'> = {
   'fit-influence': { write: STAGES, delete: STAGES, inParts: true },
   score: { write: STAGES, inParts: true },
   pretrain: { write: STAGES, delete: STAGES, inParts: true },
-  evaluate: { write: STAGES, inParts: true },
+  evaluate: { write: STAGES, delete: STAGES, inParts: true },
 };
 
 /** The start of the finding on a policy for the lake's objects, whose ARN the data stack exports. */

@@ -7,7 +7,7 @@ import { modelShape } from '../../containers/model.ts';
 import { loadPassageSet } from '../../containers/passages.ts';
 import { InputError, InterruptedError } from '../../core/errors.ts';
 import type { Evaluation, PassagesCheck, ProbeItem, StagePlan } from '../../core/formats.ts';
-import { armLayout, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
+import { armLayout, INPUTS_FILE, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { probeItems } from '../../core/plan/stage-plan.ts';
 import { trainingOrder } from '../../core/plan/training-order.ts';
@@ -243,6 +243,29 @@ describe('preparing', () => {
     await tiny.prepare();
     expect(await tiny.store.get(PASSAGES_FILE)).toEqual(checked);
     await tiny.store.put(stageLayout(0).plan, plan);
+  });
+
+  it('refuses to go on with other files than the run began with', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'mates-inputs-'));
+    const file = join(folder, 'lines.jsonl');
+    const write = (texts: string[]) => writeFile(file, texts.map((text) => JSON.stringify({ text })).join('\n'));
+    const lines = ['the first line of some', 'the second one'];
+    await write(lines);
+    const other = await TinyRun.create(tinyConfig({ evaluation: { tasks: [{ file }] } }));
+    try {
+      await other.prepare();
+      await write([...lines, 'a third one']);
+      await other.prepare(); // nothing was made of the former
+      await other.plan(0);
+      await other.prepare();
+      await write(lines);
+      await expect(other.prepare()).rejects.toThrow(/lines\.jsonl is not the file that the run began with/);
+      await other.store.delete(INPUTS_FILE); // a run of before they were recorded
+      await other.prepare();
+    } finally {
+      await other.remove();
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('warns of passages that are written as the corpus is not, before anything is trained', async () => {

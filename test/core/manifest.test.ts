@@ -46,7 +46,8 @@ beforeAll(async () => {
   await store.put('report.html', '<p>');
   await store.put('passages.jsonl', '{"text":"a"}');
   const passages = { input: 'memory:run/passages.jsonl' };
-  const config = { reference: passages, heldOut: passages, evaluation: { tasks: [] } };
+  const none = { corpus: {}, influenceModel: {}, evaluation: { tasks: [] } };
+  const config = { ...none, reference: passages, heldOut: passages };
   const runRecord = { id: 'x', corpus: 'corpus', config } as unknown as Run['record'];
   const open = (uri: string) =>
     uri === 'memory:run' ? store : new MemoryStore(uri, prefixed(store.files, uri.slice('memory:run/'.length)));

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   armLayout,
   CORPUS_FOLDER,
+  INPUTS_FILE,
   MANIFEST_FILE,
   PASSAGES_FILE,
   REPORT_FILE,
@@ -82,7 +83,7 @@ describe('docs/formats.md', () => {
     const stage = stageLayout(7);
     const arm = armLayout(7, 'main');
     const made = [
-      ...[RUN_FILE, PASSAGES_FILE, `${CORPUS_FOLDER}/`, MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE],
+      ...[RUN_FILE, INPUTS_FILE, PASSAGES_FILE, `${CORPUS_FOLDER}/`, MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE],
       ...[...Object.values(stage), ...Object.values(arm)].map((value) =>
         typeof value === 'function' ? (value as (name: never) => string)(3 as never) : value,
       ),
@@ -117,6 +118,7 @@ describe('docs/formats.md', () => {
   describe.each([
     ['### `corpus.json`', 'corpus/corpus.json'],
     ['### `run.json`', 'run.json'],
+    ['### `inputs.json`', 'inputs.json'],
     ['### `passages.json`', 'passages.json'],
     ['### `summary.json`', 'summary.json'],
     ['### `manifest.json`', 'manifest.json'],

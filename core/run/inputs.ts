@@ -1,0 +1,66 @@
+/** What a run reads beside its corpus's texts: hashed when it begins, so that it ends with the same files or says so. */
+import { CORPUS_FILE } from '../corpus/corpus.ts';
+import { InputError } from '../errors.ts';
+import type { InputHash, InputHashes } from '../formats.ts';
+import { INPUTS_FILE } from '../layout.ts';
+import { mapParallel } from '../parallel.ts';
+import { getJsonIfPresent, hashObject, putJson, splitUri } from '../storage/index.ts';
+import type { Run } from './open-run.ts';
+
+/** Files hashed at once. */
+const FILES_AT_ONCE = 4;
+
+/** Of a pretrained encoder's directory; others that models are published with are not read. */
+const ENCODER_FILES = /^(config|tokenizer|tokenizer_config)\.json$|\.safetensors(\.index\.json)?$/;
+
+/**
+ * Writes `inputs.json`, or holds the files against the one that is there.
+ *
+ * @param begun whether the run has planned a stage; one that has not may be of another configuration.
+ * @throws InputError naming the first file that is not the one that the run began with.
+ */
+export async function recordInputs(run: Run, begun: boolean): Promise<void> {
+  const files = await hashInputs(run);
+  const before = begun ? await readInputs(run) : undefined;
+  if (!before) {
+    const inputs: InputHashes = { format: 'mates-inputs/1', files };
+    return putJson(run.store, INPUTS_FILE, inputs);
+  }
+  const known = new Map(before.map(({ uri, sha256 }) => [uri, sha256]));
+  const changed = files.find(({ uri, sha256 }) => known.get(uri) !== sha256);
+  if (changed)
+    throw new InputError(
+      `${changed.uri} is not the file that the run began with (its SHA-256 differs from that in ${INPUTS_FILE}), so its stages ` +
+        'would not be comparable: restore the file, or start another run.',
+    );
+}
+
+/** As they were when the run began; undefined in one of before they were recorded. */
+async function readInputs({ store }: Run): Promise<InputHash[] | undefined> {
+  return (await getJsonIfPresent<InputHashes>(store, INPUTS_FILE))?.files;
+}
+
+/** The files as they were when the run began, or as they are where that was not recorded. */
+export async function inputsOf(run: Run): Promise<InputHash[]> {
+  return (await readInputs(run)) ?? hashInputs(run);
+}
+
+async function hashInputs(run: Run): Promise<InputHash[]> {
+  return mapParallel(await inputFiles(run), FILES_AT_ONCE, async (uri) => {
+    const { folder, name } = splitUri(uri);
+    const { bytes, sha256 } = await hashObject(run.open(folder), name);
+    return { uri, bytes, sha256 };
+  });
+}
+
+async function inputFiles({ record, open }: Run): Promise<string[]> {
+  const { corpus, reference, heldOut, evaluation, influenceModel } = record.config;
+  const { pretrained } = influenceModel;
+  const encoder = pretrained ? (await open(pretrained).list('')).filter((name) => ENCODER_FILES.test(name)) : [];
+  return [
+    ...[reference.input, heldOut.input],
+    ...evaluation.tasks.map(({ file }) => file),
+    ...encoder.map((name) => `${pretrained}/${name}`),
+    ...(corpus.prepared ? [`${corpus.prepared}/${CORPUS_FILE}`] : []),
+  ];
+}
