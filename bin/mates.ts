@@ -84,7 +84,7 @@ function buildProgram(): Command {
     .option('--learning-rate <rate>', 'of the steps that look ahead', positive('--learning-rate'), 1e-4)
     .addOption(
       new Option('--method <method>', 'how rows are scored')
-        .choices(['influence', 'hard-top-k', 'oracle', 'dsir', 'perplexity'])
+        .choices(['influence', 'hard-top-k', 'oracle', 'dsir', 'classifier', 'perplexity'])
         .default('influence'),
     )
     .addOption(

@@ -1,6 +1,7 @@
 import type { RunConfig } from '../core/config/schema.ts';
 import type { Corpus } from '../core/corpus/corpus.ts';
 import { loadPassages, type Passage } from '../core/corpus/passages.ts';
+import { ConfigError } from '../core/errors.ts';
 import { type EncodedTask, encodeTask, parseTask } from '../core/evaluation/index.ts';
 import type { Run } from '../core/run/open-run.ts';
 import { readInput } from '../core/storage/index.ts';
@@ -10,6 +11,25 @@ export async function loadPassageSet(run: Run, corpus: Corpus, from: RunConfig['
   const tokenizer = await corpus.tokenizer();
   const pieces = readPassageFile(run, from.input);
   return loadPassages(pieces, from.input, from.passages, from.target, tokenizer, corpus.index.sequenceLength);
+}
+
+/**
+ * The reference passages one after the other, with the end-of-text token after each, cut into whole rows, [rows x length].
+ *
+ * @throws ConfigError when they fill none.
+ */
+export async function referenceRows(run: Run, corpus: Corpus): Promise<Int32Array> {
+  const { reference, selection } = run.record.config;
+  const { sequenceLength, tokenizer } = corpus.index;
+  const passages = await loadPassageSet(run, corpus, reference);
+  const tokens = passages.flatMap((passage) => [...passage.tokens, tokenizer.endOfText]);
+  const rows = Math.floor(tokens.length / sequenceLength);
+  if (rows === 0)
+    throw new ConfigError(
+      `reference.passages: ${passages.length} passages have ${tokens.length} tokens and fill no row of ` +
+        `${sequenceLength}, which selection.method "${selection.method}" needs.`,
+    );
+  return Int32Array.from(tokens.slice(0, rows * sequenceLength));
 }
 
 /** The zero-shot tasks, in tokens of the run's corpus. */

@@ -154,6 +154,7 @@ function chosenRows({ selection, probe }: RunConfig): string {
     oracle: `${share} drawn by the measured ${influence} of each row on the current checkpoint`,
     'color-filter': `${share} of the highest ${influence} on the first stage\u2019s checkpoint`,
     dsir: `${share} that DSIR\u2019s importance weights drew`,
+    classifier: `${share} that a linear classifier takes most for reference passages`,
     perplexity: `${share} that the current checkpoint predicts best`,
     'train-on-reference': `random rows, ${format.plainPercent(selection.referenceShare)} of each batch replaced by reference passages`,
   };

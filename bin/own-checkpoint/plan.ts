@@ -6,7 +6,7 @@ import { ConfigError } from '../../core/errors.ts';
 import type { CorpusIndex, StagePlan } from '../../core/formats.ts';
 import { mostLabels } from '../../core/plan/hold-out.ts';
 import { guardPassages, guardReadings } from '../../core/plan/lookahead.ts';
-import { methodTraits } from '../../core/selection/methods.ts';
+import { methodTraits, ofTextAlone } from '../../core/selection/methods.ts';
 import type { Settings } from './settings.ts';
 
 /** The stage that scores; its checkpoint is that of the stage before. */
@@ -47,7 +47,7 @@ export function planSelection({ method, features, fraction, labels }: Settings, 
   let first = shards.length;
   let holdOutRows = 0;
   while (first > 0 && holdOutRows < wanted) holdOutRows += shards[--first]!.rows;
-  const passes = score !== 'dsir' && (score !== 'influence-model' || readsModel(features));
+  const passes = !ofTextAlone(score) && (score !== 'influence-model' || readsModel(features));
   const rowsAtOnce = passes ? ROWS_AT_ONCE.passed : ROWS_AT_ONCE.counted;
   const all = shards.map((_, shard) => shard);
   return {
@@ -74,7 +74,7 @@ export function planSelection({ method, features, fraction, labels }: Settings, 
 function tooFewRows(labels: number, rows: number, most: number): ConfigError {
   const remedy =
     most < LEAST_LABELS
-      ? 'That is too little text for an influence model: prepare more, or choose --method dsir or perplexity'
+      ? 'That is too little text for an influence model: prepare more, or choose --method dsir, classifier or perplexity'
       : `Set --labels to ${most} or less, or prepare more text`;
   return new ConfigError(
     `--labels ${labels}: the corpus has ${rows} rows, of which ${most} can be labelled (one of each domain is kept aside, and one to compare with). ` +
@@ -105,7 +105,7 @@ export function selectionCost(
     passages.length;
   const features = readsModel(config.influenceModel.features) ? row : 0;
   const { score } = methodTraits(config.selection.method);
-  const scored = { 'influence-model': features, probe: 2 * row, loss: row, dsir: 0 }[score ?? 'dsir'];
+  const scored = { 'influence-model': features, probe: 2 * row, loss: row, dsir: 0, classifier: 0 }[score ?? 'dsir'];
   return {
     labelling: (plan.preparesProbe ? 3 * steps * batchRows * stepped + guard : 0) + plan.probes * (2 * row + features),
     scoring: plan.poolRows * scored,

@@ -15,6 +15,7 @@ import { type Method, methodTraits } from '../../core/selection/methods.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { type Computed, type Job, timed } from '../job.ts';
 import { readProbeRecord } from '../probe/prepared-probe.ts';
+import { fitClassifier } from '../score/classifier.ts';
 import { fitDsir } from '../score/dsir.ts';
 import { makeScorer } from '../score/make-scorer.ts';
 import { fitArchitecture, loadPredictorOf } from './influence-model.ts';
@@ -35,6 +36,7 @@ async function fitScorer(job: Job): Promise<Computed> {
   let because = await labelsWeakness(job, plan);
   let flops = 0;
   if (usesDsir(config)) await fitDsir(job, corpus, plan);
+  if (methodTraits(method).score === 'classifier') await fitClassifier(job, corpus, plan);
   if (plan.probes > 0) {
     const fitted = await fitInfluenceModel(job, corpus, plan);
     flops += fitted.flops;

@@ -5,25 +5,12 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { RunError } from '../../core/errors.ts';
 import { NgramFeatures, type NgramSpec } from '../../core/features/ngrams.ts';
-import { type FeatureBlocks, fitRidge, predictRidge, type RidgeModel } from '../../core/regression/ridge.ts';
+import { type FeatureBlocks, fitRidge, type LinearModel, predictRidge } from '../../core/regression/ridge.ts';
+import { type RidgeFile, ridgeFile, ridgeModel } from '../../core/regression/ridge-file.ts';
 import { getJsonIfPresent, putJson, type Store } from '../../core/storage/index.ts';
 import type { Job } from '../job.ts';
 import { openFeatures, type RowFeatures } from './features.ts';
 import { type Architecture, concatenated, type FitSets, type InfluencePredictor } from './predictor.ts';
-
-/** `ridge.json`. */
-interface RidgeFile {
-  format: 'mates-ridge/1';
-  /** Absent where only features are fitted. */
-  ngrams?: NgramSpec;
-  penalty: number;
-  relativePenalties: Record<string, number>;
-  intercept: number;
-  /** A weight for each bucket. */
-  weights?: number[];
-  /** Weights of the features' columns, by name. */
-  features: Record<string, number[]>;
-}
 
 const FILE = 'ridge.json';
 /** Penalties to choose from, times the number of rows that are fitted: from next to none to next to nothing left. */
@@ -60,9 +47,9 @@ async function openInput(job: Job, corpus: Corpus, stage: number, ngrams?: Ngram
 class RidgePredictor implements InfluencePredictor {
   readonly cost: number;
   private readonly input: RidgeInput;
-  private readonly model: Pick<RidgeModel, 'intercept' | 'ngrams' | 'dense'>;
+  private readonly model: LinearModel;
 
-  constructor(input: RidgeInput, model: Pick<RidgeModel, 'intercept' | 'ngrams' | 'dense'>) {
+  constructor(input: RidgeInput, model: LinearModel) {
     this.input = input;
     this.model = model;
     this.cost = input.cost;
@@ -107,19 +94,11 @@ export async function fitRidgeModel(
     chooseBy: current.rows.length,
     ...{ seed, stage: job.stage },
   });
-  const file: RidgeFile = {
-    format: 'mates-ridge/1',
-    ngrams,
-    ...model.chosen,
-    intercept: model.intercept,
-    weights: model.ngrams && Array.from(model.ngrams),
-    features: Object.fromEntries(Object.entries(model.dense).map(([name, weights]) => [name, Array.from(weights)])),
-  };
   return {
     predictor: new RidgePredictor(input, model),
     flops: rows.length * input.cost,
     about: { penalty: model.chosen.penalty },
-    save: (store, prefix) => putJson(store, `${prefix}/${FILE}`, file),
+    save: (store, prefix) => putJson(store, `${prefix}/${FILE}`, ridgeFile(model, ngrams)),
   };
 }
 
@@ -135,10 +114,5 @@ export async function loadRidgeModel(
   const file = await getJsonIfPresent<RidgeFile>(store, key);
   if (!file)
     throw new RunError(`${store.uri}/${key} is missing: the influence model was not fitted; run the step again.`);
-  const floats = (values: number[]) => Float64Array.from(values);
-  return new RidgePredictor(await openInput(job, corpus, stage, file.ngrams), {
-    intercept: file.intercept,
-    ngrams: file.weights && floats(file.weights),
-    dense: Object.fromEntries(Object.entries(file.features).map(([name, weights]) => [name, floats(weights)])),
-  });
+  return new RidgePredictor(await openInput(job, corpus, stage, file.ngrams), ridgeModel(file));
 }

@@ -1,12 +1,11 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
-import { ConfigError } from '../../core/errors.ts';
 import type { Arm, StagePlan } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { trainingOrder } from '../../core/plan/training-order.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import type { Job } from '../job.ts';
-import { loadPassageSet } from '../passages.ts';
+import { referenceRows } from '../passages.ts';
 
 /** The tokens of a step's batch, [batchRows x length], by the step of the stage from 0; a pure function of the step. */
 export type TrainingRows = (step: number) => Promise<Int32Array>;
@@ -28,7 +27,7 @@ export async function openTrainingRows(
   if (method !== 'train-on-reference' || plan.stage === 0 || arm !== 'main') return rows;
 
   const length = corpus.index.sequenceLength;
-  const references = await referenceRows(job, corpus);
+  const references = await referenceRows(job.run, corpus);
   const count = references.length / length;
   const replaced = Math.max(1, Math.round(referenceShare * batchRows));
   const shuffled = permutation(count, new CounterRandom(config.seed, STREAM.referenceRows, plan.stage));
@@ -40,21 +39,6 @@ export async function openTrainingRows(
     }
     return tokens;
   };
-}
-
-/** The reference passages one after the other, with the end-of-text token after each, cut into whole rows. */
-async function referenceRows(job: Job, corpus: Corpus): Promise<Int32Array> {
-  const { reference } = job.run.record.config;
-  const { sequenceLength, tokenizer } = corpus.index;
-  const passages = await loadPassageSet(job.run, corpus, reference);
-  const tokens = passages.flatMap((passage) => [...passage.tokens, tokenizer.endOfText]);
-  const rows = Math.floor(tokens.length / sequenceLength);
-  if (rows === 0)
-    throw new ConfigError(
-      `reference.passages: ${passages.length} passages have ${tokens.length} tokens and fill no row of ` +
-        `${sequenceLength}, which selection.method "train-on-reference" needs.`,
-    );
-  return Int32Array.from(tokens.slice(0, rows * sequenceLength));
 }
 
 /** Steps of a stage, to be read ahead: while one is trained on, the next one's batch is on its way. */

@@ -11,6 +11,7 @@ import type { Job } from '../job.ts';
 import { modelCost, openLanguageModel } from '../model.ts';
 import { influencesOf } from '../probe/influence-probe.ts';
 import { openProbe, probeCost } from '../probe/open-probe.ts';
+import { classifierScorer } from './classifier.ts';
 import { dsirScorer } from './dsir.ts';
 import type { RowScorer } from './row-scorer.ts';
 
@@ -53,6 +54,8 @@ export async function openPart(
       return lossScorer(job, corpus, plan);
     case 'dsir':
       return dsirScorer(job, corpus, plan);
+    case 'classifier':
+      return classifierScorer(job, corpus, plan);
   }
 }
 

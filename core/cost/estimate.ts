@@ -108,7 +108,7 @@ function estimateStage(config: RunConfig, stage: number, corpus?: CorpusIndex): 
   const scoredRows = score ? poolRows : 0;
   const earlier = probes * Math.min(config.influenceModel.earlierStages, Math.max(0, stage - 1));
   const { row, evaluated, probed, prepared, labelled, again, predicted } = unitCosts(config, corpus);
-  const perRow = { 'influence-model': predicted, probe: probed, loss: row, dsir: 0 };
+  const perRow = { 'influence-model': predicted, probe: probed, loss: row, dsir: 0, classifier: 0 };
   const training = 3 * stageRows * row;
 
   const work: StageJobs[] = [];

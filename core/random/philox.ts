@@ -39,6 +39,8 @@ export const STREAM = {
   lookaheadGuard: 18,
   /** What an influence model starts from, of a stage. */
   influenceWeights: 19,
+  /** Of the pool's rows that the quality classifier learns to tell from the reference passages. */
+  classifierSample: 20,
 } as const;
 
 /**

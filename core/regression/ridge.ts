@@ -105,7 +105,8 @@ export function predictRidge(model: LinearModel, blocks: FeatureBlocks): Float64
   );
 }
 
-type LinearModel = Pick<RidgeModel, 'intercept' | 'ngrams' | 'dense'>;
+/** What predicts: all but how the penalty was chosen. */
+export type LinearModel = Pick<RidgeModel, 'intercept' | 'ngrams' | 'dense'>;
 
 function predictRows(
   { intercept, ngrams, dense }: LinearModel,

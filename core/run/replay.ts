@@ -87,7 +87,18 @@ export function compareManifests(before: Manifest, again: Manifest): Replayed[] 
 const stageOf = (key: string) => Number(/^stages\/(\d+)\//.exec(key)?.[1] ?? -1);
 
 const ORDER = [
-  ...['plan', 'probe-items', 'score-items', 'probe-model', 'probes', 'influence-model', 'dsir', 'scorer', 'scores'],
+  ...[
+    'plan',
+    'probe-items',
+    'score-items',
+    'probe-model',
+    'probes',
+    'influence-model',
+    'dsir',
+    'classifier',
+    'scorer',
+    'scores',
+  ],
   ...['selection', 'checkpoint', 'metrics', 'evaluation'],
 ];
 

@@ -1,7 +1,7 @@
 /** Ways to choose a stage's rows: what a row's utility is, how often it is measured anew, and whether noise is added. */
 
 /** What a row's utility is made of; the lower the influence or the loss, the higher the utility. */
-export type ScoreKind = 'influence-model' | 'probe' | 'dsir' | 'loss';
+export type ScoreKind = 'influence-model' | 'probe' | 'dsir' | 'classifier' | 'loss';
 
 export interface MethodTraits {
   /** Absent where rows are taken at random. */
@@ -25,6 +25,8 @@ const TRAITS = {
   'color-filter': { score: 'probe', once: true, hard: true },
   /** Importance resampling by hashed n-grams (arXiv 2302.03169). */
   dsir: { score: 'dsir' },
+  /** A quality filter: the rows that a linear classifier takes most for reference passages (arXiv 2005.14165, 2406.11794). */
+  classifier: { score: 'classifier', once: true, hard: true },
   /** The rows that the current checkpoint predicts best. */
   perplexity: { score: 'loss', hard: true },
   random: {},
@@ -35,6 +37,9 @@ const TRAITS = {
 export type Method = keyof typeof TRAITS;
 
 export const METHODS = Object.keys(TRAITS) as [Method, ...Method[]];
+
+/** Whether a score is one of the text alone, which no model has to read. */
+export const ofTextAlone = (score?: ScoreKind): boolean => score === 'dsir' || score === 'classifier';
 
 /** How the log ratios of a row's n-grams become DSIR's weight of it. */
 export const DSIR_SCORES = ['sum', 'mean'] as const;

@@ -6,7 +6,7 @@ import { openTrainingRows } from '../../containers/pretrain/training-rows.ts';
 import { openProbe } from '../../containers/probe/open-probe.ts';
 import type { InfluenceFit, SelectionSummary } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
-import { spearman } from '../../core/metrics/index.ts';
+import { mean, spearman } from '../../core/metrics/index.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { rowRanges } from '../../core/plan/stage-plan.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
@@ -126,6 +126,19 @@ it('perplexity prefers the rows that the current checkpoint predicts best', asyn
   const { rows, utilities } = await scored(tiny, 1);
   const losses = await rowLosses(model, parameters, await corpus.tokenRows(rows), corpus.index.sequenceLength);
   expect(spearman(utilities, Array.from(losses))).toBeLessThan(-0.999);
+});
+
+it('classifier prefers the rows that look like the reference passages, and is fitted once', async () => {
+  const over = { reference: { ...tinyConfig().reference, passages: 12 } };
+  const tiny = await runWith('classifier', over, 3);
+  expect(await readPlan(tiny.run, 2)).toMatchObject({ scored: true, probes: 0, preparesProbe: false, scorerStage: 1 });
+  expect(await tiny.store.size(stageLayout(2).classifier)).toBeUndefined();
+  const corpus = await openRunCorpus(tiny.run);
+  const { rows, utilities } = await scored(tiny, 2);
+  const domains = await corpus.rowDomains(rows);
+  const meanOf = (name: string) => mean(utilities.filter((_, i) => corpus.index.domains[domains[i]!]!.name === name));
+  expect(meanOf('novels-austen')).toBeGreaterThan(meanOf('logs') + 0.5);
+  expect(meanOf('novels-austen')).toBeGreaterThan(meanOf('dictionary') + 0.5);
 });
 
 it('train-on-reference puts reference passages into each batch of the main arm, and leaves the control alone', async () => {
