@@ -5,7 +5,7 @@ import type { Arm, StagePlan } from '../core/formats.ts';
 import { armLayout } from '../core/layout.ts';
 import { mapAhead } from '../core/parallel.ts';
 import { decayLearningRate, trunkLearningRate } from '../core/schedule.ts';
-import { type Checkpoint, loadCheckpoint } from '../engine/checkpoint.ts';
+import { type Checkpoint, loadCheckpoint, saveCheckpoint } from '../engine/checkpoint.ts';
 import type { LanguageModel } from '../engine/language-model.ts';
 import type { Job } from './job.ts';
 import { openTrainer } from './model.ts';
@@ -39,8 +39,9 @@ export async function decayBranchEnd(
   const { decaySteps, batchRows } = config.pretrain;
   const { sequenceLength: length, tokenizer } = corpus.index;
   const trunkStep = plan.firstStep + plan.steps;
+  const { store } = job.run;
   const saved = await partial.newest();
-  const checkpoint = saved ?? (await loadCheckpoint(job.run.store, armLayout(plan.stage, arm).checkpoint));
+  const checkpoint = await loadCheckpoint(store, saved ?? armLayout(plan.stage, arm).checkpoint);
   const { optimizer } = checkpoint;
   const batch = await openTrainingRows(job, corpus, plan, arm);
   const steps = Math.min(decaySteps, plan.steps);
@@ -56,7 +57,8 @@ export async function decayBranchEnd(
       if (job.signal.aborted || (done === decaySteps ? kept : partial.isDue(done))) {
         trainer.collect();
         const state = { step: optimizer.step, tokens: optimizer.step * batchRows * length };
-        await partial.save({ ...checkpoint, endOfText: tokenizer.endOfText, state });
+        const parts = { ...checkpoint, endOfText: tokenizer.endOfText, state };
+        await partial.save(optimizer.step, (key) => saveCheckpoint(store, key, parts));
         kept = true;
       }
       if (job.signal.aborted)

@@ -1,13 +1,7 @@
 /** Resumable checkpoints inside a piece of training: an interrupted job goes on from the newest that is whole. */
 import type { RunConfig } from '../core/config/schema.ts';
 import type { Store } from '../core/storage/index.ts';
-import {
-  type Checkpoint,
-  type CheckpointParts,
-  loadCheckpoint,
-  saveCheckpoint,
-  TRAINING_FILE,
-} from '../engine/checkpoint.ts';
+import { TRAINING_FILE } from '../engine/checkpoint.ts';
 
 type Often = Pick<RunConfig['pretrain'], 'checkpointEverySteps' | 'checkpointEveryMinutes'>;
 
@@ -24,10 +18,10 @@ export class PartialCheckpoints {
     this.often = often;
   }
 
-  async newest(): Promise<Checkpoint | undefined> {
+  /** Where the newest is; undefined where there is none. */
+  async newest(): Promise<string | undefined> {
     const marks = (await this.store.list(this.folder)).filter((key) => key.endsWith(`/${TRAINING_FILE}`));
-    const newest = marks.at(-1);
-    return newest === undefined ? undefined : loadCheckpoint(this.store, newest.slice(0, -`/${TRAINING_FILE}`.length));
+    return marks.at(-1)?.slice(0, -`/${TRAINING_FILE}`.length);
   }
 
   /** Whether one is to be written after so many steps. */
@@ -36,10 +30,14 @@ export class PartialCheckpoints {
     return done % this.often.checkpointEverySteps === 0 || minutes >= this.often.checkpointEveryMinutes;
   }
 
-  /** Writes one, and deletes those before it. */
-  async save(parts: CheckpointParts): Promise<void> {
-    const key = this.folder + String(parts.optimizer.step).padStart(9, '0');
-    await saveCheckpoint(this.store, key, parts);
+  /**
+   * Writes one, and deletes those before it.
+   *
+   * @param write writes it to a place, `training.json` last.
+   */
+  async save(step: number, write: (key: string) => Promise<void>): Promise<void> {
+    const key = this.folder + String(step).padStart(9, '0');
+    await write(key);
     await this.drop(key);
     this.savedAt = performance.now();
   }

@@ -33,6 +33,8 @@ export function stageLayout(stage: number) {
     probePartial: (index: number) => `${root}/probes/${pad(index)}.partial.json`,
     timing: (job: string) => `${root}/timings/${job}.json`,
     influenceModel: `${root}/influence-model`,
+    /** Where the fit of a BERT resumes. */
+    partialInfluenceModel: `${root}/influence-model/partial-checkpoint/`,
     fit: `${root}/influence-model/fit.json`,
     /** DSIR's log-weights by bucket, where they are part of a score. */
     dsir: `${root}/dsir.json`,

@@ -3,14 +3,17 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { encoderForwardFlops } from '../../core/cost/flops.ts';
 import { InterruptedError, RunError } from '../../core/errors.ts';
 import type { InfluenceFit } from '../../core/formats.ts';
+import { stageLayout } from '../../core/layout.ts';
 import { spearman } from '../../core/metrics/index.ts';
 import { mapAhead } from '../../core/parallel.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { AdamW, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import { saveInfluenceModel } from '../../engine/bert-checkpoint.ts';
+import { loadFitState, saveFitState } from '../../engine/fit-state.ts';
 import { CPU_BATCH_TOKENS, InfluenceScorer } from '../../engine/influence-scorer.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import type { Job } from '../job.ts';
+import { PartialCheckpoints } from '../partial-checkpoints.ts';
 import { type Encoder, encodeRows, rowPieces } from './encoder.ts';
 import {
   type Architecture,
@@ -68,7 +71,18 @@ export class BertPredictor implements InfluencePredictor {
   }
 }
 
-/** Trains with a linearly decaying rate and keeps the epoch that ranks the validation rows best. */
+/** Where a fit stands, beside its arrays. */
+interface Progress {
+  /** Of the epoch under way: squared errors so far, one for each document. */
+  sum: number;
+  best: { epoch: number; spearman: number };
+  epochs: NonNullable<InfluenceFit['epochs']>;
+}
+
+/**
+ * Trains with a linearly decaying rate and keeps the epoch that ranks the validation rows best. Stopped anywhere, it
+ * resumes to the same bytes.
+ */
 export async function fitBert(
   job: Job,
   encoder: Encoder,
@@ -76,7 +90,8 @@ export async function fitBert(
   { fit: fitted, validation, earlier }: FitSets,
   scale: LabelScale,
 ): Promise<Architecture> {
-  const { influenceModel: config, seed } = job.run.record.config;
+  const { store, record } = job.run;
+  const { influenceModel: config, seed, pretrain } = record.config;
   const { batchDocuments } = config;
   const fit = concatenated(fitted, earlier);
   const parameters = start.clone();
@@ -88,48 +103,62 @@ export async function fitBert(
     epsilon: 1e-8,
     weightDecay: config.weightDecay,
   });
+  const arrays = { parameters, optimizer, best: parameters.clone() };
+  const partial = new PartialCheckpoints(store, stageLayout(job.stage).partialInfluenceModel, {
+    ...pretrain,
+    checkpointEverySteps: Number.POSITIVE_INFINITY, // of pretraining; these are shorter
+  });
+  const saved = await partial.newest();
+  const at: Progress = saved
+    ? await loadFitState<Progress>(store, saved, arrays)
+    : { sum: 0, best: { epoch: 0, spearman: -2 }, epochs: [] };
   const batches = Math.ceil(fit.rows.length / batchDocuments);
   const steps = batches * config.epochs;
-  let best = { parameters: parameters.clone(), epoch: 0, spearman: Number.NEGATIVE_INFINITY };
   const current = new BertPredictor(encoder, parameters, batchDocuments);
-  const epochs: NonNullable<InfluenceFit['epochs']> = [];
 
-  for (let epoch = 1; epoch <= config.epochs; epoch++) {
+  for (let epoch = at.epochs.length + 1; epoch <= config.epochs; epoch++) {
     const order = permutation(
       fit.rows.length,
       new CounterRandom(seed, STREAM.influenceOrder, job.stage * 1000 + epoch),
     );
-    let sum = 0;
-    for (let b = 0; b < batches; b++) {
-      if (job.signal.aborted) throw new InterruptedError(`the influence model of stage ${job.stage} starts over.`);
-      const step = (epoch - 1) * batches + b;
+    for (let b = optimizer.step - (epoch - 1) * batches; b < batches; b++) {
+      const { step } = optimizer;
+      if (step > 0 && (job.signal.aborted || partial.isDue(step)))
+        await partial.save(step, (key) => saveFitState(store, key, arrays, at));
+      if (job.signal.aborted)
+        throw new InterruptedError(
+          `The influence model of stage ${job.stage} stopped after step ${step} of ${steps}; it resumes there.`,
+        );
       const documents = order.subarray(b * batchDocuments, (b + 1) * batchDocuments);
       const loss = await lossAndGradient(job, encoder, parameters, gradient, { fit, documents, step });
       if (!Number.isFinite(loss))
         throw new RunError(`the influence model's loss is ${loss} at step ${step}; lower influenceModel.learningRate.`);
       const clip = clipCoefficient(globalNorm(gradient.flat), 1);
       optimizer.apply(parameters.flat, gradient.flat, config.learningRate * (1 - step / steps), clip);
-      sum += loss * documents.length;
+      at.sum += loss * documents.length;
       job.progress({
         step: 'Fit the influence model',
         done: step + 1,
         total: steps,
         unit: 'steps',
-        note: `validation Spearman ${best.epoch ? best.spearman.toFixed(2) : '-'}`,
+        note: `validation Spearman ${at.best.epoch ? at.best.spearman.toFixed(2) : '-'}`,
       });
     }
     const validationSpearman = spearman(Array.from(await current.predict(validation.rows)), validation.labels);
-    epochs.push({ epoch, trainLoss: sum / fit.rows.length, validationSpearman });
-    if (validationSpearman > best.spearman)
-      best = { parameters: parameters.clone(), epoch, spearman: validationSpearman };
+    at.epochs.push({ epoch, trainLoss: at.sum / fit.rows.length, validationSpearman });
+    at.sum = 0;
+    if (validationSpearman > at.best.spearman) {
+      arrays.best.flat.set(parameters.flat);
+      at.best = { epoch, spearman: validationSpearman };
+    }
   }
-  const predictor = new BertPredictor(encoder, best.parameters, batchDocuments);
+  const predictor = new BertPredictor(encoder, arrays.best, batchDocuments);
   return {
     predictor,
     flops: config.epochs * (3 * fit.rows.length + validation.rows.length) * predictor.cost,
-    about: { epochs, bestEpoch: best.epoch },
+    about: { epochs: at.epochs, bestEpoch: at.best.epoch },
     save: (store, prefix) =>
-      saveInfluenceModel(store, prefix, { shape: encoder.shape, parameters: best.parameters, ...scale }),
+      saveInfluenceModel(store, prefix, { shape: encoder.shape, parameters: arrays.best, ...scale }),
   };
 }
 

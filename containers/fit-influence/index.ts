@@ -14,6 +14,7 @@ import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { type Method, methodTraits } from '../../core/selection/methods.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { type Computed, type Job, timed } from '../job.ts';
+import { PartialCheckpoints } from '../partial-checkpoints.ts';
 import { readProbeRecord } from '../probe/prepared-probe.ts';
 import { fitClassifier } from '../score/classifier.ts';
 import { fitDsir } from '../score/dsir.ts';
@@ -24,8 +25,11 @@ import { spearmanInterval } from './spearman-interval.ts';
 import { notHeldOut, splitLabelled, unseenBefore } from './split.ts';
 
 export async function run(job: Job): Promise<void> {
-  if ((await job.run.store.size(stageLayout(job.stage).scorer)) !== undefined) return;
-  await timed(job, 'fit-influence', () => fitScorer(job));
+  const { scorer, partialInfluenceModel } = stageLayout(job.stage);
+  const { store, record } = job.run;
+  const partial = new PartialCheckpoints(store, partialInfluenceModel, record.config.pretrain);
+  if ((await store.size(scorer)) === undefined) await timed(job, 'fit-influence', () => fitScorer(job));
+  await partial.drop(); // nobody resumes from it now, whichever attempt has written it
 }
 
 async function fitScorer(job: Job): Promise<Computed> {

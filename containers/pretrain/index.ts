@@ -76,7 +76,8 @@ async function pretrain(job: Job, partial: PartialCheckpoints): Promise<Computed
       const note = `loss ${result.loss.toFixed(3)}`;
       job.progress({ step, done, total: plan.steps, unit: 'steps', note });
       if (done === plan.steps) break; // the stage's own checkpoint comes next
-      if (job.signal.aborted || partial.isDue(done)) await partial.save(parts({ metrics }));
+      if (job.signal.aborted || partial.isDue(done))
+        await partial.save(optimizer.step, (key) => saveCheckpoint(store, key, parts({ metrics })));
       if (job.signal.aborted)
         throw new InterruptedError(
           `${step} of stage ${job.stage} stopped after step ${done} of ${plan.steps}; it resumes there.`,
@@ -102,7 +103,10 @@ async function startingPoint(
   firstStep: number,
 ): Promise<{ checkpoint?: Checkpoint; metrics: TrainingMetrics }> {
   const newest = await partial.newest();
-  if (newest) return { checkpoint: newest, metrics: newest.state.metrics as TrainingMetrics };
+  if (newest) {
+    const checkpoint = await loadCheckpoint(job.run.store, newest);
+    return { checkpoint, metrics: checkpoint.state.metrics as TrainingMetrics };
+  }
   const metrics: TrainingMetrics = {
     format: 'mates-training/1',
     firstStep,

@@ -12,10 +12,13 @@ import { instancesFor, jobHours, type Place, sagemakerInstance } from './price.t
 export const DEADLINE_MARGIN_HOURS = 0.5;
 
 /** Tasks whose next attempt goes on where the one before was stopped; the others start over. */
-export const RESUMED_TASKS: readonly string[] = ['prepare', 'pretrain', 'probe', 'evaluate'] satisfies (
-  | StageJobs['task']
-  | 'prepare'
-)[];
+export const RESUMED_TASKS: readonly string[] = [
+  'prepare',
+  'pretrain',
+  'probe',
+  'fit-influence',
+  'evaluate',
+] satisfies (StageJobs['task'] | 'prepare')[];
 
 /** What a user should know before the run starts, in sentences that name the setting or field; by estimates. */
 export function limitWarnings(config: RunConfig, place: Place = {}): string[] {

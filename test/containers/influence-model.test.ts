@@ -4,6 +4,7 @@ import { openFeatures } from '../../containers/fit-influence/features.ts';
 import { loadPredictorOf } from '../../containers/fit-influence/influence-model.ts';
 import { dsirWeights, loadDsir } from '../../containers/score/dsir.ts';
 import { openScorer } from '../../containers/score/open-scorer.ts';
+import { InterruptedError } from '../../core/errors.ts';
 import type { InfluenceFit } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { readParquet, writeParquet } from '../../core/parquet.ts';
@@ -71,6 +72,32 @@ describe.each(architectures)('%s', (_, over) => {
     expect(Array.from(turned).reverse()).toEqual(Array.from(all));
     expect(Array.from(await (await load()).predict(rows.slice(3, 7)))).toEqual(Array.from(all.slice(3, 7)));
   });
+});
+
+it('a fit that is stopped at any step resumes to the same bytes, and keeps no partial checkpoint', async () => {
+  const { partialInfluenceModel, scorer } = stageLayout(1);
+  const tiny = await probed({ influenceModel: { architecture: 'bert', epochs: 2, batchDocuments: 16 } });
+  const { run } = await import('../../containers/fit-influence/index.ts');
+  await run(tiny.job(1));
+  const whole = await filesOf(tiny.store, 'stages/1/');
+  const { epochs } = await getJson<InfluenceFit>(tiny.store, stageLayout(1).fit);
+  expect(epochs).toHaveLength(2);
+  let reports = 0;
+  await tiny.store.delete(scorer);
+  await run(tiny.job(1, { progress: ({ step }) => void (step === 'Fit the influence model' && reports++) }));
+  expect(reports).toBeGreaterThan(4);
+  for (const stop of [1, reports / 2, reports - 1]) {
+    for (const key of [...(await tiny.store.list('stages/1/influence-model/')), scorer]) await tiny.store.delete(key);
+    const controller = new AbortController();
+    let seen = 0;
+    const stopped = { signal: controller.signal, progress: () => void (++seen === stop && controller.abort()) };
+    await expect(run(tiny.job(1, stopped))).rejects.toThrow(InterruptedError);
+    const marks = (await tiny.store.list(partialInfluenceModel)).filter((key) => key.endsWith('/training.json'));
+    expect(marks).toEqual([`${partialInfluenceModel}${String(stop).padStart(9, '0')}/training.json`]);
+    await run(tiny.job(1));
+    const timing = stageLayout(1).timing('fit-influence');
+    expect({ ...(await filesOf(tiny.store, 'stages/1/')), [timing]: '' }).toEqual({ ...whole, [timing]: '' });
+  }
 });
 
 it('finds influences that are linear in a feature, and puts them before what else there is', async () => {

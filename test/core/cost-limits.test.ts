@@ -38,9 +38,10 @@ it('has one attempt for what starts over, and for a SageMaker job', () => {
   expect(limitWarnings(paper, { deployment, trainer: 'sagemaker' })).toEqual([
     expect.stringMatching(/^A job of pretrain takes about 288 hours on ml\.g5\.xlarge, and has 48: /),
   ]);
-  const long = { ...paper, influenceModel: { ...paper.influenceModel, epochs: 100 } };
-  expect(limitWarnings(long, { deployment: deployed({ jobTimeoutHours: 72, runTimeoutDays: 120 }) })).toEqual([
-    expect.stringMatching(/^A job of fit-influence takes about \d{3} hours on g6\.xlarge, and has 72: /),
+  const lookahead = { steps: 20_000, batchRows: 512 };
+  const long = { ...paper, probe: { ...paper.probe, method: 'lookahead' as const, lookahead } };
+  expect(limitWarnings(long, { deployment: deployed({ jobTimeoutHours: 72, runTimeoutDays: 300 }) })).toEqual([
+    expect.stringMatching(/^A job of prepare-probe takes about \d{3,} hours on g6\.xlarge, and has 72: /),
   ]);
 });
 
