@@ -198,7 +198,7 @@ describe('job definitions', () => {
       const hours = variable('MATES_DEADLINE_HOURS');
       return hours ? [[variable('MATES_TASK'), Timeout.AttemptDurationSeconds / 3600 - Number(hours)]] : [];
     });
-    expect(Object.fromEntries(deadlines)).toEqual({ prepare: 0.5, pretrain: 0.5, probe: 0.5 });
+    expect(Object.fromEntries(deadlines)).toEqual({ evaluate: 0.5, prepare: 0.5, pretrain: 0.5, probe: 0.5 });
   });
 
   it('have a timeout, their logs, and revisions that outlive a deployment', () => {
