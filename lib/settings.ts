@@ -148,7 +148,7 @@ export interface Settings extends Deployment {
    */
   sagemakerInstanceType: string;
   /**
-   * A run that is not done by then is stopped.
+   * An execution that is not done by then times out; `mates stop` ends the jobs that it may leave.
    *
    * @default 30
    */

@@ -25,6 +25,7 @@ import smoke from '../../examples/smoke.json' with { type: 'json' };
 import { deploymentFromEnvironment, lakeBucket, onOneMachine, openerFromEnvironment } from '../environment.ts';
 import { isRunning } from './execution-status.ts';
 import { type Terms, takeRun } from './lease.ts';
+import { liveJobs } from './live-jobs.ts';
 
 interface Event {
   input: unknown;
@@ -47,7 +48,8 @@ interface State {
  * The first state: checks the whole input, the configuration and that every file it names is there, takes the run for
  * this execution, and creates its folder or finds it there to resume. A dry run writes nothing.
  *
- * @throws ConfigError or InputError within seconds, naming the bad field, the missing file or the execution that works on the run.
+ * @throws ConfigError or InputError within seconds, naming the bad field, the missing file, or the execution that works on the run
+ *   or has left jobs of it.
  */
 export async function handler(event: Event): Promise<State> {
   const input = parseExecutionInput(event.input);
@@ -65,7 +67,9 @@ export async function handler(event: Event): Promise<State> {
   const corpus = await preparedIndex(config, open);
   // A dry run takes nothing, and on one machine the command line locks the run's folder.
   const takes = !input.dryRun && !onOneMachine();
-  const terms: Terms = takes ? await takeRun(store, event.execution, isRunning, input) : input;
+  const terms: Terms = takes
+    ? await takeRun(store, event.execution, { isRunning, liveJobs: liveJobs(id) }, input)
+    : input;
   if (!input.dryRun) await createRun(store, id, config, softwareVersions());
   const { trainer = 'batch', maxCostUsd } = terms;
   const place = { corpus, textBytes: textBytes(inputs), deployment: deploymentFromEnvironment(), trainer };

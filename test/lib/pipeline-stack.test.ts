@@ -25,7 +25,9 @@ describe('permissions', () => {
     expect(terminate!.statement.Condition).toEqual({
       StringEquals: { 'aws:ResourceTag/mates:pipeline': 'MatesPipeline' },
     });
-    expect(allowing('batch:DescribeJobs')[0]!.policy).toMatch(/^MachineRole/);
+    expect(allowing('batch:DescribeJobs').map(({ policy }) => policy)).toContainEqual(
+      expect.stringMatching(/^MachineRole/),
+    );
     expect(allowing('batch:SubmitJob')[0]!.policy).toMatch(/^MachineRole/);
     expect(allowing('batch:TagResource')[0]!.statement.Condition).toEqual({
       StringEquals: { 'aws:RequestTag/mates:pipeline': 'MatesPipeline' },
@@ -39,6 +41,7 @@ describe('permissions', () => {
       .flatMap(({ statement }) => list(statement.Action));
     expect([...new Set(unrestricted)].sort()).toEqual([
       'batch:DescribeJobs',
+      'batch:ListJobs',
       'cloudwatch:PutMetricData', // restricted by its namespace
       'logs:CreateLogDelivery',
       'logs:DeleteLogDelivery',
@@ -49,6 +52,7 @@ describe('permissions', () => {
       'logs:PutResourcePolicy',
       'logs:UpdateLogDelivery',
       'sagemaker:ListTags',
+      'sagemaker:ListTrainingJobs',
       'xray:GetSamplingRules',
       'xray:GetSamplingTargets',
       'xray:PutTelemetryRecords',

@@ -54,6 +54,7 @@ const DEMANDS: Record<string, (parameters: Parameters) => Demand[]> = {
       : []),
   ],
   'batch.DescribeJobs': () => [{ action: 'batch:DescribeJobs', resource: '*' }],
+  'batch.ListJobs': () => [{ action: 'batch:ListJobs', resource: '*' }],
 
   'sagemaker.CreateTrainingJob': (parameters) => [
     { action: 'sagemaker:CreateTrainingJob', resource: trainingJob(parameters) },
@@ -67,6 +68,7 @@ const DEMANDS: Record<string, (parameters: Parameters) => Demand[]> = {
   'sagemaker.DescribeTrainingJob': (parameters) => [
     { action: 'sagemaker:DescribeTrainingJob', resource: trainingJob(parameters) },
   ],
+  'sagemaker.ListTrainingJobs': () => [{ action: 'sagemaker:ListTrainingJobs', resource: '*' }],
 
   'lambda.Invoke': onField('lambda:InvokeFunction', 'FunctionName'),
   'stepfunctions.DescribeExecution': onField('states:DescribeExecution', 'executionArn'),
