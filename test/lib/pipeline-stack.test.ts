@@ -74,7 +74,11 @@ describe('permissions', () => {
       's3:GetObject',
       's3:ListBucket',
       's3:PutObject',
+      's3:PutObjectTagging',
     ]);
+    for (const { statement } of allowing('s3:PutObjectTagging'))
+      for (const resource of list(statement.Resource))
+        expect(JSON.stringify(resource)).toContain('/runs/*/stages/*/partial-checkpoint/*');
   });
 });
 
