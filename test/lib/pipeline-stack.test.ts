@@ -185,6 +185,11 @@ describe('job definitions', () => {
     }
   });
 
+  it('have shared memory for loaders, half of what the job has', () => {
+    for (const { ContainerProperties } of definitions)
+      expect(ContainerProperties.LinuxParameters.SharedMemorySize).toBe(7168);
+  });
+
   it('retry lost instances, failed pulls and starts, and exit code 75, and nothing else', () => {
     for (const definition of definitions)
       expect(definition.RetryStrategy).toEqual({
