@@ -154,7 +154,8 @@ export interface Settings extends Deployment {
    */
   runTimeoutDays: number;
   /**
-   * Buckets beside the lake that corpora and checkpoints may be read from.
+   * Buckets beside the lake that corpora and checkpoints may be read from. Where one is encrypted with a KMS key of one's own,
+   * the key's policy has to give the roles of the jobs and functions kms:Decrypt; those of S3 need nothing.
    *
    * @default - none
    */

@@ -224,7 +224,7 @@ export const runConfig = z
   .strictObject({
     name: z
       .string()
-      .regex(/^[A-Za-z0-9-]{1,40}$/, 'letters, digits and hyphens, at most 40')
+      .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,39}$/, 'letters, digits and hyphens, at most 40, and no hyphen first')
       .default('run'),
     seed: z.int().min(0).default(1),
     corpus,
