@@ -85,12 +85,19 @@ export async function handler(event: Event): Promise<State> {
   };
 }
 
-/** Otherwise the first job for a GPU would say so, after a corpus was prepared. */
-function checkEngine({ engine: { runtime } }: RunConfig): void {
-  if (onOneMachine() || !onGpu(runtime) || deploymentFromEnvironment().accelerator === 'gpu') return;
-  throw new ConfigError(
-    `engine.runtime is ${runtime}, and this deployment has no GPUs (accelerator=cpu): set it to onnx, or deploy with accelerator=gpu.`,
-  );
+/** Otherwise the first job for a GPU, or that trains, would say so, after a corpus was prepared. */
+function checkEngine({ engine: { runtime, workers } }: RunConfig): void {
+  if (onOneMachine() || !onGpu(runtime)) return;
+  if (deploymentFromEnvironment().accelerator !== 'gpu')
+    throw new ConfigError(
+      `engine.runtime is ${runtime}, and this deployment has no GPUs (accelerator=cpu): set it to onnx, or deploy with accelerator=gpu.`,
+    );
+  // Whatever SageMaker's instance has, the decay branches that are evaluated and probed train on Batch.
+  if (runtime === 'onnx-cuda' && workers > 1)
+    throw new ConfigError(
+      `engine.workers is ${workers}, and a job on Batch has one GPU: set it to 0, which uses all that a job has, ` +
+        'as a training job on SageMaker may have several.',
+    );
 }
 
 /** What the run is started with, and what is deployed cannot do. */

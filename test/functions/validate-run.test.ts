@@ -220,6 +220,17 @@ describe('on S3', () => {
     }
   });
 
+  it('refuses more workers of onnx-cuda than a job on Batch has GPUs', async () => {
+    const over = (workers: number, runtime = 'onnx-cuda') => ({
+      overrides: { engine: { runtime, workers } },
+      dryRun: true,
+    });
+    await expect(validate(over(2))).rejects.toThrow(/^engine\.workers is 2, .*one GPU: set it to 0/);
+    await validate(over(1));
+    await validate(over(0));
+    await validate(over(2, 'onnx'));
+  });
+
   it('refuses terms that the deployment cannot keep, before anything is written', async () => {
     vi.stubEnv('MATES_DEPLOYMENT', JSON.stringify({ gpuInstances: ['p4d'] }));
     vi.stubEnv('MATES_NOT_IN_ECR', 'ghcr.io/owner/trainer:1');
