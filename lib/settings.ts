@@ -134,7 +134,7 @@ export interface Settings extends Deployment {
    *
    * @default 100
    */
-  mapConcurrency: number;
+  mapConcurrency?: number;
   /**
    * Arms that pretrain at once.
    *
@@ -239,7 +239,7 @@ const schema = z.strictObject({
   jobTimeoutHours: count.default(DEFAULT_DEPLOYMENT.jobTimeoutHours),
   jobAttempts: count.max(10).default(DEFAULT_DEPLOYMENT.jobAttempts),
   capacityTimeoutHours: count.max(24).default(12),
-  mapConcurrency: count.max(10_000).default(100),
+  mapConcurrency: count.max(10_000).optional(),
   pretrainConcurrency: count.max(40).default(2),
   sagemakerInstanceType: z.string().startsWith('ml.').default(DEFAULT_DEPLOYMENT.sagemakerInstanceType),
   runTimeoutDays: count.max(364).default(DEFAULT_DEPLOYMENT.runTimeoutDays),
@@ -258,6 +258,13 @@ const schema = z.strictObject({
 
 /** Every context key, in the order of the documentation. */
 export const SETTING_NAMES = Object.keys(schema.shape) as (keyof Settings)[];
+/** Jobs of a map at once; see {@link Settings.mapConcurrency}. */
+export function mapConcurrency({ mapConcurrency, ...settings }: Settings): number {
+  const { accelerator, maxGpuVcpus, maxCpuVcpus, jobVcpus } = settings;
+  const held = Math.floor((accelerator === 'gpu' ? maxGpuVcpus : maxCpuVcpus) / jobVcpus);
+  return mapConcurrency ?? Math.max(1, held);
+}
+
 
 /**
  * Settings from context; null and the empty string mean the default.
