@@ -35,13 +35,14 @@ export interface Settings extends Deployment {
    */
   trainerCommand: string[];
   /**
-   * Existing VPC to use; looked up at synthesis, which then needs credentials and a fixed account and region.
+   * Existing VPC to use; looked up at synthesis, which then needs credentials and a fixed account and region. It should have
+   * a gateway endpoint for S3: nothing is added to it.
    *
    * @default - a new VPC
    */
   vpcId?: string;
   /**
-   * How jobs reach AWS from their private subnets; S3 goes through its free gateway endpoint either way.
+   * How jobs reach AWS from the private subnets of a new VPC; S3 goes through its free gateway endpoint either way.
    * `nat`: one NAT gateway, some 37 USD a month and traffic. `endpoints`: no way out to the internet at all, six
    * interface endpoints, some 90 USD a month idle in two zones; images must then be in ECR.
    *
@@ -130,9 +131,9 @@ export interface Settings extends Deployment {
    */
   capacityTimeoutHours: number;
   /**
-   * Probing or scoring jobs at once.
+   * Probing or scoring jobs of a run at once. More than the spot environment holds spill to the on-demand one.
    *
-   * @default 100
+   * @default - what one environment holds: `maxGpuVcpus` (`maxCpuVcpus` without GPUs) over `jobVcpus`
    */
   mapConcurrency?: number;
   /**
@@ -192,7 +193,8 @@ export interface Settings extends Deployment {
    */
   publishVersion: boolean;
   /**
-   * Account and region of the stacks, both or neither.
+   * Account and region of the stacks, both or neither. With them the new VPC has all zones of the region, up to six (three with
+   * `network` `endpoints`), without them two; the zones are looked up at synthesis, which then needs credentials.
    *
    * @default - those of the deployment's credentials
    */
@@ -256,8 +258,6 @@ const schema = z.strictObject({
   region: z.string().optional(),
 }) satisfies z.ZodType<Settings>;
 
-/** Every context key, in the order of the documentation. */
-export const SETTING_NAMES = Object.keys(schema.shape) as (keyof Settings)[];
 /** Jobs of a map at once; see {@link Settings.mapConcurrency}. */
 export function mapConcurrency({ mapConcurrency, ...settings }: Settings): number {
   const { accelerator, maxGpuVcpus, maxCpuVcpus, jobVcpus } = settings;
@@ -265,6 +265,8 @@ export function mapConcurrency({ mapConcurrency, ...settings }: Settings): numbe
   return mapConcurrency ?? Math.max(1, held);
 }
 
+/** Every context key, in the order of the documentation. */
+export const SETTING_NAMES = Object.keys(schema.shape) as (keyof Settings)[];
 
 /**
  * Settings from context; null and the empty string mean the default.

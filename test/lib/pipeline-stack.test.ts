@@ -1,4 +1,8 @@
+import { Annotations, Match } from 'aws-cdk-lib/assertions';
+import { App } from 'aws-cdk-lib/core';
 import { describe, expect, it } from 'vitest';
+import { buildApp } from '../../lib/build-app.ts';
+import { projectContext } from '../../lib/synthesize.ts';
 import { list, normalized, resources, statements, synthesize } from './templates.ts';
 
 const { template } = synthesize();
@@ -334,6 +338,30 @@ describe('network', () => {
         found.filter((name) => name!.includes(`${service}"`)),
         service,
       ).toHaveLength(1);
+  });
+
+  it('is in every zone of a fixed region, up to six, and where zones cost something up to three', () => {
+    const zones = ['a', 'b', 'c', 'd', 'e', 'f'].map((zone) => `us-east-1${zone}`);
+    const fixed = { account: '123456789012', region: 'us-east-1' };
+    const within = (network: string) => {
+      const known = { 'availability-zones:account=123456789012:region=us-east-1': zones };
+      const subnets = resources(synthesize({ ...fixed, ...known, network }).template, 'AWS::EC2::Subnet');
+      return new Set(subnets.map(({ AvailabilityZone }) => AvailabilityZone)).size;
+    };
+    expect([within('nat'), within('endpoints')]).toEqual([6, 3]);
+  });
+
+  it('adds nothing to a VPC that is there, and says what it should have', () => {
+    const app = new App({
+      builtinCloudFormationValidation: false, // the stand-in for what is looked up has made-up ids
+      context: { ...projectContext(), image: 'mates:local', 'aws:cdk:bundling-stacks': [], vpcId: 'vpc-123' },
+      postCliContext: { account: '123456789012', region: 'us-east-1' },
+    });
+    const { pipeline } = buildApp(app);
+    const [warning, ...more] = Annotations.fromStack(pipeline).findWarning('*', Match.stringLikeRegexp('vpc-123'));
+    expect(more).toEqual([]);
+    expect(warning!.entry.data).toMatch(/gateway endpoint for S3/);
+    expect(endpoints(app.synth().getStackArtifact(pipeline.artifactId).template)).toEqual([]);
   });
 
   it('gives no instance a public address', () => {
