@@ -15,6 +15,11 @@ export const REPORT_FILE = 'report.html';
 export const EXECUTIONS_FOLDER = 'executions';
 export const executionFile = (number: number) => `${EXECUTIONS_FOLDER}/${pad(number)}.json`;
 
+/** A folder of resumable checkpoints, each of which the next one supersedes. */
+export const PARTIAL_FOLDER = 'partial-checkpoint/';
+/** What objects in such a folder are tagged with on S3, whose lifecycle can tell them by a tag, and not by the middle of a key. */
+export const PARTIAL_TAG = { key: 'mates-partial', value: 'true' };
+
 export function stageLayout(stage: number) {
   const root = `stages/${stage}`;
   return {
@@ -25,7 +30,7 @@ export function stageLayout(stage: number) {
     /** What the probing jobs share of a prepared probe; `probe.json` is written last. */
     probeModel: `${root}/probe-model`,
     /** Resumable checkpoints of the decay branch that is probed. */
-    partialProbeModel: `${root}/probe-model/partial-checkpoint/`,
+    partialProbeModel: `${root}/probe-model/${PARTIAL_FOLDER}`,
     /** One Parquet a probing job: row, loss, baseline, influence. */
     probes: `${root}/probes/`,
     probe: (index: number) => `${root}/probes/${pad(index)}.parquet`,
@@ -34,7 +39,7 @@ export function stageLayout(stage: number) {
     timing: (job: string) => `${root}/timings/${job}.json`,
     influenceModel: `${root}/influence-model`,
     /** Where the fit of a BERT resumes. */
-    partialInfluenceModel: `${root}/influence-model/partial-checkpoint/`,
+    partialInfluenceModel: `${root}/influence-model/${PARTIAL_FOLDER}`,
     fit: `${root}/influence-model/fit.json`,
     /** DSIR's log-weights by bucket, where they are part of a score. */
     dsir: `${root}/dsir.json`,
@@ -59,9 +64,9 @@ export function armLayout(stage: number, arm: Arm) {
     /** Hugging Face files plus the optimizer's state; `training.json` is written last and marks it whole. */
     checkpoint: `${root}/checkpoint`,
     /** Resumable checkpoints inside the stage, one folder a step; the newest whole one counts. */
-    partialCheckpoints: `${root}/partial-checkpoint/`,
+    partialCheckpoints: `${root}/${PARTIAL_FOLDER}`,
     /** The same of the decay branch that is evaluated. */
-    partialBranch: `${root}/decay-branch/partial-checkpoint/`,
+    partialBranch: `${root}/decay-branch/${PARTIAL_FOLDER}`,
     metrics: `${root}/metrics.json`,
     evaluation: `${root}/evaluation.json`,
   };

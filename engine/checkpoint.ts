@@ -91,10 +91,15 @@ export async function saveCheckpoint(store: Store, prefix: string, parts: Checkp
   await putJson(store, keyOf(prefix, TRAINING_FILE), record);
 }
 
-/** Writes a model without what training needs: config.json and model.safetensors. */
-export async function saveModel(store: Store, prefix: string, parts: ModelParts): Promise<void> {
+/**
+ * Writes a model without what training needs: config.json and model.safetensors.
+ *
+ * @returns the SHA-256 of the weights, which whoever writes a record of the model last can keep there.
+ */
+export async function saveModel(store: Store, prefix: string, parts: ModelParts): Promise<string> {
   await putJson(store, keyOf(prefix, CONFIG_FILE), huggingFaceConfig(parts));
-  await store.put(keyOf(prefix, WEIGHTS_FILE), encodeParameters(parts.parameters));
+  const weights = encodeParameters(parts.parameters);
+  return (await putFile(store, keyOf(prefix, WEIGHTS_FILE), weights, weights.bytes)).sha256;
 }
 
 /** Whether a whole checkpoint is there. */

@@ -1,6 +1,7 @@
 import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from 'aws-cdk-lib/aws-s3';
 import { Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
+import { PARTIAL_TAG } from '../core/layout.ts';
 import { acknowledge } from './operations/acknowledge.ts';
 import type { Settings } from './settings.ts';
 
@@ -23,7 +24,14 @@ export class DataStack extends Stack {
       versioned: true,
       lifecycleRules: [
         { id: 'abandoned-uploads', abortIncompleteMultipartUploadAfter: Duration.days(7) },
-        // Superseded partial checkpoints are most of what is written: two weeks to undo a mistake, then they go.
+        // Superseded partial checkpoints are most of what is written, and nobody goes back to one. Of two rules that apply the
+        // shorter counts: https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-conflicts.html
+        {
+          id: 'superseded-checkpoints',
+          tagFilters: { [PARTIAL_TAG.key]: PARTIAL_TAG.value },
+          noncurrentVersionExpiration: Duration.days(1),
+        },
+        // Of anything else there are two weeks to undo a mistake.
         {
           id: 'old-versions',
           noncurrentVersionExpiration: Duration.days(14),

@@ -1,3 +1,4 @@
+import type { IJobQueue } from 'aws-cdk-lib/aws-batch';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
@@ -24,6 +25,8 @@ import {
   DEPLOYMENT_VARIABLE,
   type Deployment,
   NOT_IN_ECR_VARIABLE,
+  QUEUES_VARIABLE,
+  TRAINING_ROLE_VARIABLE,
 } from '../core/cost/deployment.ts';
 import { type FunctionName, functionCode } from './compute/function-code.ts';
 import { type JobImage, jobImage, referencedImage } from './compute/job-image.ts';
@@ -75,10 +78,11 @@ export class PipelineStack extends Stack {
     this.linkTo(functions['finish-run'], { jobLogs, machineLogs });
     this.tellDeployment(functions, settings);
     if (!trainer.forSageMaker) functions['validate-run'].addEnvironment(NOT_IN_ECR_VARIABLE, trainer.uri);
+    const queues = [...new Set(Object.values(jobs).map((job) => job.queue))];
     this.showExecutionsTo(functions['validate-run']);
+    this.showJobsTo(functions['validate-run'], queues, roles);
     lake.grantItems(this.machine.role);
     const alerts = new Alerts(this, 'Alerts', settings);
-    const queues = [...new Set(Object.values(jobs).map((job) => job.queue))];
     const { dashboardName } = new Observability(this, 'Observability', {
       machine: this.machine,
       functions,
@@ -172,6 +176,29 @@ export class PipelineStack extends Stack {
     acknowledge(validate.role!, {
       [`AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:${resourceName}]`]:
         'Executions are named when they start, and machines when they are made.',
+    });
+  }
+
+  /** Lets the first function see whether an execution has left jobs behind. */
+  private showJobsTo(validate: PipelineFunction, queues: IJobQueue[], { training }: JobRoles): void {
+    validate.addEnvironment(QUEUES_VARIABLE, queues.map((queue) => queue.jobQueueArn).join(','));
+    validate.addEnvironment(TRAINING_ROLE_VARIABLE, training.roleArn);
+    validate.addToRolePolicy(
+      new PolicyStatement({
+        actions: ['batch:ListJobs', 'batch:DescribeJobs', 'sagemaker:ListTrainingJobs'],
+        resources: ['*'],
+      }),
+    );
+    validate.addToRolePolicy(
+      new PolicyStatement({
+        actions: ['sagemaker:DescribeTrainingJob'],
+        resources: [this.formatArn({ service: 'sagemaker', resource: 'training-job', resourceName: '*' })],
+      }),
+    );
+    acknowledge(validate.role!, {
+      'AwsSolutions-IAM5[Resource::*]': 'Jobs are listed of all resources or of none; so is what X-Ray takes.',
+      'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:sagemaker:<AWS::Region>:<AWS::AccountId>:training-job/*]':
+        'Training jobs are named after runs.',
     });
   }
 

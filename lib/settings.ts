@@ -35,13 +35,14 @@ export interface Settings extends Deployment {
    */
   trainerCommand: string[];
   /**
-   * Existing VPC to use; looked up at synthesis, which then needs credentials and a fixed account and region.
+   * Existing VPC to use; looked up at synthesis, which then needs credentials and a fixed account and region. It should have
+   * a gateway endpoint for S3: nothing is added to it.
    *
    * @default - a new VPC
    */
   vpcId?: string;
   /**
-   * How jobs reach AWS from their private subnets; S3 goes through its free gateway endpoint either way.
+   * How jobs reach AWS from the private subnets of a new VPC; S3 goes through its free gateway endpoint either way.
    * `nat`: one NAT gateway, some 37 USD a month and traffic. `endpoints`: no way out to the internet at all, six
    * interface endpoints, some 90 USD a month idle in two zones; images must then be in ECR.
    *
@@ -130,11 +131,11 @@ export interface Settings extends Deployment {
    */
   capacityTimeoutHours: number;
   /**
-   * Probing or scoring jobs at once.
+   * Probing or scoring jobs of a run at once. More than the spot environment holds spill to the on-demand one.
    *
-   * @default 100
+   * @default - what one environment holds: `maxGpuVcpus` (`maxCpuVcpus` without GPUs) over `jobVcpus`
    */
-  mapConcurrency: number;
+  mapConcurrency?: number;
   /**
    * Arms that pretrain at once.
    *
@@ -148,13 +149,14 @@ export interface Settings extends Deployment {
    */
   sagemakerInstanceType: string;
   /**
-   * A run that is not done by then is stopped.
+   * An execution that is not done by then times out; `mates stop` ends the jobs that it may leave.
    *
    * @default 30
    */
   runTimeoutDays: number;
   /**
-   * Buckets beside the lake that corpora and checkpoints may be read from.
+   * Buckets beside the lake that corpora and checkpoints may be read from. Where one is encrypted with a KMS key of one's own,
+   * the key's policy has to give the roles of the jobs and functions kms:Decrypt; those of S3 need nothing.
    *
    * @default - none
    */
@@ -191,7 +193,8 @@ export interface Settings extends Deployment {
    */
   publishVersion: boolean;
   /**
-   * Account and region of the stacks, both or neither.
+   * Account and region of the stacks, both or neither. With them the new VPC has all zones of the region, up to six (three with
+   * `network` `endpoints`), without them two; the zones are looked up at synthesis, which then needs credentials.
    *
    * @default - those of the deployment's credentials
    */
@@ -238,7 +241,7 @@ const schema = z.strictObject({
   jobTimeoutHours: count.default(DEFAULT_DEPLOYMENT.jobTimeoutHours),
   jobAttempts: count.max(10).default(DEFAULT_DEPLOYMENT.jobAttempts),
   capacityTimeoutHours: count.max(24).default(12),
-  mapConcurrency: count.max(10_000).default(100),
+  mapConcurrency: count.max(10_000).optional(),
   pretrainConcurrency: count.max(40).default(2),
   sagemakerInstanceType: z.string().startsWith('ml.').default(DEFAULT_DEPLOYMENT.sagemakerInstanceType),
   runTimeoutDays: count.max(364).default(DEFAULT_DEPLOYMENT.runTimeoutDays),
@@ -254,6 +257,13 @@ const schema = z.strictObject({
   account: z.string().optional(),
   region: z.string().optional(),
 }) satisfies z.ZodType<Settings>;
+
+/** Jobs of a map at once; see {@link Settings.mapConcurrency}. */
+export function mapConcurrency({ mapConcurrency, ...settings }: Settings): number {
+  const { accelerator, maxGpuVcpus, maxCpuVcpus, jobVcpus } = settings;
+  const held = Math.floor((accelerator === 'gpu' ? maxGpuVcpus : maxCpuVcpus) / jobVcpus);
+  return mapConcurrency ?? Math.max(1, held);
+}
 
 /** Every context key, in the order of the documentation. */
 export const SETTING_NAMES = Object.keys(schema.shape) as (keyof Settings)[];

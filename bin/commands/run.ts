@@ -4,6 +4,7 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { RunSummary } from '../../core/formats.ts';
 import { REPORT_FILE, SUMMARY_FILE } from '../../core/layout.ts';
+import { RUN_ID, RUN_ID_WORDS } from '../../core/run/execution-input.ts';
 import { DirectoryStore, getJson } from '../../core/storage/index.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
@@ -25,8 +26,7 @@ interface Options {
 export async function run(file: string, options: Options): Promise<void> {
   const config = await loadConfigFile(file, options);
   const runId = options.runId ?? config.name;
-  if (!/^[A-Za-z0-9-]{1,48}$/.test(runId))
-    throw new ConfigError(`--run-id ${runId}: expected letters, digits and hyphens, at most 48.`);
+  if (!RUN_ID.test(runId)) throw new ConfigError(`--run-id ${runId}: ${RUN_ID_WORDS}.`);
   const runDirectory = await runHere(config, runId, resolve(options.out));
   const summary = await getJson<RunSummary>(new DirectoryStore(runDirectory), SUMMARY_FILE);
   const report = join(runDirectory, REPORT_FILE);

@@ -130,7 +130,11 @@ export async function failureOf(sfn: SFNClient, execution: DescribeExecutionOutp
     return new InterruptedError(
       `The execution was stopped; what was done is kept. Go on with: mates start --resume ${runOf(execution)}`,
     );
-  if (status === 'TIMED_OUT') return new RunError('The execution took longer than runTimeoutDays; resume it.');
+  if (status === 'TIMED_OUT')
+    return new RunError(
+      `The execution took longer than runTimeoutDays. End the jobs that it may have left: mates stop ${executionArn?.split(':').at(-1)}. ` +
+        `Then go on with: mates start --resume ${runOf(execution)}`,
+    );
   if (error === 'States.ExceedToleratedFailureThreshold') {
     const [failed] = await listMapRuns(sfn, executionArn!);
     const [child] = failed ? await listChildren(sfn, failed, 'FAILED') : [];

@@ -1,9 +1,9 @@
 import type { BatchClient } from '@aws-sdk/client-batch';
 import { DescribeStateMachineForExecutionCommand, type SFNClient } from '@aws-sdk/client-sfn';
-import { batchJobs } from './batch-jobs.ts';
-import type { JobService, LiveJob } from './job-service.ts';
+import { batchJobs } from '../../functions/validate-run/batch-jobs.ts';
+import type { JobService, LiveJob } from '../../functions/validate-run/job-service.ts';
+import { trainingJobs } from '../../functions/validate-run/training-jobs.ts';
 import { calling } from './machine.ts';
-import { trainingJobs } from './training-jobs.ts';
 
 /** The services where a run's jobs are: the definition that its execution runs names the queues and the training role. */
 export async function jobServices(
@@ -22,7 +22,17 @@ export async function jobServices(
     if (key === 'RoleArn') trainingRoles.add(value);
     return value;
   });
-  return [batchJobs(batch, [...queues], run), ...[...trainingRoles].map((role) => trainingJobs(role, run))];
+  return [batchJobs(batch, [...queues], run), ...[...trainingRoles].map((role) => trainingJobs(role, run))].map(
+    inWords,
+  );
+}
+
+/** The service with errors for a terminal in place of the SDK's. */
+function inWords(service: JobService): JobService {
+  return {
+    live: () => calling('look at the jobs', () => service.live()),
+    end: (job, reason) => calling(`stop ${job.name}`, () => service.end(job, reason)),
+  };
 }
 
 export async function liveJobs(services: JobService[]): Promise<LiveJob[]> {

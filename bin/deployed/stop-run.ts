@@ -1,8 +1,8 @@
 import type { BatchClient } from '@aws-sdk/client-batch';
 import { type SFNClient, StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { ConfigError, RunError } from '../../core/errors.ts';
+import type { LiveJob } from '../../functions/validate-run/job-service.ts';
 import { describeExecution, listChildren, listMapRuns, runningExecution, runOf } from './execution.ts';
-import type { LiveJob } from './job-service.ts';
 import { jobServices, liveJobs } from './jobs.ts';
 import { calling, machineOf } from './machine.ts';
 

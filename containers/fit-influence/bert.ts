@@ -104,10 +104,7 @@ export async function fitBert(
     weightDecay: config.weightDecay,
   });
   const arrays = { parameters, optimizer, best: parameters.clone() };
-  const partial = new PartialCheckpoints(store, stageLayout(job.stage).partialInfluenceModel, {
-    ...pretrain,
-    checkpointEverySteps: Number.POSITIVE_INFINITY, // of pretraining; these are shorter
-  });
+  const partial = new PartialCheckpoints(store, stageLayout(job.stage).partialInfluenceModel, pretrain);
   const saved = await partial.newest();
   const at: Progress = saved
     ? await loadFitState<Progress>(store, saved, arrays)

@@ -8,6 +8,7 @@ import { stageLayout } from '../../core/layout.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { getJsonIfPresent, putJson, type Store } from '../../core/storage/index.ts';
 import { type CheckpointParts, loadCheckpoint, loadModel, saveCheckpoint, saveModel } from '../../engine/checkpoint.ts';
+import { WEIGHTS_FILE } from '../../engine/hugging-face.ts';
 import type { ProbeCopies } from './difference-probe.ts';
 
 /** `probe.json`. */
@@ -24,6 +25,8 @@ export interface ProbeRecord {
   controlRows?: number;
   /** Of `lookahead`: loss of the reference passages kept aside, before the steps and after those that it has kept. */
   guard?: { before: number; after: number };
+  /** Of the copies' weights, by their place in this folder; absent in records of before it was kept. */
+  sha256?: Record<string, string>;
   /** Of `directional`: Spearman's correlation with products of gradients, on a sample of rows. */
   agreement?: number;
 }
@@ -37,15 +40,20 @@ export function hasPreparedProbe(store: Store, stage: number): Promise<boolean> 
 export async function savePreparedProbe(
   store: Store,
   stage: number,
-  record: Omit<ProbeRecord, 'format'>,
+  record: Omit<ProbeRecord, 'format' | 'sha256'>,
   parts: CheckpointParts,
   copies?: ProbeCopies,
 ): Promise<void> {
-  if (copies) {
-    await saveModel(store, file(stage, 'first'), { ...parts, parameters: copies.first });
-    await saveModel(store, file(stage, 'second'), { ...parts, parameters: copies.second });
-  } else await saveCheckpoint(store, file(stage, 'checkpoint'), parts);
-  await putJson(store, file(stage, 'probe.json'), { format: 'mates-probe/1', ...record } satisfies ProbeRecord);
+  const sha256: Record<string, string> = {};
+  if (copies)
+    for (const name of ['first', 'second'] as const)
+      sha256[`${name}/${WEIGHTS_FILE}`] = await saveModel(store, file(stage, name), {
+        ...parts,
+        parameters: copies[name],
+      });
+  else await saveCheckpoint(store, file(stage, 'checkpoint'), parts);
+  const written: ProbeRecord = { format: 'mates-probe/1', ...record, ...(copies && { sha256 }) };
+  await putJson(store, file(stage, 'probe.json'), written);
 }
 
 /** @throws InputError when the probe has not been prepared. */

@@ -73,7 +73,10 @@ const pretrain = z.strictObject({
   warmupSteps: z.int().min(0).default(20),
   decaySteps: z.int().min(0).default(20),
   decayHalvings: z.number().min(0).default(4),
-  /** A resumable checkpoint is written this often; the last step always writes one. */
+  /**
+   * A resumable checkpoint is written this often, in a stage, in its decay branch and in the fit of a BERT; the stage's last
+   * step always writes one.
+   */
   checkpointEverySteps: positive.default(50),
   /** And after so long, whichever comes first: a step of a large model may take minutes. */
   checkpointEveryMinutes: z.number().positive().default(30),
@@ -224,7 +227,7 @@ export const runConfig = z
   .strictObject({
     name: z
       .string()
-      .regex(/^[A-Za-z0-9-]{1,40}$/, 'letters, digits and hyphens, at most 40')
+      .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,39}$/, 'letters, digits and hyphens, at most 40, and no hyphen first')
       .default('run'),
     seed: z.int().min(0).default(1),
     corpus,

@@ -117,7 +117,7 @@ function timeWarnings(config: RunConfig, place: Place): string[] {
   if (runHours > 24 * runTimeoutDays)
     warnings.push(
       `The run takes at least ${Math.round(runHours / 24)} days on ${usual!.instance}, and is stopped after runTimeoutDays, ` +
-        `${runTimeoutDays}: it then goes on when it is started again with resumeFrom.`,
+        `${runTimeoutDays}: then end the jobs that it has left (mates stop), and start it again with resumeFrom.`,
     );
   return warnings;
 }

@@ -1,7 +1,11 @@
 import { z } from 'zod';
 import { ConfigError } from '../errors.ts';
 
-const runId = z.string().regex(/^[A-Za-z0-9-]{1,48}$/, 'expected letters, digits and hyphens, at most 48');
+/** Job names begin with it, which SageMaker wants to begin with a letter or digit. */
+export const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9-]{0,47}$/;
+export const RUN_ID_WORDS = 'expected letters, digits and hyphens, at most 48, and no hyphen first';
+
+const runId = z.string().regex(RUN_ID, RUN_ID_WORDS);
 
 /** What an execution is started with; every field is optional. */
 const executionInput = z.strictObject({
@@ -46,7 +50,8 @@ export function parseExecutionInput(value: unknown): ExecutionInput {
 
 /** The run that an execution works on: named by its input, else after the execution. */
 export function runIdOf(input: Pick<ExecutionInput, 'runId' | 'resumeFrom'>, executionName: string): string {
-  return input.resumeFrom ?? input.runId ?? executionName.slice(0, 48).replace(/[^A-Za-z0-9-]/g, '-');
+  const name = executionName.replace(/[^A-Za-z0-9-]/g, '-').replace(/^-/, 'run-');
+  return input.resumeFrom ?? input.runId ?? name.slice(0, 48);
 }
 
 /** What every later state passes on. */

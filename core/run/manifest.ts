@@ -73,8 +73,9 @@ export async function recordedHashes(store: Store, keys: string[]): Promise<Map<
       add('', [scores, keys]);
     } else if (key.endsWith('/selection.json')) {
       add('', [(await getJson<SelectionSummary>(store, key)).file]);
-    } else if (key.endsWith('checkpoint/training.json')) {
-      const { sha256 } = await getJson<{ sha256: Record<string, string> }>(store, key);
+    } else if (/(checkpoint\/training|\/probe-model\/probe)\.json$/.test(key)) {
+      // A prepared probe has none where it is a checkpoint, which has its own, or of before they were kept.
+      const { sha256 = {} } = await getJson<{ sha256?: Record<string, string> }>(store, key);
       for (const [file, hash] of Object.entries(sha256)) known.set(folder + file, { sha256: hash });
     }
   });

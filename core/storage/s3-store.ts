@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { S3Client } from '@aws-sdk/client-s3';
+import { PARTIAL_FOLDER, PARTIAL_TAG } from '../layout.ts';
 import { type Content, NotFoundError, type Pieces, type Store } from './store.ts';
 import { isTransient } from './transient.ts';
 
@@ -105,17 +106,18 @@ export class S3Store implements Store {
   }
 
   private async write(key: string, content: Content, bytes?: number, IfNoneMatch?: '*'): Promise<void> {
+    const target = { ...this.at(key), IfNoneMatch, Tagging: tagging(key) };
     const whole = typeof content === 'string' ? Buffer.from(content) : content;
     if (whole instanceof Uint8Array && whole.length <= this.partBytes) {
       const { PutObjectCommand } = await sdk();
-      await (await this.client()).send(new PutObjectCommand({ ...this.at(key), Body: whole, IfNoneMatch }));
+      await (await this.client()).send(new PutObjectCommand({ ...target, Body: whole }));
       return;
     }
     const { Upload } = await import('@aws-sdk/lib-storage');
     const size = whole instanceof Uint8Array ? whole.length : (bytes ?? 0);
     const upload = new Upload({
       client: await this.client(),
-      params: { ...this.at(key), Body: bodyOf(whole), IfNoneMatch },
+      params: { ...target, Body: bodyOf(whole) },
       partSize: Math.max(this.partBytes, Math.ceil(size / MOST_PARTS)),
       queueSize: UPLOADS,
     });
@@ -125,6 +127,11 @@ export class S3Store implements Store {
   private at(key: string): { Bucket: string; Key: string } {
     return { Bucket: this.bucket, Key: this.prefix + key };
   }
+}
+
+/** By the tag the bucket's lifecycle removes a superseded checkpoint after a day, which would else stay two weeks as an old version. */
+function tagging(key: string): string | undefined {
+  return `/${key}`.includes(`/${PARTIAL_FOLDER}`) ? `${PARTIAL_TAG.key}=${PARTIAL_TAG.value}` : undefined;
 }
 
 function bodyOf(content: Uint8Array | Pieces): Uint8Array | Readable {

@@ -25,6 +25,7 @@ import smoke from '../../examples/smoke.json' with { type: 'json' };
 import { deploymentFromEnvironment, lakeBucket, onOneMachine, openerFromEnvironment } from '../environment.ts';
 import { isRunning } from './execution-status.ts';
 import { type Terms, takeRun } from './lease.ts';
+import { liveJobs } from './live-jobs.ts';
 
 interface Event {
   input: unknown;
@@ -47,7 +48,8 @@ interface State {
  * The first state: checks the whole input, the configuration and that every file it names is there, takes the run for
  * this execution, and creates its folder or finds it there to resume. A dry run writes nothing.
  *
- * @throws ConfigError or InputError within seconds, naming the bad field, the missing file or the execution that works on the run.
+ * @throws ConfigError or InputError within seconds, naming the bad field, the missing file, or the execution that works on the run
+ *   or has left jobs of it.
  */
 export async function handler(event: Event): Promise<State> {
   const input = parseExecutionInput(event.input);
@@ -65,7 +67,9 @@ export async function handler(event: Event): Promise<State> {
   const corpus = await preparedIndex(config, open);
   // A dry run takes nothing, and on one machine the command line locks the run's folder.
   const takes = !input.dryRun && !onOneMachine();
-  const terms: Terms = takes ? await takeRun(store, event.execution, isRunning, input) : input;
+  const terms: Terms = takes
+    ? await takeRun(store, event.execution, { isRunning, liveJobs: liveJobs(id) }, input)
+    : input;
   if (!input.dryRun) await createRun(store, id, config, softwareVersions());
   const { trainer = 'batch', maxCostUsd } = terms;
   const place = { corpus, textBytes: textBytes(inputs), deployment: deploymentFromEnvironment(), trainer };
@@ -81,12 +85,19 @@ export async function handler(event: Event): Promise<State> {
   };
 }
 
-/** Otherwise the first job for a GPU would say so, after a corpus was prepared. */
-function checkEngine({ engine: { runtime } }: RunConfig): void {
-  if (onOneMachine() || !onGpu(runtime) || deploymentFromEnvironment().accelerator === 'gpu') return;
-  throw new ConfigError(
-    `engine.runtime is ${runtime}, and this deployment has no GPUs (accelerator=cpu): set it to onnx, or deploy with accelerator=gpu.`,
-  );
+/** Otherwise the first job for a GPU, or that trains, would say so, after a corpus was prepared. */
+function checkEngine({ engine: { runtime, workers } }: RunConfig): void {
+  if (onOneMachine() || !onGpu(runtime)) return;
+  if (deploymentFromEnvironment().accelerator !== 'gpu')
+    throw new ConfigError(
+      `engine.runtime is ${runtime}, and this deployment has no GPUs (accelerator=cpu): set it to onnx, or deploy with accelerator=gpu.`,
+    );
+  // Whatever SageMaker's instance has, the decay branches that are evaluated and probed train on Batch.
+  if (runtime === 'onnx-cuda' && workers > 1)
+    throw new ConfigError(
+      `engine.workers is ${workers}, and a job on Batch has one GPU: set it to 0, which uses all that a job has, ` +
+        'as a training job on SageMaker may have several.',
+    );
 }
 
 /** What the run is started with, and what is deployed cannot do. */

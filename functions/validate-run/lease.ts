@@ -26,18 +26,25 @@ export interface ExecutionRecord {
 /** What an execution was started with that is not of the run's configuration. */
 export type Terms = Pick<ExecutionInput, 'trainer' | 'maxCostUsd'>;
 
+/** What the services say of another execution that holds the run. */
+export interface Look {
+  /** Whether it goes on. */
+  isRunning(holder: ExecutionRecord): Promise<boolean>;
+  /** Names of the run's jobs that have not ended, of one that has. */
+  liveJobs(holder: ExecutionRecord): Promise<string[]>;
+}
+
 /**
  * Takes the run for an execution, or finds that it holds it already.
  *
- * @param isRunning tells of another execution that holds the run whether it goes on.
  * @param given terms that the execution was started with; the others are those of the execution before it.
  * @returns the execution's record.
- * @throws ConfigError naming that execution and what to do, when it does.
+ * @throws ConfigError naming that execution and what to do, when it goes on or has left jobs behind.
  */
 export async function takeRun(
   store: Store,
   execution: string,
-  isRunning: (holder: ExecutionRecord) => Promise<boolean>,
+  look: Look,
   given: Terms = {},
 ): Promise<ExecutionRecord> {
   for (;;) {
@@ -45,13 +52,19 @@ export async function takeRun(
     const holder = newest === undefined ? undefined : await getJson<ExecutionRecord>(store, newest);
     if (holder) {
       if (holder.execution === execution) return holder; // the function's second attempt
-      if (await isRunning(holder)) {
-        const name = holder.execution.split(':').at(-1);
+      const name = holder.execution.split(':').at(-1);
+      if (await look.isRunning(holder))
         throw new ConfigError(
           `${store.uri}: the execution ${name} is working on this run since ${holder.since}; wait for it (mates watch ${name}), ` +
             `end it first (mates stop ${name}), or give this one another runId. It is ${holder.execution}`,
         );
-      }
+      // A second set of jobs would write the same files.
+      const [job, ...more] = await look.liveJobs(holder);
+      if (job !== undefined)
+        throw new ConfigError(
+          `${store.uri}: the execution ${name} has ended, and its job ${job}${more.length ? ` and ${more.length} more have` : ' has'} not: ` +
+            `end what it has left (mates stop ${name}), then start again. It is ${holder.execution}`,
+        );
     }
     const number = newest === undefined ? 0 : Number.parseInt(basename(newest), 10) + 1;
     const cap = given.maxCostUsd === undefined ? holder?.maxCostUsd : given.maxCostUsd;

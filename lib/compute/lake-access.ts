@@ -6,6 +6,7 @@ import {
   EXECUTIONS_FOLDER,
   INPUTS_FILE,
   MANIFEST_FILE,
+  PARTIAL_FOLDER,
   PASSAGES_FILE,
   REPORT_FILE,
   RUN_FILE,
@@ -25,10 +26,13 @@ interface Access {
   delete?: string[];
   /** Some of what it writes is large enough to go up in parts. */
   inParts?: boolean;
+  /** It writes resumable checkpoints, which are tagged. */
+  checkpoints?: boolean;
 }
 
 const ofRuns = (...keys: string[]) => keys.map((key) => `runs/*/${key}`);
 const STAGES = ofRuns('stages/*');
+const PARTIAL = ofRuns(`stages/*/${PARTIAL_FOLDER}*`);
 
 /** Each function's and job's access; the integration tests hold it against every call that is made. */
 const ACCESS: Record<FunctionName | TaskName, Access | 'none'> = {
@@ -43,12 +47,17 @@ const ACCESS: Record<FunctionName | TaskName, Access | 'none'> = {
     delete: ofRuns(`${CORPUS_FOLDER}/shards/*.partial.json`),
     inParts: true,
   },
-  'prepare-probe': { write: STAGES, delete: STAGES, inParts: true },
+  'prepare-probe': { write: STAGES, delete: STAGES, inParts: true, checkpoints: true },
   probe: { write: STAGES, delete: STAGES, inParts: true },
-  'fit-influence': { write: STAGES, delete: STAGES, inParts: true },
+  'fit-influence': { write: STAGES, delete: STAGES, inParts: true, checkpoints: true },
   score: { write: STAGES, inParts: true },
-  pretrain: { write: STAGES, delete: STAGES, inParts: true },
-  evaluate: { write: STAGES, delete: STAGES, inParts: true },
+  pretrain: { write: STAGES, delete: STAGES, inParts: true, checkpoints: true },
+  evaluate: {
+    write: STAGES,
+    delete: ofRuns(`stages/*/decay-branch/${PARTIAL_FOLDER}*`),
+    inParts: true,
+    checkpoints: true,
+  },
 };
 
 /** The start of the finding on a policy for the lake's objects, whose ARN the data stack exports. */
@@ -70,6 +79,7 @@ export class LakeAccess {
     if (access === 'none') return;
     this.allow(role, ['s3:GetObject'], ['*']);
     this.allow(role, access.inParts ? ['s3:PutObject', 's3:AbortMultipartUpload'] : ['s3:PutObject'], access.write);
+    if (access.checkpoints) this.allow(role, ['s3:PutObjectTagging'], PARTIAL);
     if (access.delete) this.allow(role, ['s3:DeleteObject'], access.delete);
     const inputs = this.inputBuckets.map((resource) =>
       Arn.format(

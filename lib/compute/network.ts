@@ -12,6 +12,7 @@ import {
   SubnetType,
   Vpc,
 } from 'aws-cdk-lib/aws-ec2';
+import { Annotations } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
 import { acknowledge } from '../operations/acknowledge.ts';
 import { logGroup } from '../operations/logs.ts';
@@ -35,6 +36,10 @@ export class Network extends Construct {
   constructor(scope: Construct, id: string, settings: Settings) {
     super(scope, id);
     if (settings.vpcId) {
+      Annotations.of(this).addWarningV2(
+        'mates:s3-of-vpc',
+        `Traffic with S3 goes the way that ${settings.vpcId} has: give it a gateway endpoint for S3, which is free, or its NAT gateway is paid for every checkpoint and shard.`,
+      );
       this.vpc = Vpc.fromLookup(this, 'Vpc', { vpcId: settings.vpcId });
       this.subnets = { subnetType: SubnetType.PRIVATE_WITH_EGRESS };
       return;
@@ -43,8 +48,9 @@ export class Network extends Construct {
     const subnetType = isolated ? SubnetType.PRIVATE_ISOLATED : SubnetType.PRIVATE_WITH_EGRESS;
     const vpc = new Vpc(this, 'Vpc', {
       ipAddresses: IpAddresses.cidr('10.0.0.0/16'),
-      // Spot GPU capacity is per zone: the more, the better. Without a fixed region there are two.
-      maxAzs: 3,
+      // Spot GPU capacity is per zone: the more, the better, and their subnets are free. Without a fixed region there are
+      // two. An interface endpoint is paid for in each zone.
+      maxAzs: isolated ? 3 : 6,
       natGateways: isolated ? 0 : 1,
       subnetConfiguration: [
         { name: 'jobs', subnetType, cidrMask: 20 },

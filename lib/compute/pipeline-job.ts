@@ -4,6 +4,7 @@ import {
   EcsEc2ContainerDefinition,
   EcsJobDefinition,
   EcsVolume,
+  LinuxParameters,
   Reason,
   RetryStrategy,
 } from 'aws-cdk-lib/aws-batch';
@@ -19,7 +20,7 @@ import type { JobImage } from './job-image.ts';
 import type { JobRoles } from './job-roles.ts';
 import type { LakeAccess } from './lake-access.ts';
 import { SCRATCH } from './queue.ts';
-import { SubmitJob } from './submit-job.ts';
+import { RUN_TAG, SubmitJob } from './submit-job.ts';
 
 /** The folders of `containers/`. */
 export type TaskName = 'prepare' | 'pretrain' | 'prepare-probe' | 'probe' | 'fit-influence' | 'score' | 'evaluate';
@@ -79,6 +80,10 @@ export class PipelineJob extends Construct {
       gpu: props.gpus || undefined,
       jobRole: role,
       executionRole: props.roles.execution,
+      // Docker's 64 MiB are too few for a trainer whose loaders hand batches over there. It is a limit, of the job's own memory.
+      linuxParameters: new LinuxParameters(this, 'Linux', {
+        sharedMemorySize: Size.mebibytes(Math.floor(settings.jobMemoryMib / 2)),
+      }),
       logging: LogDriver.awsLogs({ logGroup: props.logs, streamPrefix: props.task }),
       volumes: [EcsVolume.host({ name: 'scratch', hostPath: SCRATCH, containerPath: '/tmp' })],
     });
@@ -117,7 +122,7 @@ export class PipelineJob extends Construct {
       jobDefinitionArn: this.definition.jobDefinitionArn,
       jobQueueArn: queue.jobQueueArn,
       containerOverrides: { environment: jobEnvironment({ stage, arm, item }) },
-      tags: { 'mates:run': JsonPath.stringAt('$.run.id') },
+      tags: { [RUN_TAG]: JsonPath.stringAt('$.run.id') },
       stateTimeout: Duration.days(settings.runTimeoutDays),
       resultSelector: {},
       resultPath: item ? undefined : JsonPath.DISCARD,

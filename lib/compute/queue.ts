@@ -124,24 +124,21 @@ function instanceChoice(names: string[]) {
   };
 }
 
+/** Mounts the instance's own disks. */
+const MOUNT_SCRATCH = readFileSync(new URL('scratch.sh', import.meta.url), 'utf8');
 /** Tells jobs of EC2's notice. */
 const SPOT_NOTICE = readFileSync(new URL('spot-notice.sh', import.meta.url), 'utf8');
 
 /**
- * Joins the instance's NVMe disks, which the AMI leaves unmounted, as one file system; keeps what is not root, as our
- * image is not, from the instance's own credentials; and tells jobs when a spot instance is about to be taken away, while
+ * Mounts the instance's NVMe disks; keeps what is not root, as our image is not, from the instance's own credentials; and tells jobs when a spot instance is about to be taken away, while
  * the agent, draining, takes no more of them. A job that is told to stop has 110 seconds rather than 30, to save its
  * checkpoint in. Batch wants MIME multipart.
  */
 function userData(): MultipartUserData {
   const script = UserData.forLinux();
   script.addCommands(
-    `mkdir -p ${SCRATCH}`,
-    'disks=$(ls /dev/disk/by-id/nvme-Amazon_EC2_NVMe_Instance_Storage_* 2>/dev/null | grep -v _1$ | xargs -r -n1 readlink -f | sort -u)',
-    'set -- $disks',
-    'if [ $# -gt 1 ]; then mdadm --create /dev/md0 --level=0 --raid-devices=$# "$@" && disk=/dev/md0; else disk=$1; fi',
-    `[ -z "$disk" ] || { mkfs.xfs -f "$disk" && mount -o noatime "$disk" ${SCRATCH}; }`,
-    `chmod 1777 ${SCRATCH}`,
+    `cat > /usr/local/bin/mates-scratch <<'END'\n${MOUNT_SCRATCH}END`,
+    `sh /usr/local/bin/mates-scratch ${SCRATCH}`,
     // Batch's containers share the host's network, so that no limit of hops keeps them out.
     'iptables -I OUTPUT -d 169.254.169.254 -m owner ! --uid-owner 0 -j REJECT',
     `cat > /usr/local/bin/mates-spot-notice <<'END'\n${SPOT_NOTICE}END`,

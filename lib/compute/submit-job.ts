@@ -6,6 +6,8 @@ import type { Construct } from 'constructs';
 
 /** Marks the jobs of one pipeline; the machine may terminate those alone. */
 export const PIPELINE_TAG = 'mates:pipeline';
+/** Has the id of the run that a job works for. */
+export const RUN_TAG = 'mates:run';
 
 export interface SubmitJobProps extends Omit<BatchSubmitJobProps, 'attempts' | 'taskTimeout'> {
   /** Backstop on the whole state, queueing and every attempt included; a job that overruns it is terminated. */

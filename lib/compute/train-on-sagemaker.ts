@@ -4,9 +4,10 @@ import { IntegrationPattern, JitterType, JsonPath, type QueryLanguage } from 'aw
 import { DockerImage, S3Location, SageMakerCreateTrainingJob } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { Duration, Size, Stack } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
+import { COST_TAG } from '../operations/cost-guard.ts';
 import type { Settings } from '../settings.ts';
 import { jobEnvironment, type TaskName } from './pipeline-job.ts';
-import { PIPELINE_TAG } from './submit-job.ts';
+import { PIPELINE_TAG, RUN_TAG } from './submit-job.ts';
 
 export interface TrainOnSageMakerProps {
   /** Reference of the trainer's image. */
@@ -72,7 +73,12 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
         MATES_TASK: TASK,
         AWS_REGION: Stack.of(scope).region,
       },
-      tags: { [PIPELINE_TAG]: Stack.of(scope).stackName },
+      // The app's tags are on resources, which this is not; the budget knows its cost by them.
+      tags: {
+        [PIPELINE_TAG]: Stack.of(scope).stackName,
+        [COST_TAG.key]: COST_TAG.value,
+        [RUN_TAG]: JsonPath.stringAt('$.run.id'),
+      },
       resultSelector: {},
       resultPath: JsonPath.DISCARD,
     });

@@ -68,7 +68,8 @@ export class Observability extends Construct {
         id: 'RunTimedOut',
         metric: timedOut,
         threshold: 1,
-        remedy: 'The run took longer than runTimeoutDays. Starting the same run again resumes it.',
+        remedy:
+          'The run took longer than runTimeoutDays, and its jobs may go on: end them with mates stop. Starting the same run again resumes it.',
       },
       {
         id: 'MachineThrottled',

@@ -7,6 +7,7 @@ import {
   StateMachineType,
 } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
+import { mapConcurrency } from '../settings.ts';
 import { Step, type StepProps } from './step.ts';
 
 export interface MapSlicesProps extends StepProps {
@@ -37,7 +38,7 @@ export class MapSlices extends Step {
       label: id, // else one is made from the state's path, and changes with it
       // Express children end after five minutes.
       mapExecutionType: StateMachineType.STANDARD,
-      maxConcurrency: props.settings.mapConcurrency,
+      maxConcurrency: mapConcurrency(props.settings),
       toleratedFailurePercentage: 0,
       itemReader: new S3JsonItemReader({
         bucketNamePath: JsonPath.stringAt('$.run.bucket'),

@@ -80,7 +80,7 @@ it('does not mind a training job that ends by itself, and names one that does no
     /still there: run-1-1-bbbbbbbb\. /,
   );
   sagemaker.on(StopTrainingJobCommand).rejects(Object.assign(new Error('no'), { name: 'AccessDeniedException' }));
-  await expect(stopRun(...clients, EXECUTION, options)).rejects.toThrow(/Cannot stop a training job: AccessDenied/);
+  await expect(stopRun(...clients, EXECUTION, options)).rejects.toThrow(/Cannot stop run-1-1-bbbbbbbb: AccessDenied/);
 });
 
 it('leaves the jobs to another execution that works on the run', async () => {

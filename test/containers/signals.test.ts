@@ -1,19 +1,19 @@
 /** What the first process of a container does with its signals, with a job of one line in the place of Node's. */
 import { spawn } from 'node:child_process';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 
-/** Exit code of `mates-job pretrain` over such a job, told to stop as soon as it has started, or never. */
-async function exitCode(job: string, signal?: NodeJS.Signals): Promise<number | null> {
+/** Exit code of `mates-job pretrain` over such a job, sent a signal as soon as it has started, or never. */
+async function exitCode(job: string, signal?: NodeJS.Signals, temporary = tmpdir()): Promise<number | null> {
   const folder = await mkdtemp(join(tmpdir(), 'mates-signals-'));
   try {
     await writeFile(join(folder, 'node'), `#!/bin/sh\n${job}\n`);
     await chmod(join(folder, 'node'), 0o755);
     const path = folder + delimiter + process.env.PATH;
     const started = spawn('containers/mates-job', ['pretrain'], {
-      env: { ...process.env, PATH: path, MATES_STOP_SECONDS: '1' },
+      env: { ...process.env, PATH: path, MATES_STOP_SECONDS: '1', TMPDIR: temporary },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     started.stdout.once('data', () => signal && started.kill(signal));
@@ -36,4 +36,33 @@ it('passes a signal on, and waits for what the job makes of it', async () => {
 
 it('ends a job that cannot stop in time, as one that is to be started again', async () => {
   expect(await exitCode("trap '' TERM; echo began; while :; do sleep 0.05; done", 'SIGTERM')).toBe(75);
+});
+
+it('gives a job a temporary folder of its own, and removes it, and what killed ones have left', async () => {
+  const shared = await mkdtemp(join(tmpdir(), 'mates-shared-'));
+  try {
+    const write = `echo text > "$TMPDIR/spool"; echo began`;
+    expect(await exitCode(`${write}; exit 3`, undefined, shared)).toBe(3);
+    expect(await exitCode(`${write}; kill -KILL $$`, undefined, shared)).toBe(137);
+    expect(await readdir(shared)).toEqual([]);
+
+    // Killed with its container, it leaves the folder, and here the job, which holds the lock until it ends.
+    const lives = `echo $$ > ${shared}/pid; ${write}; exec sleep 60`;
+    expect(await exitCode(lives, 'SIGKILL', shared)).toBe(null);
+    const [left] = (await readdir(shared)).filter((name) => name.startsWith('mates-job.'));
+    const anotherRuns = async (minutes: number) => {
+      const then = new Date(Date.now() - 60_000 * minutes);
+      await utimes(join(shared, left!), then, then);
+      await exitCode('echo began', undefined, shared);
+      return (await readdir(shared)).includes(left!);
+    };
+    expect(await anotherRuns(60)).toBe(true);
+    const pid = Number(await readFile(join(shared, 'pid'), 'utf8'));
+    expect(pid).toBeGreaterThan(1); // 0 would be this process's group
+    process.kill(pid, 'SIGKILL');
+    expect(await anotherRuns(1)).toBe(true); // as if it had just been made
+    await vi.waitUntil(() => anotherRuns(60).then((there) => !there));
+  } finally {
+    await rm(shared, { recursive: true });
+  }
 });

@@ -16,6 +16,7 @@ const LARGE = [
   'stages/1/selection.parquet',
   'stages/1/control/checkpoint/model.safetensors',
   'stages/1/checkpoint/optimizer.safetensors',
+  'stages/1/probe-model/first/model.safetensors',
 ];
 
 let store: MemoryStore;
@@ -42,6 +43,8 @@ beforeAll(async () => {
     ['stages/1/control/checkpoint', 'model.safetensors'],
   ] as const)
     await putJson(store, `${folder}/training.json`, hashes(folder, file));
+  await putJson(store, 'stages/1/probe-model/probe.json', hashes('stages/1/probe-model', 'first/model.safetensors'));
+  await putJson(store, 'stages/2/probe-model/probe.json', { format: 'mates-probe/1' }); // of an older run
   await store.put('stages/1/timings/score-0.json', '{}');
   await store.put('report.html', '<p>');
   await store.put('passages.jsonl', '{"text":"a"}');

@@ -1,7 +1,14 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import {
+  CreateMultipartUploadCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
 import { mockClient } from 'aws-sdk-client-mock';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -115,6 +122,20 @@ describe('S3 as a store', () => {
     s3.on(PutObjectCommand).rejects(Object.assign(new Error('taken'), { name: 'PreconditionFailed' }));
     expect(await store.putIfAbsent('lock', 'x')).toBe(false);
     expect(s3.commandCalls(PutObjectCommand)[0]!.args[0].input.IfNoneMatch).toBe('*');
+  });
+
+  it('tags resumable checkpoints, in one piece or in parts, and nothing else', async () => {
+    s3.on(CreateMultipartUploadCommand).resolves({ UploadId: '1' });
+    s3.on(UploadPartCommand).resolves({ ETag: 'x' });
+    const inParts = new S3Store('bucket', 'runs/x', async () => new S3Client({ region: 'us-east-1' }), 5 << 20);
+    const key = 'stages/0/partial-checkpoint/000000005/model.safetensors';
+    await inParts.put(key, new Uint8Array(9));
+    await inParts.put(key, new Uint8Array(6 << 20));
+    await inParts.put('stages/0/checkpoint/model.safetensors', new Uint8Array(9));
+    const tags = [PutObjectCommand, CreateMultipartUploadCommand].map((command) =>
+      s3.commandCalls(command as typeof PutObjectCommand).map(({ args }) => args[0].input.Tagging),
+    );
+    expect(tags).toEqual([['mates-partial=true', undefined], ['mates-partial=true']]);
   });
 
   it('follows the pages of a listing', async () => {

@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DescribeExecutionCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { mockClient } from 'aws-sdk-client-mock';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConfigError } from '../../core/errors.ts';
 import { DirectoryStore, getJson } from '../../core/storage/index.ts';
 import { isRunning } from '../../functions/validate-run/execution-status.ts';
 import { type ExecutionRecord, takeRun } from '../../functions/validate-run/lease.ts';
+import { liveJobs } from '../../functions/validate-run/live-jobs.ts';
+import { batch, fakeBatch, fakeSageMaker, QUEUES, sagemaker, TRAINING_ROLE } from '../commands/support.ts';
 
 process.env.AWS_REGION ??= 'us-east-1';
 const arn = (name: string) => `arn:aws:states:us-east-1:123456789012:execution:Machine:${name}`;
@@ -22,8 +24,11 @@ describe('a run', () => {
     Promise.all(
       (await store.list('executions/')).map(async (key) => (await getJson<ExecutionRecord>(store, key)).execution),
     );
-  const never = async () => false;
-  const always = async () => true;
+  const look = (isRunning: boolean, jobs: string[] = []) => ({
+    isRunning: async () => isRunning,
+    liveJobs: async () => jobs,
+  });
+  const [never, always] = [look(false), look(true)];
 
   it('is taken by the first execution, which may come twice', async () => {
     await takeRun(store, arn('a'), never);
@@ -47,12 +52,25 @@ describe('a run', () => {
     await expect(takeRun(store, arn('e3'), always)).rejects.toThrow(/the execution e11 is working/);
   });
 
+  it('is refused while an execution that has ended has left jobs of it, with their names and the remedy', async () => {
+    await takeRun(store, arn('a'), never);
+    const left = (...jobs: string[]) => takeRun(store, arn('b'), look(false, jobs));
+    await expect(left('pretrain-r-0-main')).rejects.toThrow(ConfigError);
+    await expect(left('pretrain-r-0-main')).rejects.toThrow(/its job pretrain-r-0-main has not: .*\(mates stop a\)/);
+    await expect(left('probe-r-1', 'probe-r-1')).rejects.toThrow(/its job probe-r-1 and 1 more have not/);
+    expect(await holders()).toEqual([arn('a')]);
+    await left();
+    expect(await holders()).toEqual([arn('a'), arn('b')]);
+  });
+
   it('goes to one of many that come at once, be it free or held by one that has ended', async () => {
     const ended = new Set<string>();
     for (const round of ['first', 'second', 'third']) {
       const names = Array.from({ length: 8 }, (_, i) => arn(`${round}-${i}`));
       const taken = await Promise.allSettled(
-        names.map((execution) => takeRun(store, execution, async (holder) => !ended.has(holder.execution))),
+        names.map((execution) =>
+          takeRun(store, execution, { ...never, isRunning: async (holder) => !ended.has(holder.execution) }),
+        ),
       );
       expect(taken.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
       const held = await holders();
@@ -100,5 +118,39 @@ describe('an execution', () => {
   it('is not taken for ended when the service cannot be asked', async () => {
     sfn.on(DescribeExecutionCommand).rejects(refused('ThrottlingException'));
     await expect(isRunning(held(1))).rejects.toThrow('ThrottlingException');
+  });
+});
+
+describe('the jobs that an execution has left', () => {
+  const holder = (trainer?: 'batch' | 'sagemaker'): ExecutionRecord => ({
+    ...{ format: 'mates-execution/1', execution: arn('run-1'), since: '2026-01-01T00:00:00Z' },
+    trainer,
+  });
+  beforeEach(() => {
+    batch.reset();
+    sagemaker.reset();
+    vi.stubEnv('MATES_JOB_QUEUES', QUEUES.join(','));
+    vi.stubEnv('MATES_TRAINING_ROLE', TRAINING_ROLE);
+  });
+  afterEach(() => vi.unstubAllEnvs());
+
+  it('are those of the run that have not ended, in every queue', async () => {
+    fakeBatch([
+      { id: 'done', name: 'prepare-run-1', run: 'run-1', queue: 0, status: 'SUCCEEDED' },
+      { id: 'cpu', name: 'prepare-run-1', run: 'run-1', queue: 0, status: 'RUNNING' },
+      { id: 'gpu', name: 'probe-run-1-1', run: 'run-1', status: 'RUNNABLE' },
+      { id: 'other', name: 'probe-run-1-1-1', run: 'run-1-1', status: 'RUNNING' },
+    ]);
+    expect(await liveJobs('run-1')(holder())).toEqual(['prepare-run-1', 'probe-run-1-1']);
+    expect(sagemaker.calls()).toEqual([]);
+  });
+
+  it('may be on SageMaker where it trained there', async () => {
+    fakeBatch([]);
+    fakeSageMaker([
+      { name: 'run-1-0-aaaaaaaa', run: 's3://lake/runs/run-1', status: 'InProgress' },
+      { name: 'run-1-1-0-bbbbbbbb', run: 's3://lake/runs/run-1-1', status: 'InProgress' },
+    ]);
+    expect(await liveJobs('run-1')(holder('sagemaker'))).toEqual(['run-1-0-aaaaaaaa']);
   });
 });

@@ -46,6 +46,8 @@ describe('on one machine', () => {
       stages: 2,
     });
     expect((await record('my-first-run')).config.name).toBe('smoke');
+    // SageMaker takes no job whose name begins with a hyphen.
+    expect((await validate({}, '_x')).run.id).toBe('run-x');
   });
 
   it('a dry run answers with the plan and its price, and writes nothing', async () => {
@@ -99,6 +101,7 @@ describe('on one machine', () => {
     [{ configuration: {} }, /^execution input: configuration: unknown field; the fields are config, /],
     [{ maxCostUsd: -1 }, /^execution input: maxCostUsd: /],
     [{ resumeFrom: 'a/b' }, /^execution input: resumeFrom: expected letters/],
+    [{ runId: '-a' }, /^execution input: runId: .*no hyphen first/],
     [{ trainer: 'ecs' }, /^execution input: trainer: /],
     [{ overrides: { pretrain: { stagez: 2 } } }, /pretrain\.stagez: unknown field; the fields here are stages, /],
     [{ config: 's3://lake/none.json' }, /config s3:\/\/lake\/none\.json does not exist/],
@@ -215,6 +218,17 @@ describe('on S3', () => {
     } finally {
       delete process.env.MATES_DEPLOYMENT;
     }
+  });
+
+  it('refuses more workers of onnx-cuda than a job on Batch has GPUs', async () => {
+    const over = (workers: number, runtime = 'onnx-cuda') => ({
+      overrides: { engine: { runtime, workers } },
+      dryRun: true,
+    });
+    await expect(validate(over(2))).rejects.toThrow(/^engine\.workers is 2, .*one GPU: set it to 0/);
+    await validate(over(1));
+    await validate(over(0));
+    await validate(over(2, 'onnx'));
   });
 
   it('refuses terms that the deployment cannot keep, before anything is written', async () => {

@@ -55,6 +55,11 @@ const REASONS: { role: RegExp; action: RegExp; resource?: RegExp; why: string }[
     why: 'How the services pull images and write logs and metrics of containers; here jobs are processes.',
   },
   {
+    role: /^function\.validate-run$/,
+    action: /^batch:DescribeJobs$|^sagemaker:DescribeTrainingJob$/,
+    why: 'Of jobs that a former execution has left; here each is stopped before its run goes on.',
+  },
+  {
     role: /^(function|batch|sagemaker)\./,
     action: /^s3:ListBucket$/,
     why: 'Without it S3 answers 403 where there is no such object, and not 404.',

@@ -12,6 +12,8 @@ export function tinyRun(corpus: string = MINI_CORPUS): typeof TINY {
   config.reference.input = moved(config.reference.input);
   config.heldOut.input = moved(config.heldOut.input);
   config.pretrain.stages = 2;
+  // Often enough for each job that keeps resumable checkpoints to write some and delete those before.
+  Object.assign(config.pretrain, { checkpointEverySteps: 2 });
   Object.assign(config.probe, { checkpoint: 'decayed' });
   return config;
 }

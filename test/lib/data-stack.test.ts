@@ -42,6 +42,12 @@ it('cleans up old versions and abandoned uploads', () => {
   const rules = bucket.LifecycleConfiguration.Rules;
   expect(rules).toContainEqual(expect.objectContaining({ AbortIncompleteMultipartUpload: { DaysAfterInitiation: 7 } }));
   expect(rules).toContainEqual(expect.objectContaining({ NoncurrentVersionExpiration: { NoncurrentDays: 14 } }));
+  expect(rules).toContainEqual(
+    expect.objectContaining({
+      NoncurrentVersionExpiration: { NoncurrentDays: 1 },
+      TagFilters: [{ Key: 'mates-partial', Value: 'true' }],
+    }),
+  );
   for (const rule of rules) expect(rule.ExpirationInDays).toBeUndefined(); // a run is never deleted by age
 });
 

@@ -194,6 +194,14 @@ describe('maps', () => {
 describe('the SageMaker job', () => {
   const { Parameters } = states['Pretrain on SageMaker']!;
 
+  it('has the tags of the pipeline, of its run and of the budget', () => {
+    expect(Parameters.Tags).toEqual([
+      { Key: 'mates:pipeline', Value: 'MatesPipeline' },
+      { Key: 'mates:app', Value: 'mates' },
+      { Key: 'mates:run', 'Value.$': '$.run.id' },
+    ]);
+  });
+
   it('uses managed spot with a checkpoint and a longest wait', () => {
     expect(Parameters.EnableManagedSpotTraining).toBe(true);
     expect(Parameters.CheckpointConfig['S3Uri.$']).toContain('$.run.uri');

@@ -1,4 +1,8 @@
+import { Annotations, Match } from 'aws-cdk-lib/assertions';
+import { App } from 'aws-cdk-lib/core';
 import { describe, expect, it } from 'vitest';
+import { buildApp } from '../../lib/build-app.ts';
+import { projectContext } from '../../lib/synthesize.ts';
 import { list, normalized, resources, statements, synthesize } from './templates.ts';
 
 const { template } = synthesize();
@@ -25,7 +29,9 @@ describe('permissions', () => {
     expect(terminate!.statement.Condition).toEqual({
       StringEquals: { 'aws:ResourceTag/mates:pipeline': 'MatesPipeline' },
     });
-    expect(allowing('batch:DescribeJobs')[0]!.policy).toMatch(/^MachineRole/);
+    expect(allowing('batch:DescribeJobs').map(({ policy }) => policy)).toContainEqual(
+      expect.stringMatching(/^MachineRole/),
+    );
     expect(allowing('batch:SubmitJob')[0]!.policy).toMatch(/^MachineRole/);
     expect(allowing('batch:TagResource')[0]!.statement.Condition).toEqual({
       StringEquals: { 'aws:RequestTag/mates:pipeline': 'MatesPipeline' },
@@ -39,6 +45,7 @@ describe('permissions', () => {
       .flatMap(({ statement }) => list(statement.Action));
     expect([...new Set(unrestricted)].sort()).toEqual([
       'batch:DescribeJobs',
+      'batch:ListJobs',
       'cloudwatch:PutMetricData', // restricted by its namespace
       'logs:CreateLogDelivery',
       'logs:DeleteLogDelivery',
@@ -49,6 +56,7 @@ describe('permissions', () => {
       'logs:PutResourcePolicy',
       'logs:UpdateLogDelivery',
       'sagemaker:ListTags',
+      'sagemaker:ListTrainingJobs',
       'xray:GetSamplingRules',
       'xray:GetSamplingTargets',
       'xray:PutTelemetryRecords',
@@ -70,7 +78,11 @@ describe('permissions', () => {
       's3:GetObject',
       's3:ListBucket',
       's3:PutObject',
+      's3:PutObjectTagging',
     ]);
+    for (const { statement } of allowing('s3:PutObjectTagging'))
+      for (const resource of list(statement.Resource))
+        expect(JSON.stringify(resource)).toContain('/runs/*/stages/*/partial-checkpoint/*');
   });
 });
 
@@ -175,6 +187,11 @@ describe('job definitions', () => {
         expect(ContainerProperties.ResourceRequirements).not.toContainEqual(gpu);
       else expect(ContainerProperties.ResourceRequirements).toContainEqual(gpu);
     }
+  });
+
+  it('have shared memory for loaders, half of what the job has', () => {
+    for (const { ContainerProperties } of definitions)
+      expect(ContainerProperties.LinuxParameters.SharedMemorySize).toBe(7168);
   });
 
   it('retry lost instances, failed pulls and starts, and exit code 75, and nothing else', () => {
@@ -323,6 +340,30 @@ describe('network', () => {
         found.filter((name) => name!.includes(`${service}"`)),
         service,
       ).toHaveLength(1);
+  });
+
+  it('is in every zone of a fixed region, up to six, and where zones cost something up to three', () => {
+    const zones = ['a', 'b', 'c', 'd', 'e', 'f'].map((zone) => `us-east-1${zone}`);
+    const fixed = { account: '123456789012', region: 'us-east-1' };
+    const within = (network: string) => {
+      const known = { 'availability-zones:account=123456789012:region=us-east-1': zones };
+      const subnets = resources(synthesize({ ...fixed, ...known, network }).template, 'AWS::EC2::Subnet');
+      return new Set(subnets.map(({ AvailabilityZone }) => AvailabilityZone)).size;
+    };
+    expect([within('nat'), within('endpoints')]).toEqual([6, 3]);
+  });
+
+  it('adds nothing to a VPC that is there, and says what it should have', () => {
+    const app = new App({
+      builtinCloudFormationValidation: false, // the stand-in for what is looked up has made-up ids
+      context: { ...projectContext(), image: 'mates:local', 'aws:cdk:bundling-stacks': [], vpcId: 'vpc-123' },
+      postCliContext: { account: '123456789012', region: 'us-east-1' },
+    });
+    const { pipeline } = buildApp(app);
+    const [warning, ...more] = Annotations.fromStack(pipeline).findWarning('*', Match.stringLikeRegexp('vpc-123'));
+    expect(more).toEqual([]);
+    expect(warning!.entry.data).toMatch(/gateway endpoint for S3/);
+    expect(endpoints(app.synth().getStackArtifact(pipeline.artifactId).template)).toEqual([]);
   });
 
   it('gives no instance a public address', () => {

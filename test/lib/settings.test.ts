@@ -2,7 +2,7 @@ import { App } from 'aws-cdk-lib/core';
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../core/errors.ts';
 import { parseEcr } from '../../lib/compute/job-image.ts';
-import { parseSettings, readSettings, SETTING_NAMES } from '../../lib/settings.ts';
+import { mapConcurrency, parseSettings, readSettings, SETTING_NAMES } from '../../lib/settings.ts';
 import { projectContext } from '../../lib/synthesize.ts';
 
 describe('context', () => {
@@ -34,6 +34,14 @@ describe('context', () => {
       maxGpuVcpus: 8,
       monthlyBudgetUsd: 99.5,
     });
+  });
+
+  it('has as many jobs of a map at once as one environment holds, unless told otherwise', () => {
+    const jobs = (values: object) => mapConcurrency(parseSettings({ ...values }));
+    expect(jobs({})).toBe(16);
+    expect(jobs({ maxGpuVcpus: 100, jobVcpus: 8 })).toBe(12);
+    expect(jobs({ accelerator: 'cpu', maxCpuVcpus: 2 })).toBe(1);
+    expect(jobs({ mapConcurrency: 40 })).toBe(40);
   });
 
   it.each([

@@ -21,6 +21,11 @@ type Parameters = Call['parameters'];
 const onObject =
   (action: string) =>
   ({ Bucket, Key }: Parameters): Demand[] => [{ action, resource: `arn:aws:s3:::${Bucket}/${Key}` }];
+/** One that is written with tags. */
+const onNewObject = (parameters: Parameters): Demand[] => [
+  ...onObject('s3:PutObject')(parameters),
+  ...(parameters.Tagging ? onObject('s3:PutObjectTagging')(parameters) : []),
+];
 const onField =
   (action: string, field: string) =>
   (parameters: Parameters): Demand[] => [{ action, resource: parameters[field] }];
@@ -31,8 +36,8 @@ const trainingJob = ({ TrainingJobName }: Parameters) =>
 const DEMANDS: Record<string, (parameters: Parameters) => Demand[]> = {
   's3.GetObject': onObject('s3:GetObject'),
   's3.HeadObject': onObject('s3:GetObject'),
-  's3.PutObject': onObject('s3:PutObject'),
-  's3.CreateMultipartUpload': onObject('s3:PutObject'),
+  's3.PutObject': onNewObject,
+  's3.CreateMultipartUpload': onNewObject,
   's3.UploadPart': onObject('s3:PutObject'),
   's3.CompleteMultipartUpload': onObject('s3:PutObject'),
   's3.AbortMultipartUpload': onObject('s3:AbortMultipartUpload'),
@@ -54,6 +59,7 @@ const DEMANDS: Record<string, (parameters: Parameters) => Demand[]> = {
       : []),
   ],
   'batch.DescribeJobs': () => [{ action: 'batch:DescribeJobs', resource: '*' }],
+  'batch.ListJobs': () => [{ action: 'batch:ListJobs', resource: '*' }],
 
   'sagemaker.CreateTrainingJob': (parameters) => [
     { action: 'sagemaker:CreateTrainingJob', resource: trainingJob(parameters) },
@@ -67,6 +73,7 @@ const DEMANDS: Record<string, (parameters: Parameters) => Demand[]> = {
   'sagemaker.DescribeTrainingJob': (parameters) => [
     { action: 'sagemaker:DescribeTrainingJob', resource: trainingJob(parameters) },
   ],
+  'sagemaker.ListTrainingJobs': () => [{ action: 'sagemaker:ListTrainingJobs', resource: '*' }],
 
   'lambda.Invoke': onField('lambda:InvokeFunction', 'FunctionName'),
   'stepfunctions.DescribeExecution': onField('states:DescribeExecution', 'executionArn'),

@@ -7,7 +7,6 @@ import {
   TerminateJobCommand,
 } from '@aws-sdk/client-batch';
 import { type JobService, type LiveJob, runOfUri } from './job-service.ts';
-import { calling } from './machine.ts';
 
 /** A job is in one of these until it has ended. */
 const LIVE: JobStatus[] = ['SUBMITTED', 'PENDING', 'RUNNABLE', 'STARTING', 'RUNNING'];
@@ -19,17 +18,13 @@ export function batchJobs(batch: BatchClient, queues: string[], run: string): Jo
   return {
     async live() {
       const ids = new Set<string>(); // one may have moved on between two listings
-      await calling('list the jobs', async () => {
-        for (const jobQueue of queues)
-          for (const jobStatus of LIVE)
-            for await (const { jobSummaryList = [] } of paginateListJobs({ client: batch }, { jobQueue, jobStatus }))
-              for (const { jobId, jobName } of jobSummaryList) if (jobName!.includes(`-${run}`)) ids.add(jobId!);
-      });
+      for (const jobQueue of queues)
+        for (const jobStatus of LIVE)
+          for await (const { jobSummaryList = [] } of paginateListJobs({ client: batch }, { jobQueue, jobStatus }))
+            for (const { jobId, jobName } of jobSummaryList) if (jobName!.includes(`-${run}`)) ids.add(jobId!);
       const jobs: LiveJob[] = [];
       for (let rest = [...ids]; rest.length > 0; rest = rest.slice(DESCRIBED)) {
-        const answer = await calling('look at the jobs', () =>
-          batch.send(new DescribeJobsCommand({ jobs: rest.slice(0, DESCRIBED) })),
-        );
+        const answer = await batch.send(new DescribeJobsCommand({ jobs: rest.slice(0, DESCRIBED) }));
         for (const job of answer.jobs ?? [])
           if (runOfJob(job) === run && LIVE.includes(job.status!))
             jobs.push({ id: job.jobId!, name: job.jobName!, status: job.status! });
@@ -37,7 +32,7 @@ export function batchJobs(batch: BatchClient, queues: string[], run: string): Jo
       return jobs;
     },
     async end({ id }, reason) {
-      await calling('stop a job', () => batch.send(new TerminateJobCommand({ jobId: id, reason })));
+      await batch.send(new TerminateJobCommand({ jobId: id, reason }));
     },
   };
 }

@@ -1,4 +1,4 @@
-/** A service that runs jobs, as the commands see it. */
+/** A service that runs jobs, as whoever takes over a run or stops it sees it. */
 
 export interface LiveJob {
   /** Unique within its service. */

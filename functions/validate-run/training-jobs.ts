@@ -1,6 +1,5 @@
 import type { SageMakerClient, TrainingJobStatus } from '@aws-sdk/client-sagemaker';
 import { type JobService, type LiveJob, runOfUri } from './job-service.ts';
-import { calling } from './machine.ts';
 
 /** A training job is in one of these until it has ended. */
 const LIVE: TrainingJobStatus[] = ['InProgress', 'Stopping'];
@@ -26,17 +25,12 @@ export function trainingJobs(role: string, run: string): JobService {
       const sagemaker = await connect();
       const jobs: LiveJob[] = [];
       for (const StatusEquals of LIVE) {
-        const names = await calling('list the training jobs', async () => {
-          const found: string[] = [];
-          const pages = paginateListTrainingJobs({ client: sagemaker }, { NameContains: run, StatusEquals });
-          for await (const { TrainingJobSummaries = [] } of pages)
-            found.push(...TrainingJobSummaries.map(({ TrainingJobName }) => TrainingJobName!));
-          return found;
-        });
+        const pages = paginateListTrainingJobs({ client: sagemaker }, { NameContains: run, StatusEquals });
+        const names: string[] = [];
+        for await (const { TrainingJobSummaries = [] } of pages)
+          names.push(...TrainingJobSummaries.map(({ TrainingJobName }) => TrainingJobName!));
         for (const TrainingJobName of names) {
-          const job = await calling('look at a training job', () =>
-            sagemaker.send(new DescribeTrainingJobCommand({ TrainingJobName })),
-          );
+          const job = await sagemaker.send(new DescribeTrainingJobCommand({ TrainingJobName }));
           const status = job.TrainingJobStatus!;
           if (job.RoleArn === role && runOfUri(job.Environment?.MATES_RUN_URI) === run && LIVE.includes(status))
             jobs.push({ id: TrainingJobName, name: TrainingJobName, status });
@@ -48,14 +42,12 @@ export function trainingJobs(role: string, run: string): JobService {
       if (status === 'Stopping') return;
       const { StopTrainingJobCommand } = await sdk();
       const sagemaker = await connect();
-      await calling('stop a training job', async () => {
-        try {
-          await sagemaker.send(new StopTrainingJobCommand({ TrainingJobName: id }));
-        } catch (error) {
-          // What the service says of a job that has ended meanwhile; one that has not is in the next listing.
-          if ((error as Error).name !== 'ValidationException') throw error;
-        }
-      });
+      try {
+        await sagemaker.send(new StopTrainingJobCommand({ TrainingJobName: id }));
+      } catch (error) {
+        // What the service says of a job that has ended meanwhile; one that has not is in the next listing.
+        if ((error as Error).name !== 'ValidationException') throw error;
+      }
     },
   };
 }

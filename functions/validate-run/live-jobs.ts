@@ -1,0 +1,31 @@
+/**
+ * Jobs that an execution has left behind. Step Functions ends those of one that is stopped or fails, as a best effort; of
+ * one that times out it promises nothing: https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html
+ */
+import { QUEUES_VARIABLE, TRAINING_ROLE_VARIABLE } from '../../core/cost/deployment.ts';
+import type { JobService } from './job-service.ts';
+import type { Look } from './lease.ts';
+
+/**
+ * Names of the run's jobs that have not ended, in the deployment's queues and, after a holder that trained there, on
+ * SageMaker. Those of a former deployment's queues have gone with them.
+ */
+export function liveJobs(run: string): Look['liveJobs'] {
+  return async ({ trainer }) => {
+    const services: JobService[] = [];
+    const queues = process.env[QUEUES_VARIABLE]?.split(',') ?? [];
+    if (queues.length > 0) {
+      // Loaded on use: most runs have had no execution before.
+      const [{ BatchClient }, { batchJobs }] = await Promise.all([
+        import('@aws-sdk/client-batch'),
+        import('./batch-jobs.ts'),
+      ]);
+      services.push(batchJobs(new BatchClient({}), queues, run));
+    }
+    const role = process.env[TRAINING_ROLE_VARIABLE];
+    if (role !== undefined && trainer === 'sagemaker')
+      services.push((await import('./training-jobs.ts')).trainingJobs(role, run));
+    const found = await Promise.all(services.map((service) => service.live()));
+    return found.flat().map(({ name }) => name);
+  };
+}
