@@ -3,6 +3,7 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
 import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/price.ts';
+import { type QuotaNeed, quotaNeeds } from '../../core/cost/quotas.ts';
 import { storeOpener } from '../../core/storage/index.ts';
 import { formatCount, PLAIN_TABLE } from './format.ts';
 import { loadConfigFile } from './load-config.ts';
@@ -14,9 +15,10 @@ interface Options {
   json?: boolean;
 }
 
-/** The price, and what does not fit where it is deployed with the default settings. */
+/** The price, what does not fit where it is deployed with the default settings, and the quotas that it takes there. */
 interface Plan extends PricedPlan {
   warnings: string[];
+  quotas: QuotaNeed[];
 }
 
 const { dated, utilisation, spotDiscount, minutesPerJob, minutesPerStep, region } = priceAssumptions;
@@ -31,7 +33,9 @@ export async function plan(files: string[], options: Options): Promise<void> {
   const plans: Plan[] = [];
   for (const config of configs) {
     const corpus = await preparedIndex(config, storeOpener());
-    plans.push({ ...pricePlan(config, { corpus }), warnings: limitWarnings(config, { corpus }) });
+    const place = { corpus };
+    const [warnings, quotas] = [limitWarnings(config, place), quotaNeeds(config, place)];
+    plans.push({ ...pricePlan(config, place), warnings, quotas });
   }
   if (options.json) {
     console.log(JSON.stringify(plans.length === 1 ? plans[0] : { idle: idle(), plans }));
@@ -64,8 +68,11 @@ function describe(config: RunConfig, plan: Plan): string {
   const money = new Table({ ...PLAIN_TABLE, head: ['instance', 'accelerators', 'hours', 'on demand', 'spot'] });
   for (const { instance, accelerators, hours, onDemandUsd, spotUsd } of plan.instances)
     money.push([instance, accelerators, showHours(hours), dollars(onDemandUsd), dollars(spotUsd)]);
+  const quotas = new Table({ ...PLAIN_TABLE, head: ['quota of the account', 'code', 'at least', 'useful'] });
+  for (const { quota, code = 'by type', unit, least, useful } of plan.quotas)
+    quotas.push([quota, code, `${least} ${unit}`, `${useful} ${unit}`]);
   const warnings = plan.warnings.map((warning) => `Warning: ${warning}`);
-  return [facts, money, assumptions(), ...warnings].join('\n');
+  return [facts, money, assumptions(), quotas, ...warnings].join('\n');
 }
 
 const HEAD = ['', 'instance', 'instance hours', 'on demand', 'spot'];

@@ -4,6 +4,9 @@ export interface Deployment {
   /** Instance families or types of the GPU and of the CPU environments. */
   gpuInstances: string[];
   cpuInstances: string[];
+  /** Most of each environment, spot and on demand. */
+  maxGpuVcpus: number;
+  maxCpuVcpus: number;
   sagemakerInstanceType: string;
   jobVcpus: number;
   jobMemoryMib: number;
@@ -18,6 +21,8 @@ export const DEFAULT_DEPLOYMENT: Deployment = {
   accelerator: 'gpu',
   gpuInstances: ['g6.xlarge', 'g5.xlarge'],
   cpuInstances: ['m7i', 'm6i', 'm6a'],
+  maxGpuVcpus: 64,
+  maxCpuVcpus: 64,
   sagemakerInstanceType: 'ml.g5.xlarge',
   jobVcpus: 4,
   jobMemoryMib: 14_336,

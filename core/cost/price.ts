@@ -20,7 +20,7 @@ import { type CostEstimate, estimateCost, estimateStages, type StageFlops, type 
 import { leastTextBytes, preparationHours } from './preparation.ts';
 import prices from './prices.json' with { type: 'json' };
 
-interface Instance {
+export interface Instance {
   instance: string;
   onDemandUsdPerHour: number;
   cpu: { vcpus: number; teraflops: number };
@@ -28,7 +28,7 @@ interface Instance {
 }
 
 /** An instance on which jobs of a deployment run. */
-interface Host extends Instance {
+export interface Host extends Instance {
   /** Jobs that have room on it: each has one GPU, or its vCPUs. The instance is paid for whole, whatever has none. */
   jobsAtOnce: number;
   /** Of its operations a second, what one job has. */

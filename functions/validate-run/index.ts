@@ -7,6 +7,7 @@ import { NOT_IN_ECR_VARIABLE } from '../../core/cost/deployment.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
 import { textBytes } from '../../core/cost/preparation.ts';
 import { checkPrices, type PricedPlan, pricePlan } from '../../core/cost/price.ts';
+import { type QuotaNeed, quotaNeeds } from '../../core/cost/quotas.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { RunRecord } from '../../core/formats.ts';
 import { RUN_FILE } from '../../core/layout.ts';
@@ -38,8 +39,8 @@ interface State {
   run: RunReference;
   stage: number;
   stages: number;
-  /** Of a dry run, which ends with it: steps, tokens, FLOPs, and hours and dollars on each instance type. */
-  plan?: PricedPlan;
+  /** Of a dry run, which ends with it: steps, tokens, FLOPs, hours and dollars on each instance type, and quotas. */
+  plan?: PricedPlan & { quotas: QuotaNeed[] };
   /** What does not fit the time, the memory or the disk that the deployment gives, by the estimate. */
   warnings?: string[];
 }
@@ -80,7 +81,7 @@ export async function handler(event: Event): Promise<State> {
     run: { id, uri, bucket, prefix, trainer, dryRun: input.dryRun, maxCostUsd: maxCostUsd ?? undefined },
     stage: 0,
     stages: config.pretrain.stages,
-    ...(input.dryRun && { plan: pricePlan(config, place) }),
+    ...(input.dryRun && { plan: { ...pricePlan(config, place), quotas: quotaNeeds(config, place) } }),
     ...(warnings.length > 0 && { warnings }),
   };
 }

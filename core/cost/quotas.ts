@@ -1,0 +1,58 @@
+/** Service quotas that a run takes on AWS: of some a new account has none, and Batch then waits without a word. */
+import { onGpu } from '../config/runtimes.ts';
+import type { RunConfig } from '../config/schema.ts';
+import { DEFAULT_DEPLOYMENT } from './deployment.ts';
+import { estimateStages } from './estimate.ts';
+import { type Host, instancesFor, type Place } from './price.ts';
+
+export interface QuotaNeed {
+  /** As Service Quotas calls it. */
+  quota: string;
+  /** Absent where it goes by the instance type. */
+  code?: string;
+  unit: 'vCPUs' | 'instances';
+  /** With less the run cannot begin. */
+  least: number;
+  /** With less its widest step has fewer jobs side by side than the deployment allows. */
+  useful: number;
+}
+
+/** By the beginnings of the types' names. */
+const FAMILIES: { types: RegExp; name: string; spot: string; onDemand: string }[] = [
+  { types: /^(g|vt)\d/, name: 'G and VT', spot: 'L-3819A6DF', onDemand: 'L-DB2E81BA' },
+  { types: /^p\d/, name: 'P', spot: 'L-7212CCBC', onDemand: 'L-417A185B' },
+  { types: /^/, name: 'Standard', spot: 'L-34B43A08', onDemand: 'L-1216C47A' },
+];
+
+/** On the deployment's first instance type; spot and on demand alike, as jobs go to the second where the first has none. */
+export function quotaNeeds(
+  config: RunConfig,
+  { deployment = DEFAULT_DEPLOYMENT, trainer, corpus }: Place,
+): QuotaNeed[] {
+  const [host] = instancesFor(config, deployment);
+  const { vcpus } = host!.cpu;
+  const gpus = onGpu(config.engine.runtime) || deployment.accelerator === 'gpu';
+  const most = gpus ? deployment.maxGpuVcpus : deployment.maxCpuVcpus;
+  const jobs = Math.max(...estimateStages(config, corpus).flatMap(({ work }) => work.map((one) => one.jobs)));
+  const useful = Math.max(vcpus, Math.min(vcpus * Math.ceil(jobs / host!.jobsAtOnce), most));
+  const needs = ec2Needs(host!, { least: vcpus, useful });
+  // A corpus is prepared on CPUs, whatever the rest is on.
+  if (gpus && config.corpus.prepared === undefined && corpus === undefined) {
+    const least = deployment.jobVcpus;
+    needs.push(...ec2Needs({ instance: deployment.cpuInstances[0]! }, { least, useful: least }));
+  }
+  if (trainer === 'sagemaker') {
+    const arms = config.control === 'random' ? 2 : 1;
+    const quota = `SageMaker: ${deployment.sagemakerInstanceType} for (spot) training job usage`;
+    needs.push({ quota, unit: 'instances', least: 1, useful: arms });
+  }
+  return needs;
+}
+
+function ec2Needs({ instance }: Pick<Host, 'instance'>, vcpus: { least: number; useful: number }): QuotaNeed[] {
+  const { name, spot, onDemand } = FAMILIES.find(({ types }) => types.test(instance))!;
+  return [
+    { quota: `EC2: All ${name} Spot Instance Requests`, code: spot, unit: 'vCPUs', ...vcpus },
+    { quota: `EC2: Running On-Demand ${name} instances`, code: onDemand, unit: 'vCPUs', ...vcpus },
+  ];
+}

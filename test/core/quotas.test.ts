@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { parseConfig } from '../../core/config/load.ts';
+import { DEFAULT_DEPLOYMENT } from '../../core/cost/deployment.ts';
+import { quotaNeeds } from '../../core/cost/quotas.ts';
+
+const example = (name: string) => parseConfig(JSON.parse(readFileSync(`examples/${name}.json`, 'utf8')), name);
+const needs = (name: string, place: Parameters<typeof quotaNeeds>[1] = {}) =>
+  quotaNeeds(example(name), place).map(({ code, least, useful }) => [code, least, useful]);
+
+it('are those of the instances, as many as the widest step has jobs, up to what is deployed', () => {
+  const prepared = [
+    ['L-34B43A08', 4, 4],
+    ['L-1216C47A', 4, 4],
+  ];
+  expect(needs('paper-410m')).toEqual([['L-3819A6DF', 4, 64], ['L-DB2E81BA', 4, 64], ...prepared]);
+  // Two probing jobs, and two of scoring.
+  expect(needs('smoke')).toEqual([['L-3819A6DF', 4, 8], ['L-DB2E81BA', 4, 8], ...prepared]);
+  const cpu = { deployment: { ...DEFAULT_DEPLOYMENT, accelerator: 'cpu' as const } };
+  expect(needs('smoke', cpu)).toEqual([
+    ['L-34B43A08', 4, 8],
+    ['L-1216C47A', 4, 8],
+  ]);
+});
+
+it('are of whole instances, however little of one a job takes, and of training jobs by type', () => {
+  const deployment = { ...DEFAULT_DEPLOYMENT, gpuInstances: ['p5.48xlarge'] };
+  expect(needs('paper-410m', { deployment }).slice(0, 2)).toEqual([
+    ['L-7212CCBC', 192, 192],
+    ['L-417A185B', 192, 192],
+  ]);
+  expect(quotaNeeds(example('smoke'), { trainer: 'sagemaker' }).at(-1)).toEqual({
+    ...{ quota: 'SageMaker: ml.g5.xlarge for (spot) training job usage', unit: 'instances', least: 1, useful: 2 },
+  });
+});
