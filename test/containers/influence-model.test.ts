@@ -170,6 +170,7 @@ describe('probes of earlier stages', () => {
     expect(fits[1]!.documents.test).toBeGreaterThanOrEqual(10);
     // The model before is tested on the same, and predicts the same.
     expect(fits[0]!.staleSpearman).toBeUndefined();
+    expect(fits[1]!.freshSpearman).toBe(fits[1]!.spearman);
     expect(fits[1]!.staleSpearman).toBeCloseTo(fits[1]!.spearman, 2);
   });
 
