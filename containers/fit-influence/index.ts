@@ -83,11 +83,11 @@ async function fitInfluenceModel(
   const again = before.filter(({ stage }) => stage >= job.stage - earlierStages);
   const earlier = { rows: again.flatMap(({ rows }) => rows), labels: again.flatMap(({ labels }) => labels) };
   const probed = [...new Set([...labelled.map(({ row }) => row), ...seen])];
-  const documents = await corpus.firstDocuments(probed);
-  const documentByRow = new Map(probed.map((row, i) => [row, documents[i]!]));
-  const documentOf = (row: number) => documentByRow.get(row)!;
+  const documents = await corpus.documents(probed);
+  const documentsByRow = new Map(probed.map((row, i) => [row, documents[i]!]));
+  const documentsOf = (row: number) => documentsByRow.get(row)!;
   const random = new CounterRandom(seed, STREAM.influenceSplit, job.stage);
-  const sets = splitLabelled(labelled, ({ row }) => documentOf(row), config, random);
+  const sets = splitLabelled(labelled, documentsOf, config, random);
   const scale = standardise(sets.fit.map(({ influence }) => influence));
   const { mean, std } = scale;
   if (!(std > 0))
@@ -102,10 +102,10 @@ async function fitInfluenceModel(
   const fitSets = {
     fit: standardised(sets.fit),
     validation: standardised(sets.validation),
-    earlier: notHeldOut(earlier, sets, documentOf),
+    earlier: notHeldOut(earlier, sets, documentsOf),
   };
   const { predictor, flops, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
-  const unseen = unseenBefore(sets.test, seen, sets.by, documentOf);
+  const unseen = unseenBefore(sets.test, seen, sets.by, documentsOf);
   // Weights that go on from the stage before have been fitted to its probes: they are tested on others, where there are enough.
   const tested = warmStart && unseen.length >= LEAST_ROWS ? unseen : sets.test;
   const truth = tested.map(({ influence }) => influence);
@@ -122,7 +122,7 @@ async function fitInfluenceModel(
     mean,
     std,
     spearman: spearman(predicted, truth),
-    spearmanInterval: spearmanInterval(predicted, truth, testRows.map(documentOf), { seed, stage: job.stage }),
+    spearmanInterval: spearmanInterval(predicted, truth, testRows.map(documentsOf), { seed, stage: job.stage }),
     pearson: pearson(predicted, truth),
     ...drift,
     ...about,
