@@ -231,10 +231,10 @@ async function writeDocuments(
     const utilities = new Float32Array(plan.poolRows);
     for (const { index, begin } of scoreItems(plan))
       utilities.set(await readUtilities(store, stageLayout(STAGE).score(index)), begin);
-    await store.put(DOCUMENTS_FILE, documentScores(corpus, utilities, signal, progress));
+    await store.put(DOCUMENTS_FILE, documentScores(corpus, plan.poolShards, utilities, signal, progress));
   }
   const scores = { store, key: DOCUMENTS_FILE };
-  const cut = await cutDocuments(scores, fraction * corpus.index.tokens);
+  const cut = await cutDocuments(scores, fraction * plan.poolRows * corpus.index.sequenceLength);
   const { folder, name } = splitUri(absolute(documents));
   await open(folder).put(name, documentLines(scores, cut));
   return cut;
