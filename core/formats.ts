@@ -24,6 +24,8 @@ export interface CorpusIndex {
   emptyRemoved: number;
   /** Documents that are, word for word, a reference or held-out passage. */
   excludedRemoved: number;
+  /** `textHash` of each passage that was kept out, whether a document was one or not, ascending. Absent in older files. */
+  excluded?: string[];
   /** In order of name; a row that joins the ends of several domains is `mixed`. */
   domains: { name: string; rows: number }[];
   /** In order; a shard's rows are numbered on from the one before. */

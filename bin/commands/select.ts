@@ -2,7 +2,7 @@ import type { Job } from '../../containers/job.ts';
 import { openRuntime } from '../../containers/model.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { CORPUS_FILE, type Corpus, openCorpus } from '../../core/corpus/corpus.ts';
-import { comparisonWith, passageWarnings } from '../../core/diagnostics/passages.ts';
+import { comparisonWith, exclusionWarnings, passageWarnings } from '../../core/diagnostics/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { InfluenceFit, RunRecord, SelectionSummary, StagePlan } from '../../core/formats.ts';
 import { sha256 } from '../../core/hash.ts';
@@ -70,7 +70,10 @@ async function selectBest(options: Options): Promise<void> {
     costLine(cost),
   ];
   const compare = await comparisonWith(corpus, config.seed);
-  const warnings = passageWarnings(options.reference, compare(reference.passages));
+  const warnings = [
+    ...exclusionWarnings('--reference', options.reference, reference.hashes, corpus.index),
+    ...passageWarnings(options.reference, compare(reference.passages)),
+  ];
   if (options.dryRun) {
     for (const line of [...lines, ...warnings.map((warning) => `Warning: ${warning}`)]) console.log(line);
     if (options.json) console.log(JSON.stringify({ ...sizes(corpus, plan, reference), operations: cost }));
