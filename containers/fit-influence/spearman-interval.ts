@@ -17,13 +17,12 @@ export function spearmanInterval(
   const rows = documents.map((_, row) => ({ row }));
   const groups = documentGroups(rows, (row) => documents[row]!).map((group) => group.map(({ row }) => row));
   if (groups.length === 1) return [-1, 1];
-  const numbers = Float64Array.from(groups.keys());
-  const ofDrawn = (drawn: Float64Array) => {
+  const ofDrawn = (drawn: Uint32Array) => {
     const rows = Array.from(drawn, (group) => groups[group]!).flat();
     return spearman(
       rows.map((row) => predicted[row]!),
       rows.map((row) => truth[row]!),
     );
   };
-  return bootstrapInterval(numbers, numbers, ofDrawn, bootstrap);
+  return bootstrapInterval(groups.length, ofDrawn, bootstrap);
 }
