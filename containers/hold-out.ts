@@ -26,10 +26,14 @@ export async function holdOut(run: Run, corpus: Corpus, plan: StagePlan): Promis
   return splitHoldOut(rows, domains, evaluation.rowsPerDomain, seed);
 }
 
+/** Rows by which a mean and a deviation are known to some 10 %. */
+const LEAST_ROWS = 100;
+
 /**
  * A fresh sample of the rows that may be probed, ascending; all of them where fewer are there than are wanted.
  *
  * @param stream of the random numbers.
+ * @param without rows that are left out, where {@link LEAST_ROWS} others are there.
  */
 export async function sampleHoldOut(
   job: Job,
@@ -37,8 +41,10 @@ export async function sampleHoldOut(
   plan: StagePlan,
   stream: number,
   wanted: number,
+  without?: ReadonlySet<number>,
 ): Promise<number[]> {
   const { probed } = await holdOut(job.run, corpus, plan);
+  const others = without ? probed.filter((row) => !without.has(row)) : probed;
   const random = new CounterRandom(job.run.record.config.seed, stream, job.stage);
-  return drawRows(probed, wanted, random).sort((a, b) => a - b);
+  return drawRows(others.length >= LEAST_ROWS ? others : probed, wanted, random).sort((a, b) => a - b);
 }

@@ -24,6 +24,8 @@ export interface CorpusIndex {
   emptyRemoved: number;
   /** Documents that are, word for word, a reference or held-out passage. */
   excludedRemoved: number;
+  /** `textHash` of each passage that was kept out, whether a document was one or not, ascending. Absent in older files. */
+  excluded?: string[];
   /** In order of name; a row that joins the ends of several domains is `mixed`. */
   domains: { name: string; rows: number }[];
   /** In order; a shard's rows are numbered on from the one before. */
@@ -206,7 +208,9 @@ export interface InfluenceFit {
   spearman: number;
   spearmanInterval: [number, number];
   pearson: number;
-  /** The previous stage's influence model on this stage's oracle. */
+  /** Of the test documents, on those that the previous stage's model was not fitted to: this model. Absent in older files. */
+  freshSpearman?: number;
+  /** The same of the previous stage's model: what it is less than the other, influence has drifted. */
   staleSpearman?: number;
   /** Of an architecture that is trained in epochs. */
   epochs?: { epoch: number; trainLoss: number; validationSpearman: number }[];
@@ -299,6 +303,7 @@ export interface RunSummary {
     selectionFlops: number;
     spearman?: number;
     spearmanInterval?: [number, number];
+    freshSpearman?: number;
     staleSpearman?: number;
     /** How the main arm's rows were chosen: another way than configured where the influence model was weak. */
     method: Method;

@@ -5,8 +5,8 @@
 import { ParameterSet } from './parameters.ts';
 
 /**
- * Weights have 7 bits and a sign less: processors without VNNI add two products of an unsigned and a signed byte in 16 bits,
- * and 2 * 255 * 63 is the most of the kind that fits. So the sums are exact, and the same, on every processor.
+ * Weights have six bits beside the sign, of the seven that there are: processors without VNNI add two products of an
+ * unsigned and a signed byte in 16 bits, and 2 * 255 * 63 is the most of the kind that fits. So the sums are exact, and the same, on every processor.
  */
 const LARGEST = 63;
 

@@ -18,27 +18,32 @@ function fitTable(stages: StageReport[]): Html {
   const row = ({ stage, fit }: StageReport) =>
     fit &&
     html`<tr><th scope="row">${stage}</th><td>${correlation(fit.spearman)} <span class="muted">${interval(fit.spearmanInterval)}</span></td>
-<td>${fit.staleSpearman === undefined ? NOTHING : correlation(fit.staleSpearman)}</td><td>${correlation(fit.pearson)}</td>
+<td>${optional(fit.freshSpearman)}</td><td>${optional(fit.staleSpearman)}</td><td>${correlation(fit.pearson)}</td>
 <td>${count(fit.documents.fit)} / ${count(fit.documents.validation)} / ${count(fit.documents.test)}</td></tr>`;
-  return html`<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">stage</th><th scope="col">Spearman</th><th scope="col">stale</th><th scope="col">Pearson</th><th scope="col">documents:<br>fit / stop / test</th></tr></thead>
+  return html`<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">stage</th><th scope="col">Spearman</th><th scope="col">fresh</th><th scope="col">stale</th><th scope="col">Pearson</th><th scope="col">documents:<br>fit / stop / test</th></tr></thead>
 <tbody>${shown.map(row)}</tbody></table>${note && html`<p class="note">${note}</p>`}</div>`;
 }
 
-/** Spearman correlation of predicted and measured influence per stage, with its interval, beside the previous stage's model. */
+const optional = (value?: number) => (value === undefined ? NOTHING : correlation(value));
+
+/** Spearman of predicted and measured influence per stage, with its interval, beside what shows drift: two models on one set of rows. */
 function spearmanChart(stages: StageReport[]): Html | undefined {
   const fits = stages.flatMap(({ stage, fit }) =>
     fit ? [{ stage, ...fit, low: fit.spearmanInterval[0], high: fit.spearmanInterval[1] }] : [],
   );
   if (fits.length === 0) return undefined;
-  const stale = fits.flatMap(({ stage, staleSpearman }) =>
-    staleSpearman === undefined ? [] : [{ stage, staleSpearman }],
-  );
-  const low = Math.min(-0.1, ...fits.map((fit) => fit.low), ...stale.map((fit) => fit.staleSpearman));
+  const onUnseen = (field: 'freshSpearman' | 'staleSpearman') =>
+    fits.flatMap(({ stage, [field]: spearman }) => (spearman === undefined ? [] : [{ stage, spearman }]));
+  const [fresh, stale] = [onUnseen('freshSpearman'), onUnseen('staleSpearman')];
+  const low = Math.min(-0.1, ...fits.map((fit) => fit.low), ...[...fresh, ...stale].map((fit) => fit.spearman));
   return figure(
     'Agreement with the oracle on test documents',
     'Bars: bootstrap interval. At zero the model ranks documents no better than chance.',
     html`${legend(
       { color: 'var(--main)', swatch: 'dot', label: 'This stage\u2019s model' },
+      ...(fresh.length
+        ? [{ color: 'var(--main)', swatch: 'diamond' as const, label: 'The same on rows new to both (fresh)' }]
+        : []),
       ...(stale.length
         ? [{ color: 'var(--muted)', swatch: 'diamond' as const, label: 'Previous stage\u2019s model (stale)' }]
         : []),
@@ -67,17 +72,8 @@ function spearmanChart(stages: StageReport[]): Html | undefined {
       marks: [
         Plot.ruleY([0], { stroke: 'var(--ink)' }),
         Plot.ruleX(fits, { x: 'stage', y1: 'low', y2: 'high', stroke: 'var(--main)', strokeWidth: 2.5 }),
-        Plot.dot(stale, {
-          x: 'stage',
-          y: 'staleSpearman',
-          symbol: 'diamond',
-          r: 5,
-          fill: 'var(--surface)',
-          stroke: 'var(--muted)',
-          strokeWidth: 2,
-          dx: 12,
-          title: (d) => `stage ${d.stage}, previous model: ${correlation(d.staleSpearman)}`,
-        }),
+        onUnseenDots(fresh, 'var(--main)', 'on rows new to both'),
+        onUnseenDots(stale, 'var(--muted)', 'previous model'),
         Plot.dot(fits, {
           x: 'stage',
           y: 'spearman',
@@ -88,6 +84,21 @@ function spearmanChart(stages: StageReport[]): Html | undefined {
       ],
     })}`,
   );
+}
+
+/** Beside the stage's own dot: what is measured on rows that the previous stage's model has not seen. */
+function onUnseenDots(fits: { stage: number; spearman: number }[], stroke: string, what: string) {
+  return Plot.dot(fits, {
+    x: 'stage',
+    y: 'spearman',
+    symbol: 'diamond',
+    r: 5,
+    fill: 'var(--surface)',
+    stroke,
+    strokeWidth: 2,
+    dx: 12,
+    title: (d) => `stage ${d.stage}, ${what}: ${correlation(d.spearman)}`,
+  });
 }
 
 /** Validation Spearman by epoch, a panel for each stage on one scale; the epoch that was kept is marked. */

@@ -176,21 +176,21 @@ function closingTable(data: ReportData): Html {
     const { fit, plan } = stage;
     return html`<tr><th scope="row">${stage.stage}</th>${cells('referenceLoss')}${cells('heldOutLoss')}${cells('mixedDomainLoss')}
 <td class="group">${fit ? html`${format.correlation(fit.spearman)} <span class="muted">${format.interval(fit.spearmanInterval)}</span>` : format.NOTHING}</td>
-<td>${optional(fit?.staleSpearman, format.correlation)}</td>
+<td>${optional(fit?.freshSpearman, format.correlation)}</td><td>${optional(fit?.staleSpearman, format.correlation)}</td>
 <td class="group">${plan ? `${format.count(plan.selectedRows)} / ${format.count(plan.poolRows)}` : format.NOTHING}</td>
 <td>${optional(stage.seconds, format.duration)}</td></tr>
 `;
   };
   const group = (name: string, span: number) => html`<th class="group" scope="colgroup" colspan="${span}">${name}</th>`;
   return html`<div class="scroll" tabindex="0"><table class="closing">
-<thead><tr><th scope="col" rowspan="2">stage</th>${['reference loss', 'held-out loss', 'mixed-domain loss'].map((name) => group(name, compared ? 3 : 1))}${group('Spearman', 2)}<th class="group" scope="col" rowspan="2">selected<br>of pool, rows</th><th scope="col" rowspan="2">job<br>time</th></tr>
+<thead><tr><th scope="col" rowspan="2">stage</th>${['reference loss', 'held-out loss', 'mixed-domain loss'].map((name) => group(name, compared ? 3 : 1))}${group('Spearman', 3)}<th class="group" scope="col" rowspan="2">selected<br>of pool, rows</th><th scope="col" rowspan="2">job<br>time</th></tr>
 <tr>${[1, 2, 3].map(() =>
     compared
       ? html`<th class="group" scope="col">selected</th><th scope="col">random</th><th scope="col">diff.</th>`
       : html`<th class="group" scope="col">main</th>`,
-  )}<th class="group" scope="col">test [interval]</th><th scope="col">stale</th></tr></thead>
+  )}<th class="group" scope="col">test [interval]</th><th scope="col">fresh</th><th scope="col">stale</th></tr></thead>
 <tbody>${data.stages.map(row)}</tbody></table></div>
-<p class="note">Losses in nats per token, on a learning-rate-decay branch of the stage\u2019s checkpoint${compared && '; a negative difference favours selection'}. Spearman on documents used for neither fitting nor early stopping; stale: the previous stage\u2019s model on this stage\u2019s oracle. Time is what the stage\u2019s jobs took, those that ran side by side counted once.</p>`;
+<p class="note">Losses in nats per token, on a learning-rate-decay branch of the stage\u2019s checkpoint${compared && '; a negative difference favours selection'}. Spearman on documents used for neither fitting nor early stopping; fresh and stale: this and the previous stage\u2019s model on those that neither was fitted to. Time is what the stage\u2019s jobs took, those that ran side by side counted once.</p>`;
 }
 
 const optional = (value: number | undefined, write: (value: number) => string) =>

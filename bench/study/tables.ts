@@ -19,6 +19,8 @@ interface StageResult {
   stage: number;
   selectionFlops: number;
   spearman?: number;
+  /** This stage's model on the rows of `staleSpearman`; absent in older results, which have `spearman` alone. */
+  freshSpearman?: number;
   staleSpearman?: number;
   selectedDomains: Record<string, number>;
   main: { trainingFlops: number; heldOutLoss: number; referenceLoss: number; mixedDomainLoss: number };
@@ -191,14 +193,16 @@ export function driftTable(cells: readonly CellResult[]): string {
   const rows = [...byMethod(cells)].flatMap(([method, seeds]) => {
     const stages = [...seeds.values()].flatMap(({ stages }) => stages.filter(({ spearman }) => spearman !== undefined));
     if (stages.length === 0) return [];
-    const fresh = stages.filter(({ staleSpearman }) => staleSpearman !== undefined);
-    const lost = fresh.map(({ spearman, staleSpearman }) => spearman! - staleSpearman!);
+    const refitted = stages.filter(({ staleSpearman }) => staleSpearman !== undefined);
+    const fresh = refitted.map(({ spearman, freshSpearman = spearman }) => freshSpearman!);
+    const stale = refitted.map(({ staleSpearman }) => staleSpearman!);
+    const lost = fresh.map((spearman, i) => spearman - stale[i]!);
     return [
       [
         method,
         number(mean(stages.map(({ spearman }) => spearman!)), 2),
-        number(fresh.length ? mean(fresh.map(({ spearman }) => spearman!)) : undefined, 2),
-        number(fresh.length ? mean(fresh.map(({ staleSpearman }) => staleSpearman!)) : undefined, 2),
+        number(fresh.length ? mean(fresh) : undefined, 2),
+        number(stale.length ? mean(stale) : undefined, 2),
         fresh.length > 1 ? `${number(mean(lost), 2)} \u00b1 ${number(standardError(lost), 2)}` : NOTHING,
       ],
     ];

@@ -2,7 +2,7 @@ import type { Job } from '../../containers/job.ts';
 import { openRuntime } from '../../containers/model.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { CORPUS_FILE, type Corpus, openCorpus } from '../../core/corpus/corpus.ts';
-import { comparisonWith, passageWarnings } from '../../core/diagnostics/passages.ts';
+import { comparisonWith, exclusionWarnings, passageWarnings } from '../../core/diagnostics/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { InfluenceFit, RunRecord, SelectionSummary, StagePlan } from '../../core/formats.ts';
 import { sha256 } from '../../core/hash.ts';
@@ -70,7 +70,10 @@ async function selectBest(options: Options): Promise<void> {
     costLine(cost),
   ];
   const compare = await comparisonWith(corpus, config.seed);
-  const warnings = passageWarnings(options.reference, compare(reference.passages));
+  const warnings = [
+    ...exclusionWarnings('--reference', options.reference, reference.hashes, corpus.index),
+    ...passageWarnings(options.reference, compare(reference.passages)),
+  ];
   if (options.dryRun) {
     for (const line of [...lines, ...warnings.map((warning) => `Warning: ${warning}`)]) console.log(line);
     if (options.json) console.log(JSON.stringify({ ...sizes(corpus, plan, reference), operations: cost }));
@@ -231,10 +234,10 @@ async function writeDocuments(
     const utilities = new Float32Array(plan.poolRows);
     for (const { index, begin } of scoreItems(plan))
       utilities.set(await readUtilities(store, stageLayout(STAGE).score(index)), begin);
-    await store.put(DOCUMENTS_FILE, documentScores(corpus, utilities, signal, progress));
+    await store.put(DOCUMENTS_FILE, documentScores(corpus, plan.poolShards, utilities, signal, progress));
   }
   const scores = { store, key: DOCUMENTS_FILE };
-  const cut = await cutDocuments(scores, fraction * corpus.index.tokens);
+  const cut = await cutDocuments(scores, fraction * plan.poolRows * corpus.index.sequenceLength);
   const { folder, name } = splitUri(absolute(documents));
   await open(folder).put(name, documentLines(scores, cut));
   return cut;

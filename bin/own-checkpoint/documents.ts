@@ -19,21 +19,24 @@ interface DocumentScore {
 }
 
 /**
- * The corpus's documents as JSON Lines of `{id, utility, tokens}`, in order of shard and place. In memory are the documents of
+ * The pool's documents as JSON Lines of `{id, utility, tokens}`, in order of shard and place. In memory are the documents of
  * one shard.
  *
- * @param utilities of all rows.
+ * @param poolShards the corpus's first so many.
+ * @param utilities of all of their rows.
  * @throws InterruptedError when the signal is aborted.
  */
 export async function* documentScores(
   corpus: Corpus,
+  poolShards: readonly number[],
   utilities: Float32Array,
   signal: AbortSignal,
   progress: ProgressReporter,
 ): AsyncGenerator<Uint8Array> {
-  const { shards, sequenceLength, tokenizer, rows: total } = corpus.index;
+  const { shards, sequenceLength, tokenizer } = corpus.index;
   const step = Math.max(1, Math.floor(TOKENS_AT_ONCE / sequenceLength));
-  for (const [shard, { firstRow, rows }] of shards.entries()) {
+  for (const shard of poolShards) {
+    const { firstRow, rows } = shards[shard]!;
     const found = new Map<string, { sum: number; tokens: number }>();
     for (let begin = firstRow; begin < firstRow + rows; begin += step) {
       if (signal.aborted) throw new InterruptedError('scoring the documents stopped; the same command starts it over.');
@@ -49,7 +52,7 @@ export async function* documentScores(
           found.set(ids[place]!, entry);
         }
       }
-      progress({ step: 'Score the documents', done: range.end, total, unit: 'rows' });
+      progress({ step: 'Score the documents', done: range.end, total: utilities.length, unit: 'rows' });
     }
     yield* jsonLines([...found].map(([id, { sum, tokens }]): DocumentScore => ({ id, utility: sum / tokens, tokens })));
   }

@@ -16,6 +16,11 @@ export const STAGE = 1;
 const HOLD_OUT_LABELS = 2.5;
 /** Of the corpus, at least: DSIR and scales are measured on these rows too. The default of `pools.holdOut`. */
 const HOLD_OUT_SHARE = 0.15;
+/**
+ * Of a hold-out whose rows are no candidates, at most: the 384 that lookahead's control copy learns, and 1,024 others on
+ * which the scale of the scores is measured.
+ */
+const ORACLE_HOLD_OUT = 1_500;
 /** The fewest labels of which some can be kept aside to stop by and to test on. */
 const LEAST_LABELS = 20;
 
@@ -29,24 +34,35 @@ const MOST_ITEMS = 400;
 
 /**
  * The whole corpus is the pool, and some of its shards are where labels come from: as nothing is trained, a labelled row is
- * a candidate like the others.
+ * a candidate like the others. Where every row's probe is its score, the shards from which lookahead's control copy
+ * learns are no candidates: it knows their rows, which would look less helpful than they are.
  *
  * @throws ConfigError when the corpus has too few rows for the labels or for the share.
  */
 export function planSelection({ method, features, fraction, labels }: Settings, index: CorpusIndex): StagePlan {
   const { rows, shards } = index;
-  const selectedRows = Math.floor(fraction * rows);
-  if (selectedRows === 0)
-    throw new ConfigError(`--fraction ${fraction}: of ${rows} rows it selects none; raise it, or prepare more text.`);
   const { score } = methodTraits(method);
   const probes = score === 'influence-model' ? labels : 0;
   // Of each domain one row is kept for evaluations, which there are none of here.
   const most = mostLabels(rows, index.domains, { rowsPerDomain: 1, control: true });
   if (probes > most) throw tooFewRows(labels, rows, most);
-  const wanted = Math.max(HOLD_OUT_SHARE * rows, HOLD_OUT_LABELS * probes + rows - most);
+  const scoresByProbe = score === 'probe';
+  const wanted = scoresByProbe
+    ? Math.min(HOLD_OUT_SHARE * rows, ORACLE_HOLD_OUT)
+    : Math.max(HOLD_OUT_SHARE * rows, HOLD_OUT_LABELS * probes + rows - most);
   let first = shards.length;
   let holdOutRows = 0;
   while (first > 0 && holdOutRows < wanted) holdOutRows += shards[--first]!.rows;
+  const poolRows = scoresByProbe ? rows - holdOutRows : rows;
+  if (poolRows === 0)
+    throw new ConfigError(
+      `--method ${method}: the rows that it compares with are whole shards, and the corpus has no other; prepare it with more --shards.`,
+    );
+  const selectedRows = Math.floor(fraction * poolRows);
+  if (selectedRows === 0)
+    throw new ConfigError(
+      `--fraction ${fraction}: of ${poolRows} rows it selects none; raise it, or prepare more text.`,
+    );
   const passes = !ofTextAlone(score) && (score !== 'influence-model' || readsModel(features));
   const rowsAtOnce = passes ? ROWS_AT_ONCE.passed : ROWS_AT_ONCE.counted;
   const all = shards.map((_, shard) => shard);
@@ -55,19 +71,19 @@ export function planSelection({ method, features, fraction, labels }: Settings, 
     stage: STAGE,
     scored: true,
     arms: ['main'],
-    poolShards: all,
+    poolShards: scoresByProbe ? all.slice(0, first) : all,
     holdOutShards: all.slice(first),
-    poolRows: rows,
+    poolRows,
     holdOutRows,
     selectedRows,
     consumedRows: selectedRows,
     steps: 1,
     firstStep: 1,
-    preparesProbe: probes > 0 || score === 'probe',
+    preparesProbe: probes > 0 || scoresByProbe,
     scorerStage: STAGE,
     probes,
     probeItems: Math.min(1, probes),
-    scoreItems: Math.min(MOST_ITEMS, Math.ceil(rows / rowsAtOnce)),
+    scoreItems: Math.min(MOST_ITEMS, Math.ceil(poolRows / rowsAtOnce)),
   };
 }
 
@@ -124,10 +140,15 @@ export function costLine({ labelling, scoring, training }: SelectionCost): strin
 }
 
 /** One line for people. */
-export function planLine(name: string, index: CorpusIndex, { selectedRows, probes }: StagePlan): string {
+export function planLine(name: string, index: CorpusIndex, { selectedRows, poolRows, probes }: StagePlan): string {
   const { rows, sequenceLength, documents } = index;
   const labels = probes > 0 ? `, and ${probes} are labelled` : '';
-  return `${name}: ${selectedRows} of ${rows} rows of ${sequenceLength} tokens, from ${documents} documents, are selected${labels}.`;
+  const kept =
+    rows > poolRows ? ` ${rows - poolRows} of them are no candidates: the others are compared with them.` : '';
+  return (
+    `${name}: ${rows} rows of ${sequenceLength} tokens, from ${documents} documents, of which ${selectedRows} are selected` +
+    `${labels}.${kept}`
+  );
 }
 
 const percent = (share: number) => `${share < 0.1 ? (100 * share).toPrecision(2) : (100 * share).toFixed(0)} %`;

@@ -1,6 +1,6 @@
 /** The reference file of `mates select`. */
 import type { Corpus } from '../../core/corpus/corpus.ts';
-import { lastTokens, loadPassages, type Passage } from '../../core/corpus/passages.ts';
+import { lastTokens, loadPassages, type Passage, passageHashes } from '../../core/corpus/passages.ts';
 import { readLines } from '../../core/corpus/read-lines.ts';
 import { readInput, type StoreOpener } from '../../core/storage/index.ts';
 import { absolute } from '../paths.ts';
@@ -13,6 +13,8 @@ export interface Reference {
   found: number;
   /** Used ones that were longer than a row, and have lost their start. */
   cut: number;
+  /** `textHash` of each that is used. */
+  hashes: Set<string>;
 }
 
 /** @throws InputError that names the file, and the line of what is no passage. */
@@ -33,6 +35,7 @@ export async function readReference(
     passages: whole.map((passage) => lastTokens(passage, sequenceLength)),
     found,
     cut: whole.filter(({ tokens }) => tokens.length > sequenceLength).length,
+    hashes: await passageHashes(pieces(), reference, most),
   };
 }
 

@@ -18,13 +18,14 @@ export async function checkSelection(job: Job, corpus: Corpus, plan: StagePlan):
   const files = armLayout(job.stage, 'main');
   const summary = await getJson<SelectionSummary>(store, files.selectionSummary);
   const { row } = await readParquet({ store, key: files.selection }, { row: 'INT64' });
-  const random = new CounterRandom(record.config.seed, STREAM.diagnostics, job.stage);
+  const random = (stream: number) => new CounterRandom(record.config.seed, stream, job.stage);
   const wanted = Math.ceil(SAMPLED_TOKENS / sequenceLength);
   const statistics = async (rows: number[]) =>
     rowStatistics(await corpus.tokenRows(rows), sequenceLength, tokenizer.endOfText);
-  const sampled = distinctBelow(row.length, wanted, random).map((i) => row[i]!);
+  const sampled = distinctBelow(row.length, wanted, random(STREAM.diagnostics)).map((i) => row[i]!);
   const selected = await statistics(sampled.sort((a, b) => a - b));
-  const pool = await statistics(sampleRows(rowRanges(corpus.index, plan.poolShards), wanted, random));
+  const ranges = rowRanges(corpus.index, plan.poolShards);
+  const pool = await statistics(sampleRows(ranges, wanted, random(STREAM.diagnosticsPool)));
   const warnings = selectionWarnings({ selected, pool }, summary);
   for (const warning of warnings) process.stderr.write(`Warning: stage ${job.stage}: ${warning}\n`);
   return { selected, pool, warnings };

@@ -17,7 +17,7 @@ import { rowLosses } from '../../engine/row-passes.ts';
 import { decayBranchEnd } from '../decay-branch.ts';
 import { holdOut } from '../hold-out.ts';
 import { type Computed, type Job, timed } from '../job.ts';
-import { modelCost, openLanguageModel, passagesCost } from '../model.ts';
+import { modelCost, openLanguageModel, passagesLossCost } from '../model.ts';
 import { PartialCheckpoints } from '../partial-checkpoints.ts';
 import { loadPassageSet, loadTasks } from '../passages.ts';
 import { checkSelection } from './check-selection.ts';
@@ -58,7 +58,7 @@ async function evaluate(job: Job, partial: PartialCheckpoints): Promise<Computed
   let flops = 3 * cost(decaySteps * config.pretrain.batchRows, length);
   const passageLoss = async (from: typeof config.reference) => {
     const passages = await loadPassageSet(job.run, corpus, from);
-    flops += passagesCost(cost, passages);
+    flops += passagesLossCost(config, corpus.index, passages);
     return new PassageSet(model, passages).loss(parameters);
   };
   const referenceLoss = await passageLoss(config.reference);
@@ -75,8 +75,10 @@ async function evaluate(job: Job, partial: PartialCheckpoints): Promise<Computed
   }
   const tasks = await loadTasks(job.run, corpus);
   const requests = tasks.map((task) => task.requests);
+  const asked = requests.flat();
+  flops += passagesLossCost(config, corpus.index, asked);
   const likelihoods = await logLikelihoodsOf(model, parameters, requests, {
-    onProgress: (done) => tell({ step: `${label}: tasks`, done, total: requests.flat().length, unit: 'requests' }),
+    onProgress: (done) => tell({ step: `${label}: tasks`, done, total: asked.length, unit: 'requests' }),
   });
   const scores = tasks.map((task, i) => scoreTask(task, likelihoods[i]!));
   const evaluation: Evaluation = {

@@ -83,11 +83,11 @@ async function fitInfluenceModel(
   const again = before.filter(({ stage }) => stage >= job.stage - earlierStages);
   const earlier = { rows: again.flatMap(({ rows }) => rows), labels: again.flatMap(({ labels }) => labels) };
   const probed = [...new Set([...labelled.map(({ row }) => row), ...seen])];
-  const documents = await corpus.firstDocuments(probed);
-  const documentByRow = new Map(probed.map((row, i) => [row, documents[i]!]));
-  const documentOf = (row: number) => documentByRow.get(row)!;
+  const documents = await corpus.documents(probed);
+  const documentsByRow = new Map(probed.map((row, i) => [row, documents[i]!]));
+  const documentsOf = (row: number) => documentsByRow.get(row)!;
   const random = new CounterRandom(seed, STREAM.influenceSplit, job.stage);
-  const sets = splitLabelled(labelled, ({ row }) => documentOf(row), config, random);
+  const sets = splitLabelled(labelled, documentsOf, config, random);
   const scale = standardise(sets.fit.map(({ influence }) => influence));
   const { mean, std } = scale;
   if (!(std > 0))
@@ -102,15 +102,16 @@ async function fitInfluenceModel(
   const fitSets = {
     fit: standardised(sets.fit),
     validation: standardised(sets.validation),
-    earlier: notHeldOut(earlier, sets, documentOf),
+    earlier: notHeldOut(earlier, sets, documentsOf),
   };
   const { predictor, flops, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
-  const unseen = unseenBefore(sets.test, seen, sets.by, documentOf);
+  const unseen = unseenBefore(sets.test, seen, sets.by, documentsOf);
   // Weights that go on from the stage before have been fitted to its probes: they are tested on others, where there are enough.
   const tested = warmStart && unseen.length >= LEAST_ROWS ? unseen : sets.test;
   const truth = tested.map(({ influence }) => influence);
   const testRows = tested.map(({ row }) => row);
   const predicted = Array.from(await predictor.predict(testRows));
+  const drift = await driftOn(job, corpus, unseen, new Map(testRows.map((row, i) => [row, predicted[i]!])));
   const result: InfluenceFit = {
     format: 'mates-influence-fit/1',
     documents: {
@@ -121,9 +122,9 @@ async function fitInfluenceModel(
     mean,
     std,
     spearman: spearman(predicted, truth),
-    spearmanInterval: spearmanInterval(predicted, truth, testRows.map(documentOf), { seed, stage: job.stage }),
+    spearmanInterval: spearmanInterval(predicted, truth, testRows.map(documentsOf), { seed, stage: job.stage }),
     pearson: pearson(predicted, truth),
-    staleSpearman: await staleSpearman(job, corpus, unseen),
+    ...drift,
     ...about,
   };
   await save(store, stageLayout(job.stage).influenceModel);
@@ -134,20 +135,30 @@ async function fitInfluenceModel(
 const LEAST_ROWS = 10;
 
 /**
- * How well the previous stage's model predicts this stage's oracle: the drift that makes refitting worthwhile.
+ * How well this stage's model and the previous stage's predict this stage's oracle on the same rows: the drift that makes
+ * refitting worthwhile.
  *
- * @param unseen measured on these; undefined where they are too few.
+ * @param unseen rows that neither was fitted to; where they are too few, nothing is stated.
+ * @param fresh predictions of this stage's model by row.
  */
-async function staleSpearman(job: Job, corpus: Corpus, unseen: readonly Labelled[]): Promise<number | undefined> {
-  if (job.stage < 2) return undefined;
-  const before = job.stage - 1;
-  if (unseen.length < LEAST_ROWS) return undefined;
-  const stale = await loadPredictorOf(job, corpus, before, job.run.record.config.influenceModel.batchDocuments);
-  const predicted = await stale.predict(unseen.map(({ row }) => row));
-  return spearman(
-    Array.from(predicted),
-    unseen.map(({ influence }) => influence),
-  );
+async function driftOn(
+  job: Job,
+  corpus: Corpus,
+  unseen: readonly Labelled[],
+  fresh: ReadonlyMap<number, number>,
+): Promise<Pick<InfluenceFit, 'freshSpearman' | 'staleSpearman'>> {
+  if (job.stage < 2 || unseen.length < LEAST_ROWS) return {};
+  const { batchDocuments } = job.run.record.config.influenceModel;
+  const stale = await loadPredictorOf(job, corpus, job.stage - 1, batchDocuments);
+  const rows = unseen.map(({ row }) => row);
+  const truth = unseen.map(({ influence }) => influence);
+  return {
+    freshSpearman: spearman(
+      rows.map((row) => fresh.get(row)!),
+      truth,
+    ),
+    staleSpearman: spearman(Array.from(await stale.predict(rows)), truth),
+  };
 }
 
 /** Why the influence model should not be trusted to select by, in words; undefined when it may be. */

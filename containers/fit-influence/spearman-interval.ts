@@ -1,33 +1,28 @@
 import { type Bootstrap, bootstrapInterval, spearman } from '../../core/metrics/index.ts';
+import { documentGroups } from './documents.ts';
 
 /**
- * The 95 % bootstrap interval of Spearman's correlation over rows whose documents are a sample: documents are drawn with
- * replacement, each with all of its rows, as rows of one document are alike and say little more than one of them.
+ * The 95 % bootstrap interval of Spearman's correlation over rows whose documents are a sample: rows that share documents
+ * are drawn together, with replacement, as they are alike and say little more than one of them.
  *
- * @param documents of each row. Where each has one row, it is the interval over rows.
- * @returns [low, high]; all that a correlation may be where there is a single document.
+ * @param documents of each row. Where no rows share one, it is the interval over rows.
+ * @returns [low, high]; all that a correlation may be where all rows are of one group.
  */
 export function spearmanInterval(
   predicted: ArrayLike<number>,
   truth: ArrayLike<number>,
-  documents: readonly string[],
+  documents: readonly (readonly string[])[],
   bootstrap: Bootstrap,
 ): [number, number] {
-  const rowsOf = new Map<string, number[]>();
-  for (const [row, document] of documents.entries()) {
-    const rows = rowsOf.get(document);
-    if (rows) rows.push(row);
-    else rowsOf.set(document, [row]);
-  }
-  const groups = [...rowsOf.values()];
+  const rows = documents.map((_, row) => ({ row }));
+  const groups = documentGroups(rows, (row) => documents[row]!).map((group) => group.map(({ row }) => row));
   if (groups.length === 1) return [-1, 1];
-  const numbers = Float64Array.from(groups.keys());
-  const ofDrawn = (drawn: Float64Array) => {
+  const ofDrawn = (drawn: Uint32Array) => {
     const rows = Array.from(drawn, (group) => groups[group]!).flat();
     return spearman(
       rows.map((row) => predicted[row]!),
       rows.map((row) => truth[row]!),
     );
   };
-  return bootstrapInterval(numbers, numbers, ofDrawn, bootstrap);
+  return bootstrapInterval(groups.length, ofDrawn, bootstrap);
 }

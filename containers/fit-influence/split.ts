@@ -3,26 +3,25 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { RunError } from '../../core/errors.ts';
 import type { CounterRandom } from '../../core/random/philox.ts';
 import { permutation } from '../../core/random/philox.ts';
+import { type DocumentsOf, documentGroups, sharesDocument } from './documents.ts';
 import type { LabelledRows } from './predictor.ts';
 
 export interface Sets<T> {
   fit: T[];
   validation: T[];
   test: T[];
-  /** Whether no document has rows in two of the sets. */
+  /** Whether no document has a part in rows of two of the sets. */
   by: 'document' | 'row';
 }
 
 /**
- * Deals whole documents to the sets at random: rows of one document are alike, and a model that has seen the one would
- * know the other. A document that has more rows than a set lacks is fitted. Where documents are so few and long that a
- * set would get less than half of its rows so, rows are dealt instead.
- *
- * @param documentOf the document that a row begins in.
+ * Deals the sets at random, rows that share documents together: they are alike, and a model that has seen the one would
+ * know the other. What has more rows than a set lacks is fitted. Where so few rows are apart from the others that a set
+ * would get less than half of its rows so, as with documents that are longer than many rows, rows are dealt one by one.
  */
-export function splitLabelled<T>(
+export function splitLabelled<T extends { row: number }>(
   labelled: readonly T[],
-  documentOf: (one: T) => string,
+  documentsOf: DocumentsOf,
   { testFraction, validationFraction }: Pick<RunConfig['influenceModel'], 'testFraction' | 'validationFraction'>,
   random: CounterRandom,
 ): Sets<T> {
@@ -32,14 +31,7 @@ export function splitLabelled<T>(
   if (labelled.length < test + validation + 2)
     throw new RunError(`${labelled.length} probes are too few to fit, stop early and test on; raise probe.documents.`);
   const shuffled = Array.from(permutation(labelled.length, random), (i) => labelled[i]!);
-  const documents = new Map<string, T[]>();
-  for (const one of shuffled) {
-    const document = documentOf(one);
-    const rows = documents.get(document);
-    if (rows) rows.push(one);
-    else documents.set(document, [one]);
-  }
-  const tested = take([...documents.values()], test);
+  const tested = take(documentGroups(shuffled, documentsOf), test);
   const validated = take(tested.left, validation);
   if (2 * tested.taken.length >= test && 2 * validated.taken.length >= validation)
     return { test: tested.taken, validation: validated.taken, fit: validated.left.flat(), by: 'document' };
@@ -52,23 +44,26 @@ export function splitLabelled<T>(
 }
 
 /**
- * Probes of earlier stages without what is kept from the fit, documents whole if they were dealt whole, and without rows that
- * were probed anew.
+ * Probes of earlier stages without rows that were probed anew, and without what is kept from the fit: whatever shares a
+ * document with it if documents were dealt.
  */
 export function notHeldOut(
   { rows, labels }: LabelledRows,
   { fit, validation, test, by }: Sets<{ row: number }>,
-  documentOf: (row: number) => string,
+  documentsOf: DocumentsOf,
 ): LabelledRows {
-  const keyOf = unitOf(by, documentOf);
-  const held = new Set([...validation, ...test].map(({ row }) => keyOf(row)));
+  const isHeld = known(
+    [...validation, ...test].map(({ row }) => row),
+    by,
+    documentsOf,
+  );
   const again = new Set(fit.map(({ row }) => row));
-  const kept = rows.flatMap((row, i) => (held.has(keyOf(row)) || again.has(row) ? [] : [i]));
+  const kept = rows.flatMap((row, i) => (isHeld(row) || again.has(row) ? [] : [i]));
   return { rows: kept.map((i) => rows[i]!), labels: kept.map((i) => labels[i]!) };
 }
 
 /**
- * What a model of an earlier stage has not been fitted to: documents whole if they were dealt whole.
+ * What a model of an earlier stage has not been fitted to, nor to any part of its documents if documents were dealt.
  *
  * @param seen rows that it was fitted to, or chosen by.
  */
@@ -76,16 +71,17 @@ export function unseenBefore<T extends { row: number }>(
   labelled: readonly T[],
   seen: readonly number[],
   by: Sets<T>['by'],
-  documentOf: (row: number) => string,
+  documentsOf: DocumentsOf,
 ): T[] {
-  const keyOf = unitOf(by, documentOf);
-  const known = new Set(seen.map(keyOf));
-  return labelled.filter(({ row }) => !known.has(keyOf(row)));
+  const isSeen = known(seen, by, documentsOf);
+  return labelled.filter(({ row }) => !isSeen(row));
 }
 
-/** What is dealt, and so kept apart, as one. */
-function unitOf(by: Sets<unknown>['by'], documentOf: (row: number) => string): (row: number) => string | number {
-  return by === 'document' ? documentOf : (row) => row;
+/** Whether a row is one of those, or what stands in it is partly in one of those, as the sets were dealt. */
+function known(rows: readonly number[], by: Sets<unknown>['by'], documentsOf: DocumentsOf): (row: number) => boolean {
+  if (by === 'document') return sharesDocument(rows, documentsOf);
+  const those = new Set(rows);
+  return (row) => those.has(row);
 }
 
 /** Groups in order, each that still fits, of at most so many items together. */

@@ -1,18 +1,33 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
-import { comparisonWith, passageWarnings } from '../../core/diagnostics/passages.ts';
+import { comparisonWith, exclusionWarnings, passageWarnings } from '../../core/diagnostics/passages.ts';
 import type { PassagesCheck } from '../../core/formats.ts';
 
-/** Compares the passages with a sample of the corpus, and says on stderr what a user should know. */
+export interface CheckedPassages {
+  /** Their file. */
+  input: string;
+  passages: readonly Passage[];
+  /** `textHash` of each; absent where the run itself keeps them out of its corpus. */
+  hashes?: ReadonlySet<string>;
+}
+
+/** Compares the passages with the corpus, and says on stderr what a user should know. */
 export async function checkPassages(
   corpus: Corpus,
   seed: number,
-  references: readonly Passage[],
-  others: readonly Passage[],
+  given: Record<'reference' | 'heldOut', CheckedPassages>,
 ): Promise<PassagesCheck> {
   const compare = await comparisonWith(corpus, seed);
-  const [reference, heldOut] = [compare(references), compare(others)];
-  const warnings = [...passageWarnings('reference.input', reference), ...passageWarnings('heldOut.input', heldOut)];
+  const [reference, heldOut] = [compare(given.reference.passages), compare(given.heldOut.passages)];
+  const kept = (['reference', 'heldOut'] as const).flatMap((name) => {
+    const { input, hashes } = given[name];
+    return hashes ? exclusionWarnings(`${name}.input`, input, hashes, corpus.index) : [];
+  });
+  const warnings = [
+    ...kept,
+    ...passageWarnings('reference.input', reference),
+    ...passageWarnings('heldOut.input', heldOut),
+  ];
   for (const warning of warnings) process.stderr.write(`Warning: ${warning}\n`);
   return { format: 'mates-passages/1', reference, heldOut, warnings };
 }

@@ -12,8 +12,9 @@ import { checkPassages } from './check-passages.ts';
 /** Prepares the run's corpus, or checks the one that was prepared beforehand, and that passage and task files are usable. */
 export async function run(job: Job): Promise<void> {
   await timed(job, 'prepare', async () => {
-    await refuseShared(job);
-    if (job.run.record.corpus === CORPUS_FOLDER) await prepare(job);
+    const hashes = await distinctPassages(job);
+    const own = job.run.record.corpus === CORPUS_FOLDER;
+    if (own) await prepare(job);
     const corpus = await openRunCorpus(job.run);
     const { seed, reference, heldOut } = job.run.record.config;
     const passages = await Promise.all([reference, heldOut].map((which) => loadPassageSet(job.run, corpus, which)));
@@ -22,24 +23,33 @@ export async function run(job: Job): Promise<void> {
     // Of a run that has not begun, both may be of another configuration.
     const begun = (await store.size(stageLayout(0).plan)) !== undefined;
     await recordInputs(job.run, begun);
-    if (!begun || (await store.size(PASSAGES_FILE)) === undefined)
-      await putJson(store, PASSAGES_FILE, await checkPassages(corpus, seed, passages[0]!, passages[1]!));
+    if (!begun || (await store.size(PASSAGES_FILE)) === undefined) {
+      const [references, others] = [reference, heldOut].map(({ input }, i) => ({
+        ...{ input, passages: passages[i]!, hashes: own ? undefined : hashes[i]! },
+      }));
+      const check = await checkPassages(corpus, seed, { reference: references!, heldOut: others! });
+      await putJson(store, PASSAGES_FILE, check);
+    }
     return { flops: 0 }; // no matrix product, and what it did is checked again each time
   });
 }
 
-/** A held-out loss of what was selected for would say nothing. */
-async function refuseShared({ run }: Job): Promise<void> {
+/**
+ * The hashes of the reference and of the held-out passages.
+ *
+ * @throws InputError where they share some: a held-out loss of what was selected for would say nothing.
+ */
+async function distinctPassages({ run }: Job): Promise<[reference: Set<string>, heldOut: Set<string>]> {
   const { reference, heldOut } = run.record.config;
-  const [selectedFor, others] = await Promise.all(
-    [reference, heldOut].map(({ input, passages }) => passageHashes(readPassageFile(run, input), input, passages)),
-  );
-  const shared = [...selectedFor!].filter((hash) => others!.has(hash)).length;
+  const hashesOf = ({ input, passages }: typeof heldOut) => passageHashes(readPassageFile(run, input), input, passages);
+  const [selectedFor, others] = await Promise.all([hashesOf(reference), hashesOf(heldOut)]);
+  const shared = [...selectedFor].filter((hash) => others.has(hash)).length;
   if (shared > 0)
     throw new InputError(
       `${shared} of the passages of heldOut.input ${heldOut.input} are reference passages too (${reference.input}), so their loss ` +
         'would not be held out; give other passages, or fewer of each by reference.passages and heldOut.passages.',
     );
+  return [selectedFor, others];
 }
 
 async function prepare(job: Job): Promise<void> {

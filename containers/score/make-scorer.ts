@@ -1,6 +1,7 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { StagePlan } from '../../core/formats.ts';
 import { standardise } from '../../core/metrics/index.ts';
+import { controlRows } from '../../core/plan/hold-out.ts';
 import { STREAM } from '../../core/random/philox.ts';
 import { type Method, methodTraits, type ScoreKind } from '../../core/selection/methods.ts';
 import {
@@ -9,12 +10,13 @@ import {
   type ScorerPrecision,
   type ScorerRecord,
 } from '../../core/selection/scorer-record.ts';
-import { sampleHoldOut } from '../hold-out.ts';
+import { earlierProbes, readProbes } from '../fit-influence/labelled.ts';
+import { holdOut, sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
 import { openPart } from './open-scorer.ts';
 import { choosePrecision } from './precision.ts';
 
-/** Hold-out rows on which the parts' means and deviations are measured: both are then known to some 3 %. */
+/** Hold-out rows, of which nothing has been learned, that means and deviations are measured on: known to some 3 % then. */
 const CALIBRATION_ROWS = 1024;
 
 /**
@@ -58,7 +60,8 @@ async function calibrated(
   // Log-weight + Gumbel resamples by the weights (Xie et al. 2023, section 3).
   if (alone === 'dsir') return { parts: plain, std: 1, temperature: 1, flops: 0 };
 
-  const rows = await sampleHoldOut(job, corpus, plan, STREAM.calibration, CALIBRATION_ROWS);
+  const learned = await learnedRows(job, corpus, plan, kinds[0]![0]);
+  const rows = await sampleHoldOut(job, corpus, plan, STREAM.calibration, CALIBRATION_ROWS, learned);
   const parts: ScorerPart[] = [];
   const total = new Float64Array(rows.length);
   let flops = 0;
@@ -73,6 +76,20 @@ async function calibrated(
     flops += rows.length * scorer.cost;
   }
   return { parts, std: kinds.length === 1 ? 1 : scaleOf(total).std, flops };
+}
+
+/** Hold-out rows that what scores has been fitted to, and whose scores are no sample of the pool's. */
+async function learnedRows(job: Job, corpus: Corpus, plan: StagePlan, score: ScoreKind): Promise<Set<number>> {
+  const { probe, influenceModel, seed } = job.run.record.config;
+  if (score === 'influence-model') {
+    const earlier = await earlierProbes(job, influenceModel.earlierStages);
+    const labelled = await readProbes(job, plan);
+    return new Set([...labelled.map(({ row }) => row), ...earlier.flatMap(({ rows }) => rows)]);
+  }
+  if (score !== 'probe' || probe.method !== 'lookahead') return new Set();
+  const { probed } = await holdOut(job.run, corpus, plan);
+  const { steps, batchRows } = probe.lookahead;
+  return new Set(controlRows(probed, plan.probes, steps * batchRows, seed, job.stage));
 }
 
 /** Of scores that are all the same, which then add nothing, the deviation is 1. */

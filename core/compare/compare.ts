@@ -228,7 +228,9 @@ export function differenceOf(values: number[]): Difference {
   const half = studentFactor(values.length) * standardError(values);
   return {
     ...difference,
-    bootstrap: bootstrapInterval(values, values, mean, { seed: 1, resamples: 10_000 }),
+    bootstrap: bootstrapInterval(values.length, (drawn) => mean(Float64Array.from(drawn, (i) => values[i]!)), {
+      ...{ seed: 1, resamples: 10_000 },
+    }),
     student: [difference.mean - half, difference.mean + half],
   };
 }

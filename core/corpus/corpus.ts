@@ -93,11 +93,6 @@ export class Corpus {
     return (await this.texts(rows)).map((text) => text.split(mark).filter((passage) => passage !== ''));
   }
 
-  /** The id of the document that each row begins in. */
-  async firstDocuments(rows: RowRange | ArrayLike<number>): Promise<string[]> {
-    return (await this.documents(rows)).map((ids) => ids[0]!);
-  }
-
   /** The ids of the documents that each row has a part of, in the order in which they are there. */
   async documents(rows: RowRange | ArrayLike<number>): Promise<string[][]> {
     return (await this.strings('documents', rows)).map((ids) => JSON.parse(ids));

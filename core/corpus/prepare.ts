@@ -135,6 +135,7 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
       duplicatesRemoved: kept.duplicates,
       ...(distinct && { nearDuplicatesRemoved: kept.nearDuplicates }),
       ...removed,
+      excluded: [...(options.exclude ?? [])].sort(),
       domains: packed.domains,
       shards: packed.shards,
       inputs: files.map(({ name, bytes }, i) => ({

@@ -55,8 +55,11 @@ export interface StageEstimate {
 const PASSAGE_TOKENS = 85;
 /** Of a last word: most are one or two. */
 const LAST_WORD_TOKENS = 2;
-/** A zero-shot task whose file is not read: ARC-Easy has 2,376 items, PIQA 1,838, LAMBADA 5,153; up to four choices. */
-const TASK = { items: 3000, requests: 4 };
+/**
+ * A zero-shot task whose file is not read: ARC-Easy has 2,376 items, PIQA 1,838, LAMBADA 5,153; up to four choices, of some
+ * five tokens (PIQA's are of twenty, LAMBADA's words of two).
+ */
+const TASK = { items: 3000, requests: 4, targets: 5 };
 /** Domains of a corpus that is not there yet: the example's are 13. */
 const DOMAINS = 13;
 /** Vocabulary where the tokenizer is a file that is not read: Pythia's. */
@@ -135,9 +138,11 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
   const shape = shapeOf(config, corpus);
   const length = rowTokens(config, corpus);
   const row = length * decoderForwardFlops(shape, length);
-  const whole = PASSAGE_TOKENS * decoderForwardFlops(shape, PASSAGE_TOKENS);
-  const targets = reference.target === 'last-word' ? LAST_WORD_TOKENS : PASSAGE_TOKENS - 1;
-  const passage = passageForwardFlops(shape, PASSAGE_TOKENS, targets);
+  const passageTokens = Math.min(PASSAGE_TOKENS, length); // longer ones are cut to a row
+  const whole = passageTokens * decoderForwardFlops(shape, passageTokens);
+  const read = ({ target }: RunConfig['reference']) =>
+    passageForwardFlops(shape, passageTokens, target === 'last-word' ? LAST_WORD_TOKENS : passageTokens - 1);
+  const passage = read(reference);
   const { batchRows, steps } = probe.lookahead;
   const branch = 3 * pretrain.decaySteps * pretrain.batchRows * row;
   const domains = corpus?.domains.length ?? DOMAINS;
@@ -160,7 +165,9 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
     row,
     evaluated:
       branch +
-      (reference.passages + heldOut.passages + TASK.requests * items) * whole +
+      reference.passages * passage +
+      heldOut.passages * read(heldOut) +
+      items * TASK.requests * passageForwardFlops(shape, passageTokens, TASK.targets) +
       domains * evaluation.rowsPerDomain * row,
     probed: probe.method === 'exact' ? 3 * row + reference.passages * passage : 2 * row,
     prepared: (probe.checkpoint === 'decayed' ? branch : 0) + copies,

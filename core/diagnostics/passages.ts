@@ -1,7 +1,10 @@
-/** Whether passages are written as the corpus is: of a token that the corpus lacks, a model of it learns nothing. */
+/**
+ * Whether passages fit the corpus: of a token that it lacks, a model of it learns nothing, and what is a document of it, a
+ * model learns by heart.
+ */
 import type { Corpus } from '../corpus/corpus.ts';
 import type { Passage } from '../corpus/passages.ts';
-import type { PassageStatistics } from '../formats.ts';
+import type { CorpusIndex, PassageStatistics } from '../formats.ts';
 import { CounterRandom, distinctBelow, STREAM } from '../random/philox.ts';
 
 /**
@@ -80,5 +83,30 @@ export function passageWarnings(name: string, { missing, examples }: PassageStat
   return [
     `${(100 * missing).toFixed(1)} % of the tokens of ${name} that count are next to absent from the corpus${such}. Their losses ` +
       'are mostly chance, and hide what a selection gains: write them as the corpus does, or give other passages.',
+  ];
+}
+
+/**
+ * Whether passages were kept out of a corpus that was prepared beforehand.
+ *
+ * @param name what they are called in the message: a field of the configuration, or a flag.
+ * @param file that they are of.
+ * @param hashes `textHash` of each.
+ */
+export function exclusionWarnings(
+  name: string,
+  file: string,
+  hashes: ReadonlySet<string>,
+  { excluded }: Pick<CorpusIndex, 'excluded'>,
+): string[] {
+  const known = new Set(excluded);
+  const others = [...hashes].filter((hash) => !known.has(hash)).length;
+  if (others === 0) return [];
+  const found = excluded
+    ? `${others} of the ${hashes.size} passages of ${name} were not kept out of the corpus.`
+    : `Whether the passages of ${name} were kept out of the corpus is not known, as an older version prepared it.`;
+  return [
+    `${found} Those that are documents of it may be selected and trained on, and their loss then says nothing of other texts: ` +
+      `prepare the corpus anew, with --exclude ${file} among the flags of mates prepare.`,
   ];
 }

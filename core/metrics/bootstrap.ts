@@ -9,32 +9,24 @@ export interface Bootstrap {
 }
 
 /**
- * Percentile bootstrap interval of a statistic of pairs (Efron & Tibshirani 1993, ch. 13): pairs are drawn with
- * replacement. The same pairs and seed give the same interval.
+ * Percentile bootstrap interval of a statistic of a sample of `n` (Efron & Tibshirani 1993, ch. 13), of which as many are
+ * drawn with replacement. The same sample and seed give the same interval.
  *
- * @param statistic of two series; a resample for which it is NaN does not count.
+ * @param statistic of those whose places in the sample are given; a resample for which it is NaN does not count.
  * @returns [low, high]; percentiles are interpolated between resamples, as NumPy does by default.
  */
 export function bootstrapInterval(
-  x: ArrayLike<number>,
-  y: ArrayLike<number>,
-  statistic: (x: Float64Array, y: Float64Array) => number,
+  n: number,
+  statistic: (drawn: Uint32Array) => number,
   { seed, stage = 0, resamples = 1000, confidence = 0.95 }: Bootstrap,
 ): [number, number] {
-  const n = x.length;
-  if (n === 0 || y.length !== n)
-    throw new RangeError(`series of ${n} and ${y.length} values have no bootstrap interval`);
+  if (n === 0) throw new RangeError('an empty sample has no bootstrap interval');
   const random = new CounterRandom(seed, STREAM.bootstrap, stage);
-  const drawnX = new Float64Array(n);
-  const drawnY = new Float64Array(n);
+  const drawn = new Uint32Array(n);
   const found: number[] = [];
   for (let resample = 0; resample < resamples; resample++) {
-    for (let i = 0; i < n; i++) {
-      const pair = random.below(resample * n + i, n);
-      drawnX[i] = x[pair]!;
-      drawnY[i] = y[pair]!;
-    }
-    const value = statistic(drawnX, drawnY);
+    for (let i = 0; i < n; i++) drawn[i] = random.below(resample * n + i, n);
+    const value = statistic(drawn);
     if (!Number.isNaN(value)) found.push(value);
   }
   const sorted = Float64Array.from(found).sort();

@@ -31,7 +31,7 @@ export const STREAM = {
   minHash: 14,
   /** The hold-out rows that DSIR's distribution of the pool is counted on. */
   dsirSample: 15,
-  /** The rows that a selection and its pool are compared by. */
+  /** The rows of a selection, and of a corpus, that others are compared with. */
   diagnostics: 16,
   /** The rows of the pool on which 8 bits are compared with float32. */
   precision: 17,
@@ -41,6 +41,8 @@ export const STREAM = {
   influenceWeights: 19,
   /** Of the pool's rows that the quality classifier learns to tell from the reference passages. */
   classifierSample: 20,
+  /** The rows of a pool that its selection is compared with. */
+  diagnosticsPool: 21,
 } as const;
 
 /**

@@ -45,6 +45,7 @@ export async function summarise(run: Run): Promise<RunSummary> {
       selectionFlops: selecting.reduce((sum, { flops }) => sum + flops, 0),
       spearman: fit?.spearman,
       spearmanInterval: fit?.spearmanInterval,
+      freshSpearman: fit?.freshSpearman,
       staleSpearman: fit?.staleSpearman,
       method: selection.method,
       mostSelected: mostSelected(selection),

@@ -36,13 +36,15 @@ export interface KeyRecipe {
   gumbel: 'exact' | 'reference-code' | 'none';
 }
 
-export function noiseOf({ seed, stage, arm = 'main' }: Noise): CounterRandom {
-  return new CounterRandom(seed, arm === 'main' ? STREAM.gumbel : STREAM.controlGumbel, stage);
+const streamOf = (arm: Arm = 'main') => (arm === 'main' ? STREAM.gumbel : STREAM.controlGumbel);
+
+export function noiseOf({ seed, stage, arm }: Noise): CounterRandom {
+  return new CounterRandom(seed, streamOf(arm), stage);
 }
 
 /** The same noise for runs of rows, and kernels that work on it. */
-export function noiseRun({ seed, stage, arm = 'main' }: Noise, work?: { pages: number; kernels: Kernel[] }): PhiloxRun {
-  return new PhiloxRun(seed, arm === 'main' ? STREAM.gumbel : STREAM.controlGumbel, stage, work);
+export function noiseRun({ seed, stage, arm }: Noise, work?: { pages: number; kernels: Kernel[] }): PhiloxRun {
+  return new PhiloxRun(seed, streamOf(arm), stage, work);
 }
 
 /** The ordered key of a row with a utility. Utilities may be infinite; the caller refuses NaN. */

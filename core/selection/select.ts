@@ -44,11 +44,11 @@ export interface SelectionRequest {
  * The key recipe of a stage's rows.
  *
  * @param by what they are chosen by, which may be another method than the configured one. The sign of the authors' noise is
- *   no matter of DSIR, which is another paper's.
+ *   no matter of DSIR, which is another paper's, nor of random rows, whose noise is added whatever the configuration.
  */
 export function keyRecipe({ seed, selection }: RunConfig, stage: number, by: ChosenBy): KeyRecipe {
   const { score, hard } = methodTraits(by.method);
-  const gumbel = score === 'dsir' ? 'exact' : selection.gumbel;
+  const gumbel = score === undefined || score === 'dsir' ? 'exact' : selection.gumbel;
   return {
     noise: { seed, stage },
     temperature: by.temperature ?? selection.temperature,

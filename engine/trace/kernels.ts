@@ -1,4 +1,7 @@
-/** How each tfjs kernel is expressed in ONNX operators. A kernel without a rule here is refused by the backend. */
+/**
+ * How each tfjs kernel that the models use is expressed in ONNX operators. A kernel without a rule here is refused by the
+ * backend.
+ */
 import { backend_util, type DataType, util } from '@tensorflow/tfjs-core';
 import { type ElementType, type Graph, MICROSOFT, type Value } from './graph.ts';
 import { DATA_TYPE } from './onnx.ts';
@@ -53,12 +56,10 @@ const multiply: Rule = (graph, x, attributes) => {
 };
 
 /**
- * Matrix products: Gemm for a single one, which takes the bias and both transpositions, FusedMatMul for a batch, which
- * reads transposed matrices in place where ONNX's own MatMul would need them copied.
+ * Matrix products: Gemm for a single one, FusedMatMul for a batch, which reads transposed matrices in place where ONNX's own
+ * MatMul would need them copied.
  */
-const matMul: Rule = (graph, { a, b, bias }, { transposeA, transposeB, activation }) => {
-  if (activation !== undefined && activation !== 'linear')
-    throw new Error(`a traced matrix product has no activation "${activation}"`);
+const matMul: Rule = (graph, { a, b }, { transposeA, transposeB }) => {
   const [transA, transB] = [transposeA ? 1 : 0, transposeB ? 1 : 0];
   const rows = a!.shape.at(transA ? -1 : -2)!;
   const columns = b!.shape.at(transB ? -2 : -1)!;
@@ -66,13 +67,9 @@ const matMul: Rule = (graph, { a, b, bias }, { transposeA, transposeB, activatio
   const shape = [...batch, rows, columns];
   if (util.sizeFromShape(batch) === 1) {
     const flat = [a!, b!].map((value) => graph.reshape(value, value.shape.slice(-2)));
-    const product = graph.op('Gemm', bias ? [...flat, bias] : flat, [rows, columns], {
-      attributes: { transA, transB },
-    });
-    return graph.reshape(product, shape);
+    return graph.reshape(graph.op('Gemm', flat, [rows, columns], { attributes: { transA, transB } }), shape);
   }
-  const product = graph.op('FusedMatMul', [a!, b!], shape, { attributes: { transA, transB }, domain: MICROSOFT });
-  return bias ? graph.op('Add', [product, bias], shape) : product;
+  return graph.op('FusedMatMul', [a!, b!], shape, { attributes: { transA, transB }, domain: MICROSOFT });
 };
 
 /**
@@ -139,11 +136,6 @@ const concat: Rule = (graph, inputs, { axis }) => {
   return graph.op('Concat', values, shape, { attributes: { axis: at } });
 };
 
-function split(graph: Graph, x: Value, axis: number, sizes: readonly number[]): Value[] {
-  const shapes = sizes.map((size) => x.shape.with(axis, size));
-  return graph.ops('Split', [x, graph.integers(sizes)], shapes, { attributes: { axis } });
-}
-
 const slice: Rule = (graph, { x }, { begin, size }) => {
   const starts = begin as number[];
   const shape = x!.shape.map((n, i) => ((size as number[])[i] === -1 ? n - starts[i]! : (size as number[])[i]!));
@@ -176,71 +168,33 @@ const uniform = (graph: Graph, width: number, value: number) =>
   graph.constant(new Float32Array(width).fill(value), [width]);
 
 export const RULES: Record<string, Rule> = {
-  Abs: unary('Abs'),
-  Ceil: unary('Ceil'),
-  Cos: unary('Cos'),
   Erf: unary('Erf'),
   Exp: unary('Exp'),
-  Floor: unary('Floor'),
   Log: unary('Log'),
   Neg: unary('Neg'),
   Reciprocal: unary('Reciprocal'),
-  Relu: unary('Relu'),
-  Sigmoid: unary('Sigmoid'),
-  Sin: unary('Sin'),
-  Sqrt: unary('Sqrt'),
-  Tanh: unary('Tanh'),
-  LogicalNot: unary('Not'),
-  Rsqrt: (graph, { x }) => graph.op('Reciprocal', [graph.op('Sqrt', [x!], x!.shape)], x!.shape),
   Square: (graph, { x }) => graph.op('Mul', [x!, x!], x!.shape),
 
   Add: add,
   Sub: binary('Sub'),
   Multiply: multiply,
-  RealDiv: binary('Div'),
   Maximum: binary('Max'),
-  Minimum: binary('Min'),
-  Pow: binary('Pow'),
-  SquaredDifference: (graph, x, attributes) => {
-    const difference = binary('Sub')(graph, x, attributes) as Value;
-    return graph.op('Mul', [difference, difference], difference.shape);
-  },
-  Equal: binary('Equal', 'bool'),
   Greater: binary('Greater', 'bool'),
-  GreaterEqual: binary('GreaterOrEqual', 'bool'),
-  Less: binary('Less', 'bool'),
-  LessEqual: binary('LessOrEqual', 'bool'),
-  LogicalAnd: binary('And', 'bool'),
-  LogicalOr: binary('Or', 'bool'),
   AddN: (graph, inputs) => {
     const values = Object.values(inputs);
     return values.length === 1 ? values[0]! : graph.op('Sum', values, values[0]!.shape);
   },
-  Select: (graph, { condition, t, e }) =>
-    graph.op(
-      'Where',
-      [condition!, t!, e!],
-      backend_util.assertAndGetBroadcastShape(broadcast(condition!, t!), [...e!.shape]),
-      {
-        type: t!.type,
-      },
-    ),
 
   Max: reduction('ReduceMax'),
   Mean: reduction('ReduceMean'),
-  Min: reduction('ReduceMin'),
   Sum: reduction('ReduceSum'),
   Softmax: (graph, { logits }) => graph.op('Softmax', [logits!], logits!.shape, { attributes: { axis: -1 } }),
-  LogSoftmax: (graph, { logits }) => graph.op('LogSoftmax', [logits!], logits!.shape, { attributes: { axis: -1 } }),
 
   BatchMatMul: matMul,
-  _FusedMatMul: matMul,
 
   Identity: (_, { x }) => x!,
   Reshape: (graph, { x }, { shape }) =>
     graph.reshape(x!, util.inferFromImplicitShape(shape as number[], util.sizeFromShape([...x!.shape]))),
-  ExpandDims: (graph, { input }, { dim }) =>
-    graph.reshape(input!, input!.shape.toSpliced(normalizeAxis(dim, input!.shape.length + 1), 0, 1)),
   Transpose: (graph, { x }, { perm }) => {
     const order = perm as number[];
     const shape = order.map((axis) => x!.shape[axis]!);
@@ -252,10 +206,6 @@ export const RULES: Record<string, Rule> = {
   },
   Concat: concat,
   Slice: slice,
-  SplitV: (graph, { x }, { numOrSizeSplits, axis }) => {
-    const at = normalizeAxis(axis, x!.shape.length);
-    return split(graph, x!, at, backend_util.prepareSplitSize(placeholder(x!), numOrSizeSplits as number[], at));
-  },
   Pack: (graph, inputs, { axis }) => {
     const values = Object.values(inputs);
     const at = normalizeAxis(axis, values[0]!.shape.length + 1);
@@ -264,25 +214,11 @@ export const RULES: Record<string, Rule> = {
   },
   Unpack: (graph, { value }, { axis }) => {
     const at = normalizeAxis(axis, value!.shape.length);
-    const parts = split(graph, value!, at, Array(value!.shape[at]).fill(1));
+    const sizes: number[] = Array(value!.shape[at]).fill(1);
+    const shapes = sizes.map((size) => value!.shape.with(at, size));
+    const parts = graph.ops('Split', [value!, graph.integers(sizes)], shapes, { attributes: { axis: at } });
     return parts.map((part) => graph.reshape(part, value!.shape.toSpliced(at, 1)));
   },
-  PadV2: (graph, { x }, { paddings, constantValue }) => {
-    const sides = paddings as [number, number][];
-    const shape = x!.shape.map((size, i) => size + sides[i]![0] + sides[i]![1]);
-    const amounts = graph.integers([...sides.map(([before]) => before), ...sides.map(([, after]) => after)]);
-    return graph.op('Pad', [x!, amounts, fill(graph, [], constantValue as number, dtypeOf(x!))], shape);
-  },
-  Tile: (graph, { x }, { reps }) =>
-    graph.op(
-      'Tile',
-      [x!, graph.integers(reps as number[])],
-      x!.shape.map((size, i) => size * (reps as number[])[i]!),
-    ),
-  BroadcastTo: (graph, { x }, { shape }) =>
-    graph.op('Expand', [x!, graph.integers(shape as number[])], shape as number[]),
-  Fill: (graph, _, { shape, value, dtype }) => fill(graph, shape as number[], value as number, dtype),
-  ZerosLike: (graph, { x }) => fill(graph, x!.shape, 0, dtypeOf(x!)),
   OnesLike: (graph, { x }) => fill(graph, x!.shape, 1, dtypeOf(x!)),
 
   GatherV2: (graph, { x, indices }, { axis, batchDims }) => {
@@ -295,19 +231,6 @@ export const RULES: Record<string, Rule> = {
   ScatterNd: (graph, { indices, updates }, { shape }) => {
     const zeros = fill(graph, shape as number[], 0, dtypeOf(updates!));
     return graph.op('ScatterND', [zeros, indices!, updates!], zeros.shape, { attributes: { reduction: 'add' } });
-  },
-  OneHot: (graph, { indices }, { depth, onValue, offValue, dtype }) => {
-    const values = graph.constant(Float32Array.of(offValue as number, onValue as number), [2]);
-    const hot = graph.op(
-      'OneHot',
-      [indices!, graph.integers([depth as number]), values],
-      [...indices!.shape, depth as number],
-      {
-        attributes: { axis: -1 },
-        type: 'float32',
-      },
-    );
-    return RULES.Cast!(graph, { x: hot }, { dtype });
   },
 
   // The fused kernels that `ops.ts` asks for where a backend has them.
@@ -345,8 +268,3 @@ export const RULES: Record<string, Rule> = {
     return graph.reshape(rotated, x!.shape);
   },
 };
-
-/** tfjs's shape helpers take a tensor and look at its shape alone. */
-function placeholder({ shape }: Value) {
-  return { shape: [...shape] } as unknown as Parameters<typeof backend_util.prepareSplitSize>[0];
-}

@@ -28,11 +28,11 @@ const corpus = {
 const UTILITIES = Float32Array.from([1, 2, Number.NEGATIVE_INFINITY, 1]);
 
 const KEY = 'documents.jsonl';
-async function scored(utilities: Float32Array) {
+async function scored(utilities: Float32Array, shards = [0, 1]) {
   const store = new MemoryStore();
   await store.put(
     KEY,
-    documentScores(corpus, utilities, new AbortController().signal, () => {}),
+    documentScores(corpus, shards, utilities, new AbortController().signal, () => {}),
   );
   return { store, key: KEY };
 }
@@ -49,6 +49,11 @@ async function chosen(utilities: Float32Array, budget: number) {
 }
 
 describe('documents', () => {
+  it('are those of the pool', async () => {
+    const { store, key } = await scored(UTILITIES.subarray(0, 2), [0]);
+    expect(await cutDocuments({ store, key }, 1)).toMatchObject({ documents: 1, poolDocuments: 2 });
+  });
+
   it('have the mean of their rows, by the tokens that they have there', async () => {
     const { lines } = await chosen(UTILITIES, 1);
     const lowest = -3.4028234663852886e38;
@@ -83,7 +88,7 @@ describe('documents', () => {
   });
 
   it('stop when they are told to', async () => {
-    const stopped = documentScores(corpus, UTILITIES, AbortSignal.abort(), () => {});
+    const stopped = documentScores(corpus, [0, 1], UTILITIES, AbortSignal.abort(), () => {});
     await expect(stopped.next()).rejects.toThrow(InterruptedError);
   });
 });

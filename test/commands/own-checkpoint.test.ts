@@ -1,6 +1,6 @@
 /** What `mates select` decides before it computes anything. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { costLine, planSelection } from '../../bin/own-checkpoint/plan.ts';
+import { costLine, planLine, planSelection } from '../../bin/own-checkpoint/plan.ts';
 import { configOf, type Options, type Settings, settingsOf } from '../../bin/own-checkpoint/settings.ts';
 import { claimWorkFolder, type WorkRecord } from '../../bin/own-checkpoint/work-folder.ts';
 import { modelShape } from '../../containers/model.ts';
@@ -44,6 +44,19 @@ describe('the plan of a selection', () => {
     expect(plan.holdOutRows).toBe(8000);
   });
 
+  it('has no candidates in the shards that an oracle compares with', () => {
+    const plan = planSelection(settings({ method: 'oracle' }), corpus(1_000_000, 1000));
+    expect(plan).toMatchObject({ poolRows: 998_000, holdOutRows: 2000, selectedRows: 199_600, probes: 0 });
+    expect(plan.poolShards).toEqual(Array.from({ length: 998 }, (_, shard) => shard));
+    expect(plan.holdOutShards).toEqual([998, 999]);
+    expect(planLine('corpus', corpus(1_000_000, 1000), plan)).toMatch(
+      /of which 199600 are selected\. 2000 of them are no/,
+    );
+    const small = planSelection(settings({ method: 'oracle' }), corpus(900, 9));
+    expect([small.poolRows, small.holdOutRows]).toEqual([700, 200]);
+    expect(() => planSelection(settings({ method: 'oracle' }), corpus(900, 1))).toThrow(/^--method oracle: .*--shards/);
+  });
+
   it('takes labels from every shard where they are most of the rows, and from a few of a large corpus', () => {
     expect(planSelection(settings({ labels: 898 }), corpus(900, 2, 1)).holdOutShards).toEqual([0, 1]);
     const large = planSelection(settings(), corpus(1_000_000, 100));
@@ -57,14 +70,15 @@ describe('the plan of a selection', () => {
     const parts = (over: Partial<Options>, rows: number) => {
       const plan = planSelection(settings(over), corpus(rows, 4));
       const items = scoreItems(plan);
-      expect([items[0]!.begin, items.at(-1)!.end]).toEqual([0, rows]);
+      expect([items[0]!.begin, items.at(-1)!.end]).toEqual([0, plan.poolRows]);
       return items.length;
     };
     expect(parts({}, 120_000)).toBe(3);
     expect(parts({ features: [] }, 120_000)).toBe(3);
     expect(parts({ method: 'dsir' }, 120_000)).toBe(3);
-    const passes: Partial<Options>[] = [{ features: ['dsir', 'loss'] }, { method: 'perplexity' }, { method: 'oracle' }];
+    const passes: Partial<Options>[] = [{ features: ['dsir', 'loss'] }, { method: 'perplexity' }];
     for (const over of passes) expect(parts(over, 120_000)).toBe(120);
+    expect(parts({ method: 'oracle' }, 120_000)).toBe(90); // of four shards one is no candidate
     expect(parts({}, 200_000_000)).toBe(400);
   });
 
@@ -75,7 +89,9 @@ describe('the plan of a selection', () => {
     );
     expect(planSelection(settings({ labels: 896 }), index).probes).toBe(896);
     expect(() => planSelection(settings({ labels: 20 }), corpus(12, 2))).toThrow(/--labels 20.*choose --method dsir/);
-    expect(() => planSelection(settings({ fraction: 0.001 }), index)).toThrow(/--fraction 0\.001.*selects none/);
+    expect(() => planSelection(settings({ labels: 800, fraction: 0.001 }), index)).toThrow(
+      /--fraction 0\.001.*selects none/,
+    );
   });
 
   it('tells what it costs as shares of the training', () => {

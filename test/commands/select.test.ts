@@ -90,11 +90,10 @@ describe('mates select', () => {
     expect(new Set(row).size).toBe(row.length);
     const lines = (await readFile(at('best.jsonl'), 'utf8')).trim().split('\n');
     const corpus = await openCorpus(new DirectoryStore(at('corpus')));
-    const [texts, first] = [await corpus.texts(row), await corpus.firstDocuments(row)];
+    const [texts, documents] = [await corpus.texts(row), await corpus.documents(row)];
     expect(lines.map((line) => JSON.parse(line))).toEqual(
       row.map((_, i) => ({
-        ...{ row: row[i], domain: domain[i], utility: utility[i], text: texts[i] },
-        documents: expect.arrayContaining([first[i]]),
+        ...{ row: row[i], domain: domain[i], utility: utility[i], text: texts[i], documents: documents[i] },
       })),
     );
     // What is there is kept, and what follows from it is made again.
@@ -158,6 +157,22 @@ describe('mates select', () => {
       /\nWarning: the influence model is weak: its .* Rows are selected by influence\. .*aise --labels, /,
     );
     expect(stderr).not.toMatch(/stage|probe\.|influenceModel/);
+  });
+
+  it('leaves out of an oracle what it compares with', async () => {
+    const outputs = ['--out', at('oracle.parquet'), '--documents', at('oracle.jsonl')];
+    const { code, stdout } = await select('--work', at('oracle'), '--method', 'oracle', ...outputs, '--json');
+    expect(code).toBe(0);
+    const { index } = await openCorpus(new DirectoryStore(at('corpus')));
+    const { firstRow } = index.shards.at(-1)!;
+    expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({
+      ...{ poolRows: firstRow, selectedRows: Math.floor(firstRow / 5) },
+    });
+    const { row } = await readParquet(await readFile(at('oracle.parquet')), { row: 'INT64' });
+    expect(Math.max(...row)).toBeLessThan(firstRow);
+    const lines = (await readFile(at('oracle.jsonl'), 'utf8')).trim().split('\n');
+    const tokens = lines.reduce((total, line) => total + JSON.parse(line).tokens, 0);
+    expect(tokens).toBe(firstRow * index.sequenceLength);
   });
 
   it('leaves a folder of another checkpoint as it is, and says so', async () => {

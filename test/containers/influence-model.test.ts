@@ -2,11 +2,14 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openFeatures } from '../../containers/fit-influence/features.ts';
 import { loadPredictorOf } from '../../containers/fit-influence/influence-model.ts';
+import { readProbes } from '../../containers/fit-influence/labelled.ts';
+import { holdOut } from '../../containers/hold-out.ts';
 import { dsirWeights, loadDsir } from '../../containers/score/dsir.ts';
 import { openScorer } from '../../containers/score/open-scorer.ts';
 import { InterruptedError } from '../../core/errors.ts';
 import type { InfluenceFit } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
+import { standardise } from '../../core/metrics/index.ts';
 import { readParquet, writeParquet } from '../../core/parquet.ts';
 import { scoreItems } from '../../core/plan/stage-plan.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
@@ -170,6 +173,7 @@ describe('probes of earlier stages', () => {
     expect(fits[1]!.documents.test).toBeGreaterThanOrEqual(10);
     // The model before is tested on the same, and predicts the same.
     expect(fits[0]!.staleSpearman).toBeUndefined();
+    expect(fits[1]!.freshSpearman).toBe(fits[1]!.spearman);
     expect(fits[1]!.staleSpearman).toBeCloseTo(fits[1]!.spearman, 2);
   });
 
@@ -214,6 +218,13 @@ describe('DSIR', () => {
     const corpus = await openRunCorpus(tiny.run);
     const scorer = await openScorer(tiny.job(1), corpus, plan, record);
     const [model, dsir] = record.parts;
+    // Its scale is that of rows that the influence model has not been fitted to.
+    const labelled = new Set((await readProbes(tiny.job(1), plan)).map(({ row }) => row));
+    const others = [...(await holdOut(tiny.run, corpus, plan)).probed].filter((row) => !labelled.has(row));
+    const predicted = await (await loadPredictorOf(tiny.job(1), corpus, 1, 8)).predict(others);
+    const { mean, std } = standardise(Array.from(predicted, (influence) => -influence));
+    expect(model!.mean).toBeCloseTo(mean, 9);
+    expect(model!.std).toBeCloseTo(std, 9);
     const [row] = [7];
     const influence = await (await loadPredictorOf(tiny.job(1), corpus, 1, 8)).predict([row]);
     const [weight] = await dsirWeights(await loadDsir(tiny.job(1), 1), corpus, [row], 'sum');

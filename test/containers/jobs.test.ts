@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -289,6 +289,38 @@ describe('preparing', () => {
     } finally {
       vi.restoreAllMocks();
       await other.remove();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('warns of a corpus prepared beforehand that may have the passages in it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'mates-prepared-'));
+    const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const prepared = join(folder, 'corpus');
+    await cp(join(tiny.directory, 'corpus'), prepared, { recursive: true });
+    const input = join(folder, 'others.jsonl');
+    await writeFile(input, ['one text', 'and another'].map((text) => JSON.stringify({ text })).join('\n'));
+    const warningsOf = async (over: Record<string, Record<string, unknown>> = {}) => {
+      const run = await TinyRun.create(tinyConfig({ corpus: { prepared, input: [] }, ...over }));
+      await run.prepare();
+      const { warnings } = await getJson<PassagesCheck>(run.store, PASSAGES_FILE);
+      await run.remove();
+      return warnings;
+    };
+    try {
+      expect(await warningsOf()).toEqual([]);
+      const [first, ...more] = await warningsOf({ heldOut: { input, passages: 2 } });
+      expect(first).toMatch(/^2 of the 2 passages of heldOut\.input were not kept out/);
+      expect(more).toEqual([]);
+      expect(said.mock.calls).toEqual([[`Warning: ${first}\n`]]);
+      const { excluded, ...older } = JSON.parse(await readFile(join(prepared, 'corpus.json'), 'utf8'));
+      expect(excluded).toHaveLength(24); // of whole files, as other runs may use more of them
+      await writeFile(join(prepared, 'corpus.json'), JSON.stringify(older));
+      expect((await warningsOf()).map((warning) => /of (\w+)\.input were kept out/.exec(warning)?.[1])).toEqual([
+        ...['reference', 'heldOut'],
+      ]);
+    } finally {
+      vi.restoreAllMocks();
       await rm(folder, { recursive: true });
     }
   });

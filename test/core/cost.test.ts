@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { modelShape } from '../../containers/model.ts';
-import { loadPassageSet } from '../../containers/passages.ts';
+import { loadPassageSet, loadTasks } from '../../containers/passages.ts';
 import { probeCost } from '../../containers/probe/open-probe.ts';
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
@@ -10,14 +10,17 @@ import { DEFAULT_DEPLOYMENT } from '../../core/cost/deployment.ts';
 import { estimateCost, shapeOf } from '../../core/cost/estimate.ts';
 import { decoderForwardFlops, passageForwardFlops } from '../../core/cost/flops.ts';
 import { costThroughStage, idleUsdPerMonth, pricePlan } from '../../core/cost/price.ts';
-import type { Timing } from '../../core/formats.ts';
-import { stageLayout } from '../../core/layout.ts';
+import type { Evaluation, Timing } from '../../core/formats.ts';
+import { armLayout, stageLayout } from '../../core/layout.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { getJson } from '../../core/storage/index.ts';
-import { TinyRun, tinyConfig } from '../containers/support.ts';
+import { TASK_FILES, TinyRun, tinyConfig } from '../containers/support.ts';
 
 const example = (name: string): RunConfig =>
   parseConfig(JSON.parse(readFileSync(`examples/${name}.json`, 'utf8')), name);
+
+/** Four items. */
+const [QUIZ] = TASK_FILES as [string, ...string[]];
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -49,6 +52,7 @@ describe.each([
     const config = tinyConfig({
       probe: { documents: 12, jobs: 2, ...probe },
       selection: { fraction: 0.3, ...selection },
+      evaluation: { rowsPerDomain: 2, tasks: [{ file: QUIZ, limit: 4 }] },
     });
     const tiny = await TinyRun.create(config);
     try {
@@ -70,16 +74,49 @@ describe.each([
       expect(scoredRows).toBe((await tiny.plan(1)).poolRows);
       for (const part of ['pretrain', 'control', 'score'] as const)
         if (flops[part] > 0) expect(recorded[part] / flops[part], part).toBeCloseTo(1, 1);
-      // Of passages of a length that the estimate does not know: those here are shorter.
+      // Of passages and choices of a length that the estimate does not know.
       for (const part of ['evaluate', 'probe'] as const)
         if (flops[part] > 0) {
-          expect(recorded[part] / flops[part], part).toBeGreaterThan(0.4);
-          expect(recorded[part] / flops[part], part).toBeLessThan(1.5);
+          expect(recorded[part] / flops[part], part).toBeGreaterThan(0.9);
+          expect(recorded[part] / flops[part], part).toBeLessThan(1.1);
         }
       // Before there is a corpus, pools are the least that they must be.
       const before = estimateCost(config);
       expect(before.scoredRows).toBeLessThan(scoredRows);
       expect(before.flops.pretrain / flops.pretrain).toBeCloseTo(1, 1);
+    } finally {
+      await tiny.remove();
+    }
+  });
+});
+
+describe('evaluations', () => {
+  const config = tinyConfig({
+    heldOut: { target: 'last-word' },
+    evaluation: { rowsPerDomain: 2, tasks: TASK_FILES.map((file) => ({ file })) },
+  });
+
+  it('count the passages and the requests of the tasks, and the output head for what counts of them', async () => {
+    const tiny = await TinyRun.create(config);
+    try {
+      await tiny.prepare();
+      await tiny.stage(0);
+      const corpus = await openRunCorpus(tiny.run);
+      const shape = modelShape(config, corpus.index);
+      const row = 32 * decoderForwardFlops(shape, 32);
+      const sets = [config.reference, config.heldOut].map((from) => loadPassageSet(tiny.run, corpus, from));
+      const tasks = await loadTasks(tiny.run, corpus);
+      const read = [...(await Promise.all(sets)).flat(), ...tasks.flatMap(({ requests }) => requests)];
+      expect(read.length).toBeGreaterThan(8 + 20);
+      const passages = read.reduce(
+        (sum, { tokens: { length }, firstTarget }) => sum + passageForwardFlops(shape, length, length - firstTarget),
+        0,
+      );
+      const { decaySteps, batchRows } = config.pretrain;
+      const { domainLoss } = await getJson<Evaluation>(tiny.store, armLayout(0, 'main').evaluation);
+      const rows = Object.values(domainLoss).reduce((sum, { rows }) => sum + rows, 0);
+      const { flops } = await getJson<Timing>(tiny.store, stageLayout(0).timing('evaluate-main'));
+      expect(flops / ((3 * decaySteps * batchRows + rows) * row + passages)).toBeCloseTo(1, 9);
     } finally {
       await tiny.remove();
     }
@@ -106,7 +143,7 @@ describe('passages of which the last word counts', () => {
       );
       expect((await probeCost(tiny.run, corpus)) / (3 * row + read)).toBeCloseTo(1, 9);
       const { flops, probes } = estimateCost(config, corpus.index);
-      expect(flops.probe / probes / (3 * row + passages.length * (body(85) + 2 * head))).toBeCloseTo(1, 9);
+      expect(flops.probe / probes / (3 * row + passages.length * (body(32) + 2 * head))).toBeCloseTo(1, 9);
     } finally {
       await tiny.remove();
     }
@@ -118,7 +155,7 @@ describe('passages of which the last word counts', () => {
       estimateCost({ ...config, probe, reference: { ...config.reference, passages } }).flops.probe;
     // A quarter of the passages, before the first step and after the fourth, the eighth and the last.
     const shape = shapeOf(config);
-    expect((costs(40) - costs(8)) / (8 * 4 * passageForwardFlops(shape, 85, 2))).toBeCloseTo(1, 9);
+    expect((costs(40) - costs(8)) / (8 * 4 * passageForwardFlops(shape, 32, 2))).toBeCloseTo(1, 9);
   });
 });
 

@@ -104,6 +104,7 @@ describe('prepareCorpus', () => {
       exclude: new Set([textHash(records[7]!.text), textHash('not there')]),
     });
     expect(index).toMatchObject({ documents: 59, duplicatesRemoved: 2, emptyRemoved: 3, excludedRemoved: 1 });
+    expect(index.excluded).toEqual([textHash(records[7]!.text), textHash('not there')].sort());
     const texts: string[] = [];
     for (const { text } of index.shards) {
       texts.push(...(await readParquet({ store: target, key: text.key }, { documents: 'STRING' })).documents);

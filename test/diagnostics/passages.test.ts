@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { passageStatistics, passageWarnings } from '../../core/diagnostics/passages.ts';
+import { exclusionWarnings, passageStatistics, passageWarnings } from '../../core/diagnostics/passages.ts';
 
 /** A corpus of a million tokens in which every token is as frequent, but 8 and 9, which are the bytes of one mark. */
 const counts = Uint32Array.of(125_000, 125_000, 125_000, 125_000, 125_000, 125_000, 125_000, 125_000, 3, 0);
@@ -40,4 +40,13 @@ it('says so from a fiftieth on, naming the field and what is missing', () => {
   expect(passageWarnings('reference.input', { targets: 9, missing: 1, examples: [] })[0]).toMatch(
     /from the corpus\. Their/,
   );
+});
+
+it('says which passages were not kept out of a corpus, or that this is not known', () => {
+  const warnings = (hashes: string[], excluded?: string[]) =>
+    exclusionWarnings('heldOut.input', 'held-out.jsonl', new Set(hashes), { excluded });
+  expect(warnings(['a', 'b'], ['a', 'b', 'c'])).toEqual([]);
+  const [some] = warnings(['a', 'd', 'e'], ['a', 'b']);
+  expect(some).toMatch(/^2 of the 3 passages of heldOut\.input were not kept out .* --exclude held-out\.jsonl /);
+  expect(warnings(['a'])[0]).toMatch(/^Whether the passages of heldOut\.input were kept out .* is not known/);
 });

@@ -27,37 +27,17 @@ const ids = () => tf.tensor1d([2, 0, 2], 'int32');
 
 /** A use of each kernel, by a name that says which. */
 const uses: Record<string, (p: Record<'x' | 'y' | 'row' | 'cube', tf.Tensor>) => tf.Tensor> = {
-  'Abs, Ceil, Floor, Neg': ({ x }) => tf.addN([tf.abs(x), tf.ceil(x), tf.floor(x), tf.neg(x)]),
-  'Cos, Sin, Tanh, Sigmoid, Relu, Erf': ({ x }) =>
-    tf.addN([tf.cos(x), tf.sin(x), tf.tanh(x), tf.sigmoid(x), tf.relu(x), tf.erf(x)]),
-  'Exp, Log, Sqrt, Rsqrt, Reciprocal, Square, Pow': ({ x }) => {
+  'Neg, Erf, Exp, Log, Reciprocal, Square': ({ x }) => {
     const positive = tf.add(tf.square(x), 0.5);
-    return tf.addN([
-      tf.exp(x),
-      tf.log(positive),
-      tf.sqrt(positive),
-      tf.rsqrt(positive),
-      tf.reciprocal(positive),
-      tf.pow(positive, 1.5),
-    ]);
+    return tf.addN([tf.neg(x), tf.erf(x), tf.exp(x), tf.log(positive), tf.reciprocal(positive)]);
   },
-  'Add, Sub, Multiply, RealDiv with broadcasting': ({ x, row, cube }) =>
-    tf.div(tf.sub(tf.mul(cube, x), row), tf.add(tf.square(row), 1)),
-  'Maximum, Minimum, SquaredDifference': ({ x, y }) =>
-    tf.add(tf.maximum(x, y), tf.mul(tf.minimum(x, y), tf.squaredDifference(x, y))),
-  'comparisons, logic and Select': ({ x, y }) => {
-    const either = tf.logicalOr(tf.greater(x, y), tf.logicalAnd(tf.lessEqual(x, 0), tf.logicalNot(tf.less(y, 0))));
-    return tf.add(tf.where(either, x, y), tf.cast(tf.equal(tf.greaterEqual(x, y), true), 'float32'));
-  },
-  'Sum, Mean, Max, Min over axes': ({ cube }) =>
-    tf.addN([
-      tf.sum(cube, [0, 2]),
-      tf.mean(cube, [0, -1]),
-      tf.max(cube, [0, 2]),
-      tf.reshape(tf.min(cube, [0, 2], true), [3]),
-    ]),
+  'Add, Sub, Multiply with broadcasting': ({ x, row, cube }) =>
+    tf.mul(tf.sub(tf.mul(cube, x), row), tf.add(tf.square(row), 1)),
+  'Maximum, Greater': ({ x, y }) => tf.add(tf.maximum(x, y), tf.cast(tf.greater(x, y), 'float32')),
+  'Sum, Mean, Max over axes': ({ cube }) =>
+    tf.addN([tf.sum(cube, [0, 2]), tf.mean(cube, [0, -1]), tf.reshape(tf.max(cube, [0, 2], true), [3])]),
   'Sum of everything': ({ cube }) => tf.sum(cube),
-  'Softmax, LogSoftmax': ({ x }) => tf.add(tf.softmax(x), tf.logSoftmax(x)),
+  Softmax: ({ x }) => tf.softmax(x),
   'BatchMatMul, all transpositions': ({ x, y }) =>
     tf.concat([
       tf.reshape(tf.matMul(x, y, true), [16]),
@@ -67,28 +47,13 @@ const uses: Record<string, (p: Record<'x' | 'y' | 'row' | 'cube', tf.Tensor>) =>
     ]),
   'BatchMatMul of batches, with a broadcast': ({ x, cube }) =>
     tf.matMul(tf.matMul(cube, cube, true), tf.reshape(x, [1, 3, 4]), false, true),
-  'FusedMatMul with bias': ({ x, y }) =>
-    tf.fused.matMul({ a: x as tf.Tensor2D, b: y as tf.Tensor2D, transposeB: true, bias: tf.tensor1d([1, 2, 3]) }),
-  'Transpose, ExpandDims, Identity, Cast': ({ cube }) =>
-    tf.cast(tf.cast(tf.clone(tf.expandDims(tf.transpose(cube, [2, 0, 1]), 1)), 'int32'), 'float32'),
-  'Concat, Slice, SplitV': ({ x, y }) => {
-    const [a, b] = tf.split(tf.concat([x, y], 1), [3, 5], 1);
-    return tf.concat([b!, a!, tf.slice(x, [0, 1], [3, 2])], 1);
-  },
-  'Pack, Unpack, Tile, PadV2': ({ x, y }) =>
-    tf.pad(
-      tf.tile(tf.stack(tf.unstack(tf.stack([x, y], 1), 1).reverse(), -1), [1, 2, 1]),
-      [
-        [1, 0],
-        [0, 2],
-        [0, 0],
-      ],
-      1.5,
-    ),
-  'BroadcastTo, Fill, ZerosLike, OnesLike': ({ row, x }) =>
-    tf.addN([tf.broadcastTo(row, [3, 4]), tf.fill([3, 4], 2.5), tf.zerosLike(x), tf.onesLike(x)]),
+  'Transpose, Reshape, Identity, Cast': ({ cube }) =>
+    tf.cast(tf.cast(tf.clone(tf.reshape(tf.transpose(cube, [2, 0, 1]), [4, 1, 2, 3])), 'int32'), 'float32'),
+  'Concat, Slice': ({ x, y }) => tf.concat([y, x, tf.slice(x, [0, 1], [3, 2])], 1),
+  'Pack, Unpack': ({ x, y }) => tf.stack(tf.unstack(tf.stack([x, y], 1), 1).reverse(), -1),
+  OnesLike: ({ x }) => tf.add(x, tf.onesLike(x)),
   GatherV2: ({ x, cube }) => tf.add(tf.gather(x, ids()), tf.slice(tf.gather(cube, ids(), 1), [1, 0, 0], [1, 3, 4])),
-  OneHot: () => tf.cast(tf.oneHot(ids(), 4, 2, -1), 'float32'),
+  ScatterNd: ({ x }) => tf.scatterND(tf.reshape(ids(), [3, 1]) as tf.Tensor, x, [4, 4]),
 };
 
 function program(key: string, build: Program['build'], differentiate = false): Program {
@@ -142,10 +107,6 @@ describe('a traced program', () => {
     await expect(onnx.compile(program('topk', (p) => tf.topk(p.x!).values))).rejects.toThrow(
       'the tfjs kernel TopK has no rule',
     );
-    const activation = program('activation', ({ x, y }) =>
-      tf.fused.matMul({ a: x as tf.Tensor2D, b: y as tf.Tensor2D, transposeB: true, activation: 'relu' }),
-    );
-    await expect(onnx.compile(activation)).rejects.toThrow('no activation "relu"');
   });
 
   it('is refused when it reads data or uses tensors made outside', async () => {

@@ -211,6 +211,7 @@ export async function writeFixture(store: Store, options: FixtureOptions = {}): 
       spearman,
       spearmanInterval: poor ? [-0.14, 0.27] : [spearman - 0.13, spearman + 0.1],
       pearson: spearman - 0.02,
+      freshSpearman: stage > 1 ? spearman - 0.02 : undefined,
       staleSpearman: stage > 1 ? spearman - 0.23 : undefined,
       epochs,
       bestEpoch: best.epoch,

@@ -121,8 +121,8 @@ describe('selectRows', () => {
 describe('what a plan asks for', () => {
   const shards = Array.from({ length: 20 }, (_, i) => ({ firstRow: 1000 * i, rows: 1000 }));
   const index = { shards, rows: 20_000, domains: [{ name: 'a', rows: 20_000 }] } as unknown as CorpusIndex;
-  const asked = (method: Method, arm: 'main' | 'control', by?: { method: Method; temperature?: number }, stage = 1) => {
-    const config = parseConfig(
+  const configOf = (method: Method) =>
+    parseConfig(
       {
         ...{ corpus: { input: ['a'] }, reference: { input: 'r' }, heldOut: { input: 'h' } },
         selection: { method, gumbel: 'reference-code', temperature: 0.2 },
@@ -130,6 +130,8 @@ describe('what a plan asks for', () => {
       },
       'test configuration',
     );
+  const asked = (method: Method, arm: 'main' | 'control', by?: { method: Method; temperature?: number }, stage = 1) => {
+    const config = configOf(method);
     const plan = planStage(config, index, stage);
     const source = { index } as unknown as Parameters<typeof selectionRequest>[1];
     const request = selectionRequest(new MemoryStore(), source, config, plan, arm, by);
@@ -137,6 +139,7 @@ describe('what a plan asks for', () => {
     return { method: request.method, temperature, gumbel, byScore: request.scorePrefixes.length > 0 };
   };
   const dsir = { method: 'dsir', temperature: 1 } as const;
+  const atRandom = { temperature: 0.2, gumbel: 'exact', byScore: false };
   const theirs = { temperature: 0.2, gumbel: 'reference-code', byScore: true };
 
   it('follows the scorer, also where that stands in for the configured method', () => {
@@ -151,8 +154,32 @@ describe('what a plan asks for', () => {
   it('takes random rows in the first stage and in the control, whatever the method', () => {
     for (const method of METHODS) {
       expect(asked(method, 'main', undefined, 0)).toMatchObject({ method: 'random', byScore: false });
-      expect(asked(method, 'control', dsir)).toEqual({ ...theirs, method: 'random', byScore: false });
+      expect(asked(method, 'control', dsir)).toEqual({ ...atRandom, method: 'random' });
     }
-    expect(asked('train-on-reference', 'main')).toMatchObject({ method: 'train-on-reference', byScore: false });
+    expect(asked('train-on-reference', 'main')).toEqual({ ...atRandom, method: 'train-on-reference' });
   });
+
+  it.each([
+    [0, 'main'],
+    [1, 'control'],
+  ] as const)(
+    'of random rows, in stage %i in the %s arm, has the recipe by which they are picked',
+    async (stage, arm) => {
+      const rows = 20_000;
+      const pool = fakeCorpus(
+        rows,
+        shards.map(({ firstRow }) => firstRow),
+      );
+      const config = configOf('influence');
+      const plan = { ...planStage(config, index, stage), selectedRows: 40 };
+      const store = new MemoryStore();
+      const source = { ...pool, index: { ...pool.index, rows } } as unknown as Parameters<typeof selectionRequest>[1];
+      const request = selectionRequest(store, source, config, plan, arm);
+      const summary = await selectRows(request);
+      const { row } = await readParquet(store.files.get(request.selectionKey)!, { row: 'INT64' });
+      const { seed, temperature, gumbel } = summary;
+      const documented: KeyRecipe = { noise: { seed, stage: summary.stage, arm }, temperature, gumbel };
+      expect(row).toEqual(naive(request.pool, new Float32Array(rows), 40, documented));
+    },
+  );
 });
