@@ -2,7 +2,7 @@
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gptNeoxSpecs } from '../engine/gpt-neox.ts';
+import { gptNeoxSpecs } from '../engine/gpt-neox/gpt-neox.ts';
 import { initialParameters, type ParameterSet } from '../engine/parameters.ts';
 import { type DecoderCase, zipfTokens } from './shapes.ts';
 

@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
-import { PLAIN_TABLE } from '../bin/commands/format.ts';
+import { PLAIN_TABLE } from '../bin/format.ts';
 import { MatesError } from '../core/errors.ts';
 import type { Precision } from '../engine/runtime/cuda.ts';
 import { createRuntime } from '../engine/runtime/runtime.ts';

@@ -4,8 +4,8 @@ import { modelShape } from '../containers/model.ts';
 import type { RunConfig } from '../core/config/schema.ts';
 import { BASE_BYTES as BASE, type GraphShape, trainingBytes as training } from '../core/cost/memory.ts';
 import type { CorpusIndex } from '../core/formats.ts';
-import { bertSpecs } from '../engine/bert.ts';
-import { gptNeoxSpecs } from '../engine/gpt-neox.ts';
+import { bertSpecs } from '../engine/bert/bert.ts';
+import { gptNeoxSpecs } from '../engine/gpt-neox/gpt-neox.ts';
 import { paddedLengths } from '../engine/padding.ts';
 import { type ParameterSpec, sizeOf } from '../engine/parameters.ts';
 
@@ -13,9 +13,9 @@ export type JobName = 'prepare' | 'prepare-probe' | 'probe' | 'fit-influence' | 
 
 /** Rows that losses are measured of at once: of a set of passages, and of the corpus. */
 const [PASSAGES, ROWS] = [8, 16];
-/** Lengths of a set of passages, and states that the head reads at once (`engine/passage-set.ts`). */
+/** Lengths of a set of passages, and states that the head reads at once (`engine/gpt-neox/passage-set.ts`). */
 const [LENGTHS, HEAD_ROWS] = [8, 512];
-/** Tokens that go through the layers together, and graphs of an encoder that are kept (`engine/influence-scorer.ts`). */
+/** Tokens that go through the layers together, and graphs of an encoder that are kept (`engine/bert/influence-scorer.ts`). */
 const [GROUP_TOKENS, ENCODER_GRAPHS] = [512, 4];
 
 /** Of a forward pass, which holds one layer at a time. */

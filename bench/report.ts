@@ -1,6 +1,6 @@
 /** What the benchmarks find, as data and as a table. */
 import Table from 'cli-table3';
-import { formatCount, PLAIN_TABLE } from '../bin/commands/format.ts';
+import { formatCount, PLAIN_TABLE } from '../bin/format.ts';
 
 export interface Spread {
   min: number;

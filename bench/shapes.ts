@@ -1,8 +1,8 @@
 /** The models that are measured, and their random inputs. */
 
 import { CounterRandom } from '../core/random/philox.ts';
-import type { BertShape } from '../engine/bert.ts';
-import type { GptNeoxShape } from '../engine/gpt-neox.ts';
+import type { BertShape } from '../engine/bert/bert.ts';
+import type { GptNeoxShape } from '../engine/gpt-neox/gpt-neox.ts';
 
 export interface DecoderCase {
   name: string;

@@ -195,7 +195,7 @@ function buildProgram(): Command {
     )
     .option('--watch', 'show its progress until it ends')
     .option('--json', 'print the execution, or with --watch its output, as JSON on the last line')
-    .action(async (config, options) => (await import('./commands/start.ts')).start(config, options));
+    .action(async (config, options) => (await import('./deployed/commands/start.ts')).start(config, options));
 
   deployed(
     program
@@ -204,7 +204,7 @@ function buildProgram(): Command {
       .argument('<execution>', 'name or ARN of an execution'),
   )
     .option('--json', 'print its output as JSON on the last line')
-    .action(async (execution, options) => (await import('./commands/watch.ts')).watch(execution, options));
+    .action(async (execution, options) => (await import('./deployed/commands/watch.ts')).watch(execution, options));
 
   deployed(
     program
@@ -213,7 +213,7 @@ function buildProgram(): Command {
       .argument('[execution]', 'name or ARN of an execution'),
   )
     .option('--json', 'print it as JSON')
-    .action(async (execution, options) => (await import('./commands/status.ts')).status(execution, options));
+    .action(async (execution, options) => (await import('./deployed/commands/status.ts')).status(execution, options));
 
   deployed(
     program
@@ -223,7 +223,7 @@ function buildProgram(): Command {
   )
     .option('--timeout <seconds>', 'how long to wait for the jobs to end', wholeNumber('--timeout', 1), 300)
     .option('--json', 'print what was stopped as JSON on the last line')
-    .action(async (execution, options) => (await import('./commands/stop.ts')).stop(execution, options));
+    .action(async (execution, options) => (await import('./deployed/commands/stop.ts')).stop(execution, options));
 
   program
     .command('conformance')

@@ -9,10 +9,10 @@ import {
   meanCourse,
   onSharedSeeds,
 } from '../core/compare/compare.ts';
+import { chart, figure, legend, Plot } from './charts/plot.ts';
+import { styles } from './charts/theme.ts';
 import { correlation, count, loss, lossDifference, NOTHING } from './format.ts';
 import { Html, html } from './html.ts';
-import { chart, figure, legend, Plot } from './plot.ts';
-import { styles } from './theme.ts';
 
 const HEAD = ['method', 'seeds', 'reference loss', 'difference', 'held-out loss', 'difference', 'mixed-domain loss'];
 

@@ -1,14 +1,14 @@
 import type { RunConfig } from '../core/config/schema.ts';
 import { type Method, methodTraits } from '../core/selection/methods.ts';
-import { domainLosses, selectionByDomain } from './charts-domains.ts';
-import { histogramCharts, influenceModel } from './charts-influence.ts';
-import { evaluationCharts, trainingChart } from './charts-training.ts';
+import { domainLosses, selectionByDomain } from './charts/charts-domains.ts';
+import { histogramCharts, influenceModel } from './charts/charts-influence.ts';
+import { evaluationCharts, trainingChart } from './charts/charts-training.ts';
+import { styles } from './charts/theme.ts';
 import { controlEvaluation, isShared, missingParts, type ReportData, type StageReport } from './data.ts';
 import { extremeDocuments } from './documents.ts';
 import * as format from './format.ts';
 import { type Content, Html, html } from './html.ts';
 import { taskScores } from './tasks.ts';
-import { styles } from './theme.ts';
 import { verdict } from './verdict.ts';
 
 /**

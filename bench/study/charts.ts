@@ -1,6 +1,6 @@
 /** The pictures of docs/results.md. */
 import { type Course, differenceOf, meanCourse, onSharedSeeds } from '../../core/compare/compare.ts';
-import { chart, Plot } from '../../report/plot.ts';
+import { chart, Plot } from '../../report/charts/plot.ts';
 import { type CellResult, finalLoss, LONGER } from './tables.ts';
 
 /** The methods that are drawn, and what is written beside their lines. */

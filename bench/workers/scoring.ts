@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { readWordPieceFiles, wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
-import { loadInfluenceModel } from '../../engine/bert-checkpoint.ts';
-import { InfluenceRegressor } from '../../engine/influence-regressor.ts';
-import { CPU_BATCH_TOKENS, InfluenceScorer } from '../../engine/influence-scorer.ts';
+import { InfluenceRegressor } from '../../engine/bert/influence-regressor.ts';
+import { CPU_BATCH_TOKENS, InfluenceScorer } from '../../engine/bert/influence-scorer.ts';
+import { loadInfluenceModel } from '../../engine/files/bert-checkpoint.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { serve } from '../worker.ts';
 

@@ -1,6 +1,6 @@
 /** `select-in-memory.ts UTILITIES K`: one selection of the utilities of a file of float32, at temperature 0.5. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { selectInMemory } from '../../core/selection/one-process.ts';
+import { selectInMemory } from '../../core/selection/merging/one-process.ts';
 import { oneTurn } from '../one-turn.ts';
 
 const [path = '', k] = process.argv.slice(2);

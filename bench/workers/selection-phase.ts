@@ -1,7 +1,7 @@
 /** `selection-phase.ts FOLDER ROWS JOBS PHASE`: one phase of `bench/selection.ts`. */
 import { CounterRandom } from '../../core/random/philox.ts';
 import type { KeyRecipe } from '../../core/selection/keys.ts';
-import { findCut, openScores } from '../../core/selection/merge.ts';
+import { findCut, openScores } from '../../core/selection/merging/merge.ts';
 import { randomCut } from '../../core/selection/random.ts';
 import { writeScores } from '../../core/selection/scores.ts';
 import { selectRows } from '../../core/selection/select.ts';

@@ -6,8 +6,8 @@ import { SUMMARY_FILE } from '../../core/layout.ts';
 import { getJsonIfPresent, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { aboutDifferences, comparisonMarkdown, differenceText, renderComparison } from '../../report/compare.ts';
 import { correlation, loss, NOTHING } from '../../report/format.ts';
+import { PLAIN_TABLE } from '../format.ts';
 import { absolute } from '../paths.ts';
-import { PLAIN_TABLE } from './format.ts';
 
 interface Options {
   baseline?: string;

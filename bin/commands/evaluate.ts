@@ -13,10 +13,10 @@ import {
 } from '../../core/evaluation/index.ts';
 import { readInput, type StoreOpener, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../../core/tokenizer/index.ts';
-import { loadModel, type Model } from '../../engine/checkpoint.ts';
-import { LanguageModel } from '../../engine/language-model.ts';
-import { logLikelihoodsOf } from '../../engine/log-likelihood.ts';
-import { PassageSet } from '../../engine/passage-set.ts';
+import { loadModel, type Model } from '../../engine/files/checkpoint.ts';
+import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
+import { logLikelihoodsOf } from '../../engine/gpt-neox/log-likelihood.ts';
+import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { taskTable } from '../../report/task-table.ts';
 import { absolute } from '../paths.ts';

@@ -3,7 +3,7 @@ import type { Arm } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { corpusStore, openRun } from '../../core/run/open-run.ts';
 import { copyObject, storeOpener } from '../../core/storage/index.ts';
-import { hasCheckpoint } from '../../engine/checkpoint.ts';
+import { hasCheckpoint } from '../../engine/files/checkpoint.ts';
 import { absolute } from '../paths.ts';
 
 interface Options {

@@ -5,8 +5,8 @@ import { limitWarnings } from '../../core/cost/limits.ts';
 import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/price.ts';
 import { type QuotaNeed, quotaNeeds } from '../../core/cost/quotas.ts';
 import { storeOpener } from '../../core/storage/index.ts';
-import { formatCount, PLAIN_TABLE } from './format.ts';
-import { loadConfigFile } from './load-config.ts';
+import { formatCount, PLAIN_TABLE } from '../format.ts';
+import { loadConfigFile } from '../load-config.ts';
 
 interface Options {
   set?: string[];

@@ -3,9 +3,9 @@ import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { readInput, type StoreOpener, storeOpener } from '../../core/storage/index.ts';
 import { wholeNumber } from '../flags.ts';
+import { stopSignal } from '../interrupt.ts';
+import { namingFlags } from '../naming-flags.ts';
 import { createProgressView } from '../progress-view.ts';
-import { stopSignal } from './interrupt.ts';
-import { namingFlags } from './naming-flags.ts';
 
 interface Options {
   input: string[];

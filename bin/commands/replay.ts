@@ -19,9 +19,9 @@ import {
 import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
 import { DirectoryStore, getJson, getJsonIfPresent, type Store, storeOpener } from '../../core/storage/index.ts';
+import { stopSignal } from '../interrupt.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
-import { stopSignal } from './interrupt.ts';
 
 interface Options {
   from: 'selection' | 'scores' | 'start';

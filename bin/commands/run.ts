@@ -9,10 +9,10 @@ import { DirectoryStore, getJson } from '../../core/storage/index.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
 import { closingTable, summaryWarnings } from '../../report/table.ts';
+import { stopSignal } from '../interrupt.ts';
+import { loadConfigFile } from '../load-config.ts';
 import { createProgressView } from '../progress-view.ts';
-import { stopSignal } from './interrupt.ts';
-import { loadConfigFile } from './load-config.ts';
-import { lockRun } from './run-lock.ts';
+import { lockRun } from '../run-lock.ts';
 
 interface Options {
   out: string;

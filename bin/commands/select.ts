@@ -25,8 +25,10 @@ import {
   storeOpener,
 } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
-import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engine/checkpoint.ts';
-import { CONFIG_FILE } from '../../engine/hugging-face.ts';
+import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engine/files/checkpoint.ts';
+import { CONFIG_FILE } from '../../engine/files/hugging-face.ts';
+import { stopSignal } from '../interrupt.ts';
+import { namingFlags } from '../naming-flags.ts';
 import { cutDocuments, type DocumentCut, documentLines, documentScores } from '../own-checkpoint/documents.ts';
 import { requireFiles } from '../own-checkpoint/outputs.ts';
 import { costLine, planLine, planSelection, STAGE, selectionCost } from '../own-checkpoint/plan.ts';
@@ -43,8 +45,6 @@ import {
 import { claimWorkFolder, DOCUMENTS_FILE } from '../own-checkpoint/work-folder.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView, type ProgressView } from '../progress-view.ts';
-import { stopSignal } from './interrupt.ts';
-import { namingFlags } from './naming-flags.ts';
 
 /**
  * `mates select`: the best part of a prepared corpus for a checkpoint of one's own. The steps are those of a stage of a

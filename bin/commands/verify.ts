@@ -4,10 +4,10 @@ import { RUN_FILE } from '../../core/layout.ts';
 import { openRun } from '../../core/run/open-run.ts';
 import { type Verified, verifyCorpus, verifyRun } from '../../core/run/verify.ts';
 import { type StoreOpener, storeOpener } from '../../core/storage/index.ts';
+import { formatCount } from '../format.ts';
+import { stopSignal } from '../interrupt.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
-import { formatCount } from './format.ts';
-import { stopSignal } from './interrupt.ts';
 
 interface Options {
   inputs?: boolean;

@@ -5,7 +5,7 @@ import type { Arm, TrainingMetrics } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { mean } from '../../core/metrics/index.ts';
 import { getJsonIfPresent, type Store, type StoreOpener } from '../../core/storage/index.ts';
-import { hasCheckpoint, loadCheckpoint } from '../../engine/checkpoint.ts';
+import { hasCheckpoint, loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { GRACE_SECONDS, type Interruption, runTrainer, type TrainerRun } from './command.ts';
 import { copyScene, fingerprint, prepareScene, type Scene } from './scene.ts';
 

@@ -1,6 +1,6 @@
 /** Documents by the scores of the rows that they are in, for those who train on whole documents. */
 import type { Corpus } from '../../core/corpus/corpus.ts';
-import { readLines } from '../../core/corpus/read-lines.ts';
+import { readLines } from '../../core/corpus/reading/read-lines.ts';
 import { InterruptedError } from '../../core/errors.ts';
 import type { ProgressReporter } from '../../core/progress.ts';
 import { finite } from '../../core/selection/scores.ts';

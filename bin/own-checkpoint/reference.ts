@@ -1,7 +1,7 @@
 /** The reference file of `mates select`. */
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { lastTokens, loadPassages, type Passage, passageHashes } from '../../core/corpus/passages.ts';
-import { readLines } from '../../core/corpus/read-lines.ts';
+import { readLines } from '../../core/corpus/reading/read-lines.ts';
 import { readInput, type StoreOpener } from '../../core/storage/index.ts';
 import { absolute } from '../paths.ts';
 import type { Options, Settings } from './settings.ts';

@@ -4,7 +4,7 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
 import type { Method } from '../../core/selection/methods.ts';
-import type { Model } from '../../engine/checkpoint.ts';
+import type { Model } from '../../engine/files/checkpoint.ts';
 import { absolute } from '../paths.ts';
 
 /** All that the selection depends on beside its files. */

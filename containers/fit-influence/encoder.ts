@@ -8,10 +8,10 @@ import {
   rowEncoderInput,
   wordPieceEncoderInput,
 } from '../../core/tokenizer/encoder-input.ts';
-import type { BertShape } from '../../engine/bert.ts';
-import { loadPretrainedBert, pretrainedBertShape } from '../../engine/bert-checkpoint.ts';
-import { InfluenceRegressor } from '../../engine/influence-regressor.ts';
-import type { DocumentPieces } from '../../engine/influence-scorer.ts';
+import type { BertShape } from '../../engine/bert/bert.ts';
+import { InfluenceRegressor } from '../../engine/bert/influence-regressor.ts';
+import type { DocumentPieces } from '../../engine/bert/influence-scorer.ts';
+import { loadPretrainedBert, pretrainedBertShape } from '../../engine/files/bert-checkpoint.ts';
 import { type InitialSeed, initialParameters, type ParameterSet } from '../../engine/parameters.ts';
 import { openRuntime } from '../model.ts';
 import { WordPieces } from './word-pieces.ts';

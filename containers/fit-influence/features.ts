@@ -2,8 +2,8 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { armLayout } from '../../core/layout.ts';
 import type { DenseBlock } from '../../core/regression/ridge.ts';
-import { loadModel } from '../../engine/checkpoint.ts';
-import { fullPasses, ROWS_PER_PASS } from '../../engine/row-passes.ts';
+import { loadModel } from '../../engine/files/checkpoint.ts';
+import { fullPasses, ROWS_PER_PASS } from '../../engine/gpt-neox/row-passes.ts';
 import type { Job } from '../job.ts';
 import { modelCost, openLanguageModel } from '../model.ts';
 import { dsirWeights, loadDsir } from '../score/dsir.ts';

@@ -7,7 +7,7 @@ import type { StagePlan } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { standardise } from '../../core/metrics/index.ts';
 import { STREAM } from '../../core/random/philox.ts';
-import { loadInfluenceModel } from '../../engine/bert-checkpoint.ts';
+import { loadInfluenceModel } from '../../engine/files/bert-checkpoint.ts';
 import type { Job } from '../job.ts';
 import { BertPredictor, fitBert } from './bert.ts';
 import { openEncoder } from './encoder.ts';

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { type WorkerKind, WorkerPool } from '../../core/threads/worker-pool.ts';
 import type { ChunkShape, WordPieceFiles } from '../../core/tokenizer/encoder-input.ts';
-import type { DocumentPieces } from '../../engine/influence-scorer.ts';
+import type { DocumentPieces } from '../../engine/bert/influence-scorer.ts';
 
 /** What a thread is started with. */
 export interface WordPieceSetup extends ChunkShape {

@@ -18,8 +18,8 @@ import {
   hasCheckpoint,
   loadCheckpoint,
   saveCheckpoint,
-} from '../../engine/checkpoint.ts';
-import { gptNeoxSpecs } from '../../engine/gpt-neox.ts';
+} from '../../engine/files/checkpoint.ts';
+import { gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
 import { initialParameters } from '../../engine/parameters.ts';
 import { type Computed, type Job, timed } from '../job.ts';
 import { modelCost, modelShape, openTrainer } from '../model.ts';

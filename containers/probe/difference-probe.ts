@@ -1,6 +1,6 @@
-import type { LanguageModel } from '../../engine/language-model.ts';
+import type { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
+import { fullPasses, ROWS_PER_PASS, rowLosses } from '../../engine/gpt-neox/row-passes.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
-import { fullPasses, ROWS_PER_PASS, rowLosses } from '../../engine/row-passes.ts';
 import type { Influence, InfluenceProbe } from './influence-probe.ts';
 
 /** Two sets of weights near the checkpoint; a row's influence is `scale` times its loss by the first less that by the second. */

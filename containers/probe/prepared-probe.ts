@@ -7,8 +7,14 @@ import { InputError } from '../../core/errors.ts';
 import { stageLayout } from '../../core/layout.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { getJsonIfPresent, putJson, type Store } from '../../core/storage/index.ts';
-import { type CheckpointParts, loadCheckpoint, loadModel, saveCheckpoint, saveModel } from '../../engine/checkpoint.ts';
-import { WEIGHTS_FILE } from '../../engine/hugging-face.ts';
+import {
+  type CheckpointParts,
+  loadCheckpoint,
+  loadModel,
+  saveCheckpoint,
+  saveModel,
+} from '../../engine/files/checkpoint.ts';
+import { WEIGHTS_FILE } from '../../engine/files/hugging-face.ts';
 import type { ProbeCopies } from './difference-probe.ts';
 
 /** `probe.json`. */

@@ -3,8 +3,8 @@ import { InputError } from '../errors.ts';
 import type { Pieces } from '../storage/index.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { textHash } from './document.ts';
-import { parseObject } from './read-jsonl.ts';
-import { readLines } from './read-lines.ts';
+import { parseObject } from './reading/read-jsonl.ts';
+import { readLines } from './reading/read-lines.ts';
 
 /** Tokens as a model reads them: those from `firstTarget` on count, those before are context. */
 export interface Passage {

@@ -23,15 +23,15 @@ import {
 import { loadTokenizer, type Tokenizer, trainBpe } from '../tokenizer/index.ts';
 import { CORPUS_FILE } from './corpus.ts';
 import { type DocumentFields, textDigest } from './document.ts';
-import { countKept } from './duplicates.ts';
-import type { InputFile } from './input-file.ts';
-import { findInputs, hashInput } from './inputs.ts';
-import { withoutNearDuplicates } from './near-duplicates.ts';
+import { countKept } from './duplicates/duplicates.ts';
+import { withoutNearDuplicates } from './duplicates/near-duplicates.ts';
 import { packShards } from './packing/pack-shards.ts';
 import { interrupted } from './packing/shard-maker.ts';
 import { removeRecords } from './packing/shard-records.ts';
-import { readDocuments } from './read-documents.ts';
-import { Spool } from './spool.ts';
+import { Spool } from './packing/spool.ts';
+import type { InputFile } from './reading/input-file.ts';
+import { findInputs, hashInput } from './reading/inputs.ts';
+import { readDocuments } from './reading/read-documents.ts';
 import { TextSample } from './text-sample.ts';
 
 /** Changes when the same inputs and settings would give other bytes. */

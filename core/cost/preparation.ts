@@ -1,6 +1,6 @@
 /** What preparing a corpus takes: room for its text on a disk, and time. */
 import type { RunConfig } from '../config/schema.ts';
-import type { InputFile, InputFormat } from '../corpus/input-file.ts';
+import type { InputFile, InputFormat } from '../corpus/reading/input-file.ts';
 import { estimateCost } from './estimate.ts';
 
 /** Of text in a token of English, with a vocabulary of some 50,000. */

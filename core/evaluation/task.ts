@@ -8,8 +8,8 @@
  * | `continuation` | `{"context", "continuation"}` | the continuation's likelihood, and whether it is the greedy one (LAMBADA) |
  * | `text` | `{"text"}` | bits per byte of the whole |
  */
-import { parseObject } from '../corpus/read-jsonl.ts';
-import { readLines } from '../corpus/read-lines.ts';
+import { parseObject } from '../corpus/reading/read-jsonl.ts';
+import { readLines } from '../corpus/reading/read-lines.ts';
 import { InputError } from '../errors.ts';
 import type { Pieces } from '../storage/index.ts';
 import { conventionOf, taskName } from './conventions.ts';

@@ -1,7 +1,7 @@
 /** Whether a run's inputs are there, from listings, sizes and descriptions: what is wrong is said before anything is paid for. */
 import type { RunConfig } from '../config/schema.ts';
-import type { InputFile } from '../corpus/input-file.ts';
-import { findInputs } from '../corpus/inputs.ts';
+import type { InputFile } from '../corpus/reading/input-file.ts';
+import { findInputs } from '../corpus/reading/inputs.ts';
 import { ConfigError, InputError, MatesError } from '../errors.ts';
 import { getJson, isLocalPath, type StoreOpener, splitUri } from '../storage/index.ts';
 import { readWordPieceFiles, wordPieceEncoderInput } from '../tokenizer/encoder-input.ts';

@@ -6,7 +6,7 @@ import type { Arm, Evaluation, RowRange, SelectionSummary, StagePlan, TrainingMe
 import { armLayout, stageLayout } from '../layout.ts';
 import { parquetRows, readParquet } from '../parquet.ts';
 import { planStage, rowRanges } from '../plan/stage-plan.ts';
-import { findCut, openScores } from '../selection/merge.ts';
+import { findCut, openScores } from '../selection/merging/merge.ts';
 import { readScorer } from '../selection/scorer-record.ts';
 import { selectionRequest } from '../selection/select.ts';
 import { getJson } from '../storage/index.ts';

@@ -1,6 +1,6 @@
 /** Checks a run, or a prepared corpus, against what was recorded of it. The first thing that is wrong is thrown. */
 import type { Corpus } from '../corpus/corpus.ts';
-import { findInputs, hashInput } from '../corpus/inputs.ts';
+import { findInputs, hashInput } from '../corpus/reading/inputs.ts';
 import { InputError, InterruptedError } from '../errors.ts';
 import type { Manifest } from '../formats.ts';
 import { MANIFEST_FILE, RUN_FILE } from '../layout.ts';

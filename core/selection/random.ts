@@ -5,10 +5,10 @@
  */
 import type { RowRange } from '../formats.ts';
 import { gumbelOf, uniformOf } from '../random/philox.ts';
-import { type Cut, checkSize, cutter } from './cut.ts';
 import { keyValue, type Noise, noiseRun, orderedKey } from './keys.ts';
-import type { SelectedRows } from './merge.ts';
-import { forEachRun } from './runs.ts';
+import { type Cut, checkSize, cutter } from './merging/cut.ts';
+import type { SelectedRows } from './merging/merge.ts';
+import { forEachRun } from './merging/runs.ts';
 
 /** Half-width of the first bracket in standard deviations of the k-th largest: missed once in 10^15 selections. */
 const DEVIATIONS = 8;

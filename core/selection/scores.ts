@@ -16,10 +16,10 @@ import type { ExtremeDocument, Extremes, FileRecord, RowRange } from '../formats
 import { gumbelOf, uniformOf } from '../random/philox.ts';
 import { getJsonIfPresent, putFile, type Store } from '../storage/index.ts';
 import { type DomainSource, domainCounts, rangeDomains } from './domains.ts';
-import { extremePositions } from './extremes.ts';
-import { type Histogram, histogramOf } from './histogram.ts';
 import { type KeyRecipe, keyOfGumbel, noiseRun } from './keys.ts';
-import { checkRanges, forEachRun } from './runs.ts';
+import { extremePositions } from './merging/extremes.ts';
+import { type Histogram, histogramOf } from './merging/histogram.ts';
+import { checkRanges, forEachRun } from './merging/runs.ts';
 
 /** Bytes of a record of keys.bin. */
 export const RECORD_BYTES = 12;

@@ -7,7 +7,7 @@ import { onGpu } from '../../core/config/runtimes.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { type WorkerKind, WorkerPool } from '../../core/threads/worker-pool.ts';
 import { type AdamW, clipCoefficient, globalNorm } from '../adamw.ts';
-import type { GptNeoxShape } from '../gpt-neox.ts';
+import type { GptNeoxShape } from '../gpt-neox/gpt-neox.ts';
 import type { ParameterSet } from '../parameters.ts';
 import { checkFinite, type StepResult, type TrainingSteps } from '../trainer.ts';
 import type { Request, SharedState, WorkerSetup } from './messages.ts';

@@ -1,6 +1,6 @@
 /** What passes between the trainer and its workers. Arrays over shared memory are not copied: they are how gradients travel. */
 import type { AdamWOptions } from '../adamw.ts';
-import type { GptNeoxShape } from '../gpt-neox.ts';
+import type { GptNeoxShape } from '../gpt-neox/gpt-neox.ts';
 import type { RuntimeName, RuntimeOptions } from '../runtime/runtime.ts';
 
 /** In shared memory, each with one element a parameter, in the parameters' order. */

@@ -1,6 +1,6 @@
 /** What a computation is, and what it means to make it executable: the runtimes and the tracer all build on this. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Int8Matrix } from '../int8.ts';
+import type { Int8Matrix } from '../bert/int8.ts';
 import type { ParameterSet, ParameterSpec } from '../parameters.ts';
 
 export interface InputSpec {

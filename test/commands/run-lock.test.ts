@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { lockRun } from '../../bin/commands/run-lock.ts';
+import { lockRun } from '../../bin/run-lock.ts';
 import { ConfigError } from '../../core/errors.ts';
 
 let folder: string;

@@ -10,11 +10,11 @@ import { readParquet } from '../../core/parquet.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { loadTokenizer } from '../../core/tokenizer/load.ts';
 import { AdamW } from '../../engine/adamw.ts';
-import { loadModel, saveCheckpoint } from '../../engine/checkpoint.ts';
-import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox.ts';
-import { LanguageModel } from '../../engine/language-model.ts';
+import { loadModel, saveCheckpoint } from '../../engine/files/checkpoint.ts';
+import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
+import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
+import { rowLosses } from '../../engine/gpt-neox/row-passes.ts';
 import { initialParameters } from '../../engine/parameters.ts';
-import { rowLosses } from '../../engine/row-passes.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { mates } from '../end-to-end/support.ts';
 

@@ -10,7 +10,7 @@ import {
 } from '@aws-sdk/client-sfn';
 import { mockClient } from 'aws-sdk-client-mock';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { executionInput, start } from '../../bin/commands/start.ts';
+import { executionInput, start } from '../../bin/deployed/commands/start.ts';
 import { executionArn, findDeployment } from '../../bin/deployed/machine.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { EXECUTION, MACHINE, printed, sfn } from './support.ts';

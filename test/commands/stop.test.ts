@@ -8,7 +8,7 @@ import {
   StopExecutionCommand,
 } from '@aws-sdk/client-sfn';
 import { beforeEach, expect, it } from 'vitest';
-import { stop } from '../../bin/commands/stop.ts';
+import { stop } from '../../bin/deployed/commands/stop.ts';
 import { stopRun } from '../../bin/deployed/stop-run.ts';
 import { ConfigError, RunError } from '../../core/errors.ts';
 import {

@@ -8,8 +8,8 @@ import {
   SFNClient,
 } from '@aws-sdk/client-sfn';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { status } from '../../bin/commands/status.ts';
-import { watch } from '../../bin/commands/watch.ts';
+import { status } from '../../bin/deployed/commands/status.ts';
+import { watch } from '../../bin/deployed/commands/watch.ts';
 import { causeInWords, failureOf } from '../../bin/deployed/execution.ts';
 import { followExecution } from '../../bin/deployed/follow.ts';
 import { ConfigError, InputError, InterruptedError, RunError } from '../../core/errors.ts';

@@ -6,10 +6,10 @@ import type { Passage } from '../../core/corpus/passages.ts';
 import { RunError } from '../../core/errors.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
 import { AdamW } from '../../engine/adamw.ts';
-import type { Checkpoint } from '../../engine/checkpoint.ts';
-import type { LanguageModel } from '../../engine/language-model.ts';
+import type { Checkpoint } from '../../engine/files/checkpoint.ts';
+import type { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
+import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { initialParameters, ParameterSet } from '../../engine/parameters.ts';
-import { PassageSet } from '../../engine/passage-set.ts';
 import { Trainer } from '../../engine/trainer.ts';
 import { randomTokens } from '../engine/support.ts';
 import {

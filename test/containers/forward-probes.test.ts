@@ -13,10 +13,10 @@ import { planStage } from '../../core/plan/stage-plan.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
 import { getJson } from '../../core/storage/index.ts';
-import type { Checkpoint } from '../../engine/checkpoint.ts';
-import type { LanguageModel, TokenBatch } from '../../engine/language-model.ts';
+import type { Checkpoint } from '../../engine/files/checkpoint.ts';
+import type { LanguageModel, TokenBatch } from '../../engine/gpt-neox/language-model.ts';
+import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
-import { PassageSet } from '../../engine/passage-set.ts';
 import { randomTokens } from '../engine/support.ts';
 import {
   digests,

@@ -14,7 +14,7 @@ import { trainingOrder } from '../../core/plan/training-order.ts';
 import { repeatableFiles } from '../../core/run/manifest.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { getJson, getJsonIfPresent } from '../../core/storage/index.ts';
-import { loadCheckpoint } from '../../engine/checkpoint.ts';
+import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { Trainer } from '../../engine/trainer.ts';
 import { filesOf, plainPassageLoss, TinyRun, tinyConfig, tinyModel } from './support.ts';
 

@@ -14,8 +14,8 @@ import { METHODS, type Method, methodTraits } from '../../core/selection/methods
 import { readScorer } from '../../core/selection/scorer-record.ts';
 import { scoresKey } from '../../core/selection/scores.ts';
 import { getJson, getJsonIfPresent } from '../../core/storage/index.ts';
-import { loadCheckpoint } from '../../engine/checkpoint.ts';
-import { rowLosses } from '../../engine/row-passes.ts';
+import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
+import { rowLosses } from '../../engine/gpt-neox/row-passes.ts';
 import { filesOf, TinyRun, tinyConfig, tinyModel } from './support.ts';
 
 const runs: TinyRun[] = [];

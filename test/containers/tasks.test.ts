@@ -13,7 +13,7 @@ import { writeManifest } from '../../core/run/manifest.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { summarise } from '../../core/run/summary.ts';
 import { getJson } from '../../core/storage/index.ts';
-import { loadCheckpoint } from '../../engine/checkpoint.ts';
+import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { TASK_FILES, TinyRun, tinyConfig, tinyModel } from './support.ts';
 
 const [quiz, names, words, lines] = TASK_FILES as [string, string, string, string];

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MIXED_DOMAIN, type Row, ShardPacker } from '../../core/corpus/pack.ts';
+import { MIXED_DOMAIN, type Row, ShardPacker } from '../../core/corpus/packing/pack.ts';
 
 const END = 0;
 /** Documents whose tokens are all different, so that each can be followed. */

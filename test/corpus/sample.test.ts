@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DigestSet } from '../../core/corpus/digest-set.ts';
+import { DigestSet } from '../../core/corpus/duplicates/digest-set.ts';
 import { TextSample } from '../../core/corpus/text-sample.ts';
 
 describe('DigestSet', () => {

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import type { Document } from '../../core/corpus/document.ts';
-import { findInputs } from '../../core/corpus/inputs.ts';
 import { type PrepareOptions, prepareCorpus } from '../../core/corpus/prepare.ts';
-import { readDocuments } from '../../core/corpus/read-documents.ts';
+import { findInputs } from '../../core/corpus/reading/inputs.ts';
+import { readDocuments } from '../../core/corpus/reading/read-documents.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
 import { DirectoryStore, storeOpener } from '../../core/storage/index.ts';
 

@@ -6,9 +6,9 @@
 import ort from 'onnxruntime-node';
 import { parseConfig } from '../../core/config/load.ts';
 import { AdamW } from '../../engine/adamw.ts';
+import { InfluenceRegressor } from '../../engine/bert/influence-regressor.ts';
 import { DataParallelTrainer } from '../../engine/data-parallel/data-parallel-trainer.ts';
-import { InfluenceRegressor } from '../../engine/influence-regressor.ts';
-import { LanguageModel } from '../../engine/language-model.ts';
+import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
 import { initialParameters, ParameterSet } from '../../engine/parameters.ts';
 import { gpuOptions, onGpu } from '../../engine/runtime/cuda.ts';
 import { createRuntime, type Precision } from '../../engine/runtime/runtime.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LanguageModel } from '../../engine/language-model.ts';
+import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime, type RuntimeName } from '../../engine/runtime/runtime.ts';
 import { accumulated, stackName } from '../../engine/trace/accumulate.ts';

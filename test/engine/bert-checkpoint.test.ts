@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
 import { DirectoryStore, putJson } from '../../core/storage/index.ts';
-import { type BertShape, bertSpecs } from '../../engine/bert.ts';
+import { type BertShape, bertSpecs } from '../../engine/bert/bert.ts';
 import {
   loadInfluenceModel,
   loadPretrainedBert,
   pretrainedBertShape,
   saveInfluenceModel,
-} from '../../engine/bert-checkpoint.ts';
+} from '../../engine/files/bert-checkpoint.ts';
+import { encodeSafetensors, type Tensor } from '../../engine/files/safetensors.ts';
 import { initialParameters } from '../../engine/parameters.ts';
-import { encodeSafetensors, type Tensor } from '../../engine/safetensors.ts';
 
 const shape: BertShape = {
   layers: 1,

@@ -5,10 +5,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
 import { DirectoryStore, getJson, putJson } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
-import { hasCheckpoint, loadCheckpoint, loadModel, saveCheckpoint } from '../../engine/checkpoint.ts';
-import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox.ts';
+import { hasCheckpoint, loadCheckpoint, loadModel, saveCheckpoint } from '../../engine/files/checkpoint.ts';
+import { encodeSafetensors, type Tensor } from '../../engine/files/safetensors.ts';
+import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
 import { initialParameters, type ParameterSet } from '../../engine/parameters.ts';
-import { encodeSafetensors, type Tensor } from '../../engine/safetensors.ts';
 
 const shape: GptNeoxShape = {
   layers: 2,

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { InfluenceRegressor, type LabelledBatch } from '../../engine/influence-regressor.ts';
-import { LanguageModel } from '../../engine/language-model.ts';
+import { InfluenceRegressor, type LabelledBatch } from '../../engine/bert/influence-regressor.ts';
+import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
 import {

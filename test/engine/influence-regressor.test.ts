@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { DocumentBatch } from '../../core/tokenizer/encoder-input.ts';
-import { InfluenceRegressor } from '../../engine/influence-regressor.ts';
+import { InfluenceRegressor } from '../../engine/bert/influence-regressor.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
 import { plainBert } from './plain-models.ts';

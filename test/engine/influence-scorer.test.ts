@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { CounterRandom } from '../../core/random/philox.ts';
-import type { BertShape } from '../../engine/bert.ts';
-import { InfluenceRegressor } from '../../engine/influence-regressor.ts';
-import { type DocumentPieces, InfluenceScorer } from '../../engine/influence-scorer.ts';
+import type { BertShape } from '../../engine/bert/bert.ts';
+import { InfluenceRegressor } from '../../engine/bert/influence-regressor.ts';
+import { type DocumentPieces, InfluenceScorer } from '../../engine/bert/influence-scorer.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import { initialParameters } from '../../engine/parameters.ts';
 import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';

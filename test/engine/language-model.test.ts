@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { AdamW } from '../../engine/adamw.ts';
-import { LanguageModel, type TokenBatch } from '../../engine/language-model.ts';
+import { LanguageModel, type TokenBatch } from '../../engine/gpt-neox/language-model.ts';
 import { crossEntropy, tokenCrossEntropy } from '../../engine/ops.ts';
 import { initialParameters, ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
 import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { LanguageModel, TokenBatch } from '../../engine/language-model.ts';
+import type { LanguageModel, TokenBatch } from '../../engine/gpt-neox/language-model.ts';
+import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { paddedLengths } from '../../engine/padding.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
-import { PassageSet } from '../../engine/passage-set.ts';
 
 /** The least sum by trying every choice of at most `most` lengths. */
 function leastSum(lengths: number[], most: number): number {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { paddedPieceLength, planPieceBatches } from '../../engine/piece-batches.ts';
+import { paddedPieceLength, planPieceBatches } from '../../engine/bert/piece-batches.ts';
 
 it('pads to sixteenths of the longest, or to multiples of 16', () => {
   expect([1, 16, 17, 100, 128].map((tokens) => paddedPieceLength(tokens, 128))).toEqual([16, 16, 32, 112, 128]);

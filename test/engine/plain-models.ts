@@ -2,8 +2,8 @@
  * GPT-NeoX and BERT once more, in plain float64 loops after the papers and Hugging Face's definitions: slow, and sharing
  * no code with the engine.
  */
-import type { BertShape } from '../../engine/bert.ts';
-import type { GptNeoxShape } from '../../engine/gpt-neox.ts';
+import type { BertShape } from '../../engine/bert/bert.ts';
+import type { GptNeoxShape } from '../../engine/gpt-neox/gpt-neox.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 
 type Vector = number[];

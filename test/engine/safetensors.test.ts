@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
 import { sha256 } from '../../core/hash.ts';
+import { encodeSafetensors, readSafetensors, type Tensor } from '../../engine/files/safetensors.ts';
 import { sizeOf } from '../../engine/parameters.ts';
-import { encodeSafetensors, readSafetensors, type Tensor } from '../../engine/safetensors.ts';
 import { bytesOf, MemoryStore } from '../memory-store.ts';
 
 const tensor = (shape: number[], values: number[]): Tensor => ({ shape, data: Float32Array.from(values) });

@@ -1,8 +1,8 @@
 import { CounterRandom } from '../../core/random/philox.ts';
 import type { DocumentBatch } from '../../core/tokenizer/encoder-input.ts';
-import type { BertShape } from '../../engine/bert.ts';
-import type { GptNeoxShape } from '../../engine/gpt-neox.ts';
-import type { TokenBatch } from '../../engine/language-model.ts';
+import type { BertShape } from '../../engine/bert/bert.ts';
+import type { GptNeoxShape } from '../../engine/gpt-neox/gpt-neox.ts';
+import type { TokenBatch } from '../../engine/gpt-neox/language-model.ts';
 import { ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
 
 /** A head of 8 channels, of which 4 are rotated, and a head count that does not equal the batch. */

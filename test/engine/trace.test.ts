@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { gptNeoxLoss, gptNeoxSpecs, gptNeoxTokenLosses } from '../../engine/gpt-neox.ts';
+import { gptNeoxLoss, gptNeoxSpecs, gptNeoxTokenLosses } from '../../engine/gpt-neox/gpt-neox.ts';
 import { ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
 import { createRuntime, type Program, type Runtime } from '../../engine/runtime/runtime.ts';
 import { trace } from '../../engine/trace/backend.ts';

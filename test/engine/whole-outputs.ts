@@ -1,9 +1,9 @@
 /** What the models give as a whole: larger than what anything but a comparison asks of them. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { DocumentBatch } from '../../core/tokenizer/encoder-input.ts';
-import { type BertShape, bertEmbedding, bertPrediction, bertSpecs } from '../../engine/bert.ts';
-import { type GptNeoxShape, gptNeoxHiddenStates, gptNeoxSpecs } from '../../engine/gpt-neox.ts';
-import type { TokenBatch } from '../../engine/language-model.ts';
+import { type BertShape, bertEmbedding, bertPrediction, bertSpecs } from '../../engine/bert/bert.ts';
+import { type GptNeoxShape, gptNeoxHiddenStates, gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
+import type { TokenBatch } from '../../engine/gpt-neox/language-model.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import type { Runtime } from '../../engine/runtime/runtime.ts';
 

@@ -4,8 +4,8 @@
  * relative to the largest gradient of its parameter.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { InfluenceRegressor } from '../../engine/influence-regressor.ts';
-import { LanguageModel } from '../../engine/language-model.ts';
+import { InfluenceRegressor } from '../../engine/bert/influence-regressor.ts';
+import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { backendCompiler } from '../../engine/runtime/eager.ts';
 import { createRuntime, Runtime } from '../../engine/runtime/runtime.ts';

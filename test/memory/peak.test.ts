@@ -66,7 +66,7 @@ it('a corpus of four times the documents is prepared in the same memory', async 
 it('a shard of four times the rows is written in the same memory', async () => {
   const peak = (rows: number) =>
     peakOf(`
-      import { ShardWriter } from './core/corpus/write-shard.ts';
+      import { ShardWriter } from './core/corpus/packing/write-shard.ts';
       import { CounterRandom } from './core/random/philox.ts';
       import { DirectoryStore } from './core/storage/index.ts';
       const random = new CounterRandom(1, 1000);
@@ -87,8 +87,8 @@ describe('a checkpoint', () => {
   const ARRAYS = 3 * 92; // MB of weights and moments
   const model = `
     import { AdamW } from './engine/adamw.ts';
-    import { loadCheckpoint, saveCheckpoint } from './engine/checkpoint.ts';
-    import { gptNeoxSpecs } from './engine/gpt-neox.ts';
+    import { loadCheckpoint, saveCheckpoint } from './engine/files/checkpoint.ts';
+    import { gptNeoxSpecs } from './engine/gpt-neox/gpt-neox.ts';
     import { ParameterSet } from './engine/parameters.ts';
     import { DirectoryStore } from './core/storage/index.ts';
     const store = new DirectoryStore(folder);

@@ -1,4 +1,4 @@
-"""Files by the Python library and by engine/safetensors.ts: byte for byte the same, and read alike."""
+"""Files by the Python library and by engine/files/safetensors.ts: byte for byte the same, and read alike."""
 
 import tempfile
 from pathlib import Path

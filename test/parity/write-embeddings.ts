@@ -5,10 +5,10 @@
 import { readFileSync } from 'node:fs';
 import { DirectoryStore, splitUri } from '../../core/storage/index.ts';
 import { readWordPieceFiles, wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
-import { bertSpecs } from '../../engine/bert.ts';
-import { loadPretrainedBert, pretrainedBertShape } from '../../engine/bert-checkpoint.ts';
+import { bertSpecs } from '../../engine/bert/bert.ts';
+import { loadPretrainedBert, pretrainedBertShape } from '../../engine/files/bert-checkpoint.ts';
+import { encodeSafetensors } from '../../engine/files/safetensors.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
-import { encodeSafetensors } from '../../engine/safetensors.ts';
 import { embeddingsOf } from '../engine/whole-outputs.ts';
 
 const [directory = '', textFile = '', output = '', chunks, chunkTokens] = process.argv.slice(2);

@@ -5,12 +5,12 @@
  */
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
-import { loadModel, saveCheckpoint } from '../../engine/checkpoint.ts';
-import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox.ts';
-import { LanguageModel } from '../../engine/language-model.ts';
+import { loadModel, saveCheckpoint } from '../../engine/files/checkpoint.ts';
+import { encodeSafetensors, type Tensor } from '../../engine/files/safetensors.ts';
+import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
+import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
 import { initialParameters, ParameterSet, sizeOf } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
-import { encodeSafetensors, type Tensor } from '../../engine/safetensors.ts';
 import { logitsOf } from '../engine/whole-outputs.ts';
 
 const [mode, directory = '', rotary = '0.25'] = process.argv.slice(2);

@@ -1,7 +1,7 @@
 /** `write-safetensors.ts IN OUT`: reads every tensor of a file as float32 and writes it again. */
 import { splitUri, storeOpener } from '../../core/storage/index.ts';
+import { encodeSafetensors, readSafetensors, type Tensor } from '../../engine/files/safetensors.ts';
 import { sizeOf } from '../../engine/parameters.ts';
-import { encodeSafetensors, readSafetensors, type Tensor } from '../../engine/safetensors.ts';
 
 const [input = '', output = ''] = process.argv.slice(2);
 const open = storeOpener();

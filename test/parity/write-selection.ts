@@ -7,7 +7,7 @@
 import { readParquet } from '../../core/parquet.ts';
 import { CounterRandom } from '../../core/random/philox.ts';
 import type { KeyRecipe } from '../../core/selection/keys.ts';
-import { selectInMemory } from '../../core/selection/one-process.ts';
+import { selectInMemory } from '../../core/selection/merging/one-process.ts';
 import { writeScores } from '../../core/selection/scores.ts';
 import { selectRows } from '../../core/selection/select.ts';
 import { DirectoryStore, putJson } from '../../core/storage/index.ts';

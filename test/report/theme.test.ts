@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { dark, light, type Palette } from '../../report/theme.ts';
+import { dark, light, type Palette } from '../../report/charts/theme.ts';
 
 type Rgb = [number, number, number];
 

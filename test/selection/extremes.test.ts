@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import type { Extremes } from '../../core/formats.ts';
-import { extremePositions, mergeExtremes } from '../../core/selection/extremes.ts';
+import { extremePositions, mergeExtremes } from '../../core/selection/merging/extremes.ts';
 
 const document = (row: number, utility: number) => ({ row, utility, domain: 'essays', text: `Text ${row}.` });
 

@@ -7,7 +7,7 @@ import {
   gridOf,
   type Histogram,
   histogramOf,
-} from '../../core/selection/histogram.ts';
+} from '../../core/selection/merging/histogram.ts';
 
 const values = fc.array(
   fc.oneof(fc.float({ noNaN: true }), fc.float({ noNaN: true, min: Math.fround(9.99), max: Math.fround(10.01) })),

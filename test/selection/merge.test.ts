@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, RunError } from '../../core/errors.ts';
 import type { KeyRecipe } from '../../core/selection/keys.ts';
-import { findCut, openScores, selectedRows } from '../../core/selection/merge.ts';
+import { findCut, openScores, selectedRows } from '../../core/selection/merging/merge.ts';
 import { collect, deal, fakeCorpus, merge, naive, score, wholeShards } from './pool.ts';
 
 const exact: KeyRecipe = { noise: { seed: 7, stage: 1 }, temperature: 0.5, gumbel: 'exact' };

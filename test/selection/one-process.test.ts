@@ -4,10 +4,10 @@ import { ConfigError, RunError } from '../../core/errors.ts';
 import type { RowRange } from '../../core/formats.ts';
 import { CounterRandom, gumbelOf, uniformOf } from '../../core/random/philox.ts';
 import { RUN } from '../../core/random/philox-run.ts';
-import { boundsOf, INTERVALS, sampleBracket } from '../../core/selection/bracket.ts';
-import { Decider } from '../../core/selection/decide.ts';
 import { type KeyRecipe, keyFunction, keyOfGumbel, orderedKey } from '../../core/selection/keys.ts';
-import { inMemoryRows, selectInMemory, selectWithin } from '../../core/selection/one-process.ts';
+import { boundsOf, INTERVALS, sampleBracket } from '../../core/selection/merging/bracket.ts';
+import { Decider } from '../../core/selection/merging/decide.ts';
+import { inMemoryRows, selectInMemory, selectWithin } from '../../core/selection/merging/one-process.ts';
 import { collect, deal, fakeCorpus, merge, naive, wholeShards } from './pool.ts';
 
 const exact: KeyRecipe = { noise: { seed: 7, stage: 1 }, temperature: 0.5, gumbel: 'exact' };

@@ -1,7 +1,7 @@
 /** A candidate pool in memory, scored by any number of jobs, and the selection that a full sort gives. */
 import type { RowRange } from '../../core/formats.ts';
 import { type KeyRecipe, keyFunction } from '../../core/selection/keys.ts';
-import { findCut, openScores, type SelectedRows, selectedRows } from '../../core/selection/merge.ts';
+import { findCut, openScores, type SelectedRows, selectedRows } from '../../core/selection/merging/merge.ts';
 import { writeScores } from '../../core/selection/scores.ts';
 import { MemoryStore } from '../memory-store.ts';
 

@@ -5,10 +5,10 @@ import type { ProgressReporter } from '../../progress.ts';
 import type { Store } from '../../storage/index.ts';
 import { type WorkerKind, WorkerPool } from '../../threads/worker-pool.ts';
 import type { Tokenizer } from '../../tokenizer/index.ts';
-import { MIXED_DOMAIN } from '../pack.ts';
-import type { Spool } from '../spool.ts';
+import { MIXED_DOMAIN } from './pack.ts';
 import { type PackedRows, type PackingSetup, ShardMaker, type WrittenShard } from './shard-maker.ts';
 import { type Origin, recordShard, type ShardResult, writtenShards } from './shard-records.ts';
+import type { Spool } from './spool.ts';
 
 export interface PackOptions {
   spool: Spool;

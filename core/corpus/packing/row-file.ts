@@ -1,8 +1,8 @@
 /** A shard's rows on their way to its files: in a temporary file until the number of the first of them is known. */
 import { rm } from 'node:fs/promises';
 import { bytesOf } from '../../bytes.ts';
-import type { Row } from '../pack.ts';
-import { appendRecords, readRecords } from '../record-file.ts';
+import type { Row } from './pack.ts';
+import { appendRecords, readRecords } from './record-file.ts';
 
 /** Held back before it is written. */
 const BUFFER_BYTES = 4 << 20;

@@ -3,11 +3,11 @@ import { InterruptedError } from '../../errors.ts';
 import type { CorpusShard } from '../../formats.ts';
 import type { Store } from '../../storage/index.ts';
 import type { Tokenizer } from '../../tokenizer/index.ts';
-import { keptDocuments } from '../duplicates.ts';
-import { ShardPacker } from '../pack.ts';
-import { Spool } from '../spool.ts';
-import { type ShardFormat, ShardWriter } from '../write-shard.ts';
+import { keptDocuments } from '../duplicates/duplicates.ts';
+import { ShardPacker } from './pack.ts';
 import { RowFile } from './row-file.ts';
+import { Spool } from './spool.ts';
+import { type ShardFormat, ShardWriter } from './write-shard.ts';
 
 /** What all shards of a preparation have in common, but for the tokenizer and the store, which no thread can be handed. */
 export interface PackingSetup {

@@ -1,0 +1,68 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { SFNClient } from '@aws-sdk/client-sfn';
+import { consoleLinks, type RunLinks } from '../../../functions/links.ts';
+import { formatCount } from '../../format.ts';
+import { createProgressView } from '../../progress-view.ts';
+import { failureOf, parsed } from '../execution.ts';
+import { followExecution } from '../follow.ts';
+import { executionArn, type Target } from '../machine.ts';
+
+interface Options extends Target {
+  json?: boolean;
+}
+
+/** Between two looks: the API's rates are shared by everything in the account. */
+const LOOK_MS = 2000;
+
+/** `mates watch EXECUTION`: its progress until it ends. Interrupted, it stops watching and nothing else. */
+export async function watch(execution: string, options: Options): Promise<void> {
+  await watchExecution(new SFNClient({}), await executionArn(execution, options), options);
+}
+
+/** @throws the error that the execution failed with. */
+export async function watchExecution(
+  sfn: SFNClient,
+  execution: string,
+  { json, dashboard }: { json?: boolean; dashboard?: string },
+): Promise<void> {
+  const stop = new AbortController();
+  const interrupted = () => stop.abort();
+  process.once('SIGINT', interrupted);
+  process.once('SIGTERM', interrupted);
+  const view = createProgressView();
+  try {
+    const ended = await followExecution(sfn, execution, {
+      view,
+      signal: stop.signal,
+      sleep: () => delay(LOOK_MS, undefined, { signal: stop.signal }).catch(() => undefined),
+    });
+    if (ended.status !== 'SUCCEEDED') throw await failureOf(sfn, ended);
+    const output = parsed(ended.output) as Output;
+    const links = { ...consoleLinks({ execution, dashboard }), ...output.links };
+    console.log(json ? JSON.stringify({ ...output, links }) : describeOutput(output, links));
+  } finally {
+    view.close();
+    process.removeListener('SIGINT', interrupted);
+    process.removeListener('SIGTERM', interrupted);
+  }
+}
+
+/** What the machine ends with, as far as it is shown. */
+interface Output {
+  run?: { id: string; uri: string };
+  plan?: { steps: number; tokens: number; instances: { instance: string; hours: number; onDemandUsd: number }[] };
+  links?: RunLinks;
+}
+
+const dollars = (value: number) => (value < 0.01 ? 'less than $0.01' : `$${value.toFixed(2)}`);
+
+function describeOutput({ run, plan }: Output, links: RunLinks): string {
+  const lines = [plan ? `Run ${run?.id} would be:` : `Run ${run?.id} is done: ${run?.uri}`];
+  if (plan) {
+    lines.push(`  ${formatCount(plan.steps)} steps on ${formatCount(plan.tokens)} tokens`);
+    for (const { instance, hours, onDemandUsd } of plan.instances)
+      lines.push(`  ${instance}: ${hours.toPrecision(2)} h, ${dollars(onDemandUsd)} on demand`);
+  }
+  for (const [name, link] of Object.entries(links)) lines.push(`  ${name}: ${link}`);
+  return lines.join('\n');
+}

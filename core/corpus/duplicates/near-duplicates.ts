@@ -1,0 +1,82 @@
+/**
+ * Finds documents that say nearly what another one says, by MinHash over runs of words (core/dedup), before there is a
+ * tokenizer. Band keys lie in temporary files of 8 bytes a document each; in memory are one band's, and 4 bytes a document
+ * for the clusters.
+ */
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bytesOf } from '../../bytes.ts';
+import { DuplicateClusters } from '../../dedup/clusters.ts';
+import { DEFAULT_MINHASH, MinHasher } from '../../dedup/minhash.ts';
+import { spread } from '../../random/spread.ts';
+import type { Spool } from '../packing/spool.ts';
+
+/** Documents whose keys are written together. */
+const AT_ONCE = 4096;
+
+/**
+ * Of each cluster of near-duplicates the first document, in the order of the shards and their spools.
+ *
+ * @param directory for temporary files, which the caller removes.
+ * @param onDocument called after each document, with the documents done.
+ * @returns for each shard 1 for documents to keep, 0 for others, in the order of its spool.
+ */
+export async function withoutNearDuplicates(
+  spool: Spool,
+  directory: string,
+  seed: number,
+  onDocument: (done: number) => void,
+): Promise<Uint8Array[]> {
+  const documents = spool.counts.reduce((sum, count) => sum + count, 0);
+  const hasher = new MinHasher({ ...DEFAULT_MINHASH, seed });
+  const files: FileHandle[] = [];
+  try {
+    for (let band = 0; band < hasher.spec.bands; band++) files.push(await open(join(directory, `band-${band}`), 'w+'));
+    let waiting: Int32Array[] = [];
+    let done = 0;
+    const write = async () => {
+      for (const [band, keys] of hasher.bandKeys(waiting).entries()) await files[band]!.appendFile(bytesOf(keys));
+      waiting = [];
+    };
+    for (const shard of spool.counts.keys())
+      for await (const { text } of spool.read(shard)) {
+        waiting.push(wordsOf(text));
+        if (waiting.length === AT_ONCE) await write();
+        onDocument(++done);
+      }
+    await write();
+
+    const clusters = new DuplicateClusters(documents);
+    const keys = new Uint32Array(2 * documents);
+    for (const file of files) {
+      await readWhole(file, bytesOf(keys));
+      clusters.addBand(keys);
+    }
+    const first = clusters.representatives();
+    let from = 0;
+    return spool.counts.map((count) => {
+      const kept = Uint8Array.from({ length: count }, (_, i) => (first[from + i] === from + i ? 1 : 0));
+      from += count;
+      return kept;
+    });
+  } finally {
+    await Promise.all(files.map((file) => file.close()));
+  }
+}
+
+async function readWhole(file: FileHandle, into: Uint8Array): Promise<void> {
+  for (let at = 0; at < into.length; ) {
+    const { bytesRead } = await file.read(into, at, into.length - at, at);
+    if (bytesRead === 0) throw new Error('a file of band keys ended early');
+    at += bytesRead;
+  }
+}
+
+/** A number for each word, which is a run of letters and digits without its case; not negative, as tokens are. */
+export function wordsOf(text: string): Int32Array {
+  return Int32Array.from(text.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [], (word) => {
+    let hash = 0x811c9dc5; // FNV-1a over UTF-16 units
+    for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193);
+    return spread(hash) >>> 1;
+  });
+}

@@ -1,0 +1,52 @@
+import { InputError } from '../../errors.ts';
+import type { Document, DocumentFields } from '../document.ts';
+import { baseName, type InputFile } from './input-file.ts';
+
+/**
+ * Makes a document of a record's fields. Domain and id may be missing or null.
+ *
+ * @throws InputError that names the line, the field, and the fields that are there.
+ */
+export function toDocument(
+  record: Record<string, unknown>,
+  fields: DocumentFields,
+  { uri, name }: InputFile,
+  line: number,
+): Document {
+  const text = record[fields.text];
+  if (typeof text !== 'string') {
+    const found =
+      fields.text in record
+        ? `field "${fields.text}" is ${nameOf(text)}, expected a string`
+        : `no field "${fields.text}"; the fields are ${Object.keys(record).join(', ') || 'none'}`;
+    throw new InputError(`${uri}, line ${line}: ${found}. Name the field that holds the text in corpus.textField.`);
+  }
+  return {
+    id: label(record, fields.id, 'corpus.idField', uri, line) ?? `${name}:${line}`,
+    text,
+    domain: label(record, fields.domain, 'corpus.domainField', uri, line) ?? baseName(name),
+    source: { uri, line },
+  };
+}
+
+function label(
+  record: Record<string, unknown>,
+  field: string,
+  option: string,
+  uri: string,
+  line: number,
+): string | undefined {
+  const value = record[field];
+  if (value === undefined || value === null || value === '') return undefined;
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value);
+  throw new InputError(
+    `${uri}, line ${line}: field "${field}" is ${nameOf(value)}, expected a string; correct ${option} or the file.`,
+  );
+}
+
+function nameOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}

@@ -1,0 +1,25 @@
+/** One file of text that a corpus is made of. */
+import { basename } from 'node:path';
+import type { Store } from '../../storage/index.ts';
+
+/** The forms of input that are read, by the end of the file's name. */
+export const INPUT_FORMATS = ['.jsonl', '.jsonl.gz', '.jsonl.zst', '.txt', '.parquet'] as const;
+export type InputFormat = (typeof INPUT_FORMATS)[number];
+
+export interface InputFile {
+  /** As it was given, to name in messages. */
+  uri: string;
+  /** The path below the folder that all inputs share: what is recorded does not depend on where that folder lies. */
+  name: string;
+  store: Store;
+  key: string;
+  bytes: number;
+  format: InputFormat;
+}
+
+/** A file's name without its folder and endings: the domain of documents that name none. */
+export function baseName(path: string): string {
+  const name = basename(path);
+  const format = INPUT_FORMATS.find((ending) => name.endsWith(ending)) ?? '';
+  return name.slice(0, name.length - format.length) || name;
+}

@@ -1,0 +1,97 @@
+/** Finds the input files of a corpus: paths and globs, on disk or S3. */
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { glob, isDynamicPattern } from 'tinyglobby';
+import { InputError } from '../../errors.ts';
+import { isLocalPath, readPieces, type StoreOpener, splitUri } from '../../storage/index.ts';
+import { INPUT_FORMATS, type InputFile } from './input-file.ts';
+
+/**
+ * The files that absolute paths, `s3://` and `builtin:` URIs, and globs of them name, each once, in the order given and by name within a glob.
+ *
+ * @throws InputError for a path or glob without a file, a directory, an empty file or an unknown form.
+ */
+export async function findInputs(inputs: readonly string[], open: StoreOpener): Promise<InputFile[]> {
+  const uris = new Set<string>();
+  for (const input of inputs) {
+    const found = isLocalPath(input) ? await findLocal(input) : await findInStore(input, open);
+    if (found.length === 0) throw noFile(input);
+    for (const uri of found) uris.add(uri);
+  }
+  const files: Omit<InputFile, 'name'>[] = [];
+  for (const uri of uris) files.push(await openInput(uri, open));
+  const shared = sharedFolder([...uris]);
+  return files.map((file) => ({ ...file, name: file.uri.slice(shared.length) }));
+}
+
+/** sha256 of a file, read piece by piece. */
+export async function hashInput(file: InputFile, onPiece?: () => void): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const piece of readPieces(file.store, file.key)) {
+    hash.update(piece);
+    onPiece?.();
+  }
+  return hash.digest('hex');
+}
+
+async function openInput(uri: string, open: StoreOpener): Promise<Omit<InputFile, 'name'>> {
+  const format = INPUT_FORMATS.find((ending) => uri.toLowerCase().endsWith(ending));
+  if (!format) {
+    throw new InputError(`${uri}: not a form of input that is read; convert it to one of ${INPUT_FORMATS.join(', ')}.`);
+  }
+  const { folder, name } = splitUri(uri);
+  const store = open(folder);
+  const bytes = await store.size(name);
+  if (bytes === undefined) throw noFile(uri);
+  if (bytes === 0) throw new InputError(`${uri}: the file is empty; remove it from corpus.input or fill it.`);
+  return { uri, store, key: name, bytes, format };
+}
+
+/** The longest folder, with its final slash, that every path starts with. */
+function sharedFolder(uris: readonly string[]): string {
+  const [first = '', ...others] = uris;
+  let length = first.lastIndexOf('/') + 1;
+  while (others.some((uri) => !uri.startsWith(first.slice(0, length)))) length = first.lastIndexOf('/', length - 2) + 1;
+  return first.slice(0, length);
+}
+
+async function findLocal(pattern: string): Promise<string[]> {
+  const found = await stat(pattern).catch(() => undefined);
+  if (found?.isFile()) return [pattern];
+  if (found?.isDirectory()) {
+    throw new InputError(
+      `${pattern}: a directory; name its files by a glob such as ${pattern.replace(/\/+$/, '')}/**/*.jsonl.`,
+    );
+  }
+  if (!isDynamicPattern(pattern)) return [];
+  return (await glob(pattern, { absolute: true, expandDirectories: false })).sort();
+}
+
+async function findInStore(pattern: string, open: StoreOpener): Promise<string[]> {
+  if (!isDynamicPattern(pattern)) return [pattern];
+  const fixed = pattern.slice(0, pattern.search(/[*?{[]/));
+  const { folder } = splitUri(fixed);
+  const matches = globPattern(pattern.slice(folder.length + 1));
+  const keys = await open(folder).list('');
+  return keys.filter((key) => matches.test(key)).map((key) => `${folder}/${key}`);
+}
+
+/** `*`, `**`, `?` and `{a,b}` as a regular expression: S3 has no globs of its own. */
+function globPattern(pattern: string): RegExp {
+  const source = pattern.replace(/\*\*\/|\*\*|\*|\?|\{[^}]*\}|[.+^$()|[\]\\]/g, (part) => {
+    if (part === '**/') return '(?:.*/)?';
+    if (part === '**') return '.*';
+    if (part === '*') return '[^/]*';
+    if (part === '?') return '[^/]';
+    if (part.startsWith('{')) return `(?:${part.slice(1, -1).split(',').map(escapePattern).join('|')})`;
+    return escapePattern(part);
+  });
+  return new RegExp(`^${source}$`);
+}
+
+const escapePattern = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+
+function noFile(input: string): InputError {
+  const what = isDynamicPattern(input) ? 'no file has such a name' : 'no such file';
+  return new InputError(`${input}: ${what}; correct corpus.input.`);
+}

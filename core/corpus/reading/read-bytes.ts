@@ -1,0 +1,69 @@
+/** A file's bytes, decompressed, piece by piece: memory stays bounded whatever the size of the file. */
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip } from 'node:zlib';
+import { Decompress } from 'fzstd';
+import { InputError } from '../../errors.ts';
+import { readPieces } from '../../storage/index.ts';
+import type { InputFile } from './input-file.ts';
+
+/** zstd is fed in small slices, because one push returns all it unpacks to. */
+const ZSTD_SLICE_BYTES = 64 << 10;
+
+type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
+
+/** The file as it is stored. `onRead` is told the size of each piece. */
+async function* readStored({ store, key, bytes }: InputFile, onRead?: (bytes: number) => void): Bytes {
+  for await (const piece of readPieces(store, key, { length: bytes })) {
+    onRead?.(piece.length);
+    yield piece;
+  }
+}
+
+/** The file's content: unpacked when its name ends in .gz or .zst. Throws InputError when it is truncated or damaged. */
+export function readContent(file: InputFile, onRead?: (bytes: number) => void): Bytes {
+  const pieces = readStored(file, onRead);
+  if (file.format === '.jsonl.gz') return gunzip(pieces, file.uri);
+  if (file.format === '.jsonl.zst') return unzstd(pieces, file.uri);
+  return pieces;
+}
+
+async function* gunzip(pieces: Bytes, uri: string): Bytes {
+  const unpacked = createGunzip();
+  const fed = pipeline(Readable.from(pieces), unpacked);
+  fed.catch(() => {}); // the loop below sees the same error
+  try {
+    for await (const chunk of unpacked) yield chunk as Uint8Array;
+  } catch (error) {
+    if (!(error as NodeJS.ErrnoException).code?.startsWith('Z_')) throw error;
+    throw damaged(uri, 'gzip', error);
+  }
+}
+
+async function* unzstd(pieces: Bytes, uri: string): Bytes {
+  let unpacked: Uint8Array[] = [];
+  const stream = new Decompress((chunk) => unpacked.push(chunk));
+  const push = (slice: Uint8Array, final: boolean) => {
+    try {
+      stream.push(slice, final);
+    } catch (error) {
+      throw damaged(uri, 'zstd', error);
+    }
+    const chunks = unpacked;
+    unpacked = [];
+    return chunks;
+  };
+  for await (const piece of pieces) {
+    for (let at = 0; at < piece.length; at += ZSTD_SLICE_BYTES) {
+      yield* push(piece.subarray(at, at + ZSTD_SLICE_BYTES), false);
+    }
+  }
+  yield* push(new Uint8Array(0), true);
+}
+
+function damaged(uri: string, kind: string, error: unknown): InputError {
+  const detail = (error as Error).message;
+  return new InputError(
+    `${uri}: the ${kind} data is truncated or damaged (${detail}); fetch or compress the file again.`,
+  );
+}

@@ -1,0 +1,145 @@
+import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetScan } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { InputError } from '../../errors.ts';
+import { parquetBuffer } from '../../parquet.ts';
+import { DOCUMENT_BYTES, type Document, type DocumentFields } from '../document.ts';
+import { toDocument } from './fields.ts';
+import type { InputFile } from './input-file.ts';
+import { tooLong } from './read-lines.ts';
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Stands for a string that is not UTF-8 until its row is known. */
+const NOT_UTF8 = Symbol('not UTF-8');
+
+/** Text that is unpacked at once: row groups may hold gigabytes. */
+const PIECE_BYTES = 16 << 20;
+
+/**
+ * Documents of a Parquet file, some megabytes at a time; of a row group's columns only the packed bytes are held. Throws
+ * InputError that names the row.
+ */
+export async function* readParquetDocuments(
+  file: InputFile,
+  fields: DocumentFields,
+  onRead?: (bytes: number) => void,
+  pieceBytes = PIECE_BYTES,
+): AsyncGenerator<Document, void, undefined> {
+  const buffer = await parquetBuffer(file);
+  const metadata = await damagedIfFails(file.uri, parquetMetadataAsync(buffer));
+  const known = topLevelColumns(metadata);
+  if (!known.includes(fields.text)) {
+    throw new InputError(
+      `${file.uri}: no column "${fields.text}"; the columns are ${known.join(', ')}. ` +
+        'Name the one that holds the text in corpus.textField.',
+    );
+  }
+  const columns = [...new Set([fields.text, fields.domain, fields.id])].filter((name) => known.includes(name));
+  const held = new HeldChunks(buffer);
+  const scan = await parquetScan({ file: held, metadata, columns, compressors, parsers: { stringFromBytes } });
+  for (const { begin, end, chunks } of pieces(metadata, columns, pieceBytes)) {
+    held.keep(chunks);
+    const values = columns.map((column) => scan.readColumn({ column, rowStart: begin, rowEnd: end }));
+    const data = await damagedIfFails(file.uri, Promise.all(values));
+    for (let i = 0; i < end - begin; i++) {
+      const row = begin + i + 1;
+      const record: Record<string, unknown> = {};
+      for (let c = 0; c < columns.length; c++) {
+        const value: unknown = data[c]![i];
+        if (value === NOT_UTF8)
+          throw new InputError(`${file.uri}, row ${row}: column "${columns[c]}" is not valid UTF-8; write it again.`);
+        record[columns[c]!] = value instanceof Uint8Array ? stringFromBytes(value) : value;
+      }
+      const document = toDocument(record, fields, file, row);
+      if (document.text.length * 3 > DOCUMENT_BYTES && Buffer.byteLength(document.text) > DOCUMENT_BYTES)
+        throw tooLong(file.uri, row);
+      yield document;
+    }
+    onRead?.((file.bytes * (end - begin)) / Number(metadata.num_rows));
+  }
+}
+
+interface Piece {
+  /** Rows, counted over the file. */
+  begin: number;
+  end: number;
+  /** Where the columns of the row group lie in the file. */
+  chunks: { start: number; end: number }[];
+}
+
+/** Parts of row groups that unpack to some `pieceBytes` each. */
+function* pieces(metadata: FileMetaData, columns: string[], pieceBytes: number): Generator<Piece> {
+  let first = 0;
+  for (const group of metadata.row_groups) {
+    const wanted = group.columns.flatMap(({ meta_data }) =>
+      meta_data && columns.includes(meta_data.path_in_schema[0]!) ? [meta_data] : [],
+    );
+    const chunks = wanted.map(({ dictionary_page_offset, data_page_offset, total_compressed_size }) => {
+      const start = Number(dictionary_page_offset || data_page_offset);
+      return { start, end: start + Number(total_compressed_size) };
+    });
+    const unpacked = wanted.reduce((sum, { total_uncompressed_size }) => sum + Number(total_uncompressed_size), 0);
+    const last = first + Number(group.num_rows);
+    const rows = Math.max(1, Math.floor(((last - first) * pieceBytes) / unpacked));
+    for (let begin = first; begin < last; begin += rows) yield { begin, end: Math.min(last, begin + rows), chunks };
+    first = last;
+  }
+}
+
+/** Keeps the columns of one row group as they are in the file: every piece of it starts from their first byte. */
+class HeldChunks implements AsyncBuffer {
+  readonly byteLength: number;
+  private readonly file: AsyncBuffer;
+  private chunks: Piece['chunks'] = [];
+  private held = new Map<number, ReturnType<AsyncBuffer['slice']>>();
+
+  constructor(file: AsyncBuffer) {
+    this.file = file;
+    this.byteLength = file.byteLength;
+  }
+
+  keep(chunks: Piece['chunks']): void {
+    if (chunks === this.chunks) return;
+    this.chunks = chunks;
+    this.held = new Map();
+  }
+
+  slice(start: number, end = this.byteLength): ReturnType<AsyncBuffer['slice']> {
+    if (!this.chunks.some((chunk) => chunk.start === start && chunk.end === end)) return this.file.slice(start, end);
+    const found = this.held.get(start) ?? this.file.slice(start, end);
+    this.held.set(start, found);
+    return found;
+  }
+}
+
+function topLevelColumns(metadata: FileMetaData): string[] {
+  const [root, ...elements] = metadata.schema;
+  const names: string[] = [];
+  let at = 0;
+  const skip = (): void => {
+    const element = elements[at++];
+    for (let child = 0; child < (element?.num_children ?? 0); child++) skip();
+  };
+  for (let child = 0; child < (root?.num_children ?? 0); child++) {
+    names.push(elements[at]!.name);
+    skip();
+  }
+  return names;
+}
+
+function stringFromBytes(bytes: Uint8Array | undefined): string | symbol | undefined {
+  if (!bytes) return undefined;
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    return NOT_UTF8;
+  }
+}
+
+async function damagedIfFails<T>(uri: string, reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    throw new InputError(`${uri}: not a Parquet file that can be read (${(error as Error).message}); write it again.`);
+  }
+}

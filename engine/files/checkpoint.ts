@@ -1,0 +1,250 @@
+/**
+ * Checkpoints of the language model: a Hugging Face directory that `transformers` loads as it is, plus the optimizer's
+ * moments and `training.json`, which is written last and so marks the checkpoint as whole.
+ */
+import { InputError } from '../../core/errors.ts';
+import { sha256 as sha256Of } from '../../core/hash.ts';
+import {
+  type Content,
+  getJsonIfPresent,
+  NotFoundError,
+  putFile,
+  putJson,
+  type Store,
+} from '../../core/storage/index.ts';
+import { AdamW, type AdamWOptions } from '../adamw.ts';
+import { type GptNeoxShape, gptNeoxSpecs } from '../gpt-neox/gpt-neox.ts';
+import { ParameterSet } from '../parameters.ts';
+import {
+  CONFIG_FILE,
+  encodeParameters,
+  type FileCheck,
+  keyOf,
+  loadWeights,
+  readModelConfig,
+  uriOf,
+  WEIGHTS_FILE,
+} from './hugging-face.ts';
+import { readSafetensors, type Tensor } from './safetensors.ts';
+
+const OPTIMIZER_FILE = 'optimizer.safetensors';
+export const TRAINING_FILE = 'training.json';
+
+/** Where a training stands. */
+export interface TrainingState {
+  /** Optimizer steps done, over all stages. */
+  step: number;
+  /** Tokens trained on, over all stages. */
+  tokens: number;
+  /** What else the trainer wants back, as JSON: its position in the selection, its loss curve. */
+  [more: string]: unknown;
+}
+
+/** A model as it is loaded for scoring or evaluation. */
+export interface Model {
+  shape: GptNeoxShape;
+  parameters: ParameterSet;
+  /** Longest row that the model was made for, in tokens. */
+  contextLength: number;
+}
+
+/** Everything that training needs to go on as if it had never stopped. */
+export interface Checkpoint extends Model {
+  optimizer: AdamW;
+  state: TrainingState;
+}
+
+/** What a checkpoint is saved from. */
+export interface CheckpointParts extends ModelParts, Pick<Checkpoint, 'optimizer' | 'state'> {}
+
+/** What a model is saved from. */
+export interface ModelParts extends Pick<Model, 'shape' | 'parameters'> {
+  /** Tokens in a row. */
+  contextLength: number;
+  /** Id of the token that ends a document. */
+  endOfText: number;
+}
+
+/** `training.json`. */
+interface TrainingRecord {
+  format: 'mates-checkpoint/1';
+  state: TrainingState;
+  optimizer: AdamWOptions & { step: number };
+  /** SHA-256 of each of the checkpoint's other files. */
+  sha256: Record<string, string>;
+}
+
+/**
+ * Writes a checkpoint under a key prefix. Killed anywhere, it leaves either the whole checkpoint or one without
+ * `training.json`, which counts as none.
+ */
+export async function saveCheckpoint(store: Store, prefix: string, parts: CheckpointParts): Promise<void> {
+  const { parameters, optimizer, state } = parts;
+  await store.delete(keyOf(prefix, TRAINING_FILE)); // an older checkpoint in this place stops counting first
+  const moments = { 'exp_avg.': optimizer.m, 'exp_avg_sq.': optimizer.v };
+  const sha256: Record<string, string> = {};
+  const write = async (file: string, content: Content & { bytes?: number }) => {
+    sha256[file] = (await putFile(store, keyOf(prefix, file), content, content.bytes)).sha256;
+  };
+  await write(CONFIG_FILE, `${JSON.stringify(huggingFaceConfig(parts), null, 2)}\n`);
+  await write(WEIGHTS_FILE, encodeParameters(parameters));
+  await write(OPTIMIZER_FILE, encodeParameters(parameters, moments));
+  const record: TrainingRecord = {
+    format: 'mates-checkpoint/1',
+    state,
+    optimizer: { ...optimizer.options, step: optimizer.step },
+    sha256,
+  };
+  await putJson(store, keyOf(prefix, TRAINING_FILE), record);
+}
+
+/**
+ * Writes a model without what training needs: config.json and model.safetensors.
+ *
+ * @returns the SHA-256 of the weights, which whoever writes a record of the model last can keep there.
+ */
+export async function saveModel(store: Store, prefix: string, parts: ModelParts): Promise<string> {
+  await putJson(store, keyOf(prefix, CONFIG_FILE), huggingFaceConfig(parts));
+  const weights = encodeParameters(parts.parameters);
+  return (await putFile(store, keyOf(prefix, WEIGHTS_FILE), weights, weights.bytes)).sha256;
+}
+
+/** Whether a whole checkpoint is there. */
+export async function hasCheckpoint(store: Store, prefix: string): Promise<boolean> {
+  return (await store.size(keyOf(prefix, TRAINING_FILE))) !== undefined;
+}
+
+/**
+ * Reads a checkpoint that {@link saveCheckpoint} wrote.
+ *
+ * @throws InputError when there is none or a file is not as it was written, naming the file.
+ */
+export async function loadCheckpoint(store: Store, prefix: string): Promise<Checkpoint> {
+  const marker = uriOf(store, prefix, TRAINING_FILE);
+  const record = await getJsonIfPresent<TrainingRecord>(store, keyOf(prefix, TRAINING_FILE));
+  if (record === undefined)
+    throw new InputError(`${marker} does not exist: there is no whole checkpoint in this place.`);
+  if (record.format !== 'mates-checkpoint/1')
+    throw new InputError(
+      `${marker} has the format ${JSON.stringify(record.format)}, "mates-checkpoint/1" was expected.`,
+    );
+  const intact = (file: string, sha256: string) => requireIntact(store, prefix, file, sha256, record);
+  intact(CONFIG_FILE, sha256Of(await present(() => store.get(keyOf(prefix, CONFIG_FILE)))));
+  const model = await loadModel(store, prefix, intact);
+  const { flat } = model.parameters;
+  const [m, v] = await loadMoments(store, prefix, model.parameters, (sha256) => intact(OPTIMIZER_FILE, sha256));
+  const { step } = record.optimizer;
+  const optimizer = new AdamW(flat.length, record.optimizer, { m: m.flat, v: v.flat, step });
+  return { ...model, optimizer, state: record.state };
+}
+
+/** AdamW's mean and mean square of the gradient, each in the layout of the parameters. */
+async function loadMoments(
+  store: Store,
+  prefix: string,
+  parameters: ParameterSet,
+  verify: (sha256: string) => void,
+): Promise<[m: ParameterSet, v: ParameterSet]> {
+  const [m, v] = [parameters.sibling(), parameters.sibling()];
+  const missing = new Map<string, Tensor>();
+  for (const { name, shape } of parameters.specs) {
+    missing.set(`exp_avg.${name}`, { shape, data: m.view(name) });
+    missing.set(`exp_avg_sq.${name}`, { shape, data: v.view(name) });
+  }
+  const place = (name: string) => {
+    const tensor = missing.get(name);
+    missing.delete(name);
+    return tensor;
+  };
+  await present(() => readSafetensors(store, keyOf(prefix, OPTIMIZER_FILE), place, verify));
+  const [first] = missing.keys();
+  if (first !== undefined)
+    throw new InputError(`${uriOf(store, prefix, OPTIMIZER_FILE)} has no tensor ${first}. ${REMEDY}`);
+  return [m, v];
+}
+
+/**
+ * Reads the weights of any GPT-NeoX directory of the Hugging Face kind, ours or a downloaded one (Pythia), in one file or
+ * sharded, in any floating-point type.
+ *
+ * @param check called with the hash of each weight file when it has been read.
+ * @throws InputError for another architecture or variant, and for missing, unknown or misshapen tensors.
+ */
+export async function loadModel(store: Store, prefix: string, check?: FileCheck): Promise<Model> {
+  const config = await readModelConfig(store, prefix, 'gpt_neox');
+  config.require('hidden_act', 'gelu', 'gelu');
+  config.require('attention_bias', true, true);
+  config.require('tie_word_embeddings', false, false);
+  // Transformers 5 writes one object, the versions before it two fields; rope_scaling is theirs for `rope_parameters`.
+  const rope = { ...config.object('rope_scaling'), ...config.object('rope_parameters') };
+  const kind = rope.rope_type ?? rope.type ?? 'default';
+  if (kind !== 'default')
+    throw new InputError(`${uriOf(store, prefix, CONFIG_FILE)}: rope_type is ${kind}; only "default" is supported.`);
+  const number = (value: unknown) => (typeof value === 'number' ? value : undefined);
+  const width = config.number('hidden_size');
+  const shape: GptNeoxShape = {
+    layers: config.number('num_hidden_layers'),
+    width,
+    heads: config.number('num_attention_heads'),
+    mlpWidth: config.number('intermediate_size', 4 * width),
+    rotaryFraction: number(rope.partial_rotary_factor) ?? config.number('rotary_pct', 0.25),
+    rotaryBase: number(rope.rope_theta) ?? config.number('rotary_emb_base', 10_000),
+    layerNormEpsilon: config.number('layer_norm_eps', 1e-5),
+    initializerStd: config.number('initializer_range', 0.02),
+    vocabularySize: config.number('vocab_size'),
+    parallelResidual: config.boolean('use_parallel_residual', true),
+  };
+  const parameters = new ParameterSet(gptNeoxSpecs(shape));
+  await loadWeights(store, prefix, parameters, { ignore: isBuffer, check });
+  return { shape, parameters, contextLength: config.number('max_position_embeddings', 2048) };
+}
+
+/** The causal mask and rotary frequencies that older versions of Transformers stored among the weights. */
+function isBuffer(name: string): boolean {
+  return /\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/.test(name);
+}
+
+/** The `GPTNeoXConfig` of a model. */
+function huggingFaceConfig({ shape, contextLength, endOfText }: ModelParts): Record<string, unknown> {
+  return {
+    architectures: ['GPTNeoXForCausalLM'],
+    attention_bias: true,
+    bos_token_id: endOfText,
+    eos_token_id: endOfText,
+    hidden_act: 'gelu',
+    hidden_size: shape.width,
+    initializer_range: shape.initializerStd,
+    intermediate_size: shape.mlpWidth ?? 4 * shape.width,
+    layer_norm_eps: shape.layerNormEpsilon,
+    max_position_embeddings: contextLength,
+    model_type: 'gpt_neox',
+    num_attention_heads: shape.heads,
+    num_hidden_layers: shape.layers,
+    rotary_emb_base: shape.rotaryBase,
+    rotary_pct: shape.rotaryFraction,
+    tie_word_embeddings: false,
+    torch_dtype: 'float32',
+    use_parallel_residual: shape.parallelResidual ?? true,
+    vocab_size: shape.vocabularySize,
+  };
+}
+
+const REMEDY = 'Delete the checkpoint and run again; it is made anew from the one before it.';
+
+/** @throws InputError when what is read is not there. */
+async function present<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof NotFoundError) throw new InputError(`${error.uri} is missing from the checkpoint. ${REMEDY}`);
+    throw error;
+  }
+}
+
+/** Compares a file's hash with the one that was taken when it was written. */
+function requireIntact(store: Store, prefix: string, file: string, found: string, { sha256 }: TrainingRecord): void {
+  if (found === sha256[file]) return;
+  throw new InputError(
+    `${uriOf(store, prefix, file)} is damaged: its SHA-256 is ${found}, ${TRAINING_FILE} has ${sha256[file]}. ${REMEDY}`,
+  );
+}

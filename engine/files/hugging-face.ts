@@ -1,0 +1,171 @@
+/** Reads and writes the files of a Hugging Face model directory in a store: config.json and safetensors weights. */
+import { InputError } from '../../core/errors.ts';
+import { getJsonIfPresent, NotFoundError, type Store } from '../../core/storage/index.ts';
+import type { ParameterSet } from '../parameters.ts';
+import { type EncodedSafetensors, encodeSafetensors, type Place, readSafetensors } from './safetensors.ts';
+
+export const CONFIG_FILE = 'config.json';
+export const WEIGHTS_FILE = 'model.safetensors';
+const WEIGHTS_INDEX_FILE = 'model.safetensors.index.json';
+
+export function keyOf(prefix: string, file: string): string {
+  return prefix === '' ? file : `${prefix}/${file}`;
+}
+
+/** What error messages call a file: its whole URI. */
+export function uriOf(store: Store, prefix: string, file: string): string {
+  return `${store.uri}/${keyOf(prefix, file)}`;
+}
+
+/**
+ * The fields of a `config.json`.
+ *
+ * @param modelType the `model_type` that it must have.
+ */
+export async function readModelConfig(store: Store, prefix: string, modelType: string): Promise<ModelConfig> {
+  const file = uriOf(store, prefix, CONFIG_FILE);
+  const json = await getJsonIfPresent<unknown>(store, keyOf(prefix, CONFIG_FILE));
+  if (json === undefined)
+    throw new InputError(`${file} does not exist; name a Hugging Face model directory (config.json, ${WEIGHTS_FILE}).`);
+  if (typeof json !== 'object' || json === null) throw new InputError(`${file} is no JSON object.`);
+  const config = new ModelConfig(json as Record<string, unknown>, file);
+  config.require('model_type', modelType);
+  return config;
+}
+
+/** Typed access to a config.json; every refusal names the file and the field. */
+export class ModelConfig {
+  private readonly json: Record<string, unknown>;
+  private readonly file: string;
+
+  constructor(json: Record<string, unknown>, file: string) {
+    this.json = json;
+    this.file = file;
+  }
+
+  /** A number; without `fallback` the field must be there. */
+  number(field: string, fallback?: number): number {
+    const value = this.json[field] ?? fallback;
+    if (typeof value === 'number' && Number.isFinite(value)) return value;
+    throw new InputError(`${this.file}: ${field} is ${JSON.stringify(value)}, a number was expected.`);
+  }
+
+  boolean(field: string, fallback: boolean): boolean {
+    const value = this.json[field] ?? fallback;
+    if (typeof value === 'boolean') return value;
+    throw new InputError(`${this.file}: ${field} is ${JSON.stringify(value)}, true or false was expected.`);
+  }
+
+  /** An object's fields, or none. */
+  object(field: string): Record<string, unknown> {
+    const value = this.json[field];
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  }
+
+  /** Refuses any other value of a field than the one that is implemented; `absent` says what a missing field means. */
+  require(field: string, only: unknown, absent?: unknown): void {
+    const value = this.json[field] ?? absent;
+    if (value === only) return;
+    const [found, needed] = [JSON.stringify(value), JSON.stringify(only)];
+    throw new InputError(`${this.file}: ${field} is ${found}; only ${needed} is supported. Use another model.`);
+  }
+}
+
+/** Looks at a file's hash once it has been read; throws to refuse it. */
+export type FileCheck = (file: string, sha256: string) => void;
+
+/** How the tensors of a file and the parameters of a model belong together. */
+export interface NameRules {
+  /** The parameter's name for a tensor's. */
+  rename?(tensor: string): string;
+  /** Tensors that are no parameters, by their new name: buffers, and heads that are not used. */
+  ignore(name: string): boolean;
+  /** Parameters that need not be in the files and keep their value. */
+  optional?(name: string): boolean;
+  check?: FileCheck | undefined;
+}
+
+/**
+ * Fills `parameters` from the directory's safetensors, one file or sharded.
+ *
+ * @throws InputError naming the file and tensor when one is missing, unknown or of another shape.
+ */
+export async function loadWeights(
+  store: Store,
+  prefix: string,
+  parameters: ParameterSet,
+  { rename = (name) => name, ignore, optional = () => false, check }: NameRules,
+): Promise<void> {
+  const missing = new Map(parameters.specs.map(({ name, shape }) => [name, shape]));
+  const known = new Set(missing.keys());
+  for (const file of await weightFiles(store, prefix)) {
+    const uri = uriOf(store, prefix, file);
+    const place: Place = (tensor) => {
+      const name = rename(tensor);
+      const shape = missing.get(name);
+      if (shape) {
+        missing.delete(name);
+        return { shape, data: parameters.view(name) };
+      }
+      if (known.has(name)) throw new InputError(`${uri}: ${tensor} is given twice.`);
+      if (!ignore(name))
+        throw new InputError(`${uri}: ${tensor} is no part of the model that ${CONFIG_FILE} describes.`);
+      return undefined;
+    };
+    await readPart(store, prefix, file, place, check && ((sha256) => check(file, sha256)));
+  }
+  const absent = [...missing.keys()].filter((name) => !optional(name));
+  if (absent.length > 0)
+    throw new InputError(
+      `${uriOf(store, prefix, WEIGHTS_FILE)}: ${absent.length} tensors of the model that ${CONFIG_FILE} describes are ` +
+        `missing, the first is ${absent[0]}. Download or export the model again.`,
+    );
+}
+
+/** A model's parameters, or arrays of the same layout, as a safetensors file. */
+export function encodeParameters(
+  parameters: ParameterSet,
+  parts: Record<string, Float32Array> = { '': parameters.flat },
+): EncodedSafetensors {
+  const tensors = Object.entries(parts).flatMap(([before, flat]) => {
+    let offset = 0;
+    return parameters.specs.map(({ name, shape }) => {
+      const size = parameters.view(name).length;
+      offset += size;
+      return [before + name, { shape, data: flat.subarray(offset - size, offset) }] as const;
+    });
+  });
+  return encodeSafetensors(tensors);
+}
+
+/** The names of the directory's weight files. */
+async function weightFiles(store: Store, prefix: string): Promise<string[]> {
+  if ((await store.size(keyOf(prefix, WEIGHTS_FILE))) !== undefined) return [WEIGHTS_FILE];
+  const index = await getJsonIfPresent<{ weight_map?: Record<string, string> }>(
+    store,
+    keyOf(prefix, WEIGHTS_INDEX_FILE),
+  );
+  if (index?.weight_map) return [...new Set(Object.values(index.weight_map))].sort();
+  throw new InputError(
+    `${uriOf(store, prefix, WEIGHTS_FILE)} does not exist, nor does ${WEIGHTS_INDEX_FILE}; a model in another format ` +
+      '(pytorch_model.bin) can be saved again with Transformers: model.save_pretrained(directory).',
+  );
+}
+
+async function readPart(
+  store: Store,
+  prefix: string,
+  file: string,
+  place: Place,
+  verify?: (sha256: string) => void,
+): Promise<void> {
+  try {
+    await readSafetensors(store, keyOf(prefix, file), place, verify);
+  } catch (error) {
+    if (error instanceof NotFoundError)
+      throw new InputError(
+        `${error.uri} does not exist, but ${WEIGHTS_INDEX_FILE} names it. Download the model again.`,
+      );
+    throw error;
+  }
+}

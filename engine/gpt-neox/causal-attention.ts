@@ -1,0 +1,237 @@
+/**
+ * Causal self-attention with rotary positions, over queries, keys and values as the projection leaves them, [B, S, h, c].
+ *
+ * Where the backend has the kernels (the trace backend, so ONNX Runtime) it is built row by row of the batch, and each
+ * row in blocks of queries that see only the keys up to their own end: what lies above the diagonal is neither computed
+ * nor stored, one row's scores stay in a core's cache from their product to the last use, and the matrix products read
+ * each head in place, with a stride, instead of from a transposed copy. Elsewhere it is the textbook formula.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { fused, MASKED, withGradient, worksInParts } from '../ops.ts';
+
+/** Angles for positions 0 to length - 1: cosines and sines, each [length, dimensions / 2]. */
+export function rotaryAngles(length: number, dimensions: number, base: number): { cos: tf.Tensor; sin: tf.Tensor } {
+  const half = dimensions / 2;
+  const angles = Array.from(
+    { length: length * half },
+    (_, i) => Math.floor(i / half) / base ** ((2 * (i % half)) / dimensions),
+  );
+  return {
+    cos: tf.tensor2d(Float32Array.from(angles, Math.cos), [length, half]),
+    sin: tf.tensor2d(Float32Array.from(angles, Math.sin), [length, half]),
+  };
+}
+
+/** Rotates the leading 2 * cos.shape[1] dimensions of x [B, S, h, c] by position, "rotate-half" style as in GPT-NeoX. */
+export function rotary(x: tf.Tensor, { cos, sin }: { cos: tf.Tensor; sin: tf.Tensor }): tf.Tensor {
+  return withGradient(
+    [x],
+    (save) => {
+      save([cos, sin]);
+      return rotate(x, cos, sin);
+    },
+    // A rotation's transpose is the rotation back.
+    (dy, [cos, sin]) => rotate(dy, cos!, tf.neg(sin!)),
+  );
+}
+
+function rotate(x: tf.Tensor, cos: tf.Tensor, sin: tf.Tensor): tf.Tensor {
+  const [length, half] = cos.shape as [number, number];
+  const kernel = fused('RotaryEmbedding', { x, cos, sin });
+  if (kernel) return kernel[0]!;
+  const perHead = [cos, sin].map((values) => tf.reshape(values, [length, 1, half]));
+  const rest = x.shape.at(-1)! - 2 * half;
+  const [first, second, passed] = tf.split(x, [half, half, rest], -1) as [tf.Tensor, tf.Tensor, tf.Tensor];
+  return tf.concat(
+    [
+      tf.sub(tf.mul(first, perHead[0]!), tf.mul(second, perHead[1]!)),
+      tf.add(tf.mul(second, perHead[0]!), tf.mul(first, perHead[1]!)),
+      ...(rest > 0 ? [passed] : []),
+    ],
+    -1,
+  );
+}
+
+/** softmax(q k^T / sqrt(c)) v over the positions up to each one's own. q, k, v [B, S, h, c] -> [B, S, h, c]. */
+export function causalAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
+  return worksInParts() ? attentionInBlocks(q, k, v) : plainAttention(q, k, v);
+}
+
+function plainAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
+  const byHead = (x: tf.Tensor) => tf.transpose(x, [0, 2, 1, 3]); // [B, S, h, c] <-> [B, h, S, c]
+  const [, S, , c] = q.shape as [number, number, number, number];
+  const scale = 1 / Math.sqrt(c);
+  return withGradient(
+    [q, k, v],
+    (save) => {
+      const scores = tf.mul(tf.matMul(byHead(q), byHead(k), false, true), scale); // [B, h, S, S]
+      const weights = tf.softmax(tf.add(scores, causalMask(0, S)));
+      save([q, k, v, weights]);
+      return byHead(tf.matMul(weights, byHead(v)));
+    },
+    (dy, saved) => {
+      const weights = saved[3]!;
+      const [q, k, v, dO] = [...saved.slice(0, 3), dy].map(byHead) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+      const dWeights = tf.mul(weights, tf.matMul(dO, v, false, true));
+      const dScores = tf.mul(tf.sub(dWeights, tf.mul(weights, tf.sum(dWeights, -1, true))), scale);
+      return [tf.matMul(dScores, k), tf.matMul(dScores, q, true), tf.matMul(weights, dO, true)].map(byHead);
+    },
+  );
+}
+
+/**
+ * {@link causalAttention} of some queries of each row: at [B, T] positions, q, k, v [B, S, h, c] -> [B, T, h, c]. Not
+ * differentiable.
+ */
+export function causalAttentionAt(at: tf.Tensor, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
+  const [B, S, , c] = q.shape as [number, number, number, number];
+  const byHead = (x: tf.Tensor) => tf.transpose(x, [0, 2, 1, 3]);
+  const positions = tf.tensor1d(
+    Int32Array.from({ length: S }, (_, i) => i),
+    'int32',
+  );
+  const later = tf.greater(positions, tf.reshape(at, [B, 1, at.shape[1]!, 1])); // [B, 1, T, S]
+  const scores = tf.mul(tf.matMul(byHead(rowsAt(q, at)), byHead(k), false, true), 1 / Math.sqrt(c)); // [B, h, T, S]
+  const weights = tf.softmax(tf.add(scores, tf.mul(tf.cast(later, 'float32'), MASKED)));
+  // v^T weights^T: the few rows as columns, as in `linear` of `ops.ts`
+  return tf.transpose(tf.matMul(byHead(v), weights, true, true), [0, 3, 1, 2]); // from [B, h, c, T]
+}
+
+/** x [B, S, ...] at positions [B, T] of each row -> [B, T, ...]. */
+export function rowsAt(x: tf.Tensor, at: tf.Tensor): tf.Tensor {
+  const [B, S, ...rest] = x.shape as [number, number, ...number[]];
+  const starts = tf.tensor2d(
+    Int32Array.from({ length: B }, (_, row) => row * S),
+    [B, 1],
+    'int32',
+  );
+  const flat = tf.reshape(tf.add(starts, at), [-1]); // [B*T]
+  return tf.reshape(tf.gather(tf.reshape(x, [B * S, ...rest]), flat), [B, at.shape[1]!, ...rest]);
+}
+
+/**
+ * Queries in a block. More blocks compute less above the diagonal, but copy more keys and values and make smaller matrix
+ * products: of 64, 128 and 256, this was the fastest at 256 and 512 positions.
+ */
+const BLOCK = 128;
+
+/** What the queries begin to end - 1 of one row of the batch have to do with the keys before `end`. */
+interface Block {
+  begin: number;
+  end: number;
+  /** [end - begin, h, c] */
+  q: tf.Tensor;
+  /** [end, h, c] */
+  k: tf.Tensor;
+  v: tf.Tensor;
+  /** Softmax, [h, end - begin, end]. */
+  weights: tf.Tensor;
+}
+
+function attentionInBlocks(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
+  const [, S, h, c] = q.shape as [number, number, number, number];
+  const alpha = 1 / Math.sqrt(c);
+  const ranges = blocksOf(S);
+  let blocks: Block[] = []; // kept for the backward pass by closure: tracing frees nothing
+
+  const forward = (save: (tensors: tf.Tensor[]) => void) => {
+    const rows = [q, k, v].map(rowsOf) as [tf.Tensor[], tf.Tensor[], tf.Tensor[]];
+    blocks = rows[0].flatMap((_, row) =>
+      ranges.map(([begin, end]) => {
+        const [query, key, value] = [
+          part(rows[0][row]!, begin, end),
+          part(rows[1][row]!, 0, end),
+          part(rows[2][row]!, 0, end),
+        ];
+        const scores = headMatMul(query, key, { sequenceA: true, sequenceB: true, transposeB: true, alpha });
+        const weights = tf.softmax(tf.add(scores, causalMask(begin, end)));
+        return { begin, end, q: query, k: key, v: value, weights };
+      }),
+    );
+    const outputs = blocks.map(({ weights, v }) => sequenceFirst(headMatMul(weights, v, { sequenceB: true })));
+    const output = tf.reshape(tf.concat(outputs, 0), q.shape);
+    save([output]);
+    return output;
+  };
+
+  const backward = (dy: tf.Tensor, [output]: tf.Tensor[]) => {
+    // The row sums of dP * P equal those of dO * O, which are narrow.
+    const rowTerms = tf.sum(tf.mul(dy, output!), -1, true); // [B, S, h, 1]
+    const [dO, terms] = [dy, rowTerms].map(rowsOf) as [tf.Tensor[], tf.Tensor[]];
+    const parts = blocks.map(({ begin, end, q, k, v, weights }, i) => {
+      const row = Math.floor(i / ranges.length);
+      const dOut = part(dO[row]!, begin, end); // [end - begin, h, c]
+      const term = tf.transpose(part(terms[row]!, begin, end), [1, 0, 2]); // [h, end - begin, 1]
+      const dWeights = headMatMul(dOut, v, { sequenceA: true, sequenceB: true, transposeB: true });
+      const dScores = tf.mul(weights, tf.sub(dWeights, term)); // [h, end - begin, end]
+      // Of the two ways to compute q^T dS and dO^T P, the one that transposes the narrow factor.
+      return {
+        dq: sequenceFirst(headMatMul(dScores, k, { sequenceB: true, alpha })),
+        dk: tf.transpose(headMatMul(q, dScores, { sequenceA: true, transposeA: true, alpha }), [2, 0, 1]), // [end, h, c]
+        dv: tf.transpose(headMatMul(dOut, weights, { sequenceA: true, transposeA: true }), [2, 0, 1]),
+      };
+    });
+    const assembled = (pieces: tf.Tensor[]) => tf.reshape(tf.concat(pieces, 0), [dO.length, S, h, c]);
+    const byRow = dO.map((_, row) => parts.slice(row * ranges.length, (row + 1) * ranges.length));
+    return [
+      assembled(parts.map(({ dq }) => dq)),
+      assembled(byRow.flatMap((of) => addPrefixes(of.map(({ dk }) => dk)))),
+      assembled(byRow.flatMap((of) => addPrefixes(of.map(({ dv }) => dv)))),
+    ];
+  };
+  return withGradient([q, k, v], forward, backward);
+}
+
+function blocksOf(length: number): [begin: number, end: number][] {
+  const count = Math.max(1, Math.round(length / BLOCK));
+  const edge = (i: number) => Math.round((i * length) / count);
+  return Array.from({ length: count }, (_, i) => [edge(i), edge(i + 1)]);
+}
+
+/** The rows of the batch, [S, ...] each. */
+function rowsOf(x: tf.Tensor): tf.Tensor[] {
+  return tf.unstack(x);
+}
+
+/** The positions begin to end - 1 of x [S, ...]. */
+function part(x: tf.Tensor, begin: number, end: number): tf.Tensor {
+  return tf.slice(x, [begin, 0, 0], [end - begin, -1, -1]);
+}
+
+/** [h, s, c] -> [s, h, c] */
+function sequenceFirst(x: tf.Tensor): tf.Tensor {
+  return tf.transpose(x, [1, 0, 2]);
+}
+
+/**
+ * The sum of tensors that each begin at position 0 and end at a later one than those before, in as many pieces: what the
+ * last alone reaches, is its own.
+ */
+function addPrefixes(of: tf.Tensor[]): tf.Tensor[] {
+  const ends = of.map(({ shape }) => shape[0]!);
+  return ends.map((end, j) => {
+    const begin = j === 0 ? 0 : ends[j - 1]!;
+    return tf.addN(of.slice(j).map((x) => part(x, begin, end)));
+  });
+}
+
+/** [end - begin, end]: 0 where a position from `begin` on may look (itself and before), else a large negative number. */
+function causalMask(begin: number, end: number): tf.Tensor {
+  const mask = new Float32Array((end - begin) * end);
+  for (let row = 0; row < end - begin; row++) mask.fill(MASKED, row * end + begin + row + 1, (row + 1) * end);
+  return tf.tensor2d(mask, [end - begin, end]);
+}
+
+interface HeadMatMul {
+  /** Whether the factor is [rows, h, columns], and not [h, rows, columns]. */
+  sequenceA?: boolean;
+  sequenceB?: boolean;
+  transposeA?: boolean;
+  transposeB?: boolean;
+  alpha?: number;
+}
+
+/** alpha a b for each head, [h, rows, columns]. */
+function headMatMul(a: tf.Tensor, b: tf.Tensor, options: HeadMatMul): tf.Tensor {
+  return fused('HeadMatMul', { a, b }, options)![0]!;
+}

@@ -1,0 +1,250 @@
+/** What was selected, domain by domain, and what it did to each domain's loss. */
+
+import { controlEvaluation, type StageReport } from '../data.ts';
+import { lift, loss, lossDifference, percent, truncate } from '../format.ts';
+import { type Html, html } from '../html.ts';
+import { spread, spreadNote } from '../stages.ts';
+import { ARM_COLORS, ARM_NAMES, armLegend } from './charts-training.ts';
+import { chart, figure, legend, Plot, responsive } from './plot.ts';
+
+/** Rows of a domain chart; the smaller domains are drawn as one. */
+const MAX_DOMAINS = 20;
+
+/** Pixels for twenty characters of a domain's name. */
+const LABEL_MARGIN = 140;
+
+/** Stages side by side in one chart: more leave no room for the ticks. */
+const FACETS = 4;
+
+interface DomainShares {
+  stage: number;
+  shares: Map<string, { pool: number; selected: number }>;
+}
+
+/** Each stage's shares of the pool's and of the selection's rows. */
+function domainShares(stages: StageReport[]): DomainShares[] {
+  return stages.flatMap(({ stage, plan, main: { selection } }) => {
+    if (!selection || !plan?.scored) return [];
+    const pool = sum(Object.values(selection.poolDomains));
+    const selected = sum(Object.values(selection.selectedDomains));
+    const shares = new Map(
+      Object.entries(selection.poolDomains).map(([domain, rows]) => [
+        domain,
+        { pool: rows / pool, selected: (selection.selectedDomains[domain] ?? 0) / Math.max(1, selected) },
+      ]),
+    );
+    return [{ stage, shares }];
+  });
+}
+
+/** Domains by their mean share of the pools, largest first; the same order in every chart and table. */
+function domainOrder(stages: DomainShares[]): string[] {
+  const total = new Map<string, number>();
+  for (const { shares } of stages)
+    for (const [domain, { pool }] of shares) total.set(domain, (total.get(domain) ?? 0) + pool);
+  return [...total].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)).map(([domain]) => domain);
+}
+
+/** Share of pool and of selection by domain, and how it moves from stage to stage: a chart and a table of lifts. */
+export function selectionByDomain(stages: StageReport[]): Html | undefined {
+  const all = domainShares(stages);
+  if (all.length === 0) return undefined;
+  const order = domainOrder(all);
+  const drawn = spread(all, FACETS);
+  const kept = order.slice(0, order.length > MAX_DOMAINS ? MAX_DOMAINS - 1 : MAX_DOMAINS);
+  const label = labels(kept);
+  const other = `other (${order.length - kept.length} domains)`;
+  const points = drawn.flatMap(({ stage, shares }) => {
+    const named = kept.map((domain) => ({
+      stage,
+      name: label.get(domain)!,
+      ...(shares.get(domain) ?? { pool: 0, selected: 0 }),
+    }));
+    if (kept.length === order.length) return named;
+    const rest = order.slice(kept.length).map((domain) => shares.get(domain) ?? { pool: 0, selected: 0 });
+    return [
+      ...named,
+      { stage, name: other, pool: sum(rest.map((d) => d.pool)), selected: sum(rest.map((d) => d.selected)) },
+    ];
+  });
+  const names = [...label.values(), ...(kept.length < order.length ? [other] : [])];
+  const most = Math.max(...points.flatMap((d) => [d.pool, d.selected]));
+  const draw = (data: typeof points, width: number, faceted: boolean) =>
+    chart('Share of the candidate pool and share of the selection by domain, per stage', {
+      width,
+      height: 24 * names.length + (faceted ? 84 : 64),
+      marginLeft: LABEL_MARGIN,
+      marginRight: 14,
+      marginTop: faceted ? 34 : 12,
+      marginBottom: 44,
+      fx: faceted ? { label: null, tickFormat: (stage: number) => `stage ${stage}`, padding: 0.16 } : undefined,
+      x: {
+        domain: [0, most * 104],
+        percent: true,
+        label: 'share of rows (%)',
+        labelAnchor: 'center',
+        labelArrow: 'none',
+        ticks: 3,
+        grid: true,
+      },
+      y: { domain: names, label: null, tickSize: 0 },
+      marks: [
+        Plot.ruleY(data, {
+          ...facet(faceted),
+          y: 'name',
+          x1: 'pool',
+          x2: 'selected',
+          stroke: 'var(--pool)',
+          strokeWidth: 3,
+          strokeOpacity: 0.6,
+        }),
+        Plot.dot(data, {
+          ...facet(faceted),
+          y: 'name',
+          x: 'pool',
+          r: 4,
+          fill: 'var(--surface)',
+          stroke: 'var(--pool)',
+          strokeWidth: 2,
+          title: (d) => `${d.name}, stage ${d.stage}: ${percent(d.pool)} of the pool`,
+        }),
+        Plot.dot(data, {
+          ...facet(faceted),
+          y: 'name',
+          x: 'selected',
+          r: 5,
+          fill: 'var(--main)',
+          title: (d) => `${d.name}, stage ${d.stage}: ${percent(d.selected)} of the selection`,
+        }),
+      ],
+    });
+  return html`${figure(
+    'From the pool to the selection',
+    `A line from each domain\u2019s share of the candidate pool to its share of the selection.${spreadNote(drawn.length, all.length)}`,
+    html`${legend(
+      { color: 'var(--pool)', swatch: 'ring', label: 'Share of the pool' },
+      { color: 'var(--main)', swatch: 'dot', label: 'Share of the selection' },
+    )}${responsive((width, narrow) =>
+      narrow
+        ? drawn.map(
+            ({ stage }) =>
+              html`<h3>Stage ${stage}</h3>${draw(
+                points.filter((d) => d.stage === stage),
+                width,
+                false,
+              )}`,
+          )
+        : draw(points, Math.min(width, 140 + 300 * drawn.length), true),
+    )}`,
+  )}${liftTable(all, order)}`;
+}
+
+const facet = (faceted: boolean) => (faceted ? { fx: 'stage' } : {});
+
+/** Lift (share of the selection over share of the pool) of every domain in every stage, shaded by its logarithm. */
+function liftTable(stages: DomainShares[], order: string[]): Html {
+  const shown = spread(stages, 8);
+  const table = html`<div class="scroll" tabindex="0"><table>
+<thead><tr><th scope="col" rowspan="2">domain</th>${shown.map(({ stage }) => html`<th scope="colgroup" colspan="3">stage ${stage}</th>`)}</tr>
+<tr>${shown.map(() => html`<th scope="col">pool</th><th scope="col">selection</th><th scope="col">lift</th>`)}</tr></thead>
+<tbody>${order.map(
+    (domain) =>
+      html`<tr><th scope="row">${truncate(domain, 40)}</th>${shown.map(({ shares }) => {
+        const share = shares.get(domain);
+        if (!share) return html`<td></td><td></td><td></td>`;
+        return html`<td>${percent(share.pool)}</td><td>${percent(share.selected)}</td>${liftCell(share.selected / share.pool)}`;
+      })}</tr>`,
+  )}</tbody></table></div>`;
+  return figure(
+    'Lift',
+    `Share of the selection over share of the pool.${spreadNote(shown.length, stages.length)}`,
+    table,
+  );
+}
+
+function liftCell(ratio: number): Html {
+  const amount = Math.min(1, Math.abs(Math.log2(Math.max(ratio, 1 / 16))) / 3);
+  const color = ratio >= 1 ? 'var(--main)' : 'var(--control)';
+  return html`<td class="heat" style="--heat:${color};--amount:${Math.round(amount * 45)}%">${lift(ratio)}</td>`;
+}
+
+/** Each domain's hold-out loss for both runs at the last stage that has one: a chart and a table, best change first. */
+export function domainLosses(stages: StageReport[]): Html | undefined {
+  const last = stages.findLast(({ main }) => main.evaluation);
+  if (!last?.main.evaluation) return undefined;
+  const control = last.main.evaluation === controlEvaluation(last) ? undefined : controlEvaluation(last);
+  const rows = Object.entries(last.main.evaluation.domainLoss)
+    .map(([domain, main]) => ({ domain, rows: main.rows, main: main.loss, control: control?.domainLoss[domain]?.loss }))
+    .sort((a, b) => change(a) - change(b) || a.main - b.main || (a.domain < b.domain ? -1 : 1));
+  if (rows.length === 0) return undefined;
+  const label = labels(rows.slice(0, MAX_DOMAINS).map(({ domain }) => domain));
+  const drawn = rows.slice(0, MAX_DOMAINS).map((row) => ({ ...row, name: label.get(row.domain)! }));
+  const pairs = drawn.filter((row) => row.control !== undefined);
+  const draw = (width: number) =>
+    chart(`Loss on each domain's hold-out rows after stage ${last.stage}, for both runs`, {
+      width,
+      height: 24 * drawn.length + 64,
+      marginLeft: LABEL_MARGIN,
+      marginRight: 20,
+      marginTop: 12,
+      marginBottom: 44,
+      x: {
+        label: 'loss (nats per token)',
+        labelAnchor: 'center',
+        labelArrow: 'none',
+        nice: true,
+        grid: true,
+        ticks: width < 500 ? 4 : 8,
+      },
+      y: { domain: [...label.values()], label: null, tickSize: 0 },
+      marks: [
+        Plot.ruleY(pairs, { y: 'name', x1: 'main', x2: 'control', stroke: 'var(--pool)', strokeWidth: 2.5 }),
+        Plot.dot(pairs, {
+          y: 'name',
+          x: 'control',
+          r: 4,
+          fill: 'var(--surface)',
+          stroke: ARM_COLORS.control,
+          strokeWidth: 2,
+          title: (d) => `${d.name}, ${ARM_NAMES.control}: ${loss(d.control)}`,
+        }),
+        Plot.dot(drawn, {
+          y: 'name',
+          x: 'main',
+          r: 5,
+          fill: ARM_COLORS.main,
+          title: (d) => `${d.name}, ${ARM_NAMES.main}: ${loss(d.main)}`,
+        }),
+      ],
+    });
+  return html`${figure(
+    `Loss by domain after stage ${last.stage}`,
+    'Hold-out rows that were not probed. Domains in order of the difference, best first.',
+    html`${armLegend(pairs.length > 0)}${responsive((width) => draw(Math.min(width, 800)))}`,
+  )}<details><summary>The same as a table</summary><div class="scroll" tabindex="0"><table>
+<thead><tr><th scope="col">domain</th><th scope="col">rows</th><th scope="col">selected data</th>${control && html`<th scope="col">random control</th><th scope="col">difference</th>`}</tr></thead>
+<tbody>${rows.map(
+    (row) =>
+      html`<tr><th scope="row">${truncate(row.domain, 40)}</th><td>${row.rows}</td><td>${loss(row.main)}</td>${
+        row.control !== undefined && html`<td>${loss(row.control)}</td><td>${lossDifference(change(row))}</td>`
+      }</tr>`,
+  )}</tbody></table></div></details>`;
+}
+
+const change = (row: { main: number; control?: number }) => (row.control === undefined ? 0 : row.main - row.control);
+
+/** Names short enough for an axis, still one for each domain. */
+function labels(domains: string[]): Map<string, string> {
+  const taken = new Set<string>();
+  return new Map(
+    domains.map((domain) => {
+      const short = truncate(domain, 20);
+      let name = short;
+      for (let n = 2; taken.has(name); n++) name = `${truncate(domain, 17)} ${n}`;
+      taken.add(name);
+      return [domain, name];
+    }),
+  );
+}
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
