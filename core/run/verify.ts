@@ -17,7 +17,6 @@ const FILES_AT_ONCE = 4;
 /** `format` of the JSON files that have one, by the end of their keys. */
 const FORMATS: readonly [end: string, format: string][] = [
   ['/run.json', 'mates-run/1'],
-  ['/inputs.json', 'mates-inputs/1'],
   ['/passages.json', 'mates-passages/1'],
   ['/corpus/corpus.json', 'mates-corpus/1'],
   ['/plan.json', 'mates-stage-plan/1'],
