@@ -13,7 +13,7 @@ function buildProgram(): Command {
     .description('Model-aware pretraining-data selection: probe, fit, score, select, pretrain, repeat.')
     .version(packageJson.version)
     .exitOverride()
-    .showHelpAfterError();
+    .showHelpAfterError('(--help lists the arguments and options)');
 
   program
     .command('run')

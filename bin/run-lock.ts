@@ -3,11 +3,14 @@ import { join } from 'node:path';
 import { ConfigError } from '../core/errors.ts';
 
 /**
- * Keeps two processes from working on one run. The lock names its process, so that one left by a killed process is
+ * Keeps two processes from writing to one folder. The lock names its process, so that one left by a killed process is
  * taken over.
+ *
+ * @param otherwise what else a second process can do.
+ * @returns what takes the lock away.
  */
-export async function lockRun(runDirectory: string): Promise<() => Promise<void>> {
-  const path = join(runDirectory, '.lock');
+export async function lockFolder(folder: string, otherwise: string): Promise<() => Promise<void>> {
+  const path = join(folder, '.lock');
   for (let attempt = 0; ; attempt++) {
     try {
       await writeFile(path, `${process.pid}\n`, { flag: 'wx' });
@@ -16,9 +19,7 @@ export async function lockRun(runDirectory: string): Promise<() => Promise<void>
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       const owner = Number(await readFile(path, 'utf8').catch(() => ''));
       if (attempt > 0 || isAlive(owner))
-        throw new ConfigError(
-          `${runDirectory}: process ${owner} is working on this run; wait for it, stop it, or choose another --run-id.`,
-        );
+        throw new ConfigError(`${folder}: process ${owner} is writing to it; wait for it, stop it, or ${otherwise}.`);
       await unlink(path).catch(() => {});
     }
   }

@@ -48,8 +48,15 @@ export function errorNamed(name: string | undefined, message: string, otherwise 
 
 /** One sentence for a system error such as ENOSPC, with its remedy; undefined when it is not one we can explain. */
 export function explainSystemError(error: unknown): string | undefined {
-  const { code, path } = (error ?? {}) as NodeJS.ErrnoException;
+  const { code, path, syscall, name, message } = (error ?? {}) as NodeJS.ErrnoException;
   const where = path ? ` (${path})` : '';
+  if (message === 'Region is missing')
+    return 'No AWS region is set, which s3:// needs: set AWS_REGION, or a region in ~/.aws/config.';
+  if (name === 'CredentialsProviderError')
+    return 'No AWS credentials were found, which s3:// needs: run aws configure or aws sso login, or set AWS_PROFILE.';
+  // Of a read-only file system Node says that the folder above is not there.
+  if (code === 'ENOENT' && syscall === 'mkdir')
+    return `The folder cannot be made${where}: its file system may be read-only; choose another directory.`;
   switch (code) {
     case 'ENOSPC':
       return (

@@ -182,6 +182,8 @@ export interface InputHash {
 /** `inputs.json`. */
 export interface InputHashes {
   format: 'mates-inputs/1';
+  /** SHA-256 of the `corpus.json` of the run's corpus, its own or one that was prepared beforehand. */
+  corpus: string;
   files: InputHash[];
 }
 

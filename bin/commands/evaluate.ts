@@ -19,6 +19,7 @@ import { logLikelihoodsOf } from '../../engine/gpt-neox/log-likelihood.ts';
 import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { taskTable } from '../../report/task-table.ts';
+import { requireFiles } from '../own-checkpoint/outputs.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
 
@@ -65,6 +66,7 @@ export async function evaluate(checkpoint: string, options: Options): Promise<vo
   if (target !== undefined && target !== 'passage' && target !== 'last-word')
     throw new ConfigError(`--target ${target}: expected passage or last-word.`);
   const { limit, batch: rowsPerBatch } = options;
+  if (options.samples) await requireFiles([{ flag: '--samples', path: options.samples }]);
   const open = storeOpener();
   const loaded = await loadModel(open(checkpoint), '');
   const tokenizer = await openTokenizer(open, checkpoint, loaded, options.tokenizer);

@@ -1,11 +1,14 @@
+import { mkdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { ConfigError } from '../../core/errors.ts';
-import { readInput, type StoreOpener, storeOpener } from '../../core/storage/index.ts';
+import { isLocalPath, readInput, type StoreOpener, storeOpener } from '../../core/storage/index.ts';
 import { wholeNumber } from '../flags.ts';
 import { stopSignal } from '../interrupt.ts';
 import { namingFlags } from '../naming-flags.ts';
 import { createProgressView } from '../progress-view.ts';
+import { lockFolder } from '../run-lock.ts';
 
 interface Options {
   input: string[];
@@ -45,6 +48,7 @@ export function prepare(options: Options): Promise<void> {
 async function prepareFiles(options: Options): Promise<void> {
   const open = storeOpener();
   const exclude = await hashesOf(open, options.exclude ?? []);
+  const unlock = await lockLocal(options.out);
   const view = createProgressView();
   const { signal, dispose } = stopSignal('Stopping: temporary files are removed.');
   try {
@@ -75,7 +79,15 @@ async function prepareFiles(options: Options): Promise<void> {
   } finally {
     view.close();
     dispose();
+    await unlock();
   }
+}
+
+/** On S3 nothing is locked: two preparations into one place end with the files of either. */
+async function lockLocal(out: string): Promise<() => Promise<void>> {
+  if (!isLocalPath(out)) return async () => {};
+  await mkdir(resolve(out), { recursive: true });
+  return lockFolder(resolve(out), 'choose another --out');
 }
 
 /** Of all passages in the files. */

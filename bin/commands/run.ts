@@ -5,14 +5,14 @@ import { ConfigError } from '../../core/errors.ts';
 import type { RunSummary } from '../../core/formats.ts';
 import { REPORT_FILE, SUMMARY_FILE } from '../../core/layout.ts';
 import { RUN_ID, RUN_ID_WORDS } from '../../core/run/execution-input.ts';
-import { DirectoryStore, getJson } from '../../core/storage/index.ts';
+import { DirectoryStore, getJson, isLocalPath } from '../../core/storage/index.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
 import { closingTable, summaryWarnings } from '../../report/table.ts';
 import { stopSignal } from '../interrupt.ts';
 import { loadConfigFile } from '../load-config.ts';
 import { createProgressView } from '../progress-view.ts';
-import { lockRun } from '../run-lock.ts';
+import { lockFolder } from '../run-lock.ts';
 
 interface Options {
   out: string;
@@ -27,6 +27,10 @@ export async function run(file: string, options: Options): Promise<void> {
   const config = await loadConfigFile(file, options);
   const runId = options.runId ?? config.name;
   if (!RUN_ID.test(runId)) throw new ConfigError(`--run-id ${runId}: ${RUN_ID_WORDS}.`);
+  if (!isLocalPath(options.out))
+    throw new ConfigError(
+      `--out ${options.out}: a run on this machine is kept on its disk; name a folder. On AWS use mates start.`,
+    );
   const runDirectory = await runHere(config, runId, resolve(options.out));
   const summary = await getJson<RunSummary>(new DirectoryStore(runDirectory), SUMMARY_FILE);
   const report = join(runDirectory, REPORT_FILE);
@@ -44,7 +48,7 @@ export async function run(file: string, options: Options): Promise<void> {
 export async function runHere(config: RunConfig, runId: string, lakeDirectory: string): Promise<string> {
   const runDirectory = join(lakeDirectory, 'runs', runId);
   await mkdir(runDirectory, { recursive: true });
-  const unlock = await lockRun(runDirectory);
+  const unlock = await lockFolder(runDirectory, 'choose another --run-id');
   await new DirectoryStore(runDirectory).removePartial(); // of a killed process; the optimizer's may be gigabytes
   const view = createProgressView();
   const { signal, dispose } = stopSignal();

@@ -71,6 +71,7 @@ async function selectBest(options: Options): Promise<void> {
   ];
   const compare = await comparisonWith(corpus, config.seed);
   const warnings = [
+    ...checkpoint.warnings,
     ...exclusionWarnings('--reference', options.reference, reference.hashes, corpus.index),
     ...passageWarnings(options.reference, compare(reference.passages)),
   ];
@@ -114,6 +115,8 @@ interface GivenCheckpoint {
   /** SHA-256 of its files. */
   hashes: Record<string, string>;
   config: RunConfig;
+  /** What a user should know of it, in sentences. */
+  warnings: string[];
 }
 
 /** The checkpoint, which belongs to the corpus. */
@@ -124,13 +127,13 @@ async function readCheckpoint(
   corpus: Corpus,
 ): Promise<GivenCheckpoint> {
   const source = open(absolute(options.checkpoint));
-  await requireTokenizer(source, options, corpus);
+  const warnings = await requireTokenizer(source, options, corpus);
   const hashes: Record<string, string> = {};
   const model = await loadModel(source, '', (file, hash) => {
     hashes[file] = hash;
   });
   hashes[CONFIG_FILE] = sha256(await source.get(CONFIG_FILE));
-  return { model, hashes, config: configOf(options, settings, corpus.index, model) };
+  return { model, hashes, warnings, config: configOf(options, settings, corpus.index, model) };
 }
 
 /** Checks everything that can be refused, and only then makes the folder that of this selection, with its checkpoint. */
@@ -161,9 +164,15 @@ async function openWork(
   return run;
 }
 
-async function requireTokenizer(checkpoint: Store, options: Options, { index }: Corpus): Promise<void> {
+/** @returns what a user should know where the checkpoint has no tokenizer to compare with. */
+async function requireTokenizer(checkpoint: Store, options: Options, { index }: Corpus): Promise<string[]> {
   const has = (await checkpoint.size('tokenizer.json')) !== undefined;
-  if (!has || sha256(await checkpoint.get('tokenizer.json')) === index.tokenizer.sha256) return;
+  if (!has)
+    return [
+      `${options.checkpoint} has no tokenizer.json, so nothing shows that the corpus was prepared with its tokenizer, without which all of this ` +
+        'is chance: save it there (in Transformers, tokenizer.save_pretrained).',
+    ];
+  if (sha256(await checkpoint.get('tokenizer.json')) === index.tokenizer.sha256) return [];
   throw new ConfigError(
     `${options.corpus}: it was prepared with another tokenizer than the checkpoint's; prepare it with --tokenizer ${options.checkpoint}/tokenizer.json.`,
   );

@@ -7,6 +7,8 @@ export interface CheckedPassages {
   /** Their file. */
   input: string;
   passages: readonly Passage[];
+  /** How many the configuration asks for. */
+  wanted: number;
   /** `textHash` of each; absent where the run itself keeps them out of its corpus. */
   hashes?: ReadonlySet<string>;
 }
@@ -23,7 +25,13 @@ export async function checkPassages(
     const { input, hashes } = given[name];
     return hashes ? exclusionWarnings(`${name}.input`, input, hashes, corpus.index) : [];
   });
+  const few = (['reference', 'heldOut'] as const).flatMap((name) => {
+    const { input, passages, wanted } = given[name];
+    if (passages.length >= wanted) return [];
+    return [`${name}.passages is ${wanted}, and ${input} has ${passages.length}: these are used.`];
+  });
   const warnings = [
+    ...few,
     ...kept,
     ...passageWarnings('reference.input', reference),
     ...passageWarnings('heldOut.input', heldOut),

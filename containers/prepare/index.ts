@@ -1,3 +1,4 @@
+import { CORPUS_FILE } from '../../core/corpus/corpus.ts';
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { InputError } from '../../core/errors.ts';
@@ -5,33 +6,39 @@ import { CORPUS_FOLDER, PASSAGES_FILE, stageLayout } from '../../core/layout.ts'
 import { recordInputs } from '../../core/run/inputs.ts';
 import { corpusStore, openRunCorpus } from '../../core/run/open-run.ts';
 import { putJson } from '../../core/storage/index.ts';
-import { type Job, timed } from '../job.ts';
+import { type Computed, type Job, timed } from '../job.ts';
 import { loadPassageSet, loadTasks, readPassageFile } from '../passages.ts';
 import { checkPassages } from './check-passages.ts';
 
 /** Prepares the run's corpus, or checks the one that was prepared beforehand, and that passage and task files are usable. */
 export async function run(job: Job): Promise<void> {
-  await timed(job, 'prepare', async () => {
-    const hashes = await distinctPassages(job);
-    const own = job.run.record.corpus === CORPUS_FOLDER;
-    if (own) await prepare(job);
-    const corpus = await openRunCorpus(job.run);
-    const { seed, reference, heldOut } = job.run.record.config;
-    const passages = await Promise.all([reference, heldOut].map((which) => loadPassageSet(job.run, corpus, which)));
-    await loadTasks(job.run, corpus);
-    const { store } = job.run;
-    // Of a run that has not begun, both may be of another configuration.
-    const begun = (await store.size(stageLayout(0).plan)) !== undefined;
-    await recordInputs(job.run, begun);
-    if (!begun || (await store.size(PASSAGES_FILE)) === undefined) {
-      const [references, others] = [reference, heldOut].map(({ input }, i) => ({
-        ...{ input, passages: passages[i]!, hashes: own ? undefined : hashes[i]! },
-      }));
-      const check = await checkPassages(corpus, seed, { reference: references!, heldOut: others! });
-      await putJson(store, PASSAGES_FILE, check);
-    }
-    return { flops: 0 }; // no matrix product, and what it did is checked again each time
-  });
+  // A run that goes on looks at all of it again, and was prepared in the time that was recorded then.
+  const recorded = (await job.run.store.size(stageLayout(0).timing('prepare'))) !== undefined;
+  if (recorded && (await corpusStore(job.run).size(CORPUS_FILE)) !== undefined) await prepareRun(job);
+  else await timed(job, 'prepare', () => prepareRun(job));
+}
+
+async function prepareRun(job: Job): Promise<Computed> {
+  const hashes = await distinctPassages(job);
+  const own = job.run.record.corpus === CORPUS_FOLDER;
+  if (own) await prepare(job);
+  const corpus = await openRunCorpus(job.run);
+  const { seed, reference, heldOut } = job.run.record.config;
+  const passages = await Promise.all([reference, heldOut].map((which) => loadPassageSet(job.run, corpus, which)));
+  const wanted = [reference.passages, heldOut.passages];
+  await loadTasks(job.run, corpus);
+  const { store } = job.run;
+  // Of a run that has not begun, both may be of another configuration.
+  const begun = (await store.size(stageLayout(0).plan)) !== undefined;
+  await recordInputs(job.run, begun);
+  if (!begun || (await store.size(PASSAGES_FILE)) === undefined) {
+    const [references, others] = [reference, heldOut].map(({ input }, i) => ({
+      ...{ input, passages: passages[i]!, wanted: wanted[i]!, hashes: own ? undefined : hashes[i]! },
+    }));
+    const check = await checkPassages(corpus, seed, { reference: references!, heldOut: others! });
+    await putJson(store, PASSAGES_FILE, check);
+  }
+  return { flops: 0 }; // no matrix product, and what it did is checked again each time
 }
 
 /**
@@ -69,6 +76,7 @@ async function prepare(job: Job): Promise<void> {
     removeNearDuplicates: config.corpus.nearDuplicates === 'remove',
     exclude,
     target: corpusStore(job.run),
+    otherwise: 'Start another run (--run-id), or restore what this one began with.',
     progress: job.progress,
     signal: job.signal,
   });

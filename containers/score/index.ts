@@ -39,7 +39,7 @@ async function score(job: Job, item: ScoreItem): Promise<Computed> {
       const rows = Array.from({ length: Math.min(ROWS_AT_ONCE, end - first) }, (_, i) => first + i);
       const found = await scorer.utilities(rows, (rowsDone) => {
         if (job.signal.aborted) throw new InterruptedError(`scoring of slice ${item.index} stopped; it starts over.`);
-        job.progress({ step: `Score, slice ${item.index + 1}`, done: done + rowsDone, total, unit: 'documents' });
+        job.progress({ step: `Score, slice ${item.index + 1}`, done: done + rowsDone, total, unit: 'rows' });
       });
       utilities.set(found, done);
       done += found.length;

@@ -68,7 +68,7 @@ async function calibrated(
   for (const [kind, weight] of kinds) {
     const scorer = await openPart(job, corpus, plan, kind, precision);
     const raw = await scorer.utilities(rows, (done) =>
-      job.progress({ step: 'Measure the scale of the scores', done, total: rows.length, unit: 'documents' }),
+      job.progress({ step: 'Measure the scale of the scores', done, total: rows.length, unit: 'rows' }),
     );
     const { mean, std } = scaleOf(raw);
     parts.push({ kind, weight, mean, std });

@@ -39,7 +39,7 @@ export async function choosePrecision(
       step: 'Compare 8 bits with float32',
       done: before + done,
       total: 2 * rows.length,
-      unit: 'documents',
+      unit: 'rows',
     });
   const precision = judge(await exact.predict(rows, report(0)), await rounded.predict(rows, report(rows.length)));
   return { precision, flops: 2 * rows.length * exact.cost };

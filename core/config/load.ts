@@ -24,7 +24,10 @@ export function parseJson(text: string, source: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new ConfigError(`${source}: not valid JSON (${(error as Error).message}); mend the file at that place.`);
+    const { message } = error as Error;
+    const at = /position (\d+)/.exec(message);
+    const line = at && !/line \d/.test(message) ? `, line ${text.slice(0, Number(at[1])).split('\n').length}` : '';
+    throw new ConfigError(`${source}${line}: not valid JSON (${message}); mend the file at that place.`);
   }
 }
 

@@ -10,10 +10,13 @@ const positive = z.int().positive();
 const fraction = z.number().gt(0).lt(1);
 const path = z.string().min(1);
 
-const tokenizer = z.union([
-  z.strictObject({ file: path }).describe('a Hugging Face tokenizer.json'),
-  z.strictObject({ train: positive.min(257) }).describe('train a byte-level BPE of this vocabulary on the corpus'),
-]);
+const tokenizer = z.union(
+  [
+    z.strictObject({ file: path }).describe('a Hugging Face tokenizer.json'),
+    z.strictObject({ train: positive.min(257) }).describe('train a byte-level BPE of this vocabulary on the corpus'),
+  ],
+  { error: 'expected {"file": a tokenizer.json} or {"train": a vocabulary of at least 257}, one of the two' },
+);
 
 const corpus = z.strictObject({
   /** A corpus that `mates prepare` made; the other fields then come from it. */
@@ -258,7 +261,10 @@ export const runConfig = z
         `of a head of ${model.width / model.heads} dimensions it rotates ${rotatedDimensions(model)}, which must be an even number, at least 2`,
       );
     if (pretrain.batchRows % pretrain.microBatchRows !== 0)
-      refuse(['pretrain', 'microBatchRows'], `must divide pretrain.batchRows (${pretrain.batchRows})`);
+      refuse(
+        ['pretrain', 'microBatchRows'],
+        `is ${pretrain.microBatchRows} and must divide pretrain.batchRows (${pretrain.batchRows})`,
+      );
     for (const field of ['pretrained', 'warmStart'] as const)
       if (influenceModel[field] && influenceModel.architecture !== 'bert')
         refuse(['influenceModel', field], 'needs influenceModel.architecture "bert"');

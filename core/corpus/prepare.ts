@@ -72,6 +72,8 @@ export interface PrepareOptions {
    * @default 64 MiB
    */
   spoolBytes?: number;
+  /** What to do where the target holds another corpus. @default - prepare elsewhere, or delete that one */
+  otherwise?: string;
   /** Where it is aborted, the temporary files go. */
   signal?: AbortSignal;
 }
@@ -314,13 +316,13 @@ function refuseOther(
     differs.push('the seed, the fields, corpus.nearDuplicates or the reference and held-out passages were others');
   throw new ConfigError(
     `${options.target.uri} holds another corpus: ${differs.join('; ')}. ` +
-      'Prepare into another directory, or delete this one if no run needs it.',
+      (options.otherwise ?? 'Prepare into another directory, or delete this one if no run needs it.'),
   );
 }
 
 /** What an interrupted preparation leaves is replaced; a file of another name says that the folder is something else. */
 async function refuseOtherFiles(target: Store): Promise<void> {
-  const others = (await target.list('')).filter((key) => key !== TOKENIZER_FILE && !key.startsWith('shards/'));
+  const others = (await target.list('')).filter((key) => key !== TOKENIZER_FILE && !/^(shards\/|\.)/.test(key));
   if (others.length === 0) return;
   const more = others.length > 3 ? ` and ${others.length - 3} more` : '';
   throw new ConfigError(

@@ -5,7 +5,7 @@ import type { InputHash, InputHashes } from '../formats.ts';
 import { INPUTS_FILE } from '../layout.ts';
 import { mapParallel } from '../parallel.ts';
 import { getJsonIfPresent, hashObject, putJson, splitUri } from '../storage/index.ts';
-import type { Run } from './open-run.ts';
+import { corpusStore, type Run } from './open-run.ts';
 
 /** Files hashed at once. */
 const FILES_AT_ONCE = 4;
@@ -21,28 +21,33 @@ const ENCODER_FILES = /^(config|tokenizer|tokenizer_config)\.json$|\.safetensors
  */
 export async function recordInputs(run: Run, begun: boolean): Promise<void> {
   const files = await hashInputs(run);
+  const { sha256: corpus } = await hashObject(corpusStore(run), CORPUS_FILE);
   const before = begun ? await readInputs(run) : undefined;
   if (!before) {
-    const inputs: InputHashes = { format: 'mates-inputs/1', files };
+    const inputs: InputHashes = { format: 'mates-inputs/1', corpus, files };
     return putJson(run.store, INPUTS_FILE, inputs);
   }
-  const known = new Map(before.map(({ uri, sha256 }) => [uri, sha256]));
+  const known = new Map(before.files.map(({ uri, sha256 }) => [uri, sha256]));
   const changed = files.find(({ uri, sha256 }) => known.get(uri) !== sha256);
-  if (changed)
-    throw new InputError(
-      `${changed.uri} is not the file that the run began with (its SHA-256 differs from that in ${INPUTS_FILE}), so its stages ` +
-        'would not be comparable: restore the file, or start another run.',
-    );
+  if (changed) throw otherThanBegunWith(`${changed.uri} is not the file`);
+  if (before.corpus !== corpus) throw otherThanBegunWith(`${corpusStore(run).uri} is not the corpus`);
+}
+
+function otherThanBegunWith(what: string): InputError {
+  return new InputError(
+    `${what} that the run began with (its SHA-256 differs from that in ${INPUTS_FILE}), so its stages would not be comparable: ` +
+      'restore it, or start another run (--run-id).',
+  );
 }
 
 /** As they were when the run began; undefined in one of before they were recorded. */
-async function readInputs({ store }: Run): Promise<InputHash[] | undefined> {
-  return (await getJsonIfPresent<InputHashes>(store, INPUTS_FILE))?.files;
+function readInputs({ store }: Run): Promise<InputHashes | undefined> {
+  return getJsonIfPresent<InputHashes>(store, INPUTS_FILE);
 }
 
 /** The files as they were when the run began, or as they are where that was not recorded. */
 export async function inputsOf(run: Run): Promise<InputHash[]> {
-  return (await readInputs(run)) ?? hashInputs(run);
+  return (await readInputs(run))?.files ?? hashInputs(run);
 }
 
 async function hashInputs(run: Run): Promise<InputHash[]> {

@@ -19,8 +19,8 @@ function fitTable(stages: StageReport[]): Html {
     fit &&
     html`<tr><th scope="row">${stage}</th><td>${correlation(fit.spearman)} <span class="muted">${interval(fit.spearmanInterval)}</span></td>
 <td>${optional(fit.freshSpearman)}</td><td>${optional(fit.staleSpearman)}</td><td>${correlation(fit.pearson)}</td>
-<td>${count(fit.documents.fit)} / ${count(fit.documents.validation)} / ${count(fit.documents.test)}</td></tr>`;
-  return html`<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">stage</th><th scope="col">Spearman</th><th scope="col">fresh</th><th scope="col">stale</th><th scope="col">Pearson</th><th scope="col">documents:<br>fit / stop / test</th></tr></thead>
+<td>${count(fit.documents.fit)}${fit.documents.earlier ? ` + ${count(fit.documents.earlier)}` : ''} / ${count(fit.documents.validation)} / ${count(fit.documents.test)}</td></tr>`;
+  return html`<div class="scroll" tabindex="0"><table><thead><tr><th scope="col">stage</th><th scope="col">Spearman</th><th scope="col">fresh</th><th scope="col">stale</th><th scope="col">Pearson</th><th scope="col">rows: fit + earlier<br>/ stop / test</th></tr></thead>
 <tbody>${shown.map(row)}</tbody></table>${note && html`<p class="note">${note}</p>`}</div>`;
 }
 

@@ -69,6 +69,18 @@ describe('mates prepare', () => {
     await expect(prepare(options({ out: at('refused'), ...over() }))).rejects.toThrow(message);
   });
 
+  it('is refused where another process writes to the folder, and leaves no lock of its own', async () => {
+    const out = at('shared');
+    await mkdir(out);
+    await writeFile(join(out, '.lock'), `${process.pid}\n`);
+    await expect(printed(() => prepare(options({ out })))).rejects.toThrow(
+      `${out}: process ${process.pid} is writing to it; wait for it, stop it, or choose another --out.`,
+    );
+    await rm(join(out, '.lock'));
+    await printed(() => prepare(options({ out })));
+    await expect(readFile(join(out, '.lock'))).rejects.toThrow(/ENOENT/);
+  });
+
   it('leaves a checkpoint as it is, and takes the folder of an interrupted preparation', async () => {
     await mkdir(at('model'));
     for (const name of ['config.json', 'model.safetensors', 'tokenizer.json'])

@@ -283,6 +283,14 @@ describe('mates select', () => {
     expect(stderr).toMatch(message);
   });
 
+  it('warns of a checkpoint that has no tokenizer to compare with', async () => {
+    await checkpoint('bare');
+    await rm(at('bare/tokenizer.json'));
+    const { code, stdout } = await select('--dry-run', '--checkpoint', at('bare'), '--work', at('bare-work'));
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/Warning: \S*bare has no tokenizer\.json, so nothing shows/);
+  });
+
   it('tells what a reference file lacks', async () => {
     await writeFile(at('broken.jsonl'), '{"txt": 1}\n');
     const { code, stderr } = await select('--work', at('broken'), '--reference', at('broken.jsonl'));

@@ -87,7 +87,7 @@ describe('configuration', () => {
   });
 
   it('says where JSON is broken', () => {
-    expect(() => parseConfigText('{"seed": 1,}', 'run.json')).toThrow(/run\.json: not valid JSON/);
+    expect(() => parseConfigText('{"seed": 1,}', 'run.json')).toThrow(/run\.json, line 1: not valid JSON/);
   });
 
   it('sets nested fields from the command line, as JSON or as text', () => {

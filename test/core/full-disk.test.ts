@@ -51,3 +51,17 @@ it('a full disk in the middle of a stream leaves nothing behind, and the message
     await rm(root, { recursive: true });
   }
 });
+
+it.each([
+  [Object.assign(new Error('Region is missing')), /^No AWS region is set/],
+  [Object.assign(new Error('none'), { name: 'CredentialsProviderError' }), /^No AWS credentials were found/],
+  [
+    Object.assign(new Error('no'), { code: 'ENOENT', syscall: 'mkdir', path: '/mnt/runs' }),
+    /^The folder cannot be made \(\/mnt\/runs\): its file system may be read-only/,
+  ],
+  [Object.assign(new Error('no'), { code: 'ENOENT', syscall: 'open', path: '/mnt/file' }), undefined],
+])('%s is explained where it can be', (error, words) => {
+  const said = explainSystemError(error);
+  if (words) expect(said).toMatch(words);
+  else expect(said).toBeUndefined();
+});

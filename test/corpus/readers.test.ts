@@ -252,6 +252,7 @@ describe('bad content names the file, the line and the remedy', () => {
       Buffer.concat([Buffer.from(good + good), Buffer.from('{"text":"\xff"}\n', 'latin1'), Buffer.from(good)]),
       /line 3: not valid UTF-8; .*iconv/,
     ],
+    ['gzip by another name', Buffer.from('1f8b0800ff', 'hex'), /in\.jsonl: this is gzip/],
     ['a line of more than 10 MB', `${good}{"text":"${'x'.repeat(1e7)}"}\n${good}`, /line 2: longer than 10 MB/],
     ['a last line of more than 10 MB', `${good}{"text":"${'x'.repeat(1e7)}"}`, /line 2: longer than 10 MB/],
   ])('%s', async (_, content, message) => {

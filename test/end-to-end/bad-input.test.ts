@@ -168,6 +168,13 @@ describe('mates run refuses', () => {
     expect(stderr).toMatch(/run tiny is already there with another configuration: .*seed was 99.*--run-id/s);
   });
 
+  it('a run on this machine is kept on its disk', async () => {
+    const config = await writeConfig(folder);
+    const { code, stderr } = await mates('run', config, '--out', 's3://bucket/runs');
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/^mates: --out s3:\/\/bucket\/runs: .*name a folder/);
+  });
+
   it('a field that --set does not know', async () => {
     const config = await writeConfig(folder);
     const { code, stderr } = await mates('run', config, '--set', 'pretrain.stepz=3', '--out', join(folder, 'set'));

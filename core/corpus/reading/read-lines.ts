@@ -60,6 +60,8 @@ function decodeLines(block: Buffer, uri: string, firstLine: number): string[] {
 }
 
 function notUtf8(block: Buffer, uri: string, firstLine: number): InputError {
+  if (firstLine === 1 && block[0] === 0x1f && block[1] === 0x8b)
+    return new InputError(`${uri}: this is gzip, and plain JSON Lines are expected here; unpack it (gunzip).`);
   let line = firstLine;
   for (let start = 0; start <= block.length; line++) {
     const newline = block.indexOf(NEWLINE, start);
