@@ -4,6 +4,8 @@ import { preparedIndex } from '../../core/corpus/corpus.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
 import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/price.ts';
 import { type QuotaNeed, quotaNeeds } from '../../core/cost/quotas.ts';
+import { MatesError } from '../../core/errors.ts';
+import { checkInputs } from '../../core/run/check-inputs.ts';
 import { storeOpener } from '../../core/storage/index.ts';
 import { formatCount, PLAIN_TABLE } from '../format.ts';
 import { loadConfigFile } from '../load-config.ts';
@@ -25,7 +27,8 @@ const { dated, utilisation, spotDiscount, minutesPerJob, minutesPerStep, region 
 
 /**
  * `mates plan CONFIG`: what the run would do and cost. Several configurations give one table of what they cost, and what
- * the deployed system costs while idle. Runs nothing, and reads no data but the index of a prepared corpus.
+ * the deployed system costs while idle. Runs nothing, and reads no data but the index of a prepared corpus; it warns of a
+ * file that is missing.
  */
 export async function plan(files: string[], options: Options): Promise<void> {
   const configs: RunConfig[] = [];
@@ -34,7 +37,8 @@ export async function plan(files: string[], options: Options): Promise<void> {
   for (const config of configs) {
     const corpus = await preparedIndex(config, storeOpener());
     const place = { corpus };
-    const [warnings, quotas] = [limitWarnings(config, place), quotaNeeds(config, place)];
+    const quotas = quotaNeeds(config, place);
+    const warnings = [...limitWarnings(config, place), ...(await missingFiles(config))];
     plans.push({ ...pricePlan(config, place), warnings, quotas });
   }
   if (options.json) {
@@ -43,6 +47,18 @@ export async function plan(files: string[], options: Options): Promise<void> {
   }
   if (plans.length > 1 || options.markdown) console.log(options.markdown ? costMarkdown(plans) : costTable(plans));
   else console.log(describe(configs[0]!, plans[0]!));
+}
+
+/** The first of the run's files on this machine that is missing, in words; of those on S3 nothing is asked. */
+async function missingFiles(config: RunConfig): Promise<string[]> {
+  if (JSON.stringify(config).includes('"s3://')) return [];
+  try {
+    await checkInputs(config, storeOpener());
+    return [];
+  } catch (error) {
+    if (!(error instanceof MatesError)) throw error;
+    return [`${error.message} The plan does without it, a run does not.`];
+  }
 }
 
 function describe(config: RunConfig, plan: Plan): string {

@@ -1,0 +1,14 @@
+import { expect, it } from 'vitest';
+import { plan } from '../../bin/commands/plan.ts';
+import { printed } from './support.ts';
+
+const planOf = async (name: string) => JSON.parse(await printed(() => plan([`examples/${name}.json`], { json: true })));
+
+it('says what the run takes of quotas, and which of its files is missing', async () => {
+  const { quotas, warnings } = await planOf('paper-410m');
+  expect(quotas[0]).toEqual({
+    ...{ quota: 'EC2: All G and VT Spot Instance Requests', code: 'L-3819A6DF', unit: 'vCPUs', least: 4, useful: 64 },
+  });
+  expect(warnings.at(-1)).toMatch(/c4\/\*\.jsonl\.gz: no file has such a name.* The plan does without it/);
+  expect((await planOf('smoke')).warnings).toEqual([]);
+});
