@@ -8,6 +8,18 @@ export interface ParameterSpec {
   init: 'zeros' | 'ones' | { std: number };
 }
 
+/** A linear layer's parameters, [out, in] and [out]. */
+export const linearSpecs = (name: string, out: number, into: number, init: ParameterSpec['init']): ParameterSpec[] => [
+  { name: `${name}.weight`, shape: [out, into], init },
+  { name: `${name}.bias`, shape: [out], init: 'zeros' },
+];
+
+/** A LayerNorm's parameters, [width] both. */
+export const normSpecs = (name: string, width: number): ParameterSpec[] => [
+  { name: `${name}.weight`, shape: [width], init: 'ones' },
+  { name: `${name}.bias`, shape: [width], init: 'zeros' },
+];
+
 /**
  * A model's parameters in one flat array, in the order of their specs, so that AdamW, clipping and a probe's trial step
  * are one loop each. Gradients and moments have the same layout.

@@ -4,7 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { attention, embedding, feedForward, linear, paddingMask, scaleAndShift, standardize } from '../ops.ts';
-import type { ParameterSpec } from '../parameters.ts';
+import { linearSpecs, normSpecs, type ParameterSpec } from '../parameters.ts';
 import type { InputSpec, Tensors } from '../runtime/program.ts';
 
 export interface BertShape {
@@ -26,14 +26,8 @@ export interface BertShape {
 export function bertSpecs(shape: BertShape): ParameterSpec[] {
   const { layers, width: d, intermediateWidth = 4 * d, initializerStd = 0.02 } = shape;
   const init = { std: initializerStd };
-  const linear = (name: string, out: number, into: number): ParameterSpec[] => [
-    { name: `${name}.weight`, shape: [out, into], init },
-    { name: `${name}.bias`, shape: [out], init: 'zeros' },
-  ];
-  const norm = (name: string): ParameterSpec[] => [
-    { name: `${name}.weight`, shape: [d], init: 'ones' },
-    { name: `${name}.bias`, shape: [d], init: 'zeros' },
-  ];
+  const linear = (name: string, out: number, into: number) => linearSpecs(name, out, into, init);
+  const norm = (name: string) => normSpecs(name, d);
   const block = (layer: string): ParameterSpec[] => [
     ...linear(`${layer}.attention.self.query`, d, d),
     ...linear(`${layer}.attention.self.key`, d, d),

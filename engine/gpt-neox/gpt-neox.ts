@@ -14,7 +14,7 @@ import {
   tokenCrossEntropy,
   worksInParts,
 } from '../ops.ts';
-import type { ParameterSpec } from '../parameters.ts';
+import { linearSpecs, normSpecs, type ParameterSpec } from '../parameters.ts';
 import type { Tensors } from '../runtime/program.ts';
 import { causalAttention, causalAttentionAt, rotary, rotaryAngles, rowsAt } from './causal-attention.ts';
 
@@ -42,14 +42,8 @@ export interface GptNeoxShape {
 export function gptNeoxSpecs(shape: GptNeoxShape): ParameterSpec[] {
   const { layers, width: d, mlpWidth = 4 * d, vocabularySize } = shape;
   const init = { std: shape.initializerStd };
-  const linear = (name: string, out: number, into: number): ParameterSpec[] => [
-    { name: `${name}.weight`, shape: [out, into], init },
-    { name: `${name}.bias`, shape: [out], init: 'zeros' },
-  ];
-  const norm = (name: string): ParameterSpec[] => [
-    { name: `${name}.weight`, shape: [d], init: 'ones' },
-    { name: `${name}.bias`, shape: [d], init: 'zeros' },
-  ];
+  const linear = (name: string, out: number, into: number) => linearSpecs(name, out, into, init);
+  const norm = (name: string) => normSpecs(name, d);
   const block = (layer: string): ParameterSpec[] => [
     ...norm(`${layer}.input_layernorm`),
     ...norm(`${layer}.post_attention_layernorm`),
