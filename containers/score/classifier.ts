@@ -15,7 +15,7 @@ import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
 import { sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
 import { referenceRows } from '../passages.ts';
-import type { RowScorer } from './row-scorer.ts';
+import { inBatches, type RowScorer } from './row-scorer.ts';
 
 /** Hold-out rows that stand for the pool. */
 const POOL_ROWS = 4096;
@@ -58,16 +58,11 @@ export async function classifierScorer(job: Job, corpus: Corpus, plan: StagePlan
   const { endOfText } = corpus.index.tokenizer;
   return {
     cost: 0, // no matrix product
-    utilities: async (rows, onBatch) => {
-      const utilities = new Float64Array(rows.length);
-      for (let first = 0; first < rows.length; first += ROWS_AT_ONCE) {
-        const part = rows.slice(first, first + ROWS_AT_ONCE);
+    utilities: (rows, onBatch) =>
+      inBatches(rows, ROWS_AT_ONCE, onBatch, async (part) => {
         const ngrams = features.rows(withoutEnds(await corpus.tokenRows(part), endOfText));
-        utilities.set(predictRidge(model, { ngrams }), first);
-        onBatch?.(first + part.length);
-      }
-      return utilities;
-    },
+        return predictRidge(model, { ngrams });
+      }),
   };
 }
 

@@ -9,7 +9,7 @@ import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
 import { sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
 import { loadPassageSet } from '../passages.ts';
-import type { RowScorer } from './row-scorer.ts';
+import { inBatches, type RowScorer } from './row-scorer.ts';
 
 /** The paper's number of buckets (Xie et al. 2023, section 4). */
 const HASHING = { mode: 'fast', buckets: 10_000 } as const;
@@ -58,14 +58,7 @@ export async function dsirScorer(job: Job, corpus: Corpus, plan: StagePlan): Pro
   const { dsirScore } = job.run.record.config.selection;
   return {
     cost: 0, // no matrix product
-    utilities: async (rows, onBatch) => {
-      const utilities = new Float64Array(rows.length);
-      for (let first = 0; first < rows.length; first += TEXTS_AT_ONCE) {
-        const part = rows.slice(first, first + TEXTS_AT_ONCE);
-        utilities.set(await dsirWeights(model, corpus, part, dsirScore), first);
-        onBatch?.(first + part.length);
-      }
-      return utilities;
-    },
+    utilities: (rows, onBatch) =>
+      inBatches(rows, TEXTS_AT_ONCE, onBatch, (part) => dsirWeights(model, corpus, part, dsirScore)),
   };
 }

@@ -13,7 +13,7 @@ import { influencesOf } from '../probe/influence-probe.ts';
 import { openProbe, probeCost } from '../probe/open-probe.ts';
 import { classifierScorer } from './classifier.ts';
 import { dsirScorer } from './dsir.ts';
-import type { RowScorer } from './row-scorer.ts';
+import { inBatches, type RowScorer } from './row-scorer.ts';
 
 /** The scorer of a stage, by its record's formula. */
 export async function openScorer(job: Job, corpus: Corpus, plan: StagePlan, record: ScorerRecord): Promise<RowScorer> {
@@ -101,19 +101,4 @@ async function lossScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<Ro
         return Array.from(losses.subarray(0, part.length), (loss) => -loss);
       }),
   };
-}
-
-async function inBatches(
-  rows: readonly number[],
-  size: number,
-  onBatch: ((done: number) => void) | undefined,
-  score: (part: number[]) => Promise<number[]>,
-): Promise<Float64Array> {
-  const utilities = new Float64Array(rows.length);
-  for (let first = 0; first < rows.length; first += size) {
-    const part = rows.slice(first, first + size);
-    utilities.set(await score(part), first);
-    onBatch?.(first + part.length);
-  }
-  return utilities;
 }

@@ -5,3 +5,19 @@ export interface RowScorer {
   /** Operations of scoring one row. */
   readonly cost: number;
 }
+
+/** Scores rows so many at a time: no more of them are in memory at once. */
+export async function inBatches(
+  rows: readonly number[],
+  size: number,
+  onBatch: ((done: number) => void) | undefined,
+  score: (part: number[]) => Promise<ArrayLike<number>>,
+): Promise<Float64Array> {
+  const utilities = new Float64Array(rows.length);
+  for (let first = 0; first < rows.length; first += size) {
+    const part = rows.slice(first, first + size);
+    utilities.set(await score(part), first);
+    onBatch?.(first + part.length);
+  }
+  return utilities;
+}
