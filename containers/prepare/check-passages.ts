@@ -21,15 +21,13 @@ export async function checkPassages(
 ): Promise<PassagesCheck> {
   const compare = await comparisonWith(corpus, seed);
   const [reference, heldOut] = [compare(given.reference.passages), compare(given.heldOut.passages)];
-  const kept = (['reference', 'heldOut'] as const).flatMap((name) => {
-    const { input, hashes } = given[name];
-    return hashes ? exclusionWarnings(`${name}.input`, input, hashes, corpus.index) : [];
-  });
-  const few = (['reference', 'heldOut'] as const).flatMap((name) => {
-    const { input, passages, wanted } = given[name];
-    if (passages.length >= wanted) return [];
-    return [`${name}.passages is ${wanted}, and ${input} has ${passages.length}: these are used.`];
-  });
+  const few: string[] = [];
+  const kept: string[] = [];
+  for (const [name, { input, passages, wanted, hashes }] of Object.entries(given)) {
+    if (passages.length < wanted)
+      few.push(`${name}.passages is ${wanted}, and ${input} has ${passages.length}: these are used.`);
+    if (hashes) kept.push(...exclusionWarnings(`${name}.input`, input, hashes, corpus.index));
+  }
   const warnings = [
     ...few,
     ...kept,

@@ -8,7 +8,7 @@ import { corpusStore, openRunCorpus } from '../../core/run/open-run.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { type Computed, type Job, timed } from '../job.ts';
 import { loadPassageSet, loadTasks, readPassageFile } from '../passages.ts';
-import { checkPassages } from './check-passages.ts';
+import { type CheckedPassages, checkPassages } from './check-passages.ts';
 
 /** Prepares the run's corpus, or checks the one that was prepared beforehand, and that passage and task files are usable. */
 export async function run(job: Job): Promise<void> {
@@ -24,20 +24,18 @@ async function prepareRun(job: Job): Promise<Computed> {
   if (own) await prepare(job);
   const corpus = await openRunCorpus(job.run);
   const { seed, reference, heldOut } = job.run.record.config;
-  const passages = await Promise.all([reference, heldOut].map((which) => loadPassageSet(job.run, corpus, which)));
-  const wanted = [reference.passages, heldOut.passages];
+  const loaded = async (from: typeof heldOut, known: ReadonlySet<string>): Promise<CheckedPassages> => {
+    const passages = await loadPassageSet(job.run, corpus, from);
+    return { input: from.input, passages, wanted: from.passages, hashes: own ? undefined : known };
+  };
+  const given = { reference: await loaded(reference, hashes[0]), heldOut: await loaded(heldOut, hashes[1]) };
   await loadTasks(job.run, corpus);
   const { store } = job.run;
   // Of a run that has not begun, both may be of another configuration.
   const begun = (await store.size(stageLayout(0).plan)) !== undefined;
   await recordInputs(job.run, begun);
-  if (!begun || (await store.size(PASSAGES_FILE)) === undefined) {
-    const [references, others] = [reference, heldOut].map(({ input }, i) => ({
-      ...{ input, passages: passages[i]!, wanted: wanted[i]!, hashes: own ? undefined : hashes[i]! },
-    }));
-    const check = await checkPassages(corpus, seed, { reference: references!, heldOut: others! });
-    await putJson(store, PASSAGES_FILE, check);
-  }
+  if (!begun || (await store.size(PASSAGES_FILE)) === undefined)
+    await putJson(store, PASSAGES_FILE, await checkPassages(corpus, seed, given));
   return { flops: 0 }; // no matrix product, and what it did is checked again each time
 }
 
