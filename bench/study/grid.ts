@@ -172,12 +172,18 @@ export function cells(): Cell[] {
   for (const seed of seeds) for (const references of CONCLUSIVE) add('1M', references, [seed], ['dsir, mean']);
   // The filter that most corpora are made with.
   for (const seed of seeds) for (const references of CONCLUSIVE) add('1M', references, [seed], ['classifier']);
+  for (const seed of seeds) for (const references of CONCLUSIVE) add('4M', references, [seed], ['classifier']);
   // What was chosen at 1M is measured at the larger sizes.
   for (const seed of seeds) add('4M', 'lambada-plain', [seed], ['random', 'dsir', BEST]);
   add('4M', 'python-docs', seeds, [BEST]);
   for (const references of CONCLUSIVE) add('4M', references, seeds, ['random, two stages more']);
   for (const seed of [1, 2, 3])
-    add('12M', 'lambada-plain', [seed], ['random', 'dsir', BEST_EARLIER, BEST, 'random, two stages more']);
+    add(
+      '12M',
+      'lambada-plain',
+      [seed],
+      ['random', 'dsir', BEST_EARLIER, 'classifier', BEST, 'random, two stages more'],
+    );
   add('12M', 'python-docs', [1, 2, 3], [BEST_EARLIER, BEST]);
   for (const references of CONCLUSIVE) add('4M', references, seeds, [BEST_EARLIER]);
   for (const references of REFERENCES) add('1M', references, seeds, FIRST);
