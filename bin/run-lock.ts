@@ -1,6 +1,7 @@
-import { readFile, unlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, unlink, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { ConfigError } from '../core/errors.ts';
+import { isLocalPath } from '../core/storage/index.ts';
 
 /**
  * Keeps two processes from writing to one folder. The lock names its process, so that one left by a killed process is
@@ -23,6 +24,14 @@ export async function lockFolder(folder: string, otherwise: string): Promise<() 
       await unlink(path).catch(() => {});
     }
   }
+}
+
+/** The same of a folder that may be on S3, where nothing is locked, or not be there yet. */
+export async function lockPath(path: string, otherwise: string): Promise<() => Promise<void>> {
+  if (!isLocalPath(path)) return async () => {};
+  const folder = resolve(path);
+  await mkdir(folder, { recursive: true });
+  return lockFolder(folder, otherwise);
 }
 
 function isAlive(pid: number): boolean {

@@ -25,7 +25,17 @@ export async function compare(runs: string[], options: Options): Promise<void> {
   const comparison = compareRuns(entries, options.baseline);
   const last = lastCommonStage(comparison.courses);
   const end = Math.max(...comparison.stages.map(({ stage }) => stage));
-  const head = ['method', 'seeds', 'reference loss', 'difference', 'held-out loss', 'difference', 'Spearman', 'FLOPs'];
+  const head = [
+    'method',
+    'seeds',
+    'reference loss',
+    'difference',
+    'held-out loss',
+    'difference',
+    'mixed-domain',
+    'Spearman',
+    'FLOPs',
+  ];
   const table = new Table({ ...PLAIN_TABLE, head });
   for (const { label, stage, seeds, mean, difference, spearman, flops } of comparison.stages)
     if (stage === last)
@@ -36,6 +46,7 @@ export async function compare(runs: string[], options: Options): Promise<void> {
         differenceText(difference?.referenceLoss, seeds.length),
         loss(mean.heldOutLoss),
         differenceText(difference?.heldOutLoss, seeds.length),
+        loss(mean.mixedDomainLoss),
         spearman === undefined ? NOTHING : correlation(spearman),
         flops.toExponential(2),
       ]);

@@ -1,14 +1,13 @@
-import { mkdir } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
+import { domainWarnings } from '../../core/diagnostics/domains.ts';
 import { ConfigError } from '../../core/errors.ts';
-import { isLocalPath, readInput, type StoreOpener, storeOpener } from '../../core/storage/index.ts';
+import { readInput, type StoreOpener, storeOpener } from '../../core/storage/index.ts';
 import { wholeNumber } from '../flags.ts';
 import { stopSignal } from '../interrupt.ts';
 import { namingFlags } from '../naming-flags.ts';
 import { createProgressView } from '../progress-view.ts';
-import { lockFolder } from '../run-lock.ts';
+import { lockPath } from '../run-lock.ts';
 
 interface Options {
   input: string[];
@@ -48,7 +47,7 @@ export function prepare(options: Options): Promise<void> {
 async function prepareFiles(options: Options): Promise<void> {
   const open = storeOpener();
   const exclude = await hashesOf(open, options.exclude ?? []);
-  const unlock = await lockLocal(options.out);
+  const unlock = await lockPath(options.out, 'choose another --out');
   const view = createProgressView();
   const { signal, dispose } = stopSignal('Stopping: temporary files are removed.');
   try {
@@ -68,6 +67,7 @@ async function prepareFiles(options: Options): Promise<void> {
       signal,
     });
     view.close();
+    for (const warning of domainWarnings(index, options.domainField)) process.stderr.write(`Warning: ${warning}\n`);
     const { rows, documents, duplicatesRemoved, nearDuplicatesRemoved, excludedRemoved } = index;
     const excluded = options.exclude ? `, ${excludedRemoved} passages of --exclude kept out` : '';
     const near = nearDuplicatesRemoved === undefined ? '' : ` and ${nearDuplicatesRemoved} near-duplicates`;
@@ -81,13 +81,6 @@ async function prepareFiles(options: Options): Promise<void> {
     dispose();
     await unlock();
   }
-}
-
-/** On S3 nothing is locked: two preparations into one place end with the files of either. */
-async function lockLocal(out: string): Promise<() => Promise<void>> {
-  if (!isLocalPath(out)) return async () => {};
-  await mkdir(resolve(out), { recursive: true });
-  return lockFolder(resolve(out), 'choose another --out');
 }
 
 /** Of all passages in the files. */

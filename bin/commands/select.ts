@@ -45,6 +45,7 @@ import {
 import { claimWorkFolder, DOCUMENTS_FILE } from '../own-checkpoint/work-folder.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView, type ProgressView } from '../progress-view.ts';
+import { lockPath } from '../run-lock.ts';
 
 /**
  * `mates select`: the best part of a prepared corpus for a checkpoint of one's own. The steps are those of a stage of a
@@ -80,6 +81,32 @@ async function selectBest(options: Options): Promise<void> {
     if (options.json) console.log(JSON.stringify({ ...sizes(corpus, plan, reference), operations: cost }));
     return;
   }
+  await openRuntime(config); // says where a GPU is missing
+  const unlock = await lockPath(options.work, 'name another --work');
+  try {
+    await selectInto(open, options, settings, { corpus, checkpoint, plan, reference, lines, warnings });
+  } finally {
+    await unlock();
+  }
+}
+
+/** What a selection is made of, as far as it was read and may be refused no more. */
+interface Prepared {
+  corpus: Corpus;
+  checkpoint: GivenCheckpoint;
+  plan: StagePlan;
+  reference: Reference;
+  /** What it is, and what a user should know, in sentences. */
+  lines: string[];
+  warnings: string[];
+}
+
+async function selectInto(
+  open: StoreOpener,
+  options: Options,
+  settings: Settings,
+  { corpus, checkpoint, plan, reference, lines, warnings }: Prepared,
+): Promise<void> {
   const run = await openWork(open, options, settings, corpus, checkpoint);
   await putJson(run.store, stageLayout(STAGE).plan, plan);
   const view = createProgressView();
@@ -92,7 +119,7 @@ async function selectBest(options: Options): Promise<void> {
     await scoreCorpus(run, plan, view, signal);
     // The scores may be there from a call with noise, or from one without.
     const scorer = { ...(await readScorer(run.store, plan)), method: settings.method };
-    const request = selectionRequest(run.store, corpus, config, plan, 'main', scorer);
+    const request = selectionRequest(run.store, corpus, checkpoint.config, plan, 'main', scorer);
     summary = await selectRows({ ...request, inMemory: true });
     const progress: ProgressReporter = (progress) => view.update('write', progress);
     await writeResults(open, options, run, corpus, signal, progress);
@@ -144,7 +171,6 @@ async function openWork(
   corpus: Corpus,
   { model, hashes, config }: GivenCheckpoint,
 ): Promise<Run> {
-  await openRuntime(config); // says where a GPU is missing
   const { folder, name } = splitUri(absolute(options.reference));
   const versions = softwareVersions();
   const store = open(absolute(options.work));

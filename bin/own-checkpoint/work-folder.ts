@@ -1,5 +1,6 @@
 /** The folder of `mates select`, which belongs to the scores of one checkpoint, corpus, reference file and set of flags. */
 import { onGpu } from '../../core/config/runtimes.ts';
+import { CORPUS_FILE } from '../../core/corpus/corpus.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { armLayout, RUN_FILE } from '../../core/layout.ts';
 import { methodTraits } from '../../core/selection/methods.ts';
@@ -36,10 +37,14 @@ export async function claimWorkFolder(store: Store, name: string, record: WorkRe
   const remedy = 'Name another folder with --work, or delete this one.';
   const existing = await getJsonIfPresent<WorkRecord>(store, WORK_FILE);
   if (!existing) {
-    if ((await store.size(RUN_FILE)) !== undefined)
-      throw new ConfigError(
-        `--work ${name}: the folder has a ${RUN_FILE} and no ${WORK_FILE}: it is a run's. ${remedy}`,
-      );
+    for (const [file, whose] of [
+      [RUN_FILE, "a run's"],
+      [CORPUS_FILE, "a corpus's"],
+    ] as const)
+      if ((await store.size(file)) !== undefined)
+        throw new ConfigError(
+          `--work ${name}: the folder has a ${file} and no ${WORK_FILE}: it is ${whose}. ${remedy}`,
+        );
     await putJson(store, WORK_FILE, record);
     return;
   }

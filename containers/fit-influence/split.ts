@@ -1,5 +1,5 @@
 /** Which probed rows are fitted, which stop the fit early, and which the reported Spearman is measured on. */
-import type { RunConfig } from '../../core/config/schema.ts';
+import { type SplitShares, splitSizes } from '../../core/config/label-split.ts';
 import { RunError } from '../../core/errors.ts';
 import type { CounterRandom } from '../../core/random/philox.ts';
 import { permutation } from '../../core/random/philox.ts';
@@ -22,14 +22,13 @@ export interface Sets<T> {
 export function splitLabelled<T extends { row: number }>(
   labelled: readonly T[],
   documentsOf: DocumentsOf,
-  { testFraction, validationFraction }: Pick<RunConfig['influenceModel'], 'testFraction' | 'validationFraction'>,
+  shares: SplitShares,
   random: CounterRandom,
 ): Sets<T> {
-  const [test, validation] = [testFraction, validationFraction].map((share) =>
-    Math.max(2, Math.round(share * labelled.length)),
-  ) as [number, number];
-  if (labelled.length < test + validation + 2)
+  const sizes = splitSizes(labelled.length, shares);
+  if (!sizes)
     throw new RunError(`${labelled.length} probes are too few to fit, stop early and test on; raise probe.documents.`);
+  const { test, validation } = sizes;
   const shuffled = Array.from(permutation(labelled.length, random), (i) => labelled[i]!);
   const tested = take(documentGroups(shuffled, documentsOf), test);
   const validated = take(tested.left, validation);

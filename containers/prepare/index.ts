@@ -1,8 +1,11 @@
 import { CORPUS_FILE } from '../../core/corpus/corpus.ts';
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
+import { domainWarnings } from '../../core/diagnostics/domains.ts';
 import { InputError } from '../../core/errors.ts';
 import { CORPUS_FOLDER, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
+import { requireGuard } from '../../core/plan/lookahead.ts';
+import { probesByLookahead } from '../../core/plan/stage-work.ts';
 import { recordInputs } from '../../core/run/inputs.ts';
 import { corpusStore, openRunCorpus } from '../../core/run/open-run.ts';
 import { putJson } from '../../core/storage/index.ts';
@@ -23,12 +26,14 @@ async function prepareRun(job: Job): Promise<Computed> {
   const own = job.run.record.corpus === CORPUS_FOLDER;
   if (own) await prepare(job);
   const corpus = await openRunCorpus(job.run);
-  const { seed, reference, heldOut } = job.run.record.config;
+  const { config } = job.run.record;
+  const { seed, reference, heldOut } = config;
   const loaded = async (from: typeof heldOut, known: ReadonlySet<string>): Promise<CheckedPassages> => {
     const passages = await loadPassageSet(job.run, corpus, from);
     return { input: from.input, passages, wanted: from.passages, hashes: own ? undefined : known };
   };
   const given = { reference: await loaded(reference, hashes[0]), heldOut: await loaded(heldOut, hashes[1]) };
+  if (probesByLookahead(config)) requireGuard(given.reference.passages.length);
   await loadTasks(job.run, corpus);
   const { store } = job.run;
   // Of a run that has not begun, both may be of another configuration.
@@ -62,7 +67,7 @@ async function prepare(job: Job): Promise<void> {
   const exclude = new Set<string>();
   for (const { input } of [config.reference, config.heldOut])
     for (const hash of await passageHashes(readPassageFile(job.run, input), input)) exclude.add(hash);
-  await prepareCorpus({
+  const index = await prepareCorpus({
     opener: job.run.open,
     inputs: config.corpus.input,
     baseDirectory: '.',
@@ -78,4 +83,5 @@ async function prepare(job: Job): Promise<void> {
     progress: job.progress,
     signal: job.signal,
   });
+  for (const warning of domainWarnings(index, config.corpus.domainField)) process.stderr.write(`Warning: ${warning}\n`);
 }

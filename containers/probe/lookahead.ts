@@ -1,7 +1,7 @@
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
-import { ConfigError, RunError } from '../../core/errors.ts';
-import { GUARD_EVERY, guardPassages, guardReadings } from '../../core/plan/lookahead.ts';
+import { RunError } from '../../core/errors.ts';
+import { GUARD_EVERY, guardPassages, guardReadings, requireGuard } from '../../core/plan/lookahead.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { type AdamW, accumulate, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import type { Checkpoint } from '../../engine/files/checkpoint.ts';
@@ -50,11 +50,8 @@ export async function lookaheadCopies(
   checkpoint: Checkpoint,
   { config, learningRate, passages, randomRows, length, onStep = () => {} }: LookaheadOptions,
 ): Promise<LookaheadCopies> {
+  requireGuard(passages.length);
   const guards = guardPassages(passages.length);
-  if (guards >= passages.length)
-    throw new ConfigError(
-      `reference.passages: ${passages.length} are too few for probe.method "lookahead", which keeps a quarter of them aside.`,
-    );
   // The same at every stage. A file may have its passages in an order, such as one source after the other.
   const dealt = permutation(passages.length, new CounterRandom(config.seed, STREAM.lookaheadGuard));
   const guard = new PassageSet(

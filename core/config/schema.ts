@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { taskName } from '../evaluation/conventions.ts';
 import { DSIR_SCORES, METHODS, methodTraits } from '../selection/methods.ts';
+import { splitSizes } from './label-split.ts';
 
 const positive = z.int().positive();
 const fraction = z.number().gt(0).lt(1);
@@ -272,6 +273,11 @@ export const runConfig = z
       refuse(['influenceModel', 'heads'], `must divide influenceModel.width (${influenceModel.width})`);
     if (influenceModel.validationFraction + influenceModel.testFraction >= 0.9)
       refuse(['influenceModel', 'testFraction'], 'validation and test leave less than a tenth for fitting');
+    if (methodTraits(selection.method).score === 'influence-model' && !splitSizes(probe.documents, influenceModel))
+      refuse(
+        ['probe', 'documents'],
+        `${probe.documents} are too few to fit an influence model to, stop early and test it`,
+      );
     if (selection.dsirWeight > 0 && !methodTraits(selection.method).score)
       refuse(['selection', 'dsirWeight'], `${selection.method} has no score to add DSIR's to`);
     if (selection.method === 'color-filter' && probe.method !== 'lookahead')

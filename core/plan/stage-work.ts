@@ -15,6 +15,12 @@ export interface StageWork {
   arms: Arm[];
 }
 
+/** Whether any stage probes by lookahead. */
+export function probesByLookahead({ probe, selection, pretrain }: RunConfig): boolean {
+  const { score } = methodTraits(selection.method);
+  return probe.method === 'lookahead' && pretrain.stages > 1 && (score === 'influence-model' || score === 'probe');
+}
+
 export function stageWork({ control, probe, selection }: RunConfig, stage: number): StageWork {
   const { score: kind, once = false } = methodTraits(selection.method);
   const score = stage > 0 ? kind : undefined;

@@ -69,6 +69,16 @@ describe('mates prepare', () => {
     await expect(prepare(options({ out: at('refused'), ...over() }))).rejects.toThrow(message);
   });
 
+  it('warns of a misspelt field for domains', async () => {
+    const shown: unknown[] = [];
+    const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => shown.push(text) > 0);
+    await printed(() => prepare(options({ out: at('misspelt'), domainField: 'sight' })));
+    write.mockRestore();
+    expect(shown).toContain(
+      'Warning: no document names a domain in the field "sight", so each file is one: check --domain-field.\n',
+    );
+  });
+
   it('is refused where another process writes to the folder, and leaves no lock of its own', async () => {
     const out = at('shared');
     await mkdir(out);

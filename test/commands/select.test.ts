@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -275,12 +275,27 @@ describe('mates select', () => {
       ['--work', 'work', '--seed', '9'],
       /--work .*the folder has another selection: --seed was 1 and is now 9/,
     ],
+    [
+      'a work folder that is a corpus',
+      ['--work', 'corpus'],
+      /--work .*has a corpus\.json and no select\.json: it is a corpus's/,
+    ],
   ])('refuses %s', async (_, flags, message, status = 2) => {
     await checkpoint('other', { tokenizer: '{}' });
-    const own = flags.map((flag) => (flag === 'other' || flag === 'work' ? at(flag) : flag));
+    const own = flags.map((flag) => (['other', 'work', 'corpus'].includes(flag) ? at(flag) : flag));
     const { code, stderr } = await select('--work', at('refused'), ...own);
     expect(code).toBe(status);
     expect(stderr).toMatch(message);
+  });
+
+  it('is refused where another process writes to the work folder', async () => {
+    await mkdir(at('locked'));
+    await writeFile(at('locked/.lock'), `${process.pid}\n`);
+    const { code, stderr } = await select('--work', at('locked'));
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringContaining('is writing to it; wait for it, stop it, or name another --work.'),
+    ]);
   });
 
   it('warns of a checkpoint that has no tokenizer to compare with', async () => {

@@ -268,6 +268,17 @@ describe('preparing', () => {
     }
   });
 
+  it('refuses one reference passage where lookahead keeps some aside', async () => {
+    const { reference } = tinyConfig();
+    const one = { reference: { ...reference, passages: 1 }, probe: { ...tinyConfig().probe, method: 'lookahead' } };
+    const other = await TinyRun.create(tinyConfig(one as never));
+    try {
+      await expect(other.prepare()).rejects.toThrow('reference.passages: 1 are too few for probe.method "lookahead"');
+    } finally {
+      await other.remove();
+    }
+  });
+
   it('warns of passages that are written as the corpus is not, before anything is trained', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'mates-passages-'));
     const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);

@@ -69,6 +69,12 @@ describe('configuration', () => {
     expect(parseConfig(minimal, 'run.json').evaluation).toEqual({ rowsPerDomain: 24, tasks: [] });
   });
 
+  it('refuses labels that are too few to fit and test an influence model on', () => {
+    const few = (method: string) => ({ ...minimal, selection: { method }, probe: { documents: 5 } });
+    expect(messageOf(few('influence'))).toContain('probe.documents: 5 are too few to fit');
+    expect(parseConfig(few('oracle'), 'run.json').probe.documents).toBe(5); // needs none
+  });
+
   it.each([
     [{ runtime: 'onnx', precision: 'tf32' }, 'engine.precision: "tf32" needs engine.runtime onnx-cuda or tfjs-gpu'],
     [{ runtime: 'tfjs-gpu', precision: 'mixed' }, 'engine.precision: "mixed" needs engine.runtime onnx or onnx-cuda'],
