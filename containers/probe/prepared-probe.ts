@@ -70,8 +70,23 @@ export async function readProbeRecord({ store }: Run, stage: number): Promise<Pr
   return record;
 }
 
-export async function loadCopies({ store }: Run, stage: number, { scale }: ProbeRecord): Promise<ProbeCopies> {
-  const load = async (name: string) => (await loadModel(store, file(stage, name))).parameters;
+/** @throws InputError when the weights of a copy are not those that were written. */
+export async function loadCopies(
+  { store }: Run,
+  stage: number,
+  { scale, sha256 = {} }: Pick<ProbeRecord, 'scale' | 'sha256'>,
+): Promise<ProbeCopies> {
+  const load = async (name: string) => {
+    const { parameters } = await loadModel(store, file(stage, name), (weights, found) => {
+      const written = sha256[`${name}/${weights}`];
+      if (written !== undefined && found !== written)
+        throw new InputError(
+          `${store.uri}/${file(stage, name)}/${weights} has other content than the probe was prepared with: ` +
+            `delete ${stageLayout(stage).probeModel}, and run the step again.`,
+        );
+    });
+    return parameters;
+  };
   return { first: await load('first'), second: await load('second'), scale };
 }
 

@@ -4,7 +4,7 @@ import { DifferenceProbe } from '../../containers/probe/difference-probe.ts';
 import { checkFirstOrder, directionalCopies } from '../../containers/probe/directional.ts';
 import { type InfluenceProbe, influencesOf } from '../../containers/probe/influence-probe.ts';
 import { lookaheadCopies } from '../../containers/probe/lookahead.ts';
-import type { ProbeRecord } from '../../containers/probe/prepared-probe.ts';
+import { loadCopies, type ProbeRecord } from '../../containers/probe/prepared-probe.ts';
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
 import { RunError } from '../../core/errors.ts';
@@ -243,6 +243,10 @@ describe.each(['directional', 'lookahead'] as const)('a run with probe.method %s
         });
       }
       measured.push(found);
+      const weights = 'stages/1/probe-model/second/model.safetensors';
+      await tiny.store.put(weights, await tiny.store.get('stages/0/checkpoint/model.safetensors'));
+      const record = await getJson<ProbeRecord>(tiny.store, 'stages/1/probe-model/probe.json');
+      await expect(loadCopies(tiny.run, 1, record)).rejects.toThrow(/second\/model\.safetensors has other content/);
       await tiny.remove();
     }
     expect(measured[0]!.size).toBe(12);
