@@ -43,7 +43,7 @@ export function stageLayout(stage: number) {
     fit: `${root}/influence-model/fit.json`,
     /** DSIR's log-weights by bucket, where they are part of a score. */
     dsir: `${root}/dsir.json`,
-    /** The linear classifier of reference passages, where the method is that. */
+    /** The linear classifier of reference passages, where its score is part of a score. */
     classifier: `${root}/classifier.json`,
     /** What a row's utility is made of; the last that fitting writes. */
     scorer: `${root}/scorer.json`,

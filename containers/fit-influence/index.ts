@@ -40,7 +40,7 @@ async function fitScorer(job: Job): Promise<Computed> {
   let because = await labelsWeakness(job, plan);
   let flops = 0;
   if (usesDsir(config)) await fitDsir(job, corpus, plan);
-  if (methodTraits(method).score === 'classifier') await fitClassifier(job, corpus, plan);
+  if (usesClassifier(config)) await fitClassifier(job, corpus, plan);
   if (plan.probes > 0) {
     const fitted = await fitInfluenceModel(job, corpus, plan);
     flops += fitted.flops;
@@ -67,6 +67,9 @@ function usesDsir({ selection, influenceModel }: RunConfig): boolean {
   const isFeature = score === 'influence-model' && influenceModel.features.includes('dsir');
   return score === 'dsir' || selection.dsirWeight > 0 || isFeature;
 }
+
+const usesClassifier = ({ selection }: RunConfig) =>
+  methodTraits(selection.method).score === 'classifier' || selection.classifierWeight > 0;
 
 async function fitInfluenceModel(
   job: Job,

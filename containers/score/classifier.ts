@@ -12,7 +12,7 @@ import { STREAM } from '../../core/random/philox.ts';
 import { fitRidge, predictRidge } from '../../core/regression/ridge.ts';
 import { type RidgeFile, ridgeFile, ridgeModel } from '../../core/regression/ridge-file.ts';
 import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
-import { sampleHoldOut } from '../hold-out.ts';
+import { holdOut, sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
 import { referenceRows } from '../passages.ts';
 import { inBatches, type RowScorer } from './row-scorer.ts';
@@ -36,7 +36,7 @@ export async function fitClassifier(job: Job, corpus: Corpus, plan: StagePlan): 
     buckets: record.config.influenceModel.buckets,
   };
   const reference = await referenceRows(job.run, corpus);
-  const pool = await corpus.tokenRows(await sampleHoldOut(job, corpus, plan, STREAM.classifierSample, POOL_ROWS));
+  const pool = await corpus.tokenRows(await classifierSample(job, corpus, plan));
   const tokens = new Int32Array(reference.length + pool.length);
   tokens.set(reference);
   tokens.set(pool, reference.length);
@@ -46,6 +46,13 @@ export async function fitClassifier(job: Job, corpus: Corpus, plan: StagePlan): 
   const penalties = PENALTIES.map((each) => each * rows);
   const model = fitRidge({ ngrams }, labels, { penalties, seed: record.config.seed, stage: job.stage });
   await putJson(store, key, ridgeFile(model, spec));
+}
+
+/** Rows that stand for the pool. No more than half of those there are: the scale of the scores is measured on the others. */
+export async function classifierSample(job: Job, corpus: Corpus, plan: StagePlan): Promise<number[]> {
+  const { probed } = await holdOut(job.run, corpus, plan);
+  const wanted = Math.min(POOL_ROWS, Math.ceil(probed.length / 2));
+  return sampleHoldOut(job, corpus, plan, STREAM.classifierSample, wanted);
 }
 
 export async function classifierScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {

@@ -13,6 +13,7 @@ import {
 import { earlierProbes, readProbes } from '../fit-influence/labelled.ts';
 import { holdOut, sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
+import { classifierSample } from './classifier.ts';
 import { openPart } from './open-scorer.ts';
 import { choosePrecision } from './precision.ts';
 
@@ -34,9 +35,13 @@ export async function makeScorer(
   if (plan.scorerStage !== job.stage)
     return { scorer: await readScorer(job.run.store, { stage: plan.scorerStage }), flops: 0 };
   const { score } = methodTraits(method);
-  const { dsirWeight } = job.run.record.config.selection;
-  const kinds: [ScoreKind, number][] = score ? [[score, 1]] : [];
-  if (score && score !== 'dsir' && dsirWeight > 0) kinds.push(['dsir', dsirWeight]);
+  const { dsirWeight, classifierWeight } = job.run.record.config.selection;
+  const beside: [ScoreKind, number][] = [
+    ['dsir', dsirWeight],
+    ['classifier', classifierWeight],
+  ];
+  const added = beside.filter(([kind, weight]) => kind !== score && weight > 0);
+  const kinds: [ScoreKind, number][] = score ? [[score, 1], ...added] : [];
   const { precision, flops: compared } =
     score === 'influence-model' ? await choosePrecision(job, corpus, plan) : { flops: 0 };
   const { parts, std, temperature, flops } = await calibrated(job, corpus, plan, kinds, precision?.used);
@@ -60,7 +65,8 @@ async function calibrated(
   // Log-weight + Gumbel resamples by the weights (Xie et al. 2023, section 3).
   if (alone === 'dsir') return { parts: plain, std: 1, temperature: 1, flops: 0 };
 
-  const learned = await learnedRows(job, corpus, plan, kinds[0]![0]);
+  const learned = new Set<number>();
+  for (const [kind] of kinds) for (const row of await learnedRows(job, corpus, plan, kind)) learned.add(row);
   const rows = await sampleHoldOut(job, corpus, plan, STREAM.calibration, CALIBRATION_ROWS, learned);
   const parts: ScorerPart[] = [];
   const total = new Float64Array(rows.length);
@@ -81,6 +87,7 @@ async function calibrated(
 /** Hold-out rows that what scores has been fitted to, and whose scores are no sample of the pool's. */
 async function learnedRows(job: Job, corpus: Corpus, plan: StagePlan, score: ScoreKind): Promise<Set<number>> {
   const { probe, influenceModel, seed } = job.run.record.config;
+  if (score === 'classifier') return new Set(await classifierSample(job, corpus, plan));
   if (score === 'influence-model') {
     const earlier = await earlierProbes(job, influenceModel.earlierStages);
     const labelled = await readProbes(job, plan);

@@ -180,6 +180,8 @@ const selection = z.strictObject({
   dsirScore: z.enum(DSIR_SCORES).default('sum'),
   /** Weight of DSIR's z-score beside that of the method's own score. */
   dsirWeight: z.number().min(0).default(0),
+  /** The same of the quality classifier's z-score, which `classifier` selects by alone. */
+  classifierWeight: z.number().min(0).default(0),
   /** Rows of each batch that `train-on-reference` fills with reference passages. */
   referenceShare: fraction.default(0.2),
   fraction: z.number().gt(0).max(1).default(0.2),
@@ -278,8 +280,9 @@ export const runConfig = z
         ['probe', 'documents'],
         `${probe.documents} are too few to fit an influence model to, stop early and test it`,
       );
-    if (selection.dsirWeight > 0 && !methodTraits(selection.method).score)
-      refuse(['selection', 'dsirWeight'], `${selection.method} has no score to add DSIR's to`);
+    for (const weight of ['dsirWeight', 'classifierWeight'] as const)
+      if (selection[weight] > 0 && !methodTraits(selection.method).score)
+        refuse(['selection', weight], `${selection.method} has no score to add another to`);
     if (selection.method === 'color-filter' && probe.method !== 'lookahead')
       refuse(['probe', 'method'], 'must be "lookahead" with selection.method "color-filter"');
     const names = evaluation.tasks.map(({ file, name = taskName(file) }) => name);

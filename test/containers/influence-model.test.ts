@@ -4,6 +4,7 @@ import { openFeatures } from '../../containers/fit-influence/features.ts';
 import { loadPredictorOf } from '../../containers/fit-influence/influence-model.ts';
 import { readProbes } from '../../containers/fit-influence/labelled.ts';
 import { holdOut } from '../../containers/hold-out.ts';
+import { classifierSample, classifierScorer } from '../../containers/score/classifier.ts';
 import { dsirWeights, loadDsir } from '../../containers/score/dsir.ts';
 import { openScorer } from '../../containers/score/open-scorer.ts';
 import { InterruptedError } from '../../core/errors.ts';
@@ -180,6 +181,43 @@ describe('probes of earlier stages', () => {
   it('are not, unless it is asked for', async () => {
     const { fits } = await fitted({ architecture: 'ngram' });
     expect(fits[1]!.documents.earlier).toBeUndefined();
+  });
+});
+
+it('adds a quality classifier, whose scale is that of rows that it has not been fitted to', async () => {
+  const selection = { classifierWeight: 2, dsirWeight: 0.5 };
+  const tiny = await probed({ selection, influenceModel: { architecture: 'ngram' }, pools: { holdOut: 0.4 } });
+  await fitStage(tiny);
+  const plan = await readPlan(tiny.run, 1);
+  const record = await readScorer(tiny.store, plan);
+  expect(record.parts.map(({ kind, weight }) => [kind, weight])).toEqual([
+    ['influence-model', 1],
+    ['dsir', 0.5],
+    ['classifier', 2],
+  ]);
+  const corpus = await openRunCorpus(tiny.run);
+  const job = tiny.job(1);
+  const { probed: holdOutRows } = await holdOut(tiny.run, corpus, plan);
+  const learned = new Set(await classifierSample(job, corpus, plan));
+  expect(learned.size).toBe(Math.ceil(holdOutRows.length / 2));
+  const labelled = new Set((await readProbes(job, plan)).map(({ row }) => row));
+  const others = [...holdOutRows].filter((row) => !learned.has(row) && !labelled.has(row));
+  const alone = await classifierScorer(job, corpus, plan);
+  const part = record.parts[2]!;
+  const { mean, std } = standardise(Array.from(await alone.utilities(others)));
+  expect([part.mean, part.std]).toEqual([expect.closeTo(mean, 9), expect.closeTo(std, 9)]);
+
+  const together = await openScorer(job, corpus, plan, record);
+  const rows = [7, 8];
+  const [withIt, without] = [record, { ...record, parts: record.parts.slice(0, 2) }].map(({ parts }) =>
+    openScorer(job, corpus, plan, { ...record, parts, std: 1 }),
+  );
+  const [a, b] = [await (await withIt!).utilities(rows), await (await without!).utilities(rows)];
+  const own = await alone.utilities(rows);
+  const whole = await together.utilities(rows);
+  rows.forEach((_, i) => {
+    expect(a[i]! - b[i]!).toBeCloseTo((2 * (own[i]! - part.mean)) / part.std, 6);
+    expect(whole[i]! * record.std).toBeCloseTo(a[i]!, 6);
   });
 });
 

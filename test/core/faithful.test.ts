@@ -64,7 +64,7 @@ describe('paper-410m', () => {
 
   it('selects a fifth by exact Gumbel-top-k at a temperature of 0.5', () => {
     expect(paper.selection).toMatchObject({
-      ...{ method: 'influence', fraction: 0.2, temperature: 0.5, gumbel: 'exact', dsirWeight: 0 },
+      ...{ method: 'influence', fraction: 0.2, temperature: 0.5, gumbel: 'exact', dsirWeight: 0, classifierWeight: 0 },
     });
   });
 });
