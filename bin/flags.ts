@@ -11,6 +11,9 @@ export const share = (flag: string) =>
 export const positive = (flag: string) =>
   number(flag, 'a number above 0, such as 1e-4', (value) => value > 0 && value < Infinity);
 
+export const atLeastZero = (flag: string) =>
+  number(flag, 'a number, at least 0', (value) => value >= 0 && value < Infinity);
+
 function number(flag: string, expected: string, holds: (value: number) => boolean): (text: string) => number {
   return (text) => {
     const value = Number(text);

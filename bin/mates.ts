@@ -3,7 +3,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { explainSystemError, MatesError } from '../core/errors.ts';
 import packageJson from '../package.json' with { type: 'json' };
-import { collect, positive, share, someOf, wholeNumber } from './flags.ts';
+import { atLeastZero, collect, positive, share, someOf, wholeNumber } from './flags.ts';
 
 // The SDK's releases are pinned; on Node 20 it would warn of those to come in front of every answer.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
@@ -94,6 +94,12 @@ function buildProgram(): Command {
       )
         .argParser(someOf('--features', ['dsir', 'loss', 'hidden']))
         .default(['dsir'], 'dsir'),
+    )
+    .option(
+      '--classifier-weight <w>',
+      "adds so many times the z-score of the quality classifier, which --method classifier scores by alone, to the method's own",
+      atLeastZero('--classifier-weight'),
+      0,
     )
     .addOption(runtimeOption())
     .option('--threads <n>', 'threads of the engine; 0 is one for each core', wholeNumber('--threads', 0), 0)

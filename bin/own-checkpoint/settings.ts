@@ -17,6 +17,7 @@ export interface Settings {
   learningRate: number;
   method: Method;
   features: RunConfig['influenceModel']['features'];
+  classifierWeight: number;
   seed: number;
   runtime: RunConfig['engine']['runtime'];
   threads: number;
@@ -45,6 +46,7 @@ export const SETTING_FLAGS: Record<keyof Settings, string> = {
   learningRate: '--learning-rate',
   method: '--method',
   features: '--features',
+  classifierWeight: '--classifier-weight',
   seed: '--seed',
   runtime: '--runtime',
   threads: '--threads',
@@ -70,6 +72,7 @@ export const FIELD_FLAGS: Record<string, string> = {
   'pretrain.learningRate': '--learning-rate',
   'probe.method': '--method',
   'influenceModel.features': '--features',
+  'selection.classifierWeight': '--classifier-weight',
   'engine.runtime': '--runtime',
   'engine.threads': '--threads',
 };
@@ -88,8 +91,9 @@ export function settingsOf(options: Options): Settings {
         );
   }
   const { fraction, temperature, target, passages, labels, learningRate } = options;
-  const { method, features, seed, runtime, threads } = options;
-  return { fraction, temperature, target, passages, labels, learningRate, method, features, seed, runtime, threads };
+  const { method, features, classifierWeight, seed, runtime, threads } = options;
+  const scored = { target, passages, labels, learningRate, method, features, classifierWeight };
+  return { fraction, temperature, ...scored, seed, runtime, threads };
 }
 
 /** The files that the command is told to write. */
@@ -127,7 +131,7 @@ export function configOf(
     throw new ConfigError(`${options.checkpoint}: intermediate_size is not four times hidden_size; use another model.`);
   const { layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, initializerStd, parallelResidual } =
     shape;
-  const { method, fraction, temperature, target, passages, features, runtime, threads } = settings;
+  const { method, fraction, temperature, classifierWeight, target, passages, features, runtime, threads } = settings;
   const reference = absolute(options.reference);
   return parseConfig(
     {
@@ -143,7 +147,7 @@ export function configOf(
       pretrain: { stages: 2, learningRate: settings.learningRate, warmupSteps: 0 },
       probe: { method: 'lookahead', documents: settings.labels, jobs: 1 },
       influenceModel: { architecture: 'ngram', features, testFraction: 0.15 },
-      selection: { method, fraction, temperature },
+      selection: { method, fraction, temperature, classifierWeight },
       control: 'none',
       evaluation: { rowsPerDomain: 1 }, // the least: nothing is evaluated, and these rows cannot be labelled
       engine: { runtime, threads },

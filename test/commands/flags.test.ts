@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { collect, positive, share, someOf, wholeNumber } from '../../bin/flags.ts';
+import { atLeastZero, collect, positive, share, someOf, wholeNumber } from '../../bin/flags.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { mates } from '../end-to-end/support.ts';
 
@@ -28,6 +28,7 @@ describe('what a flag is given', () => {
     [wholeNumber('--stage', 0), '1.5', '--stage 1.5: expected a whole number, at least 0.'],
     [share('--fraction'), '0', '--fraction 0: expected a share of the rows, above 0 and up to 1.'],
     [share('--fraction'), 'half', '--fraction half: expected a share of the rows, above 0 and up to 1.'],
+    [atLeastZero('--classifier-weight'), '-1', '--classifier-weight -1: expected a number, at least 0.'],
     [positive('--learning-rate'), '0', '--learning-rate 0: expected a number above 0, such as 1e-4.'],
     [
       someOf('--features', ['dsir', 'loss']),

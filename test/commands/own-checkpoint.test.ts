@@ -19,6 +19,7 @@ const OPTIONS: Options = {
     learningRate: 1e-4,
     method: 'influence',
     features: ['dsir'],
+    classifierWeight: 0,
   },
   ...{ runtime: 'onnx', threads: 0, seed: 1 },
 };
@@ -172,6 +173,7 @@ describe('the work folder', () => {
     await claim({});
     await expect(claim({ threads: 4 })).rejects.toThrow('--threads was 0 and is now 4');
     await expect(claim({ method: 'dsir' })).rejects.toThrow('--method was influence and is now dsir');
+    await expect(claim({ classifierWeight: 1 })).rejects.toThrow('--classifier-weight was 0 and is now 1');
   });
 
   it.each<[string, Partial<WorkRecord>, RegExp]>([
