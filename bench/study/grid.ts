@@ -19,6 +19,9 @@ const LOOKAHEAD_4000 = { ...LOOKAHEAD, documents: 4000 } as const;
 const EXACT = { method: 'exact', documents: 256 } as const;
 const NGRAM: Overrides['influenceModel'] = { architecture: 'ngram', features: [] };
 const NGRAM_DSIR: Overrides['influenceModel'] = { ...NGRAM, features: ['dsir'] };
+/** The same, fitted to the labels of the stage before too. */
+const EARLIER: Overrides['influenceModel'] = { ...NGRAM_DSIR, earlierStages: 1 };
+const HARD = { method: 'hard-top-k' } as const;
 /** A BERT from scratch of the size of the smallest trunk; its text is the row's own tokens. */
 const BERT = {
   architecture: 'bert',
@@ -38,6 +41,7 @@ export const STUDY_METHODS = {
   dsir: { selection: { method: 'dsir' } },
   'dsir, mean': { selection: { method: 'dsir', dsirScore: 'mean' } },
   classifier: { selection: { method: 'classifier' } },
+  'classifier + dsir score': { selection: { method: 'classifier', dsirWeight: 1 } },
   perplexity: { selection: { method: 'perplexity' } },
   'train-on-reference': { selection: { method: 'train-on-reference' } },
 
@@ -77,6 +81,47 @@ export const STUDY_METHODS = {
     selection: { temperature: 0.2 },
   },
   'lookahead, n-gram + dsir, earlier': { probe: LOOKAHEAD, influenceModel: { ...NGRAM_DSIR, earlierStages: 1 } },
+  // Beside the quality classifier.
+  'lookahead + classifier score': {
+    probe: LOOKAHEAD,
+    influenceModel: EARLIER,
+    selection: { ...HARD, classifierWeight: 1 },
+  },
+  'lookahead + 2 classifier score': {
+    probe: LOOKAHEAD,
+    influenceModel: EARLIER,
+    selection: { ...HARD, classifierWeight: 2 },
+  },
+  'lookahead + classifier score, T 0.2': {
+    probe: LOOKAHEAD,
+    influenceModel: EARLIER,
+    selection: { temperature: 0.2, classifierWeight: 1 },
+  },
+  'lookahead + classifier score, T 0.5': {
+    probe: LOOKAHEAD,
+    influenceModel: EARLIER,
+    selection: { classifierWeight: 1 },
+  },
+  'lookahead + classifier score, 250 labels': {
+    probe: { ...LOOKAHEAD, documents: 250 },
+    influenceModel: EARLIER,
+    selection: { ...HARD, classifierWeight: 1 },
+  },
+  'lookahead + classifier score, 4000 labels': {
+    probe: LOOKAHEAD_4000,
+    influenceModel: EARLIER,
+    selection: { ...HARD, classifierWeight: 1 },
+  },
+  'lookahead + classifier + dsir score': {
+    probe: LOOKAHEAD,
+    influenceModel: EARLIER,
+    selection: { ...HARD, classifierWeight: 1, dsirWeight: 1 },
+  },
+  'static lookahead + classifier score': {
+    probe: LOOKAHEAD,
+    influenceModel: EARLIER,
+    selection: { method: 'static-influence', temperature: 0.2, classifierWeight: 1 },
+  },
   'lookahead, n-gram + dsir, 250 labels': { probe: { ...LOOKAHEAD, documents: 250 }, influenceModel: NGRAM_DSIR },
   'lookahead, n-gram + dsir, 4000 labels': { probe: LOOKAHEAD_4000, influenceModel: NGRAM_DSIR },
   'lookahead, BERT': { probe: LOOKAHEAD, influenceModel: BERT },
@@ -130,7 +175,9 @@ const WEIGHTS: StudyMethod[] = [
 /** The weakest noise that was tried. */
 const WEAK_NOISE: StudyMethod = 'lookahead, n-gram + dsir, T 0.2';
 const OTHERS = (Object.keys(STUDY_METHODS) as StudyMethod[]).filter(
-  (name) => ![...FIRST, ...WEIGHTS, ...LABELS, WEAK_NOISE, ...Object.keys(LONGER)].includes(name),
+  (name) =>
+    ![...FIRST, ...WEIGHTS, ...LABELS, WEAK_NOISE, ...Object.keys(LONGER)].includes(name) &&
+    !name.includes('classifier'),
 );
 /** Of the others, what the second reference set repeats. */
 const REPEATED = OTHERS.filter((name) => !name.startsWith('exact, ') || name === 'exact, n-gram');
@@ -146,7 +193,12 @@ export const SEEDS: Readonly<Record<'chosenOn' | 'measuredOn', readonly number[]
 /** The best at 1M that costs less than labelling all rows, and the same fitted to the labels of the stage before too. */
 const BEST: StudyMethod = 'lookahead, n-gram + dsir, 4000 labels, T 0.2';
 const BEST_EARLIER: StudyMethod = 'lookahead, n-gram + dsir, 4000 labels, T 0.2, earlier';
-export const CHOSEN: readonly StudyMethod[] = [BEST, BEST_EARLIER];
+/** Beside the quality classifier's score a quarter of the labels do. */
+const BESIDE_CLASSIFIER: StudyMethod = 'lookahead + classifier score';
+export const CHOSEN: readonly StudyMethod[] = [BEST, BEST_EARLIER, BESIDE_CLASSIFIER];
+const CLASSIFIER_VARIANTS = (Object.keys(STUDY_METHODS) as StudyMethod[]).filter(
+  (name) => /classifier .*score/.test(name) && name !== BESIDE_CLASSIFIER,
+);
 
 /** The cells of the study, in the order in which a partial result says most. */
 export function cells(): Cell[] {
@@ -173,6 +225,11 @@ export function cells(): Cell[] {
   // The filter that most corpora are made with.
   for (const seed of seeds) for (const references of CONCLUSIVE) add('1M', references, [seed], ['classifier']);
   for (const seed of seeds) for (const references of CONCLUSIVE) add('4M', references, [seed], ['classifier']);
+  // What a model that is trained adds to it, and what DSIR does without one.
+  const beside: StudyMethod[] = [BESIDE_CLASSIFIER, 'classifier + dsir score', 'classifier'];
+  for (const seed of [...seeds, ...more]) for (const references of CONCLUSIVE) add('1M', references, [seed], beside);
+  for (const seed of [1, 2, 3]) for (const references of CONCLUSIVE) add('1M', references, [seed], CLASSIFIER_VARIANTS);
+  for (const seed of seeds) for (const references of CONCLUSIVE) add('4M', references, [seed], beside);
   // What was chosen at 1M is measured at the larger sizes.
   for (const seed of seeds) add('4M', 'lambada-plain', [seed], ['random', 'dsir', BEST]);
   add('4M', 'python-docs', seeds, [BEST]);

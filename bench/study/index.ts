@@ -105,7 +105,8 @@ async function bundleJobs(): Promise<string> {
 }
 
 /** A run's name has at most 48 characters. */
-const runIdOf = ({ id }: Cell) => id.replace('lookahead-n-gram-dsir', 'ngram').replace('-labels-', '-');
+const runIdOf = ({ id }: Cell) =>
+  id.replace('lookahead-n-gram-dsir', 'ngram').replace('classifier', 'cls').replace('-labels-', '-');
 
 async function runCell(cell: Cell, data: string, main: string, machine: ReturnType<typeof synthesizeMachine>) {
   const corpus = await corpusOf(data, cell);
