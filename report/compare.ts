@@ -9,7 +9,7 @@ import {
   meanCourse,
   onSharedSeeds,
 } from '../core/compare/compare.ts';
-import { chart, figure, legend, Plot } from './charts/plot.ts';
+import { chart, figure, legend, Plot, responsive } from './charts/plot.ts';
 import { styles } from './charts/theme.ts';
 import { correlation, count, loss, lossDifference, NOTHING } from './format.ts';
 import { Html, html } from './html.ts';
@@ -134,29 +134,33 @@ function courseChart(
   return figure(
     `${what} against ${title}`,
     'Thin: each seed; strong: the mean of a method, over the seeds that all have.',
-    chart(`${what} in nats per token against ${title}, by method`, {
-      width: 720,
-      height: 380,
-      marginLeft: 50,
-      marginBottom: 42,
-      x: { label, labelAnchor: 'center', labelArrow: 'none', ticks: 6, tickFormat: 's' },
-      y: { label: 'loss (nats per token)', labelArrow: 'none', grid: true, ticks: 6 },
-      marks: labels.flatMap((of) => {
-        const isOwn = ({ label }: Course) => label === of;
-        const color = colorOf(labels, of);
-        return [
-          ...courses
-            .filter(isOwn)
-            .map(({ points }) => Plot.lineY(points.map(point), { x: 'x', y: 'y', stroke: color, strokeOpacity: 0.25 })),
-          Plot.lineY(meanCourse(shared.filter(isOwn)).map(point), {
-            x: 'x',
-            y: 'y',
-            stroke: color,
-            strokeWidth: 2.5,
-            marker: 'dot',
-          }),
-        ];
+    responsive((width, narrow) =>
+      chart(`${what} in nats per token against ${title}, by method`, {
+        width: Math.min(width, 720),
+        height: narrow ? 260 : 380,
+        marginLeft: 50,
+        marginBottom: 42,
+        x: { label, labelAnchor: 'center', labelArrow: 'none', ticks: narrow ? 4 : 6, tickFormat: 's' },
+        y: { label: 'loss (nats per token)', labelArrow: 'none', grid: true, ticks: 6 },
+        marks: labels.flatMap((of) => {
+          const isOwn = ({ label }: Course) => label === of;
+          const color = colorOf(labels, of);
+          return [
+            ...courses
+              .filter(isOwn)
+              .map(({ points }) =>
+                Plot.lineY(points.map(point), { x: 'x', y: 'y', stroke: color, strokeOpacity: 0.25 }),
+              ),
+            Plot.lineY(meanCourse(shared.filter(isOwn)).map(point), {
+              x: 'x',
+              y: 'y',
+              stroke: color,
+              strokeWidth: 2.5,
+              marker: 'dot',
+            }),
+          ];
+        }),
       }),
-    }),
+    ),
   );
 }
