@@ -263,6 +263,11 @@ function deployed(command: Command): Command {
     );
 }
 
+// After `mates .. | head` what is printed is for nobody, and the work goes on.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
 try {
   await buildProgram().parseAsync();
 } catch (error) {

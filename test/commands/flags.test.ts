@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { atLeastZero, collect, positive, share, someOf, wholeNumber } from '../../bin/flags.ts';
 import { ConfigError } from '../../core/errors.ts';
@@ -44,4 +47,13 @@ describe('what a flag is given', () => {
     expect(stderr).toBe('mates: --stage last: expected a whole number, at least 0.\n');
     expect(code).toBe(2);
   });
+});
+
+it('goes on where nobody reads what it prints', async () => {
+  const child = spawn(process.execPath, ['bin/mates.js', 'plan', 'examples/smoke.json'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  child.stdout.destroy(); // as `| head` ends
+  const [[code], stderr] = await Promise.all([once(child, 'exit'), text(child.stderr)]);
+  expect([code, stderr]).toEqual([0, '']);
 });
