@@ -195,9 +195,11 @@ const BEST: StudyMethod = 'lookahead, n-gram + dsir, 4000 labels, T 0.2';
 const BEST_EARLIER: StudyMethod = 'lookahead, n-gram + dsir, 4000 labels, T 0.2, earlier';
 /** Beside the quality classifier's score a quarter of the labels do. */
 const BESIDE_CLASSIFIER: StudyMethod = 'lookahead + classifier score';
-export const CHOSEN: readonly StudyMethod[] = [BEST, BEST_EARLIER, BESIDE_CLASSIFIER];
+/** Two filters of the text alone. */
+export const FREE: StudyMethod = 'classifier + dsir score';
+export const CHOSEN: readonly StudyMethod[] = [BEST, BEST_EARLIER, BESIDE_CLASSIFIER, FREE];
 const CLASSIFIER_VARIANTS = (Object.keys(STUDY_METHODS) as StudyMethod[]).filter(
-  (name) => /classifier .*score/.test(name) && name !== BESIDE_CLASSIFIER,
+  (name) => /classifier .*score/.test(name) && name !== BESIDE_CLASSIFIER && name !== FREE,
 );
 
 /** The cells of the study, in the order in which a partial result says most. */
@@ -226,7 +228,7 @@ export function cells(): Cell[] {
   for (const seed of seeds) for (const references of CONCLUSIVE) add('1M', references, [seed], ['classifier']);
   for (const seed of seeds) for (const references of CONCLUSIVE) add('4M', references, [seed], ['classifier']);
   // What a model that is trained adds to it, and what DSIR does without one.
-  const beside: StudyMethod[] = [BESIDE_CLASSIFIER, 'classifier + dsir score', 'classifier'];
+  const beside: StudyMethod[] = [BESIDE_CLASSIFIER, FREE, 'classifier'];
   for (const seed of [...seeds, ...more]) for (const references of CONCLUSIVE) add('1M', references, [seed], beside);
   for (const seed of [1, 2, 3]) for (const references of CONCLUSIVE) add('1M', references, [seed], CLASSIFIER_VARIANTS);
   for (const seed of seeds) for (const references of CONCLUSIVE) add('4M', references, [seed], beside);

@@ -2,7 +2,7 @@
 import { type Comparison, type Difference, differenceOf, meanCourse } from '../../core/compare/compare.ts';
 import { mean, standardError } from '../../core/metrics/index.ts';
 import { differenceText } from '../../report/compare.ts';
-import { CHOSEN, LONGER as LONGER_RUNS, SEEDS } from './grid.ts';
+import { CHOSEN, FREE, LONGER as LONGER_RUNS, SEEDS } from './grid.ts';
 
 /** What is read of a cell's result; index.ts writes it. */
 export interface CellResult {
@@ -29,6 +29,8 @@ interface StageResult {
 /** The random runs that go on, the shorter first. */
 export const LONGER = Object.keys(LONGER_RUNS);
 const RANDOM = 'random';
+/** What costs no selection, the strongest last but for random. */
+const BASELINES = ['dsir', 'classifier', FREE, RANDOM];
 const NOTHING = '\u2013';
 
 export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -104,7 +106,8 @@ export function mainTable(cells: readonly CellResult[]): string {
 export function confirmedTable(cells: readonly CellResult[]): string {
   const halves = [SEEDS.chosenOn, SEEDS.measuredOn];
   const rows = CHOSEN.flatMap((method) =>
-    ['dsir', RANDOM].flatMap((baseline) => {
+    BASELINES.flatMap((baseline) => {
+      if (baseline === method) return [];
       const differences = halves.map((seeds) =>
         paired(byMethod(cells.filter(({ seed }) => seeds.includes(seed))), method, baseline),
       );

@@ -10,15 +10,13 @@ import {
   type ScorerPrecision,
   type ScorerRecord,
 } from '../../core/selection/scorer-record.ts';
+import { CALIBRATION_ROWS, measuresScale, weightedScores } from '../../core/selection/weighted-scores.ts';
 import { earlierProbes, readProbes } from '../fit-influence/labelled.ts';
 import { holdOut, sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
 import { classifierSample } from './classifier.ts';
 import { openPart } from './open-scorer.ts';
 import { choosePrecision } from './precision.ts';
-
-/** Hold-out rows, of which nothing has been learned, that means and deviations are measured on: known to some 3 % then. */
-const CALIBRATION_ROWS = 1024;
 
 /**
  * Makes the stage's `scorer.json`.
@@ -35,13 +33,7 @@ export async function makeScorer(
   if (plan.scorerStage !== job.stage)
     return { scorer: await readScorer(job.run.store, { stage: plan.scorerStage }), flops: 0 };
   const { score } = methodTraits(method);
-  const { dsirWeight, classifierWeight } = job.run.record.config.selection;
-  const beside: [ScoreKind, number][] = [
-    ['dsir', dsirWeight],
-    ['classifier', classifierWeight],
-  ];
-  const added = beside.filter(([kind, weight]) => kind !== score && weight > 0);
-  const kinds: [ScoreKind, number][] = score ? [[score, 1], ...added] : [];
+  const kinds = weightedScores(score, job.run.record.config.selection);
   const { precision, flops: compared } =
     score === 'influence-model' ? await choosePrecision(job, corpus, plan) : { flops: 0 };
   const { parts, std, temperature, flops } = await calibrated(job, corpus, plan, kinds, precision?.used);
@@ -59,11 +51,10 @@ async function calibrated(
   kinds: [ScoreKind, number][],
   precision?: ScorerPrecision['used'],
 ): Promise<Pick<ScorerRecord, 'parts' | 'std' | 'temperature'> & { flops: number }> {
-  const alone = kinds.length === 1 ? kinds[0]![0] : undefined;
   const plain = kinds.map(([kind, weight]): ScorerPart => ({ kind, weight, mean: 0, std: 1 }));
-  if (kinds.length === 0 || alone === 'influence-model') return { parts: plain, std: 1, flops: 0 };
   // Log-weight + Gumbel resamples by the weights (Xie et al. 2023, section 3).
-  if (alone === 'dsir') return { parts: plain, std: 1, temperature: 1, flops: 0 };
+  const temperature = plain[0]?.kind === 'dsir' ? 1 : undefined;
+  if (!measuresScale(kinds)) return { parts: plain, std: 1, temperature, flops: 0 };
 
   const learned = new Set<number>();
   for (const [kind] of kinds) for (const row of await learnedRows(job, corpus, plan, kind)) learned.add(row);

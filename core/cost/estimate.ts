@@ -6,6 +6,7 @@ import { CHECKED_ROWS } from '../plan/hold-out.ts';
 import { guardPassages, guardReadings } from '../plan/lookahead.ts';
 import { planStage } from '../plan/stage-plan.ts';
 import { stageWork } from '../plan/stage-work.ts';
+import { CALIBRATION_ROWS, measuresScale, weightedScores } from '../selection/weighted-scores.ts';
 import { decoderForwardFlops, encoderForwardFlops, gptNeoxParameters, passageForwardFlops } from './flops.ts';
 
 export interface CostEstimate {
@@ -105,9 +106,10 @@ export function estimateStages(
 /** The counterpart of planStage, which says how large the pool is where there is a corpus. */
 function estimateStage(config: RunConfig, stage: number, corpus?: CorpusIndex): StageEstimate {
   const { pretrain, probe, selection, scoring } = config;
-  const { score, probes, preparesProbe, arms } = stageWork(config, stage);
+  const { score, once, probes, preparesProbe, arms } = stageWork(config, stage);
   const stageRows = pretrain.stepsPerStage * pretrain.batchRows;
-  const poolRows = corpus ? planStage(config, corpus, stage).poolRows : Math.ceil(stageRows / selection.fraction);
+  const plan = corpus && planStage(config, corpus, stage);
+  const poolRows = plan?.poolRows ?? Math.ceil(stageRows / selection.fraction);
   const scoredRows = score ? poolRows : 0;
   const earlier = probes * Math.min(config.influenceModel.earlierStages, Math.max(0, stage - 1));
   const { row, evaluated, probed, prepared, labelled, again, predicted } = unitCosts(config, corpus);
@@ -119,7 +121,10 @@ function estimateStage(config: RunConfig, stage: number, corpus?: CorpusIndex): 
   if (probes > 0)
     work.push({ task: 'probe', part: 'probe', jobs: Math.min(probe.jobs, probes), flops: probes * probed });
   if (score) {
-    work.push({ task: 'fit-influence', part: 'fit', jobs: 1, flops: probes * labelled + earlier * again });
+    const measures = (stage === 1 || !once) && measuresScale(weightedScores(score, selection));
+    const measured = measures ? Math.min(CALIBRATION_ROWS, plan?.holdOutRows ?? CALIBRATION_ROWS) : 0;
+    const fit = probes * labelled + earlier * again + measured * perRow[score];
+    work.push({ task: 'fit-influence', part: 'fit', jobs: 1, flops: fit });
     const jobs = Math.min(scoring.jobs, scoredRows);
     work.push({ task: 'score', part: 'score', jobs, flops: scoredRows * perRow[score] });
   }

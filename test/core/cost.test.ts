@@ -80,6 +80,7 @@ describe.each([
           expect(recorded[part] / flops[part], part).toBeGreaterThan(0.9);
           expect(recorded[part] / flops[part], part).toBeLessThan(1.1);
         }
+      if (selection?.method === 'perplexity') expect(recorded.fit / flops.fit, 'scale').toBeCloseTo(1, 1);
       // Before there is a corpus, pools are the least that they must be.
       const before = estimateCost(config);
       expect(before.scoredRows).toBeLessThan(scoredRows);

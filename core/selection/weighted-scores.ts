@@ -1,0 +1,28 @@
+/** What a row's utility is the sum of. */
+import type { RunConfig } from '../config/schema.ts';
+import type { ScoreKind } from './methods.ts';
+
+/** Hold-out rows, of which nothing has been learned, that means and deviations are measured on: known to some 3 % then. */
+export const CALIBRATION_ROWS = 1024;
+
+/** The method's own score first, then those that are added to it; none where rows are taken at random. */
+export function weightedScores(
+  score: ScoreKind | undefined,
+  { dsirWeight, classifierWeight }: Pick<RunConfig['selection'], 'dsirWeight' | 'classifierWeight'>,
+): [ScoreKind, weight: number][] {
+  if (!score) return [];
+  const beside: [ScoreKind, number][] = [
+    ['dsir', dsirWeight],
+    ['classifier', classifierWeight],
+  ];
+  return [[score, 1], ...beside.filter(([kind, weight]) => kind !== score && weight > 0)];
+}
+
+/**
+ * Whether the scale of each is measured. Alone, an influence model predicts in standard deviations already, and DSIR's
+ * log-weights compete as they are (Xie et al. 2023, section 3).
+ */
+export function measuresScale(scores: readonly [ScoreKind, number][]): boolean {
+  const [[alone] = []] = scores.length === 1 ? scores : [];
+  return scores.length > 0 && alone !== 'influence-model' && alone !== 'dsir';
+}
