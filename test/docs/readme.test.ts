@@ -24,8 +24,9 @@ it('every path and example that the README names is there', async () => {
 
 it('its configuration for own data is one, and selects as the quickstart does', async () => {
   const block = /```json\n([\s\S]*?)```/.exec(await readme)![1]!;
-  const { probe, influenceModel } = parseConfig(JSON.parse(block), 'README.md');
+  const { probe, influenceModel, selection } = parseConfig(JSON.parse(block), 'README.md');
   const quickstart = JSON.parse(await readFile('examples/quickstart.json', 'utf8'));
   expect(probe.method).toBe(quickstart.probe.method);
   expect(influenceModel).toMatchObject(quickstart.influenceModel);
+  expect(selection).toMatchObject(quickstart.selection);
 });
