@@ -1,5 +1,6 @@
 import type { RunConfig } from '../core/config/schema.ts';
-import { type Method, methodTraits } from '../core/selection/methods.ts';
+import { type Method, methodTraits, type ScoreKind } from '../core/selection/methods.ts';
+import { weightedScores } from '../core/selection/weighted-scores.ts';
 import { domainLosses, selectionByDomain } from './charts/charts-domains.ts';
 import { histogramCharts, influenceModel } from './charts/charts-influence.ts';
 import { evaluationCharts, trainingChart } from './charts/charts-training.ts';
@@ -158,7 +159,12 @@ function chosenRows({ selection, probe }: RunConfig): string {
     perplexity: `${share} that the current checkpoint predicts best`,
     'train-on-reference': `random rows, ${format.plainPercent(selection.referenceShare)} of each batch replaced by reference passages`,
   };
-  return how[selection.method as Exclude<Method, 'random'>];
+  const [, ...added] = weightedScores(methodTraits(selection.method).score, selection);
+  const names: Partial<Record<ScoreKind, string>> = { dsir: 'DSIR', classifier: 'a quality classifier' };
+  const beside = added.length
+    ? `, to whose score that of ${added.map(([kind]) => names[kind]).join(' and of ')} is added`
+    : '';
+  return how[selection.method as Exclude<Method, 'random'>] + beside;
 }
 
 function closingTable(data: ReportData): Html {

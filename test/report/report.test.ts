@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
-import { armLayout, PASSAGES_FILE, REPORT_FILE } from '../../core/layout.ts';
+import type { RunRecord } from '../../core/formats.ts';
+import { armLayout, PASSAGES_FILE, REPORT_FILE, RUN_FILE } from '../../core/layout.ts';
 import { getJson, putJson } from '../../core/storage/index.ts';
 import { collectReportData, renderReport, writeReport } from '../../report/index.ts';
 import { memoryOpener } from '../memory-store.ts';
@@ -132,6 +133,18 @@ describe('the verdict', () => {
     const page = await renderReport(await collectReportData(open, 'memory:run'));
     expect(page).toContain('The passages are odd.');
     expect(page).toContain('Stage 1: The selection is odd.');
+  });
+
+  it('says what scores are added to the method\u2019s own', async () => {
+    const open = memoryOpener();
+    const store = open('memory:run');
+    await writeFixture(store);
+    const record = await getJson<RunRecord>(store, RUN_FILE);
+    record.config.selection.classifierWeight = 1;
+    await putJson(store, RUN_FILE, record);
+    const page = await renderReport(await collectReportData(open, 'memory:run'));
+    expect(page).toContain('to whose score that of a quality classifier is added');
+    expect(await report()).not.toContain('to whose score');
   });
 
   it('claims nothing without a control', async () => {
