@@ -24,8 +24,8 @@ import {
 const RESULTS = join(import.meta.dirname, 'results');
 const DOCS = join(import.meta.dirname, '../../docs');
 const SHOWN = [
-  ...['random', 'dsir', 'lookahead, every row', 'lookahead, n-gram + dsir'],
-  'lookahead, n-gram + dsir, 4000 labels, T 0.2',
+  ...['random', 'dsir', 'classifier', 'lookahead, every row', 'lookahead, n-gram + dsir'],
+  ...['lookahead, n-gram + dsir, 4000 labels, T 0.2', 'lookahead + classifier score'],
 ];
 
 const TABLES: Record<string, (cells: readonly CellResult[]) => string> = {
