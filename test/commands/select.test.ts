@@ -247,6 +247,25 @@ describe('mates select', () => {
     expect(stdout).not.toContain('Spearman');
   });
 
+  it('adds the score of the classifier', async () => {
+    const weights = ['--method', 'dsir', '--classifier-weight', '2'];
+    const { code } = await select(
+      '--work',
+      at('beside'),
+      ...weights,
+      '--fraction',
+      '0.1',
+      '--out',
+      at('beside.parquet'),
+    );
+    expect(code).toBe(0);
+    const { parts } = JSON.parse(await readFile(at('beside/stages/1/scorer.json'), 'utf8'));
+    expect(parts.map(({ kind, weight }: { kind: string; weight: number }) => [kind, weight])).toEqual([
+      ['dsir', 1],
+      ['classifier', 2],
+    ]);
+  });
+
   it('reads a model whose MLP follows its attention as one', async () => {
     const losses: Float64Array[] = [];
     const utilities: number[][] = [];
