@@ -34,7 +34,7 @@ export const TINY = {
   probe: { method: 'exact', documents: 40, jobs: 2, flushEvery: 5 },
   influenceModel: { ...TINY_BERT, epochs: 2, testFraction: 0.5 },
   scoring: { jobs: 2, batchDocuments: 32 },
-  selection: { fraction: 0.3 },
+  selection: { fraction: 0.3, classifierWeight: 1 },
   evaluation: { rowsPerDomain: 4 },
   engine: { threads: 1 },
 };
