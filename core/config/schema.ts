@@ -276,10 +276,7 @@ export const runConfig = z
     if (influenceModel.validationFraction + influenceModel.testFraction >= 0.9)
       refuse(['influenceModel', 'testFraction'], 'validation and test leave less than a tenth for fitting');
     if (methodTraits(selection.method).score === 'influence-model' && !splitSizes(probe.documents, influenceModel))
-      refuse(
-        ['probe', 'documents'],
-        `${probe.documents} are too few to fit an influence model to, stop early and test it`,
-      );
+      refuse(['probe', 'documents'], 'too few to fit an influence model to, stop early and test it');
     for (const weight of ['dsirWeight', 'classifierWeight'] as const)
       if (selection[weight] > 0 && !methodTraits(selection.method).score)
         refuse(['selection', weight], `${selection.method} has no score to add another to`);

@@ -37,7 +37,7 @@ function configOf({ stages, holdOut, warmup, fraction, steps, jobs, seed }: Case
     pools: { holdOut, warmup },
     selection: { fraction },
     scoring: { jobs },
-    probe: { documents: 5, jobs },
+    probe: { documents: 8, jobs },
   });
   return { ...config, seed };
 }

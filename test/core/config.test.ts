@@ -71,7 +71,9 @@ describe('configuration', () => {
 
   it('refuses labels that are too few to fit and test an influence model on', () => {
     const few = (method: string) => ({ ...minimal, selection: { method }, probe: { documents: 5 } });
-    expect(messageOf(few('influence'))).toContain('probe.documents: 5 are too few to fit');
+    expect(messageOf(few('influence'))).toContain(
+      'probe.documents: too few to fit an influence model to, stop early and test it (found 5)',
+    );
     expect(parseConfig(few('oracle'), 'run.json').probe.documents).toBe(5); // needs none
   });
 

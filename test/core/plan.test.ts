@@ -98,8 +98,7 @@ describe('stage plan', () => {
           const plan = planStage(
             config({
               pretrain: { stepsPerStage: 1, batchRows: 1, microBatchRows: 1, stages: 2 },
-              selection: { fraction: 1 },
-              probe: { documents: 1 },
+              selection: { fraction: 1, method: 'dsir' },
               scoring: { jobs },
             }),
             index,
