@@ -76,13 +76,12 @@ export class WorkerPool<Request, Result> {
     setups: readonly unknown[],
   ): Promise<WorkerPool<Request, Result>> {
     const pool = new WorkerPool<Request, Result>(kind);
-    try {
-      await Promise.all(setups.map((setup, worker) => pool.add(setup, worker, setups.length)));
-    } catch (error) {
-      await pool.close();
-      throw error;
-    }
-    return pool;
+    // All have answered before any is ended: a native library that fails to load in a thread being ended ends the process.
+    const started = await Promise.allSettled(setups.map((setup, worker) => pool.add(setup, worker, setups.length)));
+    const failed = started.find((one) => one.status === 'rejected');
+    if (!failed) return pool;
+    await pool.close();
+    throw failed.reason;
   }
 
   private constructor(kind: WorkerKind) {
