@@ -34,6 +34,7 @@ const LEAST_ROWS = 100;
  *
  * @param stream of the random numbers.
  * @param without rows that are left out, where {@link LEAST_ROWS} others are there.
+ * @param share of those that may be sampled, which is the most that are.
  */
 export async function sampleHoldOut(
   job: Job,
@@ -41,10 +42,11 @@ export async function sampleHoldOut(
   plan: StagePlan,
   stream: number,
   wanted: number,
-  without?: ReadonlySet<number>,
+  { without, share = 1 }: { without?: ReadonlySet<number>; share?: number } = {},
 ): Promise<number[]> {
   const { probed } = await holdOut(job.run, corpus, plan);
   const others = without ? probed.filter((row) => !without.has(row)) : probed;
   const random = new CounterRandom(job.run.record.config.seed, stream, job.stage);
-  return drawRows(others.length >= LEAST_ROWS ? others : probed, wanted, random).sort((a, b) => a - b);
+  const free = others.length >= LEAST_ROWS ? others : probed;
+  return drawRows(free, Math.min(wanted, Math.ceil(share * free.length)), random).sort((a, b) => a - b);
 }

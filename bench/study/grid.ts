@@ -33,6 +33,12 @@ const BERT = {
   epochs: 12,
 } satisfies Overrides['influenceModel'];
 
+/** An influence model to whose score that of a quality classifier is added. */
+const besideClassifier = (selection: Overrides['selection'], probe: Overrides['probe'] = LOOKAHEAD): Overrides => ({
+  ...{ probe, influenceModel: EARLIER },
+  selection: { classifierWeight: 1, ...selection },
+});
+
 /** Methods by name, each as what it changes in the configuration. */
 export const STUDY_METHODS = {
   random: { selection: { method: 'random' } },
@@ -77,51 +83,18 @@ export const STUDY_METHODS = {
   },
   'lookahead, n-gram + dsir, 4000 labels, T 0.2, earlier': {
     probe: LOOKAHEAD_4000,
-    influenceModel: { ...NGRAM_DSIR, earlierStages: 1 },
+    influenceModel: EARLIER,
     selection: { temperature: 0.2 },
   },
-  'lookahead, n-gram + dsir, earlier': { probe: LOOKAHEAD, influenceModel: { ...NGRAM_DSIR, earlierStages: 1 } },
-  // Beside the quality classifier.
-  'lookahead + classifier score': {
-    probe: LOOKAHEAD,
-    influenceModel: EARLIER,
-    selection: { ...HARD, classifierWeight: 1 },
-  },
-  'lookahead + 2 classifier score': {
-    probe: LOOKAHEAD,
-    influenceModel: EARLIER,
-    selection: { ...HARD, classifierWeight: 2 },
-  },
-  'lookahead + classifier score, T 0.2': {
-    probe: LOOKAHEAD,
-    influenceModel: EARLIER,
-    selection: { temperature: 0.2, classifierWeight: 1 },
-  },
-  'lookahead + classifier score, T 0.5': {
-    probe: LOOKAHEAD,
-    influenceModel: EARLIER,
-    selection: { classifierWeight: 1 },
-  },
-  'lookahead + classifier score, 250 labels': {
-    probe: { ...LOOKAHEAD, documents: 250 },
-    influenceModel: EARLIER,
-    selection: { ...HARD, classifierWeight: 1 },
-  },
-  'lookahead + classifier score, 4000 labels': {
-    probe: LOOKAHEAD_4000,
-    influenceModel: EARLIER,
-    selection: { ...HARD, classifierWeight: 1 },
-  },
-  'lookahead + classifier + dsir score': {
-    probe: LOOKAHEAD,
-    influenceModel: EARLIER,
-    selection: { ...HARD, classifierWeight: 1, dsirWeight: 1 },
-  },
-  'static lookahead + classifier score': {
-    probe: LOOKAHEAD,
-    influenceModel: EARLIER,
-    selection: { method: 'static-influence', temperature: 0.2, classifierWeight: 1 },
-  },
+  'lookahead, n-gram + dsir, earlier': { probe: LOOKAHEAD, influenceModel: EARLIER },
+  'lookahead + classifier score': besideClassifier(HARD),
+  'lookahead + 2 classifier score': besideClassifier({ ...HARD, classifierWeight: 2 }),
+  'lookahead + classifier score, T 0.2': besideClassifier({ temperature: 0.2 }),
+  'lookahead + classifier score, T 0.5': besideClassifier({}),
+  'lookahead + classifier score, 250 labels': besideClassifier(HARD, { ...LOOKAHEAD, documents: 250 }),
+  'lookahead + classifier score, 4000 labels': besideClassifier(HARD, LOOKAHEAD_4000),
+  'lookahead + classifier + dsir score': besideClassifier({ ...HARD, dsirWeight: 1 }),
+  'static lookahead + classifier score': besideClassifier({ method: 'static-influence', temperature: 0.2 }),
   'lookahead, n-gram + dsir, 250 labels': { probe: { ...LOOKAHEAD, documents: 250 }, influenceModel: NGRAM_DSIR },
   'lookahead, n-gram + dsir, 4000 labels': { probe: LOOKAHEAD_4000, influenceModel: NGRAM_DSIR },
   'lookahead, BERT': { probe: LOOKAHEAD, influenceModel: BERT },

@@ -1,10 +1,10 @@
-import { CORPUS_FILE } from '../../core/corpus/corpus.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import type { Arm } from '../../core/formats.ts';
-import { armLayout, RUN_FILE } from '../../core/layout.ts';
+import { armLayout } from '../../core/layout.ts';
 import { corpusStore, openRun } from '../../core/run/open-run.ts';
 import { copyObject, storeOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint } from '../../engine/files/checkpoint.ts';
+import { runOrCorpus } from '../other-folders.ts';
 import { absolute } from '../paths.ts';
 
 interface Options {
@@ -31,12 +31,8 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
       `${runPath}: stage ${stage} has no finished ${arm} checkpoint; finish the run or name another --stage.`,
     );
   const target = open(options.out);
-  for (const [file, whose] of [
-    [RUN_FILE, 'a run'],
-    [CORPUS_FILE, 'a corpus'],
-  ] as const)
-    if ((await target.size(file)) !== undefined)
-      throw new ConfigError(`--out ${options.out}: that is ${whose}; name a folder of its own.`);
+  const other = await runOrCorpus(target);
+  if (other) throw new ConfigError(`--out ${options.out}: that is ${other.is}; name a folder of its own.`);
   for (const name of ['config.json', 'model.safetensors'])
     await copyObject(run.store, `${checkpoint}/${name}`, target, name);
   await copyObject(corpusStore(run), 'tokenizer.json', target, 'tokenizer.json');

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
@@ -12,7 +11,7 @@ import { closingTable, summaryWarnings } from '../../report/table.ts';
 import { stopSignal } from '../interrupt.ts';
 import { loadConfigFile } from '../load-config.ts';
 import { createProgressView } from '../progress-view.ts';
-import { lockFolder } from '../run-lock.ts';
+import { lockPath } from '../run-lock.ts';
 
 interface Options {
   out: string;
@@ -47,8 +46,7 @@ export async function run(file: string, options: Options): Promise<void> {
  */
 export async function runHere(config: RunConfig, runId: string, lakeDirectory: string): Promise<string> {
   const runDirectory = join(lakeDirectory, 'runs', runId);
-  await mkdir(runDirectory, { recursive: true });
-  const unlock = await lockFolder(runDirectory, 'choose another --run-id');
+  const unlock = await lockPath(runDirectory, 'choose another --run-id');
   await new DirectoryStore(runDirectory).removePartial(); // of a killed process; the optimizer's may be gigabytes
   const view = createProgressView();
   const { signal, dispose } = stopSignal();

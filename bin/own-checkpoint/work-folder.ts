@@ -1,10 +1,10 @@
 /** The folder of `mates select`, which belongs to the scores of one checkpoint, corpus, reference file and set of flags. */
 import { onGpu } from '../../core/config/runtimes.ts';
-import { CORPUS_FILE } from '../../core/corpus/corpus.ts';
 import { ConfigError } from '../../core/errors.ts';
-import { armLayout, RUN_FILE } from '../../core/layout.ts';
+import { armLayout } from '../../core/layout.ts';
 import { methodTraits } from '../../core/selection/methods.ts';
 import { getJsonIfPresent, putJson, type Store } from '../../core/storage/index.ts';
+import { runOrCorpus } from '../other-folders.ts';
 import { STAGE } from './plan.ts';
 import { SETTING_FLAGS, type Settings } from './settings.ts';
 
@@ -37,14 +37,11 @@ export async function claimWorkFolder(store: Store, name: string, record: WorkRe
   const remedy = 'Name another folder with --work, or delete this one.';
   const existing = await getJsonIfPresent<WorkRecord>(store, WORK_FILE);
   if (!existing) {
-    for (const [file, whose] of [
-      [RUN_FILE, "a run's"],
-      [CORPUS_FILE, "a corpus's"],
-    ] as const)
-      if ((await store.size(file)) !== undefined)
-        throw new ConfigError(
-          `--work ${name}: the folder has a ${file} and no ${WORK_FILE}: it is ${whose}. ${remedy}`,
-        );
+    const other = await runOrCorpus(store);
+    if (other)
+      throw new ConfigError(
+        `--work ${name}: the folder has a ${other.file} and no ${WORK_FILE}: it is ${other.is}'s. ${remedy}`,
+      );
     await putJson(store, WORK_FILE, record);
     return;
   }

@@ -11,7 +11,8 @@ import { stageLayout } from '../../core/layout.ts';
 import { pearson, spearman, standardise } from '../../core/metrics/index.ts';
 import { CounterRandom, STREAM } from '../../core/random/philox.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
-import { type Method, methodTraits } from '../../core/selection/methods.ts';
+import { type Method, methodTraits, type ScoreKind } from '../../core/selection/methods.ts';
+import { weightedScores } from '../../core/selection/weighted-scores.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { type Computed, type Job, timed } from '../job.ts';
 import { PartialCheckpoints } from '../partial-checkpoints.ts';
@@ -39,8 +40,9 @@ async function fitScorer(job: Job): Promise<Computed> {
   let method: Method = config.selection.method;
   let because = await labelsWeakness(job, plan);
   let flops = 0;
-  if (usesDsir(config)) await fitDsir(job, corpus, plan);
-  if (usesClassifier(config)) await fitClassifier(job, corpus, plan);
+  const kinds = scoredBy(config);
+  if (kinds.has('dsir')) await fitDsir(job, corpus, plan);
+  if (kinds.has('classifier')) await fitClassifier(job, corpus, plan);
   if (plan.probes > 0) {
     const fitted = await fitInfluenceModel(job, corpus, plan);
     flops += fitted.flops;
@@ -61,15 +63,13 @@ async function fitScorer(job: Job): Promise<Computed> {
   };
 }
 
-/** Whether DSIR's log-weight is part of what the stage scores by, as a score of its own or as a feature. */
-function usesDsir({ selection, influenceModel }: RunConfig): boolean {
+/** What the stage scores by: the method's own score, those that are added to it, and DSIR's as a feature. */
+function scoredBy({ selection, influenceModel }: RunConfig): Set<ScoreKind> {
   const { score } = methodTraits(selection.method);
-  const isFeature = score === 'influence-model' && influenceModel.features.includes('dsir');
-  return score === 'dsir' || selection.dsirWeight > 0 || isFeature;
+  const kinds = new Set(weightedScores(score, selection).map(([kind]) => kind));
+  if (score === 'influence-model' && influenceModel.features.includes('dsir')) kinds.add('dsir');
+  return kinds;
 }
-
-const usesClassifier = ({ selection }: RunConfig) =>
-  methodTraits(selection.method).score === 'classifier' || selection.classifierWeight > 0;
 
 async function fitInfluenceModel(
   job: Job,

@@ -12,7 +12,7 @@ import { STREAM } from '../../core/random/philox.ts';
 import { fitRidge, predictRidge } from '../../core/regression/ridge.ts';
 import { type RidgeFile, ridgeFile, ridgeModel } from '../../core/regression/ridge-file.ts';
 import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
-import { holdOut, sampleHoldOut } from '../hold-out.ts';
+import { sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
 import { referenceRows } from '../passages.ts';
 import { inBatches, type RowScorer } from './row-scorer.ts';
@@ -49,10 +49,8 @@ export async function fitClassifier(job: Job, corpus: Corpus, plan: StagePlan): 
 }
 
 /** Rows that stand for the pool. No more than half of those there are: the scale of the scores is measured on the others. */
-export async function classifierSample(job: Job, corpus: Corpus, plan: StagePlan): Promise<number[]> {
-  const { probed } = await holdOut(job.run, corpus, plan);
-  const wanted = Math.min(POOL_ROWS, Math.ceil(probed.length / 2));
-  return sampleHoldOut(job, corpus, plan, STREAM.classifierSample, wanted);
+export function classifierSample(job: Job, corpus: Corpus, plan: StagePlan): Promise<number[]> {
+  return sampleHoldOut(job, corpus, plan, STREAM.classifierSample, POOL_ROWS, { share: 0.5 });
 }
 
 export async function classifierScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {

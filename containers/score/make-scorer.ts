@@ -51,14 +51,15 @@ async function calibrated(
   kinds: [ScoreKind, number][],
   precision?: ScorerPrecision['used'],
 ): Promise<Pick<ScorerRecord, 'parts' | 'std' | 'temperature'> & { flops: number }> {
-  const plain = kinds.map(([kind, weight]): ScorerPart => ({ kind, weight, mean: 0, std: 1 }));
-  // Log-weight + Gumbel resamples by the weights (Xie et al. 2023, section 3).
-  const temperature = plain[0]?.kind === 'dsir' ? 1 : undefined;
-  if (!measuresScale(kinds)) return { parts: plain, std: 1, temperature, flops: 0 };
+  if (!measuresScale(kinds)) {
+    const parts = kinds.map(([kind, weight]): ScorerPart => ({ kind, weight, mean: 0, std: 1 }));
+    // Log-weight + Gumbel resamples by the weights (Xie et al. 2023, section 3).
+    return { parts, std: 1, temperature: parts[0]?.kind === 'dsir' ? 1 : undefined, flops: 0 };
+  }
 
   const learned = new Set<number>();
   for (const [kind] of kinds) for (const row of await learnedRows(job, corpus, plan, kind)) learned.add(row);
-  const rows = await sampleHoldOut(job, corpus, plan, STREAM.calibration, CALIBRATION_ROWS, learned);
+  const rows = await sampleHoldOut(job, corpus, plan, STREAM.calibration, CALIBRATION_ROWS, { without: learned });
   const parts: ScorerPart[] = [];
   const total = new Float64Array(rows.length);
   let flops = 0;

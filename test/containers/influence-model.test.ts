@@ -42,6 +42,12 @@ async function probed(over: Over): Promise<TinyRun> {
 
 const fitStage = async (tiny: TinyRun) => (await import('../../containers/fit-influence/index.ts')).run(tiny.job(1));
 
+async function fittedScorer(tiny: TinyRun) {
+  await fitStage(tiny);
+  const plan = await readPlan(tiny.run, 1);
+  return { plan, record: await readScorer(tiny.store, plan), corpus: await openRunCorpus(tiny.run) };
+}
+
 /** Puts influences of one's own in the place of those that were probed. */
 async function label(tiny: TinyRun, influenceOf: (rows: number[]) => Promise<ArrayLike<number>>): Promise<number[]> {
   const key = stageLayout(1).probe(0);
@@ -187,15 +193,12 @@ describe('probes of earlier stages', () => {
 it('adds a quality classifier, whose scale is that of rows that it has not been fitted to', async () => {
   const selection = { classifierWeight: 2, dsirWeight: 0.5 };
   const tiny = await probed({ selection, influenceModel: { architecture: 'ngram' }, pools: { holdOut: 0.4 } });
-  await fitStage(tiny);
-  const plan = await readPlan(tiny.run, 1);
-  const record = await readScorer(tiny.store, plan);
+  const { plan, record, corpus } = await fittedScorer(tiny);
   expect(record.parts.map(({ kind, weight }) => [kind, weight])).toEqual([
     ['influence-model', 1],
     ['dsir', 0.5],
     ['classifier', 2],
   ]);
-  const corpus = await openRunCorpus(tiny.run);
   const job = tiny.job(1);
   const { probed: holdOutRows } = await holdOut(tiny.run, corpus, plan);
   const learned = new Set(await classifierSample(job, corpus, plan));
@@ -246,14 +249,11 @@ describe('DSIR', () => {
 
   it('beside another score adds its z-score', async () => {
     const tiny = await bare({ selection: { dsirWeight: 0.5 } });
-    await fitStage(tiny);
-    const plan = await readPlan(tiny.run, 1);
-    const record = await readScorer(tiny.store, plan);
+    const { plan, record, corpus } = await fittedScorer(tiny);
     expect(record.parts.map(({ kind, weight }) => [kind, weight])).toEqual([
       ['influence-model', 1],
       ['dsir', 0.5],
     ]);
-    const corpus = await openRunCorpus(tiny.run);
     const scorer = await openScorer(tiny.job(1), corpus, plan, record);
     const [model, dsir] = record.parts;
     // Its scale is that of rows that the influence model has not been fitted to.
