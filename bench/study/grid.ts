@@ -214,7 +214,7 @@ export function cells(): Cell[] {
       '12M',
       'lambada-plain',
       [seed],
-      ['random', 'dsir', BEST_EARLIER, 'classifier', BEST, 'random, two stages more'],
+      ['random', 'dsir', BESIDE_CLASSIFIER, FREE, BEST_EARLIER, 'classifier', BEST, 'random, two stages more'],
     );
   add('12M', 'python-docs', [1, 2, 3], [BEST_EARLIER, BEST]);
   for (const references of CONCLUSIVE) add('4M', references, seeds, [BEST_EARLIER]);
