@@ -1,10 +1,10 @@
 /**
  * The study of docs/results.md: `npx tsx bench/study/index.ts --lambada FILE [--folder DIR] [--at-once N] [--only TEXT,...]
- * [--runtime onnx-cuda] [--prepare]`.
+ * [--runtime onnx-cuda] [--results DIR] [--prepare]`.
  *
  * Fetches the packages, makes the pools and runs every cell of grid.ts that has no result yet, or of those the one with such a
  * name, or all whose name has the text in it, in the order of the texts. Stop it at any time; the same command goes on. Results
- * are `bench/study/results/<cell>.json`, analyse.ts makes the tables of them.
+ * are `bench/study/results/<cell>.json`, or in --results, with the texts' hashes; analyse.ts makes the tables of them.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -21,9 +21,9 @@ import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
 import { REFERENCE_SETS, type ReferenceSet, type Setting, writeCorpus } from './corpus.ts';
 import { type Cell, cells, configOf, type Place, SEQUENCE_LENGTH, VOCABULARY } from './grid.ts';
+import { requireSameTexts } from './same-texts.ts';
 
 const HERE = import.meta.dirname;
-export const RESULTS = join(HERE, 'results');
 
 const { values } = parseArgs({
   options: {
@@ -32,11 +32,13 @@ const { values } = parseArgs({
     'at-once': { type: 'string', default: '1' },
     only: { type: 'string', default: '' },
     runtime: { type: 'string', default: 'onnx' },
+    results: { type: 'string', default: join(HERE, 'results') },
     /** Only makes the corpora. */
     prepare: { type: 'boolean', default: false },
   },
 });
 const folder = resolve(values.folder);
+const results = resolve(values.results);
 const only = values.only.split(',');
 const runtime = values.runtime as Place['runtime'];
 
@@ -125,8 +127,8 @@ async function runCell(cell: Cell, data: string, main: string, machine: ReturnTy
     threads: 1,
     program: ([, ...task]) => ({ file: process.execPath, arguments: [main, ...task] }),
   });
-  await mkdir(RESULTS, { recursive: true });
-  await writeFile(join(RESULTS, `${cell.id}.json`), `${JSON.stringify(await resultOf(cell, run), null, 1)}\n`);
+  await mkdir(results, { recursive: true });
+  await writeFile(join(results, `${cell.id}.json`), `${JSON.stringify(await resultOf(cell, run), null, 1)}\n`);
   await keepFirstStage(cell, run);
   await rm(run, { recursive: true });
   console.log(`${new Date().toISOString()} ${cell.id} in ${Math.round((Date.now() - began) / 1000)} s`);
@@ -166,11 +168,12 @@ async function resultOf(cell: Cell, run: string) {
 }
 
 const data = await makeTexts();
+await requireSameTexts(data, results);
 const corpora = new Map<string, Promise<string>>();
 const main = await bundleJobs();
 const machine = synthesizeMachine();
 const all = cells();
-const missing = all.filter(({ id }) => !existsSync(join(RESULTS, `${id}.json`)));
+const missing = all.filter(({ id }) => !existsSync(join(results, `${id}.json`)));
 const named = new Set(all.map(({ id }) => id));
 const isMeant = (id: string, part: string) => (named.has(part) ? id === part : id.includes(part));
 const waiting = [...new Set(only.flatMap((part) => missing.filter(({ id }) => isMeant(id, part))))];

