@@ -17,6 +17,9 @@ const TASKS: Record<string, () => Promise<{ run(job: Job): Promise<void> }>> = {
   evaluate: () => import('./evaluate/index.ts'),
 };
 
+/** For a job that was told to stop to save what it has; half of what its timeout leaves it (DEADLINE_MARGIN_HOURS). */
+const GRACE_MILLISECONDS = 15 * 60_000;
+
 async function main(): Promise<void> {
   const environment: NodeJS.ProcessEnv = { ...hyperparameters(), ...process.env };
   // SageMaker's own way to start a job has no place for the task's name.
@@ -26,7 +29,12 @@ async function main(): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
   // A job that its timeout ends is not started again: one that can resume stops before it. Timers take 24 days at most.
   const hours = environment.MATES_DEADLINE_HOURS;
-  if (hours) setTimeout(() => stop.abort(), Math.min(Number(hours) * 3_600_000, 2 ** 31 - 1)).unref();
+  if (hours) {
+    const deadline = Math.min(Number(hours) * 3_600_000, 2 ** 31 - 1 - GRACE_MILLISECONDS);
+    setTimeout(() => stop.abort(), deadline).unref();
+    // One that waits for what never comes does not look at the signal.
+    setTimeout(() => process.exit(INTERRUPTED), deadline + GRACE_MILLISECONDS).unref();
+  }
   // A job whose parent has gone would go on alone; the channel is there only where the parent is the local runner.
   process.once('disconnect', () => stop.abort());
 

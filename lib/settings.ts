@@ -44,7 +44,8 @@ export interface Settings extends Deployment {
   /**
    * How jobs reach AWS from the private subnets of a new VPC; S3 goes through its free gateway endpoint either way.
    * `nat`: one NAT gateway, some 37 USD a month and traffic. `endpoints`: no way out to the internet at all, six
-   * interface endpoints, some 90 USD a month idle in two zones; images must then be in ECR.
+   * interface endpoints, some 90 USD a month idle in two zones; images must then be in ECR. Training jobs on SageMaker are
+   * not in the VPC, whichever it is.
    *
    * @default nat
    */
@@ -69,9 +70,9 @@ export interface Settings extends Deployment {
    */
   gpuInstances: string[];
   /**
-   * Instance families or types of the CPU environments.
+   * Instance families or types of the CPU environments; types for the same reason.
    *
-   * @default m7i, m6i, m6a
+   * @default m7i.xlarge, m6i.xlarge, m6a.xlarge - 4 vCPUs and 16 GiB of memory
    */
   cpuInstances: string[];
   /**

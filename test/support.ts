@@ -1,5 +1,6 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { CorpusIndex } from '../core/formats.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -17,3 +18,30 @@ export const TINY_BERT = {
   ...{ architecture: 'bert', features: [], earlierStages: 0 },
   ...{ ...TINY_SHAPE, chunkTokens: 32, batchDocuments: 8 },
 };
+
+/** Of a corpus that is not there: shards of so many rows each, of one domain. */
+export function corpusOf(shards: number, rows: number): CorpusIndex {
+  const file = { key: 'x', bytes: 1, sha256: '' };
+  return {
+    format: 'mates-corpus/1',
+    tokenizer: { key: 'tokenizer.json', sha256: '', vocabularySize: 300, endOfText: 0 },
+    sequenceLength: 32,
+    dtype: 'uint16',
+    rows: shards * rows,
+    domains: [{ name: 'logs', rows: shards * rows }],
+    inputs: [],
+    fingerprint: '',
+    ...{
+      documents: 1,
+      tokens: 1,
+      droppedTokens: 0,
+      duplicatesRemoved: 0,
+      emptyRemoved: 0,
+      excludedRemoved: 0,
+      excluded: [],
+    },
+    shards: Array.from({ length: shards }, (_, i) => ({
+      ...{ firstRow: i * rows, rows, tokens: file, text: file, domains: file },
+    })),
+  };
+}

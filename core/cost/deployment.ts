@@ -20,7 +20,7 @@ export interface Deployment {
 export const DEFAULT_DEPLOYMENT: Deployment = {
   accelerator: 'gpu',
   gpuInstances: ['g6.xlarge', 'g5.xlarge'],
-  cpuInstances: ['m7i', 'm6i', 'm6a'],
+  cpuInstances: ['m7i.xlarge', 'm6i.xlarge', 'm6a.xlarge'],
   maxGpuVcpus: 64,
   maxCpuVcpus: 64,
   sagemakerInstanceType: 'ml.g5.xlarge',

@@ -1,6 +1,7 @@
 /** What preparing a corpus takes: room for its text on a disk, and time. */
 import type { RunConfig } from '../config/schema.ts';
-import type { InputFile, InputFormat } from '../corpus/reading/input-file.ts';
+import { formatOf, type InputFile, type InputFormat } from '../corpus/reading/input-file.ts';
+import type { CorpusIndex } from '../formats.ts';
 import { estimateCost } from './estimate.ts';
 
 /** Of text in a token of English, with a vocabulary of some 50,000. */
@@ -27,6 +28,11 @@ const PACK_RATE = 4e6;
 /** Bytes of the text in input files, by their sizes alone. */
 export function textBytes(files: readonly Pick<InputFile, 'bytes' | 'format'>[]): number {
   return files.reduce((sum, { bytes, format }) => sum + bytes * (PLAIN.includes(format) ? 1 : PACKED_BYTES), 0);
+}
+
+/** Bytes of the text that a corpus was prepared from. */
+export function preparedBytes({ inputs }: CorpusIndex): number {
+  return textBytes(inputs.map(({ uri, bytes }) => ({ bytes, format: formatOf(uri)! })));
 }
 
 /** Bytes of the least text that gives a run the rows that it must have. */

@@ -3,7 +3,7 @@
  *
  * `prices.json` has list prices of Linux on demand. GPUs' peak rates are those of the makers' data sheets (L4, A10G, L40S,
  * H100 SXM), dense, in float32 on the CUDA cores, in TF32 and in bfloat16; those of CPUs are cores (two vCPUs) times clock
- * times operations a cycle: 32 with AVX2 for EPYC 7R32 (g5) and 7R13 (g6, m6a) at 3.3 and 3.4 GHz, 64 with AVX-512 for the Xeons of m7i and m6i
+ * times operations a cycle: 32 with AVX2 for EPYC 7R32 (g5) and 7R13 (g6, m6a) at 3.3 and 3.4 GHz, 64 with AVX-512 for the Xeons of m7i, m6i and m6id
  * at 3.2 GHz. SageMaker asks 1.4 times the price of EC2 for g5 and g6, and less for other types.
  *
  * The shares are assumed. In float32 a training step of Pythia-70m reaches 38 % on an H200, and on CPUs more. TF32 trains
@@ -17,7 +17,7 @@ import { ConfigError } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { DEFAULT_DEPLOYMENT, type Deployment } from './deployment.ts';
 import { type CostEstimate, estimateCost, estimateStages, type StageFlops, type StageJobs } from './estimate.ts';
-import { leastTextBytes, preparationHours } from './preparation.ts';
+import { leastTextBytes, preparationHours, preparedBytes } from './preparation.ts';
 import prices from './prices.json' with { type: 'json' };
 
 export interface Instance {
@@ -47,6 +47,14 @@ export interface Place {
   corpus?: CorpusIndex;
   /** Of the corpus's inputs. @default - the least that gives the rows that the run must have */
   textBytes?: number;
+  /** The latest stage that is done. @default - the estimate holds */
+  latest?: MeasuredStage;
+}
+
+/** A stage, and the hours that its jobs were at work, added up. */
+export interface MeasuredStage {
+  stage: number;
+  jobHours: number;
 }
 
 /** Hours and dollars on one instance type, and on the one of SageMaker where that pretrains. */
@@ -79,51 +87,58 @@ export function pricePlan(config: RunConfig, place: Place = {}): PricedPlan {
 
 /**
  * Estimated dollars, on demand on the dearest of the deployment's instance types, from the start of a run to the end of a
- * stage: what `maxCostUsd` is held against. Attempts that are lost with a spot instance are not counted.
+ * stage: what `maxCostUsd` is held against. Where the latest stage has taken longer than estimated, all are taken to do so, as
+ * many times. Attempts that are lost with a spot instance are not counted.
  *
  * @throws ConfigError where no price is known of what is deployed.
  */
 export function costThroughStage(config: RunConfig, stage: number, place: Place = {}): number {
-  checkPrices(config, place.deployment);
+  checkPrices(config, place);
   const deployed = costsThrough(config, stage, place).filter((cost) => cost.deployed);
   return Math.max(...deployed.map(({ onDemandUsd }) => onDemandUsd));
 }
 
 /** @throws ConfigError where a price is missing of what is deployed, so that nothing could hold a run to `maxCostUsd`. */
-export function checkPrices(config: RunConfig, deployment?: Deployment): void {
-  const unpriced = queueInstances(config, deployment).filter(
-    (name) => !INSTANCES.some((instance) => isCalled(instance, name)),
-  );
-  if (unpriced.length === 0) return;
+export function checkPrices(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, trainer }: Place): void {
+  const { cpuInstances, sagemakerInstanceType } = deployment;
+  const used = [...queueInstances(config, deployment), ...(preparesCorpus(config) ? cpuInstances : [])];
+  // Of a family Batch may take any size for one small job, and pays for all of it.
+  const unpriced = new Set(used.filter((name) => !name.includes('.') || !instanceCalled(name)));
+  if (trainer === 'sagemaker' && !onSageMaker(config, sagemakerInstanceType)) unpriced.add(sagemakerInstanceType);
+  if (unpriced.size === 0) return;
   throw new ConfigError(
-    `maxCostUsd: there is no price of ${unpriced.join(' or ')} to hold it against, only of ` +
-      `${INSTANCES.map(({ instance }) => instance).join(', ')}: deploy with these alone, or start the run without maxCostUsd.`,
+    `maxCostUsd: there is no price of ${[...unpriced].join(' or ')} to hold it against, only of the types ` +
+      `${INSTANCES.map(({ instance }) => instance).join(', ')}, and of other sizes of those without a GPU: ` +
+      'deploy with these alone, or start the run without maxCostUsd.',
   );
 }
 
 /** On each instance type that the run could be on, from its start to the end of a stage. */
 function costsThrough(config: RunConfig, last: number, place: Place): InstanceCost[] {
-  const stages = estimateStages(config, place.corpus, last + 1);
-  const onSageMaker = place.trainer === 'sagemaker' ? sagemakerInstance(config, place.deployment) : undefined;
+  const stages = estimateStages(config, place.corpus, last + 1).map(({ work }) => work);
+  const trainsOn = place.trainer === 'sagemaker' ? sagemakerInstance(config, place.deployment) : undefined;
+  const isApart = ({ task }: StageJobs) => trainsOn !== undefined && task === 'pretrain';
   const preparing = preparingHours(config, place);
+  const preparesOn = dearestCpus(place.deployment);
   return instancesFor(config, place.deployment).map((instance) => {
-    let [hours, trainingHours] = [0, 0];
-    for (const { work } of stages) {
-      const batch = work.filter(({ task }) => !onSageMaker || task !== 'pretrain');
-      hours += startHours(new Set(batch.map(({ task }) => task)).size);
-      for (const one of batch) hours += instanceHours(one, instance, config);
-      // Each training job has an instance of its own, which starts with it.
-      for (const one of work)
-        if (onSageMaker && !batch.includes(one))
-          trainingHours += startHours(1) + instanceHours(one, onSageMaker, config);
-    }
+    const onBatch = stages.map((work) => {
+      const jobs = work.filter((one) => !isApart(one));
+      return stageHours(jobs, instance, config, new Set(jobs.map(({ task }) => task)).size);
+    });
+    const onSageMaker = stages.map((work) => {
+      const jobs = work.filter(isApart);
+      return stageHours(jobs, trainsOn!, config, jobs.length); // each has an instance of its own, which starts with it
+    });
+    const longer = timesLonger(place.latest, [onBatch, onSageMaker]);
+    const hours = sumOf(onBatch, ({ starting, working }) => starting + longer * working);
+    const trainingHours = sumOf(onSageMaker, ({ starting, working }) => starting + longer * working);
     const onDemandUsd =
-      preparing * PREPARES.onDemandUsdPerHour +
+      preparing * preparesOn.onDemandUsdPerHour +
       hours * instance.onDemandUsdPerHour +
-      trainingHours * (onSageMaker?.onDemandUsdPerHour ?? 0);
+      trainingHours * (trainsOn?.onDemandUsdPerHour ?? 0);
     return {
       deployed: isDeployed(instance, config, place.deployment),
-      instance: [instance, ...(onSageMaker ? [onSageMaker] : [])].map((one) => one.instance).join(' + '),
+      instance: [instance, ...(trainsOn ? [trainsOn] : [])].map((one) => one.instance).join(' + '),
       accelerators: computer(instance, config),
       hours: preparing + hours + trainingHours,
       onDemandUsd,
@@ -132,28 +147,55 @@ function costsThrough(config: RunConfig, last: number, place: Place): InstanceCo
   });
 }
 
-/** What CPU instances cost that prepare a corpus: the dearest of those with a price. */
-const PREPARES = INSTANCES.filter(({ gpu }) => !gpu).reduce((a, b) =>
-  a.onDemandUsdPerHour > b.onDemandUsdPerHour ? a : b,
-);
+/** Hours of instances in a stage. */
+interface StageHours {
+  /** Until they have started. */
+  starting: number;
+  working: number;
+  /** Working hours by jobs, of which an instance may have several at once. */
+  ofJobs: number;
+}
 
-/** The corpus is prepared before the first stage, or looked at where it was prepared beforehand. */
-function preparingHours(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, corpus, textBytes }: Place): number {
+function stageHours(work: readonly StageJobs[], on: Host, config: RunConfig, starts: number): StageHours {
+  const ofJob = (one: StageJobs) => prices.minutesPerJob / 60 + jobHours(one, on, config);
+  return {
+    starting: startHours(starts),
+    working: sumOf(work, (one) => Math.ceil(one.jobs / on.jobsAtOnce) * ofJob(one)),
+    ofJobs: sumOf(work, (one) => one.jobs * ofJob(one)),
+  };
+}
+
+/** How many times the estimate the latest stage has taken; where it took less, the estimate holds. */
+function timesLonger(latest: MeasuredStage | undefined, estimated: readonly StageHours[][]): number {
+  if (!latest) return 1;
+  return Math.max(1, latest.jobHours / sumOf(estimated, (stages) => stages[latest.stage]!.ofJobs));
+}
+
+const sumOf = <T>(items: readonly T[], value: (item: T) => number) => items.reduce((sum, item) => sum + value(item), 0);
+
+/** What prepares a corpus: the dearest of the deployment's CPU instances with a price, or of all. */
+function dearestCpus({ cpuInstances } = DEFAULT_DEPLOYMENT): Instance {
+  const deployed = cpuInstances.flatMap((name) => instanceCalled(name) ?? []);
+  const cpus = deployed.length > 0 ? deployed : INSTANCES.filter(({ gpu }) => !gpu);
+  return cpus.reduce((a, b) => (a.onDemandUsdPerHour > b.onDemandUsdPerHour ? a : b));
+}
+
+/** Whether the run prepares its corpus itself, before the first stage. */
+const preparesCorpus = ({ corpus }: RunConfig) => corpus.prepared === undefined;
+
+/** Of preparing the corpus, or of looking at it where it was prepared beforehand. */
+function preparingHours(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, corpus, ...place }: Place): number {
   const start = startHours(1) + prices.minutesPerJob / 60;
-  if (corpus !== undefined || config.corpus.prepared !== undefined) return start;
-  const { reading, packing } = preparationHours(textBytes ?? leastTextBytes(config), deployment.jobVcpus);
+  if (!preparesCorpus(config)) return start;
+  const bytes = place.textBytes ?? (corpus ? preparedBytes(corpus) : leastTextBytes(config));
+  const { reading, packing } = preparationHours(bytes, deployment.jobVcpus);
   return start + reading + packing;
 }
 
 /** A step brings up instances, which boot and pull the image. */
 const startHours = (steps: number) => (steps * prices.minutesPerStep) / 60;
 
-/** Hours that instances of a type are paid for, for all jobs of one kind; each starts and loads its inputs in about a minute. */
-function instanceHours(work: StageJobs, on: Host, config: RunConfig): number {
-  return Math.ceil(work.jobs / on.jobsAtOnce) * (prices.minutesPerJob / 60 + jobHours(work, on, config));
-}
-
-/** Hours of computing of one of the jobs. */
+/** Hours of computing of one of the jobs; besides, each starts and loads its inputs in about a minute. */
 export function jobHours({ part, flops, jobs }: Omit<StageJobs, 'task'>, on: Host, config: RunConfig): number {
   return flops / jobs / (on.jobShare * operationsPerSecond(on, config.engine, part)) / 3600;
 }
@@ -176,9 +218,10 @@ function operationsPerSecond(
  * computes on the CPUs of GPU instances, and pays for both.
  */
 export function instancesFor(config: RunConfig, deployment = DEFAULT_DEPLOYMENT): Host[] {
-  const deployed = INSTANCES.filter((instance) => isDeployed(instance, config, deployment));
+  const deployed = queueInstances(config, deployment).flatMap((name) => instanceCalled(name) ?? []);
   const others = INSTANCES.filter(({ gpu }) => onGpu(config.engine.runtime) === (gpu !== undefined));
-  return [...new Set([...deployed, ...others])].map((instance) => {
+  const byName = new Map([...deployed, ...others].map((instance) => [instance.instance, instance]));
+  return [...byName.values()].map((instance) => {
     const { cpu, gpu } = instance;
     const vcpuShare = Math.min(1, deployment.jobVcpus / cpu.vcpus);
     // A job of the GPU queue has a GPU, also where it computes on its CPUs.
@@ -193,28 +236,45 @@ function queueInstances({ engine }: RunConfig, deployment = DEFAULT_DEPLOYMENT):
   return onGpu(engine.runtime) || accelerator === 'gpu' ? gpuInstances : cpuInstances;
 }
 
-function isDeployed(instance: Instance, config: RunConfig, deployment?: Deployment): boolean {
-  return queueInstances(config, deployment).some((name) => isCalled(instance, name));
+function isDeployed({ instance }: Instance, config: RunConfig, deployment?: Deployment): boolean {
+  return queueInstances(config, deployment).some((name) => instanceCalled(name)?.instance === instance);
 }
 
-/** A family of CPUs costs the same for each vCPU in all sizes; one of GPUs has sizes with more of them, at other prices. */
-function isCalled({ instance, gpu }: Instance, name: string): boolean {
-  return instance === name || (!gpu && instance.startsWith(`${name}.`));
-}
-
-/** The setting's type at SageMaker's price; the default one in place of a type that the price file lacks. */
-export function sagemakerInstance({ engine }: RunConfig, { sagemakerInstanceType } = DEFAULT_DEPLOYMENT): Host {
-  const find = (type: string) =>
-    INSTANCES.find(({ instance, gpu }) => `ml.${instance}` === type && (gpu || !onGpu(engine.runtime)));
-  const found = find(sagemakerInstanceType) ?? find(DEFAULT_DEPLOYMENT.sagemakerInstanceType)!;
+/**
+ * The instance type of a name, or the smallest of a family. Without a GPU a type's vCPUs and price are so many times those of
+ * its family's xlarge as its size says; types with GPUs differ in their number too, and families of them have no price.
+ */
+function instanceCalled(name: string): Instance | undefined {
+  const listed = INSTANCES.find(({ instance }) => instance === name);
+  if (listed) return listed;
+  const { family, times = '1' } = /^(?<family>\w+)(\.(?<times>\d+)xlarge)?$/.exec(name)?.groups ?? {};
+  const smallest = INSTANCES.find(({ instance, gpu }) => !gpu && instance === `${family}.xlarge`);
+  if (!smallest) return undefined;
+  const { onDemandUsdPerHour, cpu } = smallest;
   return {
-    ...found,
+    instance: times === '1' ? smallest.instance : name,
+    onDemandUsdPerHour: Number(times) * onDemandUsdPerHour,
+    cpu: { vcpus: Number(times) * cpu.vcpus, teraflops: Number(times) * cpu.teraflops },
+  };
+}
+
+/** The setting's type at SageMaker's price; the default one in place of a type that has none, for want of a better guess. */
+export function sagemakerInstance(config: RunConfig, { sagemakerInstanceType } = DEFAULT_DEPLOYMENT): Host {
+  const type =
+    onSageMaker(config, sagemakerInstanceType) ?? onSageMaker(config, DEFAULT_DEPLOYMENT.sagemakerInstanceType)!;
+  return {
+    ...type,
     // A training job has the whole instance to itself, of which tfjs-gpu drives one GPU.
     jobsAtOnce: 1,
-    jobShare: engine.runtime === 'tfjs-gpu' ? 1 / (found.gpu?.count ?? 1) : 1,
-    instance: `ml.${found.instance}`,
-    onDemandUsdPerHour: found.onDemandUsdPerHour * prices.sagemakerMarkup,
+    jobShare: config.engine.runtime === 'tfjs-gpu' ? 1 / (type.gpu?.count ?? 1) : 1,
+    instance: `ml.${type.instance}`,
+    onDemandUsdPerHour: type.onDemandUsdPerHour * prices.sagemakerMarkup,
   };
+}
+
+/** What a type of SageMaker is, if its price is known and it has what the run computes with. */
+function onSageMaker({ engine }: RunConfig, type: string): Instance | undefined {
+  return INSTANCES.find(({ instance, gpu }) => `ml.${instance}` === type && (gpu || !onGpu(engine.runtime)));
 }
 
 function computer({ cpu, gpu }: Instance, { engine }: RunConfig): string {

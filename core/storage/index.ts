@@ -10,7 +10,7 @@ export { ObjectWriter } from './object-writer.ts';
 export { OverlayStore } from './overlay-store.ts';
 export { copyObject, hashObject, putFile, readPieces } from './pieces.ts';
 export { readInput } from './read-input.ts';
-export { S3Store } from './s3-store.ts';
+export { S3Store, s3Client } from './s3-store.ts';
 export {
   type Content,
   getJson,

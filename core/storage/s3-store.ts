@@ -15,14 +15,19 @@ const MOST_PARTS = 10_000;
 /** Of a request, with pauses that grow to 20 seconds: a minute and more in all, where the SDK's default of 3 gives up in one second. */
 const ATTEMPTS = 8;
 const BODY_ATTEMPTS = 4;
+/**
+ * The SDK waits without end for an answer that stalls, and Batch does not start a job again that its timeout ends. S3 sends
+ * something within seconds, while it completes a large upload too.
+ */
+const TIMEOUTS = { connectionTimeout: 10_000, socketTimeout: 120_000 };
 /** Parts under way at once: one connection alone is slower than the network. */
 const UPLOADS = 4;
 
 /** One client for every store that is given this, made at the first request. */
-export function s3Client(): () => Promise<S3Client> {
+export function s3Client(timeouts = TIMEOUTS): () => Promise<S3Client> {
   let client: Promise<S3Client> | undefined;
   return () => {
-    client ??= sdk().then(({ S3Client }) => new S3Client({ maxAttempts: ATTEMPTS }));
+    client ??= sdk().then(({ S3Client }) => new S3Client({ maxAttempts: ATTEMPTS, requestHandler: timeouts }));
     return client;
   };
 }
@@ -72,12 +77,17 @@ export class S3Store implements Store {
   }
 
   async putIfAbsent(key: string, content: Content, bytes?: number): Promise<boolean> {
-    try {
-      await this.write(key, content, bytes, '*');
-      return true;
-    } catch (error) {
-      if ((error as Error).name === 'PreconditionFailed') return false;
-      throw error;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.write(key, content, bytes, '*');
+        return true;
+      } catch (error) {
+        const { name } = error as Error;
+        if (name === 'PreconditionFailed') return false;
+        // Another put of the key is under way: once it has ended, S3 says whether the key is there.
+        if (name !== 'ConditionalRequestConflict' || isStream(content) || attempt === BODY_ATTEMPTS) throw error;
+        await delay(100 * 2 ** attempt);
+      }
     }
   }
 
@@ -137,6 +147,9 @@ function tagging(key: string): string | undefined {
 function bodyOf(content: Uint8Array | Pieces): Uint8Array | Readable {
   return content instanceof Uint8Array ? content : Readable.from(content);
 }
+
+const isStream = (content: Content): content is Pieces =>
+  typeof content !== 'string' && !(content instanceof Uint8Array);
 
 function isNotFound(error: unknown): boolean {
   return ['NoSuchKey', 'NotFound', 'NoSuchBucket'].includes((error as Error).name);

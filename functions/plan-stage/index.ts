@@ -4,6 +4,7 @@ import { armLayout, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
 import type { RunReference } from '../../core/run/execution-input.ts';
 import { openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
+import { readTimings } from '../../core/run/timings.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { deploymentFromEnvironment, openerFromEnvironment } from '../environment.ts';
 
@@ -40,7 +41,12 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
   await putJson(run.store, layout.plan, plan);
   const done = await isDone(run, plan);
   const { trainer, maxCostUsd } = reference;
-  const place = { corpus: corpus.index, deployment: deploymentFromEnvironment(), trainer };
+  const withinBudget = async () => {
+    if (maxCostUsd === undefined) return true;
+    const latest = stage > 0 ? { stage: stage - 1, jobHours: await jobHours(run, stage - 1) } : undefined;
+    const place = { corpus: corpus.index, deployment: deploymentFromEnvironment(), trainer, latest };
+    return costThroughStage(run.record.config, stage, place) <= maxCostUsd;
+  };
   return {
     scored: plan.scored && !done,
     preparesProbe: plan.preparesProbe && !done,
@@ -48,8 +54,15 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
     arms: done ? [] : plan.arms.map((arm) => ({ arm })),
     probeItemsKey: `${reference.prefix}/${layout.probeItems}`,
     scoreItemsKey: `${reference.prefix}/${layout.scoreItems}`,
-    withinBudget: maxCostUsd === undefined || costThroughStage(run.record.config, stage, place) <= maxCostUsd,
+    withinBudget: await withinBudget(),
   };
+}
+
+/** Hours that a stage's jobs have taken, added up. */
+async function jobHours({ store }: Run, stage: number): Promise<number> {
+  const timings = await readTimings(store, stage);
+  const inStage = timings.filter(({ job }) => job !== 'prepare'); // of the corpus, which is beside the first stage's
+  return inStage.reduce((sum, { seconds }) => sum + seconds, 0) / 3600;
 }
 
 /** Whether the stage's last files are there. Its jobs would find so too, but each would need an instance for it. */

@@ -6,7 +6,7 @@ import { preparedIndex } from '../../core/corpus/corpus.ts';
 import { NOT_IN_ECR_VARIABLE } from '../../core/cost/deployment.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
 import { textBytes } from '../../core/cost/preparation.ts';
-import { checkPrices, type PricedPlan, pricePlan } from '../../core/cost/price.ts';
+import { costThroughStage, type Place, type PricedPlan, pricePlan } from '../../core/cost/price.ts';
 import { type QuotaNeed, quotaNeeds } from '../../core/cost/quotas.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { RunRecord } from '../../core/formats.ts';
@@ -62,18 +62,21 @@ export async function handler(event: Event): Promise<State> {
   const store = open(uri);
   const config = await readConfig(input, store, open);
   checkEngine(config);
-  checkTerms(input, config);
+  checkTrainer(input);
   const inputs = await checkInputs(config, open);
   await checkRun(store, id, config);
   const corpus = await preparedIndex(config, open);
+  const place: Place = { corpus, textBytes: textBytes(inputs), deployment: deploymentFromEnvironment() };
+  checkCap(input, config, place, input.dryRun);
   // A dry run takes nothing, and on one machine the command line locks the run's folder.
   const takes = !input.dryRun && !onOneMachine();
   const terms: Terms = takes
     ? await takeRun(store, event.execution, { isRunning, liveJobs: liveJobs(id) }, input)
     : input;
-  if (!input.dryRun) await createRun(store, id, config, softwareVersions());
+  checkCap(terms, config, place, input.dryRun); // of the execution before, where this one has none of its own
   const { trainer = 'batch', maxCostUsd } = terms;
-  const place = { corpus, textBytes: textBytes(inputs), deployment: deploymentFromEnvironment(), trainer };
+  place.trainer = trainer;
+  if (!input.dryRun) await createRun(store, id, config, softwareVersions());
   // The estimate is of the deployed instances.
   const warnings = onOneMachine() ? [] : limitWarnings(config, place);
   for (const warning of warnings) console.warn(warning);
@@ -101,10 +104,20 @@ function checkEngine({ engine: { runtime, workers } }: RunConfig): void {
     );
 }
 
-/** What the run is started with, and what is deployed cannot do. */
-function checkTerms({ trainer, maxCostUsd }: ExecutionInput, config: RunConfig): void {
+/** A corpus is prepared before any stage is planned, which is where the cap is held against the cost otherwise. */
+function checkCap({ maxCostUsd, trainer }: Terms, config: RunConfig, place: Place, dryRun: boolean): void {
+  if (maxCostUsd == null || onOneMachine()) return;
+  const usd = costThroughStage(config, 0, { ...place, trainer });
+  if (usd <= maxCostUsd || dryRun) return;
+  throw new ConfigError(
+    `execution input: maxCostUsd is ${maxCostUsd}, and the run is estimated to cost $${usd.toFixed(2)} by the end of its first stage: ` +
+      'raise it, or make the run smaller (mates plan says what each part costs).',
+  );
+}
+
+/** SageMaker pulls images from ECR alone. */
+function checkTrainer({ trainer }: ExecutionInput): void {
   if (onOneMachine()) return;
-  if (maxCostUsd != null) checkPrices(config, deploymentFromEnvironment());
   const elsewhere = process.env[NOT_IN_ECR_VARIABLE];
   if (trainer === 'sagemaker' && elsewhere !== undefined)
     throw new ConfigError(

@@ -94,7 +94,8 @@ export class PipelineJob extends Construct {
       retryAttempts: settings.jobAttempts,
       retryStrategies: [
         RetryStrategy.of(Action.RETRY, Reason.SPOT_INSTANCE_RECLAIMED),
-        RetryStrategy.of(Action.RETRY, Reason.CANNOT_PULL_CONTAINER),
+        // CannotPullContainerError, and CannotInspectContainerError, which the agent may also say of a container that ended well.
+        RetryStrategy.of(Action.RETRY, Reason.custom({ onReason: 'Cannot*' })),
         // A host that is busy pulling 8 GB may take too long to start a container.
         RetryStrategy.of(Action.RETRY, Reason.custom({ onStatusReason: 'Task failed to start*' })),
         // 75: interrupted, what was done is kept (core/errors.ts).
@@ -123,7 +124,7 @@ export class PipelineJob extends Construct {
       jobQueueArn: queue.jobQueueArn,
       containerOverrides: { environment: jobEnvironment({ stage, arm, item }) },
       tags: { [RUN_TAG]: JsonPath.stringAt('$.run.id') },
-      stateTimeout: Duration.days(settings.runTimeoutDays),
+      stateTimeout: stateTimeout(settings),
       resultSelector: {},
       resultPath: item ? undefined : JsonPath.DISCARD,
     });
@@ -145,6 +146,15 @@ export class PipelineJob extends Construct {
     });
     return state;
   }
+}
+
+/**
+ * What a job may take with all its attempts, each with its wait for capacity; in any case less than the machine's own time, whose
+ * end no Catch sees.
+ */
+function stateTimeout({ jobAttempts, jobTimeoutHours, capacityTimeoutHours, runTimeoutDays }: Settings): Duration {
+  const attempts = jobAttempts * (jobTimeoutHours + capacityTimeoutHours);
+  return Duration.hours(Math.min(attempts, 24 * runTimeoutDays - 1));
 }
 
 /** The variables a job's inputs are in, from the state. */

@@ -7,14 +7,15 @@ import { probeCost } from '../../containers/probe/open-probe.ts';
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { DEFAULT_DEPLOYMENT } from '../../core/cost/deployment.ts';
-import { estimateCost, shapeOf } from '../../core/cost/estimate.ts';
+import { estimateCost, estimateStages, shapeOf } from '../../core/cost/estimate.ts';
 import { decoderForwardFlops, passageForwardFlops } from '../../core/cost/flops.ts';
-import { costThroughStage, idleUsdPerMonth, pricePlan } from '../../core/cost/price.ts';
+import { costThroughStage, idleUsdPerMonth, instancesFor, jobHours, pricePlan } from '../../core/cost/price.ts';
 import type { Evaluation, Timing } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { getJson } from '../../core/storage/index.ts';
 import { TASK_FILES, TinyRun, tinyConfig } from '../containers/support.ts';
+import { corpusOf } from '../support.ts';
 
 const example = (name: string): RunConfig =>
   parseConfig(JSON.parse(readFileSync(`examples/${name}.json`, 'utf8')), name);
@@ -179,11 +180,43 @@ describe('dollars', () => {
     expect(usd(['p5.48xlarge'])).toBeGreaterThan(15 * usd(['g6.xlarge']));
     expect(() => usd(['g6.xlarge', 'p4d.24xlarge'])).toThrow(/^maxCostUsd: there is no price of p4d\.24xlarge to/);
     expect(() => usd(['g6'])).toThrow(/^maxCostUsd: there is no price of g6 to/);
+    const small = example('small');
+    const cpuUsd = (cpuInstances: string[]) =>
+      costThroughStage(small, 3, { deployment: { ...DEFAULT_DEPLOYMENT, accelerator: 'cpu', cpuInstances } });
+    // Most jobs are one after another, each on an instance with room for four.
+    const times = cpuUsd(['m6i.4xlarge']) / cpuUsd(['m6i.xlarge']);
+    expect(times).toBeGreaterThan(3);
+    expect(times).toBeLessThan(4);
+    expect(() => cpuUsd(['m6i'])).toThrow(/^maxCostUsd: there is no price of m6i to/);
+    expect(() => cpuUsd(['m6i.metal'])).toThrow(/^maxCostUsd: there is no price of m6i\.metal to/);
     const [first, ...others] = pricePlan(config, {
       deployment: { ...DEFAULT_DEPLOYMENT, gpuInstances: ['p5.48xlarge'] },
     }).instances;
     expect(first).toMatchObject({ instance: 'p5.48xlarge', deployed: true });
     expect(others.map(({ deployed }) => deployed)).not.toContain(true);
+  });
+
+  it('are so many times more as the latest stage took longer than estimated', () => {
+    const config = example('paper-410m');
+    const through = (jobHours?: number) =>
+      costThroughStage(config, 2, jobHours === undefined ? {} : { latest: { stage: 1, jobHours } });
+    const hours = estimateStages(config)[1]!.work.reduce((sum, one) => {
+      const g5 = instancesFor(config).find(({ instance }) => instance === 'g5.xlarge')!;
+      return sum + one.jobs * (1 / 60 + jobHours(one, g5, config));
+    }, 0);
+    expect(through(hours / 2)).toBe(through());
+    expect(through(3 * hours) / through()).toBeCloseTo(3, 1);
+  });
+
+  it('of preparing are counted while the run prepares and when it has', () => {
+    const config = example('small');
+    const deployment = { ...DEFAULT_DEPLOYMENT, accelerator: 'cpu' as const };
+    const before = costThroughStage(config, 0, { deployment, textBytes: 5e12 });
+    const inputs = [{ uri: 's3://b/a.jsonl', bytes: 5e12, sha256: '', documents: 1 }];
+    const after = costThroughStage(config, 0, { deployment, corpus: { ...corpusOf(24, 5000), inputs } });
+    expect(after / before).toBeCloseTo(1, 1);
+    const prepared = { ...config, corpus: { ...config.corpus, prepared: 's3://b/corpus' } };
+    expect(costThroughStage(prepared, 0, { deployment, textBytes: 5e12 })).toBeLessThan(before / 100);
   });
 
   it('of a small run are those of starting its jobs, not of its operations', () => {
@@ -237,6 +270,10 @@ describe('dollars', () => {
     expect(difference / (usd(35, 1.408) - usd(30.3, 0.805))).toBeCloseTo(1, 2);
     const deployment = { ...DEFAULT_DEPLOYMENT, sagemakerInstanceType: 'ml.unknown' };
     expect(pricePlan(config, { trainer: 'sagemaker', deployment }).instances[0]).toEqual(sagemaker);
+    expect(() => costThroughStage(config, 0, { trainer: 'sagemaker', deployment })).toThrow(
+      /^maxCostUsd: there is no price of ml\.unknown to/,
+    );
+    costThroughStage(config, 0, { trainer: 'batch', deployment });
   });
 
   it('of idling are those of the network', () => {

@@ -124,6 +124,15 @@ describe('S3 as a store', () => {
     expect(s3.commandCalls(PutObjectCommand)[0]!.args[0].input.IfNoneMatch).toBe('*');
   });
 
+  it('puts again while another put of the key is under way', async () => {
+    const conflict = Object.assign(new Error('a conflict'), { name: 'ConditionalRequestConflict' });
+    s3.on(PutObjectCommand)
+      .rejectsOnce(conflict)
+      .rejects(Object.assign(new Error('taken'), { name: 'PreconditionFailed' }));
+    expect(await store.putIfAbsent('lock', 'x')).toBe(false);
+    expect(s3.commandCalls(PutObjectCommand)).toHaveLength(2);
+  });
+
   it('tags resumable checkpoints, in one piece or in parts, and nothing else', async () => {
     s3.on(CreateMultipartUploadCommand).resolves({ UploadId: '1' });
     s3.on(UploadPartCommand).resolves({ ETag: 'x' });

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../core/config/load.ts';
 import { costThroughStage } from '../../core/cost/price.ts';
-import type { CorpusIndex } from '../../core/formats.ts';
 import { armLayout, CORPUS_FOLDER, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoredRanges, scoreItems } from '../../core/plan/stage-plan.ts';
 import { createRun } from '../../core/run/create-run.ts';
 import { getJson, putJson, storeOpener } from '../../core/storage/index.ts';
 import { handler } from '../../functions/plan-stage/index.ts';
+import { corpusOf } from '../support.ts';
 import { temporaryLake } from './support.ts';
 
 const lake = temporaryLake();
@@ -25,25 +25,6 @@ const config = (change: Record<string, unknown> = {}) =>
     },
     'test',
   );
-
-function corpusOf(shards: number, rows: number): CorpusIndex {
-  const file = { key: 'x', bytes: 1, sha256: '' };
-  return {
-    format: 'mates-corpus/1',
-    tokenizer: { key: 'tokenizer.json', sha256: '', vocabularySize: 300, endOfText: 0 },
-    sequenceLength: 32,
-    dtype: 'uint16',
-    rows: shards * rows,
-    domains: [{ name: 'logs', rows: shards * rows }],
-    shards: Array.from({ length: shards }, (_, i) => ({
-      firstRow: i * rows,
-      rows,
-      tokens: file,
-      text: file,
-      domains: file,
-    })),
-  } as unknown as CorpusIndex;
-}
 
 async function plan(stage: number, maxCostUsd?: number, rows = 50) {
   const uri = 's3://lake/runs/r';
@@ -89,6 +70,18 @@ describe('maxCostUsd', () => {
     expect((await plan(2)).answer.withinBudget).toBe(true);
     expect((await plan(2, costThroughStage(config(), 2, { corpus: corpusOf(24, 50) }))).answer.withinBudget).toBe(true);
   });
+});
+
+it('maxCostUsd is held against the hours that the stage before has taken, where those are more than estimated', async () => {
+  const place = { corpus: corpusOf(24, 50) };
+  const limit = 1.5 * costThroughStage(config(), 1, place);
+  const timing = (job: string, seconds: number) => ({ job, begin: 0, seconds, flops: 0 });
+  const { store } = await plan(1, limit);
+  await putJson(store, stageLayout(0).timing('prepare'), timing('prepare', 360_000));
+  await putJson(store, stageLayout(0).timing('pretrain-main'), timing('pretrain-main', 1));
+  expect((await plan(1, limit)).answer.withinBudget).toBe(true);
+  await putJson(store, stageLayout(0).timing('pretrain-main'), timing('pretrain-main', 36_000));
+  expect((await plan(1, limit)).answer.withinBudget).toBe(false);
 });
 
 it('maxCostUsd is held against the pools that there are', async () => {

@@ -236,9 +236,17 @@ describe('on S3', () => {
     vi.stubEnv('MATES_NOT_IN_ECR', 'ghcr.io/owner/trainer:1');
     await expect(validate({ maxCostUsd: 9 })).rejects.toThrow(/maxCostUsd: there is no price of p4d .*g6\.xlarge/);
     await expect(validate({ trainer: 'sagemaker' })).rejects.toThrow(/images of ECR alone.*ghcr\.io\/owner\/trainer:1/);
-    expect(written()).toBe(0);
     await validate({ dryRun: true });
     vi.unstubAllEnvs();
+    vi.stubEnv('MATES_DEPLOYMENT', JSON.stringify({ sagemakerInstanceType: 'ml.p4d.24xlarge' }));
+    await expect(validate({ trainer: 'sagemaker', maxCostUsd: 9 })).rejects.toThrow(/no price of ml\.p4d\.24xlarge /);
+    await validate({ trainer: 'sagemaker', dryRun: true });
+    vi.unstubAllEnvs();
+    await expect(validate({ maxCostUsd: 0.1 })).rejects.toThrow(
+      /maxCostUsd is 0\.1, .*\$0\.\d\d by the end of its first/,
+    );
+    await validate({ maxCostUsd: 0.1, dryRun: true });
+    expect(written()).toBe(0);
   });
 
   it('a run that another execution works on is left alone', async () => {

@@ -194,13 +194,13 @@ describe('job definitions', () => {
       expect(ContainerProperties.LinuxParameters.SharedMemorySize).toBe(7168);
   });
 
-  it('retry lost instances, failed pulls and starts, and exit code 75, and nothing else', () => {
+  it('retry lost instances, failed pulls, starts and inspections, and exit code 75, and nothing else', () => {
     for (const definition of definitions)
       expect(definition.RetryStrategy).toEqual({
         Attempts: 10,
         EvaluateOnExit: [
           { Action: 'RETRY', OnStatusReason: 'Host EC2*' },
-          { Action: 'RETRY', OnReason: 'CannotPullContainerError:*' },
+          { Action: 'RETRY', OnReason: 'Cannot*' },
           { Action: 'RETRY', OnStatusReason: 'Task failed to start*' },
           { Action: 'RETRY', OnExitCode: '75' },
           { Action: 'EXIT', OnReason: '*' },

@@ -6,7 +6,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { CorpusIndex } from '../../core/formats.ts';
 import type { RunReference } from '../../core/run/execution-input.ts';
 import { getJson, storeOpener } from '../../core/storage/index.ts';
 import { handler as advanceStage } from '../../functions/advance-stage/index.ts';
@@ -27,6 +26,7 @@ import {
 import { validate } from '../../local/asl/validate.ts';
 import { taskProblem } from '../../local/tasks.ts';
 import { readTemplate } from '../../local/template.ts';
+import { corpusOf } from '../support.ts';
 
 export interface Size {
   stages: number;
@@ -81,7 +81,7 @@ export async function worstCase({ template, dataTemplate }: Synthesized, size: S
   process.env.MATES_LAKE_DIRECTORY = lake;
   try {
     await mkdir(join(lake, 'corpus'));
-    await writeFile(join(lake, 'corpus/corpus.json'), JSON.stringify(corpusOf(size.shards)));
+    await writeFile(join(lake, 'corpus/corpus.json'), JSON.stringify(corpusOf(size.shards, 10_000)));
     const pipeline = readTemplate(template, dataTemplate);
     const machine = validate(pipeline.definition, taskProblem);
     const course: Course = { events: 0, largest: new Map(), overrides: 0, items: 0 };
@@ -157,25 +157,6 @@ function inputOf({ stages, shards, trainer, input: wanted = 0 }: Size): object {
   // Files that nobody reads, because the corpus is prepared.
   input.config.corpus.input[0] = `s3://lake/${'f'.repeat(Math.max(0, wanted - bytes(input) - 's3://lake/'.length))}`;
   return input;
-}
-
-function corpusOf(shards: number): CorpusIndex {
-  const rows = 10_000;
-  const file = { key: 'x', bytes: 1, sha256: '' };
-  return {
-    format: 'mates-corpus/1',
-    tokenizer: { key: 'tokenizer.json', sha256: '', vocabularySize: 300, endOfText: 0 },
-    sequenceLength: 128,
-    dtype: 'uint16',
-    rows: shards * rows,
-    domains: [],
-    inputs: [],
-    fingerprint: '',
-    ...{ documents: 1, tokens: 1, droppedTokens: 0, duplicatesRemoved: 0, emptyRemoved: 0, excludedRemoved: 0 },
-    shards: Array.from({ length: shards }, (_, i) => ({
-      ...{ firstRow: i * rows, rows, tokens: file, text: file, domains: file },
-    })),
-  };
 }
 
 /** What each Task gives: functions by their handlers, jobs by the longest descriptions that the services give. */

@@ -17,9 +17,15 @@ export interface InputFile {
   format: InputFormat;
 }
 
+/** The form of a file by the end of its name. */
+export function formatOf(name: string): InputFormat | undefined {
+  const lower = name.toLowerCase();
+  return INPUT_FORMATS.find((ending) => lower.endsWith(ending));
+}
+
 /** A file's name without its folder and endings: the domain of documents that name none. */
 export function baseName(path: string): string {
   const name = basename(path);
-  const format = INPUT_FORMATS.find((ending) => name.endsWith(ending)) ?? '';
+  const format = formatOf(name) ?? '';
   return name.slice(0, name.length - format.length) || name;
 }

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { InputError } from '../../errors.ts';
 import { isLocalPath, readPieces, type StoreOpener, splitUri } from '../../storage/index.ts';
-import { INPUT_FORMATS, type InputFile } from './input-file.ts';
+import { formatOf, INPUT_FORMATS, type InputFile } from './input-file.ts';
 
 /**
  * The files that absolute paths, `s3://` and `builtin:` URIs, and globs of them name, each once, in the order given and by name within a glob.
@@ -35,7 +35,7 @@ export async function hashInput(file: InputFile, onPiece?: () => void): Promise<
 }
 
 async function openInput(uri: string, open: StoreOpener): Promise<Omit<InputFile, 'name'>> {
-  const format = INPUT_FORMATS.find((ending) => uri.toLowerCase().endsWith(ending));
+  const format = formatOf(uri);
   if (!format) {
     throw new InputError(`${uri}: not a form of input that is read; convert it to one of ${INPUT_FORMATS.join(', ')}.`);
   }
