@@ -174,7 +174,10 @@ function buildProgram(): Command {
 
   program
     .command('export')
-    .description("write a run's model as a Hugging Face directory")
+    .description(
+      "write a run's model as a Hugging Face directory: the one that training goes on from, whose losses are higher than " +
+        'those of the report, which are measured after a decay of the learning rate',
+    )
     .argument('<run>', 'folder of a run')
     .requiredOption('--out <dir>', 'where config.json, model.safetensors and tokenizer.json are written')
     .option('--stage <n>', 'which stage; by default the last that has a checkpoint', wholeNumber('--stage', 0))

@@ -48,6 +48,7 @@ export async function decayBranchEnd(
   const inBranch = (t: number) => batch(plan.steps - steps + (t % steps));
   const rate = branchRate(config.pretrain, trunkStep);
   const trainer = await openTrainer(config, corpus.index, checkpoint, model);
+  const state = () => ({ step: optimizer.step, tokens: optimizer.step * batchRows * length });
   let kept = saved !== undefined;
   try {
     for await (const tokens of mapAhead(stepsFrom(optimizer.step - trunkStep, decaySteps), 2, inBranch)) {
@@ -56,8 +57,7 @@ export async function decayBranchEnd(
       // The end of a branch that took long is kept too, for what is done with it may be interrupted.
       if (job.signal.aborted || (done === decaySteps ? kept : partial.isDue(done))) {
         trainer.collect();
-        const state = { step: optimizer.step, tokens: optimizer.step * batchRows * length };
-        const parts = { ...checkpoint, endOfText: tokenizer.endOfText, state };
+        const parts = { ...checkpoint, endOfText: tokenizer.endOfText, state: state() };
         await partial.save(optimizer.step, (key) => saveCheckpoint(store, key, parts));
         kept = true;
       }
@@ -71,7 +71,7 @@ export async function decayBranchEnd(
   } finally {
     await trainer.close();
   }
-  return checkpoint;
+  return { ...checkpoint, state: state() };
 }
 
 /** The branch's learning rate by its step, from 1; a trunk that is still warming up decays from where it is. */

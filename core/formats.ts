@@ -219,6 +219,8 @@ export interface InfluenceFit {
   bestEpoch?: number;
   /** Of `ngram`: the ridge penalty that ranked the validation documents best. */
   penalty?: number;
+  /** Test documents were too few that earlier stages' weights were not fitted to: `spearman` is of all. */
+  testedOnSeen?: true;
   /** Why the model should not be trusted to select by; absent when it may be. */
   weak?: string;
 }
@@ -290,6 +292,8 @@ export interface RunSummary {
     reference: string;
     /** The like of the settings that every method trains and is evaluated with. Absent in older files. */
     settings?: string;
+    /** The like of what rows are chosen by: probing, the influence model and the selection. Absent in older files. */
+    choice?: string;
   };
   /** What a user should know of the run as a whole, in sentences. Absent in older files. */
   warnings?: string[];
@@ -323,8 +327,8 @@ export interface ArmSummary {
   tokens: number;
   /** Operations of the stage's training. */
   trainingFlops: number;
-  /** Seconds of the stage's pretraining. */
-  trainingSeconds: number;
+  /** Seconds of the stage's pretraining; absent where a trainer of one's own has done it, and none are recorded. */
+  trainingSeconds?: number;
   referenceLoss: number;
   heldOutLoss: number;
   mixedDomainLoss: number;

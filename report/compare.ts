@@ -86,6 +86,7 @@ const AXES = [
 export function renderComparison(comparison: Comparison): string {
   const { baseline, labels, courses, stages } = comparison;
   const numbers = [...new Set(stages.map(({ stage }) => stage))];
+  const axes = AXES.filter(({ key }) => courses.some(({ points }) => points.some((one) => one[key] !== undefined)));
   return `<!doctype html>\n${
     html`<html lang="en">
 <head>
@@ -103,7 +104,7 @@ ${numbers.toReversed().map((stage) => stageTable(comparison, stage))}
 <p class="note">${note(baseline)} Spearman: the influence model on held-out probes.</p></section>
 <section aria-labelledby="courses"><h2 id="courses">What it took</h2>
 ${legend(...labels.map((label) => ({ color: colorOf(labels, label), swatch: 'line' as const, label })))}
-${(['referenceLoss', 'heldOutLoss'] as const).map((name) => AXES.map((axis) => courseChart(comparison, name, axis)))}
+${(['referenceLoss', 'heldOutLoss'] as const).map((name) => axes.map((axis) => courseChart(comparison, name, axis)))}
 </section>
 </main></body>
 </html>

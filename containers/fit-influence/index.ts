@@ -38,7 +38,7 @@ async function fitScorer(job: Job): Promise<Computed> {
   const corpus = await openRunCorpus(job.run);
   const plan = await readPlan(job.run, job.stage);
   let method: Method = config.selection.method;
-  let because = await labelsWeakness(job, plan);
+  let weak = await labelsWeakness(job, plan);
   let flops = 0;
   const kinds = scoredBy(config);
   if (kinds.has('dsir')) await fitDsir(job, corpus, plan);
@@ -46,17 +46,14 @@ async function fitScorer(job: Job): Promise<Computed> {
   if (plan.probes > 0) {
     const fitted = await fitInfluenceModel(job, corpus, plan);
     flops += fitted.flops;
-    because ??= weakness(fitted.result, config.influenceModel);
-    await putJson(job.run.store, stageLayout(job.stage).fit, { ...fitted.result, weak: because });
+    weak ??= weakness(fitted.result, config.influenceModel);
+    await putJson(job.run.store, stageLayout(job.stage).fit, { ...fitted.result, weak });
   }
-  if (because !== undefined) {
-    method = inItsPlace(job, plan.probes > 0 ? 'the influence model' : 'the probe', because) ?? method;
+  if (weak !== undefined) {
+    method = inItsPlace(job, plan.probes > 0 ? 'the influence model' : 'the probe', weak) ?? method;
     if (method === 'dsir') await fitDsir(job, corpus, plan);
   }
-  const { scorer, flops: measuring } = await makeScorer(job, corpus, plan, {
-    method,
-    because: method === config.selection.method ? undefined : because,
-  });
+  const { scorer, flops: measuring } = await makeScorer(job, corpus, plan, { method, weak });
   return {
     flops: flops + measuring,
     finish: () => putJson(job.run.store, stageLayout(job.stage).scorer, scorer),
@@ -110,7 +107,8 @@ async function fitInfluenceModel(
   const { predictor, flops, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
   const unseen = unseenBefore(sets.test, seen, sets.by, documentsOf);
   // Weights that go on from the stage before have been fitted to its probes: they are tested on others, where there are enough.
-  const tested = warmStart && unseen.length >= LEAST_ROWS ? unseen : sets.test;
+  const seenAll = warmStart && seen.length > 0 && unseen.length < LEAST_ROWS;
+  const tested = warmStart && !seenAll ? unseen : sets.test;
   const truth = tested.map(({ influence }) => influence);
   const testRows = tested.map(({ row }) => row);
   const predicted = Array.from(await predictor.predict(testRows));
@@ -127,6 +125,7 @@ async function fitInfluenceModel(
     spearman: spearman(predicted, truth),
     spearmanInterval: spearmanInterval(predicted, truth, testRows.map(documentsOf), { seed, stage: job.stage }),
     pearson: pearson(predicted, truth),
+    testedOnSeen: seenAll || undefined,
     ...drift,
     ...about,
   };
@@ -166,10 +165,12 @@ async function driftOn(
 
 /** Why the influence model should not be trusted to select by, in words; undefined when it may be. */
 function weakness(
-  { spearman: found, spearmanInterval: [low, high] }: InfluenceFit,
+  { spearman: found, spearmanInterval: [low, high], testedOnSeen }: InfluenceFit,
   { minimumSpearman }: RunConfig['influenceModel'],
 ): string | undefined {
   const shown = `its Spearman on held-out probes is ${found.toFixed(2)} [${low.toFixed(2)}, ${high.toFixed(2)}]`;
+  if (testedOnSeen)
+    return `${shown}, of documents that its weights were fitted to at an earlier stage: fewer than ${LEAST_ROWS} others were probed`;
   if (low <= 0 && high >= 0) return `${shown}, and the interval includes zero`;
   if (found < minimumSpearman) return `${shown}, below influenceModel.minimumSpearman ${minimumSpearman}`;
   return undefined;

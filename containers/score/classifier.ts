@@ -24,6 +24,15 @@ const PENALTIES = [1e-4, 1e-3, 1e-2, 0.1, 1];
 /** Rows whose n-grams are in memory at once. */
 const ROWS_AT_ONCE = 1024;
 
+/**
+ * The stage's `classifier.json`. Where rows that it learned are candidates too, as in `mates select`, they would look less like
+ * the reference than they are to what learned that they are not: each half of them is scored by a model of the other.
+ */
+export interface ClassifierFile extends RidgeFile {
+  /** The second of each two rows of the sample is scored by the second model. Absent where no row of it is a candidate. */
+  halves?: [RidgeFile, RidgeFile];
+}
+
 /** Fits the labels 1 of the reference's rows and 0 of a sample of the hold-out, and writes the stage's `classifier.json`. */
 export async function fitClassifier(job: Job, corpus: Corpus, plan: StagePlan): Promise<void> {
   const { store, record } = job.run;
@@ -35,17 +44,33 @@ export async function fitClassifier(job: Job, corpus: Corpus, plan: StagePlan): 
     vocabularySize: tokenizer.vocabularySize,
     buckets: record.config.influenceModel.buckets,
   };
+  const features = new NgramFeatures(spec);
   const reference = await referenceRows(job.run, corpus);
-  const pool = await corpus.tokenRows(await classifierSample(job, corpus, plan));
-  const tokens = new Int32Array(reference.length + pool.length);
-  tokens.set(reference);
-  tokens.set(pool, reference.length);
-  const rows = tokens.length / sequenceLength;
-  const ngrams = new NgramFeatures(spec).rows(withoutEnds(tokens, tokenizer.endOfText));
-  const labels = Array.from({ length: rows }, (_, row) => (row * sequenceLength < reference.length ? 1 : 0));
-  const penalties = PENALTIES.map((each) => each * rows);
-  const model = fitRidge({ ngrams }, labels, { penalties, seed: record.config.seed, stage: job.stage });
-  await putJson(store, key, ridgeFile(model, spec));
+  const sample = await classifierSample(job, corpus, plan);
+  const fitTo = async (poolRows: number[], penalties: readonly number[]) => {
+    const pool = await corpus.tokenRows(poolRows);
+    const tokens = new Int32Array(reference.length + pool.length);
+    tokens.set(reference);
+    tokens.set(pool, reference.length);
+    const ngrams = features.rows(withoutEnds(tokens, tokenizer.endOfText));
+    const labels = Array.from({ length: ngrams.rows }, (_, row) => (row * sequenceLength < reference.length ? 1 : 0));
+    return fitRidge({ ngrams }, labels, { penalties, seed: record.config.seed, stage: job.stage });
+  };
+  const rows = reference.length / sequenceLength + sample.length;
+  const model = await fitTo(
+    sample,
+    PENALTIES.map((each) => each * rows),
+  );
+  const file: ClassifierFile = ridgeFile(model, spec);
+  if (plan.holdOutShards.some((shard) => plan.poolShards.includes(shard))) {
+    // Each row counts twice, so that the reference keeps its weight and scores their level.
+    const other = async (half: number) => {
+      const learned = sample.filter((_, i) => i % 2 !== half);
+      return ridgeFile(await fitTo([...learned, ...learned], [model.chosen.penalty]), spec);
+    };
+    file.halves = [await other(0), await other(1)];
+  }
+  await putJson(store, key, file);
 }
 
 /** Rows that stand for the pool. No more than half of those there are: the scale of the scores is measured on the others. */
@@ -56,17 +81,25 @@ export function classifierSample(job: Job, corpus: Corpus, plan: StagePlan): Pro
 export async function classifierScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
   const { store } = job.run;
   const key = stageLayout(plan.scorerStage).classifier;
-  const file = await getJsonIfPresent<RidgeFile>(store, key);
+  const file = await getJsonIfPresent<ClassifierFile>(store, key);
   if (!file) throw new RunError(`${store.uri}/${key} is missing: the classifier was not fitted; run the step again.`);
   const model = ridgeModel(file);
   const features = new NgramFeatures(file.ngrams!);
   const { endOfText } = corpus.index.tokenizer;
+  const halves = file.halves?.map(ridgeModel);
+  const learned = new Map(halves && (await classifierSample(job, corpus, plan)).map((row, i) => [row, i % 2]));
   return {
     cost: 0, // no matrix product
     utilities: (rows, onBatch) =>
       inBatches(rows, ROWS_AT_ONCE, onBatch, async (part) => {
         const ngrams = features.rows(withoutEnds(await corpus.tokenRows(part), endOfText));
-        return predictRidge(model, { ngrams });
+        const scores = predictRidge(model, { ngrams });
+        for (const [half, other] of halves?.entries() ?? []) {
+          if (!part.some((row) => learned.get(row) === half)) continue;
+          const unlearned = predictRidge(other, { ngrams });
+          for (const [i, row] of part.entries()) if (learned.get(row) === half) scores[i] = unlearned[i]!;
+        }
+        return scores;
       }),
   };
 }

@@ -21,14 +21,14 @@ import { choosePrecision } from './precision.ts';
 /**
  * Makes the stage's `scorer.json`.
  *
- * @param chosen the method, which may be another than the configured one, and why.
+ * @param chosen the method, which may be another than the configured one, and why that should not be trusted.
  * @returns it, and the operations that comparing precisions and measuring the parts' scales took.
  */
 export async function makeScorer(
   job: Job,
   corpus: Corpus,
   plan: StagePlan,
-  { method, because }: { method: Method; because?: string },
+  { method, weak }: { method: Method; weak?: string },
 ): Promise<{ scorer: ScorerRecord; flops: number }> {
   if (plan.scorerStage !== job.stage)
     return { scorer: await readScorer(job.run.store, { stage: plan.scorerStage }), flops: 0 };
@@ -38,7 +38,7 @@ export async function makeScorer(
     score === 'influence-model' ? await choosePrecision(job, corpus, plan) : { flops: 0 };
   const { parts, std, temperature, flops } = await calibrated(job, corpus, plan, kinds, precision?.used);
   return {
-    scorer: { format: 'mates-scorer/1', method, parts, std, temperature, precision, because },
+    scorer: { format: 'mates-scorer/1', method, parts, std, temperature, precision, weak },
     flops: compared + flops,
   };
 }

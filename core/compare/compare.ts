@@ -18,8 +18,8 @@ export interface CoursePoint {
   tokens: number;
   /** Operations up to here, the selection's included. */
   flops: number;
-  /** Seconds up to here in which a job of the training or the selection was at work. */
-  seconds: number;
+  /** Seconds up to here in which a job of the training or the selection was at work; absent where none are recorded. */
+  seconds?: number;
   losses: Losses;
   spearman?: number;
 }
@@ -78,6 +78,7 @@ const RANDOM = 'random';
  */
 export function compareRuns(entries: readonly Entry[], baseline?: string): Comparison {
   checkData(entries);
+  checkChoice(entries);
   const runs = labelled(entries).map(({ label, summary }) => courseOf(label, summary));
   runs.forEach(({ label, seed }, i) => {
     if (runs.findIndex((one) => one.label === label && one.seed === seed) < i)
@@ -119,6 +120,22 @@ function checkData(entries: readonly Entry[]): void {
       }
 }
 
+/** Runs that were given no label are a row by their method: then they have to choose rows in one way. */
+function checkChoice(entries: readonly Entry[]): void {
+  const firstOf = new Map<string, RunSummary>();
+  for (const [i, { label, summary }] of labelled(entries).entries()) {
+    const choice = entries[i]!.label === undefined ? summary.data?.choice : undefined;
+    if (choice === undefined) continue;
+    const first = firstOf.get(label) ?? summary;
+    firstOf.set(label, first);
+    if (first.data!.choice !== choice)
+      throw new ConfigError(
+        `compare: the runs ${first.runId} and ${summary.runId} are both ${label}, and differ in probe, influenceModel or selection: ` +
+          'they are no two seeds of one way to choose rows. Put a label before the runs of each: LABEL=out/runs/...',
+      );
+  }
+}
+
 /** Runs by their method, and by their name where names tell runs of one method and seed apart. */
 function labelled(entries: readonly Entry[]): { label: string; summary: RunSummary }[] {
   const keys = entries.map(({ label, summary }) => `${label ?? summary.method} ${summary.seed}`);
@@ -137,13 +154,17 @@ export const lastCommonStage = (courses: readonly Course[]): number =>
 
 function courseOf(label: string, { seed, stages }: RunSummary): Course {
   const course = (of: 'main' | 'control'): CoursePoint[] => {
-    let [flops, seconds] = [0, 0];
+    let flops = 0;
+    let seconds: number | undefined = 0;
     const points: CoursePoint[] = [];
     for (const { stage, main, control, selectionFlops, selectionSeconds, spearman } of stages) {
       // The first stage, and every other without a control, is shared.
       const arm: ArmSummary = of === 'main' ? main : (control ?? main);
       flops += arm.trainingFlops + (of === 'main' ? selectionFlops : 0);
-      seconds += arm.trainingSeconds + (of === 'main' ? selectionSeconds : 0);
+      const { trainingSeconds } = arm;
+      if (seconds !== undefined && trainingSeconds !== undefined)
+        seconds += trainingSeconds + (of === 'main' ? selectionSeconds : 0);
+      else seconds = undefined;
       const { tokens, referenceLoss, heldOutLoss, mixedDomainLoss } = arm;
       points.push({
         ...{ stage, tokens, flops, seconds, losses: { referenceLoss, heldOutLoss, mixedDomainLoss } },
@@ -215,7 +236,7 @@ export function meanCourse(courses: readonly Course[]): CoursePoint[] {
     const over = (of: (one: CoursePoint) => number) => mean(points.map(of));
     return {
       ...{ stage, tokens: over(({ tokens }) => tokens), flops: over(({ flops }) => flops) },
-      seconds: over(({ seconds }) => seconds),
+      seconds: points.some(({ seconds }) => seconds === undefined) ? undefined : over(({ seconds }) => seconds!),
       losses: byLoss((name) => over(({ losses }) => losses[name])),
     };
   });

@@ -114,7 +114,7 @@ function estimateStage(config: RunConfig, stage: number, corpus?: CorpusIndex): 
   const earlier = probes * Math.min(config.influenceModel.earlierStages, Math.max(0, stage - 1));
   const { row, evaluated, probed, prepared, labelled, again, predicted } = unitCosts(config, corpus);
   const perRow = { 'influence-model': predicted, probe: probed, loss: row, dsir: 0, classifier: 0 };
-  const training = 3 * stageRows * row;
+  const training = trainingFlops(config, corpus);
 
   const work: StageJobs[] = [];
   if (preparesProbe) work.push({ task: 'prepare-probe', part: 'probe', jobs: 1, flops: prepared });
@@ -132,6 +132,13 @@ function estimateStage(config: RunConfig, stage: number, corpus?: CorpusIndex): 
   if (arms.includes('control')) work.push({ task: 'pretrain', part: 'control', jobs: 1, flops: training });
   work.push({ task: 'evaluate', part: 'evaluate', jobs: arms.length, flops: arms.length * evaluated });
   return { work, probes, scoredRows };
+}
+
+/** Operations of a stage's training. */
+export function trainingFlops(config: RunConfig, corpus?: CorpusIndex): number {
+  const { stepsPerStage, batchRows } = config.pretrain;
+  const length = rowTokens(config, corpus);
+  return 3 * stepsPerStage * batchRows * length * decoderForwardFlops(shapeOf(config, corpus), length);
 }
 
 /**

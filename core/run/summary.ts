@@ -1,9 +1,11 @@
 import type { RunConfig } from '../config/schema.ts';
 import { CORPUS_FILE } from '../corpus/corpus.ts';
+import { trainingFlops } from '../cost/estimate.ts';
 import type { ChoiceScore, TaskScore } from '../evaluation/index.ts';
 import type {
   Arm,
   ArmSummary,
+  CorpusIndex,
   Evaluation,
   InfluenceFit,
   InputHash,
@@ -17,9 +19,11 @@ import type {
 import { sha256 } from '../hash.ts';
 import { armLayout, PASSAGES_FILE, stageLayout } from '../layout.ts';
 import { mean } from '../metrics/index.ts';
+import { methodTraits } from '../selection/methods.ts';
+import type { ScorerRecord } from '../selection/scorer-record.ts';
 import { getJson, getJsonIfPresent, hashObject } from '../storage/index.ts';
 import { inputsOf } from './inputs.ts';
-import { corpusStore, type Run, readPlan } from './open-run.ts';
+import { corpusStore, openRunCorpus, type Run, readPlan } from './open-run.ts';
 import { busySeconds, readTimings } from './timings.ts';
 
 /** Jobs of a stage that choose its rows, by the beginnings of their timings' names. */
@@ -28,6 +32,7 @@ const SELECTION_JOBS = /^(prepare-probe|probe-|fit-influence|score-)/;
 /** Gathers the numbers of the closing table from the files of a finished run. */
 export async function summarise(run: Run): Promise<RunSummary> {
   const { id, config } = run.record;
+  const corpus = await openRunCorpus(run);
   const stages: RunSummary['stages'] = [];
   for (let stage = 0; stage < config.pretrain.stages; stage++) {
     const plan = await readPlan(run, stage);
@@ -50,8 +55,10 @@ export async function summarise(run: Run): Promise<RunSummary> {
       method: selection.method,
       mostSelected: mostSelected(selection),
       warnings: await warningsOf(run, stage, fit),
-      main: await armSummary(run, stage, 'main', timings),
-      control: plan.arms.includes('control') ? await armSummary(run, stage, 'control', timings) : undefined,
+      main: await armSummary(run, corpus.index, { stage, arm: 'main', timings }),
+      control: plan.arms.includes('control')
+        ? await armSummary(run, corpus.index, { stage, arm: 'control', timings })
+        : undefined,
     });
   }
   const { method } = config.selection;
@@ -64,6 +71,7 @@ export async function summarise(run: Run): Promise<RunSummary> {
       heldOut: passagesHash(config.heldOut, inputs),
       reference: passagesHash(config.reference, inputs),
       settings: settingsHash(config),
+      choice: choiceHash(config),
     },
     warnings: passages?.warnings ?? [],
     stages,
@@ -82,6 +90,12 @@ export function settingsHash({ model, pretrain, pools, evaluation: { rowsPerDoma
   return sha256(JSON.stringify({ model, training, pools, rowsPerDomain }));
 }
 
+/** SHA-256 of what rows are chosen by; of random rows and of references nothing but the selection counts. */
+function choiceHash({ probe, influenceModel, selection }: RunConfig): string {
+  const scored = methodTraits(selection.method).score !== undefined;
+  return sha256(JSON.stringify(scored ? { probe, influenceModel, selection } : { selection }));
+}
+
 function passagesHash({ input, passages, target }: RunConfig['heldOut'], inputs: readonly InputHash[]): string {
   const file = inputs.find(({ uri }) => uri === input)!.sha256;
   return sha256(JSON.stringify({ file, passages, target }));
@@ -94,21 +108,28 @@ function mostSelected({ selectedDomains, poolDomains, selectedRows, poolRows }: 
 
 async function warningsOf(run: Run, stage: number, fit?: InfluenceFit): Promise<string[]> {
   const { selection } = await getJson<Evaluation>(run.store, armLayout(stage, 'main').evaluation);
+  const scorer = await getJsonIfPresent<ScorerRecord>(run.store, stageLayout(stage).scorer);
   const weak = fit?.weak === undefined ? [] : [`The influence model is weak: ${fit.weak}.`];
+  if (!fit && scorer?.weak !== undefined) weak.push(`The probe is weak: ${scorer.weak}.`);
   return [...weak, ...(selection?.warnings ?? [])];
 }
 
-async function armSummary(run: Run, stage: number, arm: Arm, timings: Timing[]): Promise<ArmSummary> {
+async function armSummary(
+  run: Run,
+  corpus: CorpusIndex,
+  { stage, arm, timings }: { stage: number; arm: Arm; timings: Timing[] },
+): Promise<ArmSummary> {
   const layout = armLayout(stage, arm);
   const { loss, tokens } = await getJson<TrainingMetrics>(run.store, layout.metrics);
   const evaluation = await getJson<Evaluation>(run.store, layout.evaluation);
   const { tasks, taskMean } = evaluation;
   const tail = loss.slice(-Math.ceil(loss.length / 10)); // one step's loss is noisy
+  // A trainer of one's own records none.
   const training = timings.find(({ job }) => job === `pretrain-${arm}`);
   return {
     tokens: (stage + 1) * tokens,
-    trainingFlops: training?.flops ?? 0,
-    trainingSeconds: training?.seconds ?? 0,
+    trainingFlops: training?.flops ?? trainingFlops(run.record.config, corpus),
+    trainingSeconds: training?.seconds,
     referenceLoss: evaluation.referenceLoss,
     heldOutLoss: evaluation.heldOutLoss,
     mixedDomainLoss: evaluation.mixedDomainLoss,

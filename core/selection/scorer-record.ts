@@ -23,8 +23,8 @@ export interface ScorerRecord {
   temperature?: number;
   /** How the influence model's encoder multiplies; absent where it is float32 without a question. */
   precision?: ScorerPrecision;
-  /** Why another method than the configured one is used. */
-  because?: string;
+  /** Why the influence model or the probe should not be trusted, whether `method` still goes by it or not. */
+  weak?: string;
 }
 
 export interface ScorerPrecision {

@@ -184,6 +184,16 @@ describe('probes of earlier stages', () => {
     expect(fits[1]!.staleSpearman).toBeCloseTo(fits[1]!.spearman, 2);
   });
 
+  it('leave too few others to test on, which makes the model a weak one', async () => {
+    vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const { fits } = await fitted({ warmStart: true, testFraction: 0.1 });
+    expect(fits[0]!.testedOnSeen).toBeUndefined();
+    expect(fits[1]).toMatchObject({
+      testedOnSeen: true,
+      weak: expect.stringMatching(/fitted to at an earlier stage: fewer than 10 others/),
+    });
+  });
+
   it('are not, unless it is asked for', async () => {
     const { fits } = await fitted({ architecture: 'ngram' });
     expect(fits[1]!.documents.earlier).toBeUndefined();
@@ -276,7 +286,7 @@ describe('DSIR', () => {
     expect(await readScorer(tiny.store, { stage: 1 })).toMatchObject({
       method: 'dsir',
       parts: [{ kind: 'dsir' }],
-      because: expect.stringContaining('Spearman'),
+      weak: expect.stringContaining('Spearman'),
     });
     expect(Object.keys(await filesOf(tiny.store, 'stages/1/'))).toContain('stages/1/dsir.json');
   });

@@ -4,16 +4,24 @@ import { modelShape } from '../../containers/model.ts';
 import { loadPassageSet } from '../../containers/passages.ts';
 import { openTrainingRows } from '../../containers/pretrain/training-rows.ts';
 import { openProbe } from '../../containers/probe/open-probe.ts';
+import {
+  type ClassifierFile,
+  classifierSample,
+  classifierScorer,
+  fitClassifier,
+} from '../../containers/score/classifier.ts';
+import { InterruptedError } from '../../core/errors.ts';
 import type { InfluenceFit, SelectionSummary } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { mean, spearman } from '../../core/metrics/index.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { rowRanges } from '../../core/plan/stage-plan.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
+import { summarise } from '../../core/run/summary.ts';
 import { METHODS, type Method, methodTraits } from '../../core/selection/methods.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
 import { scoresKey } from '../../core/selection/scores.ts';
-import { getJson, getJsonIfPresent } from '../../core/storage/index.ts';
+import { getJson, getJsonIfPresent, putJson } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { rowLosses } from '../../engine/gpt-neox/row-passes.ts';
 import { filesOf, TinyRun, tinyConfig, tinyModel } from './support.ts';
@@ -141,6 +149,29 @@ it('classifier prefers the rows that look like the reference passages, and is fi
   expect(meanOf('novels-austen')).toBeGreaterThan(meanOf('dictionary') + 0.5);
 });
 
+it('classifier scores candidates that it learned by what has not learned them', async () => {
+  const tiny = await runWith('classifier', { reference: { ...tinyConfig().reference, passages: 12 } });
+  const { store } = tiny;
+  const corpus = await openRunCorpus(tiny.run);
+  const key = stageLayout(1).classifier;
+  expect(await getJson<ClassifierFile>(store, key)).not.toHaveProperty('halves'); // no row of the hold-out is a candidate
+  await store.delete(key);
+  const plan = { ...(await readPlan(tiny.run, 1)), poolShards: corpus.index.shards.map((_, shard) => shard) };
+  await fitClassifier(tiny.job(1), corpus, plan);
+  const learned = await classifierSample(tiny.job(1), corpus, plan);
+  const others = rowRanges(corpus.index, plan.holdOutShards)
+    .flatMap(({ begin, end }) => Array.from({ length: end - begin }, (_, i) => begin + i))
+    .filter((row) => !learned.includes(row));
+  const scores = async (rows: number[]) => (await classifierScorer(tiny.job(1), corpus, plan)).utilities(rows);
+  const [crossed, unlearned] = [await scores(learned), await scores(others)];
+  const { halves, ...whole } = await getJson<ClassifierFile>(store, key);
+  expect(halves).toHaveLength(2);
+  await putJson(store, key, whole);
+  const gap = Math.abs(mean(await scores(learned)) - mean(unlearned));
+  expect(Math.abs(mean(crossed) - mean(unlearned))).toBeLessThan(gap / 2);
+  expect(await scores(others)).toEqual(unlearned);
+});
+
 it('train-on-reference puts reference passages into each batch of the main arm, and leaves the control alone', async () => {
   const over = { selection: { referenceShare: 0.5 }, reference: { ...tinyConfig().reference, passages: 12 } };
   const tiny = await runWith('train-on-reference', over);
@@ -206,8 +237,17 @@ describe('lookahead whose steps make the model worse at the references', () => {
     quiet();
     const tiny = await runWith('influence', tooFast('dsir'));
     const because = expect.stringMatching(/lookahead's steps .* kept aside from \d\.\d{3} to \d+\.\d{3}/);
-    expect(await readScorer(tiny.store, { stage: 1 })).toMatchObject({ method: 'dsir', because });
+    expect(await readScorer(tiny.store, { stage: 1 })).toMatchObject({ method: 'dsir', weak: because });
     expect(await getJson<InfluenceFit>(tiny.store, stageLayout(1).fit)).toMatchObject({ weak: because });
+  });
+
+  it('is recorded and told of where every row is probed', async () => {
+    quiet();
+    const tiny = await runWith('color-filter', tooFast('warn'));
+    const { method, weak } = await readScorer(tiny.store, { stage: 1 });
+    expect([method, weak]).toEqual(['color-filter', expect.stringMatching(/lookahead's steps .* worse model$/)]);
+    const { stages } = await summarise(tiny.run);
+    expect(stages[1]!.warnings[0]).toBe(`The probe is weak: ${weak}.`);
   });
 
   it('stops a run that is to stop, also where every row is probed', async () => {
@@ -219,6 +259,32 @@ describe('lookahead whose steps make the model worse at the references', () => {
 });
 
 describe('a probe of the decayed checkpoint', () => {
+  it.each(['exact', 'lookahead'] as const)(
+    'by %s that is stopped in its branch resumes to the same bytes',
+    async (method) => {
+      const tiny = await TinyRun.create(tinyConfig({ probe: { method, checkpoint: 'decayed' } }));
+      runs.push(tiny);
+      await tiny.prepare();
+      await tiny.stage(0);
+      await tiny.plan(1);
+      const { run: prepareProbe } = await import('../../containers/prepare-probe/index.ts');
+      const { probeModel } = stageLayout(1);
+      await prepareProbe(tiny.job(1));
+      const whole = await filesOf(tiny.store, probeModel);
+      expect(Object.keys(whole).length).toBeGreaterThan(1);
+      for (const steps of [1, 2]) {
+        for (const key of Object.keys(whole)) await tiny.store.delete(key);
+        const controller = new AbortController();
+        const progress = ({ done }: { done: number }) => done === steps && controller.abort();
+        await expect(prepareProbe(tiny.job(1, { signal: controller.signal, progress }))).rejects.toThrow(
+          InterruptedError,
+        );
+        await prepareProbe(tiny.job(1));
+        expect(await filesOf(tiny.store, probeModel)).toEqual(whole);
+      }
+    },
+  );
+
   it('is made once for all jobs, from the end of the decay branch at its last learning rate', async () => {
     quiet();
     const tiny = await runWith('influence', { probe: { checkpoint: 'decayed', jobs: 2 } });
@@ -228,6 +294,7 @@ describe('a probe of the decayed checkpoint', () => {
     const trunk = await loadCheckpoint(tiny.store, armLayout(0, 'main').checkpoint);
     const decayed = await loadCheckpoint(tiny.store, `${stageLayout(1).probeModel}/checkpoint`);
     expect(decayed.optimizer.step).toBe(trunk.optimizer.step + tiny.run.record.config.pretrain.decaySteps);
+    expect(decayed.state.step).toBe(decayed.optimizer.step);
     const plain = await runWith('influence');
     const influences = async (one: TinyRun) =>
       (await readParquet({ store: one.store, key: stageLayout(1).probe(0) }, { influence: 'DOUBLE' })).influence;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compareRuns as compareEntries, differenceOf, onSharedSeeds } from '../../core/compare/compare.ts';
+import { compareRuns as compareEntries, differenceOf, type Entry, onSharedSeeds } from '../../core/compare/compare.ts';
 import type { ArmSummary, RunSummary } from '../../core/formats.ts';
 import type { Method } from '../../core/selection/methods.ts';
 import { comparisonMarkdown, renderComparison } from '../../report/compare.ts';
@@ -136,6 +136,27 @@ describe('a comparison', () => {
     expect(() => compareRuns([on(), other({ settings: 't' })])).toThrow(
       /dsir-1 and other have other settings of model, pretrain, pools or evaluation, .* differ in .* alone: seed, probe/,
     );
+  });
+
+  it('refuses two ways to choose rows as seeds of one method, unless they are labelled', () => {
+    const run = (seed: number, choice?: string): Entry => {
+      const data = { corpus: `of seed ${seed}`, heldOut: 'h', reference: 'r', choice };
+      return { summary: { ...summary('influence', seed, 5), data } };
+    };
+    expect(compareEntries([run(1, 'a'), run(2, 'a'), run(3)]).labels).toEqual(['influence']); // an older file
+    expect(() => compareEntries([run(1, 'a'), run(2, 'b')])).toThrow(
+      /influence-1 and influence-2 are both influence, and differ in probe, .*LABEL=/,
+    );
+    const labelled = [{ ...run(1, 'a'), label: 'plain' }, run(2, 'b')];
+    expect(compareEntries(labelled).labels).toEqual(['plain', 'influence']);
+  });
+
+  it('leaves out seconds where a trainer recorded none', () => {
+    const one = summary('random', 1, 5);
+    const other = summary('influence', 1, 4.9);
+    delete other.stages[1]!.main.trainingSeconds;
+    const { courses } = compareRuns([one, other]);
+    expect(courses.map(({ points }) => points.at(-1)!.seconds)).toEqual([expect.any(Number), undefined]);
   });
 
   it('becomes a page without scripts or requests, and Markdown', () => {
