@@ -210,12 +210,10 @@ export function cells(): Cell[] {
   add('4M', 'python-docs', seeds, [BEST]);
   for (const references of CONCLUSIVE) add('4M', references, seeds, ['random, two stages more']);
   for (const seed of [1, 2, 3])
-    add(
-      '12M',
-      'lambada-plain',
-      [seed],
-      ['random', 'dsir', BESIDE_CLASSIFIER, FREE, BEST_EARLIER, 'classifier', BEST, 'random, two stages more'],
-    );
+    add('12M', 'lambada-plain', [seed], [
+      ...['random', 'dsir', BESIDE_CLASSIFIER, FREE, 'random, a stage more'],
+      ...[BEST_EARLIER, 'classifier', BEST, 'random, two stages more'],
+    ] as StudyMethod[]);
   for (const seed of [1, 2, 3])
     add('12M', 'python-docs', [seed], ['random', 'dsir', BESIDE_CLASSIFIER, FREE, 'classifier', BEST_EARLIER, BEST]);
   for (const references of CONCLUSIVE) add('4M', references, seeds, [BEST_EARLIER]);
