@@ -5,7 +5,7 @@ import type { Job } from '../../containers/job.ts';
 import { onGpu } from '../../core/config/runtimes.ts';
 import { ConfigError, InputError, RunError } from '../../core/errors.ts';
 import type { Manifest } from '../../core/formats.ts';
-import { MANIFEST_FILE, stageLayout } from '../../core/layout.ts';
+import { MANIFEST_FILE, RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { scoreItems } from '../../core/plan/stage-plan.ts';
 import { openRun, type Run, readPlan } from '../../core/run/open-run.ts';
 import {
@@ -18,8 +18,17 @@ import {
 } from '../../core/run/replay.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
-import { DirectoryStore, getJson, getJsonIfPresent, type Store, storeOpener } from '../../core/storage/index.ts';
+import {
+  DirectoryStore,
+  getJson,
+  getJsonIfPresent,
+  hashObject,
+  putJson,
+  type Store,
+  storeOpener,
+} from '../../core/storage/index.ts';
 import { stopSignal } from '../interrupt.ts';
+import { runOrCorpus } from '../other-folders.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
 
@@ -66,12 +75,26 @@ function otherVersions({ record }: Run): string[] {
 
 async function replayStages(run: Run, work: string, from: 'selection' | 'scores', only?: number): Promise<Replayed[]> {
   const scratch = new DirectoryStore(work);
+  await claimFor(run, scratch, work);
   const files: Replayed[] = [];
   for (const stage of await selectedStages(run, only)) {
     if (from === 'scores') files.push(...(await replayScores(run, scratch, stage)));
     files.push(...(await replaySelection(run, scratch, stage)));
   }
   return files;
+}
+
+/** `replay.json` of a work folder: whose parts are in it, as those that are there are gone on with. */
+const CLAIM_FILE = 'replay.json';
+
+async function claimFor({ store }: Run, scratch: Store, work: string): Promise<void> {
+  const { sha256 } = await hashObject(store, RUN_FILE);
+  const claim = await getJsonIfPresent<{ run: string }>(scratch, CLAIM_FILE);
+  if (claim && claim.run !== sha256)
+    throw new ConfigError(`--work ${work}: the folder has parts of another run; name another, or delete it.`);
+  const other = claim ? undefined : await runOrCorpus(scratch);
+  if (other) throw new ConfigError(`--work ${work}: that is ${other.is}; name a folder of its own.`);
+  await putJson(scratch, CLAIM_FILE, { run: sha256 });
 }
 
 /** The stage's scores from its scorer: the influence model, or what else it is made of. */

@@ -66,10 +66,10 @@ async function evaluate(job: Job, partial: PartialCheckpoints): Promise<Computed
   const heldOutLoss = await passageLoss(config.heldOut);
   report(decaySteps + 2, 'losses');
 
-  const domainLoss: Evaluation['domainLoss'] = {};
+  const losses: [string, Evaluation['domainLoss'][string]][] = [];
   for (const [index, [domain, rows]] of domains.entries()) {
-    const losses = await rowLosses(model, parameters, await corpus.tokenRows(rows), length);
-    domainLoss[corpus.index.domains[domain]!.name] = { loss: mean(losses), rows: rows.length };
+    const ofRows = await rowLosses(model, parameters, await corpus.tokenRows(rows), length);
+    losses.push([corpus.index.domains[domain]!.name, { loss: mean(ofRows), rows: rows.length }]);
     flops += cost(rows.length, length);
     report(decaySteps + 3 + index, 'losses');
   }
@@ -87,8 +87,8 @@ async function evaluate(job: Job, partial: PartialCheckpoints): Promise<Computed
     decaySteps,
     referenceLoss,
     heldOutLoss,
-    mixedDomainLoss: mean(Object.values(domainLoss).map(({ loss }) => loss)),
-    domainLoss,
+    mixedDomainLoss: mean(losses.map(([, { loss }]) => loss)),
+    domainLoss: Object.fromEntries(losses), // names may be those of an object's own members
     ...(scores.length > 0 && { tasks: scores, taskMean: meanScore(scores) }),
     ...(plan.scored && job.arm === 'main' && { selection: await checkSelection(job, corpus, plan) }),
   };

@@ -37,6 +37,11 @@ export function dealPools(config: RunConfig, shardCount: number): Pools {
   };
 }
 
+/** A few long documents may fill a few shards alone. */
+const EMPTY_HOLD_OUT =
+  'pools.holdOut: the corpus has no row in the shards of the hold-out, so that there is nothing to probe and to measure on: ' +
+  'lower corpus.shards, as each of these documents lies in one shard, or add text.';
+
 /**
  * The plan of stage `stage`.
  *
@@ -47,6 +52,7 @@ export function planStage(config: RunConfig, corpus: CorpusIndex, stage: number)
   const poolShards = pools.stages[stage]!;
   const poolRows = rowsOf(corpus, poolShards);
   const holdOutRows = rowsOf(corpus, pools.holdOut);
+  if (holdOutRows === 0) throw new ConfigError(EMPTY_HOLD_OUT);
   const { stepsPerStage, batchRows } = config.pretrain;
   const consumedRows = stepsPerStage * batchRows;
   const { score, once, probes, preparesProbe, arms } = stageWork(config, stage);

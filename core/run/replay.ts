@@ -49,6 +49,7 @@ export async function replaySelection(run: Run, scratch: Store, stage: number): 
   const scorer = plan.scored ? await readScorer(again.store, plan) : undefined;
   const found: Replayed[] = [];
   for (const arm of plan.arms) {
+    for (const key of files(arm)) await scratch.delete(key); // what is there would be taken for this selection
     await selectRows(selectionRequest(again.store, corpus, run.record.config, plan, arm, scorer));
     for (const key of files(arm)) found.push(await compareFile(run.store, scratch, key, stage, selectionDifference));
   }

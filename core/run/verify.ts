@@ -161,8 +161,14 @@ async function checkInputFiles(run: Run, corpus: Corpus, manifest: Manifest, opt
   for (const file of texts) {
     if ((await hashInput(file, () => stopIfAsked(options))) !== recorded.get(file.name)?.sha256)
       throw changed(file.uri);
+    recorded.delete(file.name);
     count();
   }
+  const missing = prepared ? undefined : corpus.index.inputs.find(({ uri }) => recorded.has(uri));
+  if (missing)
+    throw new InputError(
+      `${missing.uri}, which corpus.input (${input.join(', ')}) had when the run read it, is missing: it cannot be repeated; restore the file.`,
+    );
   for (const { uri, sha256 } of manifest.inputs.slice(corpus.index.inputs.length)) {
     stopIfAsked(options);
     const { folder, name } = splitUri(uri);

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
-import { dirname, join, sep } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Content, NotFoundError, type Store } from './store.ts';
 
@@ -42,7 +42,12 @@ export class DirectoryStore implements Store {
 
   async put(key: string, content: Content): Promise<void> {
     const partial = await this.writePartial(key, content);
-    await rename(partial, this.path(key));
+    try {
+      await rename(partial, this.path(key));
+    } catch (error) {
+      await rm(partial, { force: true });
+      throw error;
+    }
   }
 
   async putIfAbsent(key: string, content: Content): Promise<boolean> {
@@ -70,13 +75,10 @@ export class DirectoryStore implements Store {
 
   async list(prefix: string): Promise<string[]> {
     const folder = prefix.includes('/') ? prefix.slice(0, prefix.lastIndexOf('/')) : '';
-    const entries = await readdir(join(this.root, folder), { recursive: true, withFileTypes: true }).catch((error) => {
-      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
-      throw error;
-    });
-    return entries
-      .filter((entry) => entry.isFile() && !entry.name.includes(PARTIAL))
-      .map((entry) => join(entry.parentPath, entry.name).slice(this.root.length + 1))
+    const files = await filesBelow(join(this.root, folder));
+    return files
+      .filter((path) => !basename(path).includes(PARTIAL))
+      .map((path) => path.slice(this.root.length + 1))
       .filter((key) => key.startsWith(prefix))
       .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   }
@@ -129,4 +131,26 @@ export class DirectoryStore implements Store {
     }
     return partial;
   }
+}
+
+/** Files, and links to files, in a folder and those in it; a folder that goes meanwhile has none. */
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
+    throw error;
+  });
+  const files = entries.map(async (entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return filesBelow(path);
+    // Hugging Face's cache is of links.
+    const isFile =
+      entry.isFile() ||
+      (entry.isSymbolicLink() &&
+        (await stat(path).then(
+          (found) => found.isFile(),
+          () => false, // it leads nowhere
+        )));
+    return isFile ? [path] : [];
+  });
+  return (await Promise.all(files)).flat();
 }

@@ -79,6 +79,27 @@ it('makes the scores again, of one stage, and keeps them where it is told to', a
   }
 });
 
+it('makes a selection again that an earlier call has left, and goes on with no other run', async () => {
+  const work = join(folder, '..', 'replayed-twice');
+  try {
+    expect((await mates('replay', folder, '--work', work)).code).toBe(0);
+    const key = 'stages/1/selection.parquet';
+    await new DirectoryStore(work).put(key, await copy.get('stages/1/control/selection.parquet'));
+    expect((await mates('replay', folder, '--work', work)).stdout).toMatch(/6 of 6 files/);
+    expect(await new DirectoryStore(work).get(key)).toEqual(await copy.get(key));
+    await copy.put(
+      'run.json',
+      Buffer.from(await copy.get('run.json'))
+        .toString()
+        .replace('"seed": 3', '"seed": 4'),
+    );
+    const { code, stderr } = await mates('replay', folder, '--work', work);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/--work .*: the folder has parts of another run/)]);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+});
+
 it('ends with 1, and says how a selection differs that is not that of its scores', async () => {
   // The control's random rows in the main arm's place.
   for (const name of ['selection.parquet', 'selection.json'])

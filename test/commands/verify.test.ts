@@ -19,11 +19,14 @@ let inputs: string;
 let folder: string;
 beforeAll(async () => {
   inputs = await temporaryFolder();
-  await cp(resolve('test/fixtures/mini-corpus'), inputs, { recursive: true });
-  const names = ['novels-austen', 'dictionary', 'logs'];
+  const fixtures = resolve('test/fixtures/mini-corpus');
+  for (const name of ['reference', 'held-out'])
+    await cp(join(fixtures, `${name}.jsonl`), join(inputs, `${name}.jsonl`));
+  for (const name of ['novels-austen', 'dictionary', 'logs'])
+    await cp(join(fixtures, `${name}.jsonl`), join(inputs, 'texts', `${name}.jsonl`));
   finished = await TinyRun.create(
     tinyConfig({
-      corpus: { input: names.map((name) => join(inputs, `${name}.jsonl`)) },
+      corpus: { input: [join(inputs, 'texts', '*.jsonl')] },
       reference: { input: join(inputs, 'reference.jsonl') },
       heldOut: { input: join(inputs, 'held-out.jsonl') },
     }),
@@ -108,7 +111,7 @@ describe('a finished run', () => {
   });
 
   it('must have been read from files that are as they were, where that is asked for', async () => {
-    for (const name of ['logs', 'reference']) {
+    for (const name of ['texts/logs', 'reference']) {
       const path = join(inputs, `${name}.jsonl`);
       const text = await readFile(path);
       await writeFile(path, `${text}{"text":"more"}\n`);
@@ -116,6 +119,11 @@ describe('a finished run', () => {
       await expect(verify(true)).rejects.toThrow(`${name}.jsonl is not the file that the run has read`);
       await writeFile(path, text);
     }
+    const path = join(inputs, 'texts', 'logs.jsonl');
+    const text = await readFile(path);
+    await rm(path);
+    await expect(verify(true)).rejects.toThrow(/^logs\.jsonl, which corpus\.input \(.*\*\.jsonl\) had .* is missing/);
+    await writeFile(path, text);
   });
 });
 

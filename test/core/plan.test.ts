@@ -72,6 +72,11 @@ describe('stage plan', () => {
     expect(() => planStage(config({ pretrain: { stepsPerStage: 1000 } }), corpus, 0)).toThrow(/raise pools\.warmup/);
   });
 
+  it('refuses a hold-out whose shards are all empty', () => {
+    const few = Array.from({ length: 32 }, (_, shard) => (shard < 14 ? 3000 : 0));
+    expect(() => planStage(config(), corpusOf(few), 0)).toThrow(/pools\.holdOut: .*lower corpus\.shards/);
+  });
+
   it('refuses more probes than are sure to be free, before anything is trained', () => {
     const withProbes = (documents: number, method: string) =>
       planStage(config({ probe: { documents, method } }), corpusOf(new Array(20).fill(1000), 13), 1);

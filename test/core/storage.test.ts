@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -58,6 +58,28 @@ describe('a directory as a store', () => {
     await store.put('file', 'x');
     await expect(store.put('file/below', 'y')).rejects.toThrow();
     expect(await readdir(root)).toEqual(['file']);
+    await store.put('folder/file', 'x');
+    await expect(store.put('folder', 'y')).rejects.toThrow(/EISDIR|ENOTEMPTY|EEXIST/);
+    expect(await readdir(root)).toEqual(['file', 'folder']);
+  });
+
+  it('lists links to files, as a cache of models has them, and what stays while other folders come and go', async () => {
+    await store.put('blobs/abc', 'weights');
+    await mkdir(join(root, 'snapshot'));
+    await symlink('../blobs/abc', join(root, 'snapshot/model.safetensors'));
+    await symlink('../blobs/gone', join(root, 'snapshot/other'));
+    expect(await store.list('')).toEqual(['blobs/abc', 'snapshot/model.safetensors']);
+    let busy = true;
+    const coming = (async () => {
+      for (let i = 0; busy; i++) {
+        await store.put(`more/${i}/file`, '');
+        await store.delete(`more/${i}/file`);
+      }
+    })();
+    for (let i = 0; i < 100; i++) expect(await store.list('blobs/')).toEqual(['blobs/abc']);
+    for (let i = 0; i < 100; i++) expect(await store.list('')).toContain('blobs/abc');
+    busy = false;
+    await coming;
   });
 
   it('keeps no empty folder', async () => {

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { findInputs } from '../../core/corpus/reading/inputs.ts';
 import { readLines } from '../../core/corpus/reading/read-lines.ts';
 import { readParquetDocuments } from '../../core/corpus/reading/read-parquet.ts';
+import { unzstd } from '../../core/corpus/reading/unzstd.ts';
 import { InputError } from '../../core/errors.ts';
 import { writeParquet } from '../../core/parquet.ts';
 import { DirectoryStore, storeOpener } from '../../core/storage/index.ts';
@@ -70,6 +71,22 @@ describe('JSON Lines', () => {
       'one two three',
       'four five six, and one two three again and again and again',
     ]);
+  });
+
+  it('reads zstd of several frames, and of some that say nothing, however they are cut', async () => {
+    const skippable = Buffer.from('532a4d1803000000010203502a4d1800000000', 'hex');
+    const whole = Buffer.concat([ZSTD, skippable, ZSTD]);
+    const read = async (size: number) => {
+      const pieces: Uint8Array[] = [];
+      async function* cut() {
+        for (let at = 0; at < whole.length; at += size) yield whole.subarray(at, at + size);
+      }
+      for await (const piece of unzstd(cut())) pieces.push(Uint8Array.from(piece));
+      return Buffer.concat(pieces).toString();
+    };
+    const [text, again, rest] = (await read(whole.length)).split(/(?<=again"}\n)/);
+    expect([again, rest]).toEqual([text, undefined]);
+    for (const size of [1, 2, 3, 5, 7, 64]) expect(await read(size)).toBe(`${text}${text}`);
   });
 
   it('reads the same lines however the bytes are cut', () =>
@@ -262,6 +279,13 @@ describe('bad content names the file, the line and the remedy', () => {
   it('reads a document of just under 10 MB', async () => {
     const text = 'x'.repeat(9_999_000);
     expect((await readAll(await writeInput('in.jsonl', jsonl([{ text }]))))[0]!.text).toBe(text);
+  });
+
+  it('zstd whose content is not that of its checksum', async () => {
+    const text = ZSTD.indexOf('three'); // as it is written in the frame
+    const other = Buffer.from(ZSTD);
+    other[text]! ^= 1;
+    expect(await failure(await writeInput('in.jsonl.zst', other))).toMatch(/damaged \(the checksum is that of other/);
   });
 
   it.each([

@@ -118,6 +118,18 @@ describe('merge', () => {
     expect(store.reads.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(0.22 * 12 * n);
   });
 
+  it('counts rows of domains that are called as an object has members', async () => {
+    const corpus = fakeCorpus(30);
+    for (const [i, name] of ['constructor', '__proto__', 'web'].entries()) corpus.index.domains[i]!.name = name;
+    const { store, prefixes } = await score(corpus, [wholeShards(corpus)], new Float32Array(30), exact);
+    const { domains } = await openScores(store, prefixes, exact, wholeShards(corpus));
+    expect(Object.entries(domains).sort()).toEqual([
+      ['__proto__', 10],
+      ['constructor', 10],
+      ['web', 10],
+    ]);
+  });
+
   it('refuses unfinished, foreign, doubled and missing scores', async () => {
     const corpus = fakeCorpus(30, [0, 10, 20]);
     const [a, b, c] = wholeShards(corpus);

@@ -1,7 +1,7 @@
 /**
  * Finds documents that say nearly what another one says, by MinHash over runs of words (core/dedup), before there is a
- * tokenizer. Band keys lie in temporary files of 8 bytes a document each; in memory are one band's, and 4 bytes a document
- * for the clusters.
+ * tokenizer. Band keys lie in temporary files of 8 bytes a document each; in memory are one band's, 4 bytes a document for the
+ * clusters, and the words of documents that are about to be hashed.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,8 +11,9 @@ import { DEFAULT_MINHASH, MinHasher } from '../../dedup/minhash.ts';
 import { spread } from '../../random/spread.ts';
 import type { Spool } from '../packing/spool.ts';
 
-/** Documents whose keys are written together. */
+/** Documents whose keys are written together, and words that these may have, of 4 bytes each: some are books. */
 const AT_ONCE = 4096;
+const WORDS_AT_ONCE = 1 << 22;
 
 /**
  * Of each cluster of near-duplicates the first document, in the order of the shards and their spools.
@@ -33,15 +34,19 @@ export async function withoutNearDuplicates(
   try {
     for (let band = 0; band < hasher.spec.bands; band++) files.push(await open(join(directory, `band-${band}`), 'w+'));
     let waiting: Int32Array[] = [];
+    let words = 0;
     let done = 0;
     const write = async () => {
       for (const [band, keys] of hasher.bandKeys(waiting).entries()) await files[band]!.appendFile(bytesOf(keys));
       waiting = [];
+      words = 0;
     };
     for (const shard of spool.counts.keys())
       for await (const { text } of spool.read(shard)) {
-        waiting.push(wordsOf(text));
-        if (waiting.length === AT_ONCE) await write();
+        const document = wordsOf(text);
+        waiting.push(document);
+        words += document.length;
+        if (waiting.length === AT_ONCE || words >= WORDS_AT_ONCE) await write();
         onDocument(++done);
       }
     await write();

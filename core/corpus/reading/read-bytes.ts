@@ -2,13 +2,10 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
-import { Decompress } from 'fzstd';
 import { InputError } from '../../errors.ts';
 import { readPieces } from '../../storage/index.ts';
 import type { InputFile } from './input-file.ts';
-
-/** zstd is fed in small slices, because one push returns all it unpacks to. */
-const ZSTD_SLICE_BYTES = 64 << 10;
+import { unzstd } from './unzstd.ts';
 
 type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
 
@@ -24,7 +21,7 @@ async function* readStored({ store, key, bytes }: InputFile, onRead?: (bytes: nu
 export function readContent(file: InputFile, onRead?: (bytes: number) => void): Bytes {
   const pieces = readStored(file, onRead);
   if (file.format === '.jsonl.gz') return gunzip(pieces, file.uri);
-  if (file.format === '.jsonl.zst') return unzstd(pieces, file.uri);
+  if (file.format === '.jsonl.zst') return zstd(pieces, file.uri);
   return pieces;
 }
 
@@ -40,25 +37,21 @@ async function* gunzip(pieces: Bytes, uri: string): Bytes {
   }
 }
 
-async function* unzstd(pieces: Bytes, uri: string): Bytes {
-  let unpacked: Uint8Array[] = [];
-  const stream = new Decompress((chunk) => unpacked.push(chunk));
-  const push = (slice: Uint8Array, final: boolean) => {
+async function* zstd(pieces: Bytes, uri: string): Bytes {
+  let reading: unknown;
+  const readable = async function* () {
     try {
-      stream.push(slice, final);
+      yield* pieces;
     } catch (error) {
-      throw damaged(uri, 'zstd', error);
+      reading = error; // of the file, and not of what is in it
+      throw error;
     }
-    const chunks = unpacked;
-    unpacked = [];
-    return chunks;
   };
-  for await (const piece of pieces) {
-    for (let at = 0; at < piece.length; at += ZSTD_SLICE_BYTES) {
-      yield* push(piece.subarray(at, at + ZSTD_SLICE_BYTES), false);
-    }
+  try {
+    yield* unzstd(readable());
+  } catch (error) {
+    throw error === reading ? error : damaged(uri, 'zstd', error);
   }
-  yield* push(new Uint8Array(0), true);
 }
 
 function damaged(uri: string, kind: string, error: unknown): InputError {

@@ -65,7 +65,7 @@ export async function openScores(
   pool: RowRange[],
 ): Promise<ScoredPool> {
   const groups = new Float64Array(GROUPS);
-  const domains: Record<string, number> = {};
+  const domains = new Map<string, number>(); // whose names may be those of an object's own members
   const histograms: Histogram[] = [];
   let extremes: Extremes = { highest: [], lowest: [] };
   const jobs = await mapParallel(prefixes, REQUESTS, async (prefix): Promise<ScoredJob> => {
@@ -74,7 +74,7 @@ export async function openScores(
     index.groups.forEach((group, i) => {
       groups[group]! += index.counts[i]!;
     });
-    for (const [name, rows] of Object.entries(index.domains)) domains[name] = (domains[name] ?? 0) + rows;
+    for (const [name, rows] of Object.entries(index.domains)) domains.set(name, (domains.get(name) ?? 0) + rows);
     if (index.histogram) histograms.push(index.histogram);
     extremes = mergeExtremes([extremes, index.extremes]);
     const { ranges, rows } = index;
@@ -85,7 +85,7 @@ export async function openScores(
     pool,
   );
   const rows = jobs.reduce((sum, job) => sum + job.rows, 0);
-  return { jobs, rows, groups, domains, histogram: addHistograms(histograms), extremes };
+  return { jobs, rows, groups, domains: Object.fromEntries(domains), histogram: addHistograms(histograms), extremes };
 }
 
 /**

@@ -1,0 +1,125 @@
+/** Unpacks zstd (RFC 8878) and compares the checksum of each frame's content, which fzstd passes over. */
+import { Decompress } from 'fzstd';
+import xxhash, { type XXHash } from 'xxhash-wasm';
+
+/** fzstd is fed in small slices, because one push returns all it unpacks to. */
+const SLICE_BYTES = 64 << 10;
+
+/** @throws Error when the data is truncated or damaged. */
+export async function* unzstd(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  const { create64 } = await xxhash();
+  let frame: Frame | undefined;
+  for await (const piece of pieces)
+    for (let at = 0; at < piece.length; ) {
+      frame ??= new Frame(create64());
+      const slice = piece.subarray(at, at + SLICE_BYTES);
+      const used = frame.end.scan(slice);
+      at += used;
+      yield* frame.push(slice.subarray(0, used));
+      if (!frame.end.reached) continue;
+      yield* frame.finish();
+      frame = undefined;
+    }
+  if (frame) throw new Error('it ends too early');
+}
+
+/** One frame of a file, which may have many. */
+class Frame {
+  readonly end = new FrameEnd();
+  private readonly hash: XXHash<bigint>;
+  private readonly stream: Decompress;
+  private unpacked: Uint8Array[] = [];
+
+  constructor(hash: XXHash<bigint>) {
+    this.hash = hash;
+    this.stream = new Decompress((chunk) => {
+      this.unpacked.push(chunk);
+      hash.update(chunk);
+    });
+  }
+
+  push(bytes: Uint8Array, final = false): Uint8Array[] {
+    this.stream.push(bytes, final);
+    return this.unpacked.splice(0);
+  }
+
+  finish(): Uint8Array[] {
+    const rest = this.push(new Uint8Array(0), true);
+    const { checksum } = this.end;
+    if (checksum !== undefined && Number(this.hash.digest() & 0xffff_ffffn) !== checksum)
+      throw new Error('the checksum is that of other content');
+    return rest;
+  }
+}
+
+const MAGIC = 0xfd2fb528;
+const SKIPPABLE_MAGIC = 0x184d2a50; // to ...5f
+const RLE_BLOCK = 1;
+
+/** Finds where a frame ends, from the headers of its blocks (RFC 8878, section 3.1). */
+class FrameEnd {
+  reached = false;
+  /** The frame's last four bytes, where it has a checksum. */
+  checksum: number | undefined;
+  private hasChecksum = false;
+  /** Bytes to pass over before the next header, which is `wanted` long. */
+  private passed = 0;
+  private wanted = 4;
+  private header: number[] = [];
+  private read: (header: number[]) => void = this.readMagic;
+
+  /** @returns how many of the bytes are of the frame. */
+  scan(bytes: Uint8Array): number {
+    let at = 0;
+    while (at < bytes.length && !this.reached) {
+      const passed = Math.min(this.passed, bytes.length - at);
+      this.passed -= passed;
+      at += passed;
+      while (this.passed === 0 && this.header.length < this.wanted && at < bytes.length) this.header.push(bytes[at++]!);
+      if (this.passed === 0 && this.header.length === this.wanted) this.read(this.header.splice(0));
+    }
+    return at;
+  }
+
+  private next(wanted: number, read: (header: number[]) => void): void {
+    this.wanted = wanted;
+    this.read = read;
+  }
+
+  private readMagic(header: number[]): void {
+    const magic = littleEndian(header);
+    if (magic === MAGIC) this.next(1, this.readDescriptor);
+    else if ((magic & ~0xf) >>> 0 === SKIPPABLE_MAGIC) this.next(4, this.readSkipped);
+    else throw new Error('a frame does not begin as one');
+  }
+
+  private readSkipped(header: number[]): void {
+    this.passed = littleEndian(header);
+    this.next(0, this.readEnd);
+    if (this.passed === 0) this.readEnd();
+  }
+
+  private readDescriptor([descriptor]: number[]): void {
+    const isSingleSegment = (descriptor! & 0x20) !== 0;
+    this.hasChecksum = (descriptor! & 4) !== 0;
+    const contentSize = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor! >>> 6]!;
+    this.passed = (isSingleSegment ? 0 : 1) + [0, 1, 2, 4][descriptor! & 3]! + contentSize;
+    this.next(3, this.readBlock);
+  }
+
+  private readBlock(header: number[]): void {
+    const block = littleEndian(header);
+    const isLast = (block & 1) !== 0;
+    this.passed = ((block >>> 1) & 3) === RLE_BLOCK ? 1 : block >>> 3;
+    if (!isLast) return;
+    this.next(this.hasChecksum ? 4 : 0, this.readEnd);
+    if (this.passed === 0 && !this.hasChecksum) this.readEnd();
+  }
+
+  private readEnd(header: number[] = []): void {
+    if (header.length > 0) this.checksum = littleEndian(header);
+    this.reached = true;
+  }
+}
+
+const littleEndian = (bytes: number[]) => bytes.reduceRight((value, byte) => value * 256 + byte, 0);
