@@ -14,6 +14,8 @@ export interface Job {
   /** Aborted when the machine asks the job to stop; the job then saves and throws InterruptedError. */
   signal: AbortSignal;
   progress: ProgressReporter;
+  /** Tells what a user should know, in sentences; the job goes on. */
+  warn(warning: string): void;
 }
 
 /** What is left of a job's work when all has been computed. */

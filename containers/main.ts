@@ -1,7 +1,7 @@
 /** Entry point of every job: `node main.js TASK`, told the rest by its environment. The same on AWS and on one machine. */
 import { explainSystemError, INTERRUPTED, MatesError } from '../core/errors.ts';
 import type { Arm } from '../core/formats.ts';
-import { progressToStdout } from '../core/progress.ts';
+import { progressToStdout, WARNING } from '../core/progress.ts';
 import { openRun } from '../core/run/open-run.ts';
 import { isTransient, LAKE_DIRECTORY_VARIABLE, storeOpener } from '../core/storage/index.ts';
 import type { Job } from './job.ts';
@@ -47,6 +47,7 @@ async function main(): Promise<void> {
     item: environment.MATES_ITEM ? JSON.parse(environment.MATES_ITEM) : undefined,
     signal: stop.signal,
     progress: progressToStdout(),
+    warn: (warning) => process.stderr.write(`${WARNING}${warning}\n`),
   };
   await (await task()).run(job);
 }

@@ -14,6 +14,9 @@ export type ProgressReporter = (progress: Progress) => void;
 
 const PREFIX = '{"progress":';
 
+/** Begins a line of a job's stderr that a user should read, though the job goes on. */
+export const WARNING = 'Warning: ';
+
 /** Writes at most about four lines a second, and always the first and the last of a step. */
 export function progressToStdout(
   write: (line: string) => void = (line) => process.stdout.write(line),

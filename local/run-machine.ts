@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ConfigError, errorNamed, InterruptedError, type MatesError, RunError } from '../core/errors.ts';
-import type { Progress } from '../core/progress.ts';
+import { type Progress, WARNING } from '../core/progress.ts';
 import { getJson, LAKE_DIRECTORY_VARIABLE, splitUri, storeOpener } from '../core/storage/index.ts';
 import { execute } from './asl/interpreter.ts';
 import { type Clock, type Json, type StateEvent, StatesError } from './asl/types.ts';
@@ -71,7 +71,7 @@ export async function runMachine(options: RunMachineOptions): Promise<Json> {
     slots: options.jobs ?? slotsFor(options.threads),
     onProgress: options.onProgress,
     log: (job, line) => {
-      if (line.startsWith('Warning: ')) options.onWarning?.(line);
+      if (line.startsWith(WARNING)) options.onWarning?.(line);
       log(job, line);
     },
   });

@@ -108,7 +108,7 @@ async function measureStage(run: Job['run'], stage: number) {
   const exact = (set: typeof passages, rate = learningRate, checkpoint = trunk) =>
     ExactProbe.create(model, checkpoint, new PassageSet(model, set), { clipNorm, learningRate: rate });
   const { signal } = new AbortController();
-  const job: Job = { run, stage, arm: 'main', item: undefined, signal, progress: () => {} };
+  const job: Job = { run, stage, arm: 'main', item: undefined, signal, progress: () => {}, warn: () => {} };
   const partial = new PartialCheckpoints(run.store, armLayout(stage, 'main').partialBranch, config.pretrain);
   const decayed = await decayBranchEnd(job, { model, corpus, plan, arm: 'main', partial }, () => {});
   const lowRate = branchRate(config.pretrain, trunk.optimizer.step)(config.pretrain.decaySteps);

@@ -2,10 +2,11 @@ import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { domainWarnings } from '../../core/diagnostics/domains.ts';
 import { ConfigError } from '../../core/errors.ts';
+import { WARNING } from '../../core/progress.ts';
 import { readInput, type StoreOpener, storeOpener } from '../../core/storage/index.ts';
 import { wholeNumber } from '../flags.ts';
 import { stopSignal } from '../interrupt.ts';
-import { namingFlags } from '../naming-flags.ts';
+import { inFlags, namingFlags } from '../naming-flags.ts';
 import { createProgressView } from '../progress-view.ts';
 import { lockPath } from '../run-lock.ts';
 
@@ -67,7 +68,8 @@ async function prepareFiles(options: Options): Promise<void> {
       signal,
     });
     view.close();
-    for (const warning of domainWarnings(index, options.domainField)) process.stderr.write(`Warning: ${warning}\n`);
+    for (const warning of domainWarnings(index, options.domainField))
+      process.stderr.write(`${WARNING}${inFlags(warning, FIELD_FLAGS)}\n`);
     const { rows, documents, duplicatesRemoved, nearDuplicatesRemoved, excludedRemoved } = index;
     const excluded = options.exclude ? `, ${excludedRemoved} passages of --exclude kept out` : '';
     const near = nearDuplicatesRemoved === undefined ? '' : ` and ${nearDuplicatesRemoved} near-duplicates`;

@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Job } from '../../containers/job.ts';
 import { onGpu } from '../../core/config/runtimes.ts';
 import { ConfigError, InputError, RunError } from '../../core/errors.ts';
 import type { Manifest } from '../../core/formats.ts';
 import { MANIFEST_FILE, RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { scoreItems } from '../../core/plan/stage-plan.ts';
+import { WARNING } from '../../core/progress.ts';
 import { openRun, type Run, readPlan } from '../../core/run/open-run.ts';
 import {
   beside,
@@ -109,8 +109,11 @@ async function replayScores(run: Run, scratch: Store, stage: number): Promise<Re
     const score = await import('../../containers/score/index.ts');
     view.heading(`Stage ${stage}`);
     for (const item of scoreItems(plan)) {
-      const progress: Job['progress'] = (at) => view.update(at.step, at);
-      await score.run({ run: again, stage, arm: 'main', item, signal, progress });
+      await score.run({
+        ...{ run: again, stage, arm: 'main', item, signal },
+        progress: (at) => view.update(at.step, at),
+        warn: (warning) => view.notice(`${WARNING}${warning}`),
+      });
     }
   } finally {
     view.close();

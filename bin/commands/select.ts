@@ -8,7 +8,7 @@ import type { InfluenceFit, RunRecord, SelectionSummary, StagePlan } from '../..
 import { sha256 } from '../../core/hash.ts';
 import { armLayout, RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
-import type { ProgressReporter } from '../../core/progress.ts';
+import { type ProgressReporter, WARNING } from '../../core/progress.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
@@ -28,7 +28,7 @@ import { AdamW } from '../../engine/adamw.ts';
 import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engine/files/checkpoint.ts';
 import { CONFIG_FILE } from '../../engine/files/hugging-face.ts';
 import { stopSignal } from '../interrupt.ts';
-import { namingFlags } from '../naming-flags.ts';
+import { inFlags, namingFlags } from '../naming-flags.ts';
 import { cutDocuments, type DocumentCut, documentLines, documentScores } from '../own-checkpoint/documents.ts';
 import { requireFiles } from '../own-checkpoint/outputs.ts';
 import { costLine, planLine, planSelection, STAGE, selectionCost } from '../own-checkpoint/plan.ts';
@@ -77,7 +77,7 @@ async function selectBest(options: Options): Promise<void> {
     ...passageWarnings(options.reference, compare(reference.passages)),
   ];
   if (options.dryRun) {
-    for (const line of [...lines, ...warnings.map((warning) => `Warning: ${warning}`)]) console.log(line);
+    for (const line of [...lines, ...warnings.map((warning) => `${WARNING}${warning}`)]) console.log(line);
     if (options.json) console.log(JSON.stringify({ ...sizes(corpus, plan, reference), operations: cost }));
     return;
   }
@@ -115,7 +115,7 @@ async function selectInto(
   let documents: DocumentCut | undefined;
   try {
     for (const line of lines) view.heading(line);
-    for (const warning of warnings) view.notice(`Warning: ${warning}`);
+    for (const warning of warnings) view.notice(`${WARNING}${warning}`);
     await scoreCorpus(run, plan, view, signal);
     // The scores may be there from a call with noise, or from one without.
     const scorer = { ...(await readScorer(run.store, plan)), method: settings.method };
@@ -219,8 +219,9 @@ async function importCheckpoint({ store, record }: Run, { index }: Corpus, model
 
 /** The jobs of a scored stage, one after the other in this process; each skips what is there. */
 async function scoreCorpus(run: Run, plan: StagePlan, view: ProgressView, signal: AbortSignal): Promise<void> {
+  const warn = (warning: string) => view.notice(inFlags(`${WARNING}${warning}`, FIELD_FLAGS));
   const job = (progress: ProgressReporter, item?: unknown): Job => ({
-    ...{ run, stage: STAGE, arm: 'main', item, signal, progress },
+    ...{ run, stage: STAGE, arm: 'main', item, signal, progress, warn },
   });
   const show: ProgressReporter = (progress) => view.update(progress.step, progress);
   if (plan.preparesProbe) await (await import('../../containers/prepare-probe/index.ts')).run(job(show));

@@ -27,6 +27,6 @@ export async function checkSelection(job: Job, corpus: Corpus, plan: StagePlan):
   const ranges = rowRanges(corpus.index, plan.poolShards);
   const pool = await statistics(sampleRows(ranges, wanted, random(STREAM.diagnosticsPool)));
   const warnings = selectionWarnings({ selected, pool }, summary);
-  for (const warning of warnings) process.stderr.write(`Warning: stage ${job.stage}: ${warning}\n`);
+  for (const warning of warnings) job.warn(`stage ${job.stage}: ${warning}`);
   return { selected, pool, warnings };
 }

@@ -205,6 +205,6 @@ function inItsPlace(job: Job, what: 'the influence model' | 'the probe', why: st
   if (whenWeak === 'stop')
     throw new RunError(`${found}. influenceModel.whenWeak is "stop", which ends this run. ${REMEDY}`);
   const goesOn = whenWeak === 'warn' ? selection.method : whenWeak;
-  process.stderr.write(`Warning: ${found}. The stage selects by ${goesOn}. ${REMEDY}\n`);
+  job.warn(`${found}. The stage selects by ${goesOn}. ${REMEDY}`);
   return whenWeak === 'warn' ? undefined : whenWeak;
 }

@@ -79,7 +79,7 @@ async function prepare(job: Job, partial: PartialCheckpoints): Promise<Prepared>
   }
   const wanted = probe.lookahead.steps * probe.lookahead.batchRows;
   const others = controlRows(probed, plan.probes, wanted, config.seed, job.stage);
-  if (others.length < wanted) process.stderr.write(fewRows(job.stage, others.length, wanted));
+  if (others.length < wanted) job.warn(fewRows(job.stage, others.length, wanted));
   const copies = await lookaheadCopies(model, checkpoint, {
     ...{ config, learningRate, passages, length },
     randomRows: await corpus.tokenRows(others),
@@ -98,7 +98,7 @@ async function prepare(job: Job, partial: PartialCheckpoints): Promise<Prepared>
 
 function fewRows(stage: number, rows: number, wanted: number): string {
   return (
-    `Warning: stage ${stage}: only ${rows} rows of the hold-out are not probed, and lookahead's control copy learns them over ` +
-    `and over, as its steps have room for ${wanted}. ${MORE_ROWS}\n`
+    `stage ${stage}: only ${rows} rows of the hold-out are not probed, and lookahead's control copy learns them over ` +
+    `and over, as its steps have room for ${wanted}. ${MORE_ROWS}`
   );
 }

@@ -13,7 +13,7 @@ export interface CheckedPassages {
   hashes?: ReadonlySet<string>;
 }
 
-/** Compares the passages with the corpus, and says on stderr what a user should know. */
+/** Compares the passages with the corpus. */
 export async function checkPassages(
   corpus: Corpus,
   seed: number,
@@ -34,6 +34,5 @@ export async function checkPassages(
     ...passageWarnings('reference.input', reference),
     ...passageWarnings('heldOut.input', heldOut),
   ];
-  for (const warning of warnings) process.stderr.write(`Warning: ${warning}\n`);
   return { format: 'mates-passages/1', reference, heldOut, warnings };
 }

@@ -39,8 +39,11 @@ async function prepareRun(job: Job): Promise<Computed> {
   // Of a run that has not begun, both may be of another configuration.
   const begun = (await store.size(stageLayout(0).plan)) !== undefined;
   await recordInputs(job.run, begun);
-  if (!begun || (await store.size(PASSAGES_FILE)) === undefined)
-    await putJson(store, PASSAGES_FILE, await checkPassages(corpus, seed, given));
+  if (!begun || (await store.size(PASSAGES_FILE)) === undefined) {
+    const checked = await checkPassages(corpus, seed, given);
+    for (const warning of checked.warnings) job.warn(warning);
+    await putJson(store, PASSAGES_FILE, checked);
+  }
   return { flops: 0 }; // no matrix product, and what it did is checked again each time
 }
 
@@ -83,5 +86,5 @@ async function prepare(job: Job): Promise<void> {
     progress: job.progress,
     signal: job.signal,
   });
-  for (const warning of domainWarnings(index, config.corpus.domainField)) process.stderr.write(`Warning: ${warning}\n`);
+  for (const warning of domainWarnings(index, config.corpus.domainField)) job.warn(warning);
 }

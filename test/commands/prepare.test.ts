@@ -105,21 +105,6 @@ describe('mates prepare', () => {
     expect(JSON.parse(await readFile(at('begun/corpus.json'), 'utf8')).documents).toBe(20);
   });
 
-  it('names its flags where a job warns, and nowhere else', async () => {
-    const shown: unknown[] = [];
-    const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => shown.push(text) > 0);
-    try {
-      await namingFlags({ 'a.b': '--c' }, async () => {
-        process.stderr.write('Warning: raise a.b.\n');
-        process.stderr.write('a.b\n');
-      });
-      process.stderr.write('Warning: a.b\n');
-    } finally {
-      write.mockRestore();
-    }
-    expect(shown).toEqual(['Warning: raise --c.\n', 'a.b\n', 'Warning: a.b\n']);
-  });
-
   it('leaves the names of files as they are', async () => {
     const fails = () => Promise.reject(new ConfigError('a/corpus.input/corpus.input.gz: bad; correct corpus.input.'));
     await expect(namingFlags({ 'corpus.input': '--input' }, fails)).rejects.toThrow(

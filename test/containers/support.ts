@@ -82,7 +82,8 @@ export class TinyRun {
 
   job(stage: number, over: Partial<Job> = {}): Job {
     const { signal } = new AbortController();
-    return { run: this.run, stage, arm: 'main', item: undefined, signal, progress: () => {}, ...over };
+    const warn = (warning: string) => process.stderr.write(`Warning: ${warning}\n`);
+    return { run: this.run, stage, arm: 'main', item: undefined, signal, progress: () => {}, warn, ...over };
   }
 
   async prepare(): Promise<void> {
