@@ -1,19 +1,19 @@
 /** Choice rules: a variable compared with a value; https://states-language.net/spec.html#choice-state. */
 import type { Visit } from './frame.ts';
 import { get, parsePath } from './paths.ts';
-import { type ChoiceRule, type Json, refuse } from './types.ts';
+import { type ChoiceRule, type ChoiceState, type Json, refuse } from './types.ts';
 
 /** The type of each comparison's operand. */
 export const COMPARISONS: Record<string, string> = { BooleanEquals: 'boolean', StringEquals: 'string' };
 
 /** @returns the state that a Choice leads to. */
-export function choose({ name, state, frame: { context } }: Visit, input: Json): string {
-  const rule = state.Choices!.find(({ Variable, BooleanEquals, StringEquals }, i) => {
+export function choose({ name, state, frame: { context } }: Visit<ChoiceState>, input: Json): string {
+  const rule = state.Choices.find(({ Variable, BooleanEquals, StringEquals }, i) => {
     const where = `${name}.Choices[${i}].Variable`;
     // A value of another type differs, which is no error.
     return get(parsePath(Variable, where), { input, context }, where) === (BooleanEquals ?? StringEquals);
   });
-  return rule?.Next ?? state.Default!;
+  return rule?.Next ?? state.Default;
 }
 
 /** @throws UnsupportedDefinition when a rule is none that {@link choose} can evaluate. */

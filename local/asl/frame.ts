@@ -32,9 +32,9 @@ export interface Frame {
 }
 
 /** One visit of a state. */
-export interface Visit {
+export interface Visit<S extends State = State> {
   name: string;
-  state: State;
+  state: S;
   frame: Frame;
 }
 

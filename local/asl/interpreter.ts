@@ -9,7 +9,15 @@ import { get, parsePath, put } from './paths.ts';
 import { checkSize, fill } from './payload.ts';
 import { catcherFor } from './retry.ts';
 import { failure, runTask, withRetries, withTimeout } from './states.ts';
-import { type Environment, type Json, type Machine, type State, StatesError } from './types.ts';
+import {
+  type Environment,
+  type Json,
+  type Machine,
+  type MapState,
+  type State,
+  StatesError,
+  type TaskState,
+} from './types.ts';
 
 export interface ExecutionOptions {
   name: string;
@@ -94,20 +102,20 @@ async function takeStep(visit: Visit, input: Json): Promise<Step> {
   try {
     switch (state.Type) {
       case 'Task':
-        return { output: await produce(visit, input, runTask), next: state.Next };
+        return { output: await produce({ name, state, frame }, input, runTask), next: state.Next };
       case 'Map':
-        return { output: await produce(visit, input, runMap), next: state.Next };
+        return { output: await produce({ name, state, frame }, input, runMap), next: state.Next };
       case 'Choice':
-        return { output: input, next: choose(visit, input) };
+        return { output: input, next: choose({ name, state, frame }, input) };
       case 'Succeed':
         return { output: input, next: undefined };
       case 'Fail':
-        throw failure(visit, input);
+        throw failure({ name, state, frame }, input);
     }
   } catch (error) {
     if (!(error instanceof StatesError)) throw error;
     tell(visit, 'failed', { error });
-    const catcher = frame.signal.aborted ? undefined : catcherFor(error, state.Catch);
+    const catcher = frame.signal.aborted || !('Catch' in state) ? undefined : catcherFor(error, state.Catch);
     if (!catcher) throw error;
     const description: Json = { Error: error.error, ...(error.cause !== undefined && { Cause: error.cause }) };
     const path = parsePath(catcher.ResultPath ?? '$', `${name}.Catch.ResultPath`);
@@ -119,7 +127,11 @@ async function takeStep(visit: Visit, input: Json): Promise<Step> {
  * The state's own work, ResultSelector, ResultPath, OutputPath: in this order, as the specification has it, and again
  * from the start as Retry says.
  */
-function produce(visit: Visit, input: Json, work: (visit: Visit, input: Json) => Promise<Json>): Promise<Json> {
+function produce<S extends TaskState | MapState>(
+  visit: Visit<S>,
+  input: Json,
+  work: (visit: Visit<S>, input: Json) => Promise<Json>,
+): Promise<Json> {
   const { name, state, frame } = visit;
   const { context } = frame;
   return withRetries(visit, async () => {

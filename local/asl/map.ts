@@ -2,18 +2,18 @@
 import { type Frame, History, tell, type Visit } from './frame.ts';
 import { get, isObject, parsePath } from './paths.ts';
 import { checkSize, fill } from './payload.ts';
-import { type Json, StatesError } from './types.ts';
+import { type Json, type MapState, StatesError } from './types.ts';
 
 /** @returns the items' outputs in the items' order. */
-export async function runMap(visit: Visit, input: Json): Promise<Json> {
+export async function runMap(visit: Visit<MapState>, input: Json): Promise<Json> {
   const { name, state, frame } = visit;
-  const distributed = state.ItemProcessor!.ProcessorConfig.Mode === 'DISTRIBUTED';
+  const distributed = state.ItemProcessor.ProcessorConfig.Mode === 'DISTRIBUTED';
   const items = distributed ? await readItems(visit, input) : itemsAt(visit, input);
   tell(visit, 'items', { count: items.length });
   frame.history.add('MapStateStarted', ...(distributed ? ['MapRunStarted'] : []));
 
   const outputs = new Array<Json>(items.length);
-  await pool(items.length, state.MaxConcurrency!, frame.signal, async (index, signal) => {
+  await pool(items.length, state.MaxConcurrency, frame.signal, async (index, signal) => {
     const item = items[index]!;
     const context = { ...frame.context, Map: { Item: { Value: item } } };
     const selected =
@@ -26,9 +26,9 @@ export async function runMap(visit: Visit, input: Json): Promise<Json> {
   return outputs;
 }
 
-async function runIteration({ state }: Visit, input: Json, nested: Frame): Promise<Json> {
+async function runIteration({ state }: Visit<MapState>, input: Json, nested: Frame): Promise<Json> {
   nested.history.add('MapIterationStarted');
-  const output = await nested.run(state.ItemProcessor!, input, nested);
+  const output = await nested.run(state.ItemProcessor, input, nested);
   nested.history.add('MapIterationSucceeded');
   return output;
 }
@@ -37,14 +37,14 @@ async function runIteration({ state }: Visit, input: Json, nested: Frame): Promi
  * Each item of a distributed Map is an execution of its own: own history, own name, no `$$.Map` inside. The first that
  * fails fails the Map, because no share of failures is tolerated.
  */
-async function runChild({ state, frame }: Visit, input: Json, nested: Frame): Promise<Json> {
+async function runChild({ state, frame }: Visit<MapState>, input: Json, nested: Frame): Promise<Json> {
   const { Id, Name } = frame.context.Execution as { Id: string; Name: string };
   const index = nested.items.at(-1)!;
   const execution = { Id: `${Id}/${state.Label}:${index}`, Name: `${Name}-${state.Label}-${index}` };
   const history = new History();
   history.add('ExecutionStarted');
   try {
-    const output = await frame.run(state.ItemProcessor!, input, {
+    const output = await frame.run(state.ItemProcessor, input, {
       ...nested,
       history,
       context: { Execution: execution },
@@ -60,14 +60,14 @@ async function runChild({ state, frame }: Visit, input: Json, nested: Frame): Pr
   }
 }
 
-function itemsAt({ name, state, frame: { context } }: Visit, input: Json): Json[] {
+function itemsAt({ name, state, frame: { context } }: Visit<MapState>, input: Json): Json[] {
   const path = state.ItemsPath!;
   const items = get(parsePath(path, `${name}.ItemsPath`), { input, context }, 'ItemsPath');
   if (Array.isArray(items)) return items;
   throw new StatesError('States.Runtime', `Reference path "${path}" must point to array.`);
 }
 
-async function readItems({ name, state, frame }: Visit, input: Json): Promise<Json[]> {
+async function readItems({ name, state, frame }: Visit<MapState>, input: Json): Promise<Json[]> {
   const where = `${name}.ItemReader.Parameters`;
   const from = fill(state.ItemReader!.Parameters, { input, context: frame.context }, where);
   if (!isObject(from) || typeof from.Bucket !== 'string' || typeof from.Key !== 'string')

@@ -3,10 +3,10 @@ import { tell, type Visit } from './frame.ts';
 import { evaluate, parseExpression } from './intrinsics.ts';
 import { checkSize, fill } from './payload.ts';
 import { Retries } from './retry.ts';
-import { type Json, StatesError } from './types.ts';
+import { type FailState, type Json, type MapState, StatesError, type TaskState } from './types.ts';
 
 /** The error that a Fail state ends the execution with. */
-export function failure({ name, state, frame: { context } }: Visit, input: Json): StatesError {
+export function failure({ name, state, frame: { context } }: Visit<FailState>, input: Json): StatesError {
   const text = (field: 'ErrorPath' | 'CausePath'): string | undefined => {
     const path = state[field];
     if (path === undefined) return undefined;
@@ -17,16 +17,16 @@ export function failure({ name, state, frame: { context } }: Visit, input: Json)
   return new StatesError(state.Error ?? text('ErrorPath')!, text('CausePath'));
 }
 
-export async function runTask({ name, state, frame }: Visit, input: Json): Promise<Json> {
+export async function runTask({ name, state, frame }: Visit<TaskState>, input: Json): Promise<Json> {
   const { history, environment, context } = frame;
   const parameters =
     state.Parameters === undefined ? input : fill(state.Parameters, { input, context }, `${name}.Parameters`);
   checkSize(parameters, `The input of "${name}"`);
-  const synchronous = state.Resource!.endsWith('.sync');
+  const synchronous = state.Resource.endsWith('.sync');
   history.add('TaskScheduled', 'TaskStarted', ...(synchronous ? ['TaskSubmitted'] : []));
   const stop = new AbortController();
   const call = {
-    resource: state.Resource!,
+    resource: state.Resource,
     parameters,
     state: name,
     items: frame.items,
@@ -64,7 +64,7 @@ export async function withTimeout<T>(
 }
 
 /** Does `work` again as the state's Retry says. */
-export async function withRetries(visit: Visit, work: () => Promise<Json>): Promise<Json> {
+export async function withRetries(visit: Visit<TaskState | MapState>, work: () => Promise<Json>): Promise<Json> {
   const { state, frame } = visit;
   const retries = new Retries(state.Retry, frame.environment.random);
   for (;;) {

@@ -10,32 +10,51 @@ export interface Machine {
   TimeoutSeconds?: number;
 }
 
-/** A state's fields. Which of them a type may have is checked once, by `validate`; see `STATE_FIELDS` there. */
-export interface State {
-  Type: 'Task' | 'Map' | 'Choice' | 'Succeed' | 'Fail';
-  // Task and Map
+export type State = TaskState | MapState | ChoiceState | SucceedState | FailState;
+
+/** What a Task and a Map may have; `validate` refuses those that are not supported in a Map. */
+export interface WorkingState {
   Next?: string;
   End?: boolean;
-  ResultPath?: string | null;
-  Catch?: Catcher[];
-  // Task
-  Resource?: string;
-  Parameters?: Json;
-  TimeoutSeconds?: number;
   ResultSelector?: Json;
+  ResultPath?: string | null;
   OutputPath?: string;
   Retry?: Retrier[];
-  // Map
-  ItemProcessor?: Machine & { ProcessorConfig: { Mode: 'INLINE' | 'DISTRIBUTED'; ExecutionType?: string } };
+  Catch?: Catcher[];
+}
+
+export interface TaskState extends WorkingState {
+  Type: 'Task';
+  Resource: string;
+  Parameters?: Json;
+  TimeoutSeconds?: number;
+}
+
+export interface MapState extends WorkingState {
+  Type: 'Map';
+  ItemProcessor: Machine & { ProcessorConfig: { Mode: 'INLINE' | 'DISTRIBUTED'; ExecutionType?: string } };
   ItemSelector?: Json;
-  MaxConcurrency?: number;
+  MaxConcurrency: number;
+  /** Of INLINE. */
   ItemsPath?: string;
+  /** Of DISTRIBUTED, as the label. */
   ItemReader?: { Resource: string; ReaderConfig: { InputType: string }; Parameters: Json };
   Label?: string;
-  // Choice
-  Choices?: ChoiceRule[];
-  Default?: string;
-  // Fail
+}
+
+export interface ChoiceState {
+  Type: 'Choice';
+  Choices: ChoiceRule[];
+  Default: string;
+}
+
+export interface SucceedState {
+  Type: 'Succeed';
+}
+
+/** Has either an Error or its path. */
+export interface FailState {
+  Type: 'Fail';
   Error?: string;
   ErrorPath?: string;
   CausePath?: string;

@@ -6,7 +6,18 @@ import { checkRule } from './choice.ts';
 import { parseExpression } from './intrinsics.ts';
 import { isObject, parsePath } from './paths.ts';
 import { checkTemplate } from './payload.ts';
-import { type Catcher, type Json, type Machine, type Retrier, refuse, type State } from './types.ts';
+import {
+  type Catcher,
+  type ChoiceState,
+  type FailState,
+  type Json,
+  type Machine,
+  type MapState,
+  type Retrier,
+  refuse,
+  type State,
+  type TaskState,
+} from './types.ts';
 
 const MACHINE_FIELDS = ['StartAt', 'States', 'TimeoutSeconds'];
 const PROCESSOR_FIELDS = ['StartAt', 'States', 'ProcessorConfig'];
@@ -24,6 +35,10 @@ export const STATE_FIELDS: Record<State['Type'], string[]> = {
 const ITEM_FIELDS = { INLINE: ['ItemsPath'], DISTRIBUTED: ['ItemReader', 'Label'] };
 
 const ITEM_READER = 'arn:aws:states:::s3:getObject';
+
+/** A state before it is known what it may have. */
+type Unchecked = Pick<State, 'Type'> &
+  Partial<Omit<TaskState, 'Type'> & Omit<MapState, 'Type'> & Omit<ChoiceState, 'Type'> & Omit<FailState, 'Type'>>;
 
 /** @returns what is wrong with a Task's Resource or Parameters, or undefined when it can be run. */
 export type TaskCheck = (resource: string, parameters: Json | undefined) => string | undefined;
@@ -61,7 +76,7 @@ class Validator {
 
   /** @returns the names of the states that may follow. */
   private state(value: unknown, name: string): unknown[] {
-    const state = this.object(value, name) as unknown as State;
+    const state = this.object(value, name) as unknown as Unchecked;
     if (!Object.hasOwn(STATE_FIELDS, state.Type)) refuse(`${name}.Type`, `"${state.Type}" is not supported`);
     const goesOn = state.Type === 'Task' || state.Type === 'Map';
     this.known(state, ['Type', ...(goesOn ? ['Next', 'End'] : []), ...STATE_FIELDS[state.Type]], name);
@@ -96,7 +111,7 @@ class Validator {
     return state.Next === undefined ? caught : [state.Next, ...caught];
   }
 
-  private choice({ Choices, Default }: State, name: string): unknown[] {
+  private choice({ Choices, Default }: Unchecked, name: string): unknown[] {
     if (!Array.isArray(Choices) || Choices.length === 0) refuse(`${name}.Choices`, 'expected a non-empty array');
     Choices.forEach((rule, i) => {
       checkRule(rule, `${name}.Choices[${i}]`);
@@ -105,14 +120,14 @@ class Validator {
     return [...Choices.map(({ Next }) => Next), Default];
   }
 
-  private task({ Resource, Parameters, TimeoutSeconds }: State, name: string): void {
+  private task({ Resource, Parameters, TimeoutSeconds }: Unchecked, name: string): void {
     if (typeof Resource !== 'string') refuse(`${name}.Resource`, 'expected a string');
     const problem = this.taskProblem(Resource, Parameters);
     if (problem) refuse(name, problem);
     if (TimeoutSeconds !== undefined) this.whole(TimeoutSeconds, `${name}.TimeoutSeconds`, 1);
   }
 
-  private map(state: State, name: string): void {
+  private map(state: Unchecked, name: string): void {
     const where = `${name}.ItemProcessor`;
     this.machine(state.ItemProcessor, where, PROCESSOR_FIELDS);
     const config = this.object(state.ItemProcessor!.ProcessorConfig, `${where}.ProcessorConfig`);

@@ -250,9 +250,11 @@ const TRAINING_DESCRIPTION = {
 /** Fails each visit of a Task as often as its Retry allows. */
 function failuresOf(machine: Machine): (call: TaskCall) => StatesError | undefined {
   const retriers = new Map(
-    allStates(machine).map(([id, { Retry = [] }]) => [
+    allStates(machine).map(([id, state]) => [
       id,
-      Retry.flatMap(({ ErrorEquals, MaxAttempts = 3 }) => Array<string>(MaxAttempts).fill(ErrorEquals[0]!)),
+      (('Retry' in state && state.Retry) || []).flatMap(({ ErrorEquals, MaxAttempts = 3 }) =>
+        Array<string>(MaxAttempts).fill(ErrorEquals[0]!),
+      ),
     ]),
   );
   const visits = new Map<string, number>();
@@ -268,6 +270,6 @@ function failuresOf(machine: Machine): (call: TaskCall) => StatesError | undefin
 function allStates({ States }: Machine): [string, Machine['States'][string]][] {
   return Object.entries(States).flatMap(([id, state]) => [
     [id, state] as [string, Machine['States'][string]],
-    ...(state.ItemProcessor ? allStates(state.ItemProcessor) : []),
+    ...(state.Type === 'Map' ? allStates(state.ItemProcessor) : []),
   ]);
 }

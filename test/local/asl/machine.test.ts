@@ -3,7 +3,7 @@ import { synthesizeMachine } from '../../../lib/synthesize.ts';
 import { COMPARISONS } from '../../../local/asl/choice.ts';
 import { INTRINSICS } from '../../../local/asl/intrinsics.ts';
 import { CONTEXT } from '../../../local/asl/paths.ts';
-import type { Machine } from '../../../local/asl/types.ts';
+import type { Machine, MapState } from '../../../local/asl/types.ts';
 import { STATE_FIELDS, validate } from '../../../local/asl/validate.ts';
 import { taskProblem } from '../../../local/tasks.ts';
 import { readTemplate } from '../../../local/template.ts';
@@ -22,7 +22,9 @@ const OTHERWISE = {
 
 /** The types of state, their fields, comparisons, intrinsics and context paths of a definition. */
 function used({ States }: Machine): string[] {
-  return Object.values(States).flatMap(({ Type, Next: _, End: __, ItemProcessor, ...fields }) => {
+  return Object.values(States).flatMap((state) => {
+    const { Type, Next: _, End: __, ItemProcessor, ...fields } = state as Partial<MapState> & { Type: string };
+    const rules = state.Type === 'Choice' ? state.Choices : [];
     const text = JSON.stringify(fields);
     const context = (text.match(/\$\$\.[\w.]+/g) ?? []).map(
       (path) => CONTEXT.find((known) => path.startsWith(`$$.${known}`)) ?? path,
@@ -30,7 +32,7 @@ function used({ States }: Machine): string[] {
     return [
       Type,
       ...Object.keys(fields).map((field) => `${Type}.${field}`),
-      ...(fields.Choices ?? []).flatMap(({ Variable: _, Next: __, ...comparison }) => Object.keys(comparison)),
+      ...rules.flatMap(({ Variable: _, Next: __, ...comparison }) => Object.keys(comparison)),
       ...(text.match(/States\.\w+(?=\()/g) ?? []),
       ...context,
       ...(ItemProcessor ? [`${Type}.ItemProcessor`, ...used(ItemProcessor)] : []),
