@@ -1,0 +1,67 @@
+/** The checkpoint that rows are selected for. */
+import type { RunConfig } from '../../core/config/schema.ts';
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import { ConfigError } from '../../core/errors.ts';
+import { sha256 } from '../../core/hash.ts';
+import { armLayout } from '../../core/layout.ts';
+import type { Run } from '../../core/run/open-run.ts';
+import type { Store, StoreOpener } from '../../core/storage/index.ts';
+import { AdamW } from '../../engine/adamw.ts';
+import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engine/files/checkpoint.ts';
+import { CONFIG_FILE } from '../../engine/files/hugging-face.ts';
+import { absolute } from '../paths.ts';
+import { STAGE } from './plan.ts';
+import { configOf, type Options, type Settings } from './settings.ts';
+
+export interface GivenCheckpoint {
+  model: Model;
+  /** SHA-256 of its files. */
+  hashes: Record<string, string>;
+  config: RunConfig;
+  /** What a user should know of it, in sentences. */
+  warnings: string[];
+}
+
+/** The checkpoint, which belongs to the corpus. */
+export async function readCheckpoint(
+  open: StoreOpener,
+  options: Options,
+  settings: Settings,
+  corpus: Corpus,
+): Promise<GivenCheckpoint> {
+  const source = open(absolute(options.checkpoint));
+  const warnings = await requireTokenizer(source, options, corpus);
+  const hashes: Record<string, string> = {};
+  const model = await loadModel(source, '', (file, hash) => {
+    hashes[file] = hash;
+  });
+  hashes[CONFIG_FILE] = sha256(await source.get(CONFIG_FILE));
+  return { model, hashes, warnings, config: configOf(options, settings, corpus.index, model) };
+}
+
+/** @returns what a user should know where the checkpoint has no tokenizer to compare with. */
+async function requireTokenizer(checkpoint: Store, options: Options, { index }: Corpus): Promise<string[]> {
+  const has = (await checkpoint.size('tokenizer.json')) !== undefined;
+  if (!has)
+    return [
+      `${options.checkpoint} has no tokenizer.json, so nothing shows that the corpus was prepared with its tokenizer, without which all of this ` +
+        'is chance: save it there (in Transformers, tokenizer.save_pretrained).',
+    ];
+  if (sha256(await checkpoint.get('tokenizer.json')) === index.tokenizer.sha256) return [];
+  throw new ConfigError(
+    `${options.corpus}: it was prepared with another tokenizer than the checkpoint's; prepare it with --tokenizer ${options.checkpoint}/tokenizer.json.`,
+  );
+}
+
+/** The checkpoint as that of a first stage, with an optimizer that has seen nothing yet. */
+export async function importCheckpoint({ store, record }: Run, { index }: Corpus, model: Model): Promise<void> {
+  const { checkpoint } = armLayout(STAGE - 1, 'main');
+  if (await hasCheckpoint(store, checkpoint)) return;
+  const { shape, parameters, contextLength } = model;
+  const optimizer = AdamW.beside(parameters.flat, record.config.pretrain);
+  const state = { step: 0, tokens: 0 };
+  await saveCheckpoint(store, checkpoint, {
+    ...{ shape, parameters, optimizer, state, contextLength },
+    endOfText: index.tokenizer.endOfText,
+  });
+}

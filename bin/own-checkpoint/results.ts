@@ -1,0 +1,112 @@
+/** What a selection leaves: rows, their texts, documents, and what is printed of them. */
+import type { Corpus } from '../../core/corpus/corpus.ts';
+import type { InfluenceFit, SelectionSummary, StagePlan } from '../../core/formats.ts';
+import { armLayout, stageLayout } from '../../core/layout.ts';
+import { scoreItems } from '../../core/plan/stage-plan.ts';
+import type { ProgressReporter } from '../../core/progress.ts';
+import type { Run } from '../../core/run/open-run.ts';
+import { readUtilities } from '../../core/selection/scores.ts';
+import { copyObject, getJsonIfPresent, type StoreOpener, splitUri } from '../../core/storage/index.ts';
+import { absolute } from '../paths.ts';
+import { cutDocuments, type DocumentCut, documentLines, documentScores } from './documents.ts';
+import type { GivenCheckpoint } from './given-checkpoint.ts';
+import { STAGE } from './plan.ts';
+import type { Reference } from './reference.ts';
+import { rowTexts } from './row-texts.ts';
+import type { Options, Settings } from './settings.ts';
+import { DOCUMENTS_FILE } from './work-folder.ts';
+
+/** What rows are selected by and from: all that was read, and may be refused no more. */
+export interface Selection {
+  open: StoreOpener;
+  options: Options;
+  settings: Settings;
+  corpus: Corpus;
+  checkpoint: GivenCheckpoint;
+  plan: StagePlan;
+  reference: Reference;
+}
+
+export interface Results {
+  summary: SelectionSummary;
+  /** Absent where documents are not asked for. */
+  documents?: DocumentCut;
+}
+
+/** How far writing is, and whether it is to stop. */
+interface Writing {
+  signal: AbortSignal;
+  progress: ProgressReporter;
+}
+
+/** All files are made again by every call, from what the folder has. */
+export async function writeResults(selection: Selection, run: Run, writing: Writing): Promise<DocumentCut | undefined> {
+  const { open, options, corpus } = selection;
+  const source = { store: run.store, key: armLayout(STAGE, 'main').selection };
+  const target = splitUri(absolute(options.out));
+  await copyObject(source.store, source.key, open(target.folder), target.name);
+  if (options.text !== undefined) {
+    const { folder, name } = splitUri(absolute(options.text));
+    await open(folder).put(name, rowTexts(corpus, source, writing.signal, writing.progress));
+  }
+  return options.documents === undefined ? undefined : writeDocuments(selection, options.documents, run, writing);
+}
+
+/** The scores of documents are made once, their cut by every call. */
+async function writeDocuments(
+  { open, options, corpus, plan }: Selection,
+  path: string,
+  { store }: Run,
+  { signal, progress }: Writing,
+): Promise<DocumentCut> {
+  if ((await store.size(DOCUMENTS_FILE)) === undefined) {
+    const utilities = new Float32Array(plan.poolRows);
+    for (const { index, begin } of scoreItems(plan))
+      utilities.set(await readUtilities(store, stageLayout(STAGE).score(index)), begin);
+    await store.put(DOCUMENTS_FILE, documentScores(corpus, plan.poolShards, utilities, signal, progress));
+  }
+  const scores = { store, key: DOCUMENTS_FILE };
+  const cut = await cutDocuments(scores, options.fraction * plan.poolRows * corpus.index.sequenceLength);
+  const { folder, name } = splitUri(absolute(path));
+  await open(folder).put(name, documentLines(scores, cut));
+  return cut;
+}
+
+/** What `--json` says of the parts of a selection. */
+export const sizes = ({ corpus: { index }, plan, reference: { passages, found, cut } }: Selection) => ({
+  ...{ poolRows: plan.poolRows, poolDocuments: index.documents, selectedRows: plan.selectedRows, labels: plan.probes },
+  reference: { passages: passages.length, found, cut },
+});
+
+export async function report(
+  selection: Selection,
+  { store }: Run,
+  { summary, documents: cut }: Results,
+): Promise<void> {
+  const { out, text, documents, json } = selection.options;
+  const { selectedRows, poolRows, poolDomains, selectedDomains } = summary;
+  const fit = await getJsonIfPresent<InfluenceFit>(store, stageLayout(STAGE).fit);
+  console.log(`${out}: ${selectedRows} of ${poolRows} rows.`);
+  if (text !== undefined) console.log(`${text}: their texts and documents.`);
+  if (cut)
+    console.log(
+      `${documents}: ${cut.documents} of ${cut.poolDocuments} documents selected, which have ${cut.tokens} tokens.`,
+    );
+  if (fit)
+    console.log(
+      `The influence model's Spearman on held-out labels is ${fit.spearman.toFixed(2)} [${fit.spearmanInterval.map((side) => side.toFixed(2)).join(', ')}]` +
+        (fit.weak === undefined ? '.' : ', which is weak: raise --labels, or lower --learning-rate.'),
+    );
+  for (const [domain, rows] of Object.entries(poolDomains)) {
+    const share = (selectedDomains[domain] ?? 0) / rows;
+    console.log(`  ${domain}: ${(100 * share).toFixed(1)} % of its ${rows} rows`);
+  }
+  if (json)
+    console.log(
+      JSON.stringify({
+        ...{ out: absolute(out), text: text && absolute(text), documents: documents && absolute(documents) },
+        ...sizes(selection),
+        ...{ selectedDomains, poolDomains, fit, selectedDocuments: cut?.documents },
+      }),
+    );
+}
