@@ -1,7 +1,7 @@
 /**
  * `npx tsx bench/study/analyse.ts`: makes docs/results.json of the results that are there, and puts the tables of
- * docs/results.md anew between its markers, `<!-- table NAME SIZE REFERENCES -->` and `<!-- end -->`, and the pictures
- * in docs/results.
+ * docs/results.md and README.md anew between markers, `<!-- table NAME SIZE REFERENCES -->` and `<!-- end -->`, and the
+ * pictures in docs/results.
  */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,10 +19,13 @@ import {
   finalDifferences,
   keptTable,
   mainTable,
+  sizesTable,
 } from './tables.ts';
 
 const RESULTS = join(import.meta.dirname, 'results');
 const DOCS = join(import.meta.dirname, '../../docs');
+/** What has tables of results. */
+export const PAGES = [join(DOCS, 'results.md'), join(DOCS, '../README.md')];
 const SHOWN = [
   ...['random', 'dsir', 'classifier', 'lookahead, every row', 'lookahead, n-gram + dsir'],
   ...['lookahead, n-gram + dsir, 4000 labels, T 0.2', 'lookahead + classifier score'],
@@ -30,6 +33,7 @@ const SHOWN = [
 
 const TABLES: Record<string, (cells: readonly CellResult[]) => string> = {
   main: mainTable,
+  sizes: sizesTable,
   confirmed: confirmedTable,
   flops: equalFlopsTable,
   kept: keptTable,
@@ -59,9 +63,8 @@ export function withTables(document: string, { cells: results, agreements }: Res
     /<!-- table (\w+) (\w+) ([\w-]+) -->\n[\s\S]*?<!-- end -->/g,
     (whole, name: string, size: string, references: string) => {
       const table = name === 'agreement' ? () => agreementTable(agreements) : TABLES[name];
-      if (!table)
-        throw new Error(`docs/results.md: there is no table ${name}; there are ${Object.keys(TABLES).join(', ')}.`);
-      const cells = results.filter((cell) => cell.size === size && cell.references === references);
+      if (!table) throw new Error(`There is no table ${name}; there are ${Object.keys(TABLES).join(', ')}.`);
+      const cells = results.filter((cell) => [cell.size, 'all'].includes(size) && cell.references === references);
       return `${whole.slice(0, whole.indexOf('\n'))}\n\n${table(cells)}\n\n<!-- end -->`;
     },
   );
@@ -107,6 +110,5 @@ if (process.argv[1] === import.meta.filename) {
     if (comparison.labels.length > 4)
       await writeFile(join(DOCS, 'results', `gains-${name}.svg`), gainsChart(title, cells));
   }
-  const page = join(DOCS, 'results.md');
-  await writeFile(page, withTables(await readFile(page, 'utf8'), results));
+  for (const page of PAGES) await writeFile(page, withTables(await readFile(page, 'utf8'), results));
 }

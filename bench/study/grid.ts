@@ -167,7 +167,7 @@ export const SEEDS: Readonly<Record<'chosenOn' | 'measuredOn', readonly number[]
 const BEST: StudyMethod = 'lookahead, n-gram + dsir, 4000 labels, T 0.2';
 const BEST_EARLIER: StudyMethod = 'lookahead, n-gram + dsir, 4000 labels, T 0.2, earlier';
 /** Beside the quality classifier's score a quarter of the labels do. */
-const BESIDE_CLASSIFIER: StudyMethod = 'lookahead + classifier score';
+export const BESIDE_CLASSIFIER: StudyMethod = 'lookahead + classifier score';
 /** Two filters of the text alone. */
 export const FREE: StudyMethod = 'classifier + dsir score';
 export const CHOSEN: readonly StudyMethod[] = [BEST, BEST_EARLIER, BESIDE_CLASSIFIER, FREE];

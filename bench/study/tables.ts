@@ -2,7 +2,7 @@
 import { type Comparison, type Difference, differenceOf, meanCourse } from '../../core/compare/compare.ts';
 import { mean, standardError } from '../../core/metrics/index.ts';
 import { differenceText } from '../../report/compare.ts';
-import { CHOSEN, FREE, LONGER as LONGER_RUNS, SEEDS } from './grid.ts';
+import { BESIDE_CLASSIFIER, CHOSEN, FREE, LONGER as LONGER_RUNS, SEEDS, SIZES } from './grid.ts';
 
 /** What is read of a cell's result; index.ts writes it. */
 export interface CellResult {
@@ -97,6 +97,25 @@ export function mainTable(cells: readonly CellResult[]): string {
     ['method', 'seeds', 'held-out loss', 'to random', 'to DSIR', 'mixed-domain loss', 'selection, TFLOP'],
     rows.map(({ cells }) => cells),
   );
+}
+
+/** What was chosen, against what it has to beat, at every size: of one reference set. */
+export function sizesTable(cells: readonly CellResult[]): string {
+  const sizes = Object.keys(SIZES).map((size) => ({
+    size,
+    methods: byMethod(cells.filter((cell) => cell.size === size)),
+  }));
+  const pairs = [BESIDE_CLASSIFIER, FREE].flatMap((method) =>
+    BASELINES.toReversed().flatMap((baseline) => (baseline === method ? [] : [[method, baseline] as const])),
+  );
+  const rows = pairs.map(([method, baseline]) => [
+    ...[method, baseline],
+    ...sizes.map(({ methods }) => {
+      const difference = paired(methods, method, baseline);
+      return difference ? `${differenceText(difference, difference.seeds)} (${difference.seeds})` : NOTHING;
+    }),
+  ]);
+  return markdownTable(['method', 'to', ...sizes.map(({ size }) => size)], rows);
 }
 
 /**

@@ -1,9 +1,13 @@
 import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { expect, it } from 'vitest';
-import { readResults, withTables } from '../../bench/study/analyse.ts';
+import { PAGES, readResults, withTables } from '../../bench/study/analyse.ts';
 
-it('the tables of docs/results.md are those of the committed results', async () => {
-  const document = await readFile('docs/results.md', 'utf8');
-  expect(document.match(/<!-- table /g)!.length).toBeGreaterThan(5);
-  expect(withTables(document, await readResults())).toBe(document);
-});
+it.each(PAGES.map((page) => [basename(page), page]))(
+  'the tables of %s are those of the committed results',
+  async (_, page) => {
+    const document = await readFile(page, 'utf8');
+    expect(document).toMatch(/<!-- table /);
+    expect(withTables(document, await readResults())).toBe(document);
+  },
+);
