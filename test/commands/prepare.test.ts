@@ -82,9 +82,9 @@ describe('mates prepare', () => {
   it('is refused where another process writes to the folder, and leaves no lock of its own', async () => {
     const out = at('shared');
     await mkdir(out);
-    await writeFile(join(out, '.lock'), `${process.pid}\n`);
+    await writeFile(join(out, '.lock'), `${process.ppid}\n`);
     await expect(printed(() => prepare(options({ out })))).rejects.toThrow(
-      `${out}: process ${process.pid} is writing to it; wait for it, stop it, or choose another --out.`,
+      `${out}: process ${process.ppid} is writing to it; wait for it, stop it, or choose another --out.`,
     );
     await rm(join(out, '.lock'));
     await printed(() => prepare(options({ out })));
