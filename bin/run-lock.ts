@@ -66,11 +66,18 @@ async function removeStale(path: string, stale: string): Promise<void> {
 
 const contentOf = (path: string) => readFile(path, 'utf8').catch(() => '');
 
-/** The same of a folder that may be on S3, where nothing is locked, or not be there yet. */
+/**
+ * The same of a folder that may be on S3, where nothing is locked, or not be there yet.
+ *
+ * @throws ConfigError also where a file stands in its place.
+ */
 export async function lockPath(path: string, otherwise: string): Promise<() => Promise<void>> {
   if (!isLocalPath(path)) return async () => {};
   const folder = resolve(path);
-  await mkdir(folder, { recursive: true });
+  await mkdir(folder, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST' && error.code !== 'ENOTDIR') throw error;
+    throw new ConfigError(`${path}: a file has the name of this folder, or of one above it; move it, or ${otherwise}.`);
+  });
   return lockFolder(folder, otherwise);
 }
 

@@ -58,6 +58,12 @@ describe('mates prepare', () => {
     ['a text field that is not there', () => ({ textField: 'text' }), /line 1: no field "text".*in --text-field\.$/],
     ['a domain that is no string', () => ({ domainField: 'list' }), /field "list" is an array.*correct --domain-field/],
     ['an input that is not there', () => ({ input: ['nowhere.jsonl'] }), /nowhere\.jsonl.*correct --input\.$/],
+    ['a file as the folder', () => ({ out: at('posts.jsonl') }), /posts\.jsonl: a file has the name.*another --out\.$/],
+    [
+      'a folder in a file',
+      () => ({ out: at('posts.jsonl/in') }),
+      /in: a file has the name.* above it.*another --out\.$/,
+    ],
     ['no excluded file', () => ({ exclude: ['nowhere.jsonl'] }), /--exclude nowhere\.jsonl: no such file/],
     ['an excluded file of posts', () => ({ exclude: [at('posts.jsonl')] }), /posts\.jsonl, line 1: expected \{"text"/],
     [
