@@ -23,8 +23,10 @@ export const atLeastZero = (flag: string) =>
 
 function number(flag: string, expected: string, holds: (value: number) => boolean): (text: string) => number {
   return (text) => {
-    const value = Number(text);
-    if (!holds(value)) throw new ConfigError(`${flag} ${text}: expected ${expected}.`);
+    // Number would take an empty text, such as that of a variable which is not set, for 0.
+    const blank = text.trim() === '';
+    const value = blank ? Number.NaN : Number(text);
+    if (!holds(value)) throw new ConfigError(`${flag} ${blank ? JSON.stringify(text) : text}: expected ${expected}.`);
     return value;
   };
 }

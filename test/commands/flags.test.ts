@@ -39,6 +39,8 @@ describe('what a flag is given', () => {
     [share('--fraction'), '0', '--fraction 0: expected a share of the rows, above 0 and up to 1.'],
     [share('--fraction'), 'half', '--fraction half: expected a share of the rows, above 0 and up to 1.'],
     [atLeastZero('--classifier-weight'), '-1', '--classifier-weight -1: expected a number, at least 0.'],
+    [wholeNumber('--seed', 0), '', '--seed "": expected a whole number, at least 0.'],
+    [atLeastZero('--classifier-weight'), ' ', '--classifier-weight " ": expected a number, at least 0.'],
     [positive('--learning-rate'), '0', '--learning-rate 0: expected a number above 0, such as 1e-4.'],
     [
       someOf('--features', ['dsir', 'loss']),
