@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, realpath, rename, unlink, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { ConfigError } from '../core/errors.ts';
-import { isLocalPath } from '../core/storage/index.ts';
+import { isLocalPath, localPath } from '../core/storage/index.ts';
 
 /** The locks of this process: a file that names its number, and is not among them, is of one before it. */
 const held = new Set<string>();
@@ -73,7 +73,7 @@ const contentOf = (path: string) => readFile(path, 'utf8').catch(() => '');
  */
 export async function lockPath(path: string, otherwise: string): Promise<() => Promise<void>> {
   if (!isLocalPath(path)) return async () => {};
-  const folder = resolve(path);
+  const folder = localPath(path);
   await mkdir(folder, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST' && error.code !== 'ENOTDIR') throw error;
     throw new ConfigError(`${path}: a file has the name of this folder, or of one above it; move it, or ${otherwise}.`);

@@ -1,8 +1,10 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { prepare } from '../../bin/commands/prepare.ts';
+import { verify } from '../../bin/commands/verify.ts';
 import { namingFlags } from '../../bin/naming-flags.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { readParquet } from '../../core/parquet.ts';
@@ -95,6 +97,20 @@ describe('mates prepare', () => {
     await rm(join(out, '.lock'));
     await printed(() => prepare(options({ out })));
     await expect(readFile(join(out, '.lock'))).rejects.toThrow(/ENOENT/);
+  });
+
+  it('takes file: URIs, as mates verify does', async () => {
+    const uri = (name: string) => pathToFileURL(at(name)).href;
+    await printed(() => prepare(options({ input: [uri('posts.jsonl')], out: uri('by URI') })));
+    const { inputs, documents } = JSON.parse(await readFile(at('by URI/corpus.json'), 'utf8'));
+    expect([inputs[0].uri, documents]).toEqual(['posts.jsonl', 20]);
+    const glob = uri('pos*.jsonl').replace('%2A', '*');
+    await printed(() =>
+      prepare(options({ input: [glob], tokenizer: uri('by URI/tokenizer.json'), out: at('globbed') })),
+    );
+    expect(JSON.parse(await readFile(at('globbed/corpus.json'), 'utf8')).documents).toBe(20);
+    expect(await printed(() => verify(uri('by URI'), {}))).toMatch(/by%20URI: a corpus; /);
+    await expect(verify(uri('nowhere'), {})).rejects.toThrow(`${at('nowhere')}: neither a run`);
   });
 
   it('leaves a checkpoint as it is, and takes the folder of an interrupted preparation', async () => {
