@@ -5,6 +5,13 @@ import { ConfigError } from '../core/errors.ts';
 export const wholeNumber = (flag: string, least: number) =>
   number(flag, `a whole number, at least ${least}`, (value) => Number.isSafeInteger(value) && value >= least);
 
+export const within = (flag: string, { least, most }: { least: number; most: number }) =>
+  number(
+    flag,
+    `a whole number from ${least} to ${most}`,
+    (value) => Number.isInteger(value) && value >= least && value <= most,
+  );
+
 export const share = (flag: string) =>
   number(flag, 'a share of the rows, above 0 and up to 1', (value) => value > 0 && value <= 1);
 
@@ -16,8 +23,10 @@ export const atLeastZero = (flag: string) =>
 
 function number(flag: string, expected: string, holds: (value: number) => boolean): (text: string) => number {
   return (text) => {
-    const value = Number(text);
-    if (!holds(value)) throw new ConfigError(`${flag} ${text}: expected ${expected}.`);
+    // Number would take an empty text, such as that of a variable which is not set, for 0.
+    const blank = text.trim() === '';
+    const value = blank ? Number.NaN : Number(text);
+    if (!holds(value)) throw new ConfigError(`${flag} ${blank ? JSON.stringify(text) : text}: expected ${expected}.`);
     return value;
   };
 }

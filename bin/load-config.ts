@@ -4,6 +4,7 @@ import { parseConfig, parseJson, setField } from '../core/config/load.ts';
 import { resolvePaths } from '../core/config/paths.ts';
 import type { RunConfig } from '../core/config/schema.ts';
 import { ConfigError } from '../core/errors.ts';
+import { absolute } from './paths.ts';
 
 /** The fields that `--set` and `--seed` change. */
 export interface Changes {
@@ -18,13 +19,13 @@ export interface Changes {
 export async function loadConfigFile(file: string, changes: Changes = {}): Promise<RunConfig> {
   const raw = await readConfigFile(file);
   applyChanges(raw, changes);
-  const base = dirname(resolve(file));
+  const base = dirname(absolute(file));
   return resolvePaths(parseConfig(raw, file), (path) => resolve(base, path));
 }
 
 /** The file's JSON object, before its fields are checked. */
 export async function readConfigFile(file: string): Promise<Record<string, unknown>> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const text = await readFile(absolute(file), 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') throw new ConfigError(`${file}: no such file; see examples/ for configurations.`);
     throw error;
   });

@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 /** The command line. Each command loads its own code, so that `--help` and wrong usage answer at once. */
 import { Command, CommanderError, Option } from 'commander';
+import { SEQUENCE_LENGTH, SHARDS } from '../core/config/ranges.ts';
 import { explainSystemError, MatesError } from '../core/errors.ts';
 import packageJson from '../package.json' with { type: 'json' };
-import { atLeastZero, collect, positive, share, someOf, wholeNumber } from './flags.ts';
+import { atLeastZero, collect, positive, share, someOf, wholeNumber, within } from './flags.ts';
 
 // The SDK's releases are pinned; on Node 20 it would warn of those to come in front of every answer.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
@@ -41,9 +42,9 @@ function buildProgram(): Command {
     .description('make a corpus of jsonl(.gz/.zst), txt or Parquet files')
     .requiredOption('--input <glob...>', 'files or globs')
     .requiredOption('--tokenizer <file|train:N>', 'a tokenizer.json, or the vocabulary to train')
-    .requiredOption('--sequence-length <n>', 'tokens in a row', wholeNumber('--sequence-length', 8))
+    .requiredOption('--sequence-length <n>', 'tokens in a row', within('--sequence-length', SEQUENCE_LENGTH))
     .requiredOption('--out <dir>', 'where the corpus is written')
-    .option('--shards <n>', 'shards to deal the documents to', wholeNumber('--shards', 2), 32)
+    .option('--shards <n>', 'shards to deal the documents to', within('--shards', SHARDS), 32)
     .option('--seed <n>', 'seed of the dealing', wholeNumber('--seed', 0), 1)
     .option('--near-duplicates <keep|remove>', 'whether of documents that say nearly the same one is kept', 'keep')
     .option('--text-field <name>', 'field of the text', 'text')

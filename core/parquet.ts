@@ -83,7 +83,7 @@ export type ParquetSource = Uint8Array | { store: Store; key: string };
  *
  * @param columns the columns wanted and their types: `{ row: 'INT64', text: 'STRING' }`.
  * @returns one array a column, in row order.
- * @throws NotFoundError when the object does not exist, and InputError when it lacks a column.
+ * @throws NotFoundError when the object does not exist, and InputError when it lacks a column or is damaged.
  */
 export async function readParquet<const C extends Record<string, ParquetType>>(
   source: ParquetSource,
@@ -91,23 +91,25 @@ export async function readParquet<const C extends Record<string, ParquetType>>(
   range: { begin?: number; end?: number } = {},
 ): Promise<{ [K in keyof C]: Values<C[K]> }> {
   const file = await parquetBuffer(source);
-  const metadata = await parquetMetadataAsync(file);
+  const uri = uriOf(source);
+  const metadata = await damagedIfFails(uri, parquetMetadataAsync(file), REMEDY);
   const names = Object.keys(columns);
   const known = metadata.schema.slice(1).map((element) => element.name);
   const missing = names.filter((name) => !known.includes(name));
   if (missing.length > 0)
     throw new InputError(
-      `${source instanceof Uint8Array ? 'the Parquet file' : `${source.store.uri}/${source.key}`} has no column ` +
-        `${missing.join(', ')}; it has ${known.join(', ')}. It was changed, or another version wrote it: restore it from a ` +
-        'copy, or delete it and make it again.',
+      `${uri} has no column ${missing.join(', ')}; it has ${known.join(', ')}. It was changed, or another version wrote ` +
+        'it: restore it from a copy, or delete it and make it again.',
     );
   const { begin = 0, end = Number(metadata.num_rows) } = range;
   const result: Record<string, (number | string)[]> = {};
   for (const name of names) result[name] = [];
   for (const group of rowGroups(metadata, begin, end)) {
-    const scan = await parquetScan({ file, metadata, columns: names, compressors });
+    const scanning = parquetScan({ file, metadata, columns: names, compressors });
+    const scan = await damagedIfFails(uri, scanning, REMEDY);
     for (const name of names) {
-      const values = await scan.readColumn({ column: name, rowStart: group.begin, rowEnd: group.end });
+      const reading = scan.readColumn({ column: name, rowStart: group.begin, rowEnd: group.end });
+      const values = await damagedIfFails(uri, reading, REMEDY);
       const target = result[name]!;
       const isText = columns[name] === 'STRING';
       for (let i = 0; i < values.length; i++) target.push(isText ? (values[i] as string) : Number(values[i]));
@@ -118,8 +120,32 @@ export async function readParquet<const C extends Record<string, ParquetType>>(
 
 /** How many rows a Parquet file has, from its end alone. */
 export async function parquetRows(source: ParquetSource): Promise<number> {
-  return Number((await parquetMetadataAsync(await parquetBuffer(source))).num_rows);
+  const metadata = parquetMetadataAsync(await parquetBuffer(source));
+  return Number((await damagedIfFails(uriOf(source), metadata, REMEDY)).num_rows);
 }
+
+const uriOf = (source: ParquetSource) =>
+  source instanceof Uint8Array ? 'the Parquet file' : `${source.store.uri}/${source.key}`;
+
+const REMEDY = 'it was damaged: restore it from a copy, or delete it and make it again';
+
+/**
+ * What is read of a {@link parquetBuffer}.
+ *
+ * @throws InputError that names the file and the remedy where its bytes are not Parquet. An error of the store is passed on
+ *   as it is: one of the network may pass, and the job is then tried again.
+ */
+export async function damagedIfFails<T>(uri: string, reading: Promise<T>, remedy: string): Promise<T> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (ofStore.has(error as Error)) throw error;
+    throw new InputError(`${uri}: not a Parquet file that can be read (${(error as Error).message}); ${remedy}.`);
+  }
+}
+
+/** Errors that a store has thrown while hyparquet was reading. */
+const ofStore = new WeakSet<Error>();
 
 /** The parts of a row range that lie in each row group. */
 function rowGroups(metadata: FileMetaData, begin = 0, end = Infinity): { begin: number; end: number }[] {
@@ -144,8 +170,14 @@ export async function parquetBuffer(source: ParquetSource): Promise<AsyncBuffer>
   if (byteLength === undefined) throw new NotFoundError(`${store.uri}/${key}`);
   return {
     byteLength,
-    slice: async (start, end = byteLength) =>
-      exactBuffer(await store.get(key, { offset: start, length: Math.min(end, byteLength) - start })),
+    slice: async (start, end = byteLength) => {
+      const range = { offset: start, length: Math.min(end, byteLength) - start };
+      const bytes = await store.get(key, range).catch((error: Error) => {
+        ofStore.add(error);
+        throw error;
+      });
+      return exactBuffer(bytes);
+    },
   };
 }
 

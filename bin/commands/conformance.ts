@@ -6,6 +6,7 @@ import { RunError } from '../../core/errors.ts';
 import { storeOpener } from '../../core/storage/index.ts';
 import { checkTrainer, type RuleResult } from '../conformance/check-trainer.ts';
 import { splitCommand } from '../conformance/command.ts';
+import { stopSignal } from '../interrupt.ts';
 
 interface Options {
   command: string;
@@ -22,6 +23,7 @@ const COLOURS = { pass: pc.green, fail: pc.red, advice: pc.yellow, skipped: pc.d
 export async function conformance(options: Options): Promise<void> {
   const command = splitCommand(options.command);
   const folder = options.lake === undefined ? await mkdtemp(join(tmpdir(), 'mates-conformance-')) : undefined;
+  const { signal, dispose } = stopSignal('Stopping: the trainer is told to end, and has 30 seconds.');
   try {
     const results = await checkTrainer({
       command,
@@ -29,6 +31,7 @@ export async function conformance(options: Options): Promise<void> {
       open: storeOpener(),
       lake: options.lake?.replace(/\/+$/, '') ?? folder!,
       environment: process.env,
+      signal,
       onResult: ({ rule, status, detail }) =>
         console.log(`${COLOURS[status](status.padEnd(7))} ${rule}${detail ? `\n        ${detail}` : ''}`),
     });
@@ -40,5 +43,6 @@ export async function conformance(options: Options): Promise<void> {
       throw new RunError(`${count('fail')} of ${results.length} rules are broken; see docs/trainer-contract.md.`);
   } finally {
     if (folder && !options.keep) await rm(folder, { recursive: true, force: true });
+    dispose();
   }
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+
+import { join } from 'node:path';
 import { onGpu } from '../../core/config/runtimes.ts';
 import { ConfigError, InputError, RunError } from '../../core/errors.ts';
 import type { Manifest } from '../../core/formats.ts';
@@ -55,7 +56,7 @@ export async function replay(path: string, options: Options): Promise<void> {
     console.log(
       `The run was computed by ${runtime}: a GPU adds in another order each time, so only selections repeat to the byte.`,
     );
-  const work = options.work === undefined ? await mkdtemp(join(tmpdir(), 'mates-replay-')) : resolve(options.work);
+  const work = options.work === undefined ? await mkdtemp(join(tmpdir(), 'mates-replay-')) : absolute(options.work);
   let files: Replayed[];
   try {
     files = options.from === 'start' ? await replayRun(run, work) : await replayStages(run, work, options.from, stage);

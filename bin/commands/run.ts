@@ -1,4 +1,4 @@
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { RunSummary } from '../../core/formats.ts';
@@ -10,6 +10,7 @@ import { runMachine } from '../../local/run-machine.ts';
 import { closingTable, summaryWarnings } from '../../report/table.ts';
 import { stopSignal } from '../interrupt.ts';
 import { loadConfigFile } from '../load-config.ts';
+import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
 import { lockPath } from '../run-lock.ts';
 
@@ -30,7 +31,7 @@ export async function run(file: string, options: Options): Promise<void> {
     throw new ConfigError(
       `--out ${options.out}: a run on this machine is kept on its disk; name a folder. On AWS use mates start.`,
     );
-  const runDirectory = await runHere(config, runId, resolve(options.out));
+  const runDirectory = await runHere(config, runId, absolute(options.out));
   const summary = await getJson<RunSummary>(new DirectoryStore(runDirectory), SUMMARY_FILE);
   const report = join(runDirectory, REPORT_FILE);
   console.log(`\n${closingTable(summary, { color: process.stdout.isTTY ?? false })}`);

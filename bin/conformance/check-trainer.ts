@@ -24,6 +24,8 @@ export interface CheckOptions {
   /** Seconds for one run of the command. */
   timeout: number;
   environment: NodeJS.ProcessEnv;
+  /** Aborted, it ends the trainer that runs, and then the check with an InterruptedError. */
+  signal?: AbortSignal;
   onResult(result: RuleResult): void;
 }
 
@@ -221,9 +223,9 @@ class Checks {
   }
 
   private train({ store }: Scene, stage: number, arm: Arm, interruption?: Interruption): Promise<TrainerRun> {
-    const { command, environment, timeout } = this.options;
+    const { command, environment, timeout, signal } = this.options;
     const own = { MATES_TASK: 'pretrain', MATES_RUN_URI: store.uri, MATES_STAGE: String(stage), MATES_ARM: arm };
-    return runTrainer(command, { ...environment, ...own }, timeout, interruption);
+    return runTrainer(command, { ...environment, ...own }, timeout, interruption, signal);
   }
 
   private async rule(rule: string, check: () => void | Promise<void>): Promise<boolean> {

@@ -1,5 +1,5 @@
 /** The trainer as a container's process: it alone gets the signals, as process 1 does. */
-import { ConfigError } from '../../core/errors.ts';
+import { ConfigError, InterruptedError } from '../../core/errors.ts';
 import { type Progress, parseProgress } from '../../core/progress.ts';
 import { runChild } from '../../local/child-process.ts';
 
@@ -21,29 +21,49 @@ export interface Interruption {
   signal: 'SIGTERM' | 'SIGKILL';
   /** Seconds after which it comes at the latest. */
   after: number;
-  /** It comes as soon as this says so: asked at each progress line, and many times a second. */
+  /**
+   * It comes as soon as this says so: asked at each progress line, and many times a second, but never twice at once. It is
+   * given the last progress so far. A rejection is a no: a listing that fails once may succeed the next time.
+   */
   when(progress: Progress | undefined): boolean | Promise<boolean>;
 }
 
 /** ECS leaves a container so long by default between SIGTERM and SIGKILL; this pipeline leaves it 110 seconds. */
 export const GRACE_SECONDS = 30;
 
-/** @param timeout seconds after which it is killed. */
+/**
+ * @param timeout seconds after which it is killed.
+ * @param stop aborted where the whole check is to end: the trainer then gets SIGTERM, and the grace.
+ * @throws InterruptedError when `stop` is aborted; the trainer is gone by then.
+ */
 export async function runTrainer(
   [file, ...rest]: string[],
   environment: NodeJS.ProcessEnv,
   timeout: number,
   interruption?: Interruption,
+  stop = new AbortController().signal,
 ): Promise<TrainerRun> {
+  refuseStopped(stop);
   const begin = performance.now();
   const seconds = () => (performance.now() - begin) / 1000;
   const interrupt = new AbortController();
   let toldProgress = false;
   let lastWords = '';
-  const consider = async (progress?: Progress) => {
-    if (interruption && (seconds() >= interruption.after || (await interruption.when(progress)))) interrupt.abort();
+  let progress: Progress | undefined;
+  let asking = false;
+  const consider = async () => {
+    if (!interruption) return;
+    if (seconds() >= interruption.after) return interrupt.abort();
+    if (asking) return;
+    asking = true;
+    try {
+      if (await interruption.when(progress)) interrupt.abort();
+    } catch {
+      // not yet
+    }
+    asking = false;
   };
-  const asking = interruption && setInterval(() => void consider(), 20);
+  const timer = interruption && setInterval(consider, 20);
   try {
     const { exitCode, stopped, timedOut } = await runChild({
       file: file!,
@@ -52,24 +72,31 @@ export async function runTrainer(
       channel: false, // a container's process has none
       timeout,
       grace: interruption?.signal === 'SIGKILL' ? 0 : GRACE_SECONDS,
-      signal: interrupt.signal,
+      signal: AbortSignal.any([interrupt.signal, stop]),
       onLine: (line, stream) => {
         if (stream === 'stderr') {
           lastWords = line.trim() || lastWords;
           return;
         }
-        const progress = parseProgress(line);
-        if (!progress) return;
+        const told = parseProgress(line);
+        if (!told) return;
+        progress = told;
         toldProgress = true;
-        void consider(progress);
+        void consider();
       },
     });
+    refuseStopped(stop);
     return { exitCode, interrupted: stopped, overdue: timedOut, seconds: seconds(), toldProgress, lastWords };
   } catch (error) {
+    if (error instanceof InterruptedError) throw error;
     throw new ConfigError(`--command ${file}: it cannot be started: ${(error as Error).message}`);
   } finally {
-    clearInterval(asking);
+    clearInterval(timer);
   }
+}
+
+function refuseStopped(stop: AbortSignal): void {
+  if (stop.aborted) throw new InterruptedError('The check was stopped; the same command starts it over.');
 }
 
 /** Splits a command at spaces outside quotes; there is no shell, for it would not hand the signals on. */

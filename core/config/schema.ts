@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { taskName } from '../evaluation/conventions.ts';
 import { DSIR_SCORES, METHODS, methodTraits } from '../selection/methods.ts';
 import { splitSizes } from './label-split.ts';
+import { SEQUENCE_LENGTH, SHARDS } from './ranges.ts';
 
 const positive = z.int().positive();
 const fraction = z.number().gt(0).lt(1);
@@ -26,9 +27,9 @@ const corpus = z.strictObject({
   input: z.array(path).default([]),
   tokenizer: tokenizer.default({ train: 2048 }),
   /** Tokens in a row; a row is what is probed, scored, selected and trained on. */
-  sequenceLength: positive.min(8).default(128),
+  sequenceLength: positive.min(SEQUENCE_LENGTH.least).max(SEQUENCE_LENGTH.most).default(128),
   /** Rows are dealt to shards by document; pools are sets of shards, so pools share no document. */
-  shards: positive.min(2).max(10_000).default(32),
+  shards: positive.min(SHARDS.least).max(SHARDS.most).default(32),
   textField: z.string().default('text'),
   domainField: z.string().default('domain'),
   idField: z.string().default('id'),

@@ -14,6 +14,7 @@ import { philox4x32 } from '../random/philox4x32.ts';
 import {
   getJsonIfPresent,
   isLocalPath,
+  localPath,
   NotFoundError,
   putJson,
   type Store,
@@ -253,6 +254,7 @@ async function readTokenizerFile(uri: string, open: StoreOpener): Promise<GivenT
 
 function absolutePath(path: string, base: string): string {
   if (!isLocalPath(path)) return path;
+  if (path.startsWith('file:')) return localPath(path);
   return base.startsWith('s3://') && !isAbsolute(path) ? `${base.replace(/\/+$/, '')}/${path}` : resolve(base, path);
 }
 

@@ -58,6 +58,7 @@ export function encodePair({ context, continuation }: Pair, tokenizer: Tokenizer
  * token, with as much context as fits in windows that do not overlap but for the last, which is full.
  */
 export function rollingWindows(tokens: readonly number[], prefix: number, contextLength: number): Passage[] {
+  if (!(contextLength >= 1)) throw new RangeError(`a context of ${contextLength} tokens predicts none.`);
   const windows: Passage[] = [];
   const all = [prefix, ...tokens];
   for (let predicted = 0; predicted < tokens.length; ) {

@@ -40,7 +40,7 @@ export function storeOpener(lakeDirectory?: string, examples = EXAMPLES): StoreO
       return new DirectoryStore(join(examples, path));
     }
     const s3 = /^s3:\/\/([^/]+)\/?(.*)$/.exec(uri);
-    if (!s3) return new DirectoryStore(uri.startsWith('file:') ? fileURLToPath(uri) : resolve(uri));
+    if (!s3) return new DirectoryStore(localPath(uri));
     const [, bucket = '', prefix = ''] = s3;
     return lakeDirectory && bucket === LOCAL_LAKE
       ? new DirectoryStore(join(lakeDirectory, prefix))
@@ -55,6 +55,22 @@ const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
 /** Whether a path is of the machine that reads it: not on S3, and not of this package. */
 export function isLocalPath(uri: string): boolean {
   return !uri.startsWith('s3://') && !uri.startsWith(BUILTIN);
+}
+
+/**
+ * The absolute path behind a path or `file:` URI of this machine.
+ *
+ * @throws InputError for a URI that names no file here, such as `file://folder`, whose first part is a host.
+ */
+export function localPath(uri: string): string {
+  if (!uri.startsWith('file:')) return resolve(uri);
+  try {
+    return fileURLToPath(uri);
+  } catch (error) {
+    throw new InputError(
+      `${uri}: no file of this machine (${(error as Error).message}); write file:///PATH or a path.`,
+    );
+  }
 }
 
 /** The bucket's name where the data lake is a directory of this machine. */

@@ -28,11 +28,14 @@ export interface Store {
   delete(key: string): Promise<void>;
 }
 
-export class NotFoundError extends Error {
-  override name = 'NotFoundError';
+/**
+ * An object that is not there. Its name stays `InputError`: threads, jobs and functions hand errors on by their names, and
+ * to whoever gets it there it is that.
+ */
+export class NotFoundError extends InputError {
   readonly uri: string;
   constructor(uri: string) {
-    super(`${uri} does not exist`);
+    super(`${uri} does not exist: it was moved or deleted. Restore it from a copy, or make it again.`);
     this.uri = uri;
   }
 }

@@ -11,6 +11,7 @@ import {
   encodeParameters,
   keyOf,
   loadWeights,
+  MOST,
   readModelConfig,
   uriOf,
   WEIGHTS_FILE,
@@ -45,14 +46,15 @@ export async function pretrainedBertShape(store: Store, prefix = ''): Promise<Be
   const config = await readModelConfig(store, prefix, 'bert');
   config.require('hidden_act', 'gelu', 'gelu');
   config.require('position_embedding_type', 'absolute', 'absolute');
+  const width = config.count('hidden_size', MOST.width);
   return {
-    layers: config.number('num_hidden_layers'),
-    width: config.number('hidden_size'),
-    heads: config.number('num_attention_heads'),
-    intermediateWidth: config.number('intermediate_size'),
-    vocabularySize: config.number('vocab_size'),
-    maxPositions: config.number('max_position_embeddings'),
-    typeVocabularySize: config.number('type_vocab_size', 2),
+    layers: config.count('num_hidden_layers', MOST.layers),
+    width,
+    heads: config.heads(width),
+    intermediateWidth: config.count('intermediate_size', 4 * MOST.width),
+    vocabularySize: config.count('vocab_size', MOST.vocabulary),
+    maxPositions: config.count('max_position_embeddings', MOST.positions),
+    typeVocabularySize: config.count('type_vocab_size', MOST.vocabulary, 2),
     layerNormEpsilon: config.number('layer_norm_eps', 1e-12),
     initializerStd: config.number('initializer_range', 0.02),
   };

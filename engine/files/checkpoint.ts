@@ -21,6 +21,7 @@ import {
   type FileCheck,
   keyOf,
   loadWeights,
+  MOST,
   readModelConfig,
   uriOf,
   WEIGHTS_FILE,
@@ -181,22 +182,32 @@ export async function loadModel(store: Store, prefix: string, check?: FileCheck)
   if (kind !== 'default')
     throw new InputError(`${uriOf(store, prefix, CONFIG_FILE)}: rope_type is ${kind}; only "default" is supported.`);
   const number = (value: unknown) => (typeof value === 'number' ? value : undefined);
-  const width = config.number('hidden_size');
+  const width = config.count('hidden_size', MOST.width);
+  const heads = config.heads(width);
+  const rotaryFraction = number(rope.partial_rotary_factor) ?? config.number('rotary_pct', 0.25);
+  const rotated = Math.floor((width / heads) * rotaryFraction);
+  if (!(rotaryFraction <= 1 && rotated >= 2 && rotated % 2 === 0))
+    throw config.refusal(
+      number(rope.partial_rotary_factor) === undefined ? 'rotary_pct' : 'partial_rotary_factor',
+      rotaryFraction,
+      `a share up to 1 was expected, of the ${width / heads} dimensions of a head an even number, at least 2`,
+    );
   const shape: GptNeoxShape = {
-    layers: config.number('num_hidden_layers'),
+    layers: config.count('num_hidden_layers', MOST.layers),
     width,
-    heads: config.number('num_attention_heads'),
-    mlpWidth: config.number('intermediate_size', 4 * width),
-    rotaryFraction: number(rope.partial_rotary_factor) ?? config.number('rotary_pct', 0.25),
+    heads,
+    mlpWidth: config.count('intermediate_size', 4 * MOST.width, 4 * width),
+    rotaryFraction,
     rotaryBase: number(rope.rope_theta) ?? config.number('rotary_emb_base', 10_000),
     layerNormEpsilon: config.number('layer_norm_eps', 1e-5),
     initializerStd: config.number('initializer_range', 0.02),
-    vocabularySize: config.number('vocab_size'),
+    vocabularySize: config.count('vocab_size', MOST.vocabulary),
     parallelResidual: config.boolean('use_parallel_residual', true),
   };
+  const contextLength = config.count('max_position_embeddings', MOST.positions, 2048);
   const parameters = new ParameterSet(gptNeoxSpecs(shape));
   await loadWeights(store, prefix, parameters, { ignore: isBuffer, check });
-  return { shape, parameters, contextLength: config.number('max_position_embeddings', 2048) };
+  return { shape, parameters, contextLength };
 }
 
 /** The causal mask and rotary frequencies that older versions of Transformers stored among the weights. */

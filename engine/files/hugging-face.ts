@@ -47,13 +47,27 @@ export class ModelConfig {
   number(field: string, fallback?: number): number {
     const value = this.json[field] ?? fallback;
     if (typeof value === 'number' && Number.isFinite(value)) return value;
-    throw new InputError(`${this.file}: ${field} is ${JSON.stringify(value)}, a number was expected.`);
+    throw this.refusal(field, value, 'a number was expected');
+  }
+
+  /** A whole number from 1 to `most`, which is above that of any model. */
+  count(field: string, most: number, fallback?: number): number {
+    const value = this.number(field, fallback);
+    if (Number.isInteger(value) && value >= 1 && value <= most) return value;
+    throw this.refusal(field, value, `a whole number from 1 to ${most} was expected`);
+  }
+
+  /** The heads that share a layer's width. */
+  heads(width: number): number {
+    const heads = this.count('num_attention_heads', width);
+    if (width % heads === 0) return heads;
+    throw this.refusal('num_attention_heads', heads, `a divisor of hidden_size (${width}) was expected`);
   }
 
   boolean(field: string, fallback: boolean): boolean {
     const value = this.json[field] ?? fallback;
     if (typeof value === 'boolean') return value;
-    throw new InputError(`${this.file}: ${field} is ${JSON.stringify(value)}, true or false was expected.`);
+    throw this.refusal(field, value, 'true or false was expected');
   }
 
   /** An object's fields, or none. */
@@ -69,7 +83,16 @@ export class ModelConfig {
     const [found, needed] = [JSON.stringify(value), JSON.stringify(only)];
     throw new InputError(`${this.file}: ${field} is ${found}; only ${needed} is supported. Use another model.`);
   }
+
+  refusal(field: string, value: unknown, expected: string): InputError {
+    return new InputError(
+      `${this.file}: ${field} is ${JSON.stringify(value)}, ${expected}. Download or export the model again.`,
+    );
+  }
 }
+
+/** Above those of any model: what a mistyped or damaged field asks for would else be allocated first. */
+export const MOST = { layers: 10_000, width: 1 << 20, vocabulary: 1 << 24, positions: 1 << 24 };
 
 /** Looks at a file's hash once it has been read; throws to refuse it. */
 export type FileCheck = (file: string, sha256: string) => void;

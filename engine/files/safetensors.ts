@@ -88,7 +88,7 @@ export async function readSafetensors(
     await readInto(input, size, place, file);
     verify?.(hash.digest('hex'));
   } catch (error) {
-    if (verify && error instanceof InputError && !input.ended) {
+    if (verify && error instanceof InputError && !(error instanceof NotFoundError) && !input.ended) {
       await input.drain();
       verify(hash.digest('hex'));
     }

@@ -1,12 +1,14 @@
 /** The checks of a trainer, on our own job, and on trainers that break one rule each. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { checkTrainer, type RuleResult } from '../../bin/conformance/check-trainer.ts';
 import { runTrainer, splitCommand } from '../../bin/conformance/command.ts';
-import { ConfigError } from '../../core/errors.ts';
+import { ConfigError, InterruptedError } from '../../core/errors.ts';
 import { storeOpener } from '../../core/storage/index.ts';
+import { startMates } from '../end-to-end/support.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -75,6 +77,40 @@ it('a job that fails is judged by its failure alone', async () => {
   expect(results.get('a first stage ends with exit code 0')!.detail).toBe('it ended with 75; its last words: no GPU');
 });
 
+it.each(['SIGINT', 'SIGTERM'] as const)(
+  '%s ends the trainer too, and removes the temporary folder',
+  async (signal) => {
+    const temporary = await mkdtemp(join(folder, 'temporary-'));
+    const [path, pidFile] = [join(temporary, 'sleeper.mjs'), join(temporary, 'pid')];
+    await writeFile(
+      path,
+      `import { writeFileSync } from 'node:fs';
+    writeFileSync(${JSON.stringify(pidFile)}, String(process.pid));
+    setInterval(() => {}, 1000);`,
+    );
+    vi.stubEnv('TMPDIR', temporary);
+    const { child, finished } = startMates(['conformance', '--command', `"${process.execPath}" "${path}"`]);
+    vi.unstubAllEnvs();
+    const started = () => readFile(pidFile, 'utf8').then(Number);
+    const pid = await vi.waitFor(async () => (await started()) || Promise.reject(new Error('not yet')), 60_000);
+    try {
+      child.kill(signal);
+      const { code, stderr } = await finished;
+      expect(code).toBe(75);
+      expect(stderr).toMatch(/mates: The check was stopped; the same command starts it over\.\n$/);
+      expect(() => process.kill(pid, 0)).toThrow(/ESRCH/);
+      expect((await readdir(temporary)).filter((name) => name.startsWith('mates-'))).toEqual([]);
+    } finally {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // it is gone, as it should be
+      }
+    }
+  },
+  120_000,
+);
+
 describe('a command', () => {
   it('is split at spaces outside quotes', () => {
     expect(splitCommand(`python "my train.py" --name='a b'  -x ""`)).toEqual([
@@ -109,5 +145,27 @@ describe('a command', () => {
     let asked = 0;
     const when = () => ++asked === 3;
     expect(await runTrainer(sleeper, process.env, 60, { signal, after: 60, when })).toMatchObject(expected);
+  });
+
+  it('is asked about one time after the other, and a failure to answer is a no', async () => {
+    let [asked, open, most] = [0, 0, 0];
+    const when = async () => {
+      most = Math.max(most, ++open);
+      await delay(100);
+      open--;
+      if (++asked === 1) throw new Error('the listing failed');
+      return asked === 3;
+    };
+    const sleeper = [process.execPath, '-e', 'setInterval(() => {}, 1000)'];
+    const run = await runTrainer(sleeper, process.env, 60, { signal: 'SIGKILL', after: 60, when });
+    expect([run.interrupted, asked, most]).toEqual([true, 3, 1]);
+  });
+
+  it('is not started, or is told to end, where the check is stopped', async () => {
+    const never = [process.execPath, '-e', 'process.exit(3)'];
+    await expect(runTrainer(never, process.env, 60, undefined, AbortSignal.abort())).rejects.toThrow(InterruptedError);
+    const sleeper = [process.execPath, '-e', 'setInterval(() => {}, 1000)'];
+    const stop = AbortSignal.timeout(200);
+    await expect(runTrainer(sleeper, process.env, 60, undefined, stop)).rejects.toThrow(InterruptedError);
   });
 });

@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
-import { atLeastZero, collect, positive, share, someOf, wholeNumber } from '../../bin/flags.ts';
+import { atLeastZero, collect, positive, share, someOf, wholeNumber, within } from '../../bin/flags.ts';
+import { SEQUENCE_LENGTH, SHARDS } from '../../core/config/ranges.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { mates } from '../end-to-end/support.ts';
 
@@ -29,9 +30,17 @@ describe('what a flag is given', () => {
   it.each<[(text: string) => unknown, string, string]>([
     [wholeNumber('--threads', 0), '-1', '--threads -1: expected a whole number, at least 0.'],
     [wholeNumber('--stage', 0), '1.5', '--stage 1.5: expected a whole number, at least 0.'],
+    [within('--shards', SHARDS), '1', '--shards 1: expected a whole number from 2 to 10000.'],
+    [
+      within('--sequence-length', SEQUENCE_LENGTH),
+      '9007199254740991',
+      '--sequence-length 9007199254740991: expected a whole number from 8 to 1048576.',
+    ],
     [share('--fraction'), '0', '--fraction 0: expected a share of the rows, above 0 and up to 1.'],
     [share('--fraction'), 'half', '--fraction half: expected a share of the rows, above 0 and up to 1.'],
     [atLeastZero('--classifier-weight'), '-1', '--classifier-weight -1: expected a number, at least 0.'],
+    [wholeNumber('--seed', 0), '', '--seed "": expected a whole number, at least 0.'],
+    [atLeastZero('--classifier-weight'), ' ', '--classifier-weight " ": expected a number, at least 0.'],
     [positive('--learning-rate'), '0', '--learning-rate 0: expected a number above 0, such as 1e-4.'],
     [
       someOf('--features', ['dsir', 'loss']),
@@ -47,6 +56,15 @@ describe('what a flag is given', () => {
     expect(stderr).toBe('mates: --stage last: expected a whole number, at least 0.\n');
     expect(code).toBe(2);
   });
+});
+
+it.each(['--sequence-length', '--shards'])('mates prepare has an upper limit of %s', async (flag) => {
+  const most = String(Number.MAX_SAFE_INTEGER);
+  const { code, stderr } = await mates('prepare', '--input', 'a', '--tokenizer', 'b', '--out', 'c', flag, most);
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringMatching(new RegExp(`^mates: ${flag} ${most}: expected a whole number from \\d+ to \\d+\\.\n$`)),
+  ]);
 });
 
 it('goes on where nobody reads what it prints', async () => {

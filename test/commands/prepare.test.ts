@@ -1,8 +1,10 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { prepare } from '../../bin/commands/prepare.ts';
+import { verify } from '../../bin/commands/verify.ts';
 import { namingFlags } from '../../bin/naming-flags.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { readParquet } from '../../core/parquet.ts';
@@ -58,6 +60,12 @@ describe('mates prepare', () => {
     ['a text field that is not there', () => ({ textField: 'text' }), /line 1: no field "text".*in --text-field\.$/],
     ['a domain that is no string', () => ({ domainField: 'list' }), /field "list" is an array.*correct --domain-field/],
     ['an input that is not there', () => ({ input: ['nowhere.jsonl'] }), /nowhere\.jsonl.*correct --input\.$/],
+    ['a file as the folder', () => ({ out: at('posts.jsonl') }), /posts\.jsonl: a file has the name.*another --out\.$/],
+    [
+      'a folder in a file',
+      () => ({ out: at('posts.jsonl/in') }),
+      /in: a file has the name.* above it.*another --out\.$/,
+    ],
     ['no excluded file', () => ({ exclude: ['nowhere.jsonl'] }), /--exclude nowhere\.jsonl: no such file/],
     ['an excluded file of posts', () => ({ exclude: [at('posts.jsonl')] }), /posts\.jsonl, line 1: expected \{"text"/],
     [
@@ -82,13 +90,27 @@ describe('mates prepare', () => {
   it('is refused where another process writes to the folder, and leaves no lock of its own', async () => {
     const out = at('shared');
     await mkdir(out);
-    await writeFile(join(out, '.lock'), `${process.pid}\n`);
+    await writeFile(join(out, '.lock'), `${process.ppid}\n`);
     await expect(printed(() => prepare(options({ out })))).rejects.toThrow(
-      `${out}: process ${process.pid} is writing to it; wait for it, stop it, or choose another --out.`,
+      `${out}: process ${process.ppid} is writing to it; wait for it, stop it, or choose another --out.`,
     );
     await rm(join(out, '.lock'));
     await printed(() => prepare(options({ out })));
     await expect(readFile(join(out, '.lock'))).rejects.toThrow(/ENOENT/);
+  });
+
+  it('takes file: URIs, as mates verify does', async () => {
+    const uri = (name: string) => pathToFileURL(at(name)).href;
+    await printed(() => prepare(options({ input: [uri('posts.jsonl')], out: uri('by URI') })));
+    const { inputs, documents } = JSON.parse(await readFile(at('by URI/corpus.json'), 'utf8'));
+    expect([inputs[0].uri, documents]).toEqual(['posts.jsonl', 20]);
+    const glob = uri('pos*.jsonl').replace('%2A', '*');
+    await printed(() =>
+      prepare(options({ input: [glob], tokenizer: uri('by URI/tokenizer.json'), out: at('globbed') })),
+    );
+    expect(JSON.parse(await readFile(at('globbed/corpus.json'), 'utf8')).documents).toBe(20);
+    expect(await printed(() => verify(uri('by URI'), {}))).toMatch(/by%20URI: a corpus; /);
+    await expect(verify(uri('nowhere'), {})).rejects.toThrow(`${at('nowhere')}: neither a run`);
   });
 
   it('leaves a checkpoint as it is, and takes the folder of an interrupted preparation', async () => {

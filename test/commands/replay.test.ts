@@ -185,6 +185,17 @@ it.each<[string, string[], RegExp, number]>([
   expect(stderr).toMatch(message);
 });
 
+it.each<[string, string, string[]]>([
+  ['replay', 'stages/1/plan.json', []],
+  ['export', 'corpus/tokenizer.json', ['--out', 'exported']],
+])('mates %s names %s where it is gone, without a stack', async (command, key, flags) => {
+  await copy.delete(key);
+  const rest = flags.map((flag) => (flag === 'exported' ? join(folder, flag) : flag));
+  const { code, stderr } = await mates(command, folder, ...rest);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(new RegExp(`^mates: file:.*/${key} does not exist: .*make it again\\.\n$`));
+});
+
 it('says so when other versions are at work', async () => {
   const record = await getJson<{ versions: Record<string, string> }>(copy, 'run.json');
   record.versions.mates = '0.0.1';

@@ -34,6 +34,13 @@ describe('configuration', () => {
     expect(messageOf({ ...minimal, probe: { documents: 'many' } })).toMatch(/probe\.documents: .*number.*"many"/);
   });
 
+  it('has upper limits of what is allocated by them', () => {
+    for (const field of ['sequenceLength', 'shards']) {
+      const corpus = { ...minimal.corpus, [field]: Number.MAX_SAFE_INTEGER };
+      expect(messageOf({ ...minimal, corpus })).toMatch(new RegExp(`corpus\\.${field}: .*9007199254740991`));
+    }
+  });
+
   it('names a missing field', () => {
     expect(messageOf({ corpus: minimal.corpus, heldOut: minimal.heldOut })).toMatch(/reference: .*missing/);
   });

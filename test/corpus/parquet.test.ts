@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
-import { ParquetFileWriter, readParquet, writeParquet } from '../../core/parquet.ts';
+import { ParquetFileWriter, parquetRows, readParquet, writeParquet } from '../../core/parquet.ts';
 import { DirectoryStore, NotFoundError } from '../../core/storage/index.ts';
+import { MemoryStore } from '../memory-store.ts';
 import { temporaryFolder } from './support.ts';
 
 const row = fc.record({
@@ -56,6 +57,30 @@ describe('Parquet', () => {
     await expect(read).rejects.toThrow(
       /^file:.*\/x\.parquet has no column text, score; it has row\. .* make it again\.$/,
     );
+  });
+
+  it('names the file that is damaged, in its end or in its pages', async () => {
+    const store = new DirectoryStore(await temporaryFolder());
+    const bytes = writeParquet([{ name: 'text', type: 'STRING', data: Array.from({ length: 99 }, (_, i) => `${i}`) }]);
+    const flipped = bytes.map((byte, i) => (i > 4 && i < 60 ? byte ^ 255 : byte));
+    for (const damaged of [bytes.subarray(0, -9), bytes.subarray(0, 3), flipped]) {
+      await store.put('x.parquet', damaged);
+      const read = readParquet({ store, key: 'x.parquet' }, { text: 'STRING' });
+      await expect(read).rejects.toThrow(InputError);
+      await expect(read).rejects.toThrow(
+        /^file:.*\/x\.parquet: not a Parquet file.*it was damaged: .*make it again\.$/,
+      );
+    }
+    await store.put('x.parquet', bytes.subarray(0, -9));
+    await expect(parquetRows({ store, key: 'x.parquet' })).rejects.toThrow(/x\.parquet: not a Parquet file/);
+  });
+
+  it('is not called damaged where the store fails: that may pass', async () => {
+    const store = new MemoryStore();
+    await store.put('x.parquet', writeParquet([{ name: 'row', type: 'INT64', data: [1] }]));
+    const failure = new Error('socket hang up');
+    store.get = () => Promise.reject(failure);
+    await expect(readParquet({ store, key: 'x.parquet' }, { row: 'INT64' })).rejects.toBe(failure);
   });
 
   it('can be written piece by piece', async () => {

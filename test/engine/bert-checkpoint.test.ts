@@ -79,6 +79,17 @@ describe('a pretrained encoder', () => {
     expect(loaded.view('regressor.weight')).not.toEqual(initialParameters(specs, 18).view('regressor.weight'));
   });
 
+  it.each([
+    [{ num_attention_heads: 3 }, /config\.json: num_attention_heads is 3, a divisor of hidden_size \(4\) was expected/],
+    [{ num_hidden_layers: 1.5 }, /config\.json: num_hidden_layers is 1\.5, a whole number from 1 to/],
+    [{ vocab_size: 1e15 }, /config\.json: vocab_size is 1000000000000000, a whole number from 1 to/],
+    [{ max_position_embeddings: 0 }, /config\.json: max_position_embeddings is 0, a whole number from 1 to/],
+  ])('of the shape %j is refused by the name of the field', async (change, message) => {
+    await putJson(store, 'config.json', { ...config, ...change });
+    await expect(pretrainedBertShape(store)).rejects.toThrow(message);
+    await expect(pretrainedBertShape(store)).rejects.toThrow(InputError);
+  });
+
   it('of another kind, or without all its tensors, is refused', async () => {
     await putJson(store, 'config.json', { ...config, model_type: 'roberta' });
     await expect(pretrainedBertShape(store)).rejects.toThrow(/model_type is "roberta"; only "bert"/);

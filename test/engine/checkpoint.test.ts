@@ -137,7 +137,7 @@ describe('a downloaded model', () => {
     hidden_size: 8,
     intermediate_size: 24,
     num_hidden_layers: 2,
-    num_attention_heads: 2,
+    num_attention_heads: 1,
     vocab_size: 11,
   };
   const tensorsOf = (set: ParameterSet): [string, Tensor][] =>
@@ -181,6 +181,17 @@ describe('a downloaded model', () => {
     [{ tie_word_embeddings: true }, /tie_word_embeddings is true/],
     [{ rope_scaling: { type: 'linear', factor: 2 } }, /rope_type is linear/],
     [{ hidden_size: '8' }, /hidden_size is "8", a number was expected/],
+    [{ num_attention_heads: 3 }, /config\.json: num_attention_heads is 3, a divisor of hidden_size \(8\) was expected/],
+    [
+      { num_hidden_layers: 1.5 },
+      /config\.json: num_hidden_layers is 1\.5, a whole number from 1 to 10000 was expected/,
+    ],
+    [{ vocab_size: 1e15 }, /config\.json: vocab_size is 1000000000000000, a whole number from 1 to/],
+    [{ max_position_embeddings: 0 }, /config\.json: max_position_embeddings is 0, a whole number from 1 to/],
+    [{ intermediate_size: -8 }, /config\.json: intermediate_size is -8, a whole number from 1 to/],
+    [{ rotary_pct: 1.5 }, /config\.json: rotary_pct is 1\.5, a share up to 1 was expected/],
+    [{ rotary_pct: 0.4 }, /config\.json: rotary_pct is 0\.4, .* of the 8 dimensions of a head an even number/],
+    [{ rope_parameters: { partial_rotary_factor: 0 } }, /config\.json: partial_rotary_factor is 0, a share up to 1/],
     [{ vocab_size: 12 }, /model\.safetensors has embed_out\.weight of shape \[11,8\], \[12,8\] was expected/],
     [
       { num_hidden_layers: 3 },

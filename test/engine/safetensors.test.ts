@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
 import { sha256 } from '../../core/hash.ts';
+import { NotFoundError } from '../../core/storage/index.ts';
 import { encodeSafetensors, readSafetensors, type Tensor } from '../../engine/files/safetensors.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import { bytesOf, MemoryStore } from '../memory-store.ts';
@@ -286,5 +287,20 @@ describe('the hash of a file', () => {
       expect(hashes).toEqual([sha256(bad)]);
       expect(failure).toBeInstanceOf(InputError);
     }
+  });
+
+  it('is not asked for where the file vanishes while it is read: it is missing then, not damaged', async () => {
+    const vanishing = new MemoryStore('memory:');
+    await vanishing.put('x', await encode([['a', tensor([2], [1, 2])]]));
+    vanishing.get = () => Promise.reject(new NotFoundError('memory:/x'));
+    const hashes: string[] = [];
+    const reading = readSafetensors(
+      vanishing,
+      'x',
+      () => undefined,
+      (found) => hashes.push(found),
+    );
+    await expect(reading).rejects.toThrow(NotFoundError);
+    expect(hashes).toEqual([]);
   });
 });

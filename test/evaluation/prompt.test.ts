@@ -124,6 +124,10 @@ describe('rollingWindows', () => {
     );
   });
 
+  it('are refused where a window has room for no token', () => {
+    expect(() => rollingWindows([1, 2, 3], 0, 0)).toThrow('a context of 0 tokens predicts none');
+  });
+
   it('are none for an empty text', () => {
     expect(rollingWindows([], 0, 5)).toEqual([]);
   });

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import { consoleLinks, type RunLinks } from '../../../functions/links.ts';
 import { formatCount } from '../../format.ts';
+import { stopSignal } from '../../interrupt.ts';
 import { createProgressView } from '../../progress-view.ts';
 import { failureOf, parsed } from '../execution.ts';
 import { followExecution } from '../follow.ts';
@@ -25,16 +26,13 @@ export async function watchExecution(
   execution: string,
   { json, dashboard }: { json?: boolean; dashboard?: string },
 ): Promise<void> {
-  const stop = new AbortController();
-  const interrupted = () => stop.abort();
-  process.once('SIGINT', interrupted);
-  process.once('SIGTERM', interrupted);
+  const { signal, dispose } = stopSignal('Stopping to watch: the execution goes on.');
   const view = createProgressView();
   try {
     const ended = await followExecution(sfn, execution, {
       view,
-      signal: stop.signal,
-      sleep: () => delay(LOOK_MS, undefined, { signal: stop.signal }).catch(() => undefined),
+      signal,
+      sleep: () => delay(LOOK_MS, undefined, { signal }).catch(() => undefined),
     });
     if (ended.status !== 'SUCCEEDED') throw await failureOf(sfn, ended);
     const output = parsed(ended.output) as Output;
@@ -42,8 +40,7 @@ export async function watchExecution(
     console.log(json ? JSON.stringify({ ...output, links }) : describeOutput(output, links));
   } finally {
     view.close();
-    process.removeListener('SIGINT', interrupted);
-    process.removeListener('SIGTERM', interrupted);
+    dispose();
   }
 }
 

@@ -1,7 +1,7 @@
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetScan } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { InputError } from '../../errors.ts';
-import { parquetBuffer } from '../../parquet.ts';
+import { damagedIfFails, parquetBuffer } from '../../parquet.ts';
 import { DOCUMENT_BYTES, type Document, type DocumentFields } from '../document.ts';
 import { toDocument } from './fields.ts';
 import type { InputFile } from './input-file.ts';
@@ -26,7 +26,7 @@ export async function* readParquetDocuments(
   pieceBytes = PIECE_BYTES,
 ): AsyncGenerator<Document, void, undefined> {
   const buffer = await parquetBuffer(file);
-  const metadata = await damagedIfFails(file.uri, parquetMetadataAsync(buffer));
+  const metadata = await damagedIfFails(file.uri, parquetMetadataAsync(buffer), 'write it again');
   const known = topLevelColumns(metadata);
   if (!known.includes(fields.text)) {
     throw new InputError(
@@ -40,7 +40,7 @@ export async function* readParquetDocuments(
   for (const { begin, end, chunks } of pieces(metadata, columns, pieceBytes)) {
     held.keep(chunks);
     const values = columns.map((column) => scan.readColumn({ column, rowStart: begin, rowEnd: end }));
-    const data = await damagedIfFails(file.uri, Promise.all(values));
+    const data = await damagedIfFails(file.uri, Promise.all(values), 'write it again');
     for (let i = 0; i < end - begin; i++) {
       const row = begin + i + 1;
       const record: Record<string, unknown> = {};
@@ -133,13 +133,5 @@ function stringFromBytes(bytes: Uint8Array | undefined): string | symbol | undef
     return utf8.decode(bytes);
   } catch {
     return NOT_UTF8;
-  }
-}
-
-async function damagedIfFails<T>(uri: string, reading: Promise<T>): Promise<T> {
-  try {
-    return await reading;
-  } catch (error) {
-    throw new InputError(`${uri}: not a Parquet file that can be read (${(error as Error).message}); write it again.`);
   }
 }

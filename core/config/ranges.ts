@@ -1,0 +1,7 @@
+/** Ranges that flags share with fields of the configuration; without imports, so that the command line reads them at once. */
+
+/** Tokens in a row. The upper limit is above the context of any model that this trains; some rows are in memory at once. */
+export const SEQUENCE_LENGTH = { least: 8, most: 1 << 20 };
+
+/** A pool is a set of shards, so one is too few; each has three files of its own, so more are too many. */
+export const SHARDS = { least: 2, most: 10_000 };
