@@ -1,6 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-
 import { join } from 'node:path';
 import { onGpu } from '../../core/config/runtimes.ts';
 import { ConfigError, InputError, RunError } from '../../core/errors.ts';
