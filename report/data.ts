@@ -14,6 +14,7 @@ import { armLayout, PASSAGES_FILE, stageLayout } from '../core/layout.ts';
 import { mapParallel } from '../core/parallel.ts';
 import { corpusStore, openRun, type Run } from '../core/run/open-run.ts';
 import { busySeconds, readTimings } from '../core/run/timings.ts';
+import type { ScorerRecord } from '../core/selection/scorer-record.ts';
 import { getJsonIfPresent, type Store, type StoreOpener } from '../core/storage/index.ts';
 
 const STAGES_AT_ONCE = 8;
@@ -30,6 +31,8 @@ export interface StageReport {
   stage: number;
   plan?: StagePlan;
   fit?: InfluenceFit;
+  /** Why a probe that rows are scored by should not be trusted, where there is no influence model to say so. */
+  weakProbe?: string;
   main: ArmReport;
   /** Empty for a stage that both runs share. */
   control: ArmReport;
@@ -67,14 +70,15 @@ function collectCorpus(run: Run): Promise<CorpusIndex | undefined> {
 
 async function collectStage(store: Store, stage: number): Promise<StageReport> {
   const layout = stageLayout(stage);
-  const [plan, fit, main, control, seconds] = await Promise.all([
+  const [plan, fit, scorer, main, control, seconds] = await Promise.all([
     getJsonIfPresent<StagePlan>(store, layout.plan),
     getJsonIfPresent<InfluenceFit>(store, layout.fit),
+    getJsonIfPresent<ScorerRecord>(store, layout.scorer),
     collectArm(store, stage, 'main'),
     collectArm(store, stage, 'control'),
     collectSeconds(store, stage),
   ]);
-  return { stage, plan, fit, main, control, seconds };
+  return { stage, plan, fit, weakProbe: fit ? undefined : scorer?.weak, main, control, seconds };
 }
 
 async function collectArm(store: Store, stage: number, arm: Arm): Promise<ArmReport> {

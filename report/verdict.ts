@@ -58,7 +58,7 @@ export function verdict(data: ReportData): Verdict {
   const heldOut = main.heldOutLoss - control.heldOutLoss;
   return {
     // The reference set is what was selected for; only other passages show that more than it got better.
-    tone: better && heldOut < 0 && fits.every(({ fit }) => fit.spearmanInterval[0] > 0) ? 'good' : 'warn',
+    tone: better && heldOut < 0 && isTrusted(stages) ? 'good' : 'warn',
     sentence:
       `After stage ${last.stage} the model trained on selected data has a reference loss of ${loss(main.referenceLoss)} nats per token, ` +
       (better
@@ -112,12 +112,19 @@ function doubts(fits: { stage: number; fit: InfluenceFit }[]): string[] {
   ];
 }
 
+/** Whether no stage selected by what is not shown to rank better than chance. */
+const isTrusted = (stages: ReportData['stages']) =>
+  stages.every(({ fit, weakProbe }) => weakProbe === undefined && !(fit && fit.spearmanInterval[0] <= 0));
+
 /** What the passages and the selections are made of, where a user should be told. */
 function oddities({ passages, stages }: ReportData): string[] {
+  const probes = stages.flatMap(({ stage, weakProbe }) =>
+    weakProbe === undefined ? [] : [`Stage ${stage}: the probe is weak: ${weakProbe}.`],
+  );
   const ofSelections = stages.flatMap(({ stage, main }) =>
     (main.evaluation?.selection?.warnings ?? []).map((warning) => `Stage ${stage}: ${warning}`),
   );
-  return [...(passages?.warnings ?? []), ...ofSelections];
+  return [...probes, ...(passages?.warnings ?? []), ...ofSelections];
 }
 
 /** A gain on the reference can cost elsewhere; it should not be read off the table alone. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
 import type { RunRecord } from '../../core/formats.ts';
-import { armLayout, PASSAGES_FILE, REPORT_FILE, RUN_FILE } from '../../core/layout.ts';
+import { armLayout, PASSAGES_FILE, REPORT_FILE, RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { getJson, putJson } from '../../core/storage/index.ts';
 import { collectReportData, renderReport, writeReport } from '../../report/index.ts';
 import { memoryOpener } from '../memory-store.ts';
@@ -120,6 +120,18 @@ describe('the verdict', () => {
     expect(page).toContain('includes zero');
     expect(page).toContain('selection did not help');
     expect(page).toContain('class="verdict warn"');
+  });
+
+  it('warns of a probe that is not to be trusted, where rows are scored by it alone', async () => {
+    const open = memoryOpener();
+    const store = open('memory:run');
+    await writeFixture(store);
+    for (const stage of [1, 2, 3]) await store.delete(stageLayout(stage).fit);
+    const page = async () => renderReport(await collectReportData(open, 'memory:run'));
+    expect(await page()).toContain('class="verdict good"');
+    await putJson(store, stageLayout(2).scorer, { weak: 'its steps made the model worse' });
+    expect(await page()).toContain('class="verdict warn"');
+    expect(await page()).toContain('Stage 2: the probe is weak: its steps made the model worse.');
   });
 
   it('repeats what the passages and the selection were warned of', async () => {
