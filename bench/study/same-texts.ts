@@ -1,9 +1,9 @@
 /** Results of one folder are of one set of texts: only then are runs of the same seed paired. */
-import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { InputError } from '../../core/errors.ts';
+import { sha256 } from '../../core/hash.ts';
 
 /** SHA-256 of each file of texts, by its path; of compressed ones, of what is in them. */
 type Hashes = Record<string, string>;
@@ -36,8 +36,7 @@ async function hashesOf(data: string): Promise<Hashes> {
   const hashes: Hashes = {};
   for (const path of paths) {
     const bytes = await readFile(join(data, path));
-    const content = path.endsWith('.gz') ? gunzipSync(bytes) : bytes;
-    hashes[path] = createHash('sha256').update(content).digest('hex');
+    hashes[path] = sha256(path.endsWith('.gz') ? gunzipSync(bytes) : bytes);
   }
   return hashes;
 }

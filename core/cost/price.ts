@@ -99,7 +99,7 @@ export function costThroughStage(config: RunConfig, stage: number, place: Place 
 }
 
 /** @throws ConfigError where a price is missing of what is deployed, so that nothing could hold a run to `maxCostUsd`. */
-export function checkPrices(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, trainer }: Place): void {
+function checkPrices(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, trainer }: Place): void {
   const { cpuInstances, sagemakerInstanceType } = deployment;
   const used = [...queueInstances(config, deployment), ...(preparesCorpus(config) ? cpuInstances : [])];
   // Of a family Batch may take any size for one small job, and pays for all of it.

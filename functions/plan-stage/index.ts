@@ -1,5 +1,5 @@
 import { costThroughStage } from '../../core/cost/price.ts';
-import type { Arm, StagePlan } from '../../core/formats.ts';
+import type { Arm, CorpusIndex, StagePlan } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
 import type { RunReference } from '../../core/run/execution-input.ts';
@@ -40,13 +40,6 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
   if (plan.scored) await run.store.put(layout.scoreItems, JSON.stringify(scoreItems(plan)));
   await putJson(run.store, layout.plan, plan);
   const done = await isDone(run, plan);
-  const { trainer, maxCostUsd } = reference;
-  const withinBudget = async () => {
-    if (maxCostUsd === undefined) return true;
-    const latest = stage > 0 ? { stage: stage - 1, jobHours: await jobHours(run, stage - 1) } : undefined;
-    const place = { corpus: corpus.index, deployment: deploymentFromEnvironment(), trainer, latest };
-    return costThroughStage(run.record.config, stage, place) <= maxCostUsd;
-  };
   return {
     scored: plan.scored && !done,
     preparesProbe: plan.preparesProbe && !done,
@@ -54,8 +47,20 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
     arms: done ? [] : plan.arms.map((arm) => ({ arm })),
     probeItemsKey: `${reference.prefix}/${layout.probeItems}`,
     scoreItemsKey: `${reference.prefix}/${layout.scoreItems}`,
-    withinBudget: await withinBudget(),
+    withinBudget: await isWithinBudget(run, corpus.index, reference, stage),
   };
+}
+
+async function isWithinBudget(
+  run: Run,
+  corpus: CorpusIndex,
+  { trainer, maxCostUsd }: RunReference,
+  stage: number,
+): Promise<boolean> {
+  if (maxCostUsd === undefined) return true;
+  const latest = stage > 0 ? { stage: stage - 1, jobHours: await jobHours(run, stage - 1) } : undefined;
+  const place = { corpus, deployment: deploymentFromEnvironment(), trainer, latest };
+  return costThroughStage(run.record.config, stage, place) <= maxCostUsd;
 }
 
 /** Hours that a stage's jobs have taken, added up. */

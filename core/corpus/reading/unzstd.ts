@@ -71,12 +71,13 @@ class FrameEnd {
   /** @returns how many of the bytes are of the frame. */
   scan(bytes: Uint8Array): number {
     let at = 0;
-    while (at < bytes.length && !this.reached) {
+    while (!this.reached) {
       const passed = Math.min(this.passed, bytes.length - at);
       this.passed -= passed;
       at += passed;
       while (this.passed === 0 && this.header.length < this.wanted && at < bytes.length) this.header.push(bytes[at++]!);
-      if (this.passed === 0 && this.header.length === this.wanted) this.read(this.header.splice(0));
+      if (this.passed > 0 || this.header.length < this.wanted) break; // the rest is in other bytes
+      this.read(this.header.splice(0));
     }
     return at;
   }
@@ -96,7 +97,6 @@ class FrameEnd {
   private readSkipped(header: number[]): void {
     this.passed = littleEndian(header);
     this.next(0, this.readEnd);
-    if (this.passed === 0) this.readEnd();
   }
 
   private readDescriptor([descriptor]: number[]): void {
@@ -111,12 +111,10 @@ class FrameEnd {
     const block = littleEndian(header);
     const isLast = (block & 1) !== 0;
     this.passed = ((block >>> 1) & 3) === RLE_BLOCK ? 1 : block >>> 3;
-    if (!isLast) return;
-    this.next(this.hasChecksum ? 4 : 0, this.readEnd);
-    if (this.passed === 0 && !this.hasChecksum) this.readEnd();
+    if (isLast) this.next(this.hasChecksum ? 4 : 0, this.readEnd);
   }
 
-  private readEnd(header: number[] = []): void {
+  private readEnd(header: number[]): void {
     if (header.length > 0) this.checksum = littleEndian(header);
     this.reached = true;
   }
