@@ -141,6 +141,14 @@ describe('Decider', () => {
     );
   });
 
+  it('leaves every row open for a bracket that reaches near the largest float32', () => {
+    const recipe = { ...exact, temperature: 1 };
+    const bracket = { low: orderedKey(0), high: orderedKey(3.402397941431804e38) };
+    const decider = new Decider(recipe.noise, boundsOf(bracket, recipe));
+    decider.decide(77, new Float32Array(8).fill(3.401986005692754e38));
+    expect([decider.aboveCount, decider.openCount]).toEqual([0, 8]);
+  });
+
   it('leaves few rows open for an ordinary bracket, with the noise added or subtracted', () => {
     for (const gumbel of ['exact', 'reference-code'] as const) {
       const recipe = { ...exact, gumbel };

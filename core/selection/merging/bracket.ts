@@ -20,6 +20,8 @@ export const INTERVALS = 4096;
  * Bounds of the noise by its sign: uniform numbers lie in 2^-54 to 1 - 2^-53, whose Gumbel values are -3.63 and 36.74.
  */
 const NOISE_RANGE = { 1: [-4, 37], [-1]: [-37, 4], 0: [-1, 1] } as const;
+/** The kernel's float32 arithmetic must not overflow for a row of the bracket: a fourth of the largest float32. */
+const FAR = 2 ** 126;
 /** Of the first Philox word the uniform number has the upper 27 bits: twice the step of the others, in words. */
 const WORD_MARGIN = 64;
 
@@ -93,11 +95,13 @@ export function boundsOf({ low, high }: Bracket, { temperature, gumbel }: KeyRec
   const flip = sign < 0 ? -1 : 0;
   const perTemperature = Math.fround(1 / temperature);
   // Many times the rounding of float32, which u/T, its place and the key are rounded to.
-  const slack = 2 ** -20 * Math.max(Math.abs(from), Math.abs(to));
+  const farthest = Math.max(Math.abs(from), Math.abs(to));
+  const slack = 2 ** -20 * farthest;
   const scale = Math.fround((INTERVALS - 2) / (to - from + 4 * slack));
   const base = Math.fround(from - 2 * slack - 1 / scale);
   const table = new Uint32Array(2 * INTERVALS);
-  const usable = [perTemperature, base, scale].every(Number.isFinite) && perTemperature > 0 && scale > 0;
+  const finite = farthest < FAR && [perTemperature, base, scale].every(Number.isFinite);
+  const usable = finite && perTemperature > 0 && scale > 0;
   for (let interval = 0; interval < INTERVALS; interval++) {
     const least = interval === 0 ? -Infinity : base + interval / scale - slack;
     const greatest = interval === INTERVALS - 1 ? Infinity : base + (interval + 1) / scale + slack;
