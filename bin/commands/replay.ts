@@ -23,6 +23,7 @@ import {
   getJson,
   getJsonIfPresent,
   hashObject,
+  isLocalPath,
   putJson,
   type Store,
   storeOpener,
@@ -48,6 +49,8 @@ export async function replay(path: string, options: Options): Promise<void> {
     throw new ConfigError(
       '--from start: name a folder for the second run by --work; the same command resumes it there.',
     );
+  if (options.work !== undefined && !isLocalPath(options.work))
+    throw new ConfigError(`--work ${options.work}: what is made again is kept on this machine's disk; name a folder.`);
   const run = await openRun(storeOpener(), absolute(path));
   for (const note of otherVersions(run)) console.log(note);
   const { runtime } = run.record.config.engine;

@@ -126,6 +126,11 @@ it('says how scores differ that are not those of the influence model', async () 
   ]);
 });
 
+it('takes no URI for the work folder', async () => {
+  const { code, stderr } = await mates('replay', folder, '--work', 's3://bucket/replayed');
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/--work s3:\/\/bucket\/replayed: .*; name a folder\./)]);
+});
+
 it('makes the whole run again', async () => {
   const { code, stdout } = await mates('replay', folder, '--from', 'start', '--work', join(folder, 'again'));
   expect(stdout).toMatch(/(\d+) of \1 files have the same bytes again/);
