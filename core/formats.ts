@@ -225,12 +225,18 @@ export interface InfluenceFit {
   weak?: string;
 }
 
-/** `stages/<k>/timings/<job>.json`: kept apart, so that every other file has the same bytes in every run. */
-export interface Timing {
-  job: string;
+/** When a job was at work; of a timing, its last time. */
+export interface Attempt {
   /** Milliseconds since 1970. */
   begin: number;
   seconds: number;
+}
+
+/** `stages/<k>/timings/<job>.json`: kept apart, so that every other file has the same bytes in every run. */
+export interface Timing extends Attempt {
+  job: string;
+  /** Attempts before, which were interrupted. */
+  earlier?: Attempt[];
   /** Floating-point operations, as core/cost/flops.ts counts them. */
   flops: number;
 }

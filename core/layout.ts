@@ -15,10 +15,15 @@ export const REPORT_FILE = 'report.html';
 export const EXECUTIONS_FOLDER = 'executions';
 export const executionFile = (number: number) => `${EXECUTIONS_FOLDER}/${pad(number)}.json`;
 
+/** What SageMaker itself writes of a stage's training job: its checkpoints' and its model's place, which the trainer leaves empty. */
+export const SAGEMAKER_FOLDER = 'sagemaker';
+
 /** A folder of resumable checkpoints, each of which the next one supersedes. */
 export const PARTIAL_FOLDER = 'partial-checkpoint/';
 /** What objects in such a folder are tagged with on S3, whose lifecycle can tell them by a tag, and not by the middle of a key. */
 export const PARTIAL_TAG = { key: 'mates-partial', value: 'true' };
+
+export const INTERRUPTED_SUFFIX = '.interrupted.json';
 
 export function stageLayout(stage: number) {
   const root = `stages/${stage}`;
@@ -36,7 +41,10 @@ export function stageLayout(stage: number) {
     probe: (index: number) => `${root}/probes/${pad(index)}.parquet`,
     /** What a probing job has flushed so far. */
     probePartial: (index: number) => `${root}/probes/${pad(index)}.partial.json`,
+    timings: `${root}/timings/`,
     timing: (job: string) => `${root}/timings/${job}.json`,
+    /** Attempts of a job that has not ended: what it took has been paid for. */
+    interrupted: (job: string) => `${root}/timings/${job}${INTERRUPTED_SUFFIX}`,
     influenceModel: `${root}/influence-model`,
     /** Where the fit of a BERT resumes. */
     partialInfluenceModel: `${root}/influence-model/${PARTIAL_FOLDER}`,

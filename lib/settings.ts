@@ -6,6 +6,7 @@ import type { Node } from 'constructs';
 import { z } from 'zod';
 import { DEFAULT_DEPLOYMENT, type Deployment } from '../core/cost/deployment.ts';
 import { ConfigError } from '../core/errors.ts';
+import { maybeInEcr, parseEcr } from './ecr-reference.ts';
 
 export interface Settings extends Deployment {
   /**
@@ -44,7 +45,7 @@ export interface Settings extends Deployment {
   /**
    * How jobs reach AWS from the private subnets of a new VPC; S3 goes through its free gateway endpoint either way.
    * `nat`: one NAT gateway, some 37 USD a month and traffic. `endpoints`: no way out to the internet at all, six
-   * interface endpoints, some 90 USD a month idle in two zones; images must then be in ECR. Training jobs on SageMaker are
+   * interface endpoints, some 90 USD a month idle in two zones; images must then be in ECR, in the stacks' region. Training jobs on SageMaker are
    * not in the VPC, whichever it is.
    *
    * @default nat
@@ -112,7 +113,7 @@ export interface Settings extends Deployment {
   /**
    * An attempt that runs longer is killed and the job fails. Preparing, pretraining and probing stop by themselves half an
    * hour before, and go on in the next attempt: they may take `jobAttempts` times as long, less what spot interruptions take.
-   * A SageMaker training job has one attempt of so many hours.
+   * A SageMaker training job has one attempt of so many hours, of 672 at most.
    *
    * @default 24
    */
@@ -299,5 +300,19 @@ export function parseSettings(values: Record<string, unknown> = {}): Settings {
     throw new ConfigError(
       'context vpcId: looking up a VPC needs a fixed account and region; add -c account=... -c region=...',
     );
+  if (parsed.data.network === 'endpoints' && !parsed.data.vpcId) requireReachableImages(parsed.data);
   return parsed.data;
+}
+
+/** Without a way out an image elsewhere is waited for, attempt after attempt, on instances that are paid for. */
+function requireReachableImages({ region, ...settings }: Settings): void {
+  for (const name of ['image', 'trainerImage'] as const) {
+    const reference = settings[name];
+    const inRegion = reference && region ? parseEcr(reference)?.region : undefined;
+    if (!reference || (maybeInEcr(reference) && (inRegion ?? region) === region)) continue;
+    throw new ConfigError(
+      `context ${name}: ${reference} cannot be pulled from subnets without a way out (network=endpoints): ` +
+        `push it to ECR in ${region ?? "the stacks' region"}, or deploy with -c network=nat.`,
+    );
+  }
 }

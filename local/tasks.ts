@@ -39,7 +39,7 @@ const KNOWN: Record<string, Known> = {
     },
     Environment: true,
     StoppingCondition: { MaxRuntimeInSeconds: true, MaxWaitTimeInSeconds: 'ignored' },
-    EnableManagedSpotTraining: true,
+    EnableManagedSpotTraining: 'ignored',
     CheckpointConfig: 'ignored',
     EnableNetworkIsolation: 'ignored',
     OutputDataConfig: 'ignored',
@@ -195,15 +195,16 @@ export class Tasks {
       string[]
     >;
     const { MaxRuntimeInSeconds } = (parameters.StoppingCondition ?? {}) as { MaxRuntimeInSeconds?: number };
+    const command = [...ContainerEntrypoint, ...ContainerArguments];
     const outcome = await this.options.jobs.run({
       label: labelOf(name, call),
       state: call.state,
       items: call.items,
-      command: [...ContainerEntrypoint, ...ContainerArguments],
+      command,
       environment: { ...(parameters.Environment as Record<string, string> | undefined), TRAINING_JOB_NAME: name },
-      // Managed spot starts an interrupted job again.
+      // To SageMaker 75 is a failure as any other; our own command starts itself again there (containers/mates-job).
       retryStrategy: {
-        attempts: parameters.EnableManagedSpotTraining === true ? 10 : 1,
+        attempts: command[0] === 'mates-job' ? 10 : 1,
         evaluateOnExit: [{ action: 'RETRY', onExitCode: '75' }, { action: 'EXIT' }],
       },
       timeout: MaxRuntimeInSeconds,

@@ -105,7 +105,7 @@ async function replayScores(run: Run, scratch: Store, stage: number): Promise<Re
   const plan = await readPlan(run, stage);
   if (!plan.scored || (await readScorer(run.store, plan)).parts.length === 0) return [];
   const layout = stageLayout(stage);
-  const again = beside(run, scratch, (key) => key.startsWith(layout.scores) || key.startsWith(layout.timing('')));
+  const again = beside(run, scratch, (key) => key.startsWith(layout.scores) || key.startsWith(layout.timings));
   const view = createProgressView();
   const { signal, dispose } = stopSignal();
   try {

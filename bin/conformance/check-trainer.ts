@@ -116,7 +116,7 @@ class Checks {
     const after = await fingerprint(scene);
     for (const [key, hash] of before) if (after.get(key) !== hash) fail(`${key} was changed or removed`);
     const { checkpoint, partialCheckpoints, metrics } = armLayout(0, 'main');
-    const own = [`${checkpoint}/`, partialCheckpoints, metrics, `${stageLayout(0).root}/timings/`];
+    const own = [`${checkpoint}/`, partialCheckpoints, metrics, stageLayout(0).timings];
     for (const key of after.keys())
       if (!before.has(key) && !own.some((prefix) => key.startsWith(prefix))) fail(`${key} is no file of the contract`);
     const left = [...after.keys()].filter((key) => key.startsWith(partialCheckpoints));

@@ -36,9 +36,13 @@ export interface StageFlops {
   score: number;
 }
 
+/** The job kinds of a stage. Timings of jobs begin with these names. */
+export const STAGE_TASKS = ['pretrain', 'evaluate', 'prepare-probe', 'probe', 'fit-influence', 'score'] as const;
+export type StageTask = (typeof STAGE_TASKS)[number];
+
 /** The jobs of one kind in a stage; they are alike, and run side by side. */
 export interface StageJobs {
-  task: 'pretrain' | 'evaluate' | 'prepare-probe' | 'probe' | 'fit-influence' | 'score';
+  task: StageTask;
   part: keyof StageFlops;
   jobs: number;
   /** Of all of them. */

@@ -11,6 +11,9 @@ import { instancesFor, jobHours, type Place, sagemakerInstance } from './price.t
 /** A job that resumes stops by itself so long before its timeout, after which Batch would not start it again. */
 export const DEADLINE_MARGIN_HOURS = 0.5;
 
+/** A training job of SageMaker runs at most 28 days, waiting for spot capacity included (API reference, StoppingCondition). */
+export const SAGEMAKER_HOURS = 28 * 24;
+
 /** Tasks whose next attempt goes on where the one before was stopped; the others start over. */
 export const RESUMED_TASKS: readonly string[] = [
   'prepare',
@@ -101,7 +104,8 @@ function timeWarnings(config: RunConfig, place: Place): string[] {
       // SageMaker starts a job again after a spot interruption, and not after its longest time.
       const resumes = RESUMED_TASKS.includes(task) && !onSageMaker;
       const attempts = resumes ? jobAttempts : 1;
-      const allowed = attempts * (resumes ? jobTimeoutHours - DEADLINE_MARGIN_HOURS : jobTimeoutHours);
+      const perAttempt = onSageMaker ? Math.min(SAGEMAKER_HOURS, jobTimeoutHours) : jobTimeoutHours;
+      const allowed = attempts * (resumes ? perAttempt - DEADLINE_MARGIN_HOURS : perAttempt);
       if (hours > allowed && hours > (longest.get(task)?.hours ?? 0))
         longest.set(task, { hours, instance: instance.instance, allowed, attempts });
     }
@@ -109,9 +113,11 @@ function timeWarnings(config: RunConfig, place: Place): string[] {
   }
   const warnings = [...longest].map(([task, { hours, instance, allowed, attempts }]) => {
     const times = attempts > 1 ? ` in ${attempts} attempts` : '';
+    const isMost = attempts === 1 && jobTimeoutHours > allowed;
+    const remedy = isMost ? 'deploy' : `deploy with a longer jobTimeoutHours than ${jobTimeoutHours}, or`;
     return (
       `A job of ${task} takes about ${Math.round(hours)} hours on ${instance}, and has ${Math.round(allowed)}${times}: ` +
-      `deploy with a longer jobTimeoutHours than ${jobTimeoutHours}, or on faster instances.`
+      `${remedy} on faster instances${isMost ? ', or let Batch pretrain, which resumes it' : ''}.`
     );
   });
   if (runHours > 24 * runTimeoutDays)

@@ -16,7 +16,14 @@ import type { RunConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { DEFAULT_DEPLOYMENT, type Deployment } from './deployment.ts';
-import { type CostEstimate, estimateCost, estimateStages, type StageFlops, type StageJobs } from './estimate.ts';
+import {
+  type CostEstimate,
+  estimateCost,
+  estimateStages,
+  type StageFlops,
+  type StageJobs,
+  type StageTask,
+} from './estimate.ts';
 import { leastTextBytes, preparationHours, preparedBytes } from './preparation.ts';
 import prices from './prices.json' with { type: 'json' };
 
@@ -51,10 +58,10 @@ export interface Place {
   latest?: MeasuredStage;
 }
 
-/** A stage, and the hours that its jobs were at work, added up. */
+/** A stage, and the hours that its jobs were at work, added up by task; a trainer of one's own does not record its. */
 export interface MeasuredStage {
   stage: number;
-  jobHours: number;
+  jobHours: ReadonlyMap<StageTask, number>;
 }
 
 /** Hours and dollars on one instance type, and on the one of SageMaker where that pretrains. */
@@ -88,7 +95,7 @@ export function pricePlan(config: RunConfig, place: Place = {}): PricedPlan {
 /**
  * Estimated dollars, on demand on the dearest of the deployment's instance types, from the start of a run to the end of a
  * stage: what `maxCostUsd` is held against. Where the latest stage has taken longer than estimated, all are taken to do so, as
- * many times. Attempts that are lost with a spot instance are not counted.
+ * many times. Attempts that end without a word, as when an instance is lost at once, are not counted.
  *
  * @throws ConfigError where no price is known of what is deployed.
  */
@@ -153,7 +160,7 @@ interface StageHours {
   starting: number;
   working: number;
   /** Working hours by jobs, of which an instance may have several at once. */
-  ofJobs: number;
+  ofJobs: readonly { task: StageTask; hours: number }[];
 }
 
 function stageHours(work: readonly StageJobs[], on: Host, config: RunConfig, starts: number): StageHours {
@@ -161,14 +168,18 @@ function stageHours(work: readonly StageJobs[], on: Host, config: RunConfig, sta
   return {
     starting: startHours(starts),
     working: sumOf(work, (one) => Math.ceil(one.jobs / on.jobsAtOnce) * ofJob(one)),
-    ofJobs: sumOf(work, (one) => one.jobs * ofJob(one)),
+    ofJobs: work.map((one) => ({ task: one.task, hours: one.jobs * ofJob(one) })),
   };
 }
 
-/** How many times the estimate the latest stage has taken; where it took less, the estimate holds. */
+/** How many times the estimate the latest stage has taken, by what is recorded of it; where it took less, the estimate holds. */
 function timesLonger(latest: MeasuredStage | undefined, estimated: readonly StageHours[][]): number {
   if (!latest) return 1;
-  return Math.max(1, latest.jobHours / sumOf(estimated, (stages) => stages[latest.stage]!.ofJobs));
+  const { stage, jobHours: took } = latest;
+  const recorded = estimated.flatMap((stages) => stages[stage]!.ofJobs).filter(({ task }) => took.has(task));
+  if (recorded.length === 0) return 1;
+  const tasks = [...new Set(recorded.map(({ task }) => task))];
+  return Math.max(1, sumOf(tasks, (task) => took.get(task)!) / sumOf(recorded, ({ hours }) => hours));
 }
 
 const sumOf = <T>(items: readonly T[], value: (item: T) => number) => items.reduce((sum, item) => sum + value(item), 0);

@@ -1,5 +1,5 @@
 import type { CorpusIndex, FileRecord, Manifest, SelectionSummary } from '../formats.ts';
-import { CORPUS_FOLDER, INPUTS_FILE, MANIFEST_FILE, REPORT_FILE, SUMMARY_FILE } from '../layout.ts';
+import { CORPUS_FOLDER, INPUTS_FILE, MANIFEST_FILE, REPORT_FILE, SAGEMAKER_FOLDER, SUMMARY_FILE } from '../layout.ts';
 import { mapParallel } from '../parallel.ts';
 import { getJson, hashObject, putJson, type Store } from '../storage/index.ts';
 import { inputsOf } from './inputs.ts';
@@ -7,7 +7,9 @@ import { openRunCorpus, type Run } from './open-run.ts';
 
 /** Files whose bytes tell of time or place rather than of the result. */
 const NOT_REPEATABLE = [INPUTS_FILE, MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE];
-const NOT_REPEATABLE_FOLDER = /(^|\/)(executions|timings|logs|partial-checkpoint)\//;
+const NOT_REPEATABLE_FOLDER = new RegExp(
+  `(^|/)(executions|timings|logs|partial-checkpoint|${SAGEMAKER_FOLDER}-(main|control))/`,
+);
 /** What a job deletes when it ends; a kill at that moment leaves it. */
 const PARTIAL_FILE = /\.partial\.json$/;
 

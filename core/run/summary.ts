@@ -24,7 +24,7 @@ import type { ScorerRecord } from '../selection/scorer-record.ts';
 import { getJson, getJsonIfPresent, hashObject } from '../storage/index.ts';
 import { inputsOf } from './inputs.ts';
 import { corpusStore, openRunCorpus, type Run, readPlan } from './open-run.ts';
-import { busySeconds, readTimings } from './timings.ts';
+import { busySeconds, readTimings, secondsAtWork } from './timings.ts';
 
 /** Jobs of a stage that choose its rows, by the beginnings of their timings' names. */
 const SELECTION_JOBS = /^(prepare-probe|probe-|fit-influence|score-)/;
@@ -129,7 +129,7 @@ async function armSummary(
   return {
     tokens: (stage + 1) * tokens,
     trainingFlops: training?.flops ?? trainingFlops(run.record.config, corpus),
-    trainingSeconds: training?.seconds,
+    trainingSeconds: training && secondsAtWork(training),
     referenceLoss: evaluation.referenceLoss,
     heldOutLoss: evaluation.heldOutLoss,
     mixedDomainLoss: evaluation.mixedDomainLoss,

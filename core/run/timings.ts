@@ -1,26 +1,47 @@
 /** How long a stage's jobs took, and what they computed. */
-import type { Timing } from '../formats.ts';
-import { stageLayout } from '../layout.ts';
+import type { Attempt, Timing } from '../formats.ts';
+import { INTERRUPTED_SUFFIX, stageLayout } from '../layout.ts';
 import { mapParallel } from '../parallel.ts';
-import { getJson, type Store } from '../storage/index.ts';
+import { getJson, getJsonIfPresent, type Store } from '../storage/index.ts';
 
 /** Files read at once: there is one for each job, and a stage may have thousands. */
 const REQUESTS = 16;
 
 /** Of the stage's jobs that have ended. */
 export async function readTimings(store: Store, stage: number): Promise<Timing[]> {
-  const keys = await store.list(`${stageLayout(stage).root}/timings/`);
-  return mapParallel(keys, REQUESTS, (key) => getJson<Timing>(store, key));
+  const keys = await store.list(stageLayout(stage).timings);
+  const ended = keys.filter((key) => !key.endsWith(INTERRUPTED_SUFFIX));
+  return mapParallel(ended, REQUESTS, (key) => getJson<Timing>(store, key));
+}
+
+/** Of a job that begins: when it was at work before. One that ended may be made again, as its last file was not there. */
+export async function attemptsBefore(store: Store, stage: number, job: string): Promise<Attempt[]> {
+  const layout = stageLayout(stage);
+  const ended = await getJsonIfPresent<Timing>(store, layout.timing(job));
+  if (ended) return attemptsOf(ended);
+  return (await getJsonIfPresent<Attempt[]>(store, layout.interrupted(job))) ?? [];
+}
+
+function attemptsOf({ begin, seconds, earlier = [] }: Timing): Attempt[] {
+  return [...earlier, { begin, seconds }];
+}
+
+/** How long a job was at work in all its attempts. */
+export function secondsAtWork(timing: Timing): number {
+  return toTenths(attemptsOf(timing).reduce((sum, { seconds }) => sum + seconds, 0));
 }
 
 /** Seconds during which any of the jobs was at work: side by side they count once, waiting in between not at all. */
 export function busySeconds(timings: readonly Timing[]): number {
   let seconds = 0;
   let end = Number.NEGATIVE_INFINITY;
-  for (const timing of timings.toSorted((a, b) => a.begin - b.begin)) {
-    const [from, to] = [Math.max(end, timing.begin), timing.begin + 1000 * timing.seconds];
+  const attempts = timings.flatMap(attemptsOf).sort((a, b) => a.begin - b.begin);
+  for (const attempt of attempts) {
+    const [from, to] = [Math.max(end, attempt.begin), attempt.begin + 1000 * attempt.seconds];
     seconds += Math.max(0, to - from) / 1000;
     end = Math.max(end, to);
   }
-  return Math.round(10 * seconds) / 10;
+  return toTenths(seconds);
 }
+
+const toTenths = (seconds: number) => Math.round(10 * seconds) / 10;

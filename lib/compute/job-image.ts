@@ -4,6 +4,7 @@ import { ContainerImage } from 'aws-cdk-lib/aws-ecs';
 import type { IRole } from 'aws-cdk-lib/aws-iam';
 import { Stack } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
+import { maybeInEcr, parseEcr } from '../ecr-reference.ts';
 import { PROJECT_ROOT } from '../project.ts';
 import type { Settings } from '../settings.ts';
 
@@ -12,10 +13,7 @@ export interface JobImage {
   /** Reference with registry and tag or digest. */
   readonly uri: string;
   readonly container: ContainerImage;
-  /**
-   * Whether SageMaker can run it, which takes images from private repositories of ECR alone. A bare name, without an owner
-   * or a registry, is taken for an image that is there already, as where a service is emulated.
-   */
+  /** Whether SageMaker can run it, which takes images from private repositories of ECR alone. */
   readonly forSageMaker: boolean;
   /** Lets a role pull the image by itself, as SageMaker does; Batch's execution role is granted by the container. */
   grantPull(role: IRole): void;
@@ -41,7 +39,7 @@ export function referencedImage(scope: Construct, id: string, reference: string)
   if (!ecr)
     return {
       ...{ uri: reference, container: ContainerImage.fromRegistry(reference) },
-      ...{ forSageMaker: !reference.includes('/'), grantPull: () => undefined },
+      ...{ forSageMaker: maybeInEcr(reference), grantPull: () => undefined },
     };
   const repository = Repository.fromRepositoryAttributes(scope, id, {
     repositoryName: ecr.name,
@@ -58,15 +56,4 @@ export function referencedImage(scope: Construct, id: string, reference: string)
 
 function fromRepository(repository: IRepository, uri: string, container: ContainerImage): JobImage {
   return { uri, container, forSageMaker: true, grantPull: (role) => repository.grantPull(role) };
-}
-
-/** Parts of `<account>.dkr.ecr.<region>.amazonaws.com/<name>[:tag|@digest]`; undefined for other registries. */
-export function parseEcr(image: string) {
-  const match =
-    /^(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?\/([^:@]+)(?::([^@]+)|@(sha256:[0-9a-f]{64}))?$/.exec(
-      image,
-    );
-  if (!match) return undefined;
-  const [, account, region, name, tag, digest] = match;
-  return { account: account!, region: region!, name: name!, reference: digest ?? tag ?? 'latest' };
 }

@@ -52,11 +52,14 @@ export class Network extends Construct {
       // two. An interface endpoint is paid for in each zone.
       maxAzs: isolated ? 3 : 6,
       natGateways: isolated ? 0 : 1,
+      // The public ones come first, and have their place where there are none: so whatever is deployed anew, with another
+      // network or number of zones, no new subnet overlaps one that is only deleted after it.
       subnetConfiguration: [
+        {
+          ...{ name: 'public', subnetType: SubnetType.PUBLIC, cidrMask: 24, mapPublicIpOnLaunch: false },
+          reserved: isolated,
+        },
         { name: 'jobs', subnetType, cidrMask: 20 },
-        ...(isolated
-          ? []
-          : [{ name: 'public', subnetType: SubnetType.PUBLIC, cidrMask: 24, mapPublicIpOnLaunch: false }]),
       ],
       restrictDefaultSecurityGroup: false,
     });

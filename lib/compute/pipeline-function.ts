@@ -98,6 +98,7 @@ export class PipelineFunction extends LambdaFunction {
         'Lambda.ServiceException',
         'Lambda.AWSLambdaException',
         'Lambda.SdkClientException',
+        'Lambda.ClientExecutionTimeoutException',
       ],
       interval: Duration.seconds(2),
       maxAttempts: 6,

@@ -10,7 +10,7 @@ export const PIPELINE_TAG = 'mates:pipeline';
 export const RUN_TAG = 'mates:run';
 
 export interface SubmitJobProps extends Omit<BatchSubmitJobProps, 'attempts' | 'taskTimeout'> {
-  /** Backstop on the whole state, queueing and every attempt included; a job that overruns it is terminated. */
+  /** Backstop on the whole state, queueing and every attempt included; the job may go on, until `mates stop` ends it. */
   stateTimeout: Duration;
 }
 

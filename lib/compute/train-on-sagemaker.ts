@@ -4,6 +4,8 @@ import { IntegrationPattern, JitterType, JsonPath, type QueryLanguage } from 'aw
 import { DockerImage, S3Location, SageMakerCreateTrainingJob } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { Duration, Size, Stack } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
+import { SAGEMAKER_HOURS } from '../../core/cost/limits.ts';
+import { SAGEMAKER_FOLDER } from '../../core/layout.ts';
 import { COST_TAG } from '../operations/cost-guard.ts';
 import type { Settings } from '../settings.ts';
 import { jobEnvironment, type TaskName } from './pipeline-job.ts';
@@ -17,25 +19,21 @@ export interface TrainOnSageMakerProps {
   settings: Settings;
 }
 
-/** Where SageMaker puts its own files. The library's dynamic location would let the role write to any bucket. */
+/** Where SageMaker puts its own files. */
+const OWN_FILES = `{}/stages/{}/${SAGEMAKER_FOLDER}-{}`;
+
+/** The library's dynamic location would let the role write to any bucket. */
 class StageLocation extends S3Location {
   bind() {
-    return {
-      uri: JsonPath.format(
-        '{}/stages/{}/sagemaker-{}',
-        JsonPath.stringAt('$.run.uri'),
-        JsonPath.stringAt('$.stage'),
-        JsonPath.stringAt('$.arm'),
-      ),
-    };
+    const fields = ['$.run.uri', '$.stage', '$.arm'];
+    return { uri: JsonPath.format(OWN_FILES, ...fields.map((path) => JsonPath.stringAt(path))) };
   }
 }
 
 const TASK: TaskName = 'pretrain';
 
-/** How long a job may wait for spot capacity, at first and after interruptions; with its running time 28 days at most. */
+/** How long a job may wait for spot capacity, at first and after interruptions; with its running time the longest at most. */
 const WAIT_DAYS = 5;
-const MAX_DAYS = 28;
 
 /**
  * `sagemaker:createTrainingJob.sync` with managed spot, which the library's state lacks: the container entry point, the
@@ -67,7 +65,7 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
         instanceType: new InstanceType(settings.sagemakerInstanceType.replace(/^ml\./, '')),
         volumeSize: Size.gibibytes(200),
       },
-      stoppingCondition: { maxRuntime: Duration.hours(settings.jobTimeoutHours) },
+      stoppingCondition: { maxRuntime: Duration.hours(Math.min(SAGEMAKER_HOURS, settings.jobTimeoutHours)) },
       environment: {
         ...jobEnvironment({ stage: true, arm: true }),
         MATES_TASK: TASK,
@@ -84,7 +82,7 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
     });
     this.spot = settings.spot;
     this.command = settings.trainerCommand;
-    this.maxWait = Duration.hours(Math.min(24 * MAX_DAYS, settings.jobTimeoutHours + 24 * WAIT_DAYS));
+    this.maxWait = Duration.hours(Math.min(SAGEMAKER_HOURS, settings.jobTimeoutHours + 24 * WAIT_DAYS));
     this.addRetry({
       errors: ['SageMaker.AmazonSageMakerException', 'SageMaker.ResourceLimitExceededException'],
       interval: Duration.minutes(1),
@@ -108,7 +106,7 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
         MaxWaitTimeInSeconds: this.maxWait.toSeconds(),
       };
       parameters.CheckpointConfig = {
-        'S3Uri.$': "States.Format('{}/stages/{}/sagemaker-{}', $.run.uri, $.stage, $.arm)",
+        'S3Uri.$': `States.Format('${OWN_FILES}', $.run.uri, $.stage, $.arm)`,
       };
     }
     return state;

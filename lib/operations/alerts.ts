@@ -13,7 +13,7 @@ export class Alerts extends Topic {
   constructor(scope: Construct, id: string, settings: Settings) {
     super(scope, id, { displayName: 'MATES', enforceSSL: true });
     if (settings.alarmEmail) this.addSubscription(new EmailSubscription(settings.alarmEmail));
-    for (const service of ['cloudwatch', 'events', 'budgets'])
+    for (const service of ['cloudwatch', 'budgets'])
       this.addToResourcePolicy(
         new PolicyStatement({
           principals: [new ServicePrincipal(`${service}.amazonaws.com`)],

@@ -107,7 +107,11 @@ export class Observability extends Construct {
           detail: { ...detail, jobQueue: queues.map((queue) => queue.jobQueueArn) },
         },
         targets: [
-          new SnsTopic(alerts, { message: RuleTargetInput.fromText(`Job ${name} (${job}) ${words}: ${reason}`) }),
+          // By a role: what the library would add to the topic's policy instead lets any account's rules publish.
+          new SnsTopic(alerts, {
+            message: RuleTargetInput.fromText(`Job ${name} (${job}) ${words}: ${reason}`),
+            authorizeUsingRole: true,
+          }),
         ],
       });
     };

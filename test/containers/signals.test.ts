@@ -38,6 +38,29 @@ it('ends a job that cannot stop in time, as one that is to be started again', as
   expect(await exitCode("trap '' TERM; echo began; while :; do sleep 0.05; done", 'SIGTERM')).toBe(75);
 });
 
+it('starts a job of SageMaker again that can go on, as the service takes 75 for a failure', async () => {
+  const counted = await mkdtemp(join(tmpdir(), 'mates-counted-'));
+  const job = (status: string) =>
+    `echo x >> ${counted}/${status}; echo began; [ $(wc -l < ${counted}/${status}) -gt 2 ] || exit ${status}`;
+  const starts = async (status: string) => (await readFile(join(counted, status), 'utf8')).length / 2;
+  vi.stubEnv('MATES_RETRY_SECONDS', '0');
+  try {
+    expect([await exitCode(job('75')), await starts('75')]).toEqual([75, 1]); // Batch starts it again itself
+    await rm(join(counted, '75'));
+    vi.stubEnv('TRAINING_JOB_NAME', 'pretrain-1');
+    expect([await exitCode(job('75')), await starts('75')]).toEqual([0, 3]);
+    expect([await exitCode(job('2')), await starts('2')]).toEqual([2, 1]);
+    expect([await exitCode(`echo x >> ${counted}/all; exit 75`), await starts('all')]).toEqual([75, 10]);
+    // Told to stop while it waits, it does not start again.
+    vi.stubEnv('MATES_RETRY_SECONDS', '60');
+    const stopped = `echo x >> ${counted}/told; (sleep 0.3; echo began) & exit 75`;
+    expect([await exitCode(stopped, 'SIGTERM'), await starts('told')]).toEqual([75, 1]);
+  } finally {
+    vi.unstubAllEnvs();
+    await rm(counted, { recursive: true });
+  }
+});
+
 it('gives a job a temporary folder of its own, and removes it, and what killed ones have left', async () => {
   const shared = await mkdtemp(join(tmpdir(), 'mates-shared-'));
   try {

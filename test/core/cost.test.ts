@@ -7,7 +7,7 @@ import { probeCost } from '../../containers/probe/open-probe.ts';
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { DEFAULT_DEPLOYMENT } from '../../core/cost/deployment.ts';
-import { estimateCost, estimateStages, shapeOf } from '../../core/cost/estimate.ts';
+import { estimateCost, estimateStages, type StageTask, shapeOf } from '../../core/cost/estimate.ts';
 import { decoderForwardFlops, passageForwardFlops } from '../../core/cost/flops.ts';
 import { costThroughStage, idleUsdPerMonth, instancesFor, jobHours, pricePlan } from '../../core/cost/price.ts';
 import type { Evaluation, Timing } from '../../core/formats.ts';
@@ -198,14 +198,23 @@ describe('dollars', () => {
 
   it('are so many times more as the latest stage took longer than estimated', () => {
     const config = example('paper-410m');
-    const through = (jobHours?: number) =>
-      costThroughStage(config, 2, jobHours === undefined ? {} : { latest: { stage: 1, jobHours } });
-    const hours = estimateStages(config)[1]!.work.reduce((sum, one) => {
-      const g5 = instancesFor(config).find(({ instance }) => instance === 'g5.xlarge')!;
-      return sum + one.jobs * (1 / 60 + jobHours(one, g5, config));
-    }, 0);
-    expect(through(hours / 2)).toBe(through());
-    expect(through(3 * hours) / through()).toBeCloseTo(3, 1);
+    const g5 = instancesFor(config).find(({ instance }) => instance === 'g5.xlarge')!;
+    const estimated = new Map<StageTask, number>();
+    for (const one of estimateStages(config)[1]!.work) {
+      const hours = one.jobs * (1 / 60 + jobHours(one, g5, config));
+      estimated.set(one.task, (estimated.get(one.task) ?? 0) + hours);
+    }
+    const through = (times?: number, recorded = [...estimated.keys()]) => {
+      if (times === undefined) return costThroughStage(config, 2);
+      const took = new Map(recorded.map((task) => [task, times * estimated.get(task)!]));
+      return costThroughStage(config, 2, { latest: { stage: 1, jobHours: took } });
+    };
+    expect(through(0.5)).toBe(through());
+    expect(through(3) / through()).toBeCloseTo(3, 1);
+    // A trainer of one's own records no time; what is recorded says how long all takes.
+    const others = [...estimated.keys()].filter((task) => task !== 'pretrain');
+    expect(through(3, others) / through()).toBeCloseTo(3, 1);
+    expect(through(3, [])).toBe(through());
   });
 
   it('of preparing are counted while the run prepares and when it has', () => {

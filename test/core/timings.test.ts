@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { busySeconds } from '../../core/run/timings.ts';
+import { busySeconds, secondsAtWork } from '../../core/run/timings.ts';
 
 const job = (begin: number, seconds: number) => ({ job: 'x', begin: 1000 * begin, seconds, flops: 0 });
 
@@ -8,5 +8,8 @@ describe('the time of a stage', () => {
     expect(busySeconds([])).toBe(0);
     expect(busySeconds([job(0, 10), job(5, 10)])).toBe(15);
     expect(busySeconds([job(100, 1), job(0, 10), job(2, 3)])).toBe(11);
+    const interrupted = { ...job(100, 10), earlier: [job(0, 20), job(50, 5)] };
+    expect(busySeconds([interrupted, job(15, 10)])).toBe(40);
+    expect(secondsAtWork(interrupted)).toBe(35);
   });
 });

@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module';
 import { describe, expect, it } from 'vitest';
+import { repeatableFiles } from '../../core/run/manifest.ts';
+import { MemoryStore } from '../memory-store.ts';
 import { allStates, type Definition, type State, synthesize } from './templates.ts';
 
 // CommonJS without usable types.
@@ -9,7 +11,7 @@ const validate = createRequire(import.meta.url)('asl-validator') as (definition:
 };
 
 const { definition } = synthesize();
-const other = synthesize({ spot: 'false', pretrainConcurrency: '1' }).definition;
+const other = synthesize({ spot: 'false', pretrainConcurrency: '1', jobTimeoutHours: '800' }).definition;
 const states = Object.fromEntries(allStates(definition));
 const jobs = Object.entries(states).filter(([, state]) => state.Resource?.endsWith(':batch:submitJob.sync'));
 const functions = Object.entries(states).filter(([, state]) => state.Resource?.endsWith(':lambda:invoke'));
@@ -191,6 +193,17 @@ describe('maps', () => {
   });
 });
 
+it('functions are called again after every fault of the service, and after none of their own', () => {
+  for (const [id, { Retry }] of functions)
+    expect(Retry!.flatMap(({ ErrorEquals }) => ErrorEquals).sort(), id).toEqual([
+      'Lambda.AWSLambdaException',
+      'Lambda.ClientExecutionTimeoutException',
+      'Lambda.SdkClientException',
+      'Lambda.ServiceException',
+      'Lambda.TooManyRequestsException',
+    ]);
+});
+
 describe('the SageMaker job', () => {
   const { Parameters } = states['Pretrain on SageMaker']!;
 
@@ -208,6 +221,21 @@ describe('the SageMaker job', () => {
     const { MaxRuntimeInSeconds, MaxWaitTimeInSeconds } = Parameters.StoppingCondition;
     expect(MaxWaitTimeInSeconds).toBeGreaterThanOrEqual(MaxRuntimeInSeconds);
     expect(MaxWaitTimeInSeconds).toBeLessThanOrEqual(28 * 86_400);
+  });
+
+  it('never runs longer than the service lets it', () => {
+    const job = Object.fromEntries(allStates(other))['Pretrain on SageMaker']!;
+    expect(job.Parameters.StoppingCondition.MaxRuntimeInSeconds).toBe(28 * 86_400);
+  });
+
+  it('has its own folder of files, which no manifest lists', async () => {
+    expect(Parameters.OutputDataConfig['S3OutputPath.$']).toBe(
+      "States.Format('{}/stages/{}/sagemaker-{}', $.run.uri, $.stage, $.arm)",
+    );
+    const store = new MemoryStore();
+    await store.put('stages/0/sagemaker-control/pretrain-1/output/model.tar.gz', 'x');
+    await store.put('stages/0/control/metrics.json', '{}');
+    expect(await repeatableFiles(store)).toEqual(['stages/0/control/metrics.json']);
   });
 
   it('runs the same command with the same variables as on Batch', () => {

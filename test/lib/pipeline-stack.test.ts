@@ -319,6 +319,16 @@ describe('operations', () => {
   });
 });
 
+it('takes alarms from this account alone', () => {
+  const [policy, ...others] = resources(template, 'AWS::SNS::TopicPolicy');
+  expect(others).toEqual([]);
+  for (const { Effect, Condition } of policy.PolicyDocument.Statement)
+    if (Effect === 'Allow') expect(Condition.StringEquals).toHaveProperty('aws:SourceAccount');
+  expect(allowing('sns:Publish').length).toBeGreaterThan(0);
+  for (const { Targets } of resources(template, 'AWS::Events::Rule'))
+    for (const { Arn, RoleArn } of Targets) if (Arn.Ref?.startsWith('Alerts')) expect(RoleArn).toBeDefined();
+});
+
 describe('network', () => {
   const endpoints = (from: typeof template) =>
     resources(from, 'AWS::EC2::VPCEndpoint').map(({ ServiceName, VpcEndpointType }) => [
@@ -342,15 +352,41 @@ describe('network', () => {
       ).toHaveLength(1);
   });
 
+  const fixed = {
+    ...{ account: '123456789012', region: 'us-east-1' },
+    'availability-zones:account=123456789012:region=us-east-1': [...'abcdef'].map((zone) => `us-east-1${zone}`),
+  };
+  const networks = [
+    template,
+    other.template,
+    ...['nat', 'endpoints'].map((network) => synthesize({ ...fixed, network }).template),
+  ];
+
   it('is in every zone of a fixed region, up to six, and where zones cost something up to three', () => {
-    const zones = ['a', 'b', 'c', 'd', 'e', 'f'].map((zone) => `us-east-1${zone}`);
-    const fixed = { account: '123456789012', region: 'us-east-1' };
-    const within = (network: string) => {
-      const known = { 'availability-zones:account=123456789012:region=us-east-1': zones };
-      const subnets = resources(synthesize({ ...fixed, ...known, network }).template, 'AWS::EC2::Subnet');
-      return new Set(subnets.map(({ AvailabilityZone }) => AvailabilityZone)).size;
-    };
-    expect([within('nat'), within('endpoints')]).toEqual([6, 3]);
+    const zones = networks.map((from) => {
+      const subnets = resources(from, 'AWS::EC2::Subnet');
+      return new Set(subnets.map(({ AvailabilityZone }) => JSON.stringify(AvailabilityZone))).size;
+    });
+    expect(zones).toEqual([2, 2, 6, 3]);
+  });
+
+  it('can become any other: a new subnet is made before an old one is deleted, and must not overlap it', () => {
+    const named = new Map<string, string>();
+    for (const { Resources } of networks)
+      for (const [id, { Type, Properties }] of Object.entries(Resources)) {
+        if (Type !== 'AWS::EC2::Subnet') continue;
+        const { CidrBlock } = Properties as { CidrBlock: string };
+        expect(named.get(id) ?? CidrBlock, id).toBe(CidrBlock);
+        named.set(id, CidrBlock);
+      }
+    const ranges = [...named.values()].map((cidr) => {
+      const [address, bits] = cidr.split('/');
+      const begin = address!.split('.').reduce((sum, part) => 256 * sum + Number(part), 0);
+      return { begin, end: begin + 2 ** (32 - Number(bits)) };
+    });
+    ranges.sort((a, b) => a.begin - b.begin);
+    for (const [i, { begin }] of ranges.slice(1).entries()) expect(begin).toBeGreaterThanOrEqual(ranges[i]!.end);
+    expect(ranges).toHaveLength(6 + 6);
   });
 
   it('adds nothing to a VPC that is there, and says what it should have', () => {

@@ -1,9 +1,11 @@
 import { App } from 'aws-cdk-lib/core';
 import { describe, expect, it } from 'vitest';
 import { ConfigError } from '../../core/errors.ts';
-import { parseEcr } from '../../lib/compute/job-image.ts';
+import { parseEcr } from '../../lib/ecr-reference.ts';
 import { mapConcurrency, parseSettings, readSettings, SETTING_NAMES } from '../../lib/settings.ts';
 import { projectContext } from '../../lib/synthesize.ts';
+
+const IN_EUROPE = { account: '123456789012', region: 'eu-west-1' };
 
 describe('context', () => {
   it('of cdk.json lists every setting with its default', () => {
@@ -55,9 +57,27 @@ describe('context', () => {
     [{ region: 'eu-west-1' }, 'both or neither'],
     [{ vpcId: 'vpc-1' }, 'context vpcId'],
     [{ sagemakerInstanceType: 'g5.xlarge' }, 'context sagemakerInstanceType'],
+    [
+      { network: 'endpoints', image: 'ghcr.io/a/b:1' },
+      'context image: ghcr.io/a/b:1 cannot be pulled from subnets without',
+    ],
+    [{ network: 'endpoints', trainerImage: 'docker.io/a' }, "push it to ECR in the stacks' region"],
+    [
+      { ...IN_EUROPE, network: 'endpoints', image: '123456789012.dkr.ecr.us-east-1.amazonaws.com/mates:1.0' },
+      'push it to ECR in eu-west-1, or deploy with -c network=nat',
+    ],
   ])('%j is refused by name', (values, message) => {
     expect(() => parseSettings(values)).toThrow(ConfigError);
     expect(() => parseSettings(values)).toThrow(message);
+  });
+
+  it.each([
+    { network: 'nat', image: 'ghcr.io/a/b:1' },
+    { network: 'endpoints', image: 'mates:local' },
+    { ...IN_EUROPE, network: 'endpoints', image: '123456789012.dkr.ecr.eu-west-1.amazonaws.com/mates:1.0' },
+    { ...IN_EUROPE, network: 'endpoints', vpcId: 'vpc-1', image: 'ghcr.io/a/b:1' },
+  ])('%j has images that can be reached', (values) => {
+    expect(parseSettings(values).image).toBe(values.image);
   });
 });
 
@@ -67,6 +87,10 @@ it.each([
   [
     `123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/mates@sha256:${'a'.repeat(64)}`,
     { region: 'cn-north-1', reference: `sha256:${'a'.repeat(64)}` },
+  ],
+  [
+    `123456789012.dkr.ecr.us-east-1.amazonaws.com/mates:1.0@sha256:${'b'.repeat(64)}`,
+    { name: 'mates', reference: `sha256:${'b'.repeat(64)}` },
   ],
   ['ghcr.io/owner/mates:1.0', undefined],
   ['mates:local', undefined],

@@ -28,9 +28,12 @@ function tasks() {
       ]),
     },
     jobs: new JobRunner({
-      program: ([script]) => ({
+      program: (command) => ({
         file: process.execPath,
-        arguments: ['-e', script === 'declared' ? "console.error('RunError: no luck'); process.exit(1)" : script!],
+        arguments: [
+          '-e',
+          command.at(-1) === 'declared' ? "console.error('RunError: no luck'); process.exit(1)" : command.at(-1)!,
+        ],
       }),
       environment: {},
       slots: 1,
@@ -134,11 +137,11 @@ describe('batch:submitJob.sync', () => {
 });
 
 describe('sagemaker:createTrainingJob.sync', () => {
-  const train = (script: string) =>
+  const train = (...ContainerEntrypoint: string[]) =>
     tasks().run(
       call(TRAIN, {
         TrainingJobName: 'pretrain-1',
-        AlgorithmSpecification: { ContainerEntrypoint: [script], TrainingImage: 'x', TrainingInputMode: 'File' },
+        AlgorithmSpecification: { ContainerEntrypoint, TrainingImage: 'x', TrainingInputMode: 'File' },
         Environment: { A: '1' },
         EnableManagedSpotTraining: true,
       }),
@@ -149,8 +152,10 @@ describe('sagemaker:createTrainingJob.sync', () => {
     expect(detail).toMatchObject({ TrainingJobName: 'pretrain-1', TrainingJobStatus: 'Completed' });
   });
 
-  it('is started again when it was interrupted, and fails with its reason', async () => {
-    await expect(train('process.exit(process.env.AWS_BATCH_JOB_ATTEMPT === "3" ? 0 : 75)')).resolves.toBeDefined();
+  it('is started again when it was interrupted, where the command does so, and fails with its reason', async () => {
+    const interrupted = 'process.exit(process.env.AWS_BATCH_JOB_ATTEMPT === "3" ? 0 : 75)';
+    await expect(train('mates-job', interrupted)).resolves.toBeDefined();
+    await expect(train('my-trainer', interrupted)).rejects.toMatchObject({ error: 'States.TaskFailed' });
     const thrown = await train("console.error('RunError: NaN'); process.exit(1)").catch((reason) => reason);
     expect(thrown.error).toBe('States.TaskFailed');
     expect(JSON.parse(thrown.cause).FailureReason).toBe('AlgorithmError: NaN, exit code: 1');
