@@ -92,7 +92,10 @@ function timeWarnings(config: RunConfig, place: Place): string[] {
   const { deployment = DEFAULT_DEPLOYMENT, trainer, corpus } = place;
   const { jobTimeoutHours, jobAttempts, runTimeoutDays } = deployment;
   const [usual] = instancesFor(config, deployment);
-  const longest = new Map<string, { hours: number; instance: string; allowed: number; attempts: number }>();
+  const longest = new Map<
+    string,
+    { hours: number; instance: string; allowed: number; attempts: number; isMost: boolean }
+  >();
   let runHours = 0;
   for (const { work } of estimateStages(config, corpus)) {
     const inStage = new Map<string, number>();
@@ -104,16 +107,16 @@ function timeWarnings(config: RunConfig, place: Place): string[] {
       // SageMaker starts a job again after a spot interruption, and not after its longest time.
       const resumes = RESUMED_TASKS.includes(task) && !onSageMaker;
       const attempts = resumes ? jobAttempts : 1;
-      const perAttempt = onSageMaker ? Math.min(SAGEMAKER_HOURS, jobTimeoutHours) : jobTimeoutHours;
+      const isMost = onSageMaker && jobTimeoutHours >= SAGEMAKER_HOURS;
+      const perAttempt = isMost ? SAGEMAKER_HOURS : jobTimeoutHours;
       const allowed = attempts * (resumes ? perAttempt - DEADLINE_MARGIN_HOURS : perAttempt);
       if (hours > allowed && hours > (longest.get(task)?.hours ?? 0))
-        longest.set(task, { hours, instance: instance.instance, allowed, attempts });
+        longest.set(task, { hours, instance: instance.instance, allowed, attempts, isMost });
     }
     runHours += [...inStage.values()].reduce((sum, hours) => sum + hours, 0);
   }
-  const warnings = [...longest].map(([task, { hours, instance, allowed, attempts }]) => {
+  const warnings = [...longest].map(([task, { hours, instance, allowed, attempts, isMost }]) => {
     const times = attempts > 1 ? ` in ${attempts} attempts` : '';
-    const isMost = attempts === 1 && jobTimeoutHours > allowed;
     const remedy = isMost ? 'deploy' : `deploy with a longer jobTimeoutHours than ${jobTimeoutHours}, or`;
     return (
       `A job of ${task} takes about ${Math.round(hours)} hours on ${instance}, and has ${Math.round(allowed)}${times}: ` +

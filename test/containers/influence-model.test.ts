@@ -105,8 +105,7 @@ it('a fit that is stopped at any step resumes to the same bytes, and keeps no pa
     const marks = (await tiny.store.list(partialInfluenceModel)).filter((key) => key.endsWith('/training.json'));
     expect(marks).toEqual([`${partialInfluenceModel}${String(stop).padStart(9, '0')}/training.json`]);
     await run(tiny.job(1));
-    const timing = stageLayout(1).timing('fit-influence');
-    expect({ ...(await filesOf(tiny.store, 'stages/1/')), [timing]: '' }).toEqual({ ...whole, [timing]: '' });
+    expect(await filesOf(tiny.store, 'stages/1/')).toEqual(whole);
   }
 });
 

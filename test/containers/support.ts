@@ -142,10 +142,10 @@ export class TinyRun {
   }
 }
 
-/** The hash of every file under a prefix, by key. */
+/** The hash of every file under a prefix, by key, but for those that tell of time. */
 export async function filesOf(store: Store, prefix: string): Promise<Record<string, string>> {
   const files: Record<string, string> = {};
-  for (const key of await store.list(prefix)) files[key] = sha256(await store.get(key));
+  for (const key of await store.list(prefix)) if (!key.includes('/timings/')) files[key] = sha256(await store.get(key));
   return files;
 }
 

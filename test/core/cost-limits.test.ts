@@ -38,6 +38,11 @@ it('has one attempt for what starts over, and for a SageMaker job', () => {
   expect(limitWarnings(paper, { deployment, trainer: 'sagemaker' })).toEqual([
     expect.stringMatching(/^A job of pretrain takes about 288 hours on ml\.g5\.xlarge, and has 48: /),
   ]);
+  const longest = deployed({ jobTimeoutHours: 800, runTimeoutDays: 300, sagemakerInstanceType: 'ml.g5.xlarge' });
+  const steps = { ...paper, pretrain: { ...paper.pretrain, stepsPerStage: 10 * paper.pretrain.stepsPerStage } };
+  expect(limitWarnings(steps, { deployment: longest, trainer: 'sagemaker' })).toContainEqual(
+    expect.stringMatching(/, and has 672: deploy on faster instances, or let Batch pretrain, which resumes it\.$/),
+  );
   const lookahead = { steps: 20_000, batchRows: 512 };
   const long = { ...paper, probe: { ...paper.probe, method: 'lookahead' as const, lookahead } };
   expect(limitWarnings(long, { deployment: deployed({ jobTimeoutHours: 72, runTimeoutDays: 300 }) })).toEqual([
