@@ -2,10 +2,10 @@ import Table from 'cli-table3';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
+import { textBytes } from '../../core/cost/preparation.ts';
 import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/price.ts';
 import { type QuotaNeed, quotaNeeds } from '../../core/cost/quotas.ts';
-import { MatesError } from '../../core/errors.ts';
-import { checkInputs } from '../../core/run/check-inputs.ts';
+import { inputProblems } from '../../core/run/check-inputs.ts';
 import { storeOpener } from '../../core/storage/index.ts';
 import { formatCount, PLAIN_TABLE } from '../format.ts';
 import { loadConfigFile } from '../load-config.ts';
@@ -38,7 +38,8 @@ export async function plan(files: string[], options: Options): Promise<void> {
     const corpus = await preparedIndex(config, storeOpener());
     const place = { corpus };
     const quotas = quotaNeeds(config, place);
-    const warnings = [...limitWarnings(config, place), ...(await missingFiles(config))];
+    const { problems, bytes } = await filesHere(config);
+    const warnings = [...limitWarnings(config, { ...place, textBytes: bytes }), ...problems];
     plans.push({ ...pricePlan(config, place), warnings, quotas });
   }
   if (options.json) {
@@ -49,16 +50,15 @@ export async function plan(files: string[], options: Options): Promise<void> {
   else console.log(describe(configs[0]!, plans[0]!));
 }
 
-/** The first of the run's files on this machine that is missing, in words; of those on S3 nothing is asked. */
-async function missingFiles(config: RunConfig): Promise<string[]> {
-  if (JSON.stringify(config).includes('"s3://')) return [];
-  try {
-    await checkInputs(config, storeOpener());
-    return [];
-  } catch (error) {
-    if (!(error instanceof MatesError)) throw error;
-    return [`${error.message} The plan does without it, a run does not.`];
-  }
+/** What the run's files on this machine are missing, in words, and bytes of text in them; of those on S3 nothing is asked. */
+async function filesHere(config: RunConfig): Promise<{ problems: string[]; bytes?: number }> {
+  if (JSON.stringify(config).includes('"s3://')) return { problems: [] };
+  const { files, problems } = await inputProblems(config, storeOpener());
+  if (problems.length > 0) problems.push('The plan does without these files, a run does not.');
+  return {
+    problems,
+    bytes: files.length > 0 ? textBytes(files) : undefined,
+  };
 }
 
 function describe(config: RunConfig, plan: Plan): string {

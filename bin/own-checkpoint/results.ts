@@ -3,17 +3,18 @@ import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { InfluenceFit, SelectionSummary, StagePlan } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { scoreItems } from '../../core/plan/stage-plan.ts';
-import type { ProgressReporter } from '../../core/progress.ts';
+import { type ProgressReporter, WARNING } from '../../core/progress.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { readUtilities } from '../../core/selection/scores.ts';
 import { copyObject, getJsonIfPresent, type StoreOpener, splitUri } from '../../core/storage/index.ts';
+import { inFlags } from '../naming-flags.ts';
 import { absolute } from '../paths.ts';
 import { cutDocuments, type DocumentCut, documentLines, documentScores } from './documents.ts';
 import type { GivenCheckpoint } from './given-checkpoint.ts';
 import { STAGE } from './plan.ts';
 import type { Reference } from './reference.ts';
 import { rowTexts } from './row-texts.ts';
-import type { Options, Settings } from './settings.ts';
+import { FIELD_FLAGS, type Options, type Settings } from './settings.ts';
 import { DOCUMENTS_FILE } from './work-folder.ts';
 
 /** What rows are selected by and from: all that was read, and may be refused no more. */
@@ -78,25 +79,29 @@ export const sizes = ({ corpus: { index }, plan, reference: { passages, found, c
   reference: { passages: passages.length, found, cut },
 });
 
-export async function report(
-  selection: Selection,
-  { store }: Run,
-  { summary, documents: cut }: Results,
-): Promise<void> {
+export async function report(selection: Selection, run: Run, { summary, documents: cut }: Results): Promise<void> {
   const { out, text, documents, json } = selection.options;
   const { selectedRows, poolRows, poolDomains, selectedDomains } = summary;
-  const fit = await getJsonIfPresent<InfluenceFit>(store, stageLayout(STAGE).fit);
+  const fit = await getJsonIfPresent<InfluenceFit>(run.store, stageLayout(STAGE).fit);
   console.log(`${out}: ${selectedRows} of ${poolRows} rows.`);
   if (text !== undefined) console.log(`${text}: their texts and documents.`);
   if (cut)
     console.log(
       `${documents}: ${cut.documents} of ${cut.poolDocuments} documents selected, which have ${cut.tokens} tokens.`,
     );
-  if (fit)
+  if (fit) {
+    const interval = fit.spearmanInterval.map((side) => side.toFixed(2)).join(', ');
+    console.log(`The influence model's Spearman on held-out labels is ${fit.spearman.toFixed(2)} [${interval}].`);
+  }
+  if (fit?.weak !== undefined) {
+    const { readProbeRecord } = await import('../../containers/probe/prepared-probe.ts');
+    const { guard } = await readProbeRecord(run, STAGE);
+    const worse = guard !== undefined && guard.after >= guard.before;
+    const remedy = worse ? 'lower --learning-rate, or raise --passages' : 'raise --labels, or add --features hidden';
     console.log(
-      `The influence model's Spearman on held-out labels is ${fit.spearman.toFixed(2)} [${fit.spearmanInterval.map((side) => side.toFixed(2)).join(', ')}]` +
-        (fit.weak === undefined ? '.' : ', which is weak: raise --labels, or lower --learning-rate.'),
+      inFlags(`${WARNING}the influence model is weak: ${fit.weak}. With another --work, ${remedy}.`, FIELD_FLAGS),
     );
+  }
   for (const [domain, rows] of Object.entries(poolDomains)) {
     const share = (selectedDomains[domain] ?? 0) / rows;
     console.log(`  ${domain}: ${(100 * share).toFixed(1)} % of its ${rows} rows`);

@@ -27,6 +27,7 @@ export const RESUMED_TASKS: readonly string[] = [
 export function limitWarnings(config: RunConfig, place: Place = {}): string[] {
   return [
     ...engineWarnings(config, place),
+    ...textWarnings(config, place),
     ...preparationWarnings(config, place),
     ...timeWarnings(config, place),
     ...memoryWarnings(config, place),
@@ -38,6 +39,17 @@ function engineWarnings({ engine: { runtime } }: RunConfig, { deployment }: Plac
   if (deployment?.accelerator !== 'gpu' || onGpu(runtime)) return [];
   return [
     `engine.runtime ${runtime} computes on the CPUs of instances that have GPUs: set it to onnx-cuda, or deploy with accelerator=cpu.`,
+  ];
+}
+
+/** Where files have less than half of the text that the rows of a run take; what is nearer is known when it is prepared. */
+function textWarnings(config: RunConfig, { textBytes }: Place): string[] {
+  const needed = leastTextBytes(config);
+  if (textBytes === undefined || config.corpus.prepared !== undefined || textBytes > needed / 2) return [];
+  const megabytes = (bytes: number) => (bytes / 1e6).toPrecision(2);
+  return [
+    `The corpus's files have about ${megabytes(textBytes)} MB of text, and rows for all stages take some ${megabytes(needed)}: ` +
+      'lower pretrain.stepsPerStage or pretrain.stages, raise selection.fraction, or add text.',
   ];
 }
 

@@ -42,7 +42,7 @@ const DOCUMENTS = { perRow: 3, timesPool: 3 };
 /** One sentence for each way in which a selection has collapsed. */
 export function selectionWarnings(
   { selected, pool }: Pick<SelectionCheck, 'selected' | 'pool'>,
-  { selectedDomains, poolDomains, selectedRows, poolRows }: SelectionSummary,
+  { selectedDomains, poolDomains, selectedRows, poolRows, method, gumbel }: SelectionSummary,
 ): string[] {
   const warnings: string[] = [];
   if (selected.repeated > REPEATED.share && selected.repeated > REPEATED.timesPool * pool.repeated)
@@ -53,10 +53,12 @@ export function selectionWarnings(
   const [domain, rows] = Object.entries(selectedDomains).reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
   const share = rows / selectedRows;
   const ofPool = (poolDomains[domain] ?? 0) / poolRows;
+  // DSIR's log-weights compete as they are, and where the highest rows are taken there is no noise to raise.
+  const drawn = gumbel !== 'none' && method !== 'dsir';
   if (share > DOMAIN.share && share > DOMAIN.timesPool * ofPool)
     warnings.push(
       `${percent(share)} of the selected rows are of the domain ${domain}, which is ${percent(ofPool)} of the pool: ` +
-        'see the mixed-domain loss; a higher selection.temperature or selection.fraction keeps more of the others.',
+        `see the mixed-domain loss; a higher ${drawn ? 'selection.temperature or ' : ''}selection.fraction keeps more of the others.`,
     );
   if (selected.documents > DOCUMENTS.perRow && selected.documents > DOCUMENTS.timesPool * pool.documents)
     warnings.push(

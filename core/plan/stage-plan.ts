@@ -57,9 +57,11 @@ export function planStage(config: RunConfig, corpus: CorpusIndex, stage: number)
   const consumedRows = stepsPerStage * batchRows;
   const { score, once, probes, preparesProbe, arms } = stageWork(config, stage);
   const scored = score !== undefined;
-  const selectedRows = scored ? Math.floor(config.selection.fraction * poolRows) : consumedRows;
-  if (consumedRows > poolRows || consumedRows > selectedRows)
-    throw new ConfigError(tooSmall(config, stage, poolRows, selectedRows, consumedRows, scored));
+  const selectedRows = scored ? mostRows(config, stage, poolRows) : consumedRows;
+  if (consumedRows > mostRows(config, stage, poolRows)) {
+    const most = pools.stages.map((shards, k) => mostRows(config, k, rowsOf(corpus, shards)));
+    throw new ConfigError(tooSmall(config, { stage, poolRows, scored, most }));
+  }
   const control = config.probe.method === 'lookahead';
   const most = mostLabels(holdOutRows, corpus.domains, { rowsPerDomain: config.evaluation.rowsPerDomain, control });
   if (probes > most) throw new ConfigError(tooManyProbes(probes, holdOutRows, most, control));
@@ -128,22 +130,23 @@ export function sampleRows(ranges: readonly RowRange[], wanted: number, random: 
   return rows.sort((a, b) => a - b);
 }
 
+/** Rows that a stage may consume: those that are kept of its pool, or all of it. */
+function mostRows(config: RunConfig, stage: number, poolRows: number): number {
+  return stageWork(config, stage).score === undefined ? poolRows : Math.floor(config.selection.fraction * poolRows);
+}
+
+/** @param most of every stage, so that what is advised serves all. */
 function tooSmall(
-  config: RunConfig,
-  stage: number,
-  poolRows: number,
-  selectedRows: number,
-  consumedRows: number,
-  scored: boolean,
+  { pretrain: { stepsPerStage, batchRows }, selection: { fraction } }: RunConfig,
+  { stage, poolRows, scored, most }: { stage: number; poolRows: number; scored: boolean; most: number[] },
 ): string {
-  const { stepsPerStage, batchRows } = config.pretrain;
-  const available = scored ? selectedRows : poolRows;
-  const selected = scored ? `, of which selection.fraction ${config.selection.fraction} keeps ${selectedRows}` : '';
+  const selected = scored ? `, of which selection.fraction ${fraction} keeps ${most[stage]}` : '';
+  const steps = Math.floor(Math.min(...most) / batchRows);
+  const fewer = steps > 0 ? `Set pretrain.stepsPerStage to ${steps} or less` : 'Lower pretrain.batchRows';
   return (
-    `stage ${stage}: the candidate pool has ${poolRows} rows${selected}, but the stage consumes ${consumedRows} ` +
+    `stage ${stage}: the candidate pool has ${poolRows} rows${selected}, but the stage consumes ${stepsPerStage * batchRows} ` +
     `(pretrain.stepsPerStage ${stepsPerStage} x pretrain.batchRows ${batchRows}) and no row is used twice. ` +
-    `Set pretrain.stepsPerStage to ${Math.floor(available / batchRows)} or less, ` +
-    `${scored ? 'raise selection.fraction, ' : 'raise pools.warmup, '}or add text to the corpus.`
+    `${fewer}, raise ${scored ? 'selection.fraction' : 'pools.warmup'}, or add text to the corpus.`
   );
 }
 

@@ -13,22 +13,50 @@ import { readWordPieceFiles, wordPieceEncoderInput } from '../tokenizer/encoder-
  * @throws InputError naming the first that is missing, empty or out of reach, and its field.
  */
 export async function checkInputs(config: RunConfig, open: StoreOpener): Promise<InputFile[]> {
+  const files: InputFile[] = [];
+  for (const check of checks(config, open)) files.push(...(await check()));
+  return files;
+}
+
+/** The same of all inputs, each by itself: what is wrong with them, in sentences, and the input files that are there. */
+export async function inputProblems(
+  config: RunConfig,
+  open: StoreOpener,
+): Promise<{ files: InputFile[]; problems: string[] }> {
+  const files: InputFile[] = [];
+  const problems = new Set<string>(); // reference.input and heldOut.input may be one file
+  for (const check of checks(config, open))
+    try {
+      files.push(...(await check()));
+    } catch (error) {
+      if (!(error instanceof MatesError)) throw error;
+      problems.add(error.message);
+    }
+  return { files, problems: [...problems] };
+}
+
+/** Each throws when something is wrong, and else returns the corpus's input files that it has found. */
+function checks(config: RunConfig, open: StoreOpener): (() => Promise<InputFile[]>)[] {
   const { corpus, reference, heldOut, influenceModel, evaluation } = config;
   const { prepared, tokenizer } = corpus;
-  let files: InputFile[] = [];
-  if (prepared) {
-    const remedy = 'corpus.prepared names the folder that mates prepare has written';
-    await requireFile(open, `${prepared}/corpus.json`, remedy);
-  } else {
-    files = await reachable(`corpus.input (${corpus.input.join(', ')})`, () => findInputs(corpus.input, open));
-    if ('file' in tokenizer) await requireFile(open, tokenizer.file, 'corpus.tokenizer.file names a tokenizer.json');
-  }
+  const file = (uri: string, remedy: string) => async () => {
+    await requireFile(open, uri, remedy);
+    return [];
+  };
   const passages = 'reference.input and heldOut.input name files of passages';
-  await requireFile(open, reference.input, passages);
-  await requireFile(open, heldOut.input, passages);
-  for (const { file } of evaluation.tasks) await requireFile(open, file, 'evaluation.tasks names JSON Lines files');
-  if (influenceModel.pretrained) await checkEncoder(open, influenceModel.pretrained, influenceModel);
-  return files;
+  return [
+    prepared
+      ? file(`${prepared}/corpus.json`, 'corpus.prepared names the folder that mates prepare has written')
+      : () => reachable(`corpus.input (${corpus.input.join(', ')})`, () => findInputs(corpus.input, open)),
+    ...(!prepared && 'file' in tokenizer ? [file(tokenizer.file, 'corpus.tokenizer.file names a tokenizer.json')] : []),
+    file(reference.input, passages),
+    file(heldOut.input, passages),
+    ...evaluation.tasks.map((task) => file(task.file, 'evaluation.tasks names JSON Lines files')),
+    async () => {
+      if (influenceModel.pretrained) await checkEncoder(open, influenceModel.pretrained, influenceModel);
+      return [];
+    },
+  ];
 }
 
 /** All of a pretrained encoder but the bytes of its weights: it is first used after a stage of training and the probes. */

@@ -151,12 +151,25 @@ describe('mates select', () => {
   });
 
   it('warns of a weak influence model in the names of its flags', async () => {
-    const { code, stderr } = await select('--work', at('weak'), '--labels', '20', '--out', at('weak.parquet'));
+    const { code, stdout, stderr } = await select('--work', at('weak'), '--labels', '20', '--out', at('weak.parquet'));
     expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /\nWarning: the influence model is weak: its Spearman .*\. With another --work, raise --labels, or add --features/,
+    );
     expect(stderr).toMatch(
       /\nWarning: the influence model is weak: its .* Rows are selected by influence\. .*aise --labels, /,
     );
     expect(stderr).not.toMatch(/stage|probe\.|influenceModel/);
+  });
+
+  it('says by what rate labels are worthless, whatever their Spearman, and again where it finds them done', async () => {
+    const far = ['--work', at('far'), '--learning-rate', '50', '--out', at('far.parquet')];
+    for (const { code, stdout } of [await select(...far), await select(...far)]) {
+      expect(code).toBe(0);
+      expect(stdout).toMatch(
+        /\nWarning: the influence model is weak: lookahead's steps .* worse model\. With another --work, lower --learning-rate/,
+      );
+    }
   });
 
   it('leaves out of an oracle what it compares with', async () => {

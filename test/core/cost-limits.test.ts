@@ -50,6 +50,16 @@ it('has one attempt for what starts over, and for a SageMaker job', () => {
   ]);
 });
 
+it('says where the files cannot have the rows', () => {
+  const text = (textBytes: number) => limitWarnings(paper, { textBytes }).filter((one) => /text/.test(one));
+  expect(text(4e11)).toEqual([]);
+  expect(text(4e9)).toEqual([
+    expect.stringMatching(/^The corpus's files have about 4\.0e\+3 MB of text, and rows .* lower/),
+  ]);
+  const prepared = { ...paper, corpus: { ...paper.corpus, prepared: 's3://b/corpus' } };
+  expect(limitWarnings(prepared, { textBytes: 0 }).filter((one) => /text/.test(one))).toEqual([]);
+});
+
 it('knows the memory of pretraining, in the job and on the GPU', () => {
   const memory = (config: RunConfig, place = {}) => limitWarnings(config, place).filter((one) => /memory/.test(one));
   expect(memory(paper)).toEqual([]);

@@ -35,6 +35,15 @@ function corpusOf(rows: number[], domains = 1): CorpusIndex {
   return { shards, rows: firstRow, domains: each } as unknown as CorpusIndex;
 }
 
+function messageOf(attempt: () => unknown): string {
+  try {
+    attempt();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error('nothing was thrown');
+}
+
 describe('pools', () => {
   it('share no shard and use every shard, for any number of stages and shards', () => {
     fc.assert(
@@ -70,6 +79,13 @@ describe('stage plan', () => {
     expect(attempt).toThrow(ConfigError);
     expect(attempt).toThrow(/stage 1: .*consumes 4000 .*stepsPerStage to \d+ or less/s);
     expect(() => planStage(config({ pretrain: { stepsPerStage: 1000 } }), corpus, 0)).toThrow(/raise pools\.warmup/);
+    // What it says serves every stage, whichever is refused first.
+    for (const stage of [0, 1]) {
+      const small = config({ pretrain: { stepsPerStage: 1000 } });
+      const advised = /stepsPerStage to (\d+) or less/.exec(messageOf(() => planStage(small, corpus, stage)))![1]!;
+      for (let k = 0; k < small.pretrain.stages; k++)
+        planStage(config({ pretrain: { stepsPerStage: Number(advised) } }), corpus, k);
+    }
   });
 
   it('refuses a hold-out whose shards are all empty', () => {

@@ -33,6 +33,7 @@ describe('selectionWarnings', () => {
     poolRows: 500,
     selectedDomains: { novels: 60, web: 40 },
     poolDomains: { novels: 100, web: 400 },
+    ...{ method: 'influence', gumbel: 'exact' },
   } as unknown as SelectionSummary;
   const warn = (selected: Partial<RowStatistics>, over: Partial<SelectionSummary> = {}, pool: RowStatistics = plain) =>
     selectionWarnings({ selected: { ...plain, ...selected }, pool }, { ...summary, ...over });
@@ -50,6 +51,10 @@ describe('selectionWarnings', () => {
     const selectedDomains = { novels: 90, web: 10 };
     expect(warn({}, { selectedDomains })).toEqual([expect.stringMatching(/^90 % .* domain novels, which is 20 %/)]);
     expect(warn({}, { selectedDomains, poolDomains: { novels: 400, web: 100 } })).toEqual([]);
+    // What would help: the temperature acts on noise, and not on DSIR's.
+    expect(warn({}, { selectedDomains })[0]).toMatch(/a higher selection\.temperature or selection\.fraction keeps/);
+    expect(warn({}, { selectedDomains, gumbel: 'none' })[0]).toMatch(/a higher selection\.fraction keeps/);
+    expect(warn({}, { selectedDomains, method: 'dsir' })[0]).toMatch(/a higher selection\.fraction keeps/);
   });
 
   it('tells of very short texts', () => {
