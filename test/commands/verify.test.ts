@@ -135,6 +135,17 @@ describe('files that disagree though their hashes are right', () => {
     const names = ['row', 'domain', 'utility', 'key'] as const;
     await forge(key, () => writeParquet(names.map((name) => ({ name, type: columns[name], data: data[name] }))));
   };
+  const probes = async (change: (columns: Record<'row' | 'influence', number[]>) => void) => {
+    const key = 'stages/1/probes/00001.parquet';
+    const data = await readParquet({ store: copy, key }, { row: 'INT64', influence: 'DOUBLE' });
+    change(data);
+    await forge(key, () =>
+      writeParquet([
+        { name: 'row', type: 'INT64', data: data.row },
+        { name: 'influence', type: 'DOUBLE', data: data.influence },
+      ]),
+    );
+  };
   const selection = 'stages/1/selection.parquet';
 
   it.each<[string, () => Promise<void>, RegExp]>([
@@ -197,6 +208,36 @@ describe('files that disagree though their hashes are right', () => {
       'a loss that is no number',
       () => forgeJson('stages/1/control/metrics.json', (file: { loss: unknown[] }) => file.loss.splice(2, 1, null)),
       /control\/metrics\.json: loss is null at step 10/,
+    ],
+    [
+      'a row that was probed twice',
+      () => probes(({ row }) => row.splice(1, 1, row[0]!)),
+      /00001\.parquet: row (\d+) was probed twice/,
+    ],
+    [
+      'a row that was probed and is of a pool',
+      () => probes(({ row }) => row.splice(0, 1, 0)),
+      /00001\.parquet: row 0 is not of the hold-out/,
+    ],
+    [
+      'an influence that is no number',
+      () => probes(({ influence }) => influence.splice(0, 1, Number.POSITIVE_INFINITY)),
+      /00001\.parquet: the influence of row \d+ is Infinity/,
+    ],
+    [
+      'an evaluation of another step',
+      () => forgeJson('stages/1/control/evaluation.json', (file: { step: number }) => file.step--),
+      /control\/evaluation\.json: it is of step 15, and the stage ends with 16/,
+    ],
+    [
+      'a held-out loss that is no number',
+      () => forgeJson('stages/1/evaluation.json', (file: { heldOutLoss: unknown }) => (file.heldOutLoss = null)),
+      /evaluation\.json: heldOutLoss is null/,
+    ],
+    [
+      'a selection by another method than that of the scorer',
+      () => forgeJson('stages/1/selection.json', (file: { method: string }) => (file.method = 'dsir')),
+      /selection\.json: method is dsir, and the scorer has influence/,
     ],
   ])('%s', async (_, spoil, message) => {
     await spoil();

@@ -134,6 +134,7 @@ describe('prepareCorpus', () => {
       const { documents } = await readParquet({ store: target, key: text.key }, { documents: 'STRING' });
       ids.push(...documents.flatMap((line) => JSON.parse(line) as string[]));
     }
+    expect(new Set(ids).size).toBe(30);
     const names = new Set(ids.map((id) => id.replace(/^near-|again/, '')));
     for (const { id } of originals) expect(names.has(id) || (id === 'o0' && ids.includes('again'))).toBe(true);
     expect(index.fingerprint).not.toBe(kept.index.fingerprint);

@@ -3,13 +3,15 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { holdOut } from '../../containers/hold-out.ts';
 import { parseConfig } from '../../core/config/load.ts';
 import { openCorpus } from '../../core/corpus/corpus.ts';
 import type { Manifest, RunSummary, StagePlan } from '../../core/formats.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { trainingOrder } from '../../core/plan/training-order.ts';
+import { openRun } from '../../core/run/open-run.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
-import { DirectoryStore, getJson } from '../../core/storage/index.ts';
+import { DirectoryStore, getJson, storeOpener } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
 import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
@@ -102,10 +104,16 @@ describe('a finished run', () => {
 
   it('probes only hold-out rows, and none that the per-domain losses are measured on', async () => {
     const corpus = await openCorpus(new DirectoryStore(join(out, 'runs/tiny/corpus')));
-    const { holdOutShards } = await plan(1);
+    const stage = await plan(1);
+    const { evaluation } = await holdOut(await openRun(storeOpener(), join(out, 'runs/tiny')), corpus, stage);
+    const measuredOn = new Set([...evaluation.values()].flat());
+    expect(measuredOn.size).toBeGreaterThan(0);
     for (const index of [0, 1]) {
       const { row } = await readParquet({ store, key: `stages/1/probes/0000${index}.parquet` }, { row: 'INT64' });
-      for (const one of row) expect(holdOutShards).toContain(corpus.shardOf(one));
+      for (const one of row) {
+        expect(stage.holdOutShards).toContain(corpus.shardOf(one));
+        expect(measuredOn.has(one)).toBe(false);
+      }
     }
   });
 

@@ -150,6 +150,10 @@ describe('attempts', () => {
     });
     expect(attempts).toMatchObject([{ statusReason: 'Job attempt duration exceeded timeout', exitCode: 137 }]);
     expect(failure!.message).toContain('longer than its 0.3 s');
+    // Whatever the conditions say.
+    const always = { attempts: 10, evaluateOnExit: [] };
+    const again = await run('setInterval(() => {}, 1000)', { retryStrategy: always, timeout: 0.3 });
+    expect(again.attempts).toHaveLength(1);
   });
 
   it('conditions: the first that fits, patterns by their start; none that fits retries', () => {

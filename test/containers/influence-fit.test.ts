@@ -1,0 +1,157 @@
+/** Which labels, rates and weights a fit of the influence model goes by. */
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { BertPredictor } from '../../containers/fit-influence/bert.ts';
+import { openEncoder } from '../../containers/fit-influence/encoder.ts';
+import { loadPredictorOf } from '../../containers/fit-influence/influence-model.ts';
+import { earlierProbes, readProbes } from '../../containers/fit-influence/labelled.ts';
+import { loadRidgeModel } from '../../containers/fit-influence/ridge.ts';
+import { splitLabelled } from '../../containers/fit-influence/split.ts';
+import type { InfluenceFit } from '../../core/formats.ts';
+import { stageLayout } from '../../core/layout.ts';
+import { spearman } from '../../core/metrics/index.ts';
+import { readParquet, writeParquet } from '../../core/parquet.ts';
+import { CounterRandom, STREAM } from '../../core/random/philox.ts';
+import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
+import { getJson } from '../../core/storage/index.ts';
+import { AdamW } from '../../engine/adamw.ts';
+import { loadInfluenceModel } from '../../engine/files/bert-checkpoint.ts';
+import { TinyRun, tinyConfig } from './support.ts';
+
+const runs: TinyRun[] = [];
+afterEach(async () => {
+  for (const run of runs.splice(0)) await run.remove();
+  vi.restoreAllMocks();
+});
+
+/** A run up to the probes of stage 1. */
+async function probed(influenceModel: Record<string, unknown>): Promise<TinyRun> {
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  const tiny = await TinyRun.create(
+    tinyConfig({ influenceModel, probe: { documents: 60, jobs: 1, method: 'directional' } }),
+  );
+  runs.push(tiny);
+  await tiny.prepare();
+  await tiny.stage(0);
+  const plan = await tiny.plan(1);
+  await (await import('../../containers/prepare-probe/index.ts')).run(tiny.job(1));
+  await tiny.probe(1, { index: 0, begin: 0, end: plan.probes });
+  return tiny;
+}
+
+const fitStage = async (tiny: TinyRun) => {
+  await tiny.store.delete(stageLayout(1).scorer);
+  await (await import('../../containers/fit-influence/index.ts')).run(tiny.job(1));
+  return getJson<InfluenceFit>(tiny.store, stageLayout(1).fit);
+};
+
+/** The three sets of stage 1, as the job deals them. */
+async function setsOf(tiny: TinyRun) {
+  const { influenceModel, seed } = tiny.run.record.config;
+  const labelled = await readProbes(tiny.job(1), await readPlan(tiny.run, 1));
+  const corpus = await openRunCorpus(tiny.run);
+  const documents = await corpus.documents(labelled.map(({ row }) => row));
+  const byRow = new Map(labelled.map(({ row }, i) => [row, documents[i]!]));
+  return splitLabelled(
+    labelled,
+    (row) => byRow.get(row)!,
+    influenceModel,
+    new CounterRandom(seed, STREAM.influenceSplit, 1),
+  );
+}
+
+async function label(tiny: TinyRun, influenceOf: (row: number, influence: number) => number): Promise<void> {
+  const key = stageLayout(1).probe(0);
+  const { row, influence } = await readParquet({ store: tiny.store, key }, { row: 'INT64', influence: 'DOUBLE' });
+  const data = row.map((one, i) => influenceOf(one, influence[i]!));
+  await tiny.store.put(
+    key,
+    writeParquet([
+      { name: 'row', type: 'INT64', data: row },
+      { name: 'influence', type: 'DOUBLE', data },
+    ]),
+  );
+}
+
+it('a BERT is fitted at a rate that falls to zero, and its best epoch is what is kept', async () => {
+  const tiny = await probed({
+    ...tinyConfig().influenceModel,
+    epochs: 4,
+    batchDocuments: 16,
+    learningRate: 3e-3,
+    validationFraction: 0.4,
+  });
+  const random = new CounterRandom(1, 1000);
+  await label(tiny, (row) => random.normal(row));
+  const apply = vi.spyOn(AdamW.prototype, 'apply');
+  const { epochs, bestEpoch } = await fitStage(tiny);
+  const rates = apply.mock.calls.map(([, , rate]) => rate);
+  expect(rates.length).toBeGreaterThan(4);
+  rates.forEach((rate, t) => {
+    expect(rate).toBeCloseTo(3e-3 * (1 - t / rates.length), 12);
+  });
+  const found = epochs!.map(({ validationSpearman }) => validationSpearman);
+  expect(new Set(found).size).toBeGreaterThan(1); // or this would test nothing
+  expect(bestEpoch).toBe(found.indexOf(Math.max(...found)) + 1);
+  const { validation } = await setsOf(tiny);
+  const corpus = await openRunCorpus(tiny.run);
+  const predicted = await (await loadPredictorOf(tiny.job(1), corpus, 1, 16)).predict(validation.map(({ row }) => row));
+  expect(
+    spearman(
+      Array.from(predicted),
+      validation.map(({ influence }) => influence),
+    ),
+  ).toBe(Math.max(...found));
+});
+
+it('a BERT with features adds what it predicts, in the units of the residuals, to the linear part', async () => {
+  const tiny = await probed({ ...tinyConfig().influenceModel, features: ['loss'] });
+  await fitStage(tiny);
+  const corpus = await openRunCorpus(tiny.run);
+  const { influenceModel: prefix } = stageLayout(1);
+  const rows = [0, 3, 9, 20];
+  const whole = await (await loadPredictorOf(tiny.job(1), corpus, 1, 8)).predict(rows);
+  const linear = await (await loadRidgeModel(tiny.job(1), corpus, 1, tiny.store, prefix)).predict(rows);
+  const encoder = await openEncoder(tiny.run, corpus);
+  const { parameters, mean, std } = await loadInfluenceModel(tiny.store, prefix, encoder.regressor.specs);
+  const rest = await new BertPredictor(encoder, parameters, 8).predict(rows);
+  rows.forEach((_, i) => {
+    expect(whole[i]).toBeCloseTo(linear[i]! + mean + std * rest[i]!, 5);
+  });
+});
+
+it("the linear part of a BERT does not see the rows that the BERT's epoch is chosen by", async () => {
+  const tiny = await probed({ ...tinyConfig().influenceModel, features: ['loss'] });
+  await fitStage(tiny);
+  const ridge = () => tiny.store.get(`${stageLayout(1).influenceModel}/ridge.json`);
+  const before = await ridge();
+  const held = new Set((await setsOf(tiny)).validation.map(({ row }) => row));
+  await label(tiny, (row, influence) => (held.has(row) ? 10 * influence + 1 : influence));
+  await fitStage(tiny);
+  expect(await ridge()).toEqual(before);
+});
+
+it('a model whose interval includes zero is weak, however low the least Spearman is', async () => {
+  const tiny = await probed({ architecture: 'ngram', buckets: 2048, minimumSpearman: -1 });
+  const random = new CounterRandom(1, 1000);
+  await label(tiny, (row) => random.normal(row));
+  const {
+    spearmanInterval: [low, high],
+    weak,
+  } = await fitStage(tiny);
+  expect(low * high).toBeLessThan(0); // or this would test nothing
+  expect(weak).toMatch(/the interval includes zero/);
+});
+
+describe('probes of an earlier stage', () => {
+  it("are in that stage's own standard deviations", async () => {
+    const tiny = await probed({ architecture: 'ngram', buckets: 2048 });
+    const { mean, std } = await fitStage(tiny);
+    const [found, ...more] = await earlierProbes(tiny.job(2), 1);
+    expect([found!.stage, more]).toEqual([1, []]);
+    const probes = await readProbes(tiny.job(1), await readPlan(tiny.run, 1));
+    expect(found!.rows).toEqual(probes.map(({ row }) => row));
+    probes.forEach(({ influence }, i) => {
+      expect(found!.labels[i]).toBeCloseTo((influence - mean) / std, 9);
+    });
+  });
+});

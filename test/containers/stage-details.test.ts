@@ -1,0 +1,65 @@
+/** What a probing job keeps as it goes, rates in the warm-up, and what DSIR's distribution of the pool is counted on. */
+import { afterEach, expect, it, vi } from 'vitest';
+import { branchRate } from '../../containers/decay-branch.ts';
+import { holdOut } from '../../containers/hold-out.ts';
+import type { ProbeRecord } from '../../containers/probe/prepared-probe.ts';
+import { type DsirFile, NgramCounts } from '../../core/dsir/index.ts';
+import { stageLayout } from '../../core/layout.ts';
+import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
+import { getJson } from '../../core/storage/index.ts';
+import { TinyRun, tinyConfig } from './support.ts';
+
+const runs: TinyRun[] = [];
+afterEach(async () => {
+  for (const run of runs.splice(0)) await run.remove();
+  vi.restoreAllMocks();
+});
+async function beforeProbes(over: Parameters<typeof tinyConfig>[0]): Promise<TinyRun> {
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  const tiny = await TinyRun.create(tinyConfig(over));
+  runs.push(tiny);
+  await tiny.prepare();
+  await tiny.select(await tiny.plan(0));
+  await tiny.pretrain(0);
+  await tiny.plan(1);
+  return tiny;
+}
+
+it('a probing job keeps its probes after every so many, so that one that is killed loses few', async () => {
+  const tiny = await beforeProbes({ probe: { method: 'exact', documents: 12, jobs: 1, flushEvery: 5 } });
+  const kept: number[] = [];
+  const put = tiny.store.put.bind(tiny.store);
+  vi.spyOn(tiny.store, 'put').mockImplementation(async (key, content, ...more) => {
+    if (key === stageLayout(1).probePartial(0)) kept.push(JSON.parse(String(content)).row.length);
+    return put(key, content, ...more);
+  });
+  await tiny.probe(1, { index: 0, begin: 0, end: 12 });
+  expect(kept).toEqual([5, 10]);
+});
+
+it('a decay branch of a trunk that is warming up falls from where that is, and so does the rate of a decayed probe', async () => {
+  const over = {
+    pretrain: { ...tinyConfig().pretrain, warmupSteps: 20 },
+    probe: { method: 'exact', checkpoint: 'decayed' },
+  };
+  const { pretrain } = tinyConfig(over);
+  const { learningRate, decaySteps, decayHalvings } = pretrain;
+  const last = (9 / 20) * learningRate * 2 ** -decayHalvings; // after eight steps
+  expect(branchRate(pretrain, 8)(decaySteps)).toBeCloseTo(last, 12);
+  const tiny = await beforeProbes(over);
+  await (await import('../../containers/prepare-probe/index.ts')).run(tiny.job(1));
+  const record = await getJson<ProbeRecord>(tiny.store, `${stageLayout(1).probeModel}/probe.json`);
+  expect(record.learningRate).toBeCloseTo(last, 12);
+});
+
+it("DSIR's distribution of the pool is that of the hold-out's passages, each by itself", async () => {
+  const tiny = await beforeProbes({ selection: { method: 'dsir' } });
+  await (await import('../../containers/fit-influence/index.ts')).run(tiny.job(1));
+  const { pool, poolRows } = await getJson<DsirFile>(tiny.store, stageLayout(1).dsir);
+  const corpus = await openRunCorpus(tiny.run);
+  const { probed } = await holdOut(tiny.run, corpus, await readPlan(tiny.run, 1));
+  const counts = new NgramCounts(pool.hashing);
+  for (const text of (await corpus.passages([...probed])).flat()) counts.add(text);
+  expect(poolRows).toBe(probed.length);
+  expect(pool).toEqual(counts.toFile());
+});

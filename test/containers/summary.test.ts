@@ -1,0 +1,54 @@
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import type { RunSummary, TrainingMetrics } from '../../core/formats.ts';
+import { armLayout } from '../../core/layout.ts';
+import { mean } from '../../core/metrics/index.ts';
+import { summarise } from '../../core/run/summary.ts';
+import { readTimings } from '../../core/run/timings.ts';
+import { getJson } from '../../core/storage/index.ts';
+import { TinyRun, tinyConfig } from './support.ts';
+
+let tiny: TinyRun;
+let summary: RunSummary;
+beforeAll(async () => {
+  vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  tiny = await TinyRun.create(tinyConfig({ probe: { method: 'lookahead', documents: 12, jobs: 2 } }));
+  await tiny.prepare();
+  for (const stage of [0, 1]) await tiny.stage(stage);
+  summary = await summarise(tiny.run);
+});
+afterAll(async () => {
+  vi.restoreAllMocks();
+  await tiny?.remove();
+});
+
+it('counts the tokens of all stages up to each, and the loss of the last tenth of its steps', async () => {
+  for (const arm of ['main', 'control'] as const) {
+    const { loss } = await getJson<TrainingMetrics>(tiny.store, armLayout(1, arm).metrics);
+    expect(summary.stages[1]![arm]).toMatchObject({ tokens: 2 * 8 * 4 * 32, trainingLoss: mean(loss.slice(-1)) });
+  }
+});
+
+it('counts as selection all that was computed but training, evaluation and preparation', async () => {
+  for (const stage of [0, 1]) {
+    const others = (await readTimings(tiny.store, stage)).filter(
+      ({ job }) => !/^(prepare|pretrain-.*|evaluate-.*)$/.test(job),
+    );
+    const flops = others.reduce((sum, one) => sum + one.flops, 0);
+    expect(summary.stages[stage]!.selectionFlops).toBe(flops);
+    expect(others.map(({ job }) => job).sort()).toEqual(
+      stage === 0 ? [] : ['fit-influence', 'prepare-probe', 'probe-0', 'probe-1', 'score-0', 'score-1'],
+    );
+  }
+});
+
+it('tells held-out passages apart by what counts of them', async () => {
+  const { record } = tiny.run;
+  const { heldOut } = record.config;
+  const hashOf = async (over: object) => {
+    const run = { ...tiny.run, record: { ...record, config: { ...record.config, heldOut: { ...heldOut, ...over } } } };
+    return (await summarise(run)).data!.heldOut;
+  };
+  expect(await hashOf({})).toBe(summary.data!.heldOut);
+  expect(await hashOf({ target: 'last-word' })).not.toBe(summary.data!.heldOut);
+  expect(await hashOf({ passages: 3 })).not.toBe(summary.data!.heldOut);
+});
