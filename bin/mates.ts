@@ -21,7 +21,7 @@ function buildProgram(): Command {
     .description('run the whole loop on this machine; the same command again resumes')
     .argument('<config>', 'configuration file, such as examples/quickstart.json')
     .option('--out <dir>', 'where corpora and runs are kept', 'out')
-    .option('--run-id <id>', "the run's name; by default the configuration's")
+    .option('--run-id <id>', "the run's name; by default the configuration's, which is its file's unless it has one")
     .option('--set <field=value>', 'change a field, such as pretrain.stages=2 (repeatable)', collect)
     .option('--seed <n>', 'the same as --set seed=n')
     .option('--json', 'print the summary as JSON on the last line')
