@@ -132,7 +132,7 @@ function buildProgram(): Command {
     .command('verify')
     .description('check every file of a run or corpus against its recorded hash, and the files against each other')
     .argument('<run>', "a run's or a corpus's folder, or its s3:// URI")
-    .option('--inputs', 'check the files that the run has read too: texts, passages and tasks')
+    .option('--inputs', 'check the files that a finished run has read too: texts, passages and tasks')
     .option('--json', 'print what was checked as JSON on the last line')
     .action(async (run, options) => (await import('./commands/verify.ts')).verify(run, options));
 
