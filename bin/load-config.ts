@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
-import { parseConfig, parseJson, setField } from '../core/config/load.ts';
+import { dirname, parse, resolve } from 'node:path';
+import { parseConfig, parseJson, type SetField, setField } from '../core/config/load.ts';
 import { resolvePaths } from '../core/config/paths.ts';
-import type { RunConfig } from '../core/config/schema.ts';
+import { type RunConfig, runConfig } from '../core/config/schema.ts';
 import { ConfigError } from '../core/errors.ts';
 import { absolute } from './paths.ts';
 
@@ -12,30 +12,44 @@ export interface Changes {
   seed?: string;
 }
 
+/** A configuration before its fields are checked, and those of them that flags have set. */
+export interface RawConfig {
+  fields: Record<string, unknown>;
+  fromFlags: SetField[];
+}
+
 /**
  * Reads a configuration file, applies `--set` and `--seed`, and makes its paths absolute: those in the file are relative
  * to the file.
  */
 export async function loadConfigFile(file: string, changes: Changes = {}): Promise<RunConfig> {
-  const raw = await readConfigFile(file);
-  applyChanges(raw, changes);
+  const { fields, fromFlags } = await readConfigFile(file, changes);
   const base = dirname(absolute(file));
-  return resolvePaths(parseConfig(raw, file), (path) => resolve(base, path));
+  return resolvePaths(parseConfig(fields, file, fromFlags), (path) => resolve(base, path));
 }
 
-/** The file's JSON object, before its fields are checked. */
-export async function readConfigFile(file: string): Promise<Record<string, unknown>> {
-  const text = await readFile(absolute(file), 'utf8').catch((error: NodeJS.ErrnoException) => {
+/** The file's JSON object with the changes. One that does not say what it is called is called as its file is. */
+export async function readConfigFile(file: string, changes: Changes): Promise<RawConfig> {
+  const path = absolute(file);
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') throw new ConfigError(`${file}: no such file; see examples/ for configurations.`);
+    if (error.code === 'EISDIR') throw new ConfigError(`${file}: a folder; name a configuration file.`);
     throw error;
   });
   const raw = parseJson(text, file);
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
     throw new ConfigError(`${file}: expected a JSON object of fields; see examples/quickstart.json.`);
-  return raw as Record<string, unknown>;
+  const fields = raw as Record<string, unknown>;
+  const fromFlags = applyChanges(fields, changes);
+  // Else two configurations would both be the run `run`. A file's name that is none for a run leaves the default.
+  const name = runConfig.shape.name.safeParse(parse(path).name);
+  if (name.success && !('name' in fields)) fields.name = name.data;
+  return { fields, fromFlags };
 }
 
-export function applyChanges(raw: Record<string, unknown>, { set = [], seed }: Changes): void {
-  for (const assignment of set) setField(raw, assignment);
-  if (seed !== undefined) setField(raw, `seed=${seed}`);
+/** @returns the fields that were set. */
+export function applyChanges(fields: Record<string, unknown>, { set = [], seed }: Changes): SetField[] {
+  const fromFlags = set.map((assignment) => ({ flag: `--set ${assignment}`, path: setField(fields, assignment) }));
+  if (seed !== undefined) fromFlags.push({ flag: `--seed ${seed}`, path: setField(fields, `seed=${seed}`) });
+  return fromFlags;
 }

@@ -5,6 +5,7 @@ import { SEQUENCE_LENGTH, SHARDS } from '../core/config/ranges.ts';
 import { explainSystemError, MatesError } from '../core/errors.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { atLeastZero, collect, positive, share, someOf, wholeNumber, within } from './flags.ts';
+import { SELECT_METHODS } from './own-checkpoint/flags-of-methods.ts';
 
 // The SDK's releases are pinned; on Node 20 it would warn of those to come in front of every answer.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
@@ -21,7 +22,7 @@ function buildProgram(): Command {
     .description('run the whole loop on this machine; the same command again resumes')
     .argument('<config>', 'configuration file, such as examples/quickstart.json')
     .option('--out <dir>', 'where corpora and runs are kept', 'out')
-    .option('--run-id <id>', "the run's name; by default the configuration's")
+    .option('--run-id <id>', "the run's name; by default the configuration's, which is its file's unless it has one")
     .option('--set <field=value>', 'change a field, such as pretrain.stages=2 (repeatable)', collect)
     .option('--seed <n>', 'the same as --set seed=n')
     .option('--json', 'print the summary as JSON on the last line')
@@ -83,11 +84,7 @@ function buildProgram(): Command {
     )
     .option('--labels <n>', 'rows whose influence is measured', wholeNumber('--labels', 20), 3000)
     .option('--learning-rate <rate>', 'of the steps that look ahead', positive('--learning-rate'), 1e-4)
-    .addOption(
-      new Option('--method <method>', 'how rows are scored')
-        .choices(['influence', 'hard-top-k', 'oracle', 'dsir', 'classifier', 'perplexity'])
-        .default('influence'),
-    )
+    .addOption(new Option('--method <method>', 'how rows are scored').choices(SELECT_METHODS).default('influence'))
     .addOption(
       new Option(
         '--features <names>',
@@ -113,7 +110,7 @@ function buildProgram(): Command {
     .option('--work <dir>', 'where the steps keep their files; another for other labels or scores', 'out/select')
     .option('--dry-run', 'say how much it is, and check what can be checked, only')
     .option('--json', 'print the result as JSON on the last line')
-    .action(async (options) => (await import('./commands/select.ts')).select(options));
+    .action(async (options, command) => (await import('./commands/select.ts')).select(options, given(command)));
 
   program
     .command('report')
@@ -135,7 +132,7 @@ function buildProgram(): Command {
     .command('verify')
     .description('check every file of a run or corpus against its recorded hash, and the files against each other')
     .argument('<run>', "a run's or a corpus's folder, or its s3:// URI")
-    .option('--inputs', 'check the files that the run has read too: texts, passages and tasks')
+    .option('--inputs', 'check the files that a finished run has read too: texts, passages and tasks')
     .option('--json', 'print what was checked as JSON on the last line')
     .action(async (run, options) => (await import('./commands/verify.ts')).verify(run, options));
 
@@ -255,6 +252,10 @@ const runtimeOption = () =>
   new Option('--runtime <engine>', 'what computes; onnx-cuda is an NVIDIA GPU')
     .choices(['onnx', 'onnx-cuda', 'tfjs-cpu', 'tfjs-gpu'])
     .default('onnx');
+
+/** Options that are on the command line, by the names of their values. */
+const given = (command: Command) =>
+  Object.keys(command.opts()).filter((name) => command.getOptionValueSource(name) === 'cli');
 
 /** The options by which a command finds the deployed machine. */
 function deployed(command: Command): Command {

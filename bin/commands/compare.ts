@@ -20,7 +20,7 @@ export async function compare(runs: string[], options: Options): Promise<void> {
   const entries: Entry[] = [];
   for (const run of runs) {
     const [, label, path] = /^([^/=]+)=(.+)$/.exec(run) ?? [undefined, undefined, run];
-    entries.push({ label, summary: await readSummary(path!) });
+    entries.push({ label, source: path, summary: await readSummary(path!) });
   }
   const comparison = compareRuns(entries, options.baseline);
   const last = lastCommonStage(comparison.courses);

@@ -37,10 +37,15 @@ export async function conformance(options: Options): Promise<void> {
     });
     const count = (status: RuleResult['status']) => results.filter((result) => result.status === status).length;
     if (options.keep) console.log(`The runs are in ${options.lake ?? folder}.`);
-    console.log(`${count('pass')} rules are kept${count('advice') ? `, ${count('advice')} could be better` : ''}.`);
+    console.log(
+      `${count('pass') === 1 ? '1 rule is' : `${count('pass')} rules are`} kept${count('advice') ? `, ${count('advice')} could be better` : ''}.`,
+    );
     if (options.json) console.log(JSON.stringify({ conforms: count('fail') === 0, results }));
-    if (count('fail'))
-      throw new RunError(`${count('fail')} of ${results.length} rules are broken; see docs/trainer-contract.md.`);
+    const broken = count('fail');
+    if (broken)
+      throw new RunError(
+        `${broken} of ${results.length} rules ${broken === 1 ? 'is' : 'are'} broken; see docs/trainer-contract.md.`,
+      );
   } finally {
     if (folder && !options.keep) await rm(folder, { recursive: true, force: true });
     dispose();

@@ -19,6 +19,7 @@ import { logLikelihoodsOf } from '../../engine/gpt-neox/log-likelihood.ts';
 import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { taskTable } from '../../report/task-table.ts';
+import { namingFlags } from '../naming-flags.ts';
 import { requireFiles } from '../own-checkpoint/outputs.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
@@ -61,7 +62,18 @@ interface Work {
  * `mates evaluate CHECKPOINT --task FILE..`: zero-shot tasks by the conventions of lm-evaluation-harness, and losses of
  * `{"text"}` files. With `--target` every file is passages, as a run's reference set is.
  */
-export async function evaluate(checkpoint: string, options: Options): Promise<void> {
+export function evaluate(checkpoint: string, options: Options): Promise<void> {
+  return namingFlags(FIELD_FLAGS, () => evaluateFiles(checkpoint, options));
+}
+
+/** The flags in place of the fields and words by which what is used here names what is wrong. */
+const FIELD_FLAGS = {
+  'engine.runtime': '--runtime',
+  'engine.threads': '--threads',
+  'target "passage"': '--target passage',
+};
+
+async function evaluateFiles(checkpoint: string, options: Options): Promise<void> {
   const target = options.target;
   if (target !== undefined && target !== 'passage' && target !== 'last-word')
     throw new ConfigError(`--target ${target}: expected passage or last-word.`);

@@ -14,12 +14,13 @@ import { selectionRequest, selectRows } from '../../core/selection/select.ts';
 import { hashObject, putJson, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { stopSignal } from '../interrupt.ts';
 import { inFlags, namingFlags } from '../naming-flags.ts';
+import { refuseUnusedFlags } from '../own-checkpoint/flags-of-methods.ts';
 import { importCheckpoint, readCheckpoint } from '../own-checkpoint/given-checkpoint.ts';
 import { requireFiles } from '../own-checkpoint/outputs.ts';
 import { costLine, planLine, planSelection, STAGE, selectionCost } from '../own-checkpoint/plan.ts';
 import { readReference, referenceLine } from '../own-checkpoint/reference.ts';
 import { type Results, report, type Selection, sizes, writeResults } from '../own-checkpoint/results.ts';
-import { FIELD_FLAGS, type Options, outputsOf, settingsOf } from '../own-checkpoint/settings.ts';
+import { FIELD_FLAGS, type Options, outputsOf, SETTING_FLAGS, settingsOf } from '../own-checkpoint/settings.ts';
 import { claimWorkFolder } from '../own-checkpoint/work-folder.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView, type ProgressView } from '../progress-view.ts';
@@ -28,8 +29,11 @@ import { lockPath } from '../run-lock.ts';
 /**
  * `mates select`: the best part of a prepared corpus for a checkpoint of one's own. The steps are those of a stage of a
  * run, up to the selection, over the whole corpus; their files stay in `--work`, from which the same command resumes.
+ *
+ * @param given the options that are no defaults, by their names.
  */
-export function select(options: Options): Promise<void> {
+export function select(options: Options, given: readonly string[]): Promise<void> {
+  refuseUnusedFlags(options, given, SETTING_FLAGS);
   return namingFlags(FIELD_FLAGS, () => selectBest(options));
 }
 

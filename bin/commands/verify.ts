@@ -1,5 +1,5 @@
 import { CORPUS_FILE, openCorpus } from '../../core/corpus/corpus.ts';
-import { InputError } from '../../core/errors.ts';
+import { ConfigError, InputError } from '../../core/errors.ts';
 import { RUN_FILE } from '../../core/layout.ts';
 import { openRun } from '../../core/run/open-run.ts';
 import { type Verified, verifyCorpus, verifyRun } from '../../core/run/verify.ts';
@@ -37,7 +37,14 @@ export async function verify(path: string, options: Options): Promise<void> {
 async function verifyAt(uri: string, open: StoreOpener, options: Parameters<typeof verifyRun>[1]): Promise<Verified> {
   const store = open(uri);
   if ((await store.size(RUN_FILE)) !== undefined) return verifyRun(await openRun(open, uri), options);
-  if ((await store.size(CORPUS_FILE)) !== undefined) return verifyCorpus(await openCorpus(store), options);
+  if ((await store.size(CORPUS_FILE)) !== undefined) {
+    if (options?.inputs)
+      throw new ConfigError(
+        `--inputs: ${uri} is a corpus, whose ${CORPUS_FILE} has the hashes of its inputs and not their folder: give the command ` +
+          'that prepared it again, which changes nothing, and is refused where an input is another.',
+      );
+    return verifyCorpus(await openCorpus(store), options);
+  }
   throw new InputError(
     `${uri}: neither a run (no ${RUN_FILE}) nor a corpus (no ${CORPUS_FILE}); name the folder of one, such as out/runs/quickstart.`,
   );

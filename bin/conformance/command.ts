@@ -13,7 +13,7 @@ export interface TrainerRun {
   seconds: number;
   /** Whether it told its progress on stdout. */
   toldProgress: boolean;
-  /** The last line of stderr. */
+  /** The last line of stderr that says something; of an error with a stack, its own. */
   lastWords: string;
 }
 
@@ -48,7 +48,7 @@ export async function runTrainer(
   const seconds = () => (performance.now() - begin) / 1000;
   const interrupt = new AbortController();
   let toldProgress = false;
-  let lastWords = '';
+  const words = new LastWords();
   let progress: Progress | undefined;
   let asking = false;
   const consider = async () => {
@@ -75,7 +75,7 @@ export async function runTrainer(
       signal: AbortSignal.any([interrupt.signal, stop]),
       onLine: (line, stream) => {
         if (stream === 'stderr') {
-          lastWords = line.trim() || lastWords;
+          words.hear(line);
           return;
         }
         const told = parseProgress(line);
@@ -86,12 +86,33 @@ export async function runTrainer(
       },
     });
     refuseStopped(stop);
-    return { exitCode, interrupted: stopped, overdue: timedOut, seconds: seconds(), toldProgress, lastWords };
+    return {
+      exitCode,
+      interrupted: stopped,
+      overdue: timedOut,
+      seconds: seconds(),
+      toldProgress,
+      lastWords: words.said,
+    };
   } catch (error) {
     if (error instanceof InterruptedError) throw error;
     throw new ConfigError(`--command ${file}: it cannot be started: ${(error as Error).message}`);
   } finally {
     clearInterval(timer);
+  }
+}
+
+/** Of what a Node program writes when it crashes: not the error's stack and properties, nor Node's version at the very end. */
+class LastWords {
+  said = '';
+  private inError = false;
+
+  hear(line: string): void {
+    if (/^\s+at /.test(line)) this.inError = true;
+    const isDetail = this.inError && /^[\s}]/.test(line);
+    if (isDetail || line.trim() === '' || /^Node\.js v\d\S*$/.test(line)) return;
+    this.inError = line.endsWith(' {'); // properties follow
+    this.said = line.trim().replace(/ \{$/, '');
   }
 }
 

@@ -77,7 +77,10 @@ export const FIELD_FLAGS: Record<string, string> = {
   'engine.threads': '--threads',
 };
 
-/** @throws ConfigError when an output is another output, or would take the place of an input's file. */
+/** Ends of names of what Parquet is not. */
+const OTHER_FORMAT = /\.(jsonl?|csv|txt|gz|zst)$/i;
+
+/** @throws ConfigError when an output is another output, of another format, or in the place of an input's file. */
 export function settingsOf(options: Options): Settings {
   const outputs = outputsOf(options);
   for (const [i, { flag, path }] of outputs.entries()) {
@@ -90,6 +93,10 @@ export function settingsOf(options: Options): Settings {
             'stays as it is; name a file elsewhere.',
         );
   }
+  if (OTHER_FORMAT.test(options.out))
+    throw new ConfigError(
+      `--out ${options.out}: a Parquet file is written there; give it another name, such as best.parquet. --text writes JSON Lines.`,
+    );
   const { fraction, temperature, target, passages, labels, learningRate } = options;
   const { method, features, classifierWeight, seed, runtime, threads } = options;
   const scored = { target, passages, labels, learningRate, method, features, classifierWeight };

@@ -63,6 +63,8 @@ export interface Entry {
   summary: RunSummary;
   /** What to call its row instead of its method: runs of one label and different seeds are one row. */
   label?: string;
+  /** Its folder or file, to name it by in messages. @default - the run's id, which others may have too */
+  source?: string;
 }
 
 const RANDOM = 'random';
@@ -81,10 +83,12 @@ export function compareRuns(entries: readonly Entry[], baseline?: string): Compa
   checkChoice(entries);
   const runs = labelled(entries).map(({ label, summary }) => courseOf(label, summary));
   runs.forEach(({ label, seed }, i) => {
-    if (runs.findIndex((one) => one.label === label && one.seed === seed) < i)
-      throw new ConfigError(
-        `compare: two runs are ${label} with seed ${seed}. Leave one out, or put a label before one of them: LABEL=out/runs/...`,
-      );
+    const first = runs.findIndex((one) => one.label === label && one.seed === seed);
+    if (first === i) return;
+    const [one, other] = [entries[first]!, entries[i]!].map(sourceOf);
+    throw new ConfigError(
+      `compare: ${one} and ${other} are both "${label}" with seed ${seed}: leave one out, or give one a label of its own, as in LABEL=${other}.`,
+    );
   });
   const all = withControls(runs);
   const labels = [...new Set(all.map(({ label }) => label))];
@@ -104,8 +108,13 @@ const COMMON = {
   corpus: 'another corpus, though their seed is the same', // the seed deals it anew
 } as const;
 
+const sourceOf = ({ source, summary }: Entry): string => source ?? summary.runId;
+
 function checkData(entries: readonly Entry[]): void {
-  const known = entries.flatMap(({ summary: { runId, seed, data } }) => (data ? [{ runId, seed, data }] : []));
+  const known = entries.flatMap((entry) => {
+    const { seed, data } = entry.summary;
+    return data ? [{ source: sourceOf(entry), seed, data }] : [];
+  });
   for (const one of known)
     for (const other of known)
       for (const name of Object.keys(COMMON) as (keyof typeof COMMON)[]) {
@@ -113,7 +122,7 @@ function checkData(entries: readonly Entry[]): void {
         if (a === b || a === undefined || b === undefined) continue;
         if (name === 'corpus' && one.seed !== other.seed) continue;
         throw new ConfigError(
-          `compare: the runs ${one.runId} and ${other.runId} have ${COMMON[name]}, so their losses cannot be subtracted. ` +
+          `compare: the runs ${one.source} and ${other.source} have ${COMMON[name]}, so their losses cannot be subtracted. ` +
             'Compare runs that differ in what is to be compared alone: seed, probe, influenceModel, selection, pretrain.stages. ' +
             "Each run's run.json has its configuration.",
         );
@@ -122,15 +131,16 @@ function checkData(entries: readonly Entry[]): void {
 
 /** Runs that were given no label are a row by their method: then they have to choose rows in one way. */
 function checkChoice(entries: readonly Entry[]): void {
-  const firstOf = new Map<string, RunSummary>();
+  const firstOf = new Map<string, Entry>();
   for (const [i, { label, summary }] of labelled(entries).entries()) {
-    const choice = entries[i]!.label === undefined ? summary.data?.choice : undefined;
+    const entry = entries[i]!;
+    const choice = entry.label === undefined ? summary.data?.choice : undefined;
     if (choice === undefined) continue;
-    const first = firstOf.get(label) ?? summary;
+    const first = firstOf.get(label) ?? entry;
     firstOf.set(label, first);
-    if (first.data!.choice !== choice)
+    if (first.summary.data!.choice !== choice)
       throw new ConfigError(
-        `compare: the runs ${first.runId} and ${summary.runId} are both ${label}, and differ in probe, influenceModel or selection: ` +
+        `compare: the runs ${sourceOf(first)} and ${sourceOf(entry)} are both ${label}, and differ in probe, influenceModel or selection: ` +
           'they are no two seeds of one way to choose rows. Put a label before the runs of each: LABEL=out/runs/...',
       );
   }

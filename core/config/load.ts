@@ -2,18 +2,37 @@ import { z } from 'zod';
 import { ConfigError } from '../errors.ts';
 import { type RunConfig, runConfig } from './schema.ts';
 
+/** A field that a flag has set. */
+export interface SetField {
+  /** As it was given, such as `--seed 7`. */
+  flag: string;
+  path: string[];
+}
+
 /**
  * Checks a parsed configuration and fills in defaults.
  *
  * @param source what to name in messages: a file name or URI.
+ * @param fromFlags fields that flags have set: what is wrong with them is said of the flag.
  * @throws ConfigError that names every bad field, what was found there and what is expected.
  */
-export function parseConfig(value: unknown, source: string): RunConfig {
+export function parseConfig(value: unknown, source: string, fromFlags: readonly SetField[] = []): RunConfig {
   const parsed = runConfig.safeParse(value);
   if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.flatMap((issue) => describe(issue, value));
-  throw new ConfigError(`${source}: ${lines.join('\n  ')}`);
+  const ofFile: string[] = [];
+  const ofFlags: string[] = [];
+  for (const { path, words } of parsed.error.issues.flatMap((issue) => faults(issue, value))) {
+    const flag = fromFlags.findLast((one) => startsWith(path, one.path) || startsWith(one.path, path));
+    const at = path.length ? path.join('.') : 'the configuration';
+    if (!flag) ofFile.push(`${at}: ${words}`);
+    else ofFlags.push(path.length === flag.path.length ? `${flag.flag}: ${words}` : `${flag.flag}: ${at}: ${words}`);
+  }
+  throw new ConfigError([...(ofFile.length ? [`${source}: ${ofFile.join('\n  ')}`] : []), ...ofFlags].join('\n'));
 }
+
+/** Whether the one path is the other, or within it; nothing is within the whole configuration, which no flag sets. */
+const startsWith = (path: readonly string[], group: readonly string[]) =>
+  group.length > 0 && group.every((name, i) => path[i] === name);
 
 /** Parses a configuration file's text. */
 export function parseConfigText(text: string, source: string): RunConfig {
@@ -34,8 +53,10 @@ export function parseJson(text: string, source: string): unknown {
 /**
  * Applies `--set a.b=value` to a raw configuration, before it is checked. The value is read as JSON where it is JSON,
  * else as a string.
+ *
+ * @returns the field's path.
  */
-export function setField(config: Record<string, unknown>, assignment: string): void {
+export function setField(config: Record<string, unknown>, assignment: string): string[] {
   const cut = assignment.indexOf('=');
   const path = assignment.slice(0, cut).trim().split('.');
   if (cut < 1 || path.some((name) => name === ''))
@@ -56,20 +77,25 @@ export function setField(config: Record<string, unknown>, assignment: string): v
     // not JSON: a bare string such as a path
   }
   at[path[path.length - 1]!] = value;
+  return path;
 }
 
-function describe(issue: z.core.$ZodIssue, root: unknown): string[] {
-  const at = issue.path.length ? issue.path.join('.') : 'the configuration';
+interface Fault {
+  /** Of the field that it is about. */
+  path: string[];
+  words: string;
+}
+
+function faults(issue: z.core.$ZodIssue, root: unknown): Fault[] {
+  const path = issue.path.map(String);
   if (issue.code === 'unrecognized_keys') {
-    const group = issue.path.length ? `${issue.path.join('.')}.` : '';
     const known = fieldsAt(issue.path);
-    return issue.keys.map(
-      (key) => `${group}${key}: unknown field${known.length ? `; the fields here are ${known.join(', ')}.` : '.'}`,
-    );
+    const words = `unknown field${known.length ? `; the fields here are ${known.join(', ')}.` : '.'}`;
+    return issue.keys.map((key) => ({ path: [...path, key], words }));
   }
   const found = issue.path.reduce<unknown>((value, name) => (value as Record<PropertyKey, unknown>)?.[name], root);
   const shown = found === undefined ? 'it is missing' : `found ${JSON.stringify(found)}`;
-  return [`${at}: ${issue.message} (${shown}).`];
+  return [{ path, words: `${issue.message} (${shown}).` }];
 }
 
 /** Names of the fields that the schema knows at a path, to help with a typo. */

@@ -61,6 +61,11 @@ export interface Verified {
 export async function verifyRun(run: Run, options: VerifyOptions = {}): Promise<Verified> {
   const { store, record } = run;
   const manifest = await readManifest(run);
+  if (options.inputs && !manifest)
+    throw new InputError(
+      `--inputs: ${store.uri} has no ${MANIFEST_FILE}, which names what a run has read once it has finished: finish the run, ` +
+        'or leave --inputs out.',
+    );
   const present = await repeatableFiles(store);
   const expected = manifest
     ? new Map<string, Recorded>(manifest.outputs.map((output) => [output.key, output]))

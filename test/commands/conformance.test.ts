@@ -8,7 +8,7 @@ import { checkTrainer, type RuleResult } from '../../bin/conformance/check-train
 import { runTrainer, splitCommand } from '../../bin/conformance/command.ts';
 import { ConfigError, InterruptedError } from '../../core/errors.ts';
 import { storeOpener } from '../../core/storage/index.ts';
-import { startMates } from '../end-to-end/support.ts';
+import { mates, startMates } from '../end-to-end/support.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -77,6 +77,14 @@ it('a job that fails is judged by its failure alone', async () => {
   expect(results.get('a first stage ends with exit code 0')!.detail).toBe('it ended with 75; its last words: no GPU');
 });
 
+it('counts one rule as one', async () => {
+  const command = `"${process.execPath}" -e "console.error(0); process.exit(3)"`;
+  const { code, stdout, stderr } = await mates('conformance', '--command', command);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/\n1 rule is kept\.\n$/);
+  expect(stderr).toMatch(/mates: 1 of 3 rules is broken; /);
+});
+
 it.each(['SIGINT', 'SIGTERM'] as const)(
   '%s ends the trainer too, and removes the temporary folder',
   async (signal) => {
@@ -127,6 +135,15 @@ describe('a command', () => {
     await expect(runTrainer(['no-such-program'], {}, 10)).rejects.toThrow(
       /--command no-such-program: .*cannot be started/,
     );
+  });
+
+  it.each([
+    ["console.error('first'); throw new Error('no GPU')", 'Error: no GPU'],
+    ["throw Object.assign(new TypeError('no GPU', { cause: new Error('driver') }), { code: 3 })", 'TypeError: no GPU'],
+    ["Promise.reject(Object.assign(new Error('no GPU'), { stack: 'Error: no GPU' }))", '[Error: no GPU]'],
+    ["console.error('{'); console.error('  a'); console.error('done\\n\\n')", 'done'],
+  ])('has last words, whatever Node adds to them: %s', async (source, lastWords) => {
+    expect(await runTrainer([process.execPath, '-e', source], process.env, 60)).toMatchObject({ lastWords });
   });
 
   it('that takes too long is killed', async () => {

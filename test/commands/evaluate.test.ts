@@ -147,6 +147,12 @@ describe('mates evaluate', () => {
       1,
       /package\.json, line 1: not valid/,
     ],
+    [
+      'a GPU that is not there, by the flag and in one line',
+      ['--task', QUIZ, '--runtime', 'onnx-cuda'],
+      2,
+      /^mates: --runtime is onnx-cuda, but .*, or set --runtime to onnx\.\n$/,
+    ],
     ['an unknown target', ['--task', 'x', '--target', 'word'], 2, /--target word: expected passage or last-word/],
   ])('refuses %s', async (_, args, code, message) => {
     const finished = await mates('evaluate', folder, ...args);

@@ -1,7 +1,8 @@
 /** What `mates select` decides before it computes anything. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { refuseUnusedFlags } from '../../bin/own-checkpoint/flags-of-methods.ts';
 import { costLine, planLine, planSelection } from '../../bin/own-checkpoint/plan.ts';
-import { configOf, type Options, type Settings, settingsOf } from '../../bin/own-checkpoint/settings.ts';
+import { configOf, type Options, SETTING_FLAGS, type Settings, settingsOf } from '../../bin/own-checkpoint/settings.ts';
 import { claimWorkFolder, type WorkRecord } from '../../bin/own-checkpoint/work-folder.ts';
 import { modelShape } from '../../containers/model.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
@@ -35,6 +36,40 @@ function corpus(rows: number, shards: number, domains = 3): CorpusIndex {
   };
   return index as CorpusIndex;
 }
+
+describe('the flags of a selection', () => {
+  const check = (given: string[], method: Settings['method'], classifierWeight = 0) =>
+    refuseUnusedFlags({ method, classifierWeight }, given, SETTING_FLAGS);
+
+  it.each<[keyof Settings, Settings['method'], RegExp]>([
+    ['labels', 'dsir', /^--labels: --method dsir does not use it: .* what does \(influence, hard-top-k\)\.$/],
+    ['features', 'oracle', /^--features: .*\(influence, hard-top-k\)/],
+    ['learningRate', 'classifier', /^--learning-rate: .*\(influence, hard-top-k, oracle\)/],
+    ['target', 'perplexity', /^--target: .*\(influence, hard-top-k, oracle\)/],
+    ['temperature', 'hard-top-k', /^--temperature: .*\(influence, oracle\)/],
+    ['temperature', 'dsir', /^--temperature: .*\(influence, oracle, and dsir with a --classifier-weight\)/],
+    ['passages', 'perplexity', /^--passages: .*dsir, classifier, and perplexity with a --classifier-weight\)/],
+    ['classifierWeight', 'classifier', /^--classifier-weight: .*dsir, perplexity\)/],
+  ])('are refused where they do nothing: %s of %s', (name, method, message) => {
+    expect(() => check(['method', name], method)).toThrow(message);
+    expect(() => check(['method'], method)).not.toThrow();
+  });
+
+  it('are taken where they do something', () => {
+    check([...Object.keys(SETTING_FLAGS), 'out'], 'influence', 1);
+    check(['temperature', 'passages', 'classifierWeight'], 'dsir', 1);
+    check(['passages', 'classifierWeight'], 'perplexity', 1);
+    check(['learningRate', 'target', 'temperature'], 'oracle');
+  });
+
+  it('do not give a Parquet file the name of another format', () => {
+    for (const out of ['best.jsonl', 'a.parquet/b.JSON', 'best.csv', 'best.txt', 'best.parquet.gz', 's3://b/best.zst'])
+      expect(() => settings({ out })).toThrow(
+        /^--out \S+: a Parquet file is written there; .* --text writes JSON Lines/,
+      );
+    for (const out of ['best', 'best.parquet', 'best.json.pq']) settings({ out });
+  });
+});
 
 describe('the plan of a selection', () => {
   it('has every row as a candidate, and shards for two and a half times the labels', () => {

@@ -53,19 +53,10 @@ describe('mates select', () => {
   const select = (...more: string[]) => {
     const named = ['--corpus', at('corpus'), '--checkpoint', at('model'), '--out', at('best.parquet')];
     const reference = join(FIXTURES, 'reference.jsonl');
-    return mates(
-      'select',
-      ...named,
-      '--reference',
-      reference,
-      '--passages',
-      '8',
-      '--labels',
-      '60',
-      '--threads',
-      '1',
-      ...more,
-    );
+    // What other methods do not use is refused.
+    const labels = ['oracle', 'dsir', 'perplexity'].some((name) => more.includes(name)) ? [] : ['--labels', '60'];
+    const passages = more.includes('perplexity') ? [] : ['--passages', '8'];
+    return mates('select', ...named, '--reference', reference, ...passages, ...labels, '--threads', '1', ...more);
   };
 
   beforeAll(async () => {
@@ -297,6 +288,7 @@ describe('mates select', () => {
   });
 
   it.each<[string, string[], RegExp, number?]>([
+    ['labels for a method without', ['--method', 'dsir', '--labels', '60'], /^mates: --labels: --method dsir does not/],
     ['a fraction above 1', ['--fraction', '1.5'], /--fraction 1\.5: expected a share/],
     ['a corpus that is none', ['--corpus', 'examples'], /holds no prepared corpus/, 1],
     ['a folder to write to', ['--out', 'examples'], /--out examples: that is a folder/],

@@ -84,6 +84,13 @@ describe('the input', () => {
     expect(await executionInput(undefined, { resume: 'run-1' })).toEqual({ resumeFrom: 'run-1' });
   });
 
+  it('calls a configuration of this machine without a name after its file, and says which flag is wrong', async () => {
+    const { name: _, ...nameless } = remote;
+    const path = await file(nameless);
+    expect(await executionInput(path, {})).toEqual({ config: { ...nameless, name: 'config' } });
+    await expect(executionInput(path, { seed: 'x' })).rejects.toThrow(/^--seed x: /);
+  });
+
   it('refuses what the first state would refuse, and local paths, by field', async () => {
     const local = await file({ ...remote, reference: { input: 'reference.jsonl' } });
     await expect(executionInput(local, {})).rejects.toThrow(/reference\.input: reference\.jsonl .*Copy it to S3/);

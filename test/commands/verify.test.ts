@@ -251,6 +251,7 @@ describe('a run that has not finished', () => {
     const found = await verify();
     expect(found).toMatchObject({ finished: false, stages: 0 });
     expect(found.files).toBeGreaterThan(40);
+    await expect(verify(true)).rejects.toThrow(/^--inputs: \S+ has no manifest\.json, .* leave --inputs out\.$/);
     await edit('stages/0/checkpoint/model.safetensors', flip);
     await expect(verify()).rejects.toThrow('stages/0/checkpoint/model.safetensors is damaged');
   });
@@ -264,6 +265,12 @@ describe('mates verify', () => {
     expect(JSON.parse(run.stdout.trim().split('\n').at(-1)!)).toMatchObject({ kind: 'run', finished: true, stages: 2 });
     const corpus = await mates('verify', join(folder, 'corpus'));
     expect(corpus.stdout).toMatch(/a corpus; 37 files/); // three of each of the 12 shards, and the tokenizer
+  });
+
+  it('does not say that the inputs of a corpus are in order, whose folder it does not know', async () => {
+    const { code, stdout, stderr } = await mates('verify', join(folder, 'corpus'), '--inputs');
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(/^mates: --inputs: \S+corpus is a corpus, .* the command that prepared it again/);
   });
 
   it('ends with 1 and the first fault', async () => {

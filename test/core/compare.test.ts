@@ -107,13 +107,20 @@ describe('a comparison', () => {
       summary('influence', 1, 4, { name: 'many labels' }),
     ]);
     expect(labels).toEqual(['few labels', 'many labels']);
-    expect(() => compareRuns([summary('dsir', 1, 5), summary('dsir', 1, 4)])).toThrow(/two runs are dsir with seed 1/);
+    expect(() => compareRuns([summary('dsir', 1, 5), summary('dsir', 1, 4)])).toThrow(
+      /dsir-1 and dsir-1 are both "dsir" with seed 1/,
+    );
     expect(() => compareRuns([summary('dsir', 1, 5)], 'random')).toThrow(/--baseline random: .*there are dsir/);
   });
 
   it('refuses to lose one of two runs of one method, name and seed, whatever their controls, and takes labels', () => {
     const [a, b] = [summary('influence', 1, 5, { control: 6 }), summary('influence', 1, 4, { control: 6 })];
-    expect(() => compareRuns([a, b])).toThrow(/two runs are influence with seed 1\. .*LABEL=/);
+    expect(() =>
+      compareEntries([
+        { summary: a, source: 'out/a' },
+        { summary: b, source: 'out/b' },
+      ]),
+    ).toThrow(/^compare: out\/a and out\/b are both "influence" with seed 1: leave one out, or .* LABEL=out\/b\.$/);
     const { labels } = compareEntries([{ summary: a }, { summary: b, label: 'colder' }]);
     expect(labels).toEqual(['influence', 'colder', 'random']);
   });
@@ -146,6 +153,13 @@ describe('a comparison', () => {
     expect(compareEntries([run(1, 'a'), run(2, 'a'), run(3)]).labels).toEqual(['influence']); // an older file
     expect(() => compareEntries([run(1, 'a'), run(2, 'b')])).toThrow(
       /influence-1 and influence-2 are both influence, and differ in probe, .*LABEL=/,
+    );
+    const named = [
+      { ...run(1, 'a'), source: 'out/a' },
+      { ...run(1, 'b'), source: 'out/b' },
+    ];
+    expect(() => compareEntries([named[0]!, { ...named[1]!, summary: run(2, 'b').summary }])).toThrow(
+      /the runs out\/a and out\/b are both influence/,
     );
     const labelled = [{ ...run(1, 'a'), label: 'plain' }, run(2, 'b')];
     expect(compareEntries(labelled).labels).toEqual(['plain', 'influence']);

@@ -69,7 +69,10 @@ export function bundle(folder: string): void {
     format: 'esm',
     mainFields: ['module', 'main'],
     external: ['onnxruntime-node'],
-    banner: { js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
+    // The import has a name of its own: what is bundled imports `createRequire` as it is.
+    banner: {
+      js: "import { createRequire as requireFrom } from 'node:module';const require = requireFrom(import.meta.url);",
+    },
   });
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
 }

@@ -179,6 +179,6 @@ describe('mates run refuses', () => {
     const config = await writeConfig(folder);
     const { code, stderr } = await mates('run', config, '--set', 'pretrain.stepz=3', '--out', join(folder, 'set'));
     expect(code).toBe(2);
-    expect(stderr).toMatch(/pretrain\.stepz: unknown field/);
+    expect(stderr).toMatch(/^mates: --set pretrain\.stepz=3: unknown field; the fields here are stages, /);
   });
 });

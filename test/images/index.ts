@@ -131,7 +131,10 @@ function program(source: string, command: string[]): Ended {
     format: 'esm',
     mainFields: ['module', 'main'],
     external: ['onnxruntime-node', '@tensorflow/tfjs-node-gpu'],
-    banner: { js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
+    // The import has a name of its own: what is bundled imports `createRequire` as it is.
+    banner: {
+      js: "import { createRequire as requireFrom } from 'node:module';const require = requireFrom(import.meta.url);",
+    },
   });
   return engine.run(GPU.tag, { command, mounts: { '/opt/mates/test': out } });
 }

@@ -4,7 +4,7 @@ import { ConfigError } from '../../../core/errors.ts';
 import { refuseLocalPaths } from '../../../core/run/check-inputs.ts';
 import { MAX_INPUT_BYTES, parseExecutionInput, runIdOf } from '../../../core/run/execution-input.ts';
 import { consoleLinks } from '../../../functions/links.ts';
-import { applyChanges, type Changes, readConfigFile } from '../../load-config.ts';
+import { applyChanges, type Changes, type RawConfig, readConfigFile } from '../../load-config.ts';
 import { runningExecution } from '../execution.ts';
 import { calling, findDeployment, type Target, unqualified } from '../machine.ts';
 import { watchExecution } from './watch.ts';
@@ -62,8 +62,7 @@ export async function executionInput(
   options: Partial<Options>,
 ): Promise<Record<string, unknown>> {
   const here = config !== undefined && !config.startsWith('s3://');
-  const fields = here ? await readConfigFile(config) : {};
-  applyChanges(fields, options);
+  const { fields, fromFlags } = here ? await readConfigFile(config, options) : changesAlone(options);
   const input = {
     config: here ? fields : config,
     overrides: here || Object.keys(fields).length === 0 ? undefined : fields,
@@ -74,7 +73,7 @@ export async function executionInput(
     maxCostUsd: capOf(options.maxCostUsd),
   };
   parseExecutionInput(input);
-  if (here) refuseLocalPaths(parseConfig(input.config, config), config);
+  if (here) refuseLocalPaths(parseConfig(fields, config, fromFlags), config);
   const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
   const bytes = Buffer.byteLength(JSON.stringify(given));
   if (bytes > MAX_INPUT_BYTES)
@@ -82,6 +81,11 @@ export async function executionInput(
       `${config}: ${bytes} bytes, an execution's input has at most ${MAX_INPUT_BYTES}; put it on S3.`,
     );
   return given;
+}
+
+function changesAlone(options: Changes): RawConfig {
+  const fields = {};
+  return { fields, fromFlags: applyChanges(fields, options) };
 }
 
 const capOf = (dollars: string | undefined) =>
