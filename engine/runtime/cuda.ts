@@ -1,7 +1,5 @@
 /** NVIDIA GPUs by ONNX Runtime's CUDA provider, which ONNX Runtime loads from beside its own library. */
-import { existsSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { readdirSync } from 'node:fs';
 import type { InferenceSession } from 'onnxruntime-node';
 import { ConfigError } from '../../core/errors.ts';
 
@@ -28,23 +26,6 @@ export function gpuOptions(device: number): InferenceSession.SessionOptions {
 }
 
 /**
- * Looks for the provider's files before ONNX Runtime does: it writes what it does not find to stderr, in colours, and keeps quiet
- * only where no warning of its is heard for as long as the process lives.
- *
- * @param library folder of ONNX Runtime's own library.
- * @throws ConfigError when that has no provider beside it.
- */
-export function requireProvider(library = libraryFolder()): void {
-  if (process.platform !== 'linux' || !existsSync(library)) return; // ONNX Runtime says where it looks
-  if (!existsSync(join(library, 'libonnxruntime_providers_shared.so'))) throw noProvider();
-}
-
-function libraryFolder(): string {
-  const entry = createRequire(import.meta.url).resolve('onnxruntime-node'); // dist/index.js of the package
-  return join(dirname(entry), '../bin/napi-v6', process.platform, process.arch);
-}
-
-/**
  * Opens a session on the GPU.
  *
  * @throws ConfigError saying what is missing, where ONNX Runtime finds no GPU: it never runs on the CPU instead.
@@ -60,23 +41,21 @@ export async function onGpu(open: () => Promise<InferenceSession>): Promise<Infe
 /** The error for what ONNX Runtime says when a session cannot be opened; its own where the GPU is not the reason. */
 export function explained(error: Error): Error {
   const { message } = error;
+  const remedy = 'or set engine.runtime to onnx';
   // Of the kind: "CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; hostname=... ; file=... ; expr=..."
   const [failure] = /CUDA failure \d+: [^;]*[^; ]/.exec(message) ?? [];
   if (failure)
     return new ConfigError(
       `engine.runtime is onnx-cuda, but no GPU can be used (${failure}). Check the driver (nvidia-smi), and that the ` +
-        `container was given a GPU, ${REMEDY}.`,
+        `container was given a GPU, ${remedy}.`,
     );
-  return /Failed to load (shared )?library/.test(message) ? noProvider() : error;
+  if (/Failed to load (shared )?library/.test(message))
+    return new ConfigError(
+      "engine.runtime is onnx-cuda, but ONNX Runtime's CUDA provider cannot be loaded: its libraries, or the driver's " +
+        `libcuda.so.1, are missing. Run in the GPU image on a machine with a GPU, ${remedy}.`,
+    );
+  return error;
 }
-
-const REMEDY = 'or set engine.runtime to onnx';
-
-const noProvider = () =>
-  new ConfigError(
-    "engine.runtime is onnx-cuda, but ONNX Runtime's CUDA provider cannot be loaded: its libraries, or the driver's " +
-      `libcuda.so.1, are missing. Run in the GPU image on a machine with a GPU, ${REMEDY}.`,
-  );
 
 /**
  * Numbers of the GPUs that this process may use, as CUDA counts them: from 0, those that `CUDA_VISIBLE_DEVICES` names where it

@@ -9,7 +9,7 @@ import { type Computation, Graph } from '../trace/graph.ts';
 import { int8Products } from '../trace/int8.ts';
 import { mixedPrecision } from '../trace/mixed-precision.ts';
 import { onnxModel } from '../trace/onnx.ts';
-import { gpuOptions, onGpu, type Precision, requireProvider } from './cuda.ts';
+import { gpuOptions, onGpu, type Precision } from './cuda.ts';
 import { type Compiler, checkInputs, type Executable, type Inputs, type Program } from './program.ts';
 import { threadLimit } from './thread-limit.ts';
 
@@ -34,7 +34,6 @@ export class OnnxCompiler implements Compiler {
   /** @throws ConfigError when there is no such GPU, or what drives it is missing. */
   static async forGpu(options: OnnxOptions & { device: number }): Promise<OnnxCompiler> {
     const compiler = new OnnxCompiler(options);
-    requireProvider();
     // Opening a session is what shows whether there is a GPU.
     const graph = new Graph();
     graph.output('y', graph.op('Neg', [graph.input('x', [1], 'float32')], [1]));

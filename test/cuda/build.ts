@@ -69,10 +69,7 @@ export function bundle(folder: string): void {
     format: 'esm',
     mainFields: ['module', 'main'],
     external: ['onnxruntime-node'],
-    // The import has a name of its own: what is bundled imports `createRequire` as it is.
-    banner: {
-      js: "import { createRequire as requireFrom } from 'node:module';const require = requireFrom(import.meta.url);",
-    },
+    banner: { js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
   });
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
 }

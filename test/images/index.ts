@@ -131,10 +131,7 @@ function program(source: string, command: string[]): Ended {
     format: 'esm',
     mainFields: ['module', 'main'],
     external: ['onnxruntime-node', '@tensorflow/tfjs-node-gpu'],
-    // The import has a name of its own: what is bundled imports `createRequire` as it is.
-    banner: {
-      js: "import { createRequire as requireFrom } from 'node:module';const require = requireFrom(import.meta.url);",
-    },
+    banner: { js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
   });
   return engine.run(GPU.tag, { command, mounts: { '/opt/mates/test': out } });
 }
