@@ -148,10 +148,10 @@ describe('mates evaluate', () => {
       /package\.json, line 1: not valid/,
     ],
     [
-      'a GPU that is not there, by the flag and in one line',
+      'a GPU that is not there, by the flag',
       ['--task', QUIZ, '--runtime', 'onnx-cuda'],
       2,
-      /^mates: --runtime is onnx-cuda, but .*, or set --runtime to onnx\.\n$/,
+      /^mates: --runtime is onnx-cuda, but .*, or set --runtime to onnx\.\n$/m,
     ],
     ['an unknown target', ['--task', 'x', '--target', 'word'], 2, /--target word: expected passage or last-word/],
   ])('refuses %s', async (_, args, code, message) => {
