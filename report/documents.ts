@@ -14,7 +14,7 @@ export function extremeDocuments(stages: StageReport[]): Html | undefined {
   );
   if (scored.length === 0) return undefined;
   const shown = spread(scored, PANELS).reverse();
-  return html`<p class="note">By the score of every row of the stage\u2019s candidate pool; utility is, for an influence model, minus the predicted influence, so higher is better.${spreadNote(shown.length, scored.length)}</p>
+  return html`<p class="note">By the utility of every row of the stage\u2019s candidate pool; higher is better.${spreadNote(shown.length, scored.length)}</p>
 ${shown.map(
   (
     { stage, extremes },

@@ -1,8 +1,10 @@
 /** How good the influence model was, and what it said of the candidate pool. */
+import type { RunConfig } from '../../core/config/schema.ts';
 import type { StageReport } from '../data.ts';
 import { correlation, count, interval, NOTHING } from '../format.ts';
 import { type Html, html } from '../html.ts';
 import { PANELS, spread, spreadNote, stageTicks } from '../stages.ts';
+import { aboutUtility, utilityLabel } from '../utility.ts';
 import { chart, figure, legend, Plot } from './plot.ts';
 
 /** Agreement with the oracle as a chart and a table, then the course of each fit; undefined before the first fit. */
@@ -155,7 +157,7 @@ function wholeTicks(epochs: number[]): number[] {
 }
 
 /** Utilities of the pool and of what was kept of it, a panel for each stage. */
-export function histogramCharts(stages: StageReport[]): Html | undefined {
+export function histogramCharts(stages: StageReport[], config: RunConfig): Html | undefined {
   const known = stages.flatMap(({ stage, main }) =>
     main.selection?.histogram ? [{ stage, histogram: main.selection.histogram, selection: main.selection }] : [],
   );
@@ -175,7 +177,7 @@ export function histogramCharts(stages: StageReport[]): Html | undefined {
         marginLeft: 50,
         marginTop: 28,
         marginBottom: 40,
-        x: { label: 'utility (minus predicted influence)', labelAnchor: 'center', labelArrow: 'none', ticks: 5 },
+        x: { label: utilityLabel(selection, config), labelAnchor: 'center', labelArrow: 'none', ticks: 5 },
         y: { label: 'rows', labelArrow: 'none', ticks: 4, grid: true, tickFormat: count },
         marks: [
           Plot.rectY(bins, {
@@ -199,7 +201,7 @@ export function histogramCharts(stages: StageReport[]): Html | undefined {
         ],
       }),
     );
-  })}</div><p class="note">Selection draws by Gumbel-top-k, so rows of high utility are likelier to be kept, not certain.${spreadNote(shown.length, known.length)}</p>`;
+  })}</div><p class="note">${aboutUtility(known, config)}${spreadNote(shown.length, known.length)}</p>`;
 }
 
 /** The bins without the empty ones at either end. */

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { RunConfig } from '../../core/config/schema.ts';
 import { InputError } from '../../core/errors.ts';
 import type { RunRecord } from '../../core/formats.ts';
 import { armLayout, PASSAGES_FILE, REPORT_FILE, RUN_FILE, stageLayout } from '../../core/layout.ts';
+import { type Method, methodTraits } from '../../core/selection/methods.ts';
 import { getJson, putJson } from '../../core/storage/index.ts';
 import { collectReportData, renderReport, writeReport } from '../../report/index.ts';
 import { memoryOpener } from '../memory-store.ts';
@@ -163,6 +165,56 @@ describe('the verdict', () => {
     const page = await report({ control: 'none' });
     expect(page).toContain('There is no random control to compare with');
     expect(page).not.toContain('Random control');
+  });
+});
+
+describe('utility', () => {
+  /** The report of a run with this selection, whose stages were chosen by their method or by what stood in for it. */
+  async function reportOf(selection: Partial<RunConfig['selection']>, standIns: Record<number, Method> = {}) {
+    const open = memoryOpener();
+    const store = open('memory:run');
+    await writeFixture(store);
+    const record = await getJson<RunRecord>(store, RUN_FILE);
+    Object.assign(record.config.selection, selection);
+    await putJson(store, RUN_FILE, record);
+    for (const stage of [1, 2, 3]) {
+      const { selectionSummary } = armLayout(stage, 'main');
+      const method = standIns[stage] ?? record.config.selection.method;
+      const gumbel = methodTraits(method).hard ? 'none' : 'exact';
+      await putJson(store, selectionSummary, { ...(await getJson<object>(store, selectionSummary)), method, gumbel });
+    }
+    const page = renderReport(await collectReportData(open, 'memory:run'));
+    const [section] = /<section id="scores"[\s\S]*?<\/section>/.exec(page)!;
+    const axes = [...section.matchAll(/>(utility[^<]*)</g)].map(([, label]) => label);
+    return { axes: [...new Set(axes)], note: section.slice(section.lastIndexOf('<p class="note">')) };
+  }
+
+  it('is called what the method makes it, and rows drawn or kept as the method takes them', async () => {
+    const drawn = await reportOf({ method: 'influence' });
+    expect(drawn.axes).toEqual(['utility (minus predicted influence)']);
+    expect(drawn.note).toContain('Utility is minus predicted influence. Rows are drawn by Gumbel-top-k');
+    const kept = await reportOf({ method: 'classifier' });
+    expect(kept.axes).toEqual(['utility (the classifier\u2019s score)']);
+    expect(kept.note).toContain('The rows of the highest utility are kept.');
+    expect(kept.note).not.toContain('Gumbel');
+    expect((await reportOf({ method: 'perplexity' })).axes).toEqual(['utility (minus loss)']);
+    const dsir = await reportOf({ method: 'dsir' });
+    expect(dsir.axes).toEqual(['utility (DSIR\u2019s log-weight)']);
+    expect(dsir.note).toContain('Gumbel-top-k');
+  });
+
+  it('is a sum where scores are added', async () => {
+    const { axes, note } = await reportOf({ method: 'influence', classifierWeight: 1, dsirWeight: 0.5 });
+    expect(axes).toEqual(['utility']);
+    expect(note).toContain(
+      'Utility is the sum of z-scores: minus predicted influence, plus 0.5 times DSIR\u2019s log-weight, plus the classifier\u2019s score.',
+    );
+  });
+
+  it('is that of what stood in for the method at a stage', async () => {
+    const { axes, note } = await reportOf({ method: 'hard-top-k' }, { 2: 'dsir' });
+    expect(axes).toEqual(['utility (minus predicted influence)', 'utility (DSIR\u2019s log-weight)']);
+    expect(note).toContain('In stages 1, 3 the rows of the highest utility are kept. In stage 2 rows are drawn');
   });
 });
 
