@@ -2,7 +2,7 @@
 import type { ExtremeDocument } from '../core/formats.ts';
 import type { StageReport } from './data.ts';
 import { count, truncate, utility } from './format.ts';
-import { type Html, html } from './html.ts';
+import { type Html, html, shortName } from './html.ts';
 import { PANELS, spread, spreadNote } from './stages.ts';
 
 const EXCERPT = 240;
@@ -30,7 +30,7 @@ const list = (rows: ExtremeDocument[]) => html`<ol>${rows.map(item)}</ol>`;
 function item({ row, utility: value, domain, text }: ExtremeDocument): Html {
   const excerpt = truncate(text.trim().replace(/\s+/g, ' '), EXCERPT);
   const whole = text.length > EXCERPT;
-  return html`<li><div class="about"><b>${utility(value)}</b><span class="tag">${truncate(domain, 40)}</span><span>row ${count(row)}</span></div>
+  return html`<li><div class="about"><b>${utility(value)}</b><span class="tag">${shortName(domain, 40)}</span><span>row ${count(row)}</span></div>
 <p class="excerpt">${excerpt}</p>${whole && html`<details class="more"><summary>More of it</summary><div class="excerpt"><pre>${text}</pre></div></details>`}</li>
 `;
 }

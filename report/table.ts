@@ -1,7 +1,17 @@
 import Table from 'cli-table3';
 import pc from 'picocolors';
 import type { RunSummary } from '../core/formats.ts';
-import { correlation, count, duration, interval, loss, lossDifference, NOTHING, plainPercent } from './format.ts';
+import {
+  correlation,
+  count,
+  duration,
+  interval,
+  loss,
+  lossDifference,
+  NOTHING,
+  plainPercent,
+  shorten,
+} from './format.ts';
 
 /** What a user should know of a run and of its stages, a line each; empty when there is nothing. */
 export function summaryWarnings({ warnings = [], stages }: RunSummary): string[] {
@@ -9,8 +19,8 @@ export function summaryWarnings({ warnings = [], stages }: RunSummary): string[]
   return [...warnings, ...ofStages].map((warning) => `Warning: ${warning}`);
 }
 
+/** Characters of a domain's name. */
 const LONGEST_NAME = 20;
-const shortened = (name: string) => (name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name);
 
 /** The table a run ends with on a terminal: one row a stage, losses in nats per token, no final newline. */
 export function closingTable(summary: RunSummary, { color }: { color: boolean }): string {
@@ -46,7 +56,7 @@ export function closingTable(summary: RunSummary, { color }: { color: boolean })
       spearman === undefined
         ? NOTHING
         : correlation(spearman) + (spearmanInterval ? ` ${interval(spearmanInterval)}` : ''),
-      `${shortened(domain)} ${plainPercent(share)} (${plainPercent(poolShare)})`,
+      `${shorten(domain, LONGEST_NAME)} ${plainPercent(share)} (${plainPercent(poolShare)})`,
       `${count(selectedRows)} of ${count(poolRows)}`,
       duration(seconds),
     ]);

@@ -95,6 +95,25 @@ describe('hostile text', () => {
   });
 });
 
+it('tells long names of domains apart, and has each whole as a title', async () => {
+  const open = memoryOpener();
+  const store = open('memory:run');
+  await writeFixture(store);
+  const { selectionSummary } = armLayout(1, 'main');
+  const parts = [1, 2, 3].map((n) => `crawl-of-the-web-in-english/part-0000${n}-of-the-filtered.jsonl.gz`);
+  const poolDomains = Object.fromEntries(parts.map((name) => [name, 100]));
+  const before = await getJson<object>(store, selectionSummary);
+  await putJson(store, selectionSummary, { ...before, poolDomains, selectedDomains: poolDomains });
+  const page = renderReport(await collectReportData(open, 'memory:run'));
+  const titled = [...page.matchAll(/>([^<]+)<title>(crawl-of-[^<]+)<\/title>/g)];
+  expect(new Set(titled.map(([, , whole]) => whole)).size).toBe(3);
+  expect(new Set(titled.map(([, label]) => label)).size).toBe(3);
+  for (const n of [1, 2, 3]) {
+    expect(titled.find(([, label]) => label!.includes(`0000${n}`))![2]).toBe(parts[n - 1]);
+    expect(page).toContain(`<span title="${parts[n - 1]}">crawl-of-the-web-in-\u2026e-filtered.jsonl.gz</span>`);
+  }
+});
+
 describe('a run in progress', () => {
   it('says what is missing', async () => {
     const page = await report({ stopAt: 2 });

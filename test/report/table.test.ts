@@ -76,6 +76,12 @@ describe('closingTable', () => {
     expect(closingTable(alone, { color: false })).not.toContain('control');
   });
 
+  it('shows both ends of a long name of a domain', () => {
+    const mostSelected = { domain: 'common-crawl-2024-part-00017', share: 0.5, poolShare: 0.25 };
+    const long = { ...summary, stages: summary.stages.map((stage) => ({ ...stage, mostSelected })) };
+    expect(closingTable(long, { color: false })).toContain(' common-cra\u2026art-00017 50% (25%)');
+  });
+
   it('colours only when told to', () => {
     const code = String.fromCharCode(27);
     expect(closingTable(summary, { color: false })).not.toContain(code);
