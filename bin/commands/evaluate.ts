@@ -19,6 +19,7 @@ import { logLikelihoodsOf } from '../../engine/gpt-neox/log-likelihood.ts';
 import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { taskTable } from '../../report/task-table.ts';
+import { terminalColumns } from '../format.ts';
 import { requireFiles } from '../own-checkpoint/outputs.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
@@ -128,7 +129,8 @@ export async function evaluate(checkpoint: string, options: Options): Promise<vo
       console.log(
         `${file}: ${loss!.toFixed(4)} nats per token, ${passageLoss.toFixed(4)} as a mean of ${passages} passages`,
       );
-  if (scores.length) console.log(taskTable(scores, { color: process.stdout.isTTY ?? false }));
+  const terminal = { color: process.stdout.isTTY ?? false, columns: terminalColumns() };
+  if (scores.length) console.log(taskTable(scores, terminal));
 }
 
 async function passageLosses(set: PassageSet, parameters: Model['parameters']): Promise<PassageLosses> {
