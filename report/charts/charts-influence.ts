@@ -5,7 +5,7 @@ import { correlation, count, interval, NOTHING } from '../format.ts';
 import { type Html, html } from '../html.ts';
 import { PANELS, spread, spreadNote, stageTicks } from '../stages.ts';
 import { aboutUtility, utilityLabel } from '../utility.ts';
-import { chart, figure, legend, Plot } from './plot.ts';
+import { chart, figure, legend, Plot, responsive } from './plot.ts';
 
 /** Agreement with the oracle as a chart and a table, then the course of each fit; undefined before the first fit. */
 export function influenceModel(stages: StageReport[]): Html | undefined {
@@ -49,42 +49,44 @@ function spearmanChart(stages: StageReport[]): Html | undefined {
       ...(stale.length
         ? [{ color: 'var(--muted)', swatch: 'diamond' as const, label: 'Previous stage\u2019s model (stale)' }]
         : []),
-    )}${chart('Spearman correlation of the influence model with the oracle, per stage', {
-      width: 480,
-      height: 270,
-      marginLeft: 46,
-      marginTop: 28,
-      marginBottom: 40,
-      inset: 10,
-      x: {
-        domain: [0.5, stages.length - 0.5],
-        ticks: stageTicks(stages).filter((k) => k > 0),
-        tickFormat: 'd',
-        label: 'stage',
-        labelAnchor: 'center',
-        labelArrow: 'none',
-      },
-      y: {
-        domain: [low, 1],
-        label: 'Spearman correlation',
-        labelArrow: 'none',
-        ticks: 6,
-        grid: true,
-      },
-      marks: [
-        Plot.ruleY([0], { stroke: 'var(--ink)' }),
-        Plot.ruleX(fits, { x: 'stage', y1: 'low', y2: 'high', stroke: 'var(--main)', strokeWidth: 2.5 }),
-        onUnseenDots(fresh, 'var(--main)', 'on rows new to both'),
-        onUnseenDots(stale, 'var(--muted)', 'previous model'),
-        Plot.dot(fits, {
-          x: 'stage',
-          y: 'spearman',
-          r: 5,
-          fill: 'var(--main)',
-          title: (d) => `stage ${d.stage}: ${correlation(d.spearman)} ${interval(d.spearmanInterval)}`,
-        }),
-      ],
-    })}`,
+    )}${responsive((width) =>
+      chart('Spearman correlation of the influence model with the oracle, per stage', {
+        width: Math.min(width, 480),
+        height: 270,
+        marginLeft: 46,
+        marginTop: 28,
+        marginBottom: 40,
+        inset: 10,
+        x: {
+          domain: [0.5, stages.length - 0.5],
+          ticks: stageTicks(stages).filter((k) => k > 0),
+          tickFormat: 'd',
+          label: 'stage',
+          labelAnchor: 'center',
+          labelArrow: 'none',
+        },
+        y: {
+          domain: [low, 1],
+          label: 'Spearman correlation',
+          labelArrow: 'none',
+          ticks: 6,
+          grid: true,
+        },
+        marks: [
+          Plot.ruleY([0], { stroke: 'var(--ink)' }),
+          Plot.ruleX(fits, { x: 'stage', y1: 'low', y2: 'high', stroke: 'var(--main)', strokeWidth: 2.5 }),
+          onUnseenDots(fresh, 'var(--main)', 'on rows new to both'),
+          onUnseenDots(stale, 'var(--muted)', 'previous model'),
+          Plot.dot(fits, {
+            x: 'stage',
+            y: 'spearman',
+            r: 5,
+            fill: 'var(--main)',
+            title: (d) => `stage ${d.stage}: ${correlation(d.spearman)} ${interval(d.spearmanInterval)}`,
+          }),
+        ],
+      }),
+    )}`,
   );
 }
 

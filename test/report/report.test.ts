@@ -63,6 +63,12 @@ describe('a finished run', () => {
   });
 });
 
+it('draws the wide charts of the report for phones too, where text is not to be scaled down', async () => {
+  const page = await report();
+  for (const svg of charts(page.replaceAll(/<div class="wide">[\s\S]*?<div class="narrow">/g, '')))
+    expect(Number(/ width="(\d+)"/.exec(svg)![1])).toBeLessThanOrEqual(360);
+});
+
 describe('axes', () => {
   it.each([{}, { poor: true }, { stages: 2 }, { stages: 12, stepsPerStage: 30 }] as FixtureOptions[])(
     'name no two ticks alike: %o',
