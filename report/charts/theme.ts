@@ -132,6 +132,7 @@ h1{font-size:1.55rem}
 .figures dd{font-size:1.4rem}
 .figures{gap:10px 20px}
 .figures div{min-width:0}
+th,td{padding:6px 7px}
 th.name{min-width:9em;white-space:normal;overflow-wrap:anywhere}
 .wide{display:none}
 .narrow{display:block}
