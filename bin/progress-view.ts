@@ -1,4 +1,4 @@
-import { MultiBar, Presets, type SingleBar } from 'cli-progress';
+import { MultiBar, type SingleBar } from 'cli-progress';
 import pc from 'picocolors';
 import type { Progress } from '../core/progress.ts';
 
@@ -21,13 +21,18 @@ interface Track {
   first: number;
 }
 
+/** `1,813/1,813 kB`. */
+const counted = ({ done, total, unit }: Progress) => `${formatWhole(done)}/${formatWhole(total)} ${unit}`;
+
+const formatWhole = (value: number) => value.toLocaleString('en-US');
+
 /** `12.3 steps/s, 0:41 left` from the progress since the job was first heard of. */
 function pace(track: Track, { done, total, unit }: Progress): string {
   const seconds = (performance.now() - track.begin) / 1000;
   const rate = (done - track.first) / seconds;
   if (!(rate > 0)) return '';
   const left = done < total ? `, ${clock((total - done) / rate)} left` : ` in ${clock(seconds)}`;
-  return `${rate >= 100 ? rate.toFixed(0) : rate.toPrecision(3)} ${unit}/s${left}`;
+  return `${rate >= 100 ? formatWhole(Math.round(rate)) : rate.toPrecision(3)} ${unit}/s${left}`;
 }
 
 function clock(seconds: number): string {
@@ -66,11 +71,11 @@ class BarView implements ProgressView {
     if (!entry) {
       this.multi ??= this.newBars();
       const track = { begin: performance.now(), first: progress.done };
-      entry = { bar: this.multi.create(progress.total, progress.done, payload(progress, '')), track };
+      entry = { bar: this.multi.create(progress.total, progress.done, { progress }), track };
       this.bars.set(key, entry);
     }
     entry.bar.setTotal(progress.total);
-    entry.bar.update(progress.done, payload(progress, pace(entry.track, progress)));
+    entry.bar.update(progress.done, { progress, pace: pace(entry.track, progress) });
   }
 
   close(): void {
@@ -81,27 +86,43 @@ class BarView implements ProgressView {
   }
 
   private newBars(): MultiBar {
-    return new MultiBar(
-      {
-        stream: this.stream,
-        format: `  {step} ${pc.cyan('{bar}')} {value}/{total} {pace} {note}`,
-        barsize: 24,
-        hideCursor: true,
-        clearOnComplete: false,
-        stopOnComplete: false,
-        gracefulExit: false,
-        linewrap: null,
-      },
-      Presets.shades_classic,
-    );
+    return new MultiBar({
+      stream: this.stream,
+      format: (_options, { progress: share, maxWidth }, { progress, pace }) => barLine(progress, pace, share, maxWidth),
+      hideCursor: true,
+      clearOnComplete: false,
+      stopOnComplete: false,
+      gracefulExit: false,
+      linewrap: null,
+    });
   }
 }
 
-const payload = ({ step, note }: Progress, pace: string) => ({ step: step.padEnd(24), pace, note: note ?? '' });
+/** Characters of a bar, and of the steps' names in front of it, where the terminal has the room. */
+const BAR = 24;
+const STEP = 24;
+/** A bar of fewer says little. */
+const LEAST_BAR = 8;
+
+/** A bar with its numbers in a terminal's line: where that is short, the bar is, and the names are not aligned. */
+export function barLine(progress: Progress, pace = '', share: number, columns: number): string {
+  const numbers = said(counted(progress), pace, progress.note);
+  // The last column stays free: some terminals go to the next line once it is written.
+  const room = (step: string) => columns - 1 - `  ${step}  ${numbers}`.length;
+  const aligned = progress.step.padEnd(STEP);
+  const step = room(aligned) < LEAST_BAR ? progress.step : aligned;
+  if (room(step) < LEAST_BAR) return `  ${progress.step} ${numbers}`;
+  const bar = Math.min(BAR, room(step));
+  const full = Math.round(share * bar);
+  return `  ${step} ${pc.cyan('\u2588'.repeat(full) + '\u2591'.repeat(bar - full))} ${numbers}`;
+}
+
+/** What of a line there is to say. */
+const said = (...parts: (string | undefined)[]) => parts.filter(Boolean).join(' ');
 
 class LineView implements ProgressView {
   private readonly stream: NodeJS.WriteStream;
-  private readonly tracks = new Map<string, Track & { shown: number }>();
+  private readonly tracks = new Map<string, Track & { shown: number; ended?: true }>();
 
   constructor(stream: NodeJS.WriteStream) {
     this.stream = stream;
@@ -125,10 +146,11 @@ class LineView implements ProgressView {
       this.tracks.set(key, track);
       if (!finished) return;
     }
-    if (!finished && now - track.shown < 5000) return; // a log wants a line now and then
+    if (track.ended) return;
+    if (finished) track.ended = true;
+    else if (now - track.shown < 5000) return; // a log wants a line now and then
     track.shown = now;
-    const note = progress.note ? ` ${progress.note}` : '';
-    this.stream.write(`  ${progress.step} ${progress.done}/${progress.total} ${pace(track, progress)}${note}\n`);
+    this.stream.write(`  ${said(progress.step, counted(progress), pace(track, progress), progress.note)}\n`);
   }
 
   close(): void {}
