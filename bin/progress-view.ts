@@ -1,6 +1,7 @@
 import { MultiBar, type SingleBar } from 'cli-progress';
 import pc from 'picocolors';
 import type { Progress } from '../core/progress.ts';
+import { truncate } from '../report/format.ts';
 
 /** Shows how far each job is: bars on a terminal, a plain line every few seconds elsewhere. */
 export interface ProgressView {
@@ -26,13 +27,13 @@ const counted = ({ done, total, unit }: Progress) => `${formatWhole(done)}/${for
 
 const formatWhole = (value: number) => value.toLocaleString('en-US');
 
-/** `12.3 steps/s, 0:41 left` from the progress since the job was first heard of. */
-function pace(track: Track, { done, total, unit }: Progress): string {
+/** `12.3/s, 0:41 left` from the progress since the job was first heard of. */
+function pace(track: Track, { done, total }: Progress): string {
   const seconds = (performance.now() - track.begin) / 1000;
   const rate = (done - track.first) / seconds;
   if (!(rate > 0)) return '';
   const left = done < total ? `, ${clock((total - done) / rate)} left` : ` in ${clock(seconds)}`;
-  return `${rate >= 100 ? formatWhole(Math.round(rate)) : rate.toPrecision(3)} ${unit}/s${left}`;
+  return `${rate >= 100 ? formatWhole(Math.round(rate)) : rate.toPrecision(3)}/s${left}`;
 }
 
 function clock(seconds: number): string {
@@ -45,7 +46,7 @@ function clock(seconds: number): string {
 class BarView implements ProgressView {
   private readonly stream: NodeJS.WriteStream;
   private multi: MultiBar | undefined;
-  private readonly bars = new Map<string, { bar: SingleBar; track: Track }>();
+  private readonly bars = new Map<string, { bar: SingleBar; track: Track; needed: number }>();
 
   constructor(stream: NodeJS.WriteStream) {
     this.stream = stream;
@@ -71,11 +72,15 @@ class BarView implements ProgressView {
     if (!entry) {
       this.multi ??= this.newBars();
       const track = { begin: performance.now(), first: progress.done };
-      entry = { bar: this.multi.create(progress.total, progress.done, { progress }), track };
+      const needed = numbersOf({ ...progress, done: progress.total }, '99.9/s, 0:00 left').length;
+      const bar = this.multi.create(progress.total, progress.done, { progress, pace: '', needed });
+      entry = { bar, track, needed };
       this.bars.set(key, entry);
     }
     entry.bar.setTotal(progress.total);
-    entry.bar.update(progress.done, { progress, pace: pace(entry.track, progress) });
+    const text = pace(entry.track, progress);
+    entry.needed = Math.max(entry.needed, numbersOf(progress, text).length);
+    entry.bar.update(progress.done, { progress, pace: text, needed: entry.needed } satisfies BarState);
   }
 
   close(): void {
@@ -88,7 +93,7 @@ class BarView implements ProgressView {
   private newBars(): MultiBar {
     return new MultiBar({
       stream: this.stream,
-      format: (_options, { progress: share, maxWidth }, { progress, pace }) => barLine(progress, pace, share, maxWidth),
+      format: (_options, { maxWidth }, state: BarState) => barLine(state, maxWidth),
       hideCursor: true,
       clearOnComplete: false,
       stopOnComplete: false,
@@ -104,21 +109,32 @@ const STEP = 24;
 /** A bar of fewer says little. */
 const LEAST_BAR = 8;
 
-/** A bar with its numbers in a terminal's line: where that is short, the bar is, and the names are not aligned. */
-export function barLine(progress: Progress, pace = '', share: number, columns: number): string {
-  const numbers = said(counted(progress), pace, progress.note);
-  // The last column stays free: some terminals go to the next line once it is written.
-  const room = (step: string) => columns - 1 - `  ${step}  ${numbers}`.length;
-  const aligned = progress.step.padEnd(STEP);
-  const step = room(aligned) < LEAST_BAR ? progress.step : aligned;
-  if (room(step) < LEAST_BAR) return `  ${progress.step} ${numbers}`;
-  const bar = Math.min(BAR, room(step));
-  const full = Math.round(share * bar);
-  return `  ${step} ${pc.cyan('\u2588'.repeat(full) + '\u2591'.repeat(bar - full))} ${numbers}`;
+interface BarState {
+  progress: Progress;
+  pace: string;
+  /** Characters that the numbers have needed so far: the bar leaves them, so that it does not grow and shrink with each. */
+  needed: number;
 }
 
-/** What of a line there is to say. */
-const said = (...parts: (string | undefined)[]) => parts.filter(Boolean).join(' ');
+/** A bar with its numbers in a terminal's line: where that is short, the bar is, and the names are not aligned. */
+export function barLine({ progress, pace, needed }: BarState, columns: number): string {
+  const { step, done, total } = progress;
+  const numbers = numbersOf(progress, pace);
+  // The last column stays free: some terminals go to the next line once it is written.
+  const room = (name: string) => columns - 1 - `  ${name}  `.length - Math.max(needed, numbers.length);
+  const name = room(step.padEnd(STEP)) < LEAST_BAR ? step : step.padEnd(STEP);
+  if (room(name) < LEAST_BAR) {
+    const short = truncate(step, Math.max(LEAST_BAR, columns - 1 - `   ${numbers}`.length));
+    return truncate(`  ${short} ${numbers}`, columns - 1); // a line that were broken could not be drawn over
+  }
+  const bar = Math.min(BAR, room(name));
+  const full = total > 0 ? Math.round(Math.min(1, done / total) * bar) : bar;
+  return `  ${name} ${pc.cyan('\u2588'.repeat(full) + '\u2591'.repeat(bar - full))} ${numbers}`;
+}
+
+/** What there is to say of a step: `18/1,813 steps, 12.3/s, 2:26 left, loss 5.413`. */
+const numbersOf = (progress: Progress, pace: string) =>
+  [counted(progress), pace, progress.note].filter(Boolean).join(', ');
 
 class LineView implements ProgressView {
   private readonly stream: NodeJS.WriteStream;
@@ -150,7 +166,7 @@ class LineView implements ProgressView {
     if (finished) track.ended = true;
     else if (now - track.shown < 5000) return; // a log wants a line now and then
     track.shown = now;
-    this.stream.write(`  ${said(progress.step, counted(progress), pace(track, progress), progress.note)}\n`);
+    this.stream.write(`  ${progress.step} ${numbersOf(progress, pace(track, progress))}\n`);
   }
 
   close(): void {}

@@ -23,27 +23,39 @@ describe('in a pipe', () => {
 
   it('has the note behind', () => {
     expect(lines((view) => view.update('job', { ...progress, done: 1813 }))[0]).toBe(
-      '  Pretrain 1,813/1,813 steps loss 5.413',
+      '  Pretrain 1,813/1,813 steps, loss 5.413',
     );
   });
 });
 
 describe('a bar', () => {
-  const numbers = '18/1,813 steps 12.3 steps/s, 2:26 left loss 5.413';
-  const line = (columns: number) =>
-    stripVTControlCharacters(barLine(progress, '12.3 steps/s, 2:26 left', 0.5, columns));
-  const bar = (columns: number) => line(columns).match(/[█░]/g)?.join('') ?? '';
+  const pace = '12.3/s, 2:26 left';
+  const numbers = '18/1,813 steps, 12.3/s, 2:26 left, loss 5.413';
+  const half = { ...progress, done: 18, total: 36 };
+  const line = (columns: number, of = progress, needed = 0) =>
+    stripVTControlCharacters(barLine({ progress: of, pace, needed }, columns));
+  const bar = (...of: Parameters<typeof line>) =>
+    line(...of)
+      .match(/[█░]/g)
+      ?.join('') ?? '';
 
-  it.each([200, 100, 80, 64])('leaves count, pace and note their room in %i columns', (columns) => {
+  it.each([200, 100, 80, 60])('leaves count, pace and note their room in %i columns', (columns) => {
     expect(line(columns)).toMatch(/^ {2}Pretrain /);
     expect(line(columns).endsWith(numbers)).toBe(true);
     expect(line(columns).length).toBeLessThan(columns);
   });
 
-  it('is as long as there is room, up to 24', () => {
-    expect(bar(200)).toBe('█'.repeat(12) + '░'.repeat(12));
+  it('is as long as there is room, up to 24, and leaves what its numbers have needed', () => {
+    expect(bar(200, half)).toBe('█'.repeat(12) + '░'.repeat(12));
     expect(bar(90)).toHaveLength(90 - 1 - 28 - numbers.length);
+    expect(bar(90, progress, numbers.length + 3)).toHaveLength(90 - 1 - 28 - numbers.length - 3);
     expect(bar(80)).toHaveLength(80 - 1 - 12 - numbers.length); // names are not aligned any more
-    expect(bar(64)).toBe('');
+    expect(bar(60)).toBe('');
+  });
+
+  it('is a line that a terminal does not break', () => {
+    expect(line(40).length).toBeLessThan(40);
+    const long = { ...progress, step: 'Pretrain (control) of a stage' };
+    expect(line(64, long)).toBe(`  Pretrain (cont\u2026 ${numbers}`);
   });
 });
