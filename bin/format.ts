@@ -14,3 +14,8 @@ export const PLAIN_TABLE = {
   style: { head: [], border: [] },
   chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
 };
+
+/** Columns of the terminal that a command prints to; undefined in a pipe or a file, where lines may be as long as they are. */
+export function terminalColumns({ isTTY, columns }: Pick<NodeJS.WriteStream, 'isTTY' | 'columns'> = process.stdout) {
+  return isTTY && columns > 0 ? columns : undefined;
+}

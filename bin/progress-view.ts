@@ -1,6 +1,7 @@
-import { MultiBar, Presets, type SingleBar } from 'cli-progress';
+import { MultiBar, type SingleBar } from 'cli-progress';
 import pc from 'picocolors';
 import type { Progress } from '../core/progress.ts';
+import { truncate } from '../report/format.ts';
 
 /** Shows how far each job is: bars on a terminal, a plain line every few seconds elsewhere. */
 export interface ProgressView {
@@ -21,13 +22,18 @@ interface Track {
   first: number;
 }
 
-/** `12.3 steps/s, 0:41 left` from the progress since the job was first heard of. */
-function pace(track: Track, { done, total, unit }: Progress): string {
+/** `1,813/1,813 kB`. */
+const counted = ({ done, total, unit }: Progress) => `${formatWhole(done)}/${formatWhole(total)} ${unit}`;
+
+const formatWhole = (value: number) => value.toLocaleString('en-US');
+
+/** `12.3/s, 0:41 left` from the progress since the job was first heard of. */
+function pace(track: Track, { done, total }: Progress): string {
   const seconds = (performance.now() - track.begin) / 1000;
   const rate = (done - track.first) / seconds;
   if (!(rate > 0)) return '';
   const left = done < total ? `, ${clock((total - done) / rate)} left` : ` in ${clock(seconds)}`;
-  return `${rate >= 100 ? rate.toFixed(0) : rate.toPrecision(3)} ${unit}/s${left}`;
+  return `${rate >= 100 ? formatWhole(Math.round(rate)) : rate.toPrecision(3)}/s${left}`;
 }
 
 function clock(seconds: number): string {
@@ -40,7 +46,7 @@ function clock(seconds: number): string {
 class BarView implements ProgressView {
   private readonly stream: NodeJS.WriteStream;
   private multi: MultiBar | undefined;
-  private readonly bars = new Map<string, { bar: SingleBar; track: Track }>();
+  private readonly bars = new Map<string, { bar: SingleBar; track: Track; needed: number }>();
 
   constructor(stream: NodeJS.WriteStream) {
     this.stream = stream;
@@ -66,11 +72,15 @@ class BarView implements ProgressView {
     if (!entry) {
       this.multi ??= this.newBars();
       const track = { begin: performance.now(), first: progress.done };
-      entry = { bar: this.multi.create(progress.total, progress.done, payload(progress, '')), track };
+      const needed = numbersOf({ ...progress, done: progress.total }, '99.9/s, 0:00 left').length;
+      const bar = this.multi.create(progress.total, progress.done, { progress, pace: '', needed });
+      entry = { bar, track, needed };
       this.bars.set(key, entry);
     }
     entry.bar.setTotal(progress.total);
-    entry.bar.update(progress.done, payload(progress, pace(entry.track, progress)));
+    const text = pace(entry.track, progress);
+    entry.needed = Math.max(entry.needed, numbersOf(progress, text).length);
+    entry.bar.update(progress.done, { progress, pace: text, needed: entry.needed } satisfies BarState);
   }
 
   close(): void {
@@ -81,27 +91,54 @@ class BarView implements ProgressView {
   }
 
   private newBars(): MultiBar {
-    return new MultiBar(
-      {
-        stream: this.stream,
-        format: `  {step} ${pc.cyan('{bar}')} {value}/{total} {pace} {note}`,
-        barsize: 24,
-        hideCursor: true,
-        clearOnComplete: false,
-        stopOnComplete: false,
-        gracefulExit: false,
-        linewrap: null,
-      },
-      Presets.shades_classic,
-    );
+    return new MultiBar({
+      stream: this.stream,
+      format: (_options, { maxWidth }, state: BarState) => barLine(state, maxWidth),
+      hideCursor: true,
+      clearOnComplete: false,
+      stopOnComplete: false,
+      gracefulExit: false,
+      linewrap: null,
+    });
   }
 }
 
-const payload = ({ step, note }: Progress, pace: string) => ({ step: step.padEnd(24), pace, note: note ?? '' });
+/** Characters of a bar, and of the steps' names in front of it, where the terminal has the room. */
+const BAR = 24;
+const STEP = 24;
+/** A bar of fewer says little. */
+const LEAST_BAR = 8;
+
+interface BarState {
+  progress: Progress;
+  pace: string;
+  /** Characters that the numbers have needed so far: the bar leaves them, so that it does not grow and shrink with each. */
+  needed: number;
+}
+
+/** A bar with its numbers in a terminal's line: where that is short, the bar is, and the names are not aligned. */
+export function barLine({ progress, pace, needed }: BarState, columns: number): string {
+  const { step, done, total } = progress;
+  const numbers = numbersOf(progress, pace);
+  // The last column stays free: some terminals go to the next line once it is written.
+  const room = (name: string) => columns - 1 - `  ${name}  `.length - Math.max(needed, numbers.length);
+  const name = room(step.padEnd(STEP)) < LEAST_BAR ? step : step.padEnd(STEP);
+  if (room(name) < LEAST_BAR) {
+    const short = truncate(step, Math.max(LEAST_BAR, columns - 1 - `   ${numbers}`.length));
+    return truncate(`  ${short} ${numbers}`, columns - 1); // a line that were broken could not be drawn over
+  }
+  const bar = Math.min(BAR, room(name));
+  const full = total > 0 ? Math.round(Math.min(1, done / total) * bar) : bar;
+  return `  ${name} ${pc.cyan('\u2588'.repeat(full) + '\u2591'.repeat(bar - full))} ${numbers}`;
+}
+
+/** What there is to say of a step: `18/1,813 steps, 12.3/s, 2:26 left, loss 5.413`. */
+const numbersOf = (progress: Progress, pace: string) =>
+  [counted(progress), pace, progress.note].filter(Boolean).join(', ');
 
 class LineView implements ProgressView {
   private readonly stream: NodeJS.WriteStream;
-  private readonly tracks = new Map<string, Track & { shown: number }>();
+  private readonly tracks = new Map<string, Track & { shown: number; ended?: true }>();
 
   constructor(stream: NodeJS.WriteStream) {
     this.stream = stream;
@@ -125,10 +162,11 @@ class LineView implements ProgressView {
       this.tracks.set(key, track);
       if (!finished) return;
     }
-    if (!finished && now - track.shown < 5000) return; // a log wants a line now and then
+    if (track.ended) return;
+    if (finished) track.ended = true;
+    else if (now - track.shown < 5000) return; // a log wants a line now and then
     track.shown = now;
-    const note = progress.note ? ` ${progress.note}` : '';
-    this.stream.write(`  ${progress.step} ${progress.done}/${progress.total} ${pace(track, progress)}${note}\n`);
+    this.stream.write(`  ${progress.step} ${numbersOf(progress, pace(track, progress))}\n`);
   }
 
   close(): void {}

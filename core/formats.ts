@@ -274,7 +274,7 @@ export interface SelectionSummary {
   /** Rows of each domain in the pool and in the selection. */
   poolDomains: Record<string, number>;
   selectedDomains: Record<string, number>;
-  /** Histogram of finite utilities (minus the predicted influence): `edges` has one more entry than the counts. */
+  /** Histogram of finite utilities: `edges` has one more entry than the counts. */
   histogram?: { edges: number[]; pool: number[]; selected: number[] };
   /** The documents with the highest and lowest utilities of the pool, from the outermost inwards. */
   extremes?: Extremes;

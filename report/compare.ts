@@ -14,18 +14,33 @@ import { styles } from './charts/theme.ts';
 import { correlation, count, loss, lossDifference, NOTHING } from './format.ts';
 import { Html, html } from './html.ts';
 
-const HEAD = ['method', 'seeds', 'reference loss', 'difference', 'held-out loss', 'difference', 'mixed-domain loss'];
+/** The columns of a table of methods, whether it is in a terminal, a page or Markdown. */
+export const COMPARED = [
+  'method',
+  'seeds',
+  'reference loss',
+  'difference',
+  'held-out loss',
+  'difference',
+  'mixed-domain loss',
+  'Spearman',
+  'FLOPs',
+];
+
+/** A row of it for each method that has reached the stage. */
+export const comparedRows = ({ stages }: Comparison, at: number): string[][] =>
+  stages.filter(({ stage }) => stage === at).map(cellsOf);
 
 /** The table of the last stage that all runs have reached, or all stages', in Markdown. */
-export function comparisonMarkdown({ baseline, stages, courses }: Comparison, only?: number): string {
-  const last = only ?? lastCommonStage(courses);
+export function comparisonMarkdown(comparison: Comparison, only?: number): string {
+  const last = only ?? lastCommonStage(comparison.courses);
   const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
-  const rows = stages.filter(({ stage }) => stage === last).map((row) => line(cellsOf(row)));
-  const rule = HEAD.map((_, i) => (i === 0 ? '---' : '--:'));
-  return [line(HEAD), line(rule), ...rows, '', `After stage ${last}. ${note(baseline)}`].join('\n');
+  const rows = comparedRows(comparison, last).map(line);
+  const rule = COMPARED.map((_, i) => (i === 0 ? '---' : '--:'));
+  return [line(COMPARED), line(rule), ...rows, '', aboutStage(comparison, last)].join('\n');
 }
 
-function cellsOf({ label, seeds, mean, standardError, difference }: MethodStage): string[] {
+function cellsOf({ label, seeds, mean, standardError, difference, spearman, flops }: MethodStage): string[] {
   const value = (name: keyof MethodStage['mean']) =>
     loss(mean[name]) + (seeds.length > 1 ? ` \u00b1 ${loss(standardError[name])}` : '');
   return [
@@ -36,6 +51,8 @@ function cellsOf({ label, seeds, mean, standardError, difference }: MethodStage)
     value('heldOutLoss'),
     differenceText(difference?.heldOutLoss, seeds.length),
     value('mixedDomainLoss'),
+    spearman === undefined ? NOTHING : correlation(spearman),
+    flops.toExponential(2),
   ];
 }
 
@@ -52,14 +69,14 @@ export function differenceText(difference: Difference | undefined, seeds = diffe
   return `${lossDifference(mean)} [${lossDifference(low)}, ${lossDifference(high)}]${pairs}`;
 }
 
-/** What a table's differences are, as half a sentence. */
-export const aboutDifferences = (baseline: string) =>
+const note = (baseline: string) =>
+  'Losses in nats per token, mean \u00b1 standard error over seeds; ' +
   `differences to ${baseline}, paired by seed${baseline === 'random' ? ', a run with its own control if it has one' : ''}, ` +
   "with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the pairs in parentheses; " +
-  'negative is better.';
+  'negative is better. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there.';
 
-const note = (baseline: string) =>
-  `Losses in nats per token, mean \u00b1 standard error over seeds; ${aboutDifferences(baseline)}`;
+/** What stands below a table of one stage. */
+export const aboutStage = ({ baseline }: Comparison, stage: number) => `After stage ${stage}. ${note(baseline)}`;
 
 const COLORS = [
   '#2563eb',
@@ -84,7 +101,7 @@ const AXES = [
 
 /** The whole page; no script, no request. */
 export function renderComparison(comparison: Comparison): string {
-  const { baseline, labels, courses, stages } = comparison;
+  const { runs, baseline, labels, courses, stages } = comparison;
   const numbers = [...new Set(stages.map(({ stage }) => stage))];
   const axes = AXES.filter(({ key }) => courses.some(({ points }) => points.some((one) => one[key] !== undefined)));
   return `<!doctype html>\n${
@@ -94,14 +111,14 @@ export function renderComparison(comparison: Comparison): string {
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none';style-src 'unsafe-inline'">
 <meta name="color-scheme" content="light dark">
-<title>Comparison of ${courses.length} runs \u2013 MATES</title>
+<title>Comparison of ${plural(runs.given)} \u2013 MATES</title>
 <style>${new Html(styles)}</style>
 </head>
 <body><main>
-<header><p class="eyebrow">MATES comparison</p><h1>${labels.length} methods, ${courses.length} runs</h1></header>
+<header><p class="eyebrow">MATES comparison</p><h1>${whichRuns(comparison)}</h1></header>
 <section aria-labelledby="after"><h2 id="after">After each stage</h2>
 ${numbers.toReversed().map((stage) => stageTable(comparison, stage))}
-<p class="note">${note(baseline)} Spearman: the influence model on held-out probes.</p></section>
+<p class="note">${note(baseline)}</p></section>
 <section aria-labelledby="courses"><h2 id="courses">What it took</h2>
 ${legend(...labels.map((label) => ({ color: colorOf(labels, label), swatch: 'line' as const, label })))}
 ${(['referenceLoss', 'heldOutLoss'] as const).map((name) => axes.map((axis) => courseChart(comparison, name, axis)))}
@@ -112,15 +129,23 @@ ${(['referenceLoss', 'heldOutLoss'] as const).map((name) => axes.map((axis) => c
   }`;
 }
 
-function stageTable({ stages }: Comparison, stage: number): Html {
-  const rows = stages.filter((row) => row.stage === stage);
+const plural = (runs: number) => `${count(runs)} run${runs === 1 ? '' : 's'}`;
+
+/** A control is no run that was given, though the row `random` may be made of controls. */
+function whichRuns({ runs: { given, controlled } }: Comparison): string {
+  if (controlled === 0) return plural(given);
+  if (controlled === given) return `${plural(given)}, ${given === 1 ? '' : 'each '}with a control arm`;
+  return `${plural(given)}, ${count(controlled)} of them with a control arm`;
+}
+
+function stageTable(comparison: Comparison, stage: number): Html {
   return html`<h3>Stage ${stage}</h3><div class="scroll" tabindex="0"><table>
-<thead><tr>${[...HEAD, 'Spearman', 'FLOPs'].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
-<tbody>${rows.map((row) => {
-    const [label, ...cells] = cellsOf(row);
-    return html`<tr><th scope="row">${label}</th>${cells.map((cell) => html`<td>${cell}</td>`)}<td>${row.spearman === undefined ? NOTHING : correlation(row.spearman)}</td><td>${row.flops.toExponential(2)}</td></tr>
-`;
-  })}</tbody></table></div>`;
+<thead><tr>${COMPARED.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+<tbody>${comparedRows(comparison, stage).map(
+    ([label, ...cells]) =>
+      html`<tr><th scope="row">${label}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>
+`,
+  )}</tbody></table></div>`;
 }
 
 /** Each run a thin line, each method's mean a strong one. */

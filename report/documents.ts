@@ -2,7 +2,7 @@
 import type { ExtremeDocument } from '../core/formats.ts';
 import type { StageReport } from './data.ts';
 import { count, truncate, utility } from './format.ts';
-import { type Html, html } from './html.ts';
+import { type Html, html, shortName } from './html.ts';
 import { PANELS, spread, spreadNote } from './stages.ts';
 
 const EXCERPT = 240;
@@ -14,7 +14,7 @@ export function extremeDocuments(stages: StageReport[]): Html | undefined {
   );
   if (scored.length === 0) return undefined;
   const shown = spread(scored, PANELS).reverse();
-  return html`<p class="note">By the score of every row of the stage\u2019s candidate pool; utility is, for an influence model, minus the predicted influence, so higher is better.${spreadNote(shown.length, scored.length)}</p>
+  return html`<p class="note">By the utility of every row of the stage\u2019s candidate pool; higher is better.${spreadNote(shown.length, scored.length)}</p>
 ${shown.map(
   (
     { stage, extremes },
@@ -30,7 +30,7 @@ const list = (rows: ExtremeDocument[]) => html`<ol>${rows.map(item)}</ol>`;
 function item({ row, utility: value, domain, text }: ExtremeDocument): Html {
   const excerpt = truncate(text.trim().replace(/\s+/g, ' '), EXCERPT);
   const whole = text.length > EXCERPT;
-  return html`<li><div class="about"><b>${utility(value)}</b><span class="tag">${truncate(domain, 40)}</span><span>row ${count(row)}</span></div>
+  return html`<li><div class="about"><b>${utility(value)}</b><span class="tag">${shortName(domain, 40)}</span><span>row ${count(row)}</span></div>
 <p class="excerpt">${excerpt}</p>${whole && html`<details class="more"><summary>More of it</summary><div class="excerpt"><pre>${text}</pre></div></details>`}</li>
 `;
 }

@@ -58,3 +58,11 @@ export function truncate(text: string, length: number): string {
   const space = cut.search(/\s\S*$/);
   return `${(space > length * 0.7 ? cut.slice(0, space) : cut).replace(/\p{Surrogate}$/u, '')}\u2026`;
 }
+
+/** At most `length` characters of a name, cut in the middle: names of one origin begin alike, and often end alike. */
+export function shorten(name: string, length: number): string {
+  if (name.length <= length) return name;
+  const end = Math.floor((length - 1) / 2);
+  const begin = name.slice(0, length - 1 - end).replace(/\p{Surrogate}$/u, '');
+  return `${begin}\u2026${name.slice(name.length - end).replace(/^\p{Surrogate}/u, '')}`;
+}

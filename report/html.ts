@@ -1,3 +1,5 @@
+import { shorten } from './format.ts';
+
 /** A piece of finished markup; everything else that enters a template is escaped. */
 export class Html {
   readonly text: string;
@@ -29,4 +31,10 @@ export function escapeText(text: string): string {
 function stripControls(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
   return text.replace(/\p{Surrogate}|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufffe\uffff]/gu, '\ufffd');
+}
+
+/** A name in at most `length` characters, with the whole of it as a title where that is more. */
+export function shortName(name: string, length: number): Content {
+  const short = shorten(name, length);
+  return short === name ? name : html`<span title="${name}">${short}</span>`;
 }

@@ -39,7 +39,7 @@ export function renderReport(data: ReportData): string {
     {
       id: 'scores',
       title: 'Scores',
-      body: histogramCharts(stages),
+      body: histogramCharts(stages, record.config),
       until: untilScored(data, 'No candidate pool has been scored yet.'),
     },
     {

@@ -1,7 +1,17 @@
-import Table from 'cli-table3';
 import pc from 'picocolors';
 import type { RunSummary } from '../core/formats.ts';
-import { correlation, count, duration, interval, loss, lossDifference, NOTHING, plainPercent } from './format.ts';
+import {
+  correlation,
+  count,
+  duration,
+  interval,
+  loss,
+  lossDifference,
+  NOTHING,
+  plainPercent,
+  shorten,
+} from './format.ts';
+import { terminalTable } from './terminal-table.ts';
 
 /** What a user should know of a run and of its stages, a line each; empty when there is nothing. */
 export function summaryWarnings({ warnings = [], stages }: RunSummary): string[] {
@@ -9,47 +19,49 @@ export function summaryWarnings({ warnings = [], stages }: RunSummary): string[]
   return [...warnings, ...ofStages].map((warning) => `Warning: ${warning}`);
 }
 
+/** Characters of a domain's name. */
 const LONGEST_NAME = 20;
-const shortened = (name: string) => (name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name);
 
-/** The table a run ends with on a terminal: one row a stage, losses in nats per token, no final newline. */
-export function closingTable(summary: RunSummary, { color }: { color: boolean }): string {
+/**
+ * The table a run ends with on a terminal: one row a stage, losses in nats per token, no final newline.
+ *
+ * @param columns of the terminal; without them the table is as wide as it has to be.
+ */
+export function closingTable(summary: RunSummary, { color, columns }: { color: boolean; columns?: number }): string {
   const paint = pc.createColors(color);
   const compared = summary.stages.some(({ control }) => control);
-  const table = new Table({
-    head: [
-      'stage',
-      'reference loss',
-      ...(compared ? ['control', 'difference'] : []),
-      compared ? 'mixed-domain loss' : 'mixed-domain',
-      'Spearman [interval]',
-      'most selected (of pool)',
-      'rows selected',
-      'time',
-    ].map((name) => paint.bold(name)),
-    colAligns: Array.from({ length: compared ? 9 : 7 }, () => 'right' as const),
-    style: { head: [], border: [], compact: true },
-  });
-  for (const each of summary.stages) {
+  const head = [
+    'stage',
+    'reference loss',
+    'held-out loss',
+    'mixed-domain loss',
+    'Spearman [interval]',
+    'most selected (of pool)',
+    'rows selected',
+    'time',
+  ].map((name) => paint.bold(name));
+  const rows = summary.stages.map((each) => {
     const { stage, main, control, spearman, spearmanInterval, selectedRows, poolRows, seconds, mostSelected } = each;
-    const mixed = control && lossDifference(main.mixedDomainLoss - control.mixedDomainLoss);
     const { domain, share, poolShare } = mostSelected;
-    const difference = control && main.referenceLoss - control.referenceLoss;
-    const comparison = control
-      ? [loss(control.referenceLoss), (difference! < 0 ? paint.green : paint.yellow)(lossDifference(difference!))]
-      : [NOTHING, NOTHING];
-    table.push([
+    const lossOf = (name: 'referenceLoss' | 'heldOutLoss' | 'mixedDomainLoss') => {
+      if (!control) return loss(main[name]);
+      const difference = main[name] - control[name];
+      return `${loss(main[name])} (${(difference < 0 ? paint.green : paint.yellow)(lossDifference(difference))})`;
+    };
+    return [
       String(stage),
-      loss(main.referenceLoss),
-      ...(compared ? comparison : []),
-      loss(main.mixedDomainLoss) + (mixed ? ` (${mixed})` : ''),
+      lossOf('referenceLoss'),
+      lossOf('heldOutLoss'),
+      lossOf('mixedDomainLoss'),
       spearman === undefined
         ? NOTHING
         : correlation(spearman) + (spearmanInterval ? ` ${interval(spearmanInterval)}` : ''),
-      `${shortened(domain)} ${plainPercent(share)} (${plainPercent(poolShare)})`,
+      `${shorten(domain, LONGEST_NAME)} ${plainPercent(share)} (${plainPercent(poolShare)})`,
       `${count(selectedRows)} of ${count(poolRows)}`,
       duration(seconds),
-    ]);
-  }
-  return table.toString();
+    ];
+  });
+  const colAligns = head.map(() => 'right' as const);
+  const table = terminalTable(rows, { head, colAligns, style: { head: [], border: [], compact: true } }, columns);
+  return compared ? `${table}\nIn parentheses after a loss: less the control's; negative favours selection.` : table;
 }

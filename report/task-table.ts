@@ -1,13 +1,16 @@
-import Table from 'cli-table3';
 import pc from 'picocolors';
 import { isChoice, meanScore, type TaskScore } from '../core/evaluation/index.ts';
 import { count, NOTHING } from './format.ts';
+import { terminalTable } from './terminal-table.ts';
 
 const share = (value: number | undefined, error: number | undefined) =>
   value === undefined ? NOTHING : `${value.toFixed(4)} \u00b1 ${(error ?? 0).toFixed(4)}`;
 
 /** Zero-shot results for a terminal, each with its standard error; no final newline. */
-export function taskTable(scores: readonly TaskScore[], { color }: { color: boolean }): string {
+export function taskTable(
+  scores: readonly TaskScore[],
+  { color, columns }: { color: boolean; columns?: number },
+): string {
   const paint = pc.createColors(color);
   const perplexed = scores.some(({ layout }) => layout === 'continuation');
   const texts = scores.some(({ layout }) => layout === 'text');
@@ -15,13 +18,9 @@ export function taskTable(scores: readonly TaskScore[], { color }: { color: bool
   const head = ['task', 'items', 'acc', ...(normed ? ['acc_norm'] : [])];
   if (perplexed) head.push('perplexity');
   if (texts) head.push('bits per byte');
-  const table = new Table({
-    head: head.map((name) => paint.bold(name)),
-    colAligns: head.map((_, i) => (i === 0 ? ('left' as const) : ('right' as const))),
-    style: { head: [], border: [], compact: true },
-  });
+  const rows: string[][] = [];
   const row = (name: string, items: string, acc: string, accNorm: string, perplexity = NOTHING, bits = NOTHING) =>
-    table.push([
+    rows.push([
       name,
       items,
       acc,
@@ -42,5 +41,10 @@ export function taskTable(scores: readonly TaskScore[], { color }: { color: bool
     const name = paint.bold(`mean of ${mean.tasks} choice tasks`);
     row(name, '', share(mean.acc, mean.accStderr), share(mean.accNorm, mean.accNormStderr));
   }
-  return table.toString();
+  const options = {
+    head: head.map((name) => paint.bold(name)),
+    colAligns: head.map((_, i) => (i === 0 ? ('left' as const) : ('right' as const))),
+    style: { head: [], border: [], compact: true },
+  };
+  return terminalTable(rows, options, columns);
 }

@@ -1,12 +1,11 @@
-import Table from 'cli-table3';
 import { compareRuns, type Entry, lastCommonStage } from '../../core/compare/compare.ts';
 import { InputError } from '../../core/errors.ts';
 import type { RunSummary } from '../../core/formats.ts';
 import { SUMMARY_FILE } from '../../core/layout.ts';
 import { getJsonIfPresent, splitUri, storeOpener } from '../../core/storage/index.ts';
-import { aboutDifferences, comparisonMarkdown, differenceText, renderComparison } from '../../report/compare.ts';
-import { correlation, loss, NOTHING } from '../../report/format.ts';
-import { PLAIN_TABLE } from '../format.ts';
+import { aboutStage, COMPARED, comparedRows, comparisonMarkdown, renderComparison } from '../../report/compare.ts';
+import { terminalTable } from '../../report/terminal-table.ts';
+import { PLAIN_TABLE, terminalColumns } from '../format.ts';
 import { absolute } from '../paths.ts';
 
 interface Options {
@@ -25,33 +24,8 @@ export async function compare(runs: string[], options: Options): Promise<void> {
   const comparison = compareRuns(entries, options.baseline);
   const last = lastCommonStage(comparison.courses);
   const end = Math.max(...comparison.stages.map(({ stage }) => stage));
-  const head = [
-    'method',
-    'seeds',
-    'reference loss',
-    'difference',
-    'held-out loss',
-    'difference',
-    'mixed-domain',
-    'Spearman',
-    'FLOPs',
-  ];
-  const table = new Table({ ...PLAIN_TABLE, head });
-  for (const { label, stage, seeds, mean, difference, spearman, flops } of comparison.stages)
-    if (stage === last)
-      table.push([
-        label,
-        String(seeds.length),
-        loss(mean.referenceLoss),
-        differenceText(difference?.referenceLoss, seeds.length),
-        loss(mean.heldOutLoss),
-        differenceText(difference?.heldOutLoss, seeds.length),
-        loss(mean.mixedDomainLoss),
-        spearman === undefined ? NOTHING : correlation(spearman),
-        flops.toExponential(2),
-      ]);
-  console.log(table.toString());
-  console.log(`After stage ${last}; ${aboutDifferences(comparison.baseline)}`);
+  console.log(terminalTable(comparedRows(comparison, last), { ...PLAIN_TABLE, head: COMPARED }, terminalColumns()));
+  console.log(aboutStage(comparison, last));
   if (end > last) console.log(`Some runs end there; of the others --out writes the later stages too, up to ${end}.`);
   if (options.out !== undefined) {
     const target = storeOpener()(options.out);

@@ -19,6 +19,7 @@ import { logLikelihoodsOf } from '../../engine/gpt-neox/log-likelihood.ts';
 import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { taskTable } from '../../report/task-table.ts';
+import { terminalColumns } from '../format.ts';
 import { namingFlags } from '../naming-flags.ts';
 import { requireFiles } from '../own-checkpoint/outputs.ts';
 import { absolute } from '../paths.ts';
@@ -140,7 +141,8 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
       console.log(
         `${file}: ${loss!.toFixed(4)} nats per token, ${passageLoss.toFixed(4)} as a mean of ${passages} passages`,
       );
-  if (scores.length) console.log(taskTable(scores, { color: process.stdout.isTTY ?? false }));
+  const terminal = { color: process.stdout.isTTY ?? false, columns: terminalColumns() };
+  if (scores.length) console.log(taskTable(scores, terminal));
 }
 
 async function passageLosses(set: PassageSet, parameters: Model['parameters']): Promise<PassageLosses> {

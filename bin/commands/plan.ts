@@ -1,4 +1,3 @@
-import Table from 'cli-table3';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
@@ -7,7 +6,8 @@ import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '.
 import { type QuotaNeed, quotaNeeds } from '../../core/cost/quotas.ts';
 import { inputProblems } from '../../core/run/check-inputs.ts';
 import { storeOpener } from '../../core/storage/index.ts';
-import { formatCount, PLAIN_TABLE } from '../format.ts';
+import { terminalTable } from '../../report/terminal-table.ts';
+import { formatCount, PLAIN_TABLE, terminalColumns } from '../format.ts';
 import { loadConfigFile } from '../load-config.ts';
 
 interface Options {
@@ -62,8 +62,8 @@ async function filesHere(config: RunConfig): Promise<{ problems: string[]; bytes
 }
 
 function describe(config: RunConfig, plan: Plan): string {
-  const facts = new Table(PLAIN_TABLE);
-  facts.push(
+  const columns = terminalColumns();
+  const facts = [
     ['model', `${formatCount(plan.parameters)} parameters (${shape(config)})`],
     [
       'stages',
@@ -80,15 +80,29 @@ function describe(config: RunConfig, plan: Plan): string {
     ['jobs', formatCount(plan.jobs)],
     ...Object.entries(plan.flops).map(([step, flops]) => [`FLOPs: ${step}`, flops.toExponential(2)]),
     ['selection costs', `${(100 * plan.selectionOverhead).toFixed(1)} % of the pretraining it serves`],
-  );
-  const money = new Table({ ...PLAIN_TABLE, head: ['instance', 'accelerators', 'hours', 'on demand', 'spot'] });
-  for (const { instance, accelerators, hours, onDemandUsd, spotUsd } of plan.instances)
-    money.push([instance, accelerators, showHours(hours), dollars(onDemandUsd), dollars(spotUsd)]);
-  const quotas = new Table({ ...PLAIN_TABLE, head: ['quota of the account', 'code', 'at least', 'useful'] });
-  for (const { quota, code = 'by type', unit, least, useful } of plan.quotas)
-    quotas.push([quota, code, `${least} ${unit}`, `${useful} ${unit}`]);
+  ];
+  const money = plan.instances.map(({ instance, accelerators, hours, onDemandUsd, spotUsd }) => [
+    instance,
+    accelerators,
+    showHours(hours),
+    dollars(onDemandUsd),
+    dollars(spotUsd),
+  ]);
+  const quotas = plan.quotas.map(({ quota, code = 'by type', unit, least, useful }) => [
+    quota,
+    code,
+    `${least} ${unit}`,
+    `${useful} ${unit}`,
+  ]);
   const warnings = plan.warnings.map((warning) => `Warning: ${warning}`);
-  return [facts, money, assumptions(), quotas, ...warnings].join('\n');
+  const table = (rows: string[][], head: string[] = []) => terminalTable(rows, { ...PLAIN_TABLE, head }, columns);
+  return [
+    table(facts),
+    table(money, ['instance', 'accelerators', 'hours', 'on demand', 'spot']),
+    assumptions(),
+    table(quotas, ['quota of the account', 'code', 'at least', 'useful']),
+    ...warnings,
+  ].join('\n');
 }
 
 const HEAD = ['', 'instance', 'instance hours', 'on demand', 'spot'];
@@ -114,9 +128,8 @@ const idle = () =>
   (['nat', 'endpoints'] as const).map((network) => ({ network, usdPerMonth: idleUsdPerMonth(network) }));
 
 function costTable(plans: PricedPlan[]): string {
-  const table = new Table({ ...PLAIN_TABLE, head: HEAD });
-  table.push(...costRows(plans).map((row) => row.map((cell) => cell.replaceAll('`', ''))));
-  return `${table.toString()}\n${assumptions()}`;
+  const rows = costRows(plans).map((row) => row.map((cell) => cell.replaceAll('`', '')));
+  return `${terminalTable(rows, { ...PLAIN_TABLE, head: HEAD }, terminalColumns())}\n${assumptions()}`;
 }
 
 export function costMarkdown(plans: PricedPlan[]): string {

@@ -8,6 +8,7 @@ import { DirectoryStore, getJson, isLocalPath } from '../../core/storage/index.t
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
 import { closingTable, summaryWarnings } from '../../report/table.ts';
+import { terminalColumns } from '../format.ts';
 import { stopSignal } from '../interrupt.ts';
 import { loadConfigFile } from '../load-config.ts';
 import { absolute } from '../paths.ts';
@@ -34,7 +35,8 @@ export async function run(file: string, options: Options): Promise<void> {
   const runDirectory = await runHere(config, runId, absolute(options.out));
   const summary = await getJson<RunSummary>(new DirectoryStore(runDirectory), SUMMARY_FILE);
   const report = join(runDirectory, REPORT_FILE);
-  console.log(`\n${closingTable(summary, { color: process.stdout.isTTY ?? false })}`);
+  const terminal = { color: process.stdout.isTTY ?? false, columns: terminalColumns() };
+  console.log(`\n${closingTable(summary, terminal)}`);
   for (const warning of summaryWarnings(summary)) console.log(warning);
   console.log(`\nReport: ${report}`);
   if (options.json) console.log(JSON.stringify({ run: runDirectory, report, summary }));

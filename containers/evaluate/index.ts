@@ -43,16 +43,17 @@ async function evaluate(job: Job, partial: PartialCheckpoints): Promise<Computed
 
   const model = await openLanguageModel(config, corpus.index);
   const domains = [...(await holdOut(job.run, corpus, plan)).evaluation].sort(([a], [b]) => a - b);
-  const total = decaySteps + domains.length + 2;
   const tell = (progress: Progress) => {
     if (job.signal.aborted)
       throw new InterruptedError(`${label} of stage ${job.stage} stopped; its measurements start over.`);
     job.progress(progress);
   };
-  const report = (done: number, unit: string) => tell({ step: label, done, total, unit });
+  const measured = (done: number) => tell({ step: label, done, total: 2 + domains.length, unit: 'losses' });
 
   const branch = { model, corpus, plan, arm: job.arm, partial };
-  const { parameters } = await decayBranchEnd(job, branch, (t) => report(t, 'steps'));
+  const { parameters } = await decayBranchEnd(job, branch, (done) =>
+    tell({ step: `${label}: decay branch`, done, total: decaySteps, unit: 'steps' }),
+  );
 
   const cost = modelCost(config, corpus.index);
   let flops = 3 * cost(decaySteps * config.pretrain.batchRows, length);
@@ -62,16 +63,16 @@ async function evaluate(job: Job, partial: PartialCheckpoints): Promise<Computed
     return new PassageSet(model, passages).loss(parameters);
   };
   const referenceLoss = await passageLoss(config.reference);
-  report(decaySteps + 1, 'losses');
+  measured(1);
   const heldOutLoss = await passageLoss(config.heldOut);
-  report(decaySteps + 2, 'losses');
+  measured(2);
 
   const losses: [string, Evaluation['domainLoss'][string]][] = [];
   for (const [index, [domain, rows]] of domains.entries()) {
     const ofRows = await rowLosses(model, parameters, await corpus.tokenRows(rows), length);
     losses.push([corpus.index.domains[domain]!.name, { loss: mean(ofRows), rows: rows.length }]);
     flops += cost(rows.length, length);
-    report(decaySteps + 3 + index, 'losses');
+    measured(3 + index);
   }
   const tasks = await loadTasks(job.run, corpus);
   const requests = tasks.map((task) => task.requests);

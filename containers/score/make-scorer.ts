@@ -63,10 +63,15 @@ async function calibrated(
   const parts: ScorerPart[] = [];
   const total = new Float64Array(rows.length);
   let flops = 0;
-  for (const [kind, weight] of kinds) {
+  for (const [i, [kind, weight]] of kinds.entries()) {
     const scorer = await openPart(job, corpus, plan, kind, precision);
     const raw = await scorer.utilities(rows, (done) =>
-      job.progress({ step: 'Measure the scale of the scores', done, total: rows.length, unit: 'rows' }),
+      job.progress({
+        step: 'Measure the scale of the scores',
+        done: i * rows.length + done,
+        total: kinds.length * rows.length,
+        unit: 'rows',
+      }),
     );
     const { mean, std } = scaleOf(raw);
     parts.push({ kind, weight, mean, std });

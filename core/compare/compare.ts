@@ -52,6 +52,8 @@ export interface Difference {
 }
 
 export interface Comparison {
+  /** Runs that are compared, and how many of them have a control of their own. */
+  runs: { given: number; controlled: number };
   baseline: string;
   labels: string[];
   stages: MethodStage[];
@@ -97,7 +99,8 @@ export function compareRuns(entries: readonly Entry[], baseline?: string): Compa
     throw new ConfigError(`--baseline ${base}: no run is of that method; there are ${labels.join(', ')}.`);
   const stages = [...new Set(all.flatMap(({ points }) => points.map(({ stage }) => stage)))].sort((a, b) => a - b);
   const rows = stages.flatMap((stage) => labels.flatMap((label) => methodStage(all, label, stage, base) ?? []));
-  return { baseline: base, labels, stages: rows, courses: all };
+  const given = { given: runs.length, controlled: runs.filter(({ control }) => control).length };
+  return { runs: given, baseline: base, labels, stages: rows, courses: all };
 }
 
 /** What runs have to have in common, and what is said of two that have not. */

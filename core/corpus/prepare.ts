@@ -171,7 +171,7 @@ async function dealDocuments(files: readonly InputFile[], spool: Spool, options:
     read += bytes;
     progress({
       step: 'Read the documents',
-      done: Math.ceil(read / unitBytes),
+      done: read < total ? Math.floor(read / unitBytes) : Math.ceil(total / unitBytes), // only the end is the end
       total: Math.ceil(total / unitBytes),
       unit,
     });

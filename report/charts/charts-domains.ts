@@ -1,8 +1,8 @@
 /** What was selected, domain by domain, and what it did to each domain's loss. */
 
 import { controlEvaluation, type StageReport } from '../data.ts';
-import { lift, loss, lossDifference, percent, truncate } from '../format.ts';
-import { type Html, html } from '../html.ts';
+import { lift, loss, lossDifference, percent, shorten, truncate } from '../format.ts';
+import { type Html, html, shortName } from '../html.ts';
 import { spread, spreadNote } from '../stages.ts';
 import { ARM_COLORS, ARM_NAMES, armLegend } from './charts-training.ts';
 import { chart, figure, legend, Plot, responsive } from './plot.ts';
@@ -10,7 +10,8 @@ import { chart, figure, legend, Plot, responsive } from './plot.ts';
 /** Rows of a domain chart; the smaller domains are drawn as one. */
 const MAX_DOMAINS = 20;
 
-/** Pixels for twenty characters of a domain's name. */
+const LABEL_LENGTH = 20;
+/** Pixels for so many characters of a domain's name. */
 const LABEL_MARGIN = 140;
 
 /** Stages side by side in one chart: more leave no room for the ticks. */
@@ -57,6 +58,7 @@ export function selectionByDomain(stages: StageReport[]): Html | undefined {
   const points = drawn.flatMap(({ stage, shares }) => {
     const named = kept.map((domain) => ({
       stage,
+      domain,
       name: label.get(domain)!,
       ...(shares.get(domain) ?? { pool: 0, selected: 0 }),
     }));
@@ -64,7 +66,13 @@ export function selectionByDomain(stages: StageReport[]): Html | undefined {
     const rest = order.slice(kept.length).map((domain) => shares.get(domain) ?? { pool: 0, selected: 0 });
     return [
       ...named,
-      { stage, name: other, pool: sum(rest.map((d) => d.pool)), selected: sum(rest.map((d) => d.selected)) },
+      {
+        stage,
+        domain: other,
+        name: other,
+        pool: sum(rest.map((d) => d.pool)),
+        selected: sum(rest.map((d) => d.selected)),
+      },
     ];
   });
   const names = [...label.values(), ...(kept.length < order.length ? [other] : [])];
@@ -87,8 +95,9 @@ export function selectionByDomain(stages: StageReport[]): Html | undefined {
         ticks: 3,
         grid: true,
       },
-      y: { domain: names, label: null, tickSize: 0 },
+      y: { domain: names, axis: null },
       marks: [
+        domainAxis(label),
         Plot.ruleY(data, {
           ...facet(faceted),
           y: 'name',
@@ -106,7 +115,7 @@ export function selectionByDomain(stages: StageReport[]): Html | undefined {
           fill: 'var(--surface)',
           stroke: 'var(--pool)',
           strokeWidth: 2,
-          title: (d) => `${d.name}, stage ${d.stage}: ${percent(d.pool)} of the pool`,
+          title: (d) => `${d.domain}, stage ${d.stage}: ${percent(d.pool)} of the pool`,
         }),
         Plot.dot(data, {
           ...facet(faceted),
@@ -114,7 +123,7 @@ export function selectionByDomain(stages: StageReport[]): Html | undefined {
           x: 'selected',
           r: 5,
           fill: 'var(--main)',
-          title: (d) => `${d.name}, stage ${d.stage}: ${percent(d.selected)} of the selection`,
+          title: (d) => `${d.domain}, stage ${d.stage}: ${percent(d.selected)} of the selection`,
         }),
       ],
     });
@@ -149,7 +158,7 @@ function liftTable(stages: DomainShares[], order: string[]): Html {
 <tr>${shown.map(() => html`<th scope="col">pool</th><th scope="col">selection</th><th scope="col">lift</th>`)}</tr></thead>
 <tbody>${order.map(
     (domain) =>
-      html`<tr><th scope="row">${truncate(domain, 40)}</th>${shown.map(({ shares }) => {
+      html`<tr>${domainCell(domain)}${shown.map(({ shares }) => {
         const share = shares.get(domain);
         if (!share) return html`<td></td><td></td><td></td>`;
         return html`<td>${percent(share.pool)}</td><td>${percent(share.selected)}</td>${liftCell(share.selected / share.pool)}`;
@@ -196,8 +205,9 @@ export function domainLosses(stages: StageReport[]): Html | undefined {
         grid: true,
         ticks: width < 500 ? 4 : 8,
       },
-      y: { domain: [...label.values()], label: null, tickSize: 0 },
+      y: { domain: [...label.values()], axis: null },
       marks: [
+        domainAxis(label),
         Plot.ruleY(pairs, { y: 'name', x1: 'main', x2: 'control', stroke: 'var(--pool)', strokeWidth: 2.5 }),
         Plot.dot(pairs, {
           y: 'name',
@@ -206,14 +216,14 @@ export function domainLosses(stages: StageReport[]): Html | undefined {
           fill: 'var(--surface)',
           stroke: ARM_COLORS.control,
           strokeWidth: 2,
-          title: (d) => `${d.name}, ${ARM_NAMES.control}: ${loss(d.control)}`,
+          title: (d) => `${d.domain}, ${ARM_NAMES.control}: ${loss(d.control)}`,
         }),
         Plot.dot(drawn, {
           y: 'name',
           x: 'main',
           r: 5,
           fill: ARM_COLORS.main,
-          title: (d) => `${d.name}, ${ARM_NAMES.main}: ${loss(d.main)}`,
+          title: (d) => `${d.domain}, ${ARM_NAMES.main}: ${loss(d.main)}`,
         }),
       ],
     });
@@ -225,7 +235,7 @@ export function domainLosses(stages: StageReport[]): Html | undefined {
 <thead><tr><th scope="col">domain</th><th scope="col">rows</th><th scope="col">selected data</th>${control && html`<th scope="col">random control</th><th scope="col">difference</th>`}</tr></thead>
 <tbody>${rows.map(
     (row) =>
-      html`<tr><th scope="row">${truncate(row.domain, 40)}</th><td>${row.rows}</td><td>${loss(row.main)}</td>${
+      html`<tr>${domainCell(row.domain)}<td>${row.rows}</td><td>${loss(row.main)}</td>${
         row.control !== undefined && html`<td>${loss(row.control)}</td><td>${lossDifference(change(row))}</td>`
       }</tr>`,
   )}</tbody></table></div></details>`;
@@ -233,18 +243,39 @@ export function domainLosses(stages: StageReport[]): Html | undefined {
 
 const change = (row: { main: number; control?: number }) => (row.control === undefined ? 0 : row.main - row.control);
 
-/** Names short enough for an axis, still one for each domain. */
+const domainCell = (domain: string) => html`<th class="name" scope="row">${shortName(domain, 40)}</th>`;
+
+/**
+ * Names short enough for an axis, still one for each domain. Those that would be cut to the same are shown from where they
+ * begin to differ, and where that is too far apart, with a number before.
+ */
 function labels(domains: string[]): Map<string, string> {
   const taken = new Set<string>();
   return new Map(
     domains.map((domain) => {
-      const short = truncate(domain, 20);
+      const cut = shorten(domain, LABEL_LENGTH);
+      const alike = domains.filter((other) => shorten(other, LABEL_LENGTH) === cut);
+      const short = alike.length > 1 ? fromDifference(domain, alike) : cut;
       let name = short;
-      for (let n = 2; taken.has(name); n++) name = `${truncate(domain, 17)} ${n}`;
+      for (let n = 2; taken.has(name); n++) name = `(${n}) ${shorten(short, LABEL_LENGTH - 4)}`;
       taken.add(name);
       return [domain, name];
     }),
   );
+}
+
+/** The part of a name that begins a little before it differs from those alike. */
+function fromDifference(name: string, alike: string[]): string {
+  const characters = [...name];
+  const others = alike.map((other) => [...other]);
+  const differ = characters.findIndex((character, i) => others.some((other) => other[i] !== character));
+  return `\u2026${truncate(characters.slice(Math.max(0, differ - 6)).join(''), LABEL_LENGTH - 1)}`;
+}
+
+/** An axis of domains by their labels, each with the domain's whole name as its title. */
+function domainAxis(label: Map<string, string>) {
+  const whole = new Map([...label].map(([domain, name]) => [name, domain]));
+  return Plot.axisY({ label: null, tickSize: 0, title: (name: string) => whole.get(name) ?? name });
 }
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);

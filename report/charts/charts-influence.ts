@@ -1,9 +1,11 @@
 /** How good the influence model was, and what it said of the candidate pool. */
+import type { RunConfig } from '../../core/config/schema.ts';
 import type { StageReport } from '../data.ts';
 import { correlation, count, interval, NOTHING } from '../format.ts';
 import { type Html, html } from '../html.ts';
 import { PANELS, spread, spreadNote, stageTicks } from '../stages.ts';
-import { chart, figure, legend, Plot } from './plot.ts';
+import { aboutUtility, utilityLabel } from '../utility.ts';
+import { chart, figure, legend, Plot, responsive } from './plot.ts';
 
 /** Agreement with the oracle as a chart and a table, then the course of each fit; undefined before the first fit. */
 export function influenceModel(stages: StageReport[]): Html | undefined {
@@ -47,42 +49,44 @@ function spearmanChart(stages: StageReport[]): Html | undefined {
       ...(stale.length
         ? [{ color: 'var(--muted)', swatch: 'diamond' as const, label: 'Previous stage\u2019s model (stale)' }]
         : []),
-    )}${chart('Spearman correlation of the influence model with the oracle, per stage', {
-      width: 480,
-      height: 270,
-      marginLeft: 46,
-      marginTop: 28,
-      marginBottom: 40,
-      inset: 10,
-      x: {
-        domain: [0.5, stages.length - 0.5],
-        ticks: stageTicks(stages).filter((k) => k > 0),
-        tickFormat: 'd',
-        label: 'stage',
-        labelAnchor: 'center',
-        labelArrow: 'none',
-      },
-      y: {
-        domain: [low, 1],
-        label: 'Spearman correlation',
-        labelArrow: 'none',
-        ticks: 6,
-        grid: true,
-      },
-      marks: [
-        Plot.ruleY([0], { stroke: 'var(--ink)' }),
-        Plot.ruleX(fits, { x: 'stage', y1: 'low', y2: 'high', stroke: 'var(--main)', strokeWidth: 2.5 }),
-        onUnseenDots(fresh, 'var(--main)', 'on rows new to both'),
-        onUnseenDots(stale, 'var(--muted)', 'previous model'),
-        Plot.dot(fits, {
-          x: 'stage',
-          y: 'spearman',
-          r: 5,
-          fill: 'var(--main)',
-          title: (d) => `stage ${d.stage}: ${correlation(d.spearman)} ${interval(d.spearmanInterval)}`,
-        }),
-      ],
-    })}`,
+    )}${responsive((width) =>
+      chart('Spearman correlation of the influence model with the oracle, per stage', {
+        width: Math.min(width, 480),
+        height: 270,
+        marginLeft: 46,
+        marginTop: 28,
+        marginBottom: 40,
+        inset: 10,
+        x: {
+          domain: [0.5, stages.length - 0.5],
+          ticks: stageTicks(stages).filter((k) => k > 0),
+          tickFormat: 'd',
+          label: 'stage',
+          labelAnchor: 'center',
+          labelArrow: 'none',
+        },
+        y: {
+          domain: [low, 1],
+          label: 'Spearman correlation',
+          labelArrow: 'none',
+          ticks: 6,
+          grid: true,
+        },
+        marks: [
+          Plot.ruleY([0], { stroke: 'var(--ink)' }),
+          Plot.ruleX(fits, { x: 'stage', y1: 'low', y2: 'high', stroke: 'var(--main)', strokeWidth: 2.5 }),
+          onUnseenDots(fresh, 'var(--main)', 'on rows new to both'),
+          onUnseenDots(stale, 'var(--muted)', 'previous model'),
+          Plot.dot(fits, {
+            x: 'stage',
+            y: 'spearman',
+            r: 5,
+            fill: 'var(--main)',
+            title: (d) => `stage ${d.stage}: ${correlation(d.spearman)} ${interval(d.spearmanInterval)}`,
+          }),
+        ],
+      }),
+    )}`,
   );
 }
 
@@ -155,7 +159,7 @@ function wholeTicks(epochs: number[]): number[] {
 }
 
 /** Utilities of the pool and of what was kept of it, a panel for each stage. */
-export function histogramCharts(stages: StageReport[]): Html | undefined {
+export function histogramCharts(stages: StageReport[], config: RunConfig): Html | undefined {
   const known = stages.flatMap(({ stage, main }) =>
     main.selection?.histogram ? [{ stage, histogram: main.selection.histogram, selection: main.selection }] : [],
   );
@@ -175,7 +179,7 @@ export function histogramCharts(stages: StageReport[]): Html | undefined {
         marginLeft: 50,
         marginTop: 28,
         marginBottom: 40,
-        x: { label: 'utility (minus predicted influence)', labelAnchor: 'center', labelArrow: 'none', ticks: 5 },
+        x: { label: utilityLabel(selection, config), labelAnchor: 'center', labelArrow: 'none', ticks: 5 },
         y: { label: 'rows', labelArrow: 'none', ticks: 4, grid: true, tickFormat: count },
         marks: [
           Plot.rectY(bins, {
@@ -199,7 +203,7 @@ export function histogramCharts(stages: StageReport[]): Html | undefined {
         ],
       }),
     );
-  })}</div><p class="note">Selection draws by Gumbel-top-k, so rows of high utility are likelier to be kept, not certain.${spreadNote(shown.length, known.length)}</p>`;
+  })}</div><p class="note">${aboutUtility(known, config)}${spreadNote(shown.length, known.length)}</p>`;
 }
 
 /** The bins without the empty ones at either end. */

@@ -46,14 +46,22 @@ const variables = (palette: Palette) =>
     .map(([name, value]) => `--${name}:${value};`)
     .join('');
 
+/** A shadow at each edge that more of a table is behind; what scrolls along with the table covers it at its ends. */
+const scrollShadows =
+  'background:linear-gradient(to right,var(--surface) 30%,transparent) left/36px 100% local,' +
+  'linear-gradient(to left,var(--surface) 30%,transparent) right/36px 100% local,' +
+  'linear-gradient(to right,var(--shade),transparent) left/12px 100% scroll,' +
+  'linear-gradient(to left,var(--shade),transparent) right/12px 100% scroll;' +
+  'background-repeat:no-repeat';
+
 /** The page's style sheet; system fonts, both colour schemes, one column on a phone, plain on paper. */
 export const styles = `
-:root{color-scheme:light dark;${variables(light)}}
-@media (prefers-color-scheme:dark){:root{${variables(dark)}}}
+:root{color-scheme:light dark;--shade:rgb(0 0 0/.22);${variables(light)}}
+@media (prefers-color-scheme:dark){:root{${variables(dark)}--shade:rgb(0 0 0/.7)}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;scroll-behavior:smooth}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:1120px;margin:0 auto;padding:40px 24px 80px}
+main{max-width:1280px;margin:0 auto;padding:40px 24px 80px}
 h1,h2,h3{line-height:1.25;text-wrap:balance}
 h1{font-size:2rem;margin:0 0 .3em;letter-spacing:-.02em}
 h2{font-size:1.3rem;margin:0 0 .4em;letter-spacing:-.01em}
@@ -86,7 +94,7 @@ svg.chart text{white-space:pre}
 .narrow{display:none}
 .legend{display:flex;flex-wrap:wrap;gap:.2em 1.3em;font-size:.84rem;color:var(--muted);margin:0 0 10px;padding:0;list-style:none}
 .legend svg{vertical-align:-2px;margin-right:6px;overflow:visible}
-.scroll{overflow-x:auto;margin-bottom:16px}
+.scroll{overflow-x:auto;margin-bottom:16px;${scrollShadows}}
 table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-nums;width:100%}
 th,td{padding:6px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 thead tr:first-child th:first-child,tbody th,tbody tr>:first-child{text-align:left;padding-left:0}
@@ -101,9 +109,8 @@ table.closing{font-size:.82rem}
 .closing th,.closing td{padding:6px 5px}
 .closing .group{padding-left:16px}
 .closing td.shared{text-align:center}
-.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:8px 36px;align-items:start}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,540px),1fr));gap:8px 36px;align-items:start}
 .pair svg.chart{width:100%;max-width:520px}
-.pair .scroll{margin-top:24px}
 figure:last-child,section>:last-child,.panels figure{margin-bottom:0}
 .documents{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:8px 32px}
 .documents ol{list-style:none;margin:0;padding:0}
@@ -125,6 +132,8 @@ h1{font-size:1.55rem}
 .figures dd{font-size:1.4rem}
 .figures{gap:10px 20px}
 .figures div{min-width:0}
+th,td{padding:6px 7px}
+th.name{min-width:9em;white-space:normal;overflow-wrap:anywhere}
 .wide{display:none}
 .narrow{display:block}
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { compareRuns as compareEntries, differenceOf, type Entry, onSharedSeeds } from '../../core/compare/compare.ts';
 import type { ArmSummary, RunSummary } from '../../core/formats.ts';
 import type { Method } from '../../core/selection/methods.ts';
-import { comparisonMarkdown, renderComparison } from '../../report/compare.ts';
+import { COMPARED, comparedRows, comparisonMarkdown, renderComparison } from '../../report/compare.ts';
 import { checkXml } from '../report/xml.ts';
 
 const arm = (tokens: number, referenceLoss: number): ArmSummary => ({
@@ -181,14 +181,34 @@ describe('a comparison', () => {
     expect(page).not.toMatch(/<script|https?:\/\/(?!www\.w3\.org)/);
     for (const [svg] of page.matchAll(/<svg class="chart[\s\S]*?<\/svg>/g)) checkXml(svg!);
     expect(comparisonMarkdown(comparison)).toMatchInlineSnapshot(`
-      "| method | seeds | reference loss | difference | held-out loss | difference | mixed-domain loss |
-      | --- | --: | --: | --: | --: | --: | --: |
-      | random | 2 | 5.000 ± 0.000 | – | 5.100 ± 0.000 | – | 4.900 ± 0.000 |
-      | influence | 2 | 4.900 ± 0.000 | −0.100 [−0.100, −0.100] | 5.000 ± 0.000 | −0.100 [−0.100, −0.100] | 4.800 ± 0.000 |
+      "| method | seeds | reference loss | difference | held-out loss | difference | mixed-domain loss | Spearman | FLOPs |
+      | --- | --: | --: | --: | --: | --: | --: | --: | --: |
+      | random | 2 | 5.000 ± 0.000 | – | 5.100 ± 0.000 | – | 4.900 ± 0.000 | 0.50 | 2.40e+2 |
+      | influence | 2 | 4.900 ± 0.000 | −0.100 [−0.100, −0.100] | 5.000 ± 0.000 | −0.100 [−0.100, −0.100] | 4.800 ± 0.000 | 0.50 | 2.40e+2 |
 
-      After stage 1. Losses in nats per token, mean ± standard error over seeds; differences to random, paired by seed, a run with its own control if it has one, with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the pairs in parentheses; negative is better."
+      After stage 1. Losses in nats per token, mean ± standard error over seeds; differences to random, paired by seed, a run with its own control if it has one, with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the pairs in parentheses; negative is better. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there."
     `);
   });
+});
+
+it('counts the runs that were given, and says how many have a control', () => {
+  const title = (...runs: RunSummary[]) => /<h1>(.*?)<\/h1>/.exec(renderComparison(compareRuns(runs)))![1];
+  const controlled = [1, 2].map((seed) => summary('influence', seed, 4.9, { control: 5 }));
+  expect(title(...controlled, summary('dsir', 1, 4.8))).toBe('3 runs, 2 of them with a control arm');
+  expect(title(...controlled)).toBe('2 runs, each with a control arm');
+  expect(title(controlled[0]!)).toBe('1 run, with a control arm');
+  expect(title(summary('random', 1, 5), summary('dsir', 1, 4.8))).toBe('2 runs');
+});
+
+it('has one set of columns, on a page, in Markdown and in a terminal', () => {
+  const comparison = compareRuns([1, 2].map((seed) => summary('influence', seed, 4.8 + seed / 10, { control: 5 })));
+  const [influence] = comparedRows(comparison, 1);
+  expect(influence).toHaveLength(COMPARED.length);
+  expect(influence).toEqual(expect.arrayContaining(['4.950 \u00b1 0.050', '0.50', '2.40e+2']));
+  expect(comparisonMarkdown(comparison)).toContain(`| ${COMPARED.join(' | ')} |`);
+  expect(comparisonMarkdown(comparison)).toContain(`| ${influence!.join(' | ')} |`);
+  const page = renderComparison(comparison);
+  for (const text of [...COMPARED, ...influence!]) expect(page).toContain(`>${text}</t`);
 });
 
 describe('a mean of paired differences', () => {

@@ -42,6 +42,18 @@ describe('text', () => {
     );
   });
 
+  it('keeps the beginning and the end of a name that is too long', () => {
+    expect(format.shorten('mail', 4)).toBe('mail');
+    expect(format.shorten('corpus/part-00001.jsonl', 12)).toBe('corpus\u2026jsonl');
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.integer({ min: 1, max: 20 }), (name, length) => {
+        const short = format.shorten(name, length);
+        expect(short.length).toBeLessThanOrEqual(length);
+        if (!/\p{Surrogate}/u.test(name)) expect(short).not.toMatch(/\p{Surrogate}/u);
+      }),
+    );
+  });
+
   it('is cut to a length, between words where it can be', () => {
     expect(format.truncate('one two three', 100)).toBe('one two three');
     expect(format.truncate('one two three', 9)).toBe('one two\u2026');

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import type { RunConfig } from '../../core/config/schema.ts';
 import { InputError } from '../../core/errors.ts';
 import type { RunRecord } from '../../core/formats.ts';
 import { armLayout, PASSAGES_FILE, REPORT_FILE, RUN_FILE, stageLayout } from '../../core/layout.ts';
+import { type Method, methodTraits } from '../../core/selection/methods.ts';
 import { getJson, putJson } from '../../core/storage/index.ts';
 import { collectReportData, renderReport, writeReport } from '../../report/index.ts';
 import { memoryOpener } from '../memory-store.ts';
@@ -61,6 +63,12 @@ describe('a finished run', () => {
   });
 });
 
+it('draws the wide charts of the report for phones too, where text is not to be scaled down', async () => {
+  const page = await report();
+  for (const svg of charts(page.replaceAll(/<div class="wide">[\s\S]*?<div class="narrow">/g, '')))
+    expect(Number(/ width="(\d+)"/.exec(svg)![1])).toBeLessThanOrEqual(360);
+});
+
 describe('axes', () => {
   it.each([{}, { poor: true }, { stages: 2 }, { stages: 12, stepsPerStage: 30 }] as FixtureOptions[])(
     'name no two ticks alike: %o',
@@ -91,6 +99,25 @@ describe('hostile text', () => {
   it('leaves charts well-formed', async () => {
     for (const svg of svgs(await report({ hostile }))) checkXml(svg);
   });
+});
+
+it('tells long names of domains apart, and has each whole as a title', async () => {
+  const open = memoryOpener();
+  const store = open('memory:run');
+  await writeFixture(store);
+  const { selectionSummary } = armLayout(1, 'main');
+  const parts = [1, 2, 3].map((n) => `crawl-of-the-web-in-english/part-0000${n}-of-the-filtered.jsonl.gz`);
+  const poolDomains = Object.fromEntries(parts.map((name) => [name, 100]));
+  const before = await getJson<object>(store, selectionSummary);
+  await putJson(store, selectionSummary, { ...before, poolDomains, selectedDomains: poolDomains });
+  const page = renderReport(await collectReportData(open, 'memory:run'));
+  const titled = [...page.matchAll(/>([^<]+)<title>(crawl-of-[^<]+)<\/title>/g)];
+  expect(new Set(titled.map(([, , whole]) => whole)).size).toBe(3);
+  expect(new Set(titled.map(([, label]) => label)).size).toBe(3);
+  for (const n of [1, 2, 3]) {
+    expect(titled.find(([, label]) => label!.includes(`0000${n}`))![2]).toBe(parts[n - 1]);
+    expect(page).toContain(`<span title="${parts[n - 1]}">crawl-of-the-web-in-\u2026e-filtered.jsonl.gz</span>`);
+  }
 });
 
 describe('a run in progress', () => {
@@ -163,6 +190,56 @@ describe('the verdict', () => {
     const page = await report({ control: 'none' });
     expect(page).toContain('There is no random control to compare with');
     expect(page).not.toContain('Random control');
+  });
+});
+
+describe('utility', () => {
+  /** The report of a run with this selection, whose stages were chosen by their method or by what stood in for it. */
+  async function reportOf(selection: Partial<RunConfig['selection']>, standIns: Record<number, Method> = {}) {
+    const open = memoryOpener();
+    const store = open('memory:run');
+    await writeFixture(store);
+    const record = await getJson<RunRecord>(store, RUN_FILE);
+    Object.assign(record.config.selection, selection);
+    await putJson(store, RUN_FILE, record);
+    for (const stage of [1, 2, 3]) {
+      const { selectionSummary } = armLayout(stage, 'main');
+      const method = standIns[stage] ?? record.config.selection.method;
+      const gumbel = methodTraits(method).hard ? 'none' : 'exact';
+      await putJson(store, selectionSummary, { ...(await getJson<object>(store, selectionSummary)), method, gumbel });
+    }
+    const page = renderReport(await collectReportData(open, 'memory:run'));
+    const [section] = /<section id="scores"[\s\S]*?<\/section>/.exec(page)!;
+    const axes = [...section.matchAll(/>(utility[^<]*)</g)].map(([, label]) => label);
+    return { axes: [...new Set(axes)], note: section.slice(section.lastIndexOf('<p class="note">')) };
+  }
+
+  it('is called what the method makes it, and rows drawn or kept as the method takes them', async () => {
+    const drawn = await reportOf({ method: 'influence' });
+    expect(drawn.axes).toEqual(['utility (minus predicted influence)']);
+    expect(drawn.note).toContain('Utility is minus predicted influence. Rows are drawn by Gumbel-top-k');
+    const kept = await reportOf({ method: 'classifier' });
+    expect(kept.axes).toEqual(['utility (the classifier\u2019s score)']);
+    expect(kept.note).toContain('The rows of the highest utility are kept.');
+    expect(kept.note).not.toContain('Gumbel');
+    expect((await reportOf({ method: 'perplexity' })).axes).toEqual(['utility (minus loss)']);
+    const dsir = await reportOf({ method: 'dsir' });
+    expect(dsir.axes).toEqual(['utility (DSIR\u2019s log-weight)']);
+    expect(dsir.note).toContain('Gumbel-top-k');
+  });
+
+  it('is a sum where scores are added', async () => {
+    const { axes, note } = await reportOf({ method: 'influence', classifierWeight: 1, dsirWeight: 0.5 });
+    expect(axes).toEqual(['utility']);
+    expect(note).toContain(
+      'Utility is the sum of z-scores: minus predicted influence, plus 0.5 times DSIR\u2019s log-weight, plus the classifier\u2019s score.',
+    );
+  });
+
+  it('is that of what stood in for the method at a stage', async () => {
+    const { axes, note } = await reportOf({ method: 'hard-top-k' }, { 2: 'dsir' });
+    expect(axes).toEqual(['utility (minus predicted influence)', 'utility (DSIR\u2019s log-weight)']);
+    expect(note).toContain('In stages 1, 3 the rows of the highest utility are kept. In stage 2 rows are drawn');
   });
 });
 

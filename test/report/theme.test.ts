@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { dark, light, type Palette } from '../../report/charts/theme.ts';
+import { dark, light, type Palette, styles } from '../../report/charts/theme.ts';
 
 type Rgb = [number, number, number];
 
@@ -68,4 +68,12 @@ describe.each([
   it.each(Object.entries(DICHROMACY))('the runs differ under %s', (_, matrix) => {
     expect(distance(see(matrix, palette.main), see(matrix, palette.control))).toBeGreaterThan(40);
   });
+});
+
+it('leaves the widest tables, measured in the wide letters of DejaVu Sans, their room', () => {
+  const [, width] = /main\{max-width:(\d+)px/.exec(styles)!;
+  const paddings = 2 * 24 + 2 * 24 + 2; // of main and of a section, and its border
+  expect(Number(width) - paddings).toBeGreaterThanOrEqual(1123); // compare.html with intervals
+  const [, pair] = /\.pair\{[^}]*minmax\(min\(100%,(\d+)px\)/.exec(styles)!;
+  expect(Number(pair)).toBeGreaterThanOrEqual(531); // the influence model's
 });

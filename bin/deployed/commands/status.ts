@@ -1,8 +1,8 @@
 import { BatchClient } from '@aws-sdk/client-batch';
 import { ListExecutionsCommand, SFNClient } from '@aws-sdk/client-sfn';
-import Table from 'cli-table3';
 import { consoleLinks, type RunLinks } from '../../../functions/links.ts';
-import { PLAIN_TABLE } from '../../format.ts';
+import { terminalTable } from '../../../report/terminal-table.ts';
+import { PLAIN_TABLE, terminalColumns } from '../../format.ts';
 import {
   causeInWords,
   describeExecution,
@@ -81,9 +81,8 @@ export async function status(execution: string | undefined, options: Options): P
     ['more jobs', jobs.length > 10 ? String(jobs.length - 10) : undefined],
     ['error', described.error && `${described.error}: ${causeInWords(described.cause)}`],
   ];
-  const table = new Table({ ...PLAIN_TABLE, wordWrap: false });
-  for (const [name, value] of rows) if (value !== undefined) table.push([name, value]);
-  console.log(table.toString());
+  const known = rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
+  console.log(terminalTable(known, { ...PLAIN_TABLE, wordWrap: false }, terminalColumns()));
   for (const [name, link] of Object.entries(links)) console.log(`${name}: ${link}`);
 }
 
@@ -105,10 +104,14 @@ async function listExecutions(sfn: SFNClient, options: Options): Promise<void> {
       ),
     );
   if (executions.length === 0) return console.log('No executions yet: mates start runs the smoke configuration.');
-  const table = new Table({ ...PLAIN_TABLE, head: ['execution', 'status', 'started', 'for'] });
-  for (const { name, status, startDate, stopDate } of executions)
-    table.push([name, status, startDate?.toLocaleString() ?? '', duration(startDate, stopDate)]);
-  console.log(table.toString());
+  const rows = executions.map(({ name = '', status = '', startDate, stopDate }) => [
+    name,
+    status,
+    startDate?.toLocaleString() ?? '',
+    duration(startDate, stopDate),
+  ]);
+  const head = ['execution', 'status', 'started', 'for'];
+  console.log(terminalTable(rows, { ...PLAIN_TABLE, head }, terminalColumns()));
 }
 
 /** `3 h 05 min`, up to now for what goes on. */

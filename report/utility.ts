@@ -1,0 +1,56 @@
+/** What the utility of a row is, and how rows are taken by it, in words. */
+import type { RunConfig } from '../core/config/schema.ts';
+import type { SelectionSummary } from '../core/formats.ts';
+import { methodTraits, type ScoreKind } from '../core/selection/methods.ts';
+import { weightedScores } from '../core/selection/weighted-scores.ts';
+
+const SCORES: Record<ScoreKind, string> = {
+  'influence-model': 'minus predicted influence',
+  probe: 'minus probed influence',
+  dsir: 'DSIR\u2019s log-weight',
+  classifier: 'the classifier\u2019s score',
+  loss: 'minus loss',
+};
+
+/** One stage's selection by a score. */
+interface Selected {
+  stage: number;
+  selection: Pick<SelectionSummary, 'method' | 'gumbel'>;
+}
+
+/** By the method that the stage did select by, which may stand in for the configured one. */
+const scoresOf = ({ method }: Selected['selection'], config: RunConfig) =>
+  weightedScores(methodTraits(method).score, config.selection);
+
+/** An axis's label: a utility has a name of its own only where it is one score. */
+export function utilityLabel(selection: Selected['selection'], config: RunConfig): string {
+  const [first, ...added] = scoresOf(selection, config);
+  return first && added.length === 0 ? `utility (${SCORES[first[0]]})` : 'utility';
+}
+
+/** What utility is in each of the stages, and what follows from it for a row, in sentences. */
+export function aboutUtility(stages: readonly Selected[], config: RunConfig): string {
+  const meaning = byStage(stages, (selection) => {
+    const scores = scoresOf(selection, config);
+    const parts = scores.map(([kind, weight]) => (weight === 1 ? SCORES[kind] : `${weight} times ${SCORES[kind]}`));
+    return `utility is ${parts.length > 1 ? `the sum of z-scores: ${parts.join(', plus ')}` : parts[0]}.`;
+  });
+  const taken = byStage(stages, ({ gumbel }) =>
+    gumbel === 'none'
+      ? 'the rows of the highest utility are kept.'
+      : 'rows are drawn by Gumbel-top-k, so those of high utility are likelier to be kept, not certain.',
+  );
+  return `${meaning} ${taken}`;
+}
+
+/** What is true of all stages once; else each sentence with the stages that it is true of. */
+function byStage(stages: readonly Selected[], say: (selection: Selected['selection']) => string): string {
+  const said = new Map<string, number[]>();
+  for (const { stage, selection } of stages) said.set(say(selection), [...(said.get(say(selection)) ?? []), stage]);
+  return [...said]
+    .map(([sentence, of]) => {
+      const where = `In stage${of.length > 1 ? 's' : ''} ${of.join(', ')} `;
+      return said.size > 1 ? where + sentence : sentence.charAt(0).toUpperCase() + sentence.slice(1);
+    })
+    .join(' ');
+}
