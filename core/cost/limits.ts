@@ -46,9 +46,12 @@ function engineWarnings({ engine: { runtime } }: RunConfig, { deployment }: Plac
 function textWarnings(config: RunConfig, { textBytes }: Place): string[] {
   const needed = leastTextBytes(config);
   if (textBytes === undefined || config.corpus.prepared !== undefined || textBytes > needed / 2) return [];
-  const megabytes = (bytes: number) => (bytes / 1e6).toPrecision(2);
+  const size = (bytes: number) => {
+    const [value, unit] = bytes < 1e9 ? [bytes / 1e6, 'MB'] : [bytes / 1e9, 'GB'];
+    return `${value < 10 ? value.toPrecision(2) : Math.round(value)} ${unit}`;
+  };
   return [
-    `The corpus's files have about ${megabytes(textBytes)} MB of text, and rows for all stages take some ${megabytes(needed)}: ` +
+    `The corpus's files have about ${size(textBytes)} of text, and rows for all stages take some ${size(needed)}: ` +
       'lower pretrain.stepsPerStage or pretrain.stages, raise selection.fraction, or add text.',
   ];
 }

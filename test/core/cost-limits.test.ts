@@ -54,7 +54,7 @@ it('says where the files cannot have the rows', () => {
   const text = (textBytes: number) => limitWarnings(paper, { textBytes }).filter((one) => /text/.test(one));
   expect(text(4e11)).toEqual([]);
   expect(text(4e9)).toEqual([
-    expect.stringMatching(/^The corpus's files have about 4\.0e\+3 MB of text, and rows .* lower/),
+    expect.stringMatching(/^The corpus's files have about 4\.0 GB of text, and rows .* lower/),
   ]);
   const prepared = { ...paper, corpus: { ...paper.corpus, prepared: 's3://b/corpus' } };
   expect(limitWarnings(prepared, { textBytes: 0 }).filter((one) => /text/.test(one))).toEqual([]);

@@ -283,6 +283,9 @@ describe('on S3', () => {
     const slow = config('builtin:corpus/logs.jsonl.gz', { pretrain: { stepsPerStage: 1_000_000 } });
     const state = await validate(slow);
     expect(state.warnings![0]).toMatch(
+      /^The corpus's files have about 0\.48 MB of text, and rows .* some 61 GB: lower/,
+    );
+    expect(state.warnings![1]).toMatch(
       /^A job of pretrain takes about \d+ hours .* and has 1: .*jobTimeoutHours than 1/,
     );
     expect(console.warn).toHaveBeenCalledWith(state.warnings![0]);
