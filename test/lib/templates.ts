@@ -81,3 +81,15 @@ export function normalized(template: Template): unknown {
   );
   return JSON.parse(text.replace(/[0-9a-f]{64}/g, 'hash').replace(/(CurrentVersion[0-9A-F]{8})[0-9a-f]{32}/g, '$1'));
 }
+
+export const ECR_IMAGE = '123456789012.dkr.ecr.us-east-1.amazonaws.com/team/mates:1.0';
+/** As different from the default as the settings allow. */
+export const DIFFERENT = {
+  image: ECR_IMAGE,
+  network: 'endpoints',
+  spot: 'false',
+  accelerator: 'cpu',
+  publishVersion: 'false',
+  monthlyBudgetUsd: '250',
+  alarmEmail: 'team@example.org',
+};
