@@ -93,6 +93,10 @@ export const STUDY_METHODS = {
   'lookahead + classifier score, T 0.5': besideClassifier({}),
   'lookahead + classifier score, 250 labels': besideClassifier(HARD, { ...LOOKAHEAD, documents: 250 }),
   'lookahead + classifier score, 4000 labels': besideClassifier(HARD, LOOKAHEAD_4000),
+  'lookahead, every row + classifier score': {
+    probe: LOOKAHEAD,
+    selection: { method: 'oracle', temperature: 0.2, classifierWeight: 1 },
+  },
   'lookahead + classifier + dsir score': besideClassifier({ ...HARD, dsirWeight: 1 }),
   'static lookahead + classifier score': besideClassifier({ method: 'static-influence', temperature: 0.2 }),
   'lookahead, n-gram + dsir, 250 labels': { probe: { ...LOOKAHEAD, documents: 250 }, influenceModel: NGRAM_DSIR },

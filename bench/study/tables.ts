@@ -187,7 +187,8 @@ export function keptTable(cells: readonly CellResult[]): string {
   const labels = methods.get('lookahead, every row');
   const random = methods.get(RANDOM);
   const rows = [...methods].flatMap(([method, seeds]) => {
-    if (!method.includes('lookahead, ') && method !== 'dsir') return [];
+    // Beside a classifier more than labels is at work.
+    if ((!method.includes('lookahead, ') && method !== 'dsir') || method.includes('classifier')) return [];
     const shared = [...seeds.values()].filter(({ seed }) => labels?.has(seed) && random?.has(seed));
     if (shared.length === 0) return [];
     const gain = (cell: CellResult) => finalLoss(random!.get(cell.seed)!) - finalLoss(cell);
