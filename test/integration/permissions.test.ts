@@ -60,6 +60,11 @@ const REASONS: { role: RegExp; action: RegExp; resource?: RegExp; why: string }[
     why: 'Of jobs that a former execution has left; here each is stopped before its run goes on.',
   },
   {
+    role: /^Observability/,
+    action: /^sns:Publish$/,
+    why: "How EventBridge's rules write to the alarms' topic; Batch, a plugin here, sends them no events.",
+  },
+  {
     role: /^(function|batch|sagemaker)\./,
     action: /^s3:ListBucket$/,
     why: 'Without it S3 answers 403 where there is no such object, and not 404.',
