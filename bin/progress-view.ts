@@ -1,7 +1,7 @@
 import { MultiBar, type SingleBar } from 'cli-progress';
 import pc from 'picocolors';
 import type { Progress } from '../core/progress.ts';
-import { truncate } from '../report/format.ts';
+import { count, truncate } from '../report/format.ts';
 
 /** Shows how far each job is: bars on a terminal, a plain line every few seconds elsewhere. */
 export interface ProgressView {
@@ -23,9 +23,7 @@ interface Track {
 }
 
 /** `1,813/1,813 kB`. */
-const counted = ({ done, total, unit }: Progress) => `${formatWhole(done)}/${formatWhole(total)} ${unit}`;
-
-const formatWhole = (value: number) => value.toLocaleString('en-US');
+const counted = ({ done, total, unit }: Progress) => `${count(done)}/${count(total)} ${unit}`;
 
 /** `12.3/s, 0:41 left` from the progress since the job was first heard of. */
 function pace(track: Track, { done, total }: Progress): string {
@@ -33,7 +31,7 @@ function pace(track: Track, { done, total }: Progress): string {
   const rate = (done - track.first) / seconds;
   if (!(rate > 0)) return '';
   const left = done < total ? `, ${clock((total - done) / rate)} left` : ` in ${clock(seconds)}`;
-  return `${rate >= 100 ? formatWhole(Math.round(rate)) : rate.toPrecision(3)}/s${left}`;
+  return `${rate >= 100 ? count(rate) : rate.toPrecision(3)}/s${left}`;
 }
 
 function clock(seconds: number): string {

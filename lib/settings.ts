@@ -308,8 +308,10 @@ export function parseSettings(values: Record<string, unknown> = {}): Settings {
 function requireReachableImages({ region, ...settings }: Settings): void {
   for (const name of ['image', 'trainerImage'] as const) {
     const reference = settings[name];
-    const inRegion = reference && region ? parseEcr(reference)?.region : undefined;
-    if (!reference || (maybeInEcr(reference) && (inRegion ?? region) === region)) continue;
+    if (!reference) continue;
+    const ecr = parseEcr(reference);
+    const isElsewhere = region !== undefined && ecr !== undefined && ecr.region !== region;
+    if (maybeInEcr(reference) && !isElsewhere) continue;
     throw new ConfigError(
       `context ${name}: ${reference} cannot be pulled from subnets without a way out (network=endpoints): ` +
         `push it to ECR in ${region ?? "the stacks' region"}, or deploy with -c network=nat.`,

@@ -1,5 +1,6 @@
 import pc from 'picocolors';
 import type { RunSummary } from '../core/formats.ts';
+import { WARNING } from '../core/progress.ts';
 import {
   correlation,
   count,
@@ -16,7 +17,7 @@ import { terminalTable } from './terminal-table.ts';
 /** What a user should know of a run and of its stages, a line each; empty when there is nothing. */
 export function summaryWarnings({ warnings = [], stages }: RunSummary): string[] {
   const ofStages = stages.flatMap(({ stage, warnings }) => warnings.map((warning) => `stage ${stage}: ${warning}`));
-  return [...warnings, ...ofStages].map((warning) => `Warning: ${warning}`);
+  return [...warnings, ...ofStages].map((warning) => `${WARNING}${warning}`);
 }
 
 /** Characters of a domain's name. */

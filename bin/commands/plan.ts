@@ -4,6 +4,7 @@ import { limitWarnings } from '../../core/cost/limits.ts';
 import { textBytes } from '../../core/cost/preparation.ts';
 import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/price.ts';
 import { type QuotaNeed, quotaNeeds } from '../../core/cost/quotas.ts';
+import { WARNING } from '../../core/progress.ts';
 import { inputProblems } from '../../core/run/check-inputs.ts';
 import { storeOpener } from '../../core/storage/index.ts';
 import { terminalTable } from '../../report/terminal-table.ts';
@@ -94,7 +95,7 @@ function describe(config: RunConfig, plan: Plan): string {
     `${least} ${unit}`,
     `${useful} ${unit}`,
   ]);
-  const warnings = plan.warnings.map((warning) => `Warning: ${warning}`);
+  const warnings = plan.warnings.map((warning) => `${WARNING}${warning}`);
   const table = (rows: string[][], head: string[] = []) => terminalTable(rows, { ...PLAIN_TABLE, head }, columns);
   return [
     table(facts),

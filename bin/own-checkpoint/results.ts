@@ -94,9 +94,8 @@ export async function report(selection: Selection, run: Run, { summary, document
     console.log(`The influence model's Spearman on held-out labels is ${fit.spearman.toFixed(2)} [${interval}].`);
   }
   if (fit?.weak !== undefined) {
-    const { readProbeRecord } = await import('../../containers/probe/prepared-probe.ts');
-    const { guard } = await readProbeRecord(run, STAGE);
-    const worse = guard !== undefined && guard.after >= guard.before;
+    const { readProbeRecord, worsenedGuard } = await import('../../containers/probe/prepared-probe.ts');
+    const worse = worsenedGuard(await readProbeRecord(run, STAGE)) !== undefined;
     const remedy = worse ? 'lower --learning-rate, or raise --passages' : 'raise --labels, or add --features hidden';
     console.log(
       inFlags(`${WARNING}the influence model is weak: ${fit.weak}. With another --work, ${remedy}.`, FIELD_FLAGS),

@@ -16,7 +16,7 @@ import { weightedScores } from '../../core/selection/weighted-scores.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { type Computed, type Job, timed } from '../job.ts';
 import { PartialCheckpoints } from '../partial-checkpoints.ts';
-import { readProbeRecord } from '../probe/prepared-probe.ts';
+import { readProbeRecord, worsenedGuard } from '../probe/prepared-probe.ts';
 import { fitClassifier } from '../score/classifier.ts';
 import { fitDsir } from '../score/dsir.ts';
 import { makeScorer } from '../score/make-scorer.ts';
@@ -178,8 +178,8 @@ function weakness(
 
 /** Why the labels that lookahead gives should not be trusted, in words; undefined where they may be, or others are used. */
 async function labelsWeakness(job: Job, { preparesProbe }: StagePlan): Promise<string | undefined> {
-  const guard = preparesProbe ? (await readProbeRecord(job.run, job.stage)).guard : undefined;
-  if (!guard || guard.after < guard.before) return undefined;
+  const guard = preparesProbe ? worsenedGuard(await readProbeRecord(job.run, job.stage)) : undefined;
+  if (!guard) return undefined;
   const [before, after] = [guard.before.toFixed(3), guard.after.toFixed(3)];
   return (
     `lookahead's steps on the reference passages took the loss of those that are kept aside from ${before} to ${after}, so ` +

@@ -70,6 +70,9 @@ export async function readProbeRecord({ store }: Run, stage: number): Promise<Pr
   return record;
 }
 
+/** The guard of a lookahead whose steps did not lower its loss, so that it labels by a worse model; undefined for all others. */
+export const worsenedGuard = ({ guard }: ProbeRecord) => (guard && guard.after < guard.before ? undefined : guard);
+
 /** @throws InputError when the weights of a copy are not those that were written. */
 export async function loadCopies(
   { store }: Run,

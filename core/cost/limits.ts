@@ -107,10 +107,7 @@ function timeWarnings(config: RunConfig, place: Place): string[] {
   const { deployment = DEFAULT_DEPLOYMENT, trainer, corpus } = place;
   const { jobTimeoutHours, jobAttempts, runTimeoutDays } = deployment;
   const [usual] = instancesFor(config, deployment);
-  const longest = new Map<
-    string,
-    { hours: number; instance: string; allowed: number; attempts: number; isMost: boolean }
-  >();
+  const longest = new Map<string, { hours: number; warning: string }>();
   let runHours = 0;
   for (const { work } of estimateStages(config, corpus)) {
     const inStage = new Map<string, number>();
@@ -125,19 +122,17 @@ function timeWarnings(config: RunConfig, place: Place): string[] {
       const isMost = onSageMaker && jobTimeoutHours >= SAGEMAKER_HOURS;
       const perAttempt = isMost ? SAGEMAKER_HOURS : jobTimeoutHours;
       const allowed = attempts * (resumes ? perAttempt - DEADLINE_MARGIN_HOURS : perAttempt);
-      if (hours > allowed && hours > (longest.get(task)?.hours ?? 0))
-        longest.set(task, { hours, instance: instance.instance, allowed, attempts, isMost });
+      if (hours <= allowed || hours <= (longest.get(task)?.hours ?? 0)) continue;
+      const times = attempts > 1 ? ` in ${attempts} attempts` : '';
+      const remedy = isMost ? 'deploy' : `deploy with a longer jobTimeoutHours than ${jobTimeoutHours}, or`;
+      const warning =
+        `A job of ${task} takes about ${Math.round(hours)} hours on ${instance.instance}, and has ${Math.round(allowed)}${times}: ` +
+        `${remedy} on faster instances${isMost ? ', or let Batch pretrain, which resumes it' : ''}.`;
+      longest.set(task, { hours, warning });
     }
     runHours += [...inStage.values()].reduce((sum, hours) => sum + hours, 0);
   }
-  const warnings = [...longest].map(([task, { hours, instance, allowed, attempts, isMost }]) => {
-    const times = attempts > 1 ? ` in ${attempts} attempts` : '';
-    const remedy = isMost ? 'deploy' : `deploy with a longer jobTimeoutHours than ${jobTimeoutHours}, or`;
-    return (
-      `A job of ${task} takes about ${Math.round(hours)} hours on ${instance}, and has ${Math.round(allowed)}${times}: ` +
-      `${remedy} on faster instances${isMost ? ', or let Batch pretrain, which resumes it' : ''}.`
-    );
-  });
+  const warnings = Array.from(longest.values(), ({ warning }) => warning);
   if (runHours > 24 * runTimeoutDays)
     warnings.push(
       `The run takes at least ${Math.round(runHours / 24)} days on ${usual!.instance}, and is stopped after runTimeoutDays, ` +

@@ -57,8 +57,9 @@ export function planStage(config: RunConfig, corpus: CorpusIndex, stage: number)
   const consumedRows = stepsPerStage * batchRows;
   const { score, once, probes, preparesProbe, arms } = stageWork(config, stage);
   const scored = score !== undefined;
-  const selectedRows = scored ? mostRows(config, stage, poolRows) : consumedRows;
-  if (consumedRows > mostRows(config, stage, poolRows)) {
+  const available = mostRows(config, stage, poolRows);
+  const selectedRows = scored ? available : consumedRows;
+  if (consumedRows > available) {
     const most = pools.stages.map((shards, k) => mostRows(config, k, rowsOf(corpus, shards)));
     throw new ConfigError(tooSmall(config, { stage, poolRows, scored, most }));
   }

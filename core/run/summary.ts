@@ -1,6 +1,6 @@
 import type { RunConfig } from '../config/schema.ts';
 import { CORPUS_FILE } from '../corpus/corpus.ts';
-import { trainingFlops } from '../cost/estimate.ts';
+import { type StageTask, trainingFlops } from '../cost/estimate.ts';
 import type { ChoiceScore, TaskScore } from '../evaluation/index.ts';
 import type {
   Arm,
@@ -24,10 +24,10 @@ import type { ScorerRecord } from '../selection/scorer-record.ts';
 import { getJson, getJsonIfPresent, hashObject } from '../storage/index.ts';
 import { inputsOf } from './inputs.ts';
 import { corpusStore, openRunCorpus, type Run, readPlan } from './open-run.ts';
-import { busySeconds, readTimings, secondsAtWork } from './timings.ts';
+import { busySeconds, readTimings, secondsAtWork, taskOf } from './timings.ts';
 
-/** Jobs of a stage that choose its rows, by the beginnings of their timings' names. */
-const SELECTION_JOBS = /^(prepare-probe|probe-|fit-influence|score-)/;
+/** Tasks of a stage that choose its rows. */
+const SELECTION_TASKS: readonly (StageTask | undefined)[] = ['prepare-probe', 'probe', 'fit-influence', 'score'];
 
 /** Gathers the numbers of the closing table from the files of a finished run. */
 export async function summarise(run: Run): Promise<RunSummary> {
@@ -39,7 +39,7 @@ export async function summarise(run: Run): Promise<RunSummary> {
     const fit = await getJsonIfPresent<InfluenceFit>(run.store, stageLayout(stage).fit);
     const selection = await getJson<SelectionSummary>(run.store, armLayout(stage, 'main').selectionSummary);
     const timings = await readTimings(run.store, stage);
-    const selecting = timings.filter(({ job }) => SELECTION_JOBS.test(job));
+    const selecting = timings.filter((timing) => SELECTION_TASKS.includes(taskOf(timing)));
     stages.push({
       stage,
       scored: plan.scored,

@@ -1,4 +1,5 @@
 /** How long a stage's jobs took, and what they computed. */
+import { STAGE_TASKS, type StageTask } from '../cost/estimate.ts';
 import type { Attempt, Timing } from '../formats.ts';
 import { INTERRUPTED_SUFFIX, stageLayout } from '../layout.ts';
 import { mapParallel } from '../parallel.ts';
@@ -20,6 +21,12 @@ export async function attemptsBefore(store: Store, stage: number, job: string): 
   const ended = await getJsonIfPresent<Timing>(store, layout.timing(job));
   if (ended) return attemptsOf(ended);
   return (await getJsonIfPresent<Attempt[]>(store, layout.interrupted(job))) ?? [];
+}
+
+/** The kind of job that a timing is of; undefined for preparing the corpus, which is beside the first stage's. */
+export function taskOf({ job }: Timing): StageTask | undefined {
+  const task = job.replace(/-(\d+|main|control)$/, '');
+  return STAGE_TASKS.find((name) => name === task);
 }
 
 function attemptsOf({ begin, seconds, earlier = [] }: Timing): Attempt[] {

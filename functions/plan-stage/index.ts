@@ -1,11 +1,11 @@
-import { STAGE_TASKS, type StageTask } from '../../core/cost/estimate.ts';
+import type { StageTask } from '../../core/cost/estimate.ts';
 import { costThroughStage } from '../../core/cost/price.ts';
 import type { Arm, CorpusIndex, StagePlan } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
 import type { RunReference } from '../../core/run/execution-input.ts';
 import { openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
-import { readTimings, secondsAtWork } from '../../core/run/timings.ts';
+import { readTimings, secondsAtWork, taskOf } from '../../core/run/timings.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { deploymentFromEnvironment, openerFromEnvironment } from '../environment.ts';
 
@@ -64,11 +64,11 @@ async function isWithinBudget(
   return costThroughStage(run.record.config, stage, place) <= maxCostUsd;
 }
 
-/** Hours that a stage's jobs have taken, added up by task. Preparing the corpus, beside the first stage's, is none of them. */
+/** Hours that a stage's jobs have taken, added up by task. Preparing the corpus is none of them. */
 async function jobHours({ store }: Run, stage: number): Promise<Map<StageTask, number>> {
   const hours = new Map<StageTask, number>();
   for (const timing of await readTimings(store, stage)) {
-    const task = STAGE_TASKS.find((name) => timing.job.replace(/-(\d+|main|control)$/, '') === name);
+    const task = taskOf(timing);
     if (task) hours.set(task, (hours.get(task) ?? 0) + secondsAtWork(timing) / 3600);
   }
   return hours;

@@ -19,14 +19,13 @@ export interface TrainOnSageMakerProps {
   settings: Settings;
 }
 
-/** Where SageMaker puts its own files. */
-const OWN_FILES = `{}/stages/{}/${SAGEMAKER_FOLDER}-{}`;
-
-/** The library's dynamic location would let the role write to any bucket. */
+/** Where SageMaker puts its own files. The library's dynamic location would let the role write to any bucket. */
 class StageLocation extends S3Location {
   bind() {
     const fields = ['$.run.uri', '$.stage', '$.arm'];
-    return { uri: JsonPath.format(OWN_FILES, ...fields.map((path) => JsonPath.stringAt(path))) };
+    return {
+      uri: JsonPath.format(`{}/stages/{}/${SAGEMAKER_FOLDER}-{}`, ...fields.map((path) => JsonPath.stringAt(path))),
+    };
   }
 }
 
@@ -105,9 +104,8 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
         ...parameters.StoppingCondition,
         MaxWaitTimeInSeconds: this.maxWait.toSeconds(),
       };
-      parameters.CheckpointConfig = {
-        'S3Uri.$': `States.Format('${OWN_FILES}', $.run.uri, $.stage, $.arm)`,
-      };
+      const { 'S3OutputPath.$': ownFiles } = parameters.OutputDataConfig as { 'S3OutputPath.$': string };
+      parameters.CheckpointConfig = { 'S3Uri.$': ownFiles };
     }
     return state;
   }

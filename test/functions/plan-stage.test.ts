@@ -1,39 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { parseConfig } from '../../core/config/load.ts';
 import { costThroughStage } from '../../core/cost/price.ts';
-import { armLayout, CORPUS_FOLDER, stageLayout } from '../../core/layout.ts';
+import { armLayout, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoredRanges, scoreItems } from '../../core/plan/stage-plan.ts';
-import { createRun } from '../../core/run/create-run.ts';
-import { getJson, putJson, storeOpener } from '../../core/storage/index.ts';
-import { handler } from '../../functions/plan-stage/index.ts';
+import { getJson, putJson } from '../../core/storage/index.ts';
 import { corpusOf } from '../support.ts';
-import { temporaryLake } from './support.ts';
+import { planOn, stagesConfig, temporaryLake } from './support.ts';
 
 const lake = temporaryLake();
 
 const config = (change: Record<string, unknown> = {}) =>
-  parseConfig(
-    {
-      corpus: { input: ['builtin:corpus/logs.jsonl.gz'] },
-      reference: { input: 'builtin:corpus/reference.jsonl' },
-      heldOut: { input: 'builtin:corpus/held-out.jsonl' },
-      pretrain: { stages: 3, stepsPerStage: 10, batchRows: 2, microBatchRows: 2 },
-      probe: { documents: 10, jobs: 3 },
-      influenceModel: { architecture: 'bert' }, // whose scoring costs something
-      scoring: { jobs: 4 },
-      ...change,
-    },
-    'test',
-  );
+  stagesConfig({ influenceModel: { architecture: 'bert' }, scoring: { jobs: 4 }, ...change }); // scoring by a BERT costs something
 
-async function plan(stage: number, maxCostUsd?: number, rows = 50) {
-  const uri = 's3://lake/runs/r';
-  const store = storeOpener(lake.path)(uri);
-  await createRun(store, 'r', config(), {});
-  await putJson(store, `${CORPUS_FOLDER}/corpus.json`, corpusOf(24, rows));
-  const run = { id: 'r', uri, bucket: 'lake', prefix: 'runs/r', trainer: 'batch' as const, dryRun: false, maxCostUsd };
-  return { answer: await handler({ run, stage }), store };
-}
+const plan = (stage: number, maxCostUsd?: number, rows?: number) =>
+  planOn(lake, stage, { config: config(), maxCostUsd, rows });
 
 it('writes the items of the maps and answers with their keys in the bucket', async () => {
   const { answer, store } = await plan(1);

@@ -179,6 +179,18 @@ describe('on S3', () => {
   const puts = () => s3.commandCalls(PutObjectCommand).map(({ args }) => args[0].input);
   const written = () => puts().length;
 
+  /** Another execution has worked on the run `r`, with these terms, and failed. */
+  const workedOnBefore = (terms: object) => {
+    const record = { format: 'mates-execution/1', execution: execution('first'), since: '2026-01-01T00:00:00Z' };
+    const Body = {
+      transformToByteArray: async () => new TextEncoder().encode(JSON.stringify({ ...record, ...terms })),
+    };
+    const Key = 'runs/r/executions/00000.json';
+    s3.on(ListObjectsV2Command).resolves({ Contents: [{ Key }] });
+    s3.on(GetObjectCommand, { Key }).resolves({ Body } as object);
+    sfn.on(DescribeExecutionCommand).resolves({ status: 'FAILED' });
+  };
+
   it('the smoke run needs nothing of the bucket', async () => {
     const { run } = await validate({});
     expect(run.uri).toBe('s3://lake-bucket/runs/first');
@@ -187,21 +199,21 @@ describe('on S3', () => {
   });
 
   it('goes on with the trainer and the cost cap of the execution before, and without a cap only when told so', async () => {
-    const record = { format: 'mates-execution/1', execution: execution('first'), since: '2026-01-01T00:00:00Z' };
     const terms = { trainer: 'sagemaker', maxCostUsd: 5000 };
-    const Body = {
-      transformToByteArray: async () => new TextEncoder().encode(JSON.stringify({ ...record, ...terms })),
-    };
-    const Key = 'runs/r/executions/00000.json';
-    s3.on(ListObjectsV2Command).resolves({ Contents: [{ Key }] });
-    s3.on(GetObjectCommand, { Key }).resolves({ Body } as object);
-    sfn.on(DescribeExecutionCommand).resolves({ status: 'FAILED' });
+    workedOnBefore(terms);
     expect((await validate({ runId: 'r' }, 'second')).run).toMatchObject(terms);
     expect(JSON.parse(String(puts()[0]!.Body))).toMatchObject({ execution: execution('second'), ...terms });
     const again = await validate({ runId: 'r', trainer: 'batch', maxCostUsd: 9 }, 'third');
     expect(again.run).toMatchObject({ trainer: 'batch', maxCostUsd: 9 });
     const lifted = await validate({ runId: 'r', maxCostUsd: null }, 'fourth');
     expect([lifted.run.trainer, lifted.run.maxCostUsd]).toEqual(['sagemaker', undefined]);
+  });
+
+  it('holds the cap of the execution before against the first stage too', async () => {
+    workedOnBefore({ maxCostUsd: 0.1 });
+    await expect(validate({ runId: 'r' }, 'second')).rejects.toThrow(
+      /maxCostUsd is 0\.1, .*by the end of its first stage/,
+    );
   });
 
   it('refuses an engine for GPUs where the deployment has none, and warns of GPUs that stay idle', async () => {

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { DIFFERENT, list, normalized, resources, statements, synthesize } from './templates.ts';
 
 const { template } = synthesize();
-
 const other = synthesize(DIFFERENT);
 
 const all = statements(template);
