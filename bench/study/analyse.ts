@@ -20,6 +20,7 @@ import {
   keptTable,
   mainTable,
   sizesTable,
+  summaryTable,
 } from './tables.ts';
 
 const RESULTS = join(import.meta.dirname, 'results');
@@ -34,6 +35,7 @@ const SHOWN = [
 const TABLES: Record<string, (cells: readonly CellResult[]) => string> = {
   main: mainTable,
   sizes: sizesTable,
+  summary: summaryTable,
   confirmed: confirmedTable,
   flops: equalFlopsTable,
   kept: keptTable,
@@ -64,7 +66,9 @@ export function withTables(document: string, { cells: results, agreements }: Res
     (whole, name: string, size: string, references: string) => {
       const table = name === 'agreement' ? () => agreementTable(agreements) : TABLES[name];
       if (!table) throw new Error(`There is no table ${name}; there are ${Object.keys(TABLES).join(', ')}.`);
-      const cells = results.filter((cell) => [cell.size, 'all'].includes(size) && cell.references === references);
+      const cells = results.filter(
+        (cell) => [cell.size, 'all'].includes(size) && [cell.references, 'all'].includes(references),
+      );
       return `${whole.slice(0, whole.indexOf('\n'))}\n\n${table(cells)}\n\n<!-- end -->`;
     },
   );

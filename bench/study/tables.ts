@@ -99,23 +99,49 @@ export function mainTable(cells: readonly CellResult[]): string {
   );
 }
 
+const bySize = (cells: readonly CellResult[]) =>
+  Object.keys(SIZES).map((size) => ({ size, methods: byMethod(cells.filter((cell) => cell.size === size)) }));
+
+/** A difference and how many seeds it is of. */
+const seedsText = (difference: Difference | undefined) =>
+  difference ? `${differenceText(difference, difference.seeds)} (${difference.seeds})` : NOTHING;
+
 /** What was chosen, against what it has to beat, at every size: of one reference set. */
 export function sizesTable(cells: readonly CellResult[]): string {
-  const sizes = Object.keys(SIZES).map((size) => ({
-    size,
-    methods: byMethod(cells.filter((cell) => cell.size === size)),
-  }));
+  const sizes = bySize(cells);
   const pairs = [BESIDE_CLASSIFIER, FREE].flatMap((method) =>
     BASELINES.toReversed().flatMap((baseline) => (baseline === method ? [] : [[method, baseline] as const])),
   );
   const rows = pairs.map(([method, baseline]) => [
     ...[method, baseline],
-    ...sizes.map(({ methods }) => {
-      const difference = paired(methods, method, baseline);
-      return difference ? `${differenceText(difference, difference.seeds)} (${difference.seeds})` : NOTHING;
-    }),
+    ...sizes.map(({ methods }) => seedsText(paired(methods, method, baseline))),
   ]);
   return markdownTable(['method', 'to', ...sizes.map(({ size }) => size)], rows);
+}
+
+/** The reference sets that conclusions rest on, as the README calls them. */
+const CONCLUSIVE = { 'lambada-plain': 'LAMBADA', 'python-docs': "Python's manual" };
+
+/** The README's summary: the best method against what it has to beat, at every size and on both reference sets. */
+export function summaryTable(cells: readonly CellResult[]): string {
+  const rows = Object.entries(CONCLUSIVE).flatMap(([references, name]) => {
+    const sizes = bySize(cells.filter((cell) => cell.references === references));
+    const against = (label: string, difference: (methods: ReturnType<typeof byMethod>) => Difference | undefined) => [
+      ...[name, label],
+      ...sizes.map(({ methods }) => seedsText(difference(methods))),
+    ];
+    return [
+      against('random', (methods) => paired(methods, BESIDE_CLASSIFIER, RANDOM)),
+      against('random, equal operations', (methods) => {
+        const values = equalFlopsDifferences(methods, BESIDE_CLASSIFIER);
+        return values.length > 0 ? differenceOf(values) : undefined;
+      }),
+      ...['dsir', 'classifier', FREE].map((baseline) =>
+        against(baseline, (methods) => paired(methods, BESIDE_CLASSIFIER, baseline)),
+      ),
+    ];
+  });
+  return markdownTable(['reference set', 'against', ...Object.keys(SIZES)], rows);
 }
 
 /**
@@ -156,21 +182,25 @@ export function randomLossAt(longer: CellResult, flops: number): number | undefi
   return undefined;
 }
 
-/** Methods against random with the same operations, those of the selection included. */
+/** A method's losses less random's with the same operations, the selection's included: of each seed whose random run is that long. */
+function equalFlopsDifferences(methods: ReturnType<typeof byMethod>, method: string): number[] {
+  const longer = LONGER.map((name) => methods.get(name));
+  return [...(methods.get(method)?.values() ?? [])].flatMap((cell) => {
+    const spent = trainingFlops(cell) + selectionFlops(cell);
+    const losses = longer.map((cells) => cells?.get(cell.seed)).map((run) => run && randomLossAt(run, spent));
+    const at = losses.find((loss) => loss !== undefined);
+    return at === undefined ? [] : [finalLoss(cell) - at];
+  });
+}
+
+/** Methods against random with the same operations. */
 export function equalFlopsTable(cells: readonly CellResult[]): string {
   const methods = byMethod(cells);
-  const longer = LONGER.map((method) => methods.get(method));
   const rows: string[][] = [];
   for (const [method, seeds] of methods) {
     if (method === RANDOM || LONGER.includes(method)) continue;
-    const all = [...seeds.values()];
-    const overhead = mean(all.map((cell) => selectionFlops(cell) / trainingFlops(cell)));
-    const values = all.flatMap((cell) => {
-      const spent = trainingFlops(cell) + selectionFlops(cell);
-      const losses = longer.map((cells) => cells?.get(cell.seed)).map((run) => run && randomLossAt(run, spent));
-      const at = losses.find((loss) => loss !== undefined);
-      return at === undefined ? [] : [finalLoss(cell) - at];
-    });
+    const overhead = mean([...seeds.values()].map((cell) => selectionFlops(cell) / trainingFlops(cell)));
+    const values = equalFlopsDifferences(methods, method);
     rows.push([
       method,
       `${(100 * overhead).toFixed(0)} %`,

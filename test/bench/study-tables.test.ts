@@ -9,6 +9,7 @@ import {
   LONGER,
   mainTable,
   randomLossAt,
+  summaryTable,
 } from '../../bench/study/tables.ts';
 
 /** A cell whose stages of 10 operations each end in these losses; `selection` operations before every stage but the first. */
@@ -47,6 +48,36 @@ const cells = [1, 2, 3].flatMap((seed) => [
 ]);
 
 describe("the study's tables", () => {
+  it('summarise the best method by size and reference set, also at equal operations', () => {
+    const of = (references: string, size: string) =>
+      [1, 2].flatMap((seed) =>
+        [
+          cell('random', seed, [5, 4.5, 4.2]),
+          cell(LONGER_RUN, seed, [5, 4.6, 4.3, 4.1]),
+          cell('lookahead + classifier score', seed, [5, 4.3, 4], 5),
+          cell('classifier', seed, [5, 4.3, 4.1]),
+        ].map((one) => ({ ...one, references, size })),
+      );
+    const lines = summaryTable([...of('lambada-plain', '1M'), ...of('python-docs', '12M'), ...of('lambada', '4M')]);
+    const [head, , ...body] = lines
+      .split('\n')
+      .map((line) => line.split(' | ').map((text) => text.replace(/^\| | \|$/g, '')));
+    expect(head).toEqual(['reference set', 'against', '1M', '4M', '12M']);
+    const manual = body.filter(([name]) => name === "Python's manual");
+    expect(manual.map(([, against]) => against)).toEqual([
+      ...['random', 'random, equal operations', 'dsir', 'classifier', 'classifier + dsir score'],
+    ]);
+    expect(manual.map((cells) => cells[4])).toEqual([
+      '−0.200 [−0.200, −0.200] (2)',
+      '−0.100 [−0.100, −0.100] (2)', // 30 operations of training and 10 of selection: a stage more of random
+      '–',
+      '−0.100 [−0.100, −0.100] (2)',
+      '–',
+    ]);
+    expect(manual.every((cells) => cells[2] === '–' && cells[3] === '–')).toBe(true);
+    expect(body.find(([name]) => name === 'LAMBADA')![2]).toBe('−0.200 [−0.200, −0.200] (2)');
+  });
+
   it('pair each method with random and with DSIR by seed', () => {
     const table = rows(mainTable(cells));
     for (const longer of LONGER) expect(table[longer]).toBeUndefined();
