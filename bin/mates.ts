@@ -22,7 +22,7 @@ function buildProgram(): Command {
     .description('run the whole loop on this machine; the same command again resumes')
     .argument('<config>', 'configuration file, such as examples/quickstart.json')
     .option('--out <dir>', 'where corpora and runs are kept', 'out')
-    .option('--run-id <id>', "the run's name; by default the configuration's, which is its file's unless it has one")
+    .option('--run-id <id>', "the run's name (default: the configuration's name, else that of its file)")
     .option('--set <field=value>', 'change a field, such as pretrain.stages=2 (repeatable)', collect)
     .option('--seed <n>', 'the same as --set seed=n')
     .option('--json', 'print the summary as JSON on the last line')
@@ -47,13 +47,13 @@ function buildProgram(): Command {
     .requiredOption('--out <dir>', 'where the corpus is written')
     .option('--shards <n>', 'shards to deal the documents to', within('--shards', SHARDS), 32)
     .option('--seed <n>', 'seed of the dealing', wholeNumber('--seed', 0), 1)
-    .option('--near-duplicates <keep|remove>', 'whether of documents that say nearly the same one is kept', 'keep')
+    .option('--near-duplicates <keep|remove>', 'keep or remove near-duplicate documents', 'keep')
     .option('--text-field <name>', 'field of the text', 'text')
-    .option('--domain-field <name>', 'field of the domain; without it a file is one', 'domain')
+    .option('--domain-field <name>', 'field of the domain; without it the file is the domain', 'domain')
     .option('--id-field <name>', "field of the document's id; without it file:line", 'id')
     .option(
       '--exclude <file...>',
-      'JSON lines of passages, such as reference files: documents that are one are kept out',
+      'JSON lines of passages, such as reference files: documents identical to one of them are left out',
     )
     .option('--json', "print the corpus's index as JSON on the last line")
     .action(async (options) => (await import('./commands/prepare.ts')).prepare(options));
@@ -72,7 +72,12 @@ function buildProgram(): Command {
       'Parquet of the selected rows, which mostly begin and end within a document: row, domain, utility, key',
     )
     .option('--fraction <share>', 'share of the rows to select', share('--fraction'), 0.2)
-    .option('--temperature <deviations>', 'of the noise in what is taken', positive('--temperature'), 0.5)
+    .option(
+      '--temperature <deviations>',
+      'of the selection noise, in standard deviations of the score',
+      positive('--temperature'),
+      0.5,
+    )
     .option('--passages <n>', 'reference passages that are used', wholeNumber('--passages', 2), 256)
     .addOption(
       new Option(
@@ -83,7 +88,7 @@ function buildProgram(): Command {
         .default('passage'),
     )
     .option('--labels <n>', 'rows whose influence is measured', wholeNumber('--labels', 20), 3000)
-    .option('--learning-rate <rate>', 'of the steps that look ahead', positive('--learning-rate'), 1e-4)
+    .option('--learning-rate <rate>', 'learning rate of the lookahead steps', positive('--learning-rate'), 1e-4)
     .addOption(new Option('--method <method>', 'how rows are scored').choices(SELECT_METHODS).default('influence'))
     .addOption(
       new Option(
@@ -95,7 +100,7 @@ function buildProgram(): Command {
     )
     .option(
       '--classifier-weight <w>',
-      "adds so many times the z-score of the quality classifier, which --method classifier scores by alone, to the method's own",
+      "adds the quality classifier's z-score, times this weight, to that of the method's own score",
       atLeastZero('--classifier-weight'),
       0,
     )
@@ -108,7 +113,7 @@ function buildProgram(): Command {
       'also choose whole documents, as JSON lines of id, utility, tokens, selected: the best until they have the fraction of the tokens',
     )
     .option('--work <dir>', 'where the steps keep their files; another for other labels or scores', 'out/select')
-    .option('--dry-run', 'say how much it is, and check what can be checked, only')
+    .option('--dry-run', 'only check the inputs, and print sizes and costs')
     .option('--json', 'print the result as JSON on the last line')
     .action(async (options, command) => (await import('./commands/select.ts')).select(options, given(command)));
 
@@ -146,7 +151,7 @@ function buildProgram(): Command {
         .default('selection'),
     )
     .option('--stage <n>', 'this stage alone', wholeNumber('--stage', 0))
-    .option('--work <dir>', 'where it is made, and kept; by default, but not for start, a temporary folder')
+    .option('--work <dir>', 'folder that keeps what is made; by default a temporary one, but --from start needs it')
     .option('--json', 'print the comparison of each file as JSON on the last line')
     .action(async (run, options) => (await import('./commands/replay.ts')).replay(run, options));
 

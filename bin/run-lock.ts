@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ConfigError } from '../core/errors.ts';
 import { isLocalPath, localPath } from '../core/storage/index.ts';
 
-/** The locks of this process: a file that names its number, and is not among them, is of one before it. */
+/** The locks of this process. A lock file that names its process id and is not among them was left by an earlier process. */
 const held = new Set<string>();
 
 /**

@@ -34,7 +34,7 @@ const LEAST_ROWS = 100;
  *
  * @param stream of the random numbers.
  * @param without rows that are left out, where {@link LEAST_ROWS} others are there.
- * @param share of those that may be sampled, which is the most that are.
+ * @param share upper bound on the sample, as a share of the rows that may be sampled.
  */
 export async function sampleHoldOut(
   job: Job,

@@ -93,7 +93,7 @@ export interface Settings extends Deployment {
   /**
    * vCPUs of one job.
    *
-   * @default 4 - a g5.xlarge
+   * @default 4 - as g6.xlarge has
    */
   jobVcpus: number;
   /**
@@ -111,8 +111,8 @@ export interface Settings extends Deployment {
    */
   rootVolumeGib: number;
   /**
-   * An attempt that runs longer is killed and the job fails. Preparing, pretraining and probing stop by themselves half an
-   * hour before, and go on in the next attempt: they may take `jobAttempts` times as long, less what spot interruptions take.
+   * An attempt that runs longer is killed and the job fails. Preparing a corpus, pretraining, probing, fitting and
+   * evaluating stop by themselves half an hour before, and go on in the next attempt: they may take `jobAttempts` times as long, less what spot interruptions take.
    * A SageMaker training job has one attempt of so many hours, of 672 at most.
    *
    * @default 24

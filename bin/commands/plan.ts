@@ -55,7 +55,7 @@ export async function plan(files: string[], options: Options): Promise<void> {
 async function filesHere(config: RunConfig): Promise<{ problems: string[]; bytes?: number }> {
   if (JSON.stringify(config).includes('"s3://')) return { problems: [] };
   const { files, problems } = await inputProblems(config, storeOpener());
-  if (problems.length > 0) problems.push('The plan does without these files, a run does not.');
+  if (problems.length > 0) problems.push('Planning does not need these files; a run does.');
   return {
     problems,
     bytes: files.length > 0 ? textBytes(files) : undefined,

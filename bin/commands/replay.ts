@@ -73,7 +73,10 @@ function otherVersions({ record }: Run): string[] {
   const now = softwareVersions();
   return Object.entries(record.versions)
     .filter(([name, version]) => now[name] !== version)
-    .map(([name, version]) => `The run was made with ${name} ${version}, and this is ${now[name] ?? 'without it'}.`);
+    .map(([name, version]) => {
+      const here = now[name] ? `here it is ${now[name]}` : 'which is not used here';
+      return `The run was made with ${name} ${version}, ${here}.`;
+    });
 }
 
 async function replayStages(run: Run, work: string, from: 'selection' | 'scores', only?: number): Promise<Replayed[]> {

@@ -17,7 +17,7 @@ import { rowTexts } from './row-texts.ts';
 import { FIELD_FLAGS, type Options, type Settings } from './settings.ts';
 import { DOCUMENTS_FILE } from './work-folder.ts';
 
-/** What rows are selected by and from: all that was read, and may be refused no more. */
+/** What rows are selected by and from. All of it has been read and checked: from here on nothing is refused. */
 export interface Selection {
   open: StoreOpener;
   options: Options;

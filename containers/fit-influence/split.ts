@@ -76,7 +76,7 @@ export function unseenBefore<T extends { row: number }>(
   return labelled.filter(({ row }) => !isSeen(row));
 }
 
-/** Whether a row is one of those, or what stands in it is partly in one of those, as the sets were dealt. */
+/** Whether a row is one of those or, if documents were dealt, shares a document with one of them. */
 function known(rows: readonly number[], by: Sets<unknown>['by'], documentsOf: DocumentsOf): (row: number) => boolean {
   if (by === 'document') return sharesDocument(rows, documentsOf);
   const those = new Set(rows);

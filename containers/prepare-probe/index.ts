@@ -99,6 +99,6 @@ async function prepare(job: Job, partial: PartialCheckpoints): Promise<Prepared>
 function fewRows(stage: number, rows: number, wanted: number): string {
   return (
     `stage ${stage}: only ${rows} rows of the hold-out are not probed, and lookahead's control copy learns them over ` +
-    `and over, as its steps have room for ${wanted}. ${MORE_ROWS}`
+    `and over, as its steps need ${wanted}. ${MORE_ROWS}`
   );
 }

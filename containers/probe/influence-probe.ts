@@ -48,7 +48,7 @@ export async function influencesOf(
   if (bad < 0) return found;
   const { loss, baseline } = found[bad]!;
   throw new RunError(
-    `row ${rows[bad]}: the ${method} probe measured the losses ${loss} and ${baseline}, whose difference is no influence. In ` +
+    `row ${rows[bad]}: the ${method} probe measured the losses ${loss} and ${baseline}, so its influence is not a finite number. In ` +
       `another run, ${REMEDIES[method]}, or choose another probe.method.`,
   );
 }

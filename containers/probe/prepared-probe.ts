@@ -31,7 +31,7 @@ export interface ProbeRecord {
   controlRows?: number;
   /** Of `lookahead`: loss of the reference passages kept aside, before the steps and after those that it has kept. */
   guard?: { before: number; after: number };
-  /** Of the copies' weights, by their place in this folder; absent in records of before it was kept. */
+  /** Of the copies' weights, by their place in this folder; absent in records older than this field. */
   sha256?: Record<string, string>;
   /** Of `directional`: Spearman's correlation with products of gradients, on a sample of rows. */
   agreement?: number;

@@ -67,7 +67,8 @@ async function influenceModelScorer(
 ): Promise<RowScorer> {
   const exact = await loadPredictor(job, corpus, plan);
   const predictor = precision === 'int8' ? exact.inInt8?.() : exact;
-  if (!predictor) throw new RunError('the stage scores in 8 bits, which the influence model or the engine has not.');
+  if (!predictor)
+    throw new RunError('the stage scores in 8 bits, which this influence model or engine does not support.');
   return {
     cost: predictor.cost,
     utilities: async (rows, onBatch) => Float64Array.from(await predictor.predict(rows, onBatch), (value) => -value),

@@ -144,7 +144,7 @@ function checkChoice(entries: readonly Entry[]): void {
     if (first.summary.data!.choice !== choice)
       throw new ConfigError(
         `compare: the runs ${sourceOf(first)} and ${sourceOf(entry)} are both ${label}, and differ in probe, influenceModel or selection: ` +
-          'they are no two seeds of one way to choose rows. Put a label before the runs of each: LABEL=out/runs/...',
+          'so they are not seeds of one method. Put a label before the runs of each: LABEL=out/runs/...',
       );
   }
 }
@@ -217,7 +217,8 @@ function methodStage(courses: Course[], label: string, stage: number, baseline: 
     return point ? [{ seed, point, other }] : [];
   });
   if (runs.length === 0) return undefined;
-  const over = (of: (values: number[]) => number) => byLoss((name) => of(runs.map(({ point }) => point.losses[name])));
+  const over = (summary: (values: number[]) => number) =>
+    byLoss((name) => summary(runs.map(({ point }) => point.losses[name])));
   const spearmans = runs.flatMap(({ point }) => point.spearman ?? []);
   const difference = (name: keyof Losses) =>
     differenceOf(runs.flatMap(({ point, other }) => (other ? [point.losses[name] - other.losses[name]] : [])));

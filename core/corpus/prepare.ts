@@ -306,7 +306,7 @@ function refuseOther(
   }
   const was = existing.inputs.map(({ uri, sha256 }) => `${uri} ${sha256}`);
   const is = files.map(({ name }, i) => `${name} ${hashes[i]}`);
-  if (was.join() !== is.join()) differs.push('its input files were others, or had other content');
+  if (was.join() !== is.join()) differs.push('it was made of other input files, or their content has changed');
   // a vocabulary may also have come out smaller than it was asked for: blame it last
   if (!given && differs.length === 0 && trainedSize(options) !== existing.tokenizer.vocabularySize) {
     differs.push(
@@ -328,7 +328,7 @@ async function refuseOtherFiles(target: Store): Promise<void> {
   if (others.length === 0) return;
   const more = others.length > 3 ? ` and ${others.length - 3} more` : '';
   throw new ConfigError(
-    `${target.uri} is no corpus and has other files (${others.slice(0, 3).join(', ')}${more}), among which a corpus could ` +
+    `${target.uri} is not a corpus and has other files (${others.slice(0, 3).join(', ')}${more}), among which a corpus could ` +
       `replace a ${TOKENIZER_FILE}: prepare into a new directory.`,
   );
 }

@@ -4,10 +4,10 @@ import { formatOf, type InputFile, type InputFormat } from '../corpus/reading/in
 import type { CorpusIndex } from '../formats.ts';
 import { estimateCost } from './estimate.ts';
 
-/** Of text in a token of English, with a vocabulary of some 50,000. */
+/** Bytes of text in a token of English, with a vocabulary of some 50,000. */
 const TOKEN_BYTES = 4.2;
 
-/** Bytes of text in one of a file that is packed: about what gzip makes of C4's lines. */
+/** Bytes of text for each byte of a compressed file: about what gzip makes of C4's lines. */
 const PACKED_BYTES = 2.6;
 const PLAIN: readonly InputFormat[] = ['.jsonl', '.txt'];
 

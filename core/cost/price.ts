@@ -36,7 +36,7 @@ export interface Instance {
 
 /** An instance on which jobs of a deployment run. */
 export interface Host extends Instance {
-  /** Jobs that have room on it: each has one GPU, or its vCPUs. The instance is paid for whole, whatever has none. */
+  /** Jobs that have room on it: each has one GPU, or its vCPUs. A whole instance is billed, even where jobs use a part of it. */
   jobsAtOnce: number;
   /** Of its operations a second, what one job has. */
   jobShare: number;

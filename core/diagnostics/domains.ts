@@ -11,5 +11,5 @@ export function domainWarnings({ domains, inputs }: Pick<CorpusIndex, 'domains' 
   const files = new Set(inputs.map(({ uri }) => baseName(uri)));
   const named = domains.some(({ name }) => name !== MIXED_DOMAIN && !files.has(name));
   if (field === UNSET || named) return [];
-  return [`no document names a domain in the field "${field}", so each file is one: check corpus.domainField.`];
+  return [`no document names a domain in the field "${field}", so each file counts as one: check corpus.domainField.`];
 }

@@ -47,7 +47,7 @@ export function selectionWarnings(
   const warnings: string[] = [];
   if (selected.repeated > REPEATED.share && selected.repeated > REPEATED.timesPool * pool.repeated)
     warnings.push(
-      `${percent(selected.repeated)} of the selected text is in several selected rows, of the pool's ${percent(pool.repeated)}: ` +
+      `${percent(selected.repeated)} of the selected text stands in more than one selected row (in the pool: ${percent(pool.repeated)}): ` +
         'the selection collapses onto near-duplicates; corpus.nearDuplicates "remove" keeps one of each.',
     );
   const [domain, rows] = Object.entries(selectedDomains).reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);

@@ -147,7 +147,7 @@ function tooSmall(
   return (
     `stage ${stage}: the candidate pool has ${poolRows} rows${selected}, but the stage consumes ${stepsPerStage * batchRows} ` +
     `(pretrain.stepsPerStage ${stepsPerStage} x pretrain.batchRows ${batchRows}) and no row is used twice. ` +
-    `${fewer}, raise ${scored ? 'selection.fraction' : 'pools.warmup'}, or add text to the corpus.`
+    `${fewer}, ${scored ? 'raise selection.fraction' : `${stage === 0 ? 'raise' : 'lower'} pools.warmup`}, or add text to the corpus.`
   );
 }
 

@@ -37,9 +37,9 @@ export const STREAM = {
   precision: 17,
   /** The reference passages that a lookahead probe keeps aside. */
   lookaheadGuard: 18,
-  /** What an influence model starts from, of a stage. */
+  /** Initial weights of a stage's influence model. */
   influenceWeights: 19,
-  /** Of the pool's rows that the quality classifier learns to tell from the reference passages. */
+  /** The sample of the pool that the quality classifier learns to tell from the reference passages. */
   classifierSample: 20,
   /** The rows of a pool that its selection is compared with. */
   diagnosticsPool: 21,

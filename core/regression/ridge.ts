@@ -53,7 +53,7 @@ export interface RidgeModel {
   candidates: Candidate[];
 }
 
-/** The order of predictions changes no more below it, at a third of the iterations. */
+/** A tighter tolerance does not change the order of predictions, and takes three times the iterations. */
 const CHOOSING_TOLERANCE = 1e-4;
 /** Against a fit that never ends. */
 const MOST_ITERATIONS = 5000;

@@ -116,7 +116,7 @@ const UNREACHABLE: Record<string, string> = {
   NoSuchBucket: 'there is no such bucket; correct the URI',
   AccessDenied: "access is denied; add the bucket to the deployment's inputBuckets (-c inputBuckets=NAME)",
   PermanentRedirect: "the bucket is in another region; use one in the pipeline's region",
-  InvalidBucketName: 'this is no name of a bucket; correct the URI',
+  InvalidBucketName: 'this is not a valid bucket name; correct the URI',
 };
 const BY_STATUS: Record<number, string> = { 403: 'AccessDenied', 301: 'PermanentRedirect' };
 

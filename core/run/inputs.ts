@@ -40,7 +40,7 @@ function otherThanBegunWith(what: string): InputError {
   );
 }
 
-/** As they were when the run began; undefined in one of before they were recorded. */
+/** As they were when the run began; undefined in runs older than this record. */
 function readInputs({ store }: Run): Promise<InputHashes | undefined> {
   return getJsonIfPresent<InputHashes>(store, INPUTS_FILE);
 }

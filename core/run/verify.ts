@@ -25,6 +25,7 @@ const FORMATS: readonly [end: string, format: string][] = [
   ['/influence-model/influence-model.json', 'mates-influence-model/1'],
   ['/influence-model/ridge.json', 'mates-ridge/1'],
   ['/dsir.json', 'mates-dsir/1'],
+  ['/classifier.json', 'mates-ridge/1'],
   ['/scorer.json', 'mates-scorer/1'],
   ['/index.json', 'mates-scores/1'],
   ['/selection.json', 'mates-selection/1'],
@@ -172,14 +173,16 @@ async function checkInputFiles(run: Run, corpus: Corpus, manifest: Manifest, opt
   const missing = prepared ? undefined : corpus.index.inputs.find(({ uri }) => recorded.has(uri));
   if (missing)
     throw new InputError(
-      `${missing.uri}, which corpus.input (${input.join(', ')}) had when the run read it, is missing: it cannot be repeated; restore the file.`,
+      `${missing.uri}, which corpus.input (${input.join(', ')}) had when the run read it, is missing, and the run cannot be repeated without it: restore the file.`,
     );
   for (const { uri, sha256 } of manifest.inputs.slice(corpus.index.inputs.length)) {
     stopIfAsked(options);
     const { folder, name } = splitUri(uri);
     const store = run.open(folder);
     if ((await store.size(name)) === undefined)
-      throw new InputError(`${uri} is missing, which the run has read: it cannot be repeated; restore the file.`);
+      throw new InputError(
+        `${uri} is missing, which the run has read and cannot be repeated without: restore the file.`,
+      );
     if ((await hashObject(store, name)).sha256 !== sha256) throw changed(uri);
     count();
   }

@@ -7,6 +7,6 @@ export function softwareVersions(): Record<string, string> {
     mates: packageJson.version,
     node: process.versions.node,
     'onnxruntime-node': dependencies['onnxruntime-node'] ?? 'none',
-    '@tensorflow/tfjs': dependencies['@tensorflow/tfjs'] ?? 'none',
+    '@tensorflow/tfjs-core': dependencies['@tensorflow/tfjs-core'] ?? 'none',
   };
 }

@@ -7,7 +7,7 @@
  *   w0, w1             first two words of Philox4x32-10(counter, key = (seed mod 2^32, seed div 2^32))
  *   uniform            min(((w0 >> 5) 2^26 + (w1 >> 6) + 0.5) / 2^53, 1 - 2^-53), in float64
  *   g                  -log(-log(uniform)), in float64
- *   u                  -prediction, as float32; 0 for every row where the selection is random
+ *   u                  the row's utility as float32, higher being better; 0 for every row where the selection is random
  *   key                float32(float64(u)/T + g); with `reference-code` float32(float64(u)/T - g), which is minus the
  *                      `prediction/T + Gumbel` of which the published code keeps the k smallest; with `none`
  *                      float32(float64(u)/T)

@@ -49,7 +49,7 @@ export interface ScoreIndex {
 
 export interface Scores extends KeyRecipe {
   ranges: RowRange[];
-  /** Minus the predicted influence of each row, in the order of `ranges`. */
+  /** Of each row, in the order of `ranges`: higher is better. */
   utilities: Float32Array;
   corpus: DomainSource & Pick<Corpus, 'texts'>;
 }
@@ -117,8 +117,8 @@ function keyRecords(ranges: RowRange[], utilities: Float32Array, recipe: KeyReci
       const utility = utilities[position + i]!;
       if (Number.isNaN(utility))
         throw new RunError(
-          `row ${first + i}: the influence model's prediction is not a number, so the row cannot be ranked. The model's fit ` +
-            'diverged: lower influenceModel.learningRate and fit it again.',
+          `row ${first + i}: its score is not a number, so the row cannot be ranked. Either the model that scores has diverged ` +
+            '(lower pretrain.learningRate, or influenceModel.learningRate of a bert), or the file that it was read from is damaged.',
         );
       const key = keyOf(utility, gumbelOf(uniformOf(noise.word0[i]!, noise.word1[i]!)));
       keys[position + i] = key;

@@ -29,8 +29,8 @@ export interface Store {
 }
 
 /**
- * An object that is not there. Its name stays `InputError`: threads, jobs and functions hand errors on by their names, and
- * to whoever gets it there it is that.
+ * An object that is not there. Its `name` stays `InputError`: threads, jobs and functions hand errors on by name, and
+ * whoever receives it there treats it as one.
  */
 export class NotFoundError extends InputError {
   readonly uri: string;

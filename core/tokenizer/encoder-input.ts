@@ -124,7 +124,7 @@ function wordByWord({ tokenizer: { normalizer, pre_tokenizer, model, added_token
   );
 }
 
-/** English has some 4.5 characters a wordpiece, spaces included; what a start of so many lacks is read on. */
+/** English has some 4.5 characters a wordpiece, spaces included. Where so many give too few pieces, more of the text is read. */
 const CHARACTERS_A_PIECE = 6;
 
 /** At least the first `wanted` ids of a text, if it has so many, without reading all of a long one. */

@@ -62,8 +62,8 @@ export function mixedPrecision({ inputs, nodes, outputs }: Computation, products
     const scale = (beta as { float: number } | undefined)?.float ?? 1;
     let added = addend;
     if (scale !== 1) {
-      const factor: Value = { name: `${name}:beta`, shape: [], type: 'float32', data: Float32Array.of(scale) };
-      added = append('Mul', [addend, factor], named(addend, `${name}:addend`, 'float32'));
+      const scaling: Value = { name: `${name}:beta`, shape: [], type: 'float32', data: Float32Array.of(scale) };
+      added = append('Mul', [addend, scaling], named(addend, `${name}:addend`, 'float32'));
     }
     append('Add', [cast(product, named(output, `${name}:float32`, 'float32')), added], output);
   }

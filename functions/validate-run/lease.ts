@@ -55,14 +55,14 @@ export async function takeRun(
       const name = holder.execution.split(':').at(-1);
       if (await look.isRunning(holder))
         throw new ConfigError(
-          `${store.uri}: the execution ${name} is working on this run since ${holder.since}; wait for it (mates watch ${name}), ` +
+          `${store.uri}: the execution ${name} has been working on this run since ${holder.since}; wait for it (mates watch ${name}), ` +
             `end it first (mates stop ${name}), or give this one another runId. It is ${holder.execution}`,
         );
       // A second set of jobs would write the same files.
       const [job, ...more] = await look.liveJobs(holder);
       if (job !== undefined)
         throw new ConfigError(
-          `${store.uri}: the execution ${name} has ended, and its job ${job}${more.length ? ` and ${more.length} more have` : ' has'} not: ` +
+          `${store.uri}: the execution ${name} has ended, but its job ${job}${more.length ? ` and ${more.length} more are` : ' is'} still there: ` +
             `end what it has left (mates stop ${name}), then start again. It is ${holder.execution}`,
         );
     }

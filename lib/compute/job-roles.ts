@@ -8,7 +8,7 @@ import type { LakeAccess } from './lake-access.ts';
 /** Where SageMaker writes the logs of training jobs; the name is the service's. */
 const TRAINING_LOGS = '/aws/sagemaker/TrainingJobs';
 
-/** What jobs run by beside the role of their own, by which the container works: see PipelineJob. */
+/** The execution and instance roles that all jobs share; the container's own role is in PipelineJob. */
 export class JobRoles extends Construct {
   /** By which ECS pulls the images and writes the log group that all jobs share, and so one for all of them. */
   readonly execution: IRole;

@@ -11,6 +11,6 @@ it('says what the run takes of quotas, and which of its files are missing', asyn
   });
   const missing = ['c4/*.jsonl.gz', 'pythia-tokenizer.json', 'lambada-train.jsonl', 'sciq.jsonl', 'bert-base-uncased'];
   for (const name of missing) expect(warnings).toContainEqual(expect.stringContaining(name));
-  expect(warnings.at(-1)).toBe('The plan does without these files, a run does not.');
+  expect(warnings.at(-1)).toBe('Planning does not need these files; a run does.');
   expect((await planOf('smoke')).warnings).toEqual([]);
 });

@@ -83,7 +83,7 @@ describe('mates prepare', () => {
     await printed(() => prepare(options({ out: at('misspelt'), domainField: 'sight' })));
     write.mockRestore();
     expect(shown).toContain(
-      'Warning: no document names a domain in the field "sight", so each file is one: check --domain-field.\n',
+      'Warning: no document names a domain in the field "sight", so each file counts as one: check --domain-field.\n',
     );
   });
 
@@ -118,7 +118,7 @@ describe('mates prepare', () => {
     for (const name of ['config.json', 'model.safetensors', 'tokenizer.json'])
       await writeFile(at(`model/${name}`), '{}');
     await expect(prepare(options({ out: at('model') }))).rejects.toThrow(
-      /is no corpus and has other files \(config\.json, model\.safetensors\).*prepare into a new directory\.$/,
+      /is not a corpus and has other files \(config\.json, model\.safetensors\).*prepare into a new directory\.$/,
     );
     expect(await readFile(at('model/tokenizer.json'), 'utf8')).toBe('{}');
     await mkdir(at('begun/shards'), { recursive: true });

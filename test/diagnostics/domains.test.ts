@@ -8,7 +8,7 @@ const corpus = (...names: string[]) => ({
 
 it('warns of a field for domains that no document has, and of no other', () => {
   expect(domainWarnings(corpus('books', 'mixed'), 'sorce')).toEqual([
-    'no document names a domain in the field "sorce", so each file is one: check corpus.domainField.',
+    'no document names a domain in the field "sorce", so each file counts as one: check corpus.domainField.',
   ]);
   expect(domainWarnings(corpus('books', 'novels'), 'source')).toEqual([]);
   expect(domainWarnings(corpus('books'), 'domain')).toEqual([]); // nobody has set it

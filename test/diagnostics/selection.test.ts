@@ -43,7 +43,9 @@ describe('selectionWarnings', () => {
   });
 
   it('tells of near-duplicates, unless the pool is full of them', () => {
-    expect(warn({ repeated: 0.4 })).toEqual([expect.stringMatching(/^40 % of the selected text .* pool's 1\.0 %/)]);
+    expect(warn({ repeated: 0.4 })).toEqual([
+      expect.stringMatching(/^40 % of the selected text .* \(in the pool: 1\.0 %\)/),
+    ]);
     expect(warn({ repeated: 0.4 }, {}, { ...plain, repeated: 0.3 })).toEqual([]);
   });
 

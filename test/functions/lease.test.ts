@@ -40,7 +40,7 @@ describe('a run', () => {
     await takeRun(store, arn('a'), never);
     await expect(takeRun(store, arn('b'), always)).rejects.toThrow(ConfigError);
     await expect(takeRun(store, arn('b'), always)).rejects.toThrow(
-      /the execution a is working on this run since 2\d{3}-.*mates stop a.*runId.*execution:Machine:a$/,
+      /the execution a has been working on this run since 2\d{3}-.*mates stop a.*runId.*execution:Machine:a$/,
     );
     expect(await holders()).toEqual([arn('a')]);
   });
@@ -49,15 +49,17 @@ describe('a run', () => {
     for (let i = 0; i < 12; i++) await takeRun(store, arn(`e${i}`), never);
     expect(await holders()).toEqual(Array.from({ length: 12 }, (_, i) => arn(`e${i}`)));
     // Whoever comes back after it was taken over has no right to it any more.
-    await expect(takeRun(store, arn('e3'), always)).rejects.toThrow(/the execution e11 is working/);
+    await expect(takeRun(store, arn('e3'), always)).rejects.toThrow(/the execution e11 has been working/);
   });
 
   it('is refused while an execution that has ended has left jobs of it, with their names and the remedy', async () => {
     await takeRun(store, arn('a'), never);
     const left = (...jobs: string[]) => takeRun(store, arn('b'), look(false, jobs));
     await expect(left('pretrain-r-0-main')).rejects.toThrow(ConfigError);
-    await expect(left('pretrain-r-0-main')).rejects.toThrow(/its job pretrain-r-0-main has not: .*\(mates stop a\)/);
-    await expect(left('probe-r-1', 'probe-r-1')).rejects.toThrow(/its job probe-r-1 and 1 more have not/);
+    await expect(left('pretrain-r-0-main')).rejects.toThrow(
+      /its job pretrain-r-0-main is still there: .*\(mates stop a\)/,
+    );
+    await expect(left('probe-r-1', 'probe-r-1')).rejects.toThrow(/its job probe-r-1 and 1 more are still there/);
     expect(await holders()).toEqual([arn('a')]);
     await left();
     expect(await holders()).toEqual([arn('a'), arn('b')]);

@@ -268,7 +268,9 @@ describe('on S3', () => {
     s3.on(ListObjectsV2Command).resolves({ Contents: [{ Key }] });
     s3.on(GetObjectCommand, { Key }).resolves({ Body } as object);
     sfn.on(DescribeExecutionCommand).resolves({ status: 'RUNNING' });
-    await expect(validate({})).rejects.toThrow(/^s3:\/\/lake-bucket\/runs\/first: the execution other is working/);
+    await expect(validate({})).rejects.toThrow(
+      /^s3:\/\/lake-bucket\/runs\/first: the execution other has been working/,
+    );
     expect(written()).toBe(0);
     await validate({ dryRun: true }); // which touches nothing
     sfn.on(DescribeExecutionCommand).resolves({ status: 'ABORTED' });

@@ -44,7 +44,7 @@ it('two executions of one run at once: one works on it, the other is refused and
   const winner = results.find(({ status }) => status === 'SUCCEEDED')!;
   const loser = results.find(({ status }) => status === 'FAILED')!;
   expect(loser.error).toBe('ConfigError');
-  expect(loser.cause).toContain(`the execution ${winner.name} is working on this run`);
+  expect(loser.cause).toContain(`the execution ${winner.name} has been working on this run`);
   const steps = (await history(loser.executionArn!)).flatMap(
     ({ stateEnteredEventDetails }) => stateEnteredEventDetails ?? [],
   );

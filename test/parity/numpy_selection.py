@@ -7,32 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from support import finish, ours, report
+from trainer.order import uniform
 
-LOW = np.uint64(0xFFFFFFFF)
-SHIFT = np.uint64(32)
 STREAM = {"main": 0, "control": 8}
 
 
-def philox4x32(counter: list[np.ndarray], key: list[int]) -> list[np.ndarray]:
-    """Philox4x32-10 (Salmon et al. 2011): four uint64 arrays of 32-bit words in, four out."""
-    c0, c1, c2, c3 = counter
-    k0, k1 = key
-    for _ in range(10):
-        p0 = np.uint64(0xD2511F53) * c0
-        p1 = np.uint64(0xCD9E8D57) * c2
-        c0, c1, c2, c3 = (p1 >> SHIFT) ^ c1 ^ np.uint64(k0), p1 & LOW, (p0 >> SHIFT) ^ c3 ^ np.uint64(k1), p0 & LOW
-        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
-    return [c0, c1, c2, c3]
-
-
 def gumbel(seed: int, stage: int, arm: str, rows: np.ndarray) -> np.ndarray:
-    rows = rows.astype(np.uint64)
-    same = np.ones_like(rows)
-    counter = [rows & LOW, rows >> SHIFT, same * np.uint64(stage), same * np.uint64(STREAM[arm])]
-    w0, w1, _, _ = philox4x32(counter, [seed & 0xFFFFFFFF, seed >> 32])
-    a, b = (w0 >> np.uint64(5)).astype(np.float64), (w1 >> np.uint64(6)).astype(np.float64)
-    uniform = np.minimum((a * 2.0**26 + b + 0.5) * 2.0**-53, 1 - 2.0**-53)
-    return -np.log(-np.log(uniform))
+    return -np.log(-np.log(uniform(seed, stage, STREAM[arm], rows)))
 
 
 def select(utilities: np.ndarray, rows: np.ndarray, k: int, recipe: dict) -> tuple[np.ndarray, np.ndarray]:

@@ -80,7 +80,7 @@ describe('writeScores', () => {
       utilities: Float32Array.of(1, 2, 3, 4, NaN),
       corpus,
     });
-    await expect(writing).rejects.toThrow("row 71: the influence model's prediction is not a number");
+    await expect(writing).rejects.toThrow('row 71: its score is not a number');
   });
 
   it('refuses ranges that do not ascend and utilities that do not match', async () => {
