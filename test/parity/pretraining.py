@@ -47,11 +47,11 @@ with tempfile.TemporaryDirectory() as folder:
 
     wanted, found = (json.loads((run / STAGE / "metrics.json").read_text()) for run in (ours, theirs))
     for name in ("loss", "gradientNorm", "learningRate"):
-        report(f"a stage of {len(wanted['loss'])} steps in PyTorch: {name} (relative)", largest(found[name], wanted[name]), 1e-4)
+        report(f"a stage of {len(wanted['loss'])} steps in PyTorch: {name} (relative)", largest(found[name], wanted[name]), 1e-5)
     for file in ("model", "optimizer"):
         weights, theirs_too = (load_file(run / STAGE / f"checkpoint/{file}.safetensors") for run in (ours, theirs))
         difference = max(largest(theirs_too[name], weights[name]) for name in weights) if weights.keys() == theirs_too.keys() else np.nan
-        report(f"the same: {file}.safetensors (relative to each array's largest)", difference, 5e-3)
+        report(f"the same: {file}.safetensors (relative to each array's largest)", difference, 2e-3)
 
     said = subprocess.run(
         [*MATES, "conformance", "--command", f'"{sys.executable}" "{TRAINER}"', "--json"], cwd=ROOT, capture_output=True, text=True

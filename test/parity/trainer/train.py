@@ -92,10 +92,15 @@ def model_config(config: dict, corpus: dict) -> GPTNeoXConfig:
     )
 
 
+def named_parameters(model) -> dict[str, torch.nn.Parameter]:
+    """By their names in files: transformers 5 calls the head `lm_head` in memory alone."""
+    return {name.replace("lm_head.", "embed_out."): parameter for name, parameter in model.named_parameters()}
+
+
 def save_checkpoint(store: Store, prefix: str, model, optimizer, settings: dict, state: dict) -> None:
     """`training.json` goes last: before it is there, nothing is."""
     store.remove(f"{prefix}/training.json")
-    names = dict(model.named_parameters())
+    names = named_parameters(model)
     moments = {
         f"{moment}.{name}": optimizer.state[parameter][moment].cpu()
         for name, parameter in names.items()
@@ -120,9 +125,10 @@ def save_checkpoint(store: Store, prefix: str, model, optimizer, settings: dict,
 def load_checkpoint(store: Store, prefix: str, model, optimizer) -> dict:
     """Weights, moments and step count into the model and its optimizer; returns `state`."""
     state = store.json(f"{prefix}/training.json")["state"]
-    model.load_state_dict(load(store.get(f"{prefix}/model.safetensors")))
+    weights = load(store.get(f"{prefix}/model.safetensors"))
     moments = load(store.get(f"{prefix}/optimizer.safetensors"))
-    for name, parameter in model.named_parameters():
+    for name, parameter in named_parameters(model).items():
+        parameter.data.copy_(weights[name])
         optimizer.state[parameter] = {
             "step": torch.tensor(float(state["step"]), device=DEVICE),
             **{moment: moments[f"{moment}.{name}"].to(DEVICE) for moment in ("exp_avg", "exp_avg_sq")},
