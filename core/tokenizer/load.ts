@@ -1,6 +1,6 @@
 /** Loads a Hugging Face tokenizer.json: byte-level BPEs with our own encoder, any other kind with the library. */
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
-import { ConfigError } from '../errors.ts';
+import { ConfigError, InputError } from '../errors.ts';
 import { sha256 } from '../hash.ts';
 import { BpeEncoder } from './bpe-encoder.ts';
 import { BYTE_CHARACTERS, splitWords, tokenBytes } from './byte-level.ts';
@@ -19,14 +19,14 @@ export interface Tokenizer {
   readonly sha256: string;
 }
 
-/** Names of the token that ends a document, in order of preference: GPT, Llama 3, Llama 2, Gemma, BERT. */
-const END_OF_TEXT_NAMES = ['<|endoftext|>', '<|end_of_text|>', '</s>', '<eos>', '[SEP]'];
+/** Names of the token that ends a document, in order of preference: GPT, Llama 3, Gemma, Llama 2, BERT. */
+const END_OF_TEXT_NAMES = ['<|endoftext|>', '<|end_of_text|>', '<eos>', '</s>', '[SEP]'];
 
 /** The parts of a tokenizer.json that are read here. */
 interface TokenizerJson {
   added_tokens?: AddedToken[];
   normalizer?: { type: string } | null;
-  pre_tokenizer?: { type: string; add_prefix_space?: boolean; use_regex?: boolean } | null;
+  pre_tokenizer?: PreTokenizerJson | null;
   decoder?: { type: string } | null;
   model: {
     type?: string;
@@ -39,6 +39,19 @@ interface TokenizerJson {
     byte_fallback?: boolean;
     ignore_merges?: boolean;
   };
+}
+
+interface PreTokenizerJson {
+  type: string;
+  add_prefix_space?: boolean;
+  use_regex?: boolean;
+  /** Of `Split`: what becomes of the matches. */
+  behavior?: string;
+  invert?: boolean;
+  pattern?: { Regex: string };
+  individual_digits?: boolean;
+  /** Of `Sequence`. */
+  pretokenizers?: PreTokenizerJson[];
 }
 
 interface AddedToken {
@@ -56,12 +69,12 @@ interface AddedToken {
  *
  * @param source the file's bytes or text.
  * @param name what to name in messages: the file's path or URI.
- * @throws ConfigError when it is not a tokenizer.json, or has no end-of-text token.
+ * @throws ConfigError when it is not a tokenizer.json, has no end-of-text token, or would give other ids than Hugging Face's.
  */
 export function loadTokenizer(source: Uint8Array | string, name: string): Tokenizer {
   const json = parse(typeof source === 'string' ? source : new TextDecoder().decode(source), name);
   const vocab = vocabulary(json);
-  const endOfText = END_OF_TEXT_NAMES.map((token) => vocab.get(token)).find((id) => id !== undefined);
+  const endOfText = endOfTextOf(json, vocab);
   if (endOfText === undefined) {
     throw new ConfigError(`${name}: no token ends a document; expected one of ${END_OF_TEXT_NAMES.join(', ')}.`);
   }
@@ -84,6 +97,14 @@ function parse(text: string, name: string): TokenizerJson {
     throw new ConfigError(`${name}: not a Hugging Face tokenizer.json (it has no model.vocab).`);
   }
   return json;
+}
+
+/** A special token where there is one: Gemma has HTML's `</s>` as a token like any other. */
+function endOfTextOf({ added_tokens = [] }: TokenizerJson, vocab: Map<string, number>): number | undefined {
+  const special = new Map(added_tokens.filter((token) => token.special).map(({ content, id }) => [content, id]));
+  const first = (ids: Map<string, number>) =>
+    END_OF_TEXT_NAMES.map((token) => ids.get(token)).find((id) => id !== undefined);
+  return first(special) ?? first(vocab);
 }
 
 /** Every token's id, added tokens included. */
@@ -137,10 +158,10 @@ function byteLevelBpe(json: TokenizerJson, facts: Facts): Tokenizer | undefined 
   );
 
   // As the library does: tokens matched in the raw text come first, those that are normalised after the normaliser.
-  const normalize = normalizer ? (text: string) => text.normalize('NFC') : undefined;
-  const isLate = (token: AddedToken) => normalize !== undefined && (token.normalized ?? !token.special);
+  const normalize = normalizer ? (text: string) => text.normalize('NFC') : (text: string) => text;
+  const isLate = (token: AddedToken) => token.normalized ?? !token.special;
   const early = splitter(added_tokens.filter((token) => !isLate(token)));
-  const late = splitter(added_tokens.filter(isLate).map((token) => ({ ...token, content: normalize!(token.content) })));
+  const late = splitter(added_tokens.filter(isLate).map((token) => ({ ...token, content: normalize(token.content) })));
   const addedText = new Map(added_tokens.map((token) => [token.id, token.content]));
 
   return {
@@ -148,7 +169,7 @@ function byteLevelBpe(json: TokenizerJson, facts: Facts): Tokenizer | undefined 
     encode(text) {
       const result: number[] = [];
       early(text, result, (part) =>
-        late(normalize ? normalize(part) : part, result, (plain) => {
+        late(normalize(part), result, (plain) => {
           for (const word of splitWords(plain)) for (const id of encoder.encodeWord(word)) result.push(id);
         }),
       );
@@ -220,15 +241,64 @@ function decodeBytes(ids: ArrayLike<number>, bytes: readonly Uint8Array[], added
 
 /** Any tokenizer.json by the library, at about a tenth of the speed. */
 function anyTokenizer(json: TokenizerJson, facts: Facts, name: string): Tokenizer {
+  const single = json.added_tokens?.find((token) => token.single_word);
+  if (single)
+    throw new ConfigError(`${name}: the added token "${single.content}" has single_word, which is not supported.`);
+  const words = json.pre_tokenizer && withUnicodeClasses(json.pre_tokenizer, name);
+  // Of a WordLevel the library does not know it.
+  const unknown = vocabulary(json).get(json.model.unk_token ?? '');
   let library: LibraryTokenizer;
   try {
-    library = new LibraryTokenizer(json, { clean_up_tokenization_spaces: false });
+    library = new LibraryTokenizer({ ...json, pre_tokenizer: words }, { clean_up_tokenization_spaces: false });
   } catch (error) {
     throw new ConfigError(`${name}: a kind of tokenizer that is not supported (${(error as Error).message}).`);
   }
   return {
     ...facts,
-    encode: (text) => library.encode(text, { add_special_tokens: false }).ids,
+    encode(text) {
+      try {
+        const { ids } = library.encode(text, { add_special_tokens: false }) as { ids: (number | undefined)[] };
+        return ids.map((id) => id ?? unknown).filter((id) => id !== undefined);
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error; // some kinds hand over all ids of a text as arguments of one call
+        throw new InputError(
+          `a text of ${text.length} characters is too long for a tokenizer of the kind ${json.model.type}: cut it into shorter documents.`,
+        );
+      }
+    },
     decode: (ids) => (ids.length === 0 ? '' : library.decode(Array.from(ids), { clean_up_tokenization_spaces: false })),
   };
+}
+
+/** What `\w` stands for in Rust's regular expressions. */
+const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
+
+/**
+ * The pre-tokenizer so that the library cuts as Hugging Face's own does: its `Whitespace` and `Digits` know letters and
+ * digits of ASCII alone, the regular expressions of its `Split` all of Unicode's.
+ *
+ * @throws ConfigError for what the library would read as something else.
+ */
+function withUnicodeClasses(words: PreTokenizerJson, name: string): PreTokenizerJson {
+  switch (words.type) {
+    case 'Sequence':
+      return { ...words, pretokenizers: (words.pretokenizers ?? []).map((one) => withUnicodeClasses(one, name)) };
+    case 'Whitespace':
+      return { type: 'Split', pattern: { Regex: `[${WORD}]+|[^${WORD}\\s]+` }, behavior: 'Removed', invert: true };
+    case 'Digits':
+      return {
+        type: 'Split',
+        pattern: { Regex: words.individual_digits ? '\\p{N}' : '\\p{N}+' },
+        behavior: 'Isolated',
+        invert: false,
+      };
+    case 'Split':
+      if (!/^(isolated|removed)$/i.test(words.behavior ?? ''))
+        throw new ConfigError(
+          `${name}: the pre-tokenizer Split has the behavior ${words.behavior}, which is not supported.`,
+        );
+      return words;
+    default:
+      return words;
+  }
 }

@@ -46,6 +46,7 @@ export async function pretrainedBertShape(store: Store, prefix = ''): Promise<Be
   const config = await readModelConfig(store, prefix, 'bert');
   config.require('hidden_act', 'gelu', 'gelu');
   config.require('position_embedding_type', 'absolute', 'absolute');
+  config.require('is_decoder', false, false);
   const width = config.count('hidden_size', MOST.width);
   return {
     layers: config.count('num_hidden_layers', MOST.layers),

@@ -65,7 +65,7 @@ export class LanguageModel {
 
   /**
    * Negative log-likelihood in nats of each predicted token, [batch * (length - 1)]; `weights` are not used. On `onnx` a
-   * row has the same bits at any place of any batch of two or more rows; alone it may differ in the last bit, so pad a
+   * row has the same bits at any place of a batch of one shape. In another shape the last bit may differ, so pad a
    * last batch to the usual size where results must not depend on how rows were batched.
    */
   async tokenLosses(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {

@@ -263,6 +263,7 @@ describe('bad content names the file, the line and the remedy', () => {
     ['an array', `${good}["text"]\n`, /line 2: expected a JSON object .* found \["text"\]/],
     ['no text field', `${good}{"body":"x","id":1}\n`, /line 2: no field "text"; the fields are body, id.*textField/],
     ['a text that is a number', '{"text": 5}\n', /line 1: field "text" is a number, expected a string/],
+    ['an id beyond 2^53', `${good}{"text": "a", "id": 1794567890123456781}\n`, /line 2: field "id" is .*as a string/],
     ['a domain that is an object', '{"text": "a", "domain": {}}\n', /line 1: field "domain" is an object/],
     [
       'invalid UTF-8',

@@ -66,7 +66,7 @@ describe('scores', () => {
       const documents = randomDocuments(40, SHAPE);
       const scores = await of(regressor).score(documents);
       expect(new Set(scores).size).toBe(documents.length);
-      for (const threads of [1, 2, 4]) {
+      for (const threads of [1, 2, 4, 5, 16]) {
         const runtime = await createRuntime('onnx', { threads });
         const scorer = of(new InfluenceRegressor(runtime, SHAPE));
         await fc.assert(

@@ -1,7 +1,7 @@
 import { Tokenizer as Library } from '@huggingface/tokenizers';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ConfigError } from '../../core/errors.ts';
+import { ConfigError, InputError } from '../../core/errors.ts';
 import { sha256 } from '../../core/hash.ts';
 import { splitWords } from '../../core/tokenizer/byte-level.ts';
 import { loadTokenizer, trainBpe } from '../../core/tokenizer/index.ts';
@@ -138,6 +138,19 @@ describe('a byte-level BPE', () => {
   });
 });
 
+it('takes tokens of the raw text before those of the normalised one, with a normalizer and without', () => {
+  // The ids are those of Hugging Face's tokenizers 0.23.
+  const file = variant((json) => {
+    json.added_tokens = [
+      ...(json.added_tokens as object[]),
+      { id: 421, content: '<|end|>', special: true, normalized: false },
+      { id: 422, content: '<|end|>x', special: false, normalized: true },
+    ];
+  });
+  const [a, x, y] = ['a', 'x', 'y'].map((letter) => tokenizer.encode(letter)[0]);
+  expect(loadTokenizer(file, 't').encode('a<|end|>xy')).toEqual([a, 421, x, y]);
+});
+
 describe('other tokenizers', () => {
   const wordPiece = JSON.stringify({
     version: '1.0',
@@ -167,7 +180,76 @@ describe('other tokenizers', () => {
     expect(bert.decode([])).toBe('');
   });
 
+  /** Words, by a vocabulary of them alone. */
+  const wordLevel = (change: object = {}) => {
+    const words = ['[UNK]', '<eos>', 'café', 'привет', '\u0967\u0968', 'x\u200dy', '!?', '1', '2', 'a', '½', '</s>'];
+    const vocab = Object.fromEntries(words.map((word, id) => [word, id]));
+    return JSON.stringify({
+      version: '1.0',
+      added_tokens: [{ id: 1, content: '<eos>', special: true }],
+      normalizer: null,
+      post_processor: null,
+      pre_tokenizer: { type: 'Whitespace' },
+      decoder: null,
+      model: { type: 'WordLevel', unk_token: '[UNK]', vocab },
+      ...change,
+    });
+  };
+
+  it('cut at letters and digits of all of Unicode', () => {
+    // The ids are those of Hugging Face's tokenizers 0.23.
+    const words = loadTokenizer(wordLevel(), 'words.json');
+    expect(words.encode('café привет \u0967\u0968 x\u200dy!? ½')).toEqual([2, 3, 4, 5, 6, 10]);
+    const digits = (individual_digits: boolean) =>
+      loadTokenizer(wordLevel({ pre_tokenizer: { type: 'Digits', individual_digits } }), 'digits.json');
+    expect(digits(true).encode('a12')).toEqual([9, 7, 8]);
+    expect(digits(false).encode('a12')).toEqual([9, 0]);
+    expect(digits(false).encode('a\u0967\u0968½')).toEqual([9, 0]);
+  });
+
+  it('end documents with a special token, if need be after one like any other', () => {
+    expect(loadTokenizer(wordLevel(), 'gemma.json').endOfText).toBe(1); // where </s> is a tag of HTML
+    expect(loadTokenizer(wordLevel({ added_tokens: [] }), 'gemma.json').endOfText).toBe(1);
+  });
+
+  it('name the kind that cannot take a long text', () => {
+    const vocab = [
+      ['<unk>', 0],
+      ['</s>', 0],
+      ['\u2581a', -1],
+      ['b', -2],
+    ];
+    const unigram = loadTokenizer(
+      wordLevel({
+        added_tokens: [{ id: 1, content: '</s>', special: true }],
+        pre_tokenizer: { type: 'Metaspace', replacement: '\u2581', prepend_scheme: 'always' },
+        model: { type: 'Unigram', unk_id: 0, vocab },
+      }),
+      'unigram.json',
+    );
+    expect(unigram.encode('a ab')).toEqual([2, 2, 3]);
+    expect(() => unigram.encode('a '.repeat(400_000))).toThrow(InputError);
+    expect(() => unigram.encode('a '.repeat(400_000))).toThrow(
+      'a text of 800000 characters is too long for a tokenizer of the kind Unigram',
+    );
+  });
+
   it.each([
+    [
+      'a token of whole words',
+      wordLevel({ added_tokens: [{ id: 1, content: '<eos>', single_word: true }] }),
+      'x.json: the added token "<eos>" has single_word',
+    ],
+    [
+      'a split that keeps the matches with what follows',
+      wordLevel({
+        pre_tokenizer: {
+          type: 'Sequence',
+          pretokenizers: [{ type: 'Split', pattern: { String: ' ' }, behavior: 'MergedWithNext' }],
+        },
+      }),
+      'x.json: the pre-tokenizer Split has the behavior MergedWithNext',
+    ],
     ['no JSON', '{', /x\.json: not a tokenizer\.json/],
     ['another file', '{"a": 1}', /x\.json: not a Hugging Face tokenizer\.json \(it has no model\.vocab\)/],
     ['no end of text', source.replaceAll('<|endoftext|>', '<|start|>'), /x\.json: no token ends a document/],

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { InterruptedError } from '../../errors.ts';
+import { InputError, InterruptedError } from '../../errors.ts';
 import type { CorpusShard } from '../../formats.ts';
 import type { Store } from '../../storage/index.ts';
 import type { Tokenizer } from '../../tokenizer/index.ts';
@@ -75,7 +75,7 @@ export class ShardMaker {
     for await (const { id, domain, text } of spool.read(shard)) {
       if (!isKept[at++]) continue;
       this.goOn();
-      for (const row of packer.add(id, this.setup.names[domain]!, tokenizer.encode(text))) {
+      for (const row of packer.add(id, this.setup.names[domain]!, encodeDocument(tokenizer, id, text))) {
         await rows.add(row);
         count++;
       }
@@ -121,3 +121,12 @@ export const interrupted = () =>
   new InterruptedError(
     'the preparation of the corpus stopped; the same command goes on after the shards that are written.',
   );
+
+function encodeDocument(tokenizer: Tokenizer, id: string, text: string): number[] {
+  try {
+    return tokenizer.encode(text);
+  } catch (error) {
+    if (error instanceof InputError) throw new InputError(`document ${id}: ${error.message}`);
+    throw error;
+  }
+}

@@ -39,6 +39,11 @@ function label(
   const value = record[field];
   if (value === undefined || value === null || value === '') return undefined;
   if (typeof value === 'string') return value;
+  // JSON's numbers beyond 2^53 are rounded when they are read: many documents would have one id.
+  if (Number.isInteger(value) && !Number.isSafeInteger(value))
+    throw new InputError(
+      `${uri}, line ${line}: field "${field}" is a whole number beyond 2^53, which JSON cannot hold exactly; write it as a string.`,
+    );
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   throw new InputError(
     `${uri}, line ${line}: field "${field}" is ${nameOf(value)}, expected a string; correct ${option} or the file.`,
