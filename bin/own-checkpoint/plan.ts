@@ -6,6 +6,7 @@ import { ConfigError } from '../../core/errors.ts';
 import type { CorpusIndex, StagePlan } from '../../core/formats.ts';
 import { mostLabels } from '../../core/plan/hold-out.ts';
 import { guardPassages, guardReadings } from '../../core/plan/lookahead.ts';
+import { fractionOf } from '../../core/plan/stage-plan.ts';
 import { methodTraits, ofTextAlone } from '../../core/selection/methods.ts';
 import type { Settings } from './settings.ts';
 
@@ -58,7 +59,7 @@ export function planSelection({ method, features, fraction, labels }: Settings, 
     throw new ConfigError(
       `--method ${method}: the rows that it compares with are whole shards, and the corpus has no other; prepare it with more --shards.`,
     );
-  const selectedRows = Math.floor(fraction * poolRows);
+  const selectedRows = fractionOf(poolRows, fraction);
   if (selectedRows === 0)
     throw new ConfigError(
       `--fraction ${fraction}: of ${poolRows} rows it selects none; raise it, or prepare more text.`,

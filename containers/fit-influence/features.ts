@@ -2,11 +2,12 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { armLayout } from '../../core/layout.ts';
 import type { DenseBlock } from '../../core/regression/ridge.ts';
+import { readPlan } from '../../core/run/open-run.ts';
 import { loadModel } from '../../engine/files/checkpoint.ts';
 import { fullPasses, ROWS_PER_PASS } from '../../engine/gpt-neox/row-passes.ts';
 import type { Job } from '../job.ts';
 import { modelCost, openLanguageModel } from '../model.ts';
-import { dsirWeights, loadDsir } from '../score/dsir.ts';
+import { countedCandidates, dsirWeights, loadDsir } from '../score/dsir.ts';
 
 export type FeatureName = 'dsir' | 'loss' | 'hidden';
 
@@ -26,7 +27,9 @@ export interface RowFeatures {
 export async function openFeatures(job: Job, corpus: Corpus, stage: number): Promise<RowFeatures> {
   const { config } = job.run.record;
   const { features } = config.influenceModel;
-  const dsir = features.includes('dsir') ? await loadDsir(job, stage) : undefined;
+  const usesDsir = features.includes('dsir');
+  const dsir = usesDsir ? await loadDsir(job, stage) : undefined;
+  const counted = usesDsir ? await countedCandidates(job, corpus, await readPlan(job.run, stage)) : undefined;
   const readsModel = features.some((name) => name === 'loss' || name === 'hidden');
   const passes = readsModel ? await openForwardPasses(job, corpus, stage) : undefined;
   return {
@@ -35,7 +38,9 @@ export async function openFeatures(job: Job, corpus: Corpus, stage: number): Pro
       const found = await passes?.(rows);
       const block: Record<FeatureName, () => Promise<DenseBlock>> = {
         dsir: async () => {
-          const values = Float32Array.from(await dsirWeights(dsir!, corpus, rows, config.selection.dsirScore));
+          const values = Float32Array.from(
+            await dsirWeights(dsir!, corpus, rows, config.selection.dsirScore, counted!),
+          );
           return { name: 'dsir', columns: 1, values };
         },
         loss: async () => ({ name: 'loss', columns: 1, values: found!.losses }),

@@ -103,6 +103,7 @@ async function fitInfluenceModel(
     fit: standardised(sets.fit),
     validation: standardised(sets.validation),
     earlier: notHeldOut(earlier, sets, documentsOf),
+    documentsOf: sets.by === 'document' ? documentsOf : (row: number) => [String(row)],
   };
   const { predictor, flops, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
   const unseen = unseenBefore(sets.test, seen, sets.by, documentsOf);

@@ -53,7 +53,7 @@ async function fitBertModel(job: Job, corpus: Corpus, sets: FitSets, scale: Labe
 /** What a linear model leaves of the labels, in its own standard deviations. */
 async function residuals(
   linear: InfluencePredictor,
-  { fit, validation, earlier }: FitSets,
+  { fit, validation, earlier, documentsOf }: FitSets,
 ): Promise<{ sets: FitSets; scale: LabelScale }> {
   const left = async ({ rows, labels }: LabelledRows) => {
     const predicted = await linear.predict(rows);
@@ -68,6 +68,7 @@ async function residuals(
       fit: { rows: fit.rows, labels: scaled(fitted) },
       validation: { rows: validation.rows, labels: scaled(held) },
       earlier: { rows: earlier.rows, labels: scaled(before) },
+      documentsOf,
     },
     scale,
   };

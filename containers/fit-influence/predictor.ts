@@ -1,6 +1,7 @@
 /** What an influence model is to those who fit and use it, whatever its architecture. */
 import type { InfluenceFit } from '../../core/formats.ts';
 import type { Store } from '../../core/storage/index.ts';
+import type { DocumentsOf } from './documents.ts';
 
 /** Predicts the influence of rows without measuring it. */
 export interface InfluencePredictor {
@@ -26,6 +27,8 @@ export interface FitSets {
   validation: LabelledRows;
   /** Of stages before, in their own standard deviations: fitted, but never chosen by. */
   earlier: LabelledRows;
+  /** Rows with one of these in common are alike, and are held out together: their documents, or the rows themselves. */
+  documentsOf: DocumentsOf;
 }
 
 /** Rows and labels one after the other. */

@@ -5,12 +5,14 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { RunError } from '../../core/errors.ts';
 import { NgramFeatures, type NgramSpec } from '../../core/features/ngrams.ts';
+import { CounterRandom, STREAM } from '../../core/random/philox.ts';
 import { type FeatureBlocks, fitRidge, type LinearModel, predictRidge } from '../../core/regression/ridge.ts';
 import { type RidgeFile, ridgeFile, ridgeModel } from '../../core/regression/ridge-file.ts';
 import { getJsonIfPresent, putJson, type Store } from '../../core/storage/index.ts';
 import type { Job } from '../job.ts';
 import { openFeatures, type RowFeatures } from './features.ts';
 import { type Architecture, concatenated, type FitSets, type InfluencePredictor } from './predictor.ts';
+import { dealFolds } from './split.ts';
 
 const FILE = 'ridge.json';
 /** Penalties to choose from, times the number of rows that are fitted: from next to none to next to nothing left. */
@@ -23,6 +25,9 @@ const RELATIVE_PENALTIES: Record<string, readonly number[]> = {
 };
 /** With fewer labels there is nothing to choose penalties by, and each is as large as the labels' variance. */
 const LEAST_TO_CHOOSE = 50;
+/** Parts of the labels that are held out in turn to choose by. With many labels one part says as much, in a fifth of the time. */
+const FOLDS = 5;
+const MANY_LABELS = 20_000;
 /** Rows whose n-grams are in memory at once. */
 const ROWS_AT_ONCE = 1024;
 
@@ -67,14 +72,15 @@ class RidgePredictor implements InfluencePredictor {
 }
 
 /**
- * Fits to the labelled rows, those for validation included: the penalty is chosen by rows that are held out of them.
+ * Fits to the labelled rows, those for validation included: the penalty is chosen by holding out each fifth of them in turn,
+ * rows that share documents together.
  *
  * @param only `features` leaves the n-grams out.
  */
 export async function fitRidgeModel(
   job: Job,
   corpus: Corpus,
-  { fit, validation, earlier }: FitSets,
+  { fit, validation, earlier, documentsOf }: FitSets,
   only?: 'features',
 ): Promise<Architecture> {
   const { influenceModel: config, seed } = job.run.record.config;
@@ -86,12 +92,14 @@ export async function fitRidgeModel(
   const current = only ? fit : concatenated(fit, validation);
   const { rows, labels } = concatenated(current, earlier);
   const enough = current.rows.length >= LEAST_TO_CHOOSE;
+  const folds = dealFolds(rows, documentsOf, FOLDS, new CounterRandom(seed, STREAM.ridgeSplit, job.stage));
   const model = fitRidge(await input.blocks(rows), labels, {
     penalties: (enough ? PENALTIES : [1]).map((each) => each * rows.length),
     relativePenalties: Object.fromEntries(
       config.features.map((name) => [name, enough ? RELATIVE_PENALTIES[name]! : [1]]),
     ),
     chooseBy: current.rows.length,
+    folds: rows.length < MANY_LABELS ? folds : folds.slice(0, 1),
     ...{ seed, stage: job.stage },
   });
   return {

@@ -83,6 +83,26 @@ function known(rows: readonly number[], by: Sets<unknown>['by'], documentsOf: Do
   return (row) => those.has(row);
 }
 
+/**
+ * Positions of rows, dealt at random to folds that are each held out once: rows that share documents together, to the fold
+ * that has the fewest so far.
+ */
+export function dealFolds(
+  rows: readonly number[],
+  documentsOf: DocumentsOf,
+  count: number,
+  random: CounterRandom,
+): number[][] {
+  const placed = rows.map((row, position) => ({ row, position }));
+  const groups = documentGroups(placed, documentsOf);
+  const folds = Array.from({ length: count }, (): number[] => []);
+  for (const group of permutation(groups.length, random)) {
+    const smallest = folds.reduce((least, fold) => (fold.length < least.length ? fold : least));
+    for (const { position } of groups[group]!) smallest.push(position);
+  }
+  return folds;
+}
+
 /** Groups in order, each that still fits, of at most so many items together. */
 function take<T>(groups: readonly T[][], most: number): { taken: T[]; left: T[][] } {
   const taken: T[] = [];

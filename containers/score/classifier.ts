@@ -21,6 +21,8 @@ import { inBatches, type RowScorer } from './row-scorer.ts';
 const POOL_ROWS = 4096;
 /** Times the number of rows, to choose from: as the influence model's (containers/fit-influence/ridge.ts). */
 const PENALTIES = [1e-4, 1e-3, 1e-2, 0.1, 1];
+/** Parts of both kinds of rows that are held out in turn to choose by. */
+const FOLDS = 5;
 /** Rows whose n-grams are in memory at once. */
 const ROWS_AT_ONCE = 1024;
 
@@ -54,7 +56,8 @@ export async function fitClassifier(job: Job, corpus: Corpus, plan: StagePlan): 
     tokens.set(pool, reference.length);
     const ngrams = features.rows(withoutEnds(tokens, tokenizer.endOfText));
     const labels = Array.from({ length: ngrams.rows }, (_, row) => (row * sequenceLength < reference.length ? 1 : 0));
-    return fitRidge({ ngrams }, labels, { penalties, seed: record.config.seed, stage: job.stage });
+    const folds = blocks(labels, FOLDS);
+    return fitRidge({ ngrams }, labels, { penalties, folds, seed: record.config.seed, stage: job.stage });
   };
   const rows = reference.length / sequenceLength + sample.length;
   const model = await fitTo(
@@ -102,6 +105,20 @@ export async function classifierScorer(job: Job, corpus: Corpus, plan: StagePlan
         return scores;
       }),
   };
+}
+
+/**
+ * Folds of as many consecutive reference rows, and rows of the pool, as each other. With few reference rows chance would give
+ * a random part none of them; and a passage may lie in two rows, which then mostly are in one fold.
+ */
+function blocks(labels: readonly number[], count: number): number[][] {
+  const folds = Array.from({ length: count }, (): number[] => []);
+  const reference = labels.filter((label) => label === 1).length;
+  for (const [row, label] of labels.entries()) {
+    const place = label === 1 ? row / reference : (row - reference) / (labels.length - reference);
+    folds[Math.floor(count * place)]!.push(row);
+  }
+  return folds;
 }
 
 /** How long documents are, which the ends of packed passages would tell, is not what is asked. */

@@ -27,7 +27,7 @@ export async function fitDsir(job: Job, corpus: Corpus, plan: StagePlan): Promis
   for (const { tokens } of await loadPassageSet(job.run, corpus, job.run.record.config.reference))
     reference.add(tokenizer.decode(tokens));
   const pool = new NgramCounts(HASHING);
-  const rows = await sampleHoldOut(job, corpus, plan, STREAM.dsirSample, POOL_ROWS);
+  const rows = await dsirSample(job, corpus, plan);
   for (let first = 0; first < rows.length; first += TEXTS_AT_ONCE)
     for (const text of (await corpus.passages(rows.slice(first, first + TEXTS_AT_ONCE))).flat()) pool.add(text);
   await putJson(job.run.store, key, new DsirModel(reference, pool, PACKAGE_SMOOTHING, rows.length).toFile());
@@ -42,23 +42,41 @@ export async function loadDsir(job: Job, stage: number): Promise<DsirModel> {
   return DsirModel.fromFile(file, `${store.uri}/${key}`);
 }
 
-/** The log-weight of each row. No pair of words reaches from one document into the next. */
+/**
+ * Rows that the pool was counted on and that are candidates too, as in `mates select`. In a run there are none: its hold-out
+ * is no part of any pool.
+ */
+export async function countedCandidates(job: Job, corpus: Corpus, plan: StagePlan): Promise<ReadonlySet<number>> {
+  if (!plan.holdOutShards.some((shard) => plan.poolShards.includes(shard))) return new Set();
+  return new Set(await dsirSample(job, corpus, plan));
+}
+
+const dsirSample = (job: Job, corpus: Corpus, plan: StagePlan) =>
+  sampleHoldOut(job, corpus, plan, STREAM.dsirSample, POOL_ROWS);
+
+/**
+ * The log-weight of each row. No pair of words reaches from one document into the next.
+ *
+ * @param counted see {@link countedCandidates}.
+ */
 export async function dsirWeights(
   model: DsirModel,
   corpus: Corpus,
   rows: readonly number[],
   score: DsirScore,
+  counted: ReadonlySet<number>,
 ): Promise<Float64Array> {
   const passages = await corpus.passages(rows);
-  return Float64Array.from(passages, (texts) => model.rowWeight(texts, score));
+  return Float64Array.from(passages, (texts, i) => model.rowWeight(texts, score, counted.has(rows[i]!)));
 }
 
 export async function dsirScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
   const model = await loadDsir(job, plan.scorerStage);
+  const counted = await countedCandidates(job, corpus, plan);
   const { dsirScore } = job.run.record.config.selection;
   return {
     cost: 0, // no matrix product
     utilities: (rows, onBatch) =>
-      inBatches(rows, TEXTS_AT_ONCE, onBatch, (part) => dsirWeights(model, corpus, part, dsirScore)),
+      inBatches(rows, TEXTS_AT_ONCE, onBatch, (part) => dsirWeights(model, corpus, part, dsirScore, counted)),
   };
 }

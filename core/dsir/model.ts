@@ -50,6 +50,7 @@ export class DsirModel {
   private readonly poolRows?: number;
   /** All that were counted. */
   private readonly poolNgrams: number;
+  private readonly referenceNgrams: number;
 
   /**
    * @param poolRows rows that the pool was counted on, which means need.
@@ -60,7 +61,8 @@ export class DsirModel {
       throw new InputError('DSIR: the reference set and the pool were hashed differently; count one of them again.');
     if (!(smoothing.epsilon > 0 || smoothing.pseudoCount > 0))
       throw new RangeError('DSIR: without an epsilon or a pseudo-count an empty bucket has no logarithm');
-    if (reference.total() === 0) throw new InputError('DSIR: the reference set has no words.');
+    this.referenceNgrams = reference.total();
+    if (this.referenceNgrams === 0) throw new InputError('DSIR: the reference set has no words.');
     this.poolNgrams = pool.total();
     if (this.poolNgrams === 0) throw new InputError('DSIR: the candidate pool has no words.');
     this.hashing = reference.hashing;
@@ -82,19 +84,44 @@ export class DsirModel {
   /**
    * The log-weight of a row, the texts of which no pair of words reaches across: the sum over its n-grams, or their mean times
    * the n-grams of a usual row of the pool. Without any n-gram the mean is the least that one could have.
+   *
+   * @param counted whether the row is one of those that the pool was counted on. It is then left out of the counts, or its own
+   * n-grams would be less rare in the pool, and the row less like the reference, than those of other rows.
    */
-  rowWeight(texts: readonly string[], score: DsirScore): number {
+  rowWeight(texts: readonly string[], score: DsirScore, counted = false): number {
+    const { logWeight, ngrams } = counted ? this.weighLeftOut(texts) : this.weighAll(texts);
+    if (score === 'sum') return logWeight;
+    if (this.poolRows === undefined)
+      throw new InputError('DSIR: the pool was counted by an older version, which knows of sums alone: fit it again.');
+    const mean = ngrams > 0 ? logWeight / ngrams : this.logRatio.reduce((least, ratio) => Math.min(least, ratio));
+    return (mean * this.poolNgrams) / this.poolRows;
+  }
+
+  private weighAll(texts: readonly string[]): { logWeight: number; ngrams: number } {
     let [logWeight, ngrams] = [0, 0];
     for (const text of texts) {
       const own = this.weigh(text);
       logWeight += own.logWeight;
       ngrams += own.ngrams;
     }
-    if (score === 'sum') return logWeight;
-    if (this.poolRows === undefined)
-      throw new InputError('DSIR: the pool was counted by an older version, which knows of sums alone: fit it again.');
-    const mean = ngrams > 0 ? logWeight / ngrams : this.logRatio.reduce((least, ratio) => Math.min(least, ratio));
-    return (mean * this.poolNgrams) / this.poolRows;
+    return { logWeight, ngrams };
+  }
+
+  /** Of texts by the counts of a pool without them. */
+  private weighLeftOut(texts: readonly string[]): { logWeight: number; ngrams: number } {
+    const { reference, pool, smoothing } = this;
+    const own = new NgramCounts(this.hashing);
+    for (const text of texts) own.add(text);
+    const ngrams = own.total();
+    const others = Math.max(1, this.poolNgrams - ngrams); // of a pool of nothing else
+    let logWeight = 0;
+    for (const [bucket, count] of own.counts.entries()) {
+      if (count === 0) continue;
+      const p = probability(reference.counts[bucket]!, this.referenceNgrams, reference, smoothing);
+      const q = probability(pool.counts[bucket]! - count, others, pool, smoothing);
+      logWeight += count * (Math.log(p) - Math.log(q));
+    }
+    return { logWeight, ngrams };
   }
 
   private weigh(text: string): { logWeight: number; ngrams: number } {
@@ -126,7 +153,10 @@ export class DsirModel {
   }
 }
 
-function probabilities(counts: NgramCounts, { epsilon, pseudoCount }: Smoothing): Float64Array {
-  const total = counts.total() + pseudoCount * counts.hashing.buckets;
-  return counts.counts.map((count) => (count + pseudoCount) / total + epsilon);
+function probabilities(counts: NgramCounts, smoothing: Smoothing): Float64Array {
+  const total = counts.total();
+  return counts.counts.map((count) => probability(count, total, counts, smoothing));
 }
+
+const probability = (count: number, total: number, { hashing }: NgramCounts, { epsilon, pseudoCount }: Smoothing) =>
+  (count + pseudoCount) / (total + pseudoCount * hashing.buckets) + epsilon;

@@ -4,8 +4,7 @@
  *
  *   minimise |z - X w|^2 + penalty (|w_ngrams|^2 + sum over dense blocks of relative penalty x |w_block|^2).
  *
- * Penalties are chosen by Spearman's rho on rows that an inner split holds out, and the model is then fitted to all
- * rows. The same features, targets and seed give the same model.
+ * Penalties are chosen by Spearman's rho on rows that are held out in turn, and the model is then fitted to all rows. The same features, targets and seed give the same model.
  */
 import { RunError } from '../errors.ts';
 import type { SparseRows } from '../features/sparse-rows.ts';
@@ -25,8 +24,15 @@ export interface RidgeOptions {
   relativePenalties?: Readonly<Record<string, readonly number[]>>;
   seed: number;
   stage?: number;
-  /** Only the first so many rows may be held out to choose by; without it all. The others are always fitted. */
+  /** Only the first so many rows are chosen by; without it all. The others are only fitted. */
   chooseBy?: number;
+  /**
+   * Sets of rows, each of which is held out once while the others are fitted. What all models predict of the rows that they
+   * were not fitted to is judged together.
+   *
+   * @default - a random part of the rows to choose by
+   */
+  folds?: readonly ArrayLike<number>[];
   /**
    * Of the normal equations' residual: less than predictions need. Comparisons with a closed form ask for less still.
    *
@@ -38,7 +44,7 @@ export interface RidgeOptions {
 export interface Candidate {
   penalty: number;
   relativePenalties: Record<string, number>;
-  /** On the rows held out; undefined when there was nothing to choose. */
+  /** On the rows that were held out; undefined when there was nothing to choose. */
   spearman?: number;
 }
 
@@ -57,7 +63,7 @@ export interface RidgeModel {
 const CHOOSING_TOLERANCE = 1e-4;
 /** Against a fit that never ends. */
 const MOST_ITERATIONS = 5000;
-/** Share of the rows to choose by that the choice is made on; the model that is judged is fitted to the others. */
+/** Share of the rows to choose by that is held out where no folds are given. */
 const VALIDATION_SHARE = 0.15;
 /** Fewer rows leave too few to choose by. */
 const LEAST_ROWS = 20;
@@ -80,19 +86,29 @@ export function fitRidge(blocks: FeatureBlocks, targets: ArrayLike<number>, opti
       throw new RunError(
         `${chooseBy} labels are too few to choose one of ${candidates.length} penalties by; probe more rows.`,
       );
-    const order = permutation(chooseBy, new CounterRandom(options.seed, STREAM.ridgeSplit, options.stage));
-    const held = Math.max(5, Math.round(VALIDATION_SHARE * chooseBy));
-    const validation = order.subarray(0, held).slice().sort();
-    const fitted = Uint32Array.from([...order.subarray(held).slice().sort(), ...all.subarray(chooseBy)]);
-    const wanted = Array.from(validation, (row) => targets[row]!);
-    const roughly = Math.max(CHOOSING_TOLERANCE, tolerance);
-    for (const [i, model] of fitAll(blocks, targets, fitted, candidates, roughly).entries())
-      candidates[i]!.spearman = spearman(predictRows(model, blocks, validation), wanted);
+    const predicted = candidates.map((): number[] => []);
+    const wanted: number[] = [];
+    for (const fold of options.folds ?? [randomFold(chooseBy, options)]) {
+      const isHeld = new Set(Array.from(fold));
+      const judged = Uint32Array.from(isHeld)
+        .filter((row) => row < chooseBy)
+        .sort();
+      const fitted = all.filter((row) => !isHeld.has(row));
+      const models = fitAll(blocks, targets, fitted, candidates, Math.max(CHOOSING_TOLERANCE, tolerance));
+      for (const [i, model] of models.entries()) predicted[i]!.push(...predictRows(model, blocks, judged));
+      for (const row of judged) wanted.push(targets[row]!);
+    }
+    for (const [i, candidate] of candidates.entries()) candidate.spearman = spearman(predicted[i]!, wanted);
     // Of equals the greatest penalty: candidates are in descending order of it.
     chosen = candidates.reduce((best, candidate) => (candidate.spearman! > best.spearman! ? candidate : best));
   }
   const [model] = fitAll(blocks, targets, all, [chosen], tolerance);
   return { ...model!, chosen, candidates };
+}
+
+function randomFold(rows: number, { seed, stage }: RidgeOptions): Uint32Array {
+  const order = permutation(rows, new CounterRandom(seed, STREAM.ridgeSplit, stage));
+  return order.subarray(0, Math.max(5, Math.round(VALIDATION_SHARE * rows)));
 }
 
 /** The model's prediction for each row. */

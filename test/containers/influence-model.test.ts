@@ -247,7 +247,7 @@ describe('DSIR', () => {
     const corpus = await openRunCorpus(tiny.run);
     const scorer = await openScorer(tiny.job(1), corpus, plan, await readScorer(tiny.store, plan));
     const rows = [0, 5, 9, 40];
-    const weights = await dsirWeights(await loadDsir(tiny.job(1), 1), corpus, rows, 'sum');
+    const weights = await dsirWeights(await loadDsir(tiny.job(1), 1), corpus, rows, 'sum', new Set());
     const utilities = await scorer.utilities(rows);
     expect(utilities).toEqual(weights);
     const [item] = scoreItems(plan);
@@ -274,7 +274,7 @@ describe('DSIR', () => {
     expect(model!.std).toBeCloseTo(std, 9);
     const [row] = [7];
     const influence = await (await loadPredictorOf(tiny.job(1), corpus, 1, 8)).predict([row]);
-    const [weight] = await dsirWeights(await loadDsir(tiny.job(1), 1), corpus, [row], 'sum');
+    const [weight] = await dsirWeights(await loadDsir(tiny.job(1), 1), corpus, [row], 'sum', new Set());
     const parts = (-influence[0]! - model!.mean) / model!.std + (0.5 * (weight! - dsir!.mean)) / dsir!.std;
     expect((await scorer.utilities([row]))[0]).toBeCloseTo(parts / record.std, 6);
   });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { spearmanInterval } from '../../containers/fit-influence/spearman-interval.ts';
-import { notHeldOut, splitLabelled, unseenBefore } from '../../containers/fit-influence/split.ts';
+import { dealFolds, notHeldOut, splitLabelled, unseenBefore } from '../../containers/fit-influence/split.ts';
 import { RunError } from '../../core/errors.ts';
 import { bootstrapInterval, spearman } from '../../core/metrics/index.ts';
 import { CounterRandom, STREAM } from '../../core/random/philox.ts';
@@ -164,4 +164,22 @@ describe("the Spearman's interval", () => {
     expect(spearmanInterval([1, 2, 3], [1, 2, 3], [['a'], ['a'], ['a']], at)).toEqual([-1, 1]);
     expect(spearmanInterval([1, 2, 3], [1, 2, 3], [['a'], ['a', 'b'], ['b']], at)).toEqual([-1, 1]);
   });
+});
+
+it('folds have each row once, and no document in two of them', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 40, maxLength: 80 }), (counts) => {
+      const labelled = rowsOf(counts);
+      const rows = labelled.map(({ row }) => row).reverse(); // positions, and not rows, are dealt
+      const documentOf = (row: number) => labelled[row]!.document;
+      const random = new CounterRandom(7, STREAM.ridgeSplit, 1);
+      const folds = dealFolds(rows, (row) => [documentOf(row)], 5, random);
+      expect(folds.flat().sort((a, b) => a - b)).toEqual([...rows.keys()]);
+      const documents = folds.map((fold) => new Set(fold.map((position) => documentOf(rows[position]!))));
+      expect(documents.reduce((sum, { size }) => sum + size, 0)).toBe(counts.length);
+      const sizes = folds.map(({ length }) => length);
+      expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThan(5);
+    }),
+    { numRuns: 50 },
+  );
 });

@@ -7,6 +7,7 @@ import type { CorpusIndex } from '../../core/formats.ts';
 import { controlRows, mostLabels, probeOrder, splitHoldOut } from '../../core/plan/hold-out.ts';
 import {
   dealPools,
+  fractionOf,
   planStage,
   probeItems,
   rowRanges,
@@ -16,6 +17,14 @@ import {
 } from '../../core/plan/stage-plan.ts';
 import { trainingOrder } from '../../core/plan/training-order.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
+
+it('a fraction of rows loses none to rounding', () => {
+  for (let percent = 1; percent <= 100; percent++) {
+    expect(fractionOf(100, percent / 100)).toBe(percent);
+    expect(fractionOf(1e9, percent / 100)).toBe(1e7 * percent);
+    expect(fractionOf(99, percent / 100)).toBe(Math.floor((99 * percent) / 100));
+  }
+});
 
 const config = (over: object = {}): RunConfig =>
   parseConfig(

@@ -155,6 +155,16 @@ describe('DsirModel', () => {
     expect(() => model.rowWeight(['sea'], 'mean')).toThrow('fit it again');
   });
 
+  it('leaves a row that was counted out of the pool', () => {
+    const row = ['the whale and the sea', 'error'];
+    const others = ['error 404 : not found', 'click here to subscribe'];
+    const whole = new DsirModel(reference, countsOf([...row, ...others]), undefined, 3);
+    const apart = new DsirModel(reference, countsOf(others), undefined, 3);
+    for (const text of row) expect(whole.rowWeight([text], 'sum', true)).not.toBe(whole.rowWeight([text], 'sum'));
+    expect(whole.rowWeight(row, 'sum', true)).toBeCloseTo(apart.rowWeight(row, 'sum'), 9);
+    expect(new DsirModel(reference, countsOf(row)).rowWeight(row, 'sum', true)).toBeTypeOf('number');
+  });
+
   it('weighs in many pieces as in one', () => {
     const long = 'The whale and the sea. '.repeat(5000);
     const buckets = bucketsOf(long);

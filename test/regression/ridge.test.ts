@@ -352,6 +352,39 @@ describe('a planted signal', () => {
   });
 });
 
+it('chooses by what all folds predict of the rows that are held out', () => {
+  const x = Array.from({ length: 40 }, (_, i) => [((i * 17) % 40) / 10, ((i * 7) % 40) / 10]);
+  const y = x.map(([a, b], i) => a! - 0.5 * b! + ((i * 29) % 13) / 3);
+  const blocksOf = (rows: number[]) => ({
+    dense: [
+      dense(
+        'x',
+        rows.map((row) => x[row]!),
+      ),
+    ],
+  });
+  const all = [...x.keys()];
+  const folds = [0, 1, 2].map((fold) => all.filter((row) => row % 3 === fold));
+  const penalties = [1000, 10, 0.1];
+  const { candidates } = fitRidge(blocksOf(all), y, { ...TIGHT, penalties, folds, chooseBy: 35 });
+  for (const { penalty, spearman: found } of candidates) {
+    const judged = folds.map((fold) => fold.filter((row) => row < 35));
+    const predicted = folds.flatMap((fold, i) => {
+      const fitted = all.filter((row) => !fold.includes(row));
+      const targets = fitted.map((row) => y[row]!);
+      const model = fitRidge(blocksOf(fitted), targets, { ...TIGHT, penalties: [penalty] });
+      return [...predictRidge(model, blocksOf(judged[i]!))];
+    });
+    expect(found).toBeCloseTo(
+      spearman(
+        predicted,
+        judged.flat().map((row) => y[row]!),
+      ),
+      6,
+    );
+  }
+});
+
 it('chooses by the first rows alone where it is told to, and fits the others too', () => {
   // The first rows rise with x, and more rows that come after them fall steeply.
   const x = Array.from({ length: 60 }, (_, i) => ((i * 37) % 60) - 29.5);
