@@ -34,11 +34,6 @@ export function parseConfig(value: unknown, source: string, fromFlags: readonly 
 const startsWith = (path: readonly string[], group: readonly string[]) =>
   group.length > 0 && group.every((name, i) => path[i] === name);
 
-/** Parses a configuration file's text. */
-export function parseConfigText(text: string, source: string): RunConfig {
-  return parseConfig(parseJson(text, source), source);
-}
-
 export function parseJson(text: string, source: string): unknown {
   try {
     return JSON.parse(text);

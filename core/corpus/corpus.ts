@@ -5,7 +5,7 @@ import type { CorpusIndex, CorpusShard, RowRange } from '../formats.ts';
 import { sha256 } from '../hash.ts';
 import { mapParallel } from '../parallel.ts';
 import { readParquet } from '../parquet.ts';
-import { getJsonIfPresent, hashObject, type Store, type StoreOpener } from '../storage/index.ts';
+import { getJsonIfPresent, type Store, type StoreOpener } from '../storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/load.ts';
 
 export const CORPUS_FILE = 'corpus.json';
@@ -117,24 +117,13 @@ export class Corpus {
   domainsOf(shard: number): Promise<Uint16Array> {
     let found = this.domains.get(shard);
     if (!found) {
-      found = this.store.get(this.shard(shard).domains.key).then((bytes) => {
+      found = this.store.get(this.index.shards[shard]!.domains.key).then((bytes) => {
         const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
         return Uint16Array.from({ length: bytes.length / 2 }, (_, i) => view.getUint16(2 * i, true));
       });
       this.domains.set(shard, found);
     }
     return found;
-  }
-
-  /** Index into `index.domains` of each row, in the order asked for. */
-  async rowDomains(rows: RowRange | ArrayLike<number>): Promise<Uint16Array> {
-    const wanted = asRows(rows);
-    const result = new Uint16Array(wanted.length);
-    for (let i = 0; i < wanted.length; i++) {
-      const shard = this.shardOf(wanted[i]!);
-      result[i] = (await this.domainsOf(shard))[wanted[i]! - this.shard(shard).firstRow]!;
-    }
-    return result;
   }
 
   /** The shard that holds a global row. */
@@ -149,28 +138,6 @@ export class Corpus {
       else high = middle - 1;
     }
     return low;
-  }
-
-  /** All rows of a shard. */
-  range(shard: number): RowRange {
-    const { firstRow, rows } = this.shard(shard);
-    return { shard, begin: firstRow, end: firstRow + rows };
-  }
-
-  /** Compares a shard's files with the hashes in the index; throws InputError that names the first that differs. */
-  async verifyShard(shard: number): Promise<void> {
-    const { tokens, text, domains } = this.shard(shard);
-    for (const file of [tokens, text, domains]) {
-      const found = await hashObject(this.store, file.key);
-      if (found.bytes !== file.bytes || found.sha256 !== file.sha256) throw this.changed(file.key);
-    }
-  }
-
-  private shard(shard: number): CorpusShard {
-    const found = this.index.shards[shard];
-    if (!found)
-      throw new RangeError(`shard ${shard} is not in the corpus, which has ${this.index.shards.length} shards`);
-    return found;
   }
 
   private changed(key: string): InputError {

@@ -1,11 +1,12 @@
 import { CounterRandom, STREAM } from '../random/philox.ts';
 
+/** Share of resamples inside the interval. */
+const CONFIDENCE = 0.95;
+
 export interface Bootstrap {
   seed: number;
   stage?: number;
   resamples?: number;
-  /** Share of resamples inside the interval. */
-  confidence?: number;
 }
 
 /**
@@ -18,7 +19,7 @@ export interface Bootstrap {
 export function bootstrapInterval(
   n: number,
   statistic: (drawn: Uint32Array) => number,
-  { seed, stage = 0, resamples = 1000, confidence = 0.95 }: Bootstrap,
+  { seed, stage = 0, resamples = 1000 }: Bootstrap,
 ): [number, number] {
   if (n === 0) throw new RangeError('an empty sample has no bootstrap interval');
   const random = new CounterRandom(seed, STREAM.bootstrap, stage);
@@ -30,7 +31,7 @@ export function bootstrapInterval(
     if (!Number.isNaN(value)) found.push(value);
   }
   const sorted = Float64Array.from(found).sort();
-  const tail = (1 - confidence) / 2;
+  const tail = (1 - CONFIDENCE) / 2;
   return [quantile(sorted, tail), quantile(sorted, 1 - tail)];
 }
 

@@ -69,14 +69,13 @@ export interface WordPieceFiles {
 }
 
 /** @throws InputError when there is no tokenizer. */
-export async function readWordPieceFiles(store: Store, prefix = ''): Promise<WordPieceFiles> {
-  const folder = prefix === '' ? '' : `${prefix}/`;
-  const file = `${store.uri}/${folder}tokenizer.json`;
-  const tokenizer = await getJsonIfPresent<WordPieceFiles['tokenizer']>(store, `${folder}tokenizer.json`);
+export async function readWordPieceFiles(store: Store): Promise<WordPieceFiles> {
+  const file = `${store.uri}/tokenizer.json`;
+  const tokenizer = await getJsonIfPresent<WordPieceFiles['tokenizer']>(store, 'tokenizer.json');
   if (!tokenizer)
     throw new InputError(`${file} does not exist; a pretrained encoder needs its tokenizer beside its weights.`);
-  const config = await getJsonIfPresent<{ max_position_embeddings?: number }>(store, `${folder}config.json`);
-  const tokenizerConfig = (await getJsonIfPresent<object>(store, `${folder}tokenizer_config.json`)) ?? {};
+  const config = await getJsonIfPresent<{ max_position_embeddings?: number }>(store, 'config.json');
+  const tokenizerConfig = (await getJsonIfPresent<object>(store, 'tokenizer_config.json')) ?? {};
   return { file, tokenizer, tokenizerConfig, positions: config?.max_position_embeddings };
 }
 

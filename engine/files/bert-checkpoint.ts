@@ -69,10 +69,9 @@ export async function loadPretrainedBert(
   store: Store,
   specs: readonly ParameterSpec[],
   seed: number | InitialSeed,
-  prefix = '',
 ): Promise<ParameterSet> {
   const parameters = initialParameters(specs, seed);
-  await loadWeights(store, prefix, parameters, {
+  await loadWeights(store, '', parameters, {
     rename: encoderName,
     ignore: (name) => !/^(embeddings|encoder)\./.test(name) || name === 'embeddings.position_ids',
     optional: isHead,

@@ -27,15 +27,11 @@ export interface EncodedSafetensors extends Iterable<Uint8Array> {
 /**
  * A safetensors file of float32 tensors, whose pieces are views of the tensors' own memory.
  *
- * @param metadata free strings for the header; `format: "pt"` is what Transformers looks for.
  * @returns the same bytes for the same tensors, in whatever order they are given: tensors are sorted by name.
  */
-export function encodeSafetensors(
-  tensors: Iterable<readonly [name: string, tensor: Tensor]>,
-  metadata: Record<string, string> = { format: 'pt' },
-): EncodedSafetensors {
+export function encodeSafetensors(tensors: Iterable<readonly [name: string, tensor: Tensor]>): EncodedSafetensors {
   const sorted = [...tensors].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-  const header = new Map<string, unknown>([['__metadata__', metadata]]);
+  const header = new Map<string, unknown>([['__metadata__', { format: 'pt' }]]); // what Transformers looks for
   let offset = 0;
   for (const [name, { shape, data }] of sorted) {
     if (sizeOf(shape) !== data.length) throw new RangeError(`${name}: ${data.length} values for [${shape}]`);

@@ -25,6 +25,7 @@ import { scoresKey } from '../../core/selection/scores.ts';
 import { getJson, getJsonIfPresent, putJson } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { rowLosses } from '../../engine/gpt-neox/row-passes.ts';
+import { domainsOfRows } from '../corpus/support.ts';
 import { filesOf, TinyRun, tinyConfig, tinyModel } from './support.ts';
 
 const runs: TinyRun[] = [];
@@ -144,8 +145,9 @@ it('classifier prefers the rows that look like the reference passages, and is fi
   expect(await tiny.store.size(stageLayout(2).classifier)).toBeUndefined();
   const corpus = await openRunCorpus(tiny.run);
   const { rows, utilities } = await scored(tiny, 2);
-  const domains = await corpus.rowDomains(rows);
-  const meanOf = (name: string) => mean(utilities.filter((_, i) => corpus.index.domains[domains[i]!]!.name === name));
+  const domains = await domainsOfRows(corpus);
+  const meanOf = (name: string) =>
+    mean(utilities.filter((_, i) => corpus.index.domains[domains[rows[i]!]!]!.name === name));
   expect(meanOf('novels-austen')).toBeGreaterThan(meanOf('logs') + 0.5);
   expect(meanOf('novels-austen')).toBeGreaterThan(meanOf('dictionary') + 0.5);
 });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { parseConfig, parseConfigText, setField } from '../../core/config/load.ts';
+import { parseConfig, parseJson, setField } from '../../core/config/load.ts';
 import { resolvePaths } from '../../core/config/paths.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { localPaths } from '../../core/run/check-inputs.ts';
@@ -102,7 +102,7 @@ describe('configuration', () => {
   });
 
   it('says where JSON is broken', () => {
-    expect(() => parseConfigText('{"seed": 1,}', 'run.json')).toThrow(/run\.json, line 1: not valid JSON/);
+    expect(() => parseJson('{"seed": 1,}', 'run.json')).toThrow(/run\.json, line 1: not valid JSON/);
   });
 
   it('sets nested fields from the command line, as JSON or as text', () => {
@@ -118,7 +118,7 @@ describe('configuration', () => {
   it.each(['quickstart', 'small', 'paper-410m', 'paper-1b', 'paper-410m-reference-code'])(
     'accepts examples/%s.json',
     (name) => {
-      const config = parseConfigText(readFileSync(`examples/${name}.json`, 'utf8'), name);
+      const config = parseConfig(parseJson(readFileSync(`examples/${name}.json`, 'utf8'), name), name);
       expect(config.name).toBe(name);
     },
   );

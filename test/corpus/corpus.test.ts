@@ -4,7 +4,7 @@ import { Corpus, openCorpus } from '../../core/corpus/corpus.ts';
 import { InputError } from '../../core/errors.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { MemoryStore } from '../memory-store.ts';
-import { prepareRecords, someRecords, temporaryFolder } from './support.ts';
+import { domainsOfRows, prepareRecords, someRecords, temporaryFolder } from './support.ts';
 
 let corpus: Corpus;
 let all: Int32Array;
@@ -44,7 +44,6 @@ describe('Corpus', () => {
     const { firstRow, rows } = corpus.index.shards[1]!;
     const range = { shard: 1, begin: firstRow + 1, end: firstRow + rows };
     expect(await corpus.tokenRows(range)).toEqual(all.subarray(range.begin * length, range.end * length));
-    expect(corpus.range(1)).toEqual({ shard: 1, begin: firstRow, end: firstRow + rows });
     expect(await corpus.texts({ ...range, end: range.begin })).toEqual([]);
   });
 
@@ -57,7 +56,7 @@ describe('Corpus', () => {
     expect(passages.map((own) => own.join(''))).toEqual(allTexts.map((text) => text.replaceAll('<|endoftext|>', '')));
     expect(Math.max(...passages.map((own) => own.length))).toBeGreaterThan(1);
     // A row of a domain begins in another document than the one before it did only where an end lies between them.
-    const domains = await corpus.rowDomains(rows);
+    const domains = await domainsOfRows(corpus);
     for (const row of rows.slice(1)) {
       const together = domains[row] === domains[row - 1] && corpus.shardOf(row) === corpus.shardOf(row - 1);
       if (!together || first[row] === first[row - 1]) continue;
@@ -66,11 +65,9 @@ describe('Corpus', () => {
     expect(new Set(first).size).toBeGreaterThan(20);
   });
 
-  it('finds the shard and the domain of a row', async () => {
+  it('finds the shard of a row', () => {
     for (const [shard, { firstRow, rows }] of corpus.index.shards.entries()) {
       expect([corpus.shardOf(firstRow), corpus.shardOf(firstRow + rows - 1)]).toEqual([shard, shard]);
-      const domains = await corpus.domainsOf(shard);
-      expect(await corpus.rowDomains(corpus.range(shard))).toEqual(domains);
     }
     expect(() => corpus.shardOf(corpus.index.rows)).toThrow(RangeError);
     expect(() => corpus.shardOf(-1)).toThrow(RangeError);
@@ -124,13 +121,10 @@ describe('Corpus', () => {
   it('notices files that were changed', async () => {
     const { index, target } = await prepareRecords(someRecords(60));
     const damaged = await openCorpus(target);
-    await target.put(index.shards[0]!.domains.key, new Uint8Array(index.shards[0]!.domains.bytes).fill(9));
-    await expect(damaged.verifyShard(0)).rejects.toThrow(/shards\/00000\.domains\.bin is not the file/);
-    await damaged.verifyShard(1);
     await target.put('tokenizer.json', '{}');
     await expect(damaged.tokenizer()).rejects.toThrow(/tokenizer\.json is not the file/);
     await target.put(index.shards[1]!.tokens.key, new Uint8Array(4));
-    await expect(damaged.tokenRows(damaged.range(1))).rejects.toThrow(InputError);
+    await expect(damaged.tokenRows([index.shards[1]!.firstRow])).rejects.toThrow(InputError);
   });
 
   it('needs corpus.json', async () => {

@@ -8,6 +8,7 @@ import { textHash } from '../../core/corpus/document.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { ConfigError, InputError, InterruptedError } from '../../core/errors.ts';
 import { readParquet } from '../../core/parquet.ts';
+import { verifyCorpus } from '../../core/run/verify.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { trainBpe } from '../../core/tokenizer/index.ts';
 import { jsonl, prepareRecords, settings, someRecords, temporaryFolder, writeInput } from './support.ts';
@@ -39,19 +40,19 @@ describe('prepareCorpus', () => {
     for (const [shard, { firstRow, rows, text, domains }] of index.shards.entries()) {
       expect(firstRow).toBe(next);
       next += rows;
-      await corpus.verifyShard(shard);
       const columns = { row: 'INT64', text: 'STRING', domain: 'STRING', documents: 'STRING' } as const;
       const table = await readParquet({ store: target, key: text.key }, columns);
       expect(table.row).toEqual(Array.from({ length: rows }, (_, i) => firstRow + i));
       const ids = await corpus.domainsOf(shard);
       expect(domains.bytes).toBe(2 * rows);
       expect(table.domain).toEqual(Array.from(ids, (id) => index.domains[id]!.name));
-      const tokens = await corpus.tokenRows(corpus.range(shard));
+      const tokens = await corpus.tokenRows({ shard, begin: firstRow, end: next });
       for (let i = 0; i < rows; i++) {
         expect(table.text[i]).toBe(tokenizer.decode(tokens.subarray(16 * i, 16 * i + 16)));
       }
     }
     expect(next).toBe(index.rows);
+    await verifyCorpus(corpus);
   });
 
   it('puts no document into two shards', async () => {

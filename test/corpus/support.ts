@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
+import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { Document } from '../../core/corpus/document.ts';
 import { type PrepareOptions, prepareCorpus } from '../../core/corpus/prepare.ts';
 import { findInputs } from '../../core/corpus/reading/inputs.ts';
@@ -39,6 +40,12 @@ export async function readAll(...inputs: string[]): Promise<Document[]> {
     for await (const document of readDocuments(file, FIELDS)) documents.push(document);
   }
   return documents;
+}
+
+/** Index into `index.domains` of every row of a corpus. */
+export async function domainsOfRows(corpus: Corpus): Promise<number[]> {
+  const shards = await Promise.all(corpus.index.shards.map((_, shard) => corpus.domainsOf(shard)));
+  return shards.flatMap((domains) => [...domains]);
 }
 
 /** Prepares records into a fresh directory. */
