@@ -7,15 +7,12 @@ import { ConfigError, errorNamed, InterruptedError, type MatesError, RunError } 
 import { type Progress, WARNING } from '../core/progress.ts';
 import { getJson, LAKE_DIRECTORY_VARIABLE, splitUri, storeOpener } from '../core/storage/index.ts';
 import { execute } from './asl/interpreter.ts';
-import { type Clock, type Json, type StateEvent, StatesError } from './asl/types.ts';
+import { type Json, StatesError } from './asl/types.ts';
 import { validate } from './asl/validate.ts';
 import { type JobAbout, JobRunner, slotsFor } from './jobs.ts';
 import { logFiles } from './log-files.ts';
 import { Tasks, taskProblem } from './tasks.ts';
 import { readTemplate } from './template.ts';
-
-export type { Json, StateEvent } from './asl/types.ts';
-export type { JobAbout } from './jobs.ts';
 
 export interface RunMachineOptions {
   /** The CloudFormation template with the state machine, its functions and its job definitions. */
@@ -33,7 +30,6 @@ export interface RunMachineOptions {
   jobs?: number;
   /** Threads of one job; 0 or absent is one for each core, so that one job runs at a time. */
   threads?: number;
-  onState?: (event: StateEvent) => void;
   /** `job` is the job's name, and `.3` after it in item 3 of a map. */
   onProgress?: (job: string, progress: Progress, about: JobAbout) => void;
   /** Gets each line in which a job warns its user, beside the log. */
@@ -44,7 +40,6 @@ export interface RunMachineOptions {
   program?: (command: string[]) => { file: string; arguments: string[] };
   /** Where the functions' folders are; by default `functions/` of this repository. */
   functionsDirectory?: string;
-  clock?: Clock;
 }
 
 /** What a job inherits of this process's environment; all else is declared, as it is in a container. */
@@ -94,11 +89,10 @@ export async function runMachine(options: RunMachineOptions): Promise<Json> {
             throw new StatesError('States.ItemReaderFailed', (error as Error).message);
           }
         },
-        clock: options.clock ?? realTime,
+        sleep,
         random: Math.random,
         onState: (event) => {
           if (event.kind === 'failed') failed.push(event.state);
-          options.onState?.(event);
         },
       },
       { name: executionName, signal: stop },
@@ -140,15 +134,12 @@ function inherited(): Record<string, string> {
   return Object.fromEntries(INHERITED.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 }
 
-const realTime: Clock = {
-  now: () => Date.now(),
-  sleep: async (seconds, signal) => {
-    // A timer holds at most 2^31 - 1 milliseconds, some 25 days; timeouts of a month are usual.
-    for (let left = seconds * 1000; left >= 0; left -= 2 ** 31 - 1) {
-      await delay(Math.min(left, 2 ** 31 - 1), undefined, { signal }).catch((error) => {
-        signal.throwIfAborted();
-        throw error;
-      });
-    }
-  },
-};
+async function sleep(seconds: number, signal: AbortSignal): Promise<void> {
+  // A timer holds at most 2^31 - 1 milliseconds, some 25 days; timeouts of a month are usual.
+  for (let left = seconds * 1000; left >= 0; left -= 2 ** 31 - 1) {
+    await delay(Math.min(left, 2 ** 31 - 1), undefined, { signal }).catch((error) => {
+      signal.throwIfAborted();
+      throw error;
+    });
+  }
+}

@@ -37,12 +37,3 @@ export interface Visit<S extends State = State> {
   state: S;
   frame: Frame;
 }
-
-export function tell(
-  { name, state, frame }: Visit,
-  kind: 'entered' | 'items' | 'retried' | 'failed' | 'exited',
-  details: { count?: number; payload?: Json; error?: StatesError } = {},
-): void {
-  const { environment, items } = frame;
-  environment.onState?.({ kind, state: name, type: state.Type, items, time: environment.clock.now(), ...details });
-}

@@ -3,7 +3,7 @@
  * is not implemented is refused by `validate` before anything runs.
  */
 import { choose } from './choice.ts';
-import { type Frame, History, tell, type Visit } from './frame.ts';
+import { type Frame, History, type Visit } from './frame.ts';
 import { runMap } from './map.ts';
 import { get, parsePath, put } from './paths.ts';
 import { checkSize, fill } from './payload.ts';
@@ -63,7 +63,7 @@ export async function execute(
   const output =
     seconds === undefined
       ? await work
-      : await withTimeout(work, stop, 'The execution', () => environment.clock.sleep(seconds, frame.signal));
+      : await withTimeout(work, stop, 'The execution', () => environment.sleep(seconds, frame.signal));
   history.add('ExecutionSucceeded');
   return { output, events: history.events };
 }
@@ -89,11 +89,11 @@ interface Step {
 async function visitState(name: string, state: State, input: Json, frame: Frame): Promise<Step> {
   const visit: Visit = { name, state, frame };
   frame.history.add(`${state.Type}StateEntered`);
-  tell(visit, 'entered', { payload: input });
+  frame.environment.onState?.({ kind: 'entered', state: name, payload: input });
   const step = await takeStep(visit, input);
   checkSize(step.output, `The output of "${name}"`);
   frame.history.add(`${state.Type}StateExited`);
-  tell(visit, 'exited', { payload: step.output });
+  frame.environment.onState?.({ kind: 'exited', state: name, payload: step.output });
   return step;
 }
 
@@ -114,7 +114,7 @@ async function takeStep(visit: Visit, input: Json): Promise<Step> {
     }
   } catch (error) {
     if (!(error instanceof StatesError)) throw error;
-    tell(visit, 'failed', { error });
+    frame.environment.onState?.({ kind: 'failed', state: name });
     const catcher = frame.signal.aborted || !('Catch' in state) ? undefined : catcherFor(error, state.Catch);
     if (!catcher) throw error;
     const description: Json = { Error: error.error, ...(error.cause !== undefined && { Cause: error.cause }) };

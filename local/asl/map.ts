@@ -1,5 +1,5 @@
 /** The Map state; https://states-language.net/spec.html#map-state. */
-import { type Frame, History, tell, type Visit } from './frame.ts';
+import { type Frame, History, type Visit } from './frame.ts';
 import { get, isObject, parsePath } from './paths.ts';
 import { checkSize, fill } from './payload.ts';
 import { type Json, type MapState, StatesError } from './types.ts';
@@ -9,7 +9,6 @@ export async function runMap(visit: Visit<MapState>, input: Json): Promise<Json>
   const { name, state, frame } = visit;
   const distributed = state.ItemProcessor.ProcessorConfig.Mode === 'DISTRIBUTED';
   const items = distributed ? await readItems(visit, input) : itemsAt(visit, input);
-  tell(visit, 'items', { count: items.length });
   frame.history.add('MapStateStarted', ...(distributed ? ['MapRunStarted'] : []));
 
   const outputs = new Array<Json>(items.length);

@@ -1,5 +1,5 @@
 /** What a Task and a Fail do, and what happens again; https://states-language.net/spec.html#state-types. */
-import { tell, type Visit } from './frame.ts';
+import type { Visit } from './frame.ts';
 import { evaluate, parseExpression } from './intrinsics.ts';
 import { checkSize, fill } from './payload.ts';
 import { Retries } from './retry.ts';
@@ -36,7 +36,7 @@ export async function runTask({ name, state, frame }: Visit<TaskState>, input: J
   const result =
     state.TimeoutSeconds === undefined
       ? await task
-      : await withTimeout(task, stop, `"${name}"`, () => environment.clock.sleep(state.TimeoutSeconds!, call.signal));
+      : await withTimeout(task, stop, `"${name}"`, () => environment.sleep(state.TimeoutSeconds!, call.signal));
   history.add('TaskSucceeded');
   return result;
 }
@@ -75,8 +75,7 @@ export async function withRetries(visit: Visit<TaskState | MapState>, work: () =
       const delay = retries.delayAfter(error);
       frame.history.add(`${state.Type}Failed`);
       if (delay === undefined) throw error;
-      tell(visit, 'retried', { error });
-      await frame.environment.clock.sleep(delay, frame.signal);
+      await frame.environment.sleep(delay, frame.signal);
     }
   }
 }

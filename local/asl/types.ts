@@ -108,14 +108,6 @@ export function refuse(where: string, message: string): never {
   throw new UnsupportedDefinition(`State machine: ${where}: ${message}.`);
 }
 
-/** Time, so that tests need not wait. */
-export interface Clock {
-  /** Milliseconds since 1970. */
-  now(): number;
-  /** Rejects with the signal's reason when it is aborted. */
-  sleep(seconds: number, signal: AbortSignal): Promise<void>;
-}
-
 export interface TaskCall {
   resource: string;
   parameters: Json;
@@ -132,26 +124,14 @@ export interface Environment {
   runTask(call: TaskCall): Promise<Json>;
   /** Parses the JSON object `s3://bucket/key`, for a Map's ItemReader. Throws StatesError. */
   readJson(bucket: string, key: string): Promise<Json>;
-  clock: Clock;
+  /** Rejects with the signal's reason when it is aborted. */
+  sleep(seconds: number, signal: AbortSignal): Promise<void>;
   /** Uniform in [0, 1), for JitterStrategy FULL. */
   random(): number;
   onState?(event: StateEvent): void;
 }
 
-/** What happens to a state; enough to draw a bar for each step. */
-export interface StateEvent {
-  /** `items` tells how many items a Map has, once they are read. */
-  kind: 'entered' | 'items' | 'retried' | 'failed' | 'exited';
-  state: string;
-  type: State['Type'];
-  /** The indices of the Map items it runs in, outermost first; empty outside Maps. */
-  items: number[];
-  /** Of `items`. */
-  count?: number;
-  /** Of `entered`: the state's input; of `exited`: its output. */
-  payload?: Json;
-  /** Of `failed` and `retried`. */
-  error?: StatesError;
-  /** Milliseconds since 1970. */
-  time: number;
-}
+/** What happens to a state, with its input when it is entered and its output when it is exited. */
+export type StateEvent =
+  | { kind: 'entered' | 'exited'; state: string; payload: Json }
+  | { kind: 'failed'; state: string };

@@ -69,10 +69,7 @@ async function here({ definition, input = {} }: SmallMachine, name: string): Pro
   const environment = {
     runTask: (call: Parameters<Tasks['run']>[0]) => tasks.run(call),
     readJson: (bucket: string, key: string) => getJson<Json>(new S3Store(bucket, ''), key),
-    clock: {
-      now: () => Date.now(),
-      sleep: (seconds: number, signal: AbortSignal) => delay(seconds * 1000, undefined, { signal }),
-    },
+    sleep: (seconds: number, signal: AbortSignal) => delay(seconds * 1000, undefined, { signal }),
     random: Math.random,
   };
   try {

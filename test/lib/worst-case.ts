@@ -15,14 +15,7 @@ import { handler as planStage } from '../../functions/plan-stage/index.ts';
 import { handler as validateRun } from '../../functions/validate-run/index.ts';
 import type { Synthesized } from '../../lib/synthesize.ts';
 import { execute } from '../../local/asl/interpreter.ts';
-import {
-  type Clock,
-  type Json,
-  type JsonObject,
-  type Machine,
-  StatesError,
-  type TaskCall,
-} from '../../local/asl/types.ts';
+import { type Json, type JsonObject, type Machine, StatesError, type TaskCall } from '../../local/asl/types.ts';
 import { validate } from '../../local/asl/validate.ts';
 import { taskProblem } from '../../local/tasks.ts';
 import { readTemplate } from '../../local/template.ts';
@@ -110,11 +103,10 @@ export async function worstCase({ template, dataTemplate }: Synthesized, size: S
           // All of them once; the parent's history and payloads do not depend on it afterwards.
           return key.includes('/stages/1/') ? items : items.slice(0, 2);
         },
-        clock,
+        sleep,
         random: () => 0,
-        onState: ({ kind, state, payload }) => {
-          if (kind === 'entered') note(state, 'input', payload);
-          if (kind === 'exited') note(state, 'output', payload);
+        onState: (event) => {
+          if (event.kind !== 'failed') note(event.state, event.kind === 'entered' ? 'input' : 'output', event.payload);
         },
       },
       { name: NAME, machineName: 'm'.repeat(80) },
@@ -129,14 +121,11 @@ export async function worstCase({ template, dataTemplate }: Synthesized, size: S
 }
 
 /** Delays of retries pass at once; timeouts, which are days, never. */
-const clock: Clock = {
-  now: () => Date.parse('2026-01-01T00:00:00Z'),
-  sleep: (seconds, signal) =>
-    new Promise((resolve, reject) => {
-      if (seconds < 3600) return resolve();
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    }),
-};
+const sleep = (seconds: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve, reject) => {
+    if (seconds < 3600) return resolve();
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 
 function inputOf({ stages, shards, trainer, input: wanted = 0 }: Size): object {
   const input = {

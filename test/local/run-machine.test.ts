@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError, InterruptedError, RunError } from '../../core/errors.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
-import { type RunMachineOptions, runMachine, type StateEvent } from '../../local/run-machine.ts';
+import { type RunMachineOptions, runMachine } from '../../local/run-machine.ts';
 
 const synthesized = synthesizeMachine();
 const functionsDirectory = fileURLToPath(new URL('functions', import.meta.url));
@@ -50,14 +50,12 @@ const mark = (name: string) => writeFileSync(join(lakeDirectory, name), '');
 
 describe('the synthesized machine on this machine', () => {
   it('runs the loop: every function and job, in order, with its variables', async () => {
-    const events: StateEvent[] = [];
     const progress: string[] = [];
     const warnings: string[] = [];
     const output = await run(
       {},
       {
         onWarning: (warning) => warnings.push(warning),
-        onState: (event) => events.push(event),
         onProgress: (job, _, { state, environment }) => progress.push(`${job} ${state} ${environment.MATES_STAGE}`),
       },
     );
@@ -78,14 +76,6 @@ describe('the synthesized machine on this machine', () => {
     expect(all.slice(9, 11).toSorted()).toEqual(['score 1 - {"index":0}', 'score 1 - {"index":1}']);
     expect(all.slice(11).toSorted()).toEqual(train(1));
 
-    const entered = events
-      .filter(({ kind, items }) => kind === 'entered' && items.length === 0)
-      .map(({ state }) => state);
-    expect(entered[0]).toBe('Validate the run');
-    expect(entered.at(-1)).toBe('Run finished');
-    expect(entered.filter((state) => state === 'Plan the stage')).toHaveLength(2);
-    const items = events.filter(({ kind }) => kind === 'items').map(({ state, count }) => `${state}: ${count}`);
-    expect(items).toContain('Score the shards: 2');
     expect(progress.toSorted()).toContain('probe-quick-1.1 Probe a slice 1');
 
     const logs = join(lakeDirectory, 'runs/quick/logs');
@@ -97,7 +87,7 @@ describe('the synthesized machine on this machine', () => {
 
   it('pretrains by the SageMaker state when asked', async () => {
     const states: string[] = [];
-    await run({ trainer: 'sagemaker' }, { onState: ({ state }) => states.push(state) });
+    await run({ trainer: 'sagemaker' }, { onProgress: (_, __, { state }) => states.push(state) });
     expect(states).toContain('Pretrain on SageMaker');
     expect(states).not.toContain('Pretrain');
     expect(jobs().filter((job) => job.startsWith('pretrain'))).toHaveLength(4);

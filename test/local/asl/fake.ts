@@ -1,26 +1,15 @@
 import { setImmediate } from 'node:timers/promises';
 import { execute } from '../../../local/asl/interpreter.ts';
-import {
-  type Clock,
-  type Environment,
-  type Json,
-  type StateEvent,
-  StatesError,
-  type TaskCall,
-} from '../../../local/asl/types.ts';
+import { type Environment, type Json, StatesError, type TaskCall } from '../../../local/asl/types.ts';
 import { validate } from '../../../local/asl/validate.ts';
 
 /** Virtual time: when nothing else is left to do, it jumps to the next one who sleeps. */
-export class FakeClock implements Clock {
-  time = Date.parse('2026-01-01T00:00:00Z');
+export class FakeClock {
+  private time = Date.parse('2026-01-01T00:00:00Z');
   /** Seconds of each sleep, in order of their beginning. */
   readonly sleeps: number[] = [];
   private readonly sleepers = new Set<{ until: number; wake: () => void }>();
   private ticking = false;
-
-  now(): number {
-    return this.time;
-  }
 
   sleep(seconds: number, signal: AbortSignal): Promise<void> {
     this.sleeps.push(seconds);
@@ -67,7 +56,6 @@ export interface Trial {
 export interface Outcome {
   output?: Json;
   error?: StatesError;
-  events: StateEvent[];
   history?: number;
   clock: FakeClock;
 }
@@ -75,7 +63,6 @@ export interface Outcome {
 /** Validates and runs a definition; a StatesError is part of the outcome, any other error is thrown. */
 export async function trial(definition: object, input: Json = {}, options: Trial = {}): Promise<Outcome> {
   const clock = new FakeClock();
-  const events: StateEvent[] = [];
   const environment: Environment = {
     runTask: async (call) => (options.tasks ?? (({ parameters }) => parameters))(call),
     readJson: async (bucket, key) => {
@@ -83,9 +70,8 @@ export async function trial(definition: object, input: Json = {}, options: Trial
       if (found === undefined) throw new StatesError('States.ItemReaderFailed', `${key} does not exist`);
       return found;
     },
-    clock,
+    sleep: (seconds, signal) => clock.sleep(seconds, signal),
     random: options.random ?? (() => 0.5),
-    onState: (event) => events.push(event),
   };
   const machine = check(definition);
   try {
@@ -94,9 +80,9 @@ export async function trial(definition: object, input: Json = {}, options: Trial
       machineName: 'machine',
       signal: options.signal,
     });
-    return { output, events, history, clock };
+    return { output, history, clock };
   } catch (error) {
-    if (error instanceof StatesError) return { error, events, clock };
+    if (error instanceof StatesError) return { error, clock };
     throw error;
   }
 }
