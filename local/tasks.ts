@@ -22,12 +22,8 @@ const KNOWN: Record<string, Known> = {
     JobName: true,
     JobDefinition: true,
     JobQueue: true,
-    ContainerOverrides: { Command: true, Environment: true, ResourceRequirements: 'ignored' },
-    Timeout: { AttemptDurationSeconds: true },
+    ContainerOverrides: { Environment: true },
     Tags: 'ignored',
-    PropagateTags: 'ignored',
-    ShareIdentifier: 'ignored',
-    SchedulingPriorityOverride: 'ignored',
   },
   [SAGEMAKER]: {
     TrainingJobName: true,
@@ -41,12 +37,10 @@ const KNOWN: Record<string, Known> = {
     StoppingCondition: { MaxRuntimeInSeconds: true, MaxWaitTimeInSeconds: 'ignored' },
     EnableManagedSpotTraining: 'ignored',
     CheckpointConfig: 'ignored',
-    EnableNetworkIsolation: 'ignored',
     OutputDataConfig: 'ignored',
     ResourceConfig: 'ignored',
     RoleArn: 'ignored',
     Tags: 'ignored',
-    VpcConfig: 'ignored',
   },
 };
 
@@ -161,17 +155,15 @@ export class Tasks {
       ...definition.environment,
       ...Object.fromEntries(variables.map(({ Name, Value }) => [Name, Value])),
     };
-    const command = (overrides.Command as string[] | undefined) ?? definition.command;
-    const timeout = (parameters.Timeout as { AttemptDurationSeconds?: number } | undefined)?.AttemptDurationSeconds;
     const createdAt = Date.now();
     const outcome = await this.options.jobs.run({
       label: labelOf(JobName!, call),
       state: call.state,
       items: call.items,
-      command,
+      command: definition.command,
       environment: { ...environment, AWS_BATCH_JOB_ID: id, AWS_BATCH_JQ_NAME: JobQueue!.split('/').pop()! },
       retryStrategy: definition.retryStrategy,
-      timeout: timeout ?? definition.timeout,
+      timeout: definition.timeout,
       signal: call.signal,
     });
     const detail = describeJob(outcome, definition.retryStrategy, {
@@ -180,7 +172,7 @@ export class Tasks {
       JobQueue: JobQueue!,
       JobDefinition: JobDefinition!,
       CreatedAt: createdAt,
-      Command: command,
+      Command: definition.command,
       Environment: Object.entries(environment).map(([Name, Value]) => ({ Name, Value })),
     });
     // Step Functions: a failed job of the .sync pattern is States.TaskFailed, with the job's description as the cause.

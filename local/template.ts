@@ -48,9 +48,6 @@ const ACCOUNT = '000000000000';
 const PSEUDO_PARAMETERS: Record<string, string> = {
   'AWS::Partition': 'aws',
   'AWS::Region': 'local',
-  'AWS::AccountId': ACCOUNT,
-  'AWS::URLSuffix': 'amazonaws.com',
-  'AWS::StackName': 'local',
   'AWS::StackId': `arn:aws:cloudformation:local:${ACCOUNT}:stack/local/0`,
 };
 
@@ -81,19 +78,8 @@ export function readTemplate(template: object, dataTemplate: object = {}): Local
   for (const [id, resource] of resolver.ofType('AWS::Batch::JobDefinition'))
     jobDefinitions.set(jobDefinitionArn(id), readJobDefinition(resolver, id, resource));
 
-  return { definition: readDefinition(resolver, machineId, machine), functions, jobDefinitions };
-}
-
-function readDefinition(resolver: Resolver, id: string, machine: Resource): Json {
-  const { DefinitionString, Definition, DefinitionSubstitutions } = machine.Properties ?? {};
-  if (Definition !== undefined) return resolver.resolve(Definition, `${id}.Definition`);
-  if (DefinitionString === undefined) refuse(`${id} has neither DefinitionString nor Definition.`);
-  let text = resolver.string(DefinitionString, `${id}.DefinitionString`);
-  if (DefinitionSubstitutions !== undefined) {
-    const values = resolver.strings(DefinitionSubstitutions, `${id}.DefinitionSubstitutions`);
-    text = text.replace(/\$\{(\w+)\}/g, (found, name: string) => values[name] ?? found);
-  }
-  return JSON.parse(text) as Json;
+  const definition = resolver.string(machine.Properties?.DefinitionString ?? '', `${machineId}.DefinitionString`);
+  return { definition: JSON.parse(definition) as Json, functions, jobDefinitions };
 }
 
 function readJobDefinition(resolver: Resolver, id: string, { Properties }: Resource): JobDefinition {
@@ -122,50 +108,31 @@ function readJobDefinition(resolver: Resolver, id: string, { Properties }: Resou
   };
 }
 
-/** What stands for Ref and Fn::GetAtt of a resource here. */
-type Names = (
-  id: string,
-  resource: Resource,
-  resolver: Resolver,
-) => { ref?: string } & Record<string, string | undefined>;
-
-const RESOURCES: Record<string, Names> = {
-  'AWS::S3::Bucket': () => ({ ref: LOCAL_LAKE, Arn: `arn:aws:s3:::${LOCAL_LAKE}` }),
-  'AWS::Lambda::Function': (id, resource, resolver) => {
+/** What stands for a Ref to a resource of a type, or for its Fn::GetAtt. */
+const RESOURCES: Record<string, (id: string, resource: Resource, resolver: Resolver) => string> = {
+  'AWS::S3::Bucket Ref': () => LOCAL_LAKE,
+  'AWS::Lambda::Function Ref': (id, resource, resolver) => {
     const name = field(field(field(resource.Properties, 'Environment'), 'Variables'), FUNCTION_VARIABLE);
     if (name === undefined) refuse(`the function ${id} has no ${FUNCTION_VARIABLE} in its environment.`);
-    const ref = resolver.string(name, id);
-    return { ref, Arn: functionArn(ref) };
+    return resolver.string(name, id);
   },
-  'AWS::Lambda::Version': (id, resource, resolver) => ({ ref: `${qualified(id, resource, resolver)}:1`, Version: '1' }),
-  'AWS::Lambda::Alias': (id, resource, resolver) => ({
-    ref: `${qualified(id, resource, resolver)}:${resolver.string(resource.Properties?.Name ?? '', id)}`,
-  }),
-  'AWS::Batch::JobDefinition': (id) => ({ ref: jobDefinitionArn(id), JobDefinitionArn: jobDefinitionArn(id) }),
-  'AWS::Batch::JobQueue': (id) => ({
-    ref: arn('batch', `job-queue/${id}`),
-    JobQueueArn: arn('batch', `job-queue/${id}`),
-  }),
-  'AWS::IAM::Role': (id) => ({ ref: id, Arn: `arn:aws:iam::${ACCOUNT}:role/${id}` }),
-  'AWS::EC2::SecurityGroup': (id) => ({ ref: id, GroupId: id }),
-  'AWS::EC2::Subnet': (id) => ({ ref: id, SubnetId: id }),
-  'AWS::KMS::Key': (id) => ({ ref: id, KeyId: id, Arn: arn('kms', `key/${id}`) }),
-  'AWS::Logs::LogGroup': (id) => ({ ref: id, Arn: arn('logs', `log-group:${id}`) }),
-  'AWS::SNS::Topic': (id) => ({ ref: arn('sns', id), TopicArn: arn('sns', id) }),
-  'AWS::ECR::Repository': (id) => ({ ref: id.toLowerCase(), Arn: arn('ecr', `repository/${id.toLowerCase()}`) }),
+  'AWS::Lambda::Version Ref': (id, resource, resolver) =>
+    `${functionArn(resolver.string(resource.Properties?.FunctionName ?? '', id))}:1`,
+  'AWS::Batch::JobDefinition Ref': jobDefinitionArn,
+  'AWS::Batch::JobQueue JobQueueArn': (id) => arn('batch', `job-queue/${id}`),
+  'AWS::IAM::Role Arn': (id) => `arn:aws:iam::${ACCOUNT}:role/${id}`,
+  'AWS::Logs::LogGroup Ref': (id) => id,
 };
 
 class Resolver {
   private readonly resources: Record<string, Resource>;
-  private readonly parameters: Record<string, { Default?: Json }>;
   private readonly outputs: Record<string, { Value: Json; Export?: { Name: Json } }>;
   private readonly other: Resolver | undefined;
 
   /** @param other resolves the outputs of the other stack. */
   constructor(template: object, other?: Resolver) {
-    const { Resources = {}, Parameters = {}, Outputs = {} } = template as Record<string, JsonObject>;
+    const { Resources = {}, Outputs = {} } = template as Record<string, JsonObject>;
     this.resources = Resources as unknown as Record<string, Resource>;
-    this.parameters = Parameters as typeof this.parameters;
     this.outputs = Outputs as unknown as typeof this.outputs;
     this.other = other;
   }
@@ -199,76 +166,39 @@ class Resolver {
   }
 
   private intrinsic(name: string, argument: Json, where: string): Json {
-    const list = () => this.resolve(argument, where) as Json[];
     switch (name) {
       case 'Ref':
-        return this.ref(argument as string, where);
+        return PSEUDO_PARAMETERS[argument as string] ?? this.attribute(argument as string, 'Ref', where);
       case 'Fn::GetAtt': {
-        const [id, attribute] = Array.isArray(argument) ? argument : String(argument).split(/\.(.*)/s);
-        return this.attribute(id as string, attribute as string, where);
+        const [id, attribute] = argument as [string, string];
+        return this.attribute(id, attribute, where);
       }
       case 'Fn::Join': {
-        const [separator, parts] = list() as [string, Json[]];
+        const [separator, parts] = argument as [string, Json[]];
         return parts.map((part) => this.string(part, where)).join(separator);
       }
-      case 'Fn::Split': {
-        const [separator, text] = list() as [string, string];
-        return text.split(separator);
-      }
-      case 'Fn::Select': {
-        const [index, items] = list() as [number | string, Json[]];
-        return items[Number(index)] ?? refuse(`${where}: Fn::Select ${index} of ${items.length}.`);
-      }
-      case 'Fn::Sub': {
-        const [text, given] = (Array.isArray(argument) ? argument : [argument, {}]) as [string, JsonObject];
-        return text.replace(/\$\{(!?)([^}]+)\}/g, (_, literal: string, key: string) => {
-          if (literal) return `\${${key}}`;
-          if (key in given) return this.string(given[key]!, where);
-          const [id, attribute] = key.split(/\.(.*)/s) as [string, string | undefined];
-          return attribute ? this.attribute(id, attribute, where) : this.ref(id, where);
-        });
-      }
-      case 'Fn::ImportValue': {
-        const exported = this.string(argument, where);
-        return this.imported(where, `the export ${exported}`, (_, { Export }) => Export?.Name === exported);
-      }
-      case 'Fn::GetStackOutput': {
-        const output = this.string(field(argument, 'OutputName') ?? '', where);
-        return this.imported(where, `the output ${output}`, (id) => id === output);
-      }
+      case 'Fn::ImportValue':
+        return this.imported(this.string(argument, where), where);
       default:
         return refuse(`${where}: ${name} cannot be resolved on one machine.`);
     }
   }
 
-  private ref(id: string, where: string): string {
-    const pseudo = PSEUDO_PARAMETERS[id];
-    if (pseudo !== undefined) return pseudo;
-    const preset = this.parameters[id]?.Default;
-    if (typeof preset === 'string') return preset;
-    return this.attribute(id, 'ref', where);
-  }
-
   private attribute(id: string, attribute: string, where: string): string {
     const resource = this.resources[id] ?? refuse(`${where}: there is no resource ${id}.`);
-    const value = RESOURCES[resource.Type]?.(id, resource, this)[attribute];
-    const what = attribute === 'ref' ? `Ref ${id}` : `Fn::GetAtt ${id}.${attribute}`;
+    const what = attribute === 'Ref' ? `Ref ${id}` : `Fn::GetAtt ${id}.${attribute}`;
+    const value = RESOURCES[`${resource.Type} ${attribute}`]?.(id, resource, this);
     return value ?? refuse(`${where}: ${what} (${resource.Type}) cannot be resolved on one machine.`);
   }
 
-  private imported(where: string, what: string, wanted: (id: string, output: { Export?: { Name: Json } }) => boolean) {
-    const found = Object.entries(this.other?.outputs ?? {}).find(([id, output]) => wanted(id, output));
-    return found ? this.other!.resolve(found[1].Value, where) : refuse(`${where}: no stack has ${what}.`);
+  private imported(name: string, where: string): Json {
+    const found = Object.values(this.other?.outputs ?? {}).find(({ Export }) => Export?.Name === name);
+    return found ? this.other!.resolve(found.Value, where) : refuse(`${where}: no stack has the export ${name}.`);
   }
 }
 
 export function functionArn(name: string): string {
   return arn('lambda', `function:${name}`);
-}
-
-function qualified(id: string, { Properties }: Resource, resolver: Resolver): string {
-  const name = resolver.string(Properties?.FunctionName ?? '', id);
-  return name.startsWith('arn:') ? name : functionArn(name);
 }
 
 function jobDefinitionArn(id: string): string {

@@ -10,7 +10,7 @@ const INVOKE = 'arn:aws:states:::lambda:invoke';
 const SUBMIT = 'arn:aws:states:::batch:submitJob.sync';
 const TRAIN = 'arn:aws:states:::sagemaker:createTrainingJob.sync';
 
-function tasks() {
+function tasks(script = 'declared') {
   const environment = { MATES_FUNCTION: 'validate-run', MATES_LAKE_BUCKET: 'lake' };
   return new Tasks({
     pipeline: {
@@ -20,7 +20,7 @@ function tasks() {
         [
           'definition',
           {
-            command: ['declared'],
+            command: [script],
             environment: { A: '1', B: '2' },
             retryStrategy: { attempts: 2, evaluateOnExit: [] },
           },
@@ -97,7 +97,7 @@ describe('batch:submitJob.sync', () => {
       { Name: 'B', Value: 'x' },
       { Name: 'C', Value: 'y' },
     ];
-    const detail = await submit(tasks(), { ContainerOverrides: { Command: [script], Environment } });
+    const detail = await submit(tasks(script), { ContainerOverrides: { Environment } });
     expect(detail).toMatchObject({
       JobName: 'probe-run-1',
       JobId: expect.stringMatching(/^[0-9a-f-]{36}$/),
