@@ -21,9 +21,9 @@ export class MemoryStore implements Store {
   async put(key: string, content: Content): Promise<void> {
     this.files.set(this.path(key), await bytesOf(content));
   }
-  async putIfAbsent(key: string, content: Content): Promise<boolean> {
+  async putIfAbsent(key: string, text: string): Promise<boolean> {
     if (this.files.has(this.path(key))) return false;
-    await this.put(key, content);
+    await this.put(key, text);
     return true;
   }
   async size(key: string): Promise<number | undefined> {

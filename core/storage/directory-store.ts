@@ -50,8 +50,8 @@ export class DirectoryStore implements Store {
     }
   }
 
-  async putIfAbsent(key: string, content: Content): Promise<boolean> {
-    const partial = await this.writePartial(key, content);
+  async putIfAbsent(key: string, text: string): Promise<boolean> {
+    const partial = await this.writePartial(key, text);
     try {
       await link(partial, this.path(key)); // atomic, and fails when the name is taken
       return true;

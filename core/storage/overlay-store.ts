@@ -27,9 +27,9 @@ export class OverlayStore implements Store {
     return this.scratch.put(key, content, bytes);
   }
 
-  async putIfAbsent(key: string, content: Content, bytes?: number): Promise<boolean> {
+  async putIfAbsent(key: string, text: string): Promise<boolean> {
     if ((await this.size(key)) !== undefined) return false;
-    return this.scratch.putIfAbsent(key, content, bytes);
+    return this.scratch.putIfAbsent(key, text);
   }
 
   async size(key: string): Promise<number | undefined> {

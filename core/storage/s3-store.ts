@@ -73,19 +73,36 @@ export class S3Store implements Store {
   }
 
   async put(key: string, content: Content, bytes?: number): Promise<void> {
-    await this.write(key, content, bytes);
+    const target = { ...this.at(key), Tagging: tagging(key) };
+    const whole = typeof content === 'string' ? Buffer.from(content) : content;
+    if (whole instanceof Uint8Array && whole.length <= this.partBytes) {
+      const { PutObjectCommand } = await sdk();
+      await (await this.client()).send(new PutObjectCommand({ ...target, Body: whole }));
+      return;
+    }
+    const { Upload } = await import('@aws-sdk/lib-storage');
+    const size = whole instanceof Uint8Array ? whole.length : (bytes ?? 0);
+    const upload = new Upload({
+      client: await this.client(),
+      params: { ...target, Body: bodyOf(whole) },
+      partSize: Math.max(this.partBytes, Math.ceil(size / MOST_PARTS)),
+      queueSize: UPLOADS,
+    });
+    await upload.done();
   }
 
-  async putIfAbsent(key: string, content: Content, bytes?: number): Promise<boolean> {
+  async putIfAbsent(key: string, text: string): Promise<boolean> {
+    const { PutObjectCommand } = await sdk();
     for (let attempt = 1; ; attempt++) {
       try {
-        await this.write(key, content, bytes, '*');
+        const put = new PutObjectCommand({ ...this.at(key), Body: Buffer.from(text), IfNoneMatch: '*' });
+        await (await this.client()).send(put);
         return true;
       } catch (error) {
         const { name } = error as Error;
         if (name === 'PreconditionFailed') return false;
         // Another put of the key is under way: once it has ended, S3 says whether the key is there.
-        if (name !== 'ConditionalRequestConflict' || isStream(content) || attempt === BODY_ATTEMPTS) throw error;
+        if (name !== 'ConditionalRequestConflict' || attempt === BODY_ATTEMPTS) throw error;
         await delay(100 * 2 ** attempt);
       }
     }
@@ -115,25 +132,6 @@ export class S3Store implements Store {
     await (await this.client()).send(new DeleteObjectCommand(this.at(key)));
   }
 
-  private async write(key: string, content: Content, bytes?: number, IfNoneMatch?: '*'): Promise<void> {
-    const target = { ...this.at(key), IfNoneMatch, Tagging: tagging(key) };
-    const whole = typeof content === 'string' ? Buffer.from(content) : content;
-    if (whole instanceof Uint8Array && whole.length <= this.partBytes) {
-      const { PutObjectCommand } = await sdk();
-      await (await this.client()).send(new PutObjectCommand({ ...target, Body: whole }));
-      return;
-    }
-    const { Upload } = await import('@aws-sdk/lib-storage');
-    const size = whole instanceof Uint8Array ? whole.length : (bytes ?? 0);
-    const upload = new Upload({
-      client: await this.client(),
-      params: { ...target, Body: bodyOf(whole) },
-      partSize: Math.max(this.partBytes, Math.ceil(size / MOST_PARTS)),
-      queueSize: UPLOADS,
-    });
-    await upload.done();
-  }
-
   private at(key: string): { Bucket: string; Key: string } {
     return { Bucket: this.bucket, Key: this.prefix + key };
   }
@@ -147,9 +145,6 @@ function tagging(key: string): string | undefined {
 function bodyOf(content: Uint8Array | Pieces): Uint8Array | Readable {
   return content instanceof Uint8Array ? content : Readable.from(content);
 }
-
-const isStream = (content: Content): content is Pieces =>
-  typeof content !== 'string' && !(content instanceof Uint8Array);
 
 function isNotFound(error: unknown): boolean {
   return ['NoSuchKey', 'NotFound', 'NoSuchBucket'].includes((error as Error).name);

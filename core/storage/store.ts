@@ -19,8 +19,8 @@ export interface Store {
    * @param bytes the size of pieces, where it is known: S3 needs it beforehand for objects above 160 GB.
    */
   put(key: string, content: Content, bytes?: number): Promise<void>;
-  /** Like put, but only if the key is free; false when it is taken (S3: `If-None-Match: *`). */
-  putIfAbsent(key: string, content: Content, bytes?: number): Promise<boolean>;
+  /** Writes a short text, but only if the key is free; false when it is taken (S3: `If-None-Match: *`). */
+  putIfAbsent(key: string, text: string): Promise<boolean>;
   /** Size in bytes, or undefined when there is no such object. */
   size(key: string): Promise<number | undefined>;
   /** Every key under a prefix, in ascending order of UTF-8 bytes. */

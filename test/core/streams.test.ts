@@ -65,7 +65,6 @@ describe('a directory', () => {
       fc.asyncProperty(fc.uint8Array({ maxLength: 400 }), fc.array(fc.nat(400)), async (bytes, places) => {
         await directory.put('a/file', cut(bytes, places));
         expect(new Uint8Array(await directory.get('a/file'))).toEqual(bytes);
-        expect(await directory.putIfAbsent('a/file', cut(bytes, places))).toBe(false);
       }),
       { numRuns: 40 },
     );
@@ -77,7 +76,6 @@ describe('a directory', () => {
     const error = new Error('the source is gone');
     await expect(directory.put('file', broken(pattern(1000), error))).rejects.toBe(error);
     await expect(directory.put('new', broken(pattern(1000), error))).rejects.toBe(error);
-    await expect(directory.putIfAbsent('new', broken(pattern(1000), error))).rejects.toBe(error);
     expect(await readdir(root)).toEqual(['file']);
     expect(new TextDecoder().decode(await directory.get('file'))).toBe('old');
   });
@@ -115,12 +113,7 @@ describe('S3', () => {
     objects = new Map();
     uploads = new Map();
     let created = 0;
-    const refuseTaken = (key: string, condition?: string) => {
-      if (condition === '*' && objects.has(key))
-        throw Object.assign(new Error('taken'), { name: 'PreconditionFailed' });
-    };
-    s3.on(PutObjectCommand).callsFake(async ({ Key, Body, IfNoneMatch }) => {
-      refuseTaken(Key, IfNoneMatch);
+    s3.on(PutObjectCommand).callsFake(async ({ Key, Body }) => {
       objects.set(Key, Uint8Array.from(Body));
       return {};
     });
@@ -133,8 +126,7 @@ describe('S3', () => {
       uploads.get(UploadId)!.set(PartNumber, Body.slice());
       return { ETag: `part-${PartNumber}` };
     });
-    s3.on(CompleteMultipartUploadCommand).callsFake(async ({ Key, UploadId, MultipartUpload, IfNoneMatch }) => {
-      refuseTaken(Key, IfNoneMatch);
+    s3.on(CompleteMultipartUploadCommand).callsFake(async ({ Key, UploadId, MultipartUpload }) => {
       const parts = MultipartUpload.Parts.map(({ PartNumber }: { PartNumber: number }) =>
         uploads.get(UploadId)!.get(PartNumber),
       );
@@ -208,14 +200,6 @@ describe('S3', () => {
     await expect(put(error)).rejects.toThrow('no more');
     expect(objects.size).toBe(0);
     expect(s3.commandCalls(CreateMultipartUploadCommand)).toHaveLength(1);
-    expect(uploads.size).toBe(0);
-  });
-
-  it('puts parts where the key must be free, and none where it is taken', async () => {
-    const bytes = pattern(2 * PART);
-    expect(await store.putIfAbsent('lock', cut(bytes, [7]))).toBe(true);
-    expect(await store.putIfAbsent('lock', cut(pattern(2 * PART, 5), [7]))).toBe(false);
-    expect(sha256(objects.get('runs/x/lock')!)).toBe(sha256(bytes));
     expect(uploads.size).toBe(0);
   });
 });
