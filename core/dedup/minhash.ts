@@ -59,7 +59,7 @@ export class MinHasher {
    * A row's signature: for each order the least of the shingles' numbers, 2^32 - 1 where there are none. Good until the
    * next call.
    *
-   * @param tokens a row's or a document's; a negative one is none, and ends a run.
+   * @param tokens a row's or a document's, none negative.
    */
   signature(tokens: Int32Array): Uint32Array {
     this.minima.fill(0xffff_ffff);
@@ -99,35 +99,23 @@ export class MinHasher {
     // Polynomials in the tokens, of which the one that leaves the run is taken off.
     let last = 1;
     for (let i = 0; i < shingle; i++) last = Math.imul(last, BASE);
-    let [hash, run, count, taken] = [0, 0, 0, 0];
+    let [hash, count] = [0, 0];
     for (let i = 0; i < tokens.length; i++) {
-      const token = tokens[i]!;
-      if (token < 0) {
-        [hash, run] = [0, 0];
-        continue;
-      }
-      hash = (Math.imul(hash, BASE) + token + 1) | 0;
-      run++;
-      if (run > shingle) hash = (hash - Math.imul(last, tokens[i - shingle]! + 1)) | 0;
-      if (run < shingle) continue;
+      hash = (Math.imul(hash, BASE) + tokens[i]! + 1) | 0;
+      if (i >= shingle) hash = (hash - Math.imul(last, tokens[i - shingle]! + 1)) | 0;
+      if (i + 1 < shingle) continue;
       hashes[count++] = hashOf(hash);
       if (count < CHUNK) continue;
       this.take(count);
-      [taken, count] = [taken + count, 0];
+      count = 0;
     }
-    if (taken + count === 0 && tokens.some((token) => token >= 0)) hashes[count++] = hashOf(hashOfAll(tokens));
+    if (tokens.length > 0 && tokens.length < shingle) hashes[count++] = hashOf(hash);
     if (count > 0) this.take(count);
   }
 }
 
 /** Odd and large: powers of it stay apart modulo 2^32. */
 const BASE = 0x9e3779b1 | 0;
-
-function hashOfAll(tokens: Int32Array): number {
-  let hash = 0;
-  for (const token of tokens) if (token >= 0) hash = (Math.imul(hash, BASE) + token + 1) | 0;
-  return hash;
-}
 
 const multiply = simdBinary(0xb5); // i32x4.mul
 const VECTORS = [0, 1, 2, 3] as const;

@@ -47,9 +47,6 @@ describe('MinHasher', () => {
     const twice = Int32Array.from({ length: 40 }, (_, i) => period[i % 7]!);
     const thrice = Int32Array.from({ length: 61 }, (_, i) => period[(i + 3) % 7]!);
     expect(hasher.signature(twice).slice()).toEqual(hasher.signature(thrice));
-    const [front, back] = [randomRow().subarray(0, 20), randomRow().subarray(0, 20)];
-    const apart = (a: Int32Array, b: Int32Array) => Int32Array.from([...a, -1, ...b]);
-    expect(hasher.signature(apart(front, back)).slice()).toEqual(hasher.signature(apart(back, front)));
   });
 
   it('takes documents of any length', () => {
@@ -61,10 +58,10 @@ describe('MinHasher', () => {
   });
 
   it('takes rows shorter than a shingle, and empty ones', () => {
-    const [a, b, none] = [Int32Array.of(1, 2, -1), Int32Array.of(-1, 1, 2), Int32Array.of(-1, -1)];
-    expect(hasher.signature(a).slice()).toEqual(hasher.signature(b));
-    expect(agreement(hasher.signature(a).slice(), hasher.signature(Int32Array.of(2, 1)))).toBeLessThan(0.1);
-    expect(new Set(hasher.signature(none))).toEqual(new Set([2 ** 32 - 1]));
+    const short = hasher.signature(Int32Array.of(1, 2)).slice();
+    expect(agreement(short, hasher.signature(Int32Array.of(2, 1)))).toBeLessThan(0.1);
+    expect(short).not.toContain(2 ** 32 - 1);
+    expect(new Set(hasher.signature(new Int32Array()))).toEqual(new Set([2 ** 32 - 1]));
   });
 
   it('gives the same keys for all rows at once and in shards, and others for another seed', () => {
