@@ -89,7 +89,7 @@ export function pricePlan(config: RunConfig, place: Place = {}): PricedPlan {
   const estimate = estimateCost(config, place.corpus);
   const totalFlops = Object.values(estimate.flops).reduce((total, part) => total + part, 0);
   const instances = costsThrough(config, config.pretrain.stages - 1, place);
-  return { name: config.name, ...estimate, totalFlops, instances, pricesDated };
+  return { name: config.name, ...estimate, totalFlops, instances, pricesDated: prices.dated };
 }
 
 /**
@@ -300,5 +300,4 @@ export function idleUsdPerMonth(network: 'nat' | 'endpoints'): number {
   return hoursPerMonth * perHour + alarms * prices.idle.alarmUsdPerMonth;
 }
 
-export const pricesDated = prices.dated;
 export const priceAssumptions = prices;

@@ -18,7 +18,7 @@ import type {
 } from '../../core/formats.ts';
 import { armLayout, RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { CounterRandom } from '../../core/random/philox.ts';
-import { DirectoryStore, putJson, type Store } from '../../core/storage/index.ts';
+import { DirectoryStore, putJson, type Store, storeOpener } from '../../core/storage/index.ts';
 import { writeReport } from '../../report/index.ts';
 
 /** Name, share of the pool, how much the made-up selection likes it (log2 lift), loss. */
@@ -303,5 +303,5 @@ const sentences = (from: number, kind: number) =>
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const directory = process.argv[2] ?? 'out/report-fixture';
   await writeFixture(new DirectoryStore(directory));
-  console.log(await writeReport(new DirectoryStore(directory)));
+  await writeReport(new DirectoryStore(directory), storeOpener());
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { collectReportData, renderReport } from '../../report/index.ts';
+import { collectReportData } from '../../report/data.ts';
+import { renderReport } from '../../report/render.ts';
 import { taskTable } from '../../report/task-table.ts';
 import { memoryOpener } from '../memory-store.ts';
 import { type FixtureOptions, writeFixture } from './fixture.ts';
