@@ -11,21 +11,18 @@ export interface BertShape {
   layers: number;
   width: number;
   heads: number;
-  /** @default 4 * width */
-  intermediateWidth?: number;
+  intermediateWidth: number;
   vocabularySize: number;
   maxPositions: number;
   typeVocabularySize: number;
-  /** @default 1e-12 */
-  layerNormEpsilon?: number;
-  /** @default 0.02 */
-  initializerStd?: number;
+  layerNormEpsilon: number;
+  initializerStd: number;
 }
 
 /** The parameters in the order of Hugging Face's state dict, then the head. Linear weights are [out, in]. */
 export function bertSpecs(shape: BertShape): ParameterSpec[] {
-  const { layers, width: d, intermediateWidth = 4 * d, initializerStd = 0.02 } = shape;
-  const init = { std: initializerStd };
+  const { layers, width: d, intermediateWidth } = shape;
+  const init = { std: shape.initializerStd };
   const linear = (name: string, out: number, into: number) => linearSpecs(name, out, into, init);
   const norm = (name: string) => normSpecs(name, d);
   const block = (layer: string): ParameterSpec[] => [
@@ -73,7 +70,7 @@ interface HiddenStates {
 /** The encoder's last states, [N*S, d]. */
 function hiddenStates(shape: BertShape, p: Tensors, { tokens, mask, dropout }: HiddenStates) {
   const [N, S] = tokens.shape as [number, number];
-  const { width: d, heads: h, layerNormEpsilon: epsilon = 1e-12 } = shape;
+  const { width: d, heads: h, layerNormEpsilon: epsilon } = shape;
   const c = d / h; // channels of a head
   const affine = (name: string) => ({ weight: p[`${name}.weight`]!, bias: p[`${name}.bias`]! });
   const layer = (x: tf.Tensor, name: string) => linear(x, p[`${name}.weight`]!, p[`${name}.bias`]!);

@@ -13,7 +13,7 @@ import { predictionsOf } from './whole-outputs.ts';
 /** Wide enough for the matrix products to be cut into blocks, and for int8. */
 const SHAPE: BertShape = {
   ...{ layers: 2, width: 192, heads: 3, intermediateWidth: 768, vocabularySize: 500 },
-  ...{ maxPositions: 128, typeVocabularySize: 2 },
+  ...{ maxPositions: 128, typeVocabularySize: 2, layerNormEpsilon: 1e-12, initializerStd: 0.02 },
 };
 const LIMITS = { longest: 128, batchTokens: 512 };
 

@@ -91,7 +91,7 @@ export function plainGptNeox(shape: GptNeoxShape, p: ParameterSet, tokens: numbe
 
 /** The last states of one chunk that has no padding. */
 export function plainBert(shape: BertShape, p: ParameterSet, tokens: number[]): Vector[] {
-  const { width: d, heads, layerNormEpsilon: epsilon = 1e-12 } = shape;
+  const { width: d, heads, layerNormEpsilon: epsilon } = shape;
   const c = d / heads;
   const row = (name: string, i: number) => [...p.view(`embeddings.${name}.weight`).subarray(i * d, (i + 1) * d)];
   let states = tokens.map((token, t) =>

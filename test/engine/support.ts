@@ -25,6 +25,8 @@ export const TINY_BERT: BertShape = {
   vocabularySize: 30,
   maxPositions: 9,
   typeVocabularySize: 2,
+  layerNormEpsilon: 1e-12,
+  initializerStd: 0.02,
 };
 
 /** Parameters large enough for every path to matter: N(0, 0.3), LayerNorm scales around 1. */
