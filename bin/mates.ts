@@ -2,6 +2,7 @@
 /** The command line. Each command loads its own code, so that `--help` and wrong usage answer at once. */
 import { Command, CommanderError, Option } from 'commander';
 import { SEQUENCE_LENGTH, SHARDS } from '../core/config/ranges.ts';
+import { RUNTIMES } from '../core/config/runtimes.ts';
 import { explainSystemError, MatesError } from '../core/errors.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { atLeastZero, collect, positive, share, someOf, wholeNumber, within } from './flags.ts';
@@ -254,9 +255,7 @@ function buildProgram(): Command {
 }
 
 const runtimeOption = () =>
-  new Option('--runtime <engine>', 'what computes; onnx-cuda is an NVIDIA GPU')
-    .choices(['onnx', 'onnx-cuda', 'tfjs-cpu', 'tfjs-gpu'])
-    .default('onnx');
+  new Option('--runtime <engine>', 'what computes; onnx-cuda is an NVIDIA GPU').choices(RUNTIMES).default('onnx');
 
 /** Options that are on the command line, by the names of their values. */
 const given = (command: Command) =>

@@ -9,8 +9,6 @@ import type { Job } from '../job.ts';
 import { modelCost, openLanguageModel } from '../model.ts';
 import { countedCandidates, dsirWeights, loadDsir } from '../score/dsir.ts';
 
-export type FeatureName = 'dsir' | 'loss' | 'hidden';
-
 /** Gives features of rows. */
 export interface RowFeatures {
   /** In the order of the configuration. A pure function of each row. */
@@ -36,7 +34,7 @@ export async function openFeatures(job: Job, corpus: Corpus, stage: number): Pro
     cost: readsModel ? modelCost(config, corpus.index)(1, corpus.index.sequenceLength) : 0,
     async blocks(rows) {
       const found = await passes?.(rows);
-      const block: Record<FeatureName, () => Promise<DenseBlock>> = {
+      const block: Record<(typeof features)[number], () => Promise<DenseBlock>> = {
         dsir: async () => {
           const values = Float32Array.from(
             await dsirWeights(dsir!, corpus, rows, config.selection.dsirScore, counted!),

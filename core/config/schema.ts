@@ -7,6 +7,7 @@ import { taskName } from '../evaluation/conventions.ts';
 import { DSIR_SCORES, METHODS, methodTraits } from '../selection/methods.ts';
 import { splitSizes } from './label-split.ts';
 import { SEQUENCE_LENGTH, SHARDS } from './ranges.ts';
+import { RUNTIMES } from './runtimes.ts';
 
 const positive = z.int().positive();
 const fraction = z.number().gt(0).lt(1);
@@ -214,7 +215,7 @@ const engine = z.strictObject({
    * What computes: ONNX Runtime on the CPU or on an NVIDIA GPU, TensorFlow on a GPU, or tfjs's plain JavaScript, the
    * reference of the tests. A GPU that is asked for and not found is an error.
    */
-  runtime: z.enum(['onnx', 'onnx-cuda', 'tfjs-cpu', 'tfjs-gpu']).default('onnx'),
+  runtime: z.enum(RUNTIMES).default('onnx'),
   /**
    * Matrix products of gradients: in float32; with factors rounded to TF32 (GPUs only); or mixed, in bfloat16 with sums,
    * weights and all else in float32 (onnx-cuda on GPUs of compute capability 8.0 or later; onnx emulates it). Losses that

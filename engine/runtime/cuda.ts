@@ -1,10 +1,11 @@
 /** NVIDIA GPUs by ONNX Runtime's CUDA provider, which ONNX Runtime loads from beside its own library. */
 import { readdirSync } from 'node:fs';
 import type { InferenceSession } from 'onnxruntime-node';
+import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
 
 /** Arithmetic of matrix products; see the field `engine.precision` of the configuration. */
-export type Precision = 'float32' | 'tf32' | 'mixed';
+export type Precision = RunConfig['engine']['precision'];
 
 /**
  * NVIDIA's libraries round the factors of float32 products to TF32 where a caller has not turned that off, which ONNX Runtime's

@@ -14,6 +14,7 @@ import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { JitterType, JsonPath } from 'aws-cdk-lib/aws-stepfunctions';
 import { Duration, Size, Stack } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
+import type { StageTask } from '../../core/cost/estimate.ts';
 import { DEADLINE_MARGIN_HOURS, RESUMED_TASKS } from '../../core/cost/limits.ts';
 import type { Settings } from '../settings.ts';
 import type { JobImage } from './job-image.ts';
@@ -23,7 +24,7 @@ import { SCRATCH } from './queue.ts';
 import { RUN_TAG, SubmitJob } from './submit-job.ts';
 
 /** The folders of `containers/`. */
-export type TaskName = 'prepare' | 'pretrain' | 'prepare-probe' | 'probe' | 'fit-influence' | 'score' | 'evaluate';
+export type TaskName = 'prepare' | StageTask;
 
 export interface PipelineJobProps {
   task: TaskName;
