@@ -7,7 +7,7 @@ import type { Contender } from './contender.ts';
 const CACHE = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
 
 /** The folder that `bench/peers/install.sh` makes. */
-export const PEERS = join(CACHE, 'mates-peers');
+const PEERS = join(CACHE, 'mates-peers');
 
 export const PYTHON = join(PEERS, 'venv', 'bin', 'python');
 /** Makes Intel's library take its fast path on other makers' processors; see `bench/peers/unlock.c`. */

@@ -46,7 +46,7 @@ export async function executionArn(execution: string, target: Target): Promise<s
   return executionOf((await findDeployment(target)).machine, execution);
 }
 
-export function executionOf(machine: string, name: string): string {
+function executionOf(machine: string, name: string): string {
   const [arn, partition, service, region, account, , machineName] = machine.split(':');
   return [arn, partition, service, region, account, 'execution', machineName, name].join(':');
 }

@@ -24,7 +24,7 @@ export interface CoursePoint {
   spearman?: number;
 }
 
-export const LOSSES = ['referenceLoss', 'heldOutLoss', 'mixedDomainLoss'] as const;
+const LOSSES = ['referenceLoss', 'heldOutLoss', 'mixedDomainLoss'] as const;
 export type Losses = Record<(typeof LOSSES)[number], number>;
 
 /** One method at one stage. */

@@ -2,7 +2,7 @@
  * How much text trains the tokenizer: vocabularies of a few thousand tokens hardly change with more, and training on it
  * takes about a second.
  */
-export const SAMPLE_BYTES = 12_000_000;
+const SAMPLE_BYTES = 12_000_000;
 
 /**
  * A sample of bounded size that depends on the documents alone, not on their order: those of lowest rank, as many as

@@ -1,3 +1,3 @@
-export { NgramCounts, type NgramCountsFile } from './counts.ts';
+export { NgramCounts } from './counts.ts';
 export type { Hashing } from './hasher.ts';
-export { type DsirFile, DsirModel, PACKAGE_SMOOTHING, type Smoothing } from './model.ts';
+export { type DsirFile, DsirModel, PACKAGE_SMOOTHING } from './model.ts';

@@ -1,5 +1,5 @@
 export { taskName } from './conventions.ts';
-export { type EncodedTask, encodeTask, type TaskRequest } from './encode.ts';
+export { type EncodedTask, encodeTask } from './encode.ts';
 export {
   type ChoiceScore,
   type ContinuationScore,
@@ -14,4 +14,4 @@ export {
   type TaskScore,
   type TextScore,
 } from './score.ts';
-export { type Layout, parseTask, type Task, type TaskOptions } from './task.ts';
+export { parseTask, type TaskOptions } from './task.ts';

@@ -56,7 +56,7 @@ export interface Scores extends KeyRecipe {
 
 export const scoresKey = (prefix: string) => `${prefix}/scores.f32`;
 export const keysKey = (prefix: string) => `${prefix}/keys.bin`;
-export const indexKey = (prefix: string) => `${prefix}/index.json`;
+const indexKey = (prefix: string) => `${prefix}/index.json`;
 
 /** The utilities of a job's rows, in the order of its ranges. */
 export async function readUtilities(store: Store, prefix: string): Promise<Float32Array> {

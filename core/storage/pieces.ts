@@ -6,7 +6,7 @@ import { mapAhead } from '../parallel.ts';
 import { type Content, NotFoundError, type Pieces, type Store } from './store.ts';
 
 /** Large enough that an S3 request's latency (some 30 ms) is small beside the transfer. */
-export const PIECE_BYTES = 8 << 20;
+const PIECE_BYTES = 8 << 20;
 /** Pieces that are fetched or waiting while one is used: hides the latency. */
 const READ_AHEAD = 3;
 

@@ -3,7 +3,7 @@ import { ConfigError } from '../errors.ts';
 import { BYTE_CHARACTERS, splitWords } from './byte-level.ts';
 import { MinHeap } from './heap.ts';
 
-export const END_OF_TEXT = '<|endoftext|>';
+const END_OF_TEXT = '<|endoftext|>';
 
 /** A pair seen once makes no merge: the token would fit one place of the corpus only. */
 const LEAST_PAIR_COUNT = 2;

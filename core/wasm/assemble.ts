@@ -56,7 +56,7 @@ export const simdUnary =
 export const simdBinary = (number: number) => binary(...simd(number));
 
 /** A module of kernels over one memory of `pages` times 64 KiB. */
-export function assemble(pages: number, kernels: readonly Kernel[]): Uint8Array {
+function assemble(pages: number, kernels: readonly Kernel[]): Uint8Array {
   const types = kernels.map(({ parameters }) => [0x60, ...vector(new Array(parameters).fill([TYPES.i32])), 0]);
   const exports_ = kernels.map(({ name }, i) => [...nameOf(name), 0, ...unsigned(i)]);
   return Uint8Array.from([

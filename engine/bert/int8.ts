@@ -37,7 +37,7 @@ export class Int8ParameterSet extends ParameterSet {
 }
 
 /** Rounds to the nearest of 127 multiples of each row's scale. weights [out, in]. */
-export function quantizeMatrix(weights: Float32Array, out: number, into: number): Int8Matrix {
+function quantizeMatrix(weights: Float32Array, out: number, into: number): Int8Matrix {
   const values = new Int8Array(out * into);
   const scales = new Float32Array(out);
   for (let row = 0; row < out; row++) {

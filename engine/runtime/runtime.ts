@@ -5,7 +5,7 @@ import type { Compiler, Executable, Program } from './program.ts';
 
 export type { RuntimeName } from '../../core/config/runtimes.ts';
 export type { Precision } from './cuda.ts';
-export type { Executable, InputSpec, Inputs, Program, Tensors } from './program.ts';
+export type { Executable, InputSpec, Inputs, Program } from './program.ts';
 
 /** An engine with its compiled programs, one for each key. */
 export class Runtime {

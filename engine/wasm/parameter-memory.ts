@@ -122,7 +122,7 @@ export function allocateBeside(array: Float32Array): Float32Array<ArrayBuffer> {
 let shared: ParameterMemory | undefined;
 
 /** The memory of the first operand that has one; for arrays of none, one that only stages. */
-export function memoryFor(operands: readonly Operand[]): ParameterMemory {
+function memoryFor(operands: readonly Operand[]): ParameterMemory {
   for (const { array } of operands) {
     const memory = ParameterMemory.of(array);
     if (memory) return memory;

@@ -99,7 +99,7 @@ export class StatesError extends Error {
 }
 
 /** A definition that this interpreter would not run exactly as the States Language says. */
-export class UnsupportedDefinition extends Error {
+class UnsupportedDefinition extends Error {
   override name = 'UnsupportedDefinition';
 }
 

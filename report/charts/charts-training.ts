@@ -90,7 +90,7 @@ export function trainingChart(stages: StageReport[], tokensPerStep: number): Htm
 }
 
 /** The stages' losses as one curve; smoothing does not cross from one stage's data to the next. */
-export function curve(stages: (TrainingMetrics | undefined)[]): Point[] {
+function curve(stages: (TrainingMetrics | undefined)[]): Point[] {
   const total = stages.reduce((sum, stage) => sum + (stage?.loss.length ?? 0), 0);
   const group = Math.ceil(total / MAX_POINTS);
   return stages.flatMap((metrics) => {
@@ -110,7 +110,7 @@ export function curve(stages: (TrainingMetrics | undefined)[]): Point[] {
 }
 
 /** Mean over the neighbours at most `reach` away that exist. */
-export function movingMean(values: readonly number[], reach: number): number[] {
+function movingMean(values: readonly number[], reach: number): number[] {
   const sums = [0];
   for (const value of values) sums.push(sums.at(-1)! + value);
   return values.map((_, i) => {

@@ -3,7 +3,6 @@ import * as Plot from '@observablehq/plot';
 import { parseHTML } from 'linkedom';
 import { type Content, escapeText, Html, html } from '../html.ts';
 
-export type { Markish, PlotOptions } from '@observablehq/plot';
 export { Plot };
 
 const { document } = parseHTML('<!doctype html><html><body></body></html>');

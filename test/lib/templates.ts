@@ -27,7 +27,7 @@ export function synthesize(context: Record<string, unknown> = {}) {
 }
 
 /** The state machine's definition with a made-up ARN for each reference. */
-export function definitionOf(template: Template): Definition {
+function definitionOf(template: Template): Definition {
   const [machine] = resources(template, 'AWS::StepFunctions::StateMachine');
   const joined = machine!.DefinitionString as { 'Fn::Join': [string, unknown[]] };
   return JSON.parse(joined['Fn::Join'][1].map(resolved).join(''));

@@ -78,7 +78,7 @@ async function readWhole(file: FileHandle, into: Uint8Array): Promise<void> {
 }
 
 /** A number for each word, which is a run of letters and digits without its case; not negative, as tokens are. */
-export function wordsOf(text: string): Int32Array {
+function wordsOf(text: string): Int32Array {
   return Int32Array.from(text.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [], (word) => {
     let hash = 0x811c9dc5; // FNV-1a over UTF-16 units
     for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193);
