@@ -42,7 +42,7 @@ const DOCUMENTS = { perRow: 3, timesPool: 3 };
 /** One sentence for each way in which a selection has collapsed. */
 export function selectionWarnings(
   { selected, pool }: Pick<SelectionCheck, 'selected' | 'pool'>,
-  { selectedDomains, poolDomains, selectedRows, poolRows, method, gumbel }: SelectionSummary,
+  selection: SelectionSummary,
 ): string[] {
   const warnings: string[] = [];
   if (selected.repeated > REPEATED.share && selected.repeated > REPEATED.timesPool * pool.repeated)
@@ -50,14 +50,12 @@ export function selectionWarnings(
       `${percent(selected.repeated)} of the selected text stands in more than one selected row (in the pool: ${percent(pool.repeated)}): ` +
         'the selection collapses onto near-duplicates; corpus.nearDuplicates "remove" keeps one of each.',
     );
-  const [domain, rows] = Object.entries(selectedDomains).reduce((a, b) => (b[1] > a[1] ? b : a), ['', 0]);
-  const share = rows / selectedRows;
-  const ofPool = (poolDomains[domain] ?? 0) / poolRows;
+  const { domain, share, poolShare } = mostSelected(selection);
   // DSIR's log-weights compete as they are, and where the highest rows are taken there is no noise to raise.
-  const drawn = gumbel !== 'none' && method !== 'dsir';
-  if (share > DOMAIN.share && share > DOMAIN.timesPool * ofPool)
+  const drawn = selection.gumbel !== 'none' && selection.method !== 'dsir';
+  if (share > DOMAIN.share && share > DOMAIN.timesPool * poolShare)
     warnings.push(
-      `${percent(share)} of the selected rows are of the domain ${domain}, which is ${percent(ofPool)} of the pool: ` +
+      `${percent(share)} of the selected rows are of the domain ${domain}, which is ${percent(poolShare)} of the pool: ` +
         `see the mixed-domain loss; a higher ${drawn ? 'selection.temperature or ' : ''}selection.fraction keeps more of the others.`,
     );
   if (selected.documents > DOCUMENTS.perRow && selected.documents > DOCUMENTS.timesPool * pool.documents)
@@ -66,6 +64,12 @@ export function selectionWarnings(
         'the selection prefers very short texts; leave them out of the corpus if they are not what you want.',
     );
   return warnings;
+}
+
+/** The domain of the most selected rows, and how large a share of them and of the pool it is. */
+export function mostSelected({ selectedDomains, poolDomains, selectedRows, poolRows }: SelectionSummary) {
+  const [domain, rows] = Object.entries(selectedDomains).reduce((a, b) => (b[1] > a[1] ? b : a));
+  return { domain, share: rows / selectedRows, poolShare: (poolDomains[domain] ?? 0) / poolRows };
 }
 
 const percent = (share: number) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;

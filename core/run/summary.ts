@@ -1,6 +1,7 @@
 import type { RunConfig } from '../config/schema.ts';
 import { CORPUS_FILE } from '../corpus/corpus.ts';
 import { type StageTask, trainingFlops } from '../cost/estimate.ts';
+import { mostSelected } from '../diagnostics/selection.ts';
 import type { ChoiceScore, TaskScore } from '../evaluation/index.ts';
 import type {
   Arm,
@@ -99,11 +100,6 @@ function choiceHash({ probe, influenceModel, selection }: RunConfig): string {
 function passagesHash({ input, passages, target }: RunConfig['heldOut'], inputs: readonly InputHash[]): string {
   const file = inputs.find(({ uri }) => uri === input)!.sha256;
   return sha256(JSON.stringify({ file, passages, target }));
-}
-
-function mostSelected({ selectedDomains, poolDomains, selectedRows, poolRows }: SelectionSummary) {
-  const [domain, rows] = Object.entries(selectedDomains).reduce((a, b) => (b[1] > a[1] ? b : a));
-  return { domain, share: rows / selectedRows, poolShare: (poolDomains[domain] ?? 0) / poolRows };
 }
 
 async function warningsOf(run: Run, stage: number, fit?: InfluenceFit): Promise<string[]> {
