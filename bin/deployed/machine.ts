@@ -4,7 +4,7 @@ import { ConfigError, MatesError, RunError } from '../../core/errors.ts';
 
 /** How a command names the deployment. */
 export interface Target {
-  /** Stack whose outputs name the machine; see bin/mates.ts for the default. */
+  /** Stack whose outputs name the machine; see bin/command-line/deployed.ts for the default. */
   stack: string;
   /** ARN of the machine, or of its alias. */
   machine?: string;
