@@ -26,6 +26,10 @@ export interface ObservabilityProps {
   alerts: Alerts;
 }
 
+const period = Duration.minutes(5);
+const SUM = { period, statistic: 'Sum' };
+const MAXIMUM = { period, statistic: 'Maximum' };
+
 /** When to tell someone; each with what to do about it. */
 interface Threshold {
   id: string;
@@ -45,41 +49,49 @@ interface BatchEvent {
 /** Dashboard, alarms and the notices of failed jobs. */
 export class Observability extends Construct {
   readonly dashboardName: string;
+  private readonly props: ObservabilityProps;
 
-  constructor(scope: Construct, id: string, { machine, functions, queues, alerts }: ObservabilityProps) {
+  constructor(scope: Construct, id: string, props: ObservabilityProps) {
     super(scope, id);
-    const period = Duration.minutes(5);
-    const sum = { period, statistic: 'Sum' };
-    const started = machine.metricStarted(sum);
-    const succeeded = machine.metricSucceeded(sum);
-    const failed = machine.metricFailed(sum);
-    const timedOut = machine.metricTimedOut(sum);
-    const aborted = machine.metricAborted(sum);
-    const throttled = machine.metricThrottled(sum);
+    this.props = props;
+    this.alarms();
+    this.tell('JobFailed', 'failed', {
+      description: 'A job failed for good, all its attempts included',
+      detailType: 'Batch Job State Change',
+      detail: { status: ['FAILED'] },
+    });
+    this.tell('QueueBlocked', 'waits and cannot start', {
+      description: 'Nothing can run the job at the head of a queue',
+      detailType: 'Batch Job Queue Blocked',
+    });
+    this.dashboardName = this.dashboard().dashboardName;
+  }
 
+  private alarms(): void {
+    const { machine, functions, alerts } = this.props;
     const thresholds: Threshold[] = [
       {
         id: 'RunFailed',
-        metric: failed,
+        metric: machine.metricFailed(SUM),
         threshold: 1,
         remedy: 'Open the execution: its error and cause name what to do. Starting the same run again resumes it.',
       },
       {
         id: 'RunTimedOut',
-        metric: timedOut,
+        metric: machine.metricTimedOut(SUM),
         threshold: 1,
         remedy:
           'The run took longer than runTimeoutDays, and its jobs may go on: end them with mates stop. Starting the same run again resumes it.',
       },
       {
         id: 'MachineThrottled',
-        metric: throttled,
+        metric: machine.metricThrottled(SUM),
         threshold: 100,
         remedy: 'State transitions are throttled: lower mapConcurrency or ask for a higher quota.',
       },
       ...Object.entries(functions).map(([name, handler]) => ({
         id: `${pascal(name)}Throttled`,
-        metric: handler.metricThrottles(sum),
+        metric: handler.metricThrottles(SUM),
         threshold: 1,
         remedy: `The account's Lambda concurrency is used up; ${name} is retried for some minutes.`,
       })),
@@ -93,40 +105,33 @@ export class Observability extends Construct {
         treatMissingData: TreatMissingData.NOT_BREACHING,
         alarmDescription: remedy,
       }).addAlarmAction(new SnsAction(alerts));
+  }
 
-    /** Sends what Batch says of a job in the queues, in so many words. */
-    const tell = (id: string, words: string, { description, detailType, detail = {} }: BatchEvent) => {
-      const [name, job, reason] = ['jobName', 'jobId', 'statusReason'].map((of) =>
-        EventField.fromPath(`$.detail.${of}`),
-      );
-      new Rule(this, id, {
-        description,
-        eventPattern: {
-          source: ['aws.batch'],
-          detailType: [detailType],
-          detail: { ...detail, jobQueue: queues.map((queue) => queue.jobQueueArn) },
-        },
-        targets: [
-          // By a role: what the library would add to the topic's policy instead lets any account's rules publish.
-          new SnsTopic(alerts, {
-            message: RuleTargetInput.fromText(`Job ${name} (${job}) ${words}: ${reason}`),
-            authorizeUsingRole: true,
-          }),
-        ],
-      });
-    };
-    tell('JobFailed', 'failed', {
-      description: 'A job failed for good, all its attempts included',
-      detailType: 'Batch Job State Change',
-      detail: { status: ['FAILED'] },
+  /** Sends what Batch says of a job in the queues, in so many words. */
+  private tell(id: string, words: string, { description, detailType, detail = {} }: BatchEvent): void {
+    const { queues, alerts } = this.props;
+    const [name, job, reason] = ['jobName', 'jobId', 'statusReason'].map((of) => EventField.fromPath(`$.detail.${of}`));
+    new Rule(this, id, {
+      description,
+      eventPattern: {
+        source: ['aws.batch'],
+        detailType: [detailType],
+        detail: { ...detail, jobQueue: queues.map((queue) => queue.jobQueueArn) },
+      },
+      targets: [
+        // By a role: what the library would add to the topic's policy instead lets any account's rules publish.
+        new SnsTopic(alerts, {
+          message: RuleTargetInput.fromText(`Job ${name} (${job}) ${words}: ${reason}`),
+          authorizeUsingRole: true,
+        }),
+      ],
     });
-    tell('QueueBlocked', 'waits and cannot start', {
-      description: 'Nothing can run the job at the head of a queue',
-      detailType: 'Batch Job Queue Blocked',
-    });
+  }
 
+  private dashboard(): Dashboard {
+    const { machine, functions } = this.props;
     const lambdas = Object.values(functions);
-    const dashboard = new Dashboard(this, 'Dashboard', {
+    return new Dashboard(this, 'Dashboard', {
       defaultInterval: Duration.days(7),
       widgets: [
         [
@@ -139,31 +144,32 @@ export class Observability extends Construct {
         [
           new SingleValueWidget({
             title: 'Runs',
-            metrics: [started, succeeded, failed, timedOut, aborted],
+            metrics: [
+              machine.metricStarted(SUM),
+              machine.metricSucceeded(SUM),
+              machine.metricFailed(SUM),
+              machine.metricTimedOut(SUM),
+              machine.metricAborted(SUM),
+            ],
             setPeriodToTimeRange: true,
             width: 12,
           }),
-          new GraphWidget({
-            title: 'Run duration',
-            left: [machine.metricTime({ period, statistic: 'Maximum' })],
-            width: 12,
-          }),
+          new GraphWidget({ title: 'Run duration', left: [machine.metricTime(MAXIMUM)], width: 12 }),
         ],
         [
           new GraphWidget({
             title: 'Function duration',
-            left: lambdas.map((handler) => handler.metricDuration({ period, statistic: 'Maximum' })),
+            left: lambdas.map((handler) => handler.metricDuration(MAXIMUM)),
             width: 12,
           }),
           new GraphWidget({
             title: 'Function errors (a refused configuration counts as one)',
-            left: lambdas.map((handler) => handler.metricErrors(sum)),
+            left: lambdas.map((handler) => handler.metricErrors(SUM)),
             width: 12,
           }),
         ],
       ],
     });
-    this.dashboardName = dashboard.dashboardName;
   }
 }
 
