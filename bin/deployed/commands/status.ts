@@ -26,7 +26,15 @@ const SHOWN = 15;
 export async function status(execution: string | undefined, options: Options): Promise<void> {
   const sfn = new SFNClient({});
   if (execution === undefined) return listExecutions(sfn, options);
-  const arn = await executionArn(execution, options);
+  const found = await standing(sfn, await executionArn(execution, options));
+  if (options.json) return console.log(JSON.stringify(found));
+  const known = rowsOf(found).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
+  console.log(terminalTable(known, { ...PLAIN_TABLE, wordWrap: false }, terminalColumns()));
+  for (const [name, link] of Object.entries(found.links)) console.log(`${name}: ${link}`);
+}
+
+/** Where an execution stands. */
+async function standing(sfn: SFNClient, arn: string) {
   const described = await describeExecution(sfn, arn);
   const events = await new ExecutionHistory(sfn, arn).next();
   const step = events.map(stepOf).findLast(Boolean);
@@ -38,33 +46,20 @@ export async function status(execution: string | undefined, options: Options): P
     ...consoleLinks({ execution: arn }),
     ...(parsed(described.output) as { links?: RunLinks }).links,
   };
-  if (options.json) {
-    const { name, status, startDate, stopDate, error, cause } = described;
-    return console.log(
-      JSON.stringify({
-        execution: arn,
-        name,
-        run,
-        status,
-        startDate,
-        stopDate,
-        step,
-        error,
-        cause,
-        mapRun,
-        jobs,
-        links,
-      }),
-    );
-  }
-  const counts = mapRun?.counts;
-  const rows: [string, string | undefined][] = [
-    ['execution', described.name],
-    ['run', run],
-    ['status', described.status],
-    ['started', described.startDate?.toLocaleString()],
-    [described.stopDate ? 'took' : 'for', duration(described.startDate, described.stopDate)],
-    ['step', step],
+  const { name, status, startDate, stopDate, error, cause } = described;
+  return { execution: arn, name, run, status, startDate, stopDate, step, error, cause, mapRun, jobs, links };
+}
+
+function rowsOf(found: Awaited<ReturnType<typeof standing>>): [string, string | undefined][] {
+  const { startDate, stopDate, error, jobs } = found;
+  const counts = found.mapRun?.counts;
+  return [
+    ['execution', found.name],
+    ['run', found.run],
+    ['status', found.status],
+    ['started', startDate?.toLocaleString()],
+    [stopDate ? 'took' : 'for', duration(startDate, stopDate)],
+    ['step', found.step],
     [
       'map',
       counts && `${counts.succeeded} of ${counts.total} jobs done, ${counts.running} running, ${counts.failed} failed`,
@@ -79,11 +74,8 @@ export async function status(execution: string | undefined, options: Options): P
         : 'none',
     ],
     ['more jobs', jobs.length > 10 ? String(jobs.length - 10) : undefined],
-    ['error', described.error && `${described.error}: ${causeInWords(described.cause)}`],
+    ['error', error && `${error}: ${causeInWords(found.cause)}`],
   ];
-  const known = rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
-  console.log(terminalTable(known, { ...PLAIN_TABLE, wordWrap: false }, terminalColumns()));
-  for (const [name, link] of Object.entries(links)) console.log(`${name}: ${link}`);
 }
 
 async function listExecutions(sfn: SFNClient, options: Options): Promise<void> {
