@@ -79,6 +79,17 @@ interface Progress {
   epochs: NonNullable<InfluenceFit['epochs']>;
 }
 
+/** A fit under way. */
+interface Fit {
+  job: Job;
+  encoder: Encoder;
+  fit: LabelledRows;
+  arrays: { parameters: ParameterSet; optimizer: AdamW; best: ParameterSet };
+  gradient: ParameterSet;
+  at: Progress;
+  partial: PartialCheckpoints;
+}
+
 /**
  * Trains with a linearly decaying rate and keeps the epoch that ranks the validation rows best. Stopped anywhere, it
  * resumes to the same bytes.
@@ -90,66 +101,22 @@ export async function fitBert(
   { fit: fitted, validation, earlier }: FitSets,
   scale: LabelScale,
 ): Promise<Architecture> {
-  const { store, record } = job.run;
-  const { influenceModel: config, seed, pretrain } = record.config;
-  const { batchDocuments } = config;
+  const { influenceModel: config } = job.run.record.config;
   const fit = concatenated(fitted, earlier);
-  const parameters = start.clone();
-  const gradient = parameters.sibling();
-  // Betas and epsilon of BERT fine-tuning (Devlin et al. 2019, appendix A.2).
-  const optimizer = AdamW.beside(parameters.flat, {
-    beta1: 0.9,
-    beta2: 0.999,
-    epsilon: 1e-8,
-    weightDecay: config.weightDecay,
-  });
-  const arrays = { parameters, optimizer, best: parameters.clone() };
-  const partial = new PartialCheckpoints(store, stageLayout(job.stage).partialInfluenceModel, pretrain);
-  const saved = await partial.newest();
-  const at: Progress = saved
-    ? await loadFitState<Progress>(store, saved, arrays)
-    : { sum: 0, best: { epoch: 0, spearman: -2 }, epochs: [] };
-  const batches = Math.ceil(fit.rows.length / batchDocuments);
-  const steps = batches * config.epochs;
-  const current = new BertPredictor(encoder, parameters, batchDocuments);
-
+  const state = await newestState(job, start);
+  const { arrays, at } = state;
+  const current = new BertPredictor(encoder, arrays.parameters, config.batchDocuments);
   for (let epoch = at.epochs.length + 1; epoch <= config.epochs; epoch++) {
-    const order = permutation(
-      fit.rows.length,
-      new CounterRandom(seed, STREAM.influenceOrder, job.stage * 1000 + epoch),
-    );
-    for (let b = optimizer.step - (epoch - 1) * batches; b < batches; b++) {
-      const { step } = optimizer;
-      if (step > 0 && (job.signal.aborted || partial.isDue(step)))
-        await partial.save(step, (key) => saveFitState(store, key, arrays, at));
-      if (job.signal.aborted)
-        throw new InterruptedError(
-          `The influence model of stage ${job.stage} stopped after step ${step} of ${steps}; it resumes there.`,
-        );
-      const documents = order.subarray(b * batchDocuments, (b + 1) * batchDocuments);
-      const loss = await lossAndGradient(job, encoder, parameters, gradient, { fit, documents, step });
-      if (!Number.isFinite(loss))
-        throw new RunError(`the influence model's loss is ${loss} at step ${step}; lower influenceModel.learningRate.`);
-      const clip = clipCoefficient(globalNorm(gradient.flat), 1);
-      optimizer.apply(parameters.flat, gradient.flat, config.learningRate * (1 - step / steps), clip);
-      at.sum += loss * documents.length;
-      job.progress({
-        step: 'Fit the influence model',
-        done: step + 1,
-        total: steps,
-        unit: 'steps',
-        note: `validation Spearman ${at.best.epoch ? at.best.spearman.toFixed(2) : '-'}`,
-      });
-    }
+    await trainEpoch({ job, encoder, fit, ...state }, epoch);
     const validationSpearman = spearman(Array.from(await current.predict(validation.rows)), validation.labels);
     at.epochs.push({ epoch, trainLoss: at.sum / fit.rows.length, validationSpearman });
     at.sum = 0;
     if (validationSpearman > at.best.spearman) {
-      arrays.best.flat.set(parameters.flat);
+      arrays.best.flat.set(arrays.parameters.flat);
       at.best = { epoch, spearman: validationSpearman };
     }
   }
-  const predictor = new BertPredictor(encoder, arrays.best, batchDocuments);
+  const predictor = new BertPredictor(encoder, arrays.best, config.batchDocuments);
   return {
     predictor,
     flops: config.epochs * (3 * fit.rows.length + validation.rows.length) * predictor.cost,
@@ -157,6 +124,60 @@ export async function fitBert(
     save: (store, prefix) =>
       saveInfluenceModel(store, prefix, { shape: encoder.shape, parameters: arrays.best, ...scale }),
   };
+}
+
+/** What an interrupted fit has saved last, or a new one's beginning. */
+async function newestState({ run, stage }: Job, start: ParameterSet): Promise<Omit<Fit, 'job' | 'encoder' | 'fit'>> {
+  const { influenceModel, pretrain } = run.record.config;
+  const parameters = start.clone();
+  const gradient = parameters.sibling();
+  // Betas and epsilon of BERT fine-tuning (Devlin et al. 2019, appendix A.2).
+  const optimizer = AdamW.beside(parameters.flat, {
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    weightDecay: influenceModel.weightDecay,
+  });
+  const arrays = { parameters, optimizer, best: parameters.clone() };
+  const partial = new PartialCheckpoints(run.store, stageLayout(stage).partialInfluenceModel, pretrain);
+  const saved = await partial.newest();
+  const at: Progress = saved
+    ? await loadFitState<Progress>(run.store, saved, arrays)
+    : { sum: 0, best: { epoch: 0, spearman: -2 }, epochs: [] };
+  return { arrays, gradient, at, partial };
+}
+
+/** The steps of an epoch that are still to be made. */
+async function trainEpoch({ job, encoder, fit, arrays, gradient, at, partial }: Fit, epoch: number): Promise<void> {
+  const { influenceModel: config, seed } = job.run.record.config;
+  const { parameters, optimizer } = arrays;
+  const { batchDocuments } = config;
+  const batches = Math.ceil(fit.rows.length / batchDocuments);
+  const steps = batches * config.epochs;
+  const order = permutation(fit.rows.length, new CounterRandom(seed, STREAM.influenceOrder, job.stage * 1000 + epoch));
+  for (let b = optimizer.step - (epoch - 1) * batches; b < batches; b++) {
+    const { step } = optimizer;
+    if (step > 0 && (job.signal.aborted || partial.isDue(step)))
+      await partial.save(step, (key) => saveFitState(job.run.store, key, arrays, at));
+    if (job.signal.aborted)
+      throw new InterruptedError(
+        `The influence model of stage ${job.stage} stopped after step ${step} of ${steps}; it resumes there.`,
+      );
+    const documents = order.subarray(b * batchDocuments, (b + 1) * batchDocuments);
+    const loss = await lossAndGradient(job, encoder, parameters, gradient, { fit, documents, step });
+    if (!Number.isFinite(loss))
+      throw new RunError(`the influence model's loss is ${loss} at step ${step}; lower influenceModel.learningRate.`);
+    const clip = clipCoefficient(globalNorm(gradient.flat), 1);
+    optimizer.apply(parameters.flat, gradient.flat, config.learningRate * (1 - step / steps), clip);
+    at.sum += loss * documents.length;
+    job.progress({
+      step: 'Fit the influence model',
+      done: step + 1,
+      total: steps,
+      unit: 'steps',
+      note: `validation Spearman ${at.best.epoch ? at.best.spearman.toFixed(2) : '-'}`,
+    });
+  }
 }
 
 /** The mean squared error of a batch, with dropout; the documents that fill the batch up weigh nothing. */
