@@ -2,7 +2,7 @@ import { compareRuns, type Entry, lastCommonStage } from '../../core/compare/com
 import { InputError } from '../../core/errors.ts';
 import type { RunSummary } from '../../core/formats.ts';
 import { SUMMARY_FILE } from '../../core/layout.ts';
-import { getJsonIfPresent, splitUri, storeOpener } from '../../core/storage/index.ts';
+import { getJsonIfPresent, requireFormat, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { aboutStage, COMPARED, comparedRows, comparisonMarkdown, renderComparison } from '../../report/compare.ts';
 import { terminalTable } from '../../report/terminal-table.ts';
 import { PLAIN_TABLE, terminalColumns } from '../format.ts';
@@ -43,7 +43,6 @@ async function readSummary(path: string): Promise<RunSummary> {
   const summary = await getJsonIfPresent<RunSummary>(storeOpener()(folder), name);
   if (!summary)
     throw new InputError(`${file}: no such file; name folders of finished runs, such as out/runs/quickstart.`);
-  if (summary.format !== 'mates-summary/1')
-    throw new InputError(`${file} has the format ${JSON.stringify(summary.format)}, "mates-summary/1" was expected.`);
+  requireFormat(summary, 'mates-summary/1', file);
   return summary;
 }

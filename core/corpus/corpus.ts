@@ -5,7 +5,7 @@ import type { CorpusIndex, CorpusShard, RowRange } from '../formats.ts';
 import { sha256 } from '../hash.ts';
 import { mapParallel } from '../parallel.ts';
 import { readParquet } from '../parquet.ts';
-import { getJsonIfPresent, type Store, type StoreOpener } from '../storage/index.ts';
+import { getJsonIfPresent, requireFormat, type Store, type StoreOpener } from '../storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/load.ts';
 
 export const CORPUS_FILE = 'corpus.json';
@@ -25,11 +25,7 @@ export async function openCorpus(store: Store): Promise<Corpus> {
   if (!index) {
     throw new InputError(`${store.uri} holds no prepared corpus (no ${CORPUS_FILE}): prepare it first.`);
   }
-  if (index.format !== 'mates-corpus/1') {
-    throw new InputError(
-      `${store.uri}/${CORPUS_FILE} has format ${JSON.stringify(index.format)}, expected "mates-corpus/1": prepare it again.`,
-    );
-  }
+  requireFormat(index, 'mates-corpus/1', `${store.uri}/${CORPUS_FILE}`, 'prepare it again');
   return new Corpus(store, index);
 }
 

@@ -1,5 +1,6 @@
 /** N-gram counts of a set of texts. */
 import { InputError } from '../errors.ts';
+import { requireFormat } from '../storage/store.ts';
 import { type Hasher, type Hashing, hasherOf } from './hasher.ts';
 
 /** Counts as JSON. */
@@ -52,8 +53,7 @@ export class NgramCounts {
    * @throws InputError when it is not what {@link NgramCounts.toFile} gives.
    */
   static fromFile(file: NgramCountsFile, source: string): NgramCounts {
-    if (file?.format !== 'mates-ngram-counts/1')
-      throw new InputError(`${source}: format "mates-ngram-counts/1" expected, ${JSON.stringify(file?.format)} found.`);
+    requireFormat(file, 'mates-ngram-counts/1', source);
     const result = new NgramCounts(file.hashing);
     const whole = file.counts?.every((count) => Number.isSafeInteger(count) && count >= 0);
     if (!whole || file.counts.length !== file.hashing.buckets)

@@ -13,6 +13,7 @@
  */
 import { InputError } from '../errors.ts';
 import type { DsirScore } from '../selection/methods.ts';
+import { requireFormat } from '../storage/store.ts';
 import { NgramCounts, type NgramCountsFile, sameHashing } from './counts.ts';
 import { type Hasher, type Hashing, hasherOf } from './hasher.ts';
 
@@ -146,8 +147,7 @@ export class DsirModel {
    * @throws InputError when it is not what {@link DsirModel.toFile} gives.
    */
   static fromFile(file: DsirFile, source: string): DsirModel {
-    if (file?.format !== 'mates-dsir/1')
-      throw new InputError(`${source}: format "mates-dsir/1" expected, ${JSON.stringify(file?.format)} found.`);
+    requireFormat(file, 'mates-dsir/1', source);
     const counts = (part: 'reference' | 'pool') => NgramCounts.fromFile(file[part], `${source}, ${part}`);
     return new DsirModel(counts('reference'), counts('pool'), file.smoothing, file.poolRows);
   }

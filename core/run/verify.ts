@@ -6,7 +6,7 @@ import type { Manifest } from '../formats.ts';
 import { MANIFEST_FILE, RUN_FILE } from '../layout.ts';
 import { mapAhead } from '../parallel.ts';
 import type { ProgressReporter } from '../progress.ts';
-import { getJson, hashObject, type Store, splitUri } from '../storage/index.ts';
+import { getJson, hashObject, requireFormat, type Store, splitUri } from '../storage/index.ts';
 import { checkCorpusIndex, checkStage } from './invariants.ts';
 import { type Recorded, recordedHashes, repeatableFiles } from './manifest.ts';
 import { openRunCorpus, type Run } from './open-run.ts';
@@ -106,8 +106,7 @@ export async function verifyCorpus(corpus: Corpus, options: VerifyOptions = {}):
 async function readManifest({ store, record }: Run): Promise<Manifest | undefined> {
   if ((await store.size(MANIFEST_FILE)) === undefined) return undefined;
   const manifest = await getJson<Manifest>(store, MANIFEST_FILE);
-  if (manifest.format !== 'mates-manifest/1')
-    throw wrongFormat(store, MANIFEST_FILE, manifest.format, 'mates-manifest/1');
+  requireFormat(manifest, 'mates-manifest/1', `${store.uri}/${MANIFEST_FILE}`, OTHER_VERSION);
   if (JSON.stringify(manifest.run) !== JSON.stringify(record))
     throw new InputError(
       `${store.uri}/${RUN_FILE} is not the one in ${MANIFEST_FILE}: one of them was changed after the run had ended.`,
@@ -147,8 +146,7 @@ async function checkFiles(
 async function checkFormat(store: Store, key: string): Promise<void> {
   const expected = FORMATS.find(([end]) => `/${key}`.endsWith(end))?.[1];
   if (expected === undefined) return;
-  const { format } = await getJson<{ format?: unknown }>(store, key);
-  if (format !== expected) throw wrongFormat(store, key, format, expected);
+  requireFormat(await getJson(store, key), expected, `${store.uri}/${key}`, OTHER_VERSION);
 }
 
 /** The files that the run read: the corpus's texts, and what `inputs.json` has. */
@@ -188,15 +186,10 @@ async function checkInputFiles(run: Run, corpus: Corpus, manifest: Manifest, opt
   }
 }
 
-function wrongFormat(store: Store, key: string, found: unknown, expected: string): InputError {
-  return new InputError(
-    `${store.uri}/${key} has the format ${JSON.stringify(found)}, "${expected}" was expected: ` +
-      'another version wrote it; verify the run with that one.',
-  );
-}
-
 function stopIfAsked({ signal }: VerifyOptions): void {
   if (signal?.aborted) throw new InterruptedError('Stopped; nothing was changed.');
 }
+
+const OTHER_VERSION = 'another version wrote it; verify the run with that one';
 
 const REMEDY = 'Restore it from a copy, or delete it with all that was made from it and run again.';

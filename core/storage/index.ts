@@ -18,6 +18,7 @@ export {
   NotFoundError,
   type Pieces,
   putJson,
+  requireFormat,
   type Store,
   type StoreOpener,
   splitUri,

@@ -70,6 +70,14 @@ export async function getJsonIfPresent<T>(store: Store, key: string): Promise<T 
   }
 }
 
+/** @throws InputError for a file, called `source` in words, that has another format, such as another version's. */
+export function requireFormat(file: { format?: unknown }, expected: string, source: string, remedy = ''): void {
+  const found = file?.format;
+  if (found === expected) return;
+  const then = remedy && `: ${remedy}`;
+  throw new InputError(`${source} has the format ${JSON.stringify(found)}, "${expected}" was expected${then}.`);
+}
+
 /** Opens the store behind a URI: every module takes one of these, only entry points make them. */
 export type StoreOpener = (uri: string) => Store;
 

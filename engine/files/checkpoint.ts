@@ -10,6 +10,7 @@ import {
   NotFoundError,
   putFile,
   putJson,
+  requireFormat,
   type Store,
 } from '../../core/storage/index.ts';
 import { AdamW, type AdamWOptions } from '../adamw.ts';
@@ -125,10 +126,7 @@ export async function loadCheckpoint(store: Store, prefix: string): Promise<Chec
   const record = await getJsonIfPresent<TrainingRecord>(store, keyOf(prefix, TRAINING_FILE));
   if (record === undefined)
     throw new InputError(`${marker} does not exist: there is no whole checkpoint in this place.`);
-  if (record.format !== 'mates-checkpoint/1')
-    throw new InputError(
-      `${marker} has the format ${JSON.stringify(record.format)}, "mates-checkpoint/1" was expected.`,
-    );
+  requireFormat(record, 'mates-checkpoint/1', marker);
   const intact = (file: string, sha256: string) => requireIntact(store, prefix, file, sha256, record);
   intact(CONFIG_FILE, sha256Of(await present(() => store.get(keyOf(prefix, CONFIG_FILE)))));
   const model = await loadModel(store, prefix, intact);

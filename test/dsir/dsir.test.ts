@@ -104,7 +104,9 @@ describe('NgramCounts', () => {
   it('refuses files that are not counts', () => {
     const file = countsOf(['a b']).toFile();
     const read = (changed: object) => () => NgramCounts.fromFile({ ...file, ...changed }, 'counts.json');
-    expect(read({ format: 'other/1' })).toThrow('counts.json: format "mates-ngram-counts/1" expected, "other/1" found');
+    expect(read({ format: 'other/1' })).toThrow(
+      'counts.json has the format "other/1", "mates-ngram-counts/1" was expected.',
+    );
     expect(read({ counts: file.counts.slice(1) })).toThrow('counts.json: "counts" must be 10000 whole numbers');
     expect(read({ counts: file.counts.map(() => 0.5) })).toThrow(InputError);
     expect(() => new NgramCounts({ mode: 'fast', buckets: 0 })).toThrow(RangeError);
@@ -177,8 +179,10 @@ describe('DsirModel', () => {
     const file = JSON.parse(JSON.stringify(model.toFile()));
     const read = DsirModel.fromFile(file, 'dsir.json');
     expect(read.logWeight('the whale')).toBe(model.logWeight('the whale'));
-    expect(() => DsirModel.fromFile({ ...file, format: '' }, 'dsir.json')).toThrow('dsir.json: format "mates-dsir/1"');
-    expect(() => DsirModel.fromFile({ ...file, pool: {} }, 'dsir.json')).toThrow('dsir.json, pool: format');
+    expect(() => DsirModel.fromFile({ ...file, format: '' }, 'dsir.json')).toThrow(
+      'dsir.json has the format "", "mates-dsir/1"',
+    );
+    expect(() => DsirModel.fromFile({ ...file, pool: {} }, 'dsir.json')).toThrow('dsir.json, pool has the format');
   });
 
   it('refuses sides without words, of different hashing, and no smoothing', () => {
