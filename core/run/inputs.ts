@@ -20,24 +20,44 @@ const ENCODER_FILES = /^(config|tokenizer|tokenizer_config)\.json$|\.safetensors
  * @throws InputError naming the first file that is not the one that the run began with.
  */
 export async function recordInputs(run: Run, begun: boolean): Promise<void> {
-  const files = await hashInputs(run);
-  const { sha256: corpus } = await hashObject(corpusStore(run), CORPUS_FILE);
+  const found = await findInputs(run);
   const before = begun ? await readInputs(run) : undefined;
-  if (!before) {
-    const inputs: InputHashes = { format: 'mates-inputs/1', corpus, files };
-    return putJson(run.store, INPUTS_FILE, inputs);
-  }
-  const known = new Map(before.files.map(({ uri, sha256 }) => [uri, sha256]));
-  const changed = files.find(({ uri, sha256 }) => known.get(uri) !== sha256);
-  if (changed) throw otherThanBegunWith(`${changed.uri} is not the file`);
-  if (before.corpus !== corpus) throw otherThanBegunWith(`${corpusStore(run).uri} is not the corpus`);
+  if (!before) return putJson(run.store, INPUTS_FILE, found);
+  const changed = firstChanged(run, before, found);
+  if (changed)
+    throw new InputError(
+      `${changed}, so its stages would not be comparable: restore it, or start another run (--run-id).`,
+    );
 }
 
-function otherThanBegunWith(what: string): InputError {
-  return new InputError(
-    `${what} that the run began with (its SHA-256 differs from that in ${INPUTS_FILE}), so its stages would not be comparable: ` +
-      'restore it, or start another run (--run-id).',
-  );
+/**
+ * Holds the files against `inputs.json` when the run ends: each job reads them for itself, and sees no change by itself.
+ *
+ * @throws InputError naming the first file that is not the one that the run began with.
+ */
+export async function requireSameInputs(run: Run): Promise<void> {
+  const before = await readInputs(run);
+  const changed = before && firstChanged(run, before, await findInputs(run));
+  if (changed)
+    throw new InputError(
+      `${changed}: it was changed while the run was at work, and stages may be made of either. Start another run (--run-id); ` +
+        'or restore it, delete the folders of the stages that began after the change (stages/N), and give the same command again.',
+    );
+}
+
+async function findInputs(run: Run): Promise<InputHashes> {
+  const files = await hashInputs(run);
+  const { sha256: corpus } = await hashObject(corpusStore(run), CORPUS_FILE);
+  return { format: 'mates-inputs/1', corpus, files };
+}
+
+/** What is another now, in words; undefined where all is as it was. */
+function firstChanged(run: Run, before: InputHashes, now: InputHashes): string | undefined {
+  const known = new Map(before.files.map(({ uri, sha256 }) => [uri, sha256]));
+  const changed = now.files.find(({ uri, sha256 }) => known.get(uri) !== sha256);
+  const differs = `that the run began with (its SHA-256 differs from that in ${INPUTS_FILE})`;
+  if (changed) return `${changed.uri} is not the file ${differs}`;
+  return before.corpus === now.corpus ? undefined : `${corpusStore(run).uri} is not the corpus ${differs}`;
 }
 
 /** As they were when the run began; undefined in runs older than this record. */

@@ -1,5 +1,6 @@
 import { REPORT_FILE, SUMMARY_FILE } from '../../core/layout.ts';
 import type { RunReference } from '../../core/run/execution-input.ts';
+import { requireSameInputs } from '../../core/run/inputs.ts';
 import { writeManifest } from '../../core/run/manifest.ts';
 import { openRun } from '../../core/run/open-run.ts';
 import { summarise } from '../../core/run/summary.ts';
@@ -23,9 +24,14 @@ interface Answer {
   links: RunLinks;
 }
 
-/** Writes the summary, the report and the manifest, and answers with links to them. */
+/**
+ * Writes the summary, the report and the manifest, and answers with links to them.
+ *
+ * @throws InputError when a file that the run reads is another than it was when the run began.
+ */
 export async function handler({ run: reference, execution }: Event): Promise<Answer> {
   const run = await openRun(openerFromEnvironment(), reference.uri);
+  await requireSameInputs(run);
   await putJson(run.store, SUMMARY_FILE, await summarise(run));
   await writeReport(run.store, run.open);
   await writeManifest(run);
