@@ -1,7 +1,8 @@
+import { InputError } from '../errors.ts';
 import type { CorpusIndex, FileRecord, Manifest, SelectionSummary } from '../formats.ts';
 import { CORPUS_FOLDER, INPUTS_FILE, MANIFEST_FILE, REPORT_FILE, SAGEMAKER_FOLDER, SUMMARY_FILE } from '../layout.ts';
 import { mapParallel } from '../parallel.ts';
-import { getJson, hashObject, putJson, type Store } from '../storage/index.ts';
+import { getJson, getJsonIfPresent, hashObject, type Store } from '../storage/index.ts';
 import { inputsOf } from './inputs.ts';
 import { openRunCorpus, type Run } from './open-run.ts';
 
@@ -16,24 +17,43 @@ const PARTIAL_FILE = /\.partial\.json$/;
 /** Files looked at at once: three requests for each scoring job hide behind each other's latency. */
 const REQUESTS = 16;
 
-/** Writes `manifest.json`: the configuration, seeds, versions, and the hash of every input and output. */
-export async function writeManifest(run: Run): Promise<Manifest> {
+/**
+ * What `manifest.json` is to have: the configuration, seeds, versions, and the hash of every input and output.
+ *
+ * @throws InputError that names the first output that is another than in the manifest of a run that has finished before.
+ */
+export async function makeManifest(run: Run): Promise<Manifest> {
   const corpus = await openRunCorpus(run);
   const texts = corpus.index.inputs.map(({ uri, bytes, sha256 }) => ({ uri, bytes, sha256 }));
   const inputs = [...texts, ...(await inputsOf(run))];
-  const manifest: Manifest = { format: 'mates-manifest/1', run: run.record, inputs, outputs: await outputs(run.store) };
-  await putJson(run.store, MANIFEST_FILE, manifest);
-  return manifest;
+  const made = await outputs(run.store);
+  const before = await getJsonIfPresent<Manifest>(run.store, MANIFEST_FILE);
+  if (before) refuseOthers(run.store, before.outputs, made);
+  return { format: 'mates-manifest/1', run: run.record, inputs, outputs: made };
+}
+
+/** A file that the manifest has not is none of them: a later version may write it of a run that is there. */
+function refuseOthers(store: Store, before: readonly FileRecord[], now: readonly FileRecord[]): void {
+  const hashes = new Map(now.map(({ key, sha256 }) => [key, sha256]));
+  const changed = before.find(({ key, sha256 }) => isRepeatable(key) && hashes.get(key) !== sha256);
+  if (!changed) return;
+  const how = hashes.has(changed.key)
+    ? `is not the file that ${MANIFEST_FILE} has`
+    : `is missing; ${MANIFEST_FILE} names it`;
+  throw new InputError(
+    `${store.uri}/${changed.key} ${how}: it was changed after the run had finished. Restore it, or begin another run (--run-id); ` +
+      `where the change is meant, delete ${MANIFEST_FILE} and give the same command again.`,
+  );
 }
 
 /** The run's files that have the same bytes whenever it is repeated. */
 export async function repeatableFiles(store: Store): Promise<string[]> {
-  return (await store.list('')).filter(
-    (key) =>
-      !NOT_REPEATABLE.includes(key) &&
-      !NOT_REPEATABLE_FOLDER.test(key) &&
-      !PARTIAL_FILE.test(key) &&
-      !key.startsWith('.'),
+  return (await store.list('')).filter(isRepeatable);
+}
+
+function isRepeatable(key: string): boolean {
+  return (
+    !NOT_REPEATABLE.includes(key) && !NOT_REPEATABLE_FOLDER.test(key) && !PARTIAL_FILE.test(key) && !key.startsWith('.')
   );
 }
 

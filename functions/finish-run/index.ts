@@ -1,7 +1,7 @@
-import { REPORT_FILE, SUMMARY_FILE } from '../../core/layout.ts';
+import { MANIFEST_FILE, REPORT_FILE, SUMMARY_FILE } from '../../core/layout.ts';
 import type { RunReference } from '../../core/run/execution-input.ts';
 import { requireSameInputs } from '../../core/run/inputs.ts';
-import { writeManifest } from '../../core/run/manifest.ts';
+import { makeManifest } from '../../core/run/manifest.ts';
 import { openRun } from '../../core/run/open-run.ts';
 import { summarise } from '../../core/run/summary.ts';
 import { putJson } from '../../core/storage/index.ts';
@@ -27,14 +27,16 @@ interface Answer {
 /**
  * Writes the summary, the report and the manifest, and answers with links to them.
  *
- * @throws InputError when a file that the run reads is another than it was when the run began.
+ * @throws InputError when a file that the run reads is another than it was when the run began, or when the run has finished
+ *   before and one of its files is another than it was then.
  */
 export async function handler({ run: reference, execution }: Event): Promise<Answer> {
   const run = await openRun(openerFromEnvironment(), reference.uri);
   await requireSameInputs(run);
+  const manifest = await makeManifest(run);
   await putJson(run.store, SUMMARY_FILE, await summarise(run));
   await writeReport(run.store, run.open);
-  await writeManifest(run);
+  await putJson(run.store, MANIFEST_FILE, manifest);
   return {
     run: reference,
     summary: `${reference.uri}/${SUMMARY_FILE}`,

@@ -5,7 +5,7 @@ import type { Manifest } from '../../core/formats.ts';
 import { sha256 } from '../../core/hash.ts';
 import { MANIFEST_FILE, SUMMARY_FILE } from '../../core/layout.ts';
 import { readParquet, writeParquet } from '../../core/parquet.ts';
-import { writeManifest } from '../../core/run/manifest.ts';
+import { makeManifest } from '../../core/run/manifest.ts';
 import { openRun } from '../../core/run/open-run.ts';
 import { summarise } from '../../core/run/summary.ts';
 import { verifyRun } from '../../core/run/verify.ts';
@@ -35,7 +35,7 @@ beforeAll(async () => {
   await finished.stage(0);
   await finished.stage(1);
   await putJson(finished.store, SUMMARY_FILE, await summarise(finished.run));
-  await writeManifest(finished.run);
+  await putJson(finished.store, MANIFEST_FILE, await makeManifest(finished.run));
   folder = await temporaryFolder();
 });
 afterAll(async () => {

@@ -9,7 +9,7 @@ import type { ContinuationScore } from '../../core/evaluation/index.ts';
 import type { Evaluation } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import type { Progress } from '../../core/progress.ts';
-import { writeManifest } from '../../core/run/manifest.ts';
+import { makeManifest } from '../../core/run/manifest.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { summarise } from '../../core/run/summary.ts';
 import { getJson } from '../../core/storage/index.ts';
@@ -74,7 +74,7 @@ describe('zero-shot tasks of a run', () => {
     expect(taskMean).toEqual(found.taskMean);
     expect(tasks!.map(({ task }) => task)).toEqual(found.tasks!.map(({ task }) => task));
     expect(JSON.stringify(tasks)).not.toContain('correct');
-    const { inputs } = await writeManifest(tiny.run);
+    const { inputs } = await makeManifest(tiny.run);
     expect(inputs.map(({ uri }) => uri)).toEqual(expect.arrayContaining(TASK_FILES));
   });
 

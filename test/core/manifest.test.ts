@@ -1,7 +1,7 @@
 import { beforeAll, expect, it } from 'vitest';
 import type { FileRecord } from '../../core/formats.ts';
 import { sha256 } from '../../core/hash.ts';
-import { writeManifest } from '../../core/run/manifest.ts';
+import { makeManifest } from '../../core/run/manifest.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { putFile, putJson } from '../../core/storage/index.ts';
 import { MemoryStore } from '../memory-store.ts';
@@ -64,7 +64,7 @@ const prefixed = (files: Map<string, Uint8Array>, folder: string) =>
 
 it('has the hash of every file, and reads none that was hashed when it was written', async () => {
   store.reads.length = 0;
-  const { inputs, outputs } = await writeManifest(run);
+  const { inputs, outputs } = await makeManifest(run);
   const read = new Set(store.reads.map(({ key }) => key));
   for (const key of LARGE) expect(read).not.toContain(key);
   const expected = [...store.files.keys()].filter((key) => !/timings|report\.html|manifest\.json/.test(key));
@@ -80,6 +80,6 @@ it('has the hash of every file, and reads none that was hashed when it was writt
 it('hashes a file again whose size is not the recorded one', async () => {
   const key = 'stages/1/selection.parquet';
   await store.put(key, 'cut');
-  const { outputs } = await writeManifest(run);
+  const { outputs } = await makeManifest(run);
   expect(outputs.find((record) => record.key === key)).toEqual({ key, bytes: 3, sha256: sha256('cut') });
 });

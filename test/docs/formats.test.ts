@@ -16,7 +16,7 @@ import {
   stageLayout,
 } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
-import { writeManifest } from '../../core/run/manifest.ts';
+import { makeManifest } from '../../core/run/manifest.ts';
 import { summarise } from '../../core/run/summary.ts';
 import { getJson, putJson } from '../../core/storage/index.ts';
 import { TASK_FILES, TinyRun, tinyConfig } from '../containers/support.ts';
@@ -38,7 +38,7 @@ beforeAll(async () => {
   await tiny.stage(0);
   await tiny.stage(1);
   await putJson(tiny.store, SUMMARY_FILE, await summarise(tiny.run));
-  await writeManifest(tiny.run);
+  await putJson(tiny.store, MANIFEST_FILE, await makeManifest(tiny.run));
 });
 afterAll(() => tiny?.remove());
 

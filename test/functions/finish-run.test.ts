@@ -2,7 +2,7 @@ import { cp, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
-import { MANIFEST_FILE, SUMMARY_FILE } from '../../core/layout.ts';
+import { armLayout, MANIFEST_FILE, SUMMARY_FILE } from '../../core/layout.ts';
 import { handler } from '../../functions/finish-run/index.ts';
 import { TinyRun, tinyConfig } from '../containers/support.ts';
 import { temporaryFolder } from '../end-to-end/support.ts';
@@ -39,4 +39,26 @@ it('writes nothing where an input was changed while the run was at work', async 
   await cp(resolve('test/fixtures/mini-corpus/reference.jsonl'), file);
   await finish();
   expect(await tiny.store.size(MANIFEST_FILE)).toBeGreaterThan(0);
+});
+
+it('does not make an altered file that of a finished run', async () => {
+  const { store } = tiny;
+  await finish();
+  const [manifest, summary] = [await store.get(MANIFEST_FILE), await store.get(SUMMARY_FILE)];
+  await store.put('notes.txt', 'a file more is no reason');
+  await finish();
+  await store.put(MANIFEST_FILE, manifest);
+  const { evaluation, metrics } = armLayout(0, 'main');
+  const before = Buffer.from(await store.get(evaluation)).toString();
+  await store.put(evaluation, before.replace(/"heldOutLoss": \d/, '"heldOutLoss": 0'));
+  await expect(finish()).rejects.toThrow(InputError);
+  await expect(finish()).rejects.toThrow(/stages\/0\/evaluation\.json is not the file that manifest\.json has/);
+  expect(await store.get(MANIFEST_FILE)).toEqual(manifest);
+  expect(await store.get(SUMMARY_FILE)).toEqual(summary);
+  await store.put(evaluation, before);
+  const losses = await store.get(metrics);
+  await store.delete(metrics);
+  await expect(finish()).rejects.toThrow(/stages\/0\/metrics\.json is missing; manifest\.json names it/);
+  await store.put(metrics, losses);
+  await finish();
 });
