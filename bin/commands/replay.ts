@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onGpu } from '../../core/config/runtimes.ts';
@@ -24,6 +24,7 @@ import {
   getJsonIfPresent,
   hashObject,
   isLocalPath,
+  localPath,
   putJson,
   type Store,
   storeOpener,
@@ -93,13 +94,18 @@ async function replayStages(run: Run, work: string, from: 'selection' | 'scores'
 /** `replay.json` of a work folder: whose parts are in it, as those that are there are gone on with. */
 const CLAIM_FILE = 'replay.json';
 
-async function claimFor({ store }: Run, scratch: Store, work: string): Promise<void> {
+/** @param place where in the work folder what is made is put. */
+async function claimFor({ store }: Run, scratch: Store, work: string, place = scratch): Promise<void> {
   const { sha256 } = await hashObject(store, RUN_FILE);
   const claim = await getJsonIfPresent<{ run: string }>(scratch, CLAIM_FILE);
   if (claim && claim.run !== sha256)
     throw new ConfigError(`--work ${work}: the folder has parts of another run; name another, or delete it.`);
   const other = claim ? undefined : await runOrCorpus(scratch);
   if (other) throw new ConfigError(`--work ${work}: that is ${other.is}; name a folder of its own.`);
+  if (!claim && (await runOrCorpus(place)))
+    throw new ConfigError(
+      `--work ${work}: a run is there already, which would be taken for the second one; name another.`,
+    );
   await putJson(scratch, CLAIM_FILE, { run: sha256 });
 }
 
@@ -129,12 +135,24 @@ async function replayScores(run: Run, scratch: Store, stage: number): Promise<Re
 }
 
 /** The whole run, on this machine, from its configuration; with --work the same command resumes it. */
-async function replayRun({ store, record }: Run, work: string): Promise<Replayed[]> {
+async function replayRun(run: Run, work: string): Promise<Replayed[]> {
+  const { store, record } = run;
   const before = await getJsonIfPresent<Manifest>(store, MANIFEST_FILE);
   if (!before) throw new InputError(`${store.uri}: the run has not finished (no ${MANIFEST_FILE}); finish it first.`);
+  const second = new DirectoryStore(join(work, 'runs', record.id));
+  if ((await placeOf(second)) === (await placeOf(store)))
+    throw new ConfigError(
+      `--work ${work}: the run itself is there, and would be compared with itself; name another folder.`,
+    );
+  await claimFor(run, new DirectoryStore(work), work, second);
   const { runHere } = await import('./run.ts');
   const directory = await runHere(record.config, record.id, work);
   return compareManifests(before, await getJson<Manifest>(new DirectoryStore(directory), MANIFEST_FILE));
+}
+
+/** Where a folder is, links followed. */
+function placeOf({ uri }: Store): Promise<string> {
+  return isLocalPath(uri) ? realpath(localPath(uri)).catch(() => uri) : Promise.resolve(uri);
 }
 
 /** @throws RunError that names the first file that differs. */

@@ -1,4 +1,4 @@
-import { cp, rm } from 'node:fs/promises';
+import { cp, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Manifest } from '../../core/formats.ts';
@@ -136,6 +136,20 @@ it('makes the whole run again', async () => {
   expect(stdout).toMatch(/(\d+) of \1 files have the same bytes again/);
   expect(code).toBe(0);
 }, 120_000);
+
+it('does not take the run itself, or a copy of it, for a second one', async () => {
+  const start = ['replay', folder, '--from', 'start', '--work'];
+  const lake = join(folder, 'lake');
+  try {
+    await symlink(out, lake);
+    const itself = await mates('replay', original(), '--from', 'start', '--work', lake);
+    expect([itself.code, itself.stderr]).toEqual([2, expect.stringMatching(/--work .*lake: the run itself is there/)]);
+    const copied = await mates(...start, out);
+    expect([copied.code, copied.stderr]).toEqual([2, expect.stringMatching(/--work .*: a run is there already/)]);
+  } finally {
+    await rm(lake);
+  }
+});
 
 it('names the first difference of two manifests in the order of the loop', () => {
   const manifest = (files: Record<string, string>) =>
