@@ -80,4 +80,7 @@ export function armLayout(stage: number, arm: Arm) {
   };
 }
 
+/** The file of a checkpoint that says that it is whole. */
+export const checkpointMark = (checkpoint: string) => `${checkpoint}/training.json`;
+
 const pad = (index: number) => String(index).padStart(5, '0');

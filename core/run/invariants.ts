@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Corpus } from '../corpus/corpus.ts';
 import { InputError } from '../errors.ts';
 import type { Arm, Evaluation, RowRange, SelectionSummary, StagePlan, TrainingMetrics } from '../formats.ts';
-import { armLayout, stageLayout } from '../layout.ts';
+import { armLayout, checkpointMark, stageLayout } from '../layout.ts';
 import { parquetRows, readParquet } from '../parquet.ts';
 import { planStage, rowRanges } from '../plan/stage-plan.ts';
 import { findCut, openScores } from '../selection/merging/merge.ts';
@@ -134,7 +134,7 @@ async function checkRows(
 async function checkTraining({ store }: Run, plan: StagePlan, arm: Arm): Promise<void> {
   const files = armLayout(plan.stage, arm);
   const end = plan.firstStep + plan.steps;
-  const marker = `${files.checkpoint}/training.json`;
+  const marker = checkpointMark(files.checkpoint);
   const { state } = await getJson<{ state: { step: number } }>(store, marker);
   demand(
     state.step === end,

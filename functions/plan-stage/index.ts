@@ -1,7 +1,7 @@
 import type { StageTask } from '../../core/cost/estimate.ts';
 import { costThroughStage } from '../../core/cost/price.ts';
 import type { Arm, CorpusIndex, StagePlan } from '../../core/formats.ts';
-import { armLayout, stageLayout } from '../../core/layout.ts';
+import { armLayout, checkpointMark, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
 import type { RunReference } from '../../core/run/execution-input.ts';
 import { openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
@@ -74,8 +74,14 @@ async function jobHours({ store }: Run, stage: number): Promise<Map<StageTask, n
   return hours;
 }
 
-/** Whether the stage's last files are there. Its jobs would find so too, but each would need an instance for it. */
+/**
+ * Whether the stage's last files are there. Its jobs would find so too, but each would need an instance for it. A checkpoint
+ * counts as well as its evaluation: one that was damaged and deleted is to be trained again.
+ */
 async function isDone({ store }: Run, { stage, arms }: StagePlan): Promise<boolean> {
-  const sizes = await Promise.all(arms.map((arm) => store.size(armLayout(stage, arm).evaluation)));
+  const last = arms
+    .map((arm) => armLayout(stage, arm))
+    .flatMap(({ evaluation, checkpoint }) => [evaluation, checkpointMark(checkpoint)]);
+  const sizes = await Promise.all(last.map((key) => store.size(key)));
   return sizes.every((size) => size !== undefined);
 }

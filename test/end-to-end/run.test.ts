@@ -1,6 +1,6 @@
 /** Whole runs of a tiny configuration through the command line: determinism, resumption, and what must never happen. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { holdOut } from '../../containers/hold-out.ts';
@@ -193,6 +193,17 @@ describe('a run that is killed', () => {
     const { code, stderr } = await mates('run', config, '--out', other);
     expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
     expect(hashes(readManifest(other), RESULTS)).toEqual(hashes(manifest, RESULTS));
+  });
+
+  it('or whose checkpoints were deleted, trains them again, to the same bytes', async () => {
+    const other = join(folder, 'deleted');
+    await cp(out, other, { recursive: true });
+    const stages = join(other, 'runs/tiny/stages');
+    for (const lost of ['1/control/checkpoint', '2/checkpoint', '2/control'])
+      await rm(join(stages, lost), { recursive: true });
+    const { code, stderr } = await mates('run', config, '--out', other);
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
+    expect(readManifest(other)).toEqual(manifest);
   });
 
   it('by SIGTERM ends with exit code 75 and no process left', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { costThroughStage } from '../../core/cost/price.ts';
-import { armLayout, stageLayout } from '../../core/layout.ts';
+import { armLayout, checkpointMark, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoredRanges, scoreItems } from '../../core/plan/stage-plan.ts';
 import { getJson, putJson } from '../../core/storage/index.ts';
 import { corpusOf } from '../support.ts';
@@ -32,6 +32,9 @@ it('asks for no jobs of a stage that is done', async () => {
   await putJson(store, armLayout(1, 'main').evaluation, {});
   expect((await plan(1)).answer).toMatchObject({ scored: true, arms: [{ arm: 'main' }, { arm: 'control' }] });
   await putJson(store, armLayout(1, 'control').evaluation, {});
+  await putJson(store, checkpointMark(armLayout(1, 'main').checkpoint), {});
+  expect((await plan(1)).answer).toMatchObject({ scored: true, arms: [{ arm: 'main' }, { arm: 'control' }] });
+  await putJson(store, checkpointMark(armLayout(1, 'control').checkpoint), {});
   expect((await plan(1)).answer).toMatchObject({ scored: false, preparesProbe: false, probed: false, arms: [] });
 });
 
