@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readdir, rename, rm, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, open, readdir, realpath, rename, rm, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Content, NotFoundError, type Store } from './store.ts';
@@ -98,9 +98,8 @@ export class DirectoryStore implements Store {
 
   /** Removes what killed writers have left; nothing else may write to the directory meanwhile. */
   async removePartial(): Promise<void> {
-    const entries = await readdir(this.root, { recursive: true, withFileTypes: true });
-    for (const entry of entries)
-      if (entry.isFile() && entry.name.includes(PARTIAL)) await rm(join(entry.parentPath, entry.name), { force: true });
+    for (const path of await filesBelow(this.root))
+      if (basename(path).includes(PARTIAL)) await rm(path, { force: true });
   }
 
   private path(key: string): string {
@@ -133,24 +132,27 @@ export class DirectoryStore implements Store {
   }
 }
 
-/** Files, and links to files, in a folder and those in it; a folder that goes meanwhile has none. */
-async function filesBelow(folder: string): Promise<string[]> {
+/**
+ * Files in a folder and those in it, by links as well; a folder that goes meanwhile has none.
+ *
+ * @param above where the folders are that links have led from: one that leads back into them would do so for ever.
+ */
+async function filesBelow(folder: string, above: readonly string[] = []): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
     throw error;
   });
   const files = entries.map(async (entry) => {
     const path = join(folder, entry.name);
-    if (entry.isDirectory()) return filesBelow(path);
-    // Hugging Face's cache is of links.
-    const isFile =
-      entry.isFile() ||
-      (entry.isSymbolicLink() &&
-        (await stat(path).then(
-          (found) => found.isFile(),
-          () => false, // it leads nowhere
-        )));
-    return isFile ? [path] : [];
+    if (entry.isDirectory()) return filesBelow(path, above);
+    if (!entry.isSymbolicLink()) return entry.isFile() ? [path] : [];
+    // Hugging Face's cache is of links, and a run's large folders may be on another disk.
+    const found = await stat(path).catch(() => undefined); // it may lead nowhere
+    if (!found?.isDirectory()) return found?.isFile() ? [path] : [];
+    const places = [...above, await realpath(folder)];
+    const target = await realpath(path);
+    const leadsBack = places.some((place) => place === target || place.startsWith(`${target}${sep}`));
+    return leadsBack ? [] : filesBelow(path, [...places, target]);
   });
   return (await Promise.all(files)).flat();
 }

@@ -83,6 +83,29 @@ describe('a directory as a store', () => {
     await coming;
   });
 
+  it('lists what is behind links to folders, and ends where they lead back', async () => {
+    const elsewhere = await mkdtemp(join(tmpdir(), 'mates-store-'));
+    try {
+      await new DirectoryStore(elsewhere).put('1/plan.json', '{}');
+      await new DirectoryStore(elsewhere).put('1/x.partial-0', '');
+      await symlink(elsewhere, join(root, 'stages'));
+      await store.put('a/b/file', '');
+      for (const [target, name] of [
+        [root, 'stages/back'],
+        ['..', 'a/b/up'],
+        ['.', 'a/b/self'],
+        ['gone', 'a/nowhere'],
+      ] as const)
+        await symlink(target, join(root, name));
+      expect(await store.list('')).toEqual(['a/b/file', 'stages/1/plan.json']);
+      expect(await store.list('stages/1/')).toEqual(['stages/1/plan.json']);
+      await store.removePartial();
+      expect(await readdir(join(elsewhere, '1'))).toEqual(['plan.json']);
+    } finally {
+      await rm(elsewhere, { recursive: true });
+    }
+  });
+
   it('keeps no empty folder', async () => {
     await store.put('a/b/c', 'x');
     await store.put('a/d', 'y');
