@@ -1,45 +1,76 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, realpath, rename, unlink, writeFile } from 'node:fs/promises';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { mkdir, readFile, realpath, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from '../core/errors.ts';
 import { isLocalPath, localPath } from '../core/storage/index.ts';
 
-/** The locks of this process. A lock file that names its process id and is not among them was left by an earlier process. */
+/** What a lock file says of its process. One of an earlier version has the process id alone. */
+interface Holder {
+  pid: number;
+  host?: string;
+  /** ISO 8601. */
+  since?: string;
+  /** On Linux, what tells processes apart that have one id: the boot, the container, and when it started. */
+  boot?: string;
+  namespace?: string;
+  started?: string;
+}
+
+/** How often a process shows that it is there to those that cannot look for its id, and what they take for its end. */
+const REFRESH_MS = 10_000;
+const SILENT_MS = 60_000;
+
+/** The locks of this process. */
 const held = new Set<string>();
 
 /**
- * Keeps two processes from writing to one folder. The lock names its process, so that one left by a killed process is
- * taken over, also where that had this one's number, as in a container that is started again.
+ * Keeps two processes from writing to one folder, also from two containers or machines. What a killed process has left is
+ * taken over: at once where its id can be looked for, or else after a minute without a sign of it.
  *
  * @param otherwise what else a second process can do.
  * @returns what takes the lock away.
  */
 export async function lockFolder(folder: string, otherwise: string): Promise<() => Promise<void>> {
   const path = join(await realpath(folder), '.lock');
-  const refusal = (owner: number) =>
-    new ConfigError(`${folder}: process ${owner} is writing to it; wait for it, stop it, or ${otherwise}.`);
-  if (held.has(path)) throw refusal(process.pid);
+  const self = thisProcess();
+  const own = `${JSON.stringify(self)}\n`;
+  const refusal = (holder: Holder | undefined) => {
+    const { pid, host = self.host, since } = holder ?? {};
+    const who = pid === undefined ? 'another process' : `process ${pid} on ${host}`;
+    const wait = holder && canLookFor(holder, self) ? '' : ' If it has ended, give the same command again in a minute.';
+    return new ConfigError(
+      `${folder}: ${who} is writing to it (lock file ${path}${since ? `, since ${since}` : ''}); ` +
+        `wait for it, stop it, or ${otherwise}.${wait}`,
+    );
+  };
+  if (held.has(path)) throw refusal(self);
   held.add(path);
   try {
-    for (let attempt = 0; !(await created(path)); attempt++) {
+    for (let attempt = 0; !(await created(path, own)); attempt++) {
       const found = await contentOf(path);
-      const owner = Number(found);
-      if (attempt > 0 || (owner !== process.pid && isAlive(owner))) throw refusal(owner);
+      const holder = holderIn(found);
+      if (attempt > 0 || (holder && (await isAtWork(holder, self, path)))) throw refusal(holder);
       await removeStale(path, found);
     }
   } catch (error) {
     held.delete(path);
     throw error;
   }
+  const isOwn = async () => (await contentOf(path)) === own;
+  // Written, as its time is then that of the folder's file system, whatever this machine's clock says.
+  const refresh = async () => (await isOwn()) && (await writeFile(path, own, { flag: 'r+' }).catch(() => {}));
+  const timer = setInterval(refresh, REFRESH_MS).unref();
   return async () => {
-    await unlink(path).catch(() => {});
+    clearInterval(timer);
+    if (await isOwn()) await unlink(path).catch(() => {});
     held.delete(path);
   };
 }
 
 /** Whether the lock is this process's now. */
-async function created(path: string): Promise<boolean> {
-  const own = `${process.pid}\n`;
+async function created(path: string, own: string): Promise<boolean> {
   try {
     await writeFile(path, own, { flag: 'wx' });
   } catch (error) {
@@ -65,6 +96,65 @@ async function removeStale(path: string, stale: string): Promise<void> {
 }
 
 const contentOf = (path: string) => readFile(path, 'utf8').catch(() => '');
+
+/** Undefined where a process died before it had written it. */
+function holderIn(content: string): Holder | undefined {
+  try {
+    const value = JSON.parse(content) as number | Holder;
+    return typeof value === 'number' ? { pid: value } : value;
+  } catch {
+    return undefined;
+  }
+}
+
+async function isAtWork(holder: Holder, self: Holder, path: string): Promise<boolean> {
+  if (!canLookFor(holder, self)) return wasRefreshed(path);
+  const { pid, started } = holder;
+  if (!isAlive(pid)) return false;
+  // Of an earlier version: this process has the id of one that has gone, as in a container that is started again.
+  if (started === undefined) return pid !== self.pid;
+  return (startOf(pid) ?? started) === started;
+}
+
+/** Whether the holder's id means the same process here as there. */
+function canLookFor({ host, boot, namespace }: Holder, self: Holder): boolean {
+  if (host === undefined) return true; // of an earlier version, which knew no more
+  if (boot === undefined || namespace === undefined) return false;
+  return boot === self.boot && namespace === self.namespace && host === self.host;
+}
+
+/** By the clock of the file system, which is another machine's where folders are shared. */
+async function wasRefreshed(path: string): Promise<boolean> {
+  const beside = `${path}-${randomUUID()}`;
+  await writeFile(beside, '');
+  try {
+    const lock = await stat(path).catch(() => undefined); // it may have been taken away
+    return lock !== undefined && (await stat(beside)).mtimeMs - lock.mtimeMs < SILENT_MS;
+  } finally {
+    await unlink(beside);
+  }
+}
+
+function thisProcess(): Holder {
+  return {
+    ...{ pid: process.pid, host: hostname(), since: new Date().toISOString() },
+    boot: ifThere(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
+    namespace: ifThere(() => readlinkSync('/proc/self/ns/pid')),
+    started: startOf(process.pid),
+  };
+}
+
+/** Clock ticks from the boot to the start: field 22 of proc(5)'s stat, whose second is a name that may have spaces. */
+const startOf = (pid: number) =>
+  ifThere(() => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[19]!);
+
+function ifThere(read: () => string): string | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * The same of a folder that may be on S3, where nothing is locked, or not be there yet.

@@ -1,5 +1,5 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -92,7 +92,7 @@ describe('mates prepare', () => {
     await mkdir(out);
     await writeFile(join(out, '.lock'), `${process.ppid}\n`);
     await expect(printed(() => prepare(options({ out })))).rejects.toThrow(
-      `${out}: process ${process.ppid} is writing to it; wait for it, stop it, or choose another --out.`,
+      `process ${process.ppid} on ${hostname()} is writing to it (lock file ${join(out, '.lock')}); wait for it, stop it, or choose another --out.`,
     );
     await rm(join(out, '.lock'));
     await printed(() => prepare(options({ out })));

@@ -1,7 +1,8 @@
-import { mkdtemp, readdir, readFile, rm, symlink, unlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, stat, symlink, unlink, utimes, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { lockFolder } from '../../bin/run-lock.ts';
 import { ConfigError } from '../../core/errors.ts';
 
@@ -27,12 +28,25 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
+const holder = async () => JSON.parse(await readFile(join(folder, '.lock'), 'utf8'));
+
+/** A lock as this process writes it, but for some fields, that was written so many seconds ago. */
+async function leave(change: object, seconds = 0): Promise<void> {
+  const unlock = await lockFolder(folder, 'choose another');
+  const own = await holder();
+  await unlock();
+  await writeFile(join(folder, '.lock'), JSON.stringify({ ...own, ...change }));
+  const at = Date.now() / 1000 - seconds;
+  await utimes(join(folder, '.lock'), at, at);
+}
+
 it('is held by one process, which gives it back', async () => {
   const unlock = await lockFolder(folder, 'choose another');
   await expect(lockFolder(folder, 'choose another')).rejects.toThrow(ConfigError);
   await expect(lockFolder(folder, 'choose another')).rejects.toThrow(
-    `process ${process.pid} is writing to it; wait for it, stop it, or choose another.`,
+    `process ${process.pid} on ${hostname()} is writing to it (lock file ${join(folder, '.lock')}, since 2`,
   );
+  await expect(lockFolder(folder, 'choose another')).rejects.toThrow('); wait for it, stop it, or choose another.');
   await unlock();
   expect(await readdir(folder)).toEqual([]);
 });
@@ -44,7 +58,7 @@ it.each([
 ])('is taken over from a process that %s', async (_, content) => {
   await writeFile(join(folder, '.lock'), content);
   const unlock = await lockFolder(folder, 'choose another');
-  expect(await readFile(join(folder, '.lock'), 'utf8')).toBe(`${process.pid}\n`);
+  expect(await holder()).toMatchObject({ pid: process.pid, host: hostname() });
   await unlock();
 });
 
@@ -52,7 +66,9 @@ it('is not taken twice by one process, by whatever name the folder is called', a
   const alias = join(folder, 'alias');
   await symlink(folder, alias);
   const unlock = await lockFolder(folder, 'choose another');
-  await expect(lockFolder(alias, 'choose another')).rejects.toThrow(`process ${process.pid} is writing to it`);
+  await expect(lockFolder(alias, 'choose another')).rejects.toThrow(
+    `process ${process.pid} on ${hostname()} is writing`,
+  );
   await unlock();
   await (await lockFolder(alias, 'choose another'))();
 });
@@ -64,7 +80,64 @@ it('of a dead process, which another takes over at the same time, stays with tha
     await unlink(path);
     await writeFile(path, `${process.ppid}\n`);
   };
-  await expect(lockFolder(folder, 'choose another')).rejects.toThrow(`process ${process.ppid} is writing to it`);
+  await expect(lockFolder(folder, 'choose another')).rejects.toThrow(
+    `process ${process.ppid} on ${hostname()} is writing`,
+  );
   expect(await readFile(path, 'utf8')).toBe(`${process.ppid}\n`);
   expect(await readdir(folder)).toEqual(['.lock']);
+});
+
+describe.skipIf(process.platform !== 'linux')('of a process whose id can be looked for', () => {
+  const ofParent = () => readFileSync(`/proc/${process.ppid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[19];
+
+  it('stays with it while it is at work, however long it was silent', async () => {
+    await leave({ pid: process.ppid, started: ofParent() }, 1000);
+    await expect(lockFolder(folder, 'choose another')).rejects.toThrow(`process ${process.ppid} on ${hostname()} is`);
+  });
+
+  it.each([
+    ['has died', { pid: DEAD }],
+    ['had the number of another that is at work now', { pid: process.ppid, started: '1' }],
+    ['had the number of this one', { started: '1' }],
+  ])('is taken over at once where it %s', async (_, change) => {
+    await leave(change);
+    await (await lockFolder(folder, 'choose another'))();
+    expect(await readdir(folder)).toEqual([]);
+  });
+});
+
+it.each([
+  ['another machine', { host: 'elsewhere' }],
+  ['another container', { namespace: 'pid:[1]' }],
+  ['the time before the machine was started again', { boot: 'earlier' }],
+  ['a system that does not tell', { boot: undefined, namespace: undefined, started: undefined }],
+])('of a process of %s is taken over when it was silent for a minute', async (_, change) => {
+  await leave({ pid: DEAD, ...change }, 50);
+  const { host } = await holder();
+  await expect(lockFolder(folder, 'choose another')).rejects.toThrow(
+    new RegExp(`process ${DEAD} on ${host} is writing to it \\(lock file .*\\.lock, .* in a minute\\.$`),
+  );
+  await utimes(join(folder, '.lock'), new Date(Date.now() - 70_000), new Date(Date.now() - 70_000));
+  const unlock = await lockFolder(folder, 'choose another');
+  expect(await holder()).toMatchObject({ pid: process.pid });
+  await unlock();
+  expect(await readdir(folder)).toEqual([]);
+});
+
+it('is refreshed while it is held, and another that has taken it over keeps it', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  try {
+    const path = join(folder, '.lock');
+    const unlock = await lockFolder(folder, 'choose another');
+    const content = await readFile(path, 'utf8');
+    await utimes(path, 0, 0);
+    vi.advanceTimersByTime(10_000);
+    while ((await stat(path)).mtimeMs === 0) await new Promise((wake) => setTimeout(wake, 5));
+    expect(await readFile(path, 'utf8')).toBe(content);
+    await writeFile(path, '{"pid": 1, "host": "elsewhere"}');
+    await unlock();
+    expect(await holder()).toEqual({ pid: 1, host: 'elsewhere' });
+  } finally {
+    vi.useRealTimers();
+  }
 });

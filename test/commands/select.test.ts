@@ -318,7 +318,7 @@ describe('mates select', () => {
     const { code, stderr } = await select('--work', at('locked'));
     expect([code, stderr]).toEqual([
       2,
-      expect.stringContaining('is writing to it; wait for it, stop it, or name another --work.'),
+      expect.stringMatching(/is writing to it \(lock file .*\); wait for it, stop it, or name another --work\./),
     ]);
   });
 
