@@ -1,19 +1,35 @@
-/** Aborted by Ctrl-C or SIGTERM. A second Ctrl-C ends the process at once, as the system's default does. */
-export function stopSignal(message = 'Stopping: the jobs save what they have. The same command resumes.'): {
+import { constants } from 'node:os';
+
+/** npx hands on the Ctrl-C that the terminal has sent to its child already: what comes so soon is the same one. */
+const ONE_PRESS_MS = 1000;
+
+/**
+ * Aborted by Ctrl-C or SIGTERM. A second one ends the process at once, and with it its jobs, which are killed when it exits:
+ * see local/child-process.ts.
+ */
+export function stopSignal(
+  message = 'Stopping: what is at work saves what it has, which may take minutes. Ctrl-C again ends it at once, and what is not ' +
+    'saved is lost. The same command resumes.',
+): {
   signal: AbortSignal;
   dispose: () => void;
 } {
   const controller = new AbortController();
-  const stop = () => {
+  let first: number | undefined;
+  const stop = (signal: 'SIGINT' | 'SIGTERM') => {
+    if (first !== undefined) {
+      if (performance.now() - first > ONE_PRESS_MS) process.exit(128 + constants.signals[signal]);
+      return;
+    }
+    first = performance.now();
     process.stderr.write(`\n${message}\n`);
     controller.abort();
-    dispose();
   };
   const dispose = () => {
     process.removeListener('SIGINT', stop);
     process.removeListener('SIGTERM', stop);
   };
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
   return { signal: controller.signal, dispose };
 }

@@ -12,7 +12,7 @@ export interface JobRunnerOptions {
   environment: Record<string, string>;
   /** Most jobs at once. */
   slots: number;
-  /** Seconds between SIGTERM and SIGKILL; default 10. */
+  /** Seconds between SIGTERM and SIGKILL; default {@link GRACE_SECONDS}. */
   grace?: number;
   onProgress?(job: string, progress: Progress, about: JobAbout): void;
   log?(job: string, line: string): void;
@@ -52,6 +52,9 @@ export interface JobOutcome {
   /** Why the last attempt failed, in words for people; undefined when it succeeded. */
   failure?: MatesError;
 }
+
+/** A job looks at the signal between two steps, and one of a large model takes minutes; whoever cannot wait stops it twice. */
+const GRACE_SECONDS = 600;
 
 /** Batch's words, which retry conditions may match. */
 const EXITED = 'Essential container in task exited';
@@ -103,7 +106,7 @@ export class JobRunner {
           AWS_BATCH_JOB_ATTEMPT: String(number),
         },
         timeout: request.timeout,
-        grace: this.options.grace ?? 10,
+        grace: this.options.grace ?? GRACE_SECONDS,
         signal,
         onLine: (line, stream) => {
           const progress = stream === 'stdout' ? parseProgress(line) : undefined;

@@ -253,6 +253,35 @@ describe('stopping', () => {
     expect(existsSync(started('second'))).toBe(false);
   });
 
+  it('a second Ctrl-C kills the jobs, and one that npx hands on is not a second', async () => {
+    const [jobs, interrupt] = ['local/jobs.ts', 'bin/interrupt.ts'].map((path) =>
+      JSON.stringify(fileURLToPath(new URL(`../../${path}`, import.meta.url))),
+    );
+    const job = writesPid('twice', "process.on('SIGTERM', () => {}); process.on('disconnect', () => {})");
+    const parent = `
+      import { JobRunner } from ${jobs};
+      import { stopSignal } from ${interrupt};
+      const program = () => ({ file: process.execPath, arguments: ['-e', ${JSON.stringify(job)}] });
+      const request = { label: 'a', state: 'It', items: [], command: [], environment: {} };
+      const retryStrategy = { attempts: 1, evaluateOnExit: [] };
+      const { signal } = stopSignal();
+      await new JobRunner({ program, environment: {}, slots: 1 }).run({ ...request, retryStrategy, signal });`;
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', parent], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const told = once(createInterface({ input: child.stderr }), 'line');
+    const ended = once(child, 'exit');
+    const pid = await pidOf('twice');
+    child.kill('SIGINT');
+    await told;
+    child.kill('SIGINT');
+    await delay(1200);
+    expect([child.exitCode, alive(pid)]).toEqual([null, true]);
+    child.kill('SIGINT');
+    expect((await ended)[0]).toBe(130);
+    await until(() => !alive(pid));
+  });
+
   it.each([
     ['an uncaught error', "setTimeout(() => { throw new Error('bug') }, 0)"],
     ['exit', 'process.exit(0)'],
