@@ -21,7 +21,7 @@ import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { taskTable } from '../../report/task-table.ts';
 import { terminalColumns } from '../format.ts';
 import { namingFlags } from '../naming-flags.ts';
-import { requireFiles } from '../own-checkpoint/outputs.ts';
+import { refuseInputs, requireFiles } from '../own-checkpoint/outputs.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
 
@@ -74,12 +74,24 @@ const FIELD_FLAGS = {
   'target "passage"': '--target passage',
 };
 
+/** What is read of a checkpoint's folder. */
+const CHECKPOINT_FILES = /^(config|tokenizer)\.json$|\.safetensors(\.index\.json)?$/;
+
 async function evaluateFiles(checkpoint: string, options: Options): Promise<void> {
   const target = options.target;
   if (target !== undefined && target !== 'passage' && target !== 'last-word')
     throw new ConfigError(`--target ${target}: expected passage or last-word.`);
   const { limit, batch: rowsPerBatch } = options;
-  if (options.samples) await requireFiles([{ flag: '--samples', path: options.samples }]);
+  if (options.samples) {
+    const { name } = splitUri(options.samples);
+    const samples = [{ flag: '--samples', path: options.samples }];
+    refuseInputs(samples, [
+      ...options.task.map((path) => ({ flag: '--task', path })),
+      ...(options.tokenizer ? [{ flag: '--tokenizer', path: options.tokenizer }] : []),
+      ...(CHECKPOINT_FILES.test(name) ? [{ flag: "the checkpoint's", path: `${checkpoint}/${name}` }] : []),
+    ]);
+    await requireFiles(samples);
+  }
   const open = storeOpener();
   const loaded = await loadModel(open(checkpoint), '');
   const tokenizer = await openTokenizer(open, checkpoint, loaded, options.tokenizer);

@@ -1,4 +1,6 @@
+import { realpathSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { ConfigError, explainSystemError } from '../../core/errors.ts';
 import { isLocalPath } from '../../core/storage/index.ts';
 import { absolute } from '../paths.ts';
@@ -18,3 +20,34 @@ export async function requireFiles(outputs: readonly { flag: string; path: strin
       throw new ConfigError(`${flag} ${path}: that is a folder; name a file, there or elsewhere.`);
   }
 }
+
+/** What a command reads, by the words that name it. */
+export interface Input {
+  flag: string;
+  path: string;
+  isFolder?: boolean;
+}
+
+/** @throws ConfigError when an output would take the place of an input's file, by whatever links either is named. */
+export function refuseInputs(outputs: readonly { flag: string; path: string }[], inputs: readonly Input[]): void {
+  for (const output of outputs)
+    for (const { flag, path, isFolder } of inputs)
+      if (placesOf(output.path).some((place) => placesOf(path).some((root) => isWithin(place, root))))
+        throw new ConfigError(
+          `${output.flag} ${output.path}: that is ${isFolder ? 'in ' : ''}${flag} ${path}, which is read and stays as it is; ` +
+            'name a file elsewhere.',
+        );
+}
+
+/** A path as it is named, and where it is, or would be. */
+function placesOf(path: string): string[] {
+  const named = absolute(path);
+  if (!isLocalPath(path)) return [named];
+  for (const place of [() => realpathSync(named), () => join(realpathSync(dirname(named)), basename(named))])
+    try {
+      return [named, place()];
+    } catch {} // it is not there yet
+  return [named];
+}
+
+const isWithin = (path: string, root: string) => path === root || path.startsWith(`${root.replace(/\/+$/, '')}/`);

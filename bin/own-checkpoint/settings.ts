@@ -6,6 +6,7 @@ import type { CorpusIndex } from '../../core/formats.ts';
 import type { Method } from '../../core/selection/methods.ts';
 import type { Model } from '../../engine/files/checkpoint.ts';
 import { absolute } from '../paths.ts';
+import { refuseInputs } from './outputs.ts';
 
 /** All that the selection depends on beside its files. */
 export interface Settings {
@@ -86,13 +87,12 @@ export function settingsOf(options: Options): Settings {
   for (const [i, { flag, path }] of outputs.entries()) {
     const other = outputs.slice(0, i).find((before) => absolute(before.path) === absolute(path));
     if (other) throw new ConfigError(`${flag} ${path}: ${other.flag} writes that file; name another.`);
-    for (const input of ['reference', 'corpus', 'checkpoint'] as const)
-      if (isWithin(absolute(path), absolute(options[input])))
-        throw new ConfigError(
-          `${flag} ${path}: that is ${input === 'reference' ? '' : 'in '}--${input} ${options[input]}, which is read and ` +
-            'stays as it is; name a file elsewhere.',
-        );
   }
+  refuseInputs(outputs, [
+    { flag: '--reference', path: options.reference },
+    { flag: '--corpus', path: options.corpus, isFolder: true },
+    { flag: '--checkpoint', path: options.checkpoint, isFolder: true },
+  ]);
   if (OTHER_FORMAT.test(options.out))
     throw new ConfigError(
       `--out ${options.out}: a Parquet file is written there; give it another name, such as best.parquet. --text writes JSON Lines.`,
@@ -112,8 +112,6 @@ export function outputsOf({ out, text, documents }: Options): { flag: string; pa
   ];
   return named.filter((output): output is { flag: string; path: string } => output.path !== undefined);
 }
-
-const isWithin = (path: string, root: string) => path === root || path.startsWith(`${root.replace(/\/+$/, '')}/`);
 
 /**
  * The flags as a configuration, of which the jobs of a stage read what they need.

@@ -98,6 +98,7 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
   const existing = await getJsonIfPresent<CorpusIndex>(options.target, CORPUS_FILE);
   if (existing?.fingerprint === fingerprint) return existing;
   if (existing) refuseOther(existing, options, files, hashes, given);
+  refuseInputsIn(options.target, files);
   await refuseOtherFiles(options.target);
 
   const directory = await mkdtemp(join(tmpdir(), 'mates-prepare-'));
@@ -320,6 +321,15 @@ function refuseOther(
     `${options.target.uri} holds another corpus: ${differs.join('; ')}. ` +
       (options.otherwise ?? 'Prepare into another directory, or delete this one if no run needs it.'),
   );
+}
+
+/** A shard would take the place of an input of its name. */
+function refuseInputsIn({ uri }: Store, files: readonly InputFile[]): void {
+  const inside = files.find(({ store, key }) => `${store.uri}/${key}`.startsWith(`${uri}/`));
+  if (inside)
+    throw new ConfigError(
+      `corpus.input: ${inside.uri} is in ${uri}, where the corpus is written and could replace it: prepare into a new directory.`,
+    );
 }
 
 /** What an interrupted preparation leaves is replaced; a file of another name says that the folder is something else. */

@@ -58,6 +58,17 @@ describe('mates evaluate', () => {
     expect(results[0].passages).toBe(3);
   });
 
+  it.each(['words.jsonl', 'model.safetensors'])('does not write samples in the place of %s', async (name) => {
+    const path = join(folder, name);
+    await writeFile(join(folder, 'words.jsonl'), await readFile('test/fixtures/tasks/words.jsonl'));
+    const before = await readFile(path);
+    const { code, stderr } = await mates(
+      ...['evaluate', folder, '--samples', path, '--task', join(folder, 'words.jsonl')],
+    );
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/--samples \S+: that is .* is read and stays as it is/)]);
+    expect(await readFile(path)).toEqual(before);
+  });
+
   it('scores tasks of every layout, writes each likelihood, and gives the losses of texts as well', async () => {
     const tasks = ['quiz', 'names', 'words', 'lines'].map((name) => resolve(`test/fixtures/tasks/${name}.jsonl`));
     const samples = join(folder, 'samples.jsonl');

@@ -1,4 +1,7 @@
 /** What `mates select` decides before it computes anything. */
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { refuseUnusedFlags } from '../../bin/own-checkpoint/flags-of-methods.ts';
 import { costLine, planLine, planSelection } from '../../bin/own-checkpoint/plan.ts';
@@ -151,6 +154,23 @@ describe('the settings of a selection', () => {
   ])('leaves what it reads as it is: %j', (over, message) => {
     expect(() => settings(over)).toThrow(message);
     expect(() => settings({ out: 'model-best.parquet', text: 'corpus.jsonl' })).not.toThrow();
+  });
+
+  it('leaves what it reads as it is, also by a link', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'mates-outputs-'));
+    try {
+      await mkdir(join(folder, 'data'));
+      await writeFile(join(folder, 'data/passages.jsonl'), '');
+      await symlink('data', join(folder, 'link'));
+      await symlink('data/passages.jsonl', join(folder, 'named.jsonl'));
+      for (const reference of ['data/passages.jsonl', 'link/passages.jsonl', 'named.jsonl'])
+        for (const out of ['data/passages.jsonl', 'link/passages.jsonl'])
+          expect(() => settings({ reference: join(folder, reference), text: join(folder, out) })).toThrow(
+            /^--text \S+: that is --reference \S+, which is read/,
+          );
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it.each([true, false])('keeps the shape of the checkpoint, with parallelResidual %s', (parallelResidual) => {

@@ -227,6 +227,17 @@ describe('prepareCorpus', () => {
     await expect(again({ seed: 9 })).rejects.toThrow(ConfigError);
   });
 
+  it('refuses an input in the folder that it writes to, where a shard could take its place', async () => {
+    const folder = await temporaryFolder();
+    const target = new DirectoryStore(folder);
+    const { target: other } = await prepareRecords(someRecords(50));
+    await target.put('shards/00000.parquet', await other.get('shards/00000.parquet'));
+    const input = join(folder, 'shards/00000.parquet');
+    await expect(prepareCorpus(settings(input, target))).rejects.toThrow(
+      /^corpus\.input: \S+00000\.parquet is in file:\S+, where .*: prepare into a new directory\.$/,
+    );
+  });
+
   it('uses a tokenizer that is given, byte for byte', async () => {
     const tokenizer = await writeInput('tokenizer.json', trainBpe(['some other text, some other text'], 262));
     const { index, target } = await prepareRecords(someRecords(50), { tokenizer: { file: tokenizer } });
