@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
@@ -224,6 +224,15 @@ describe('inputs', () => {
     }
     const documents = await readAll(join(folder, '*.jsonl'), join(folder, '{a,c}.*'));
     expect(documents.map(({ id }) => id)).toEqual(['a.jsonl:1', 'b.jsonl:1', 'c.txt:1']);
+  });
+
+  it('finds globs in folders whose names have characters of patterns', async () => {
+    const folder = join(await temporaryFolder(), 'Dropbox (Personal)', '[a]{b,c}!');
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'one.jsonl'), '{"text":"x"}\n');
+    for (const glob of ['*.jsonl', '{one,two}.jsonl', '../**/*.jsonl'])
+      expect(await readAll(join(folder, glob)), glob).toHaveLength(1);
+    expect(await failure(join(folder, '*.txt'))).toMatch(/no file has such a name/);
   });
 
   it('finds globs in a bucket', async () => {

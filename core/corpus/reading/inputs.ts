@@ -1,6 +1,7 @@
 /** Finds the input files of a corpus: paths and globs, on disk or S3. */
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { InputError } from '../../errors.ts';
 import { isLocalPath, readPieces, type StoreOpener, splitUri } from '../../storage/index.ts';
@@ -64,7 +65,18 @@ async function findLocal(pattern: string): Promise<string[]> {
     );
   }
   if (!isDynamicPattern(pattern)) return [];
-  return (await glob(pattern, { absolute: true, expandDirectories: false })).sort();
+  const { folder, rest } = await existingFolder(pattern);
+  return (await glob(rest, { cwd: folder, absolute: true, expandDirectories: false })).sort();
+}
+
+/** The folders that a pattern begins with, by their names: in one such as `Dropbox (Personal)` no character is a pattern. */
+async function existingFolder(pattern: string): Promise<{ folder?: string; rest: string }> {
+  if (!isAbsolute(pattern)) return { rest: pattern };
+  const parts = pattern.split('/').filter((part) => part !== '');
+  let folder = '/';
+  while (parts.length > 1 && (await stat(join(folder, parts[0]!)).catch(() => undefined))?.isDirectory())
+    folder = join(folder, parts.shift()!);
+  return { folder, rest: parts.join('/') };
 }
 
 async function findInStore(pattern: string, open: StoreOpener): Promise<string[]> {
