@@ -32,7 +32,8 @@ function startThread({ source, bundled }: WorkerKind, workerData: unknown): Work
   // One environment for all, so that native libraries see what the process has set.
   const options: WorkerOptions = { workerData, env: SHARE_ENV };
   if (!import.meta.url.endsWith('.ts')) return new Worker(new URL(`./${bundled}.js`, import.meta.url), options);
-  const start = `import('tsx/esm/api').then(({ tsImport }) => tsImport('${source}', '${import.meta.url}'));`;
+  const [module, parent] = [source, import.meta.url].map((url) => JSON.stringify(url)); // paths may have apostrophes
+  const start = `import('tsx/esm/api').then(({ tsImport }) => tsImport(${module}, ${parent}));`;
   return new Worker(start, { ...options, eval: true });
 }
 

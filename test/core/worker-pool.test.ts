@@ -1,3 +1,7 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import {
   ConfigError,
@@ -29,6 +33,20 @@ it.each([
   const error = await failure(kind);
   expect(error).toBeInstanceOf(type);
   expect((error as Error).message).toBe(message);
+});
+
+it('starts from a folder whose name has an apostrophe', async () => {
+  const folder = await mkdtemp(join(tmpdir(), "mates's-"));
+  try {
+    const [file, module] = [join(folder, 'worker.ts'), new URL('../../core/threads/worker-pool.ts', import.meta.url)];
+    await writeFile(file, `import { serve } from '${module}'; serve(async () => 'ready', async () => 'done');`);
+    const kind = { source: pathToFileURL(file).href, bundled: 'none', called: 'thread', remedy: '' };
+    const other = await WorkerPool.start<string, string>(kind, [0]);
+    expect(await other.ask(0, 'anything')).toBe('done');
+    await other.close();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 it('a full disk is still one, and what may pass still may', async () => {
