@@ -14,6 +14,9 @@ const NOT_REPEATABLE_FOLDER = new RegExp(
 /** What a job deletes when it ends; a kill at that moment leaves it. */
 const PARTIAL_FILE = /\.partial\.json$/;
 
+/** Such as `.lock`, and what systems put into any folder that is looked at. */
+const HIDDEN = /(^|\/)\./;
+
 /** Files looked at at once: three requests for each scoring job hide behind each other's latency. */
 const REQUESTS = 16;
 
@@ -51,9 +54,10 @@ export async function repeatableFiles(store: Store): Promise<string[]> {
   return (await store.list('')).filter(isRepeatable);
 }
 
-function isRepeatable(key: string): boolean {
+/** Whether a file has the same bytes whenever its run is repeated. */
+export function isRepeatable(key: string): boolean {
   return (
-    !NOT_REPEATABLE.includes(key) && !NOT_REPEATABLE_FOLDER.test(key) && !PARTIAL_FILE.test(key) && !key.startsWith('.')
+    !NOT_REPEATABLE.includes(key) && !NOT_REPEATABLE_FOLDER.test(key) && !PARTIAL_FILE.test(key) && !HIDDEN.test(key)
   );
 }
 

@@ -8,7 +8,7 @@ import { mapAhead } from '../parallel.ts';
 import type { ProgressReporter } from '../progress.ts';
 import { getJson, hashObject, requireFormat, type Store, splitUri } from '../storage/index.ts';
 import { checkCorpusIndex, checkStage } from './invariants.ts';
-import { type Recorded, recordedHashes, repeatableFiles } from './manifest.ts';
+import { isRepeatable, type Recorded, recordedHashes, repeatableFiles } from './manifest.ts';
 import { openRunCorpus, type Run } from './open-run.ts';
 
 /** Files that are read at once; they are reported on in order, so that the first fault is always the same one. */
@@ -68,8 +68,10 @@ export async function verifyRun(run: Run, options: VerifyOptions = {}): Promise<
         'or leave --inputs out.',
     );
   const present = await repeatableFiles(store);
-  const expected = manifest
-    ? new Map<string, Recorded>(manifest.outputs.map((output) => [output.key, output]))
+  // An earlier version's manifest may have others.
+  const outputs = manifest?.outputs.filter(({ key }) => isRepeatable(key));
+  const expected = outputs
+    ? new Map<string, Recorded>(outputs.map((output) => [output.key, output]))
     : await recordedHashes(store, present);
   const source = manifest ? MANIFEST_FILE : 'what was recorded when it was written';
   const checked = await checkFiles(store, expected, source, options);

@@ -77,6 +77,7 @@ describe('a finished run', () => {
     expect(found).toMatchObject({ kind: 'run', finished: true, files: outputs.length, stages: 2, unnamed: [] });
     expect(found.bytes).toBe(outputs.reduce((sum, { bytes }) => sum + bytes, 0));
     await copy.put('notes.txt', 'mine');
+    await copy.put('stages/0/.DS_Store', 'of the system');
     expect((await verify()).unnamed).toEqual(['notes.txt']);
   });
 
