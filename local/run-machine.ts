@@ -42,8 +42,17 @@ export interface RunMachineOptions {
   functionsDirectory?: string;
 }
 
-/** What a job inherits of this process's environment; all else is declared, as it is in a container. */
-const INHERITED = ['PATH', 'HOME', 'TMPDIR'];
+/**
+ * What a job inherits of this process's environment: what this machine, its GPUs and its way to S3 need. All else is declared, as it
+ * is in a container; so no result depends on a variable of ours that happens to be set.
+ */
+const INHERITED = [
+  /^(PATH|HOME|TMPDIR)$/,
+  /^(NODE_OPTIONS|NODE_EXTRA_CA_CERTS|LD_LIBRARY_PATH|OMP_NUM_THREADS)$/,
+  /^(CUDA|NVIDIA)_/,
+  /^AWS_(?!BATCH_)/, // of a job that this process itself may be
+  /_proxy$/i,
+];
 
 /**
  * Runs the synthesized state machine on this machine.
@@ -131,7 +140,9 @@ function jobProgram([entry, ...rest]: string[]): { file: string; arguments: stri
 }
 
 function inherited(): Record<string, string> {
-  return Object.fromEntries(INHERITED.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+  const isInherited = ([name, value]: [string, string | undefined]) =>
+    value !== undefined && value !== '' && INHERITED.some((pattern) => pattern.test(name));
+  return Object.fromEntries(Object.entries(process.env).filter(isInherited)) as Record<string, string>;
 }
 
 async function sleep(seconds: number, signal: AbortSignal): Promise<void> {

@@ -5,7 +5,7 @@ import { errorNamed, explainSystemError, MatesError, RunError } from '../core/er
 import { isObject } from './asl/paths.ts';
 import { type Json, type JsonObject, StatesError, type TaskCall } from './asl/types.ts';
 import type { Attempt, JobOutcome, JobRunner } from './jobs.ts';
-import type { LocalFunction, LocalPipeline, RetryStrategy } from './template.ts';
+import { LOCAL_REGION, type LocalFunction, type LocalPipeline, type RetryStrategy } from './template.ts';
 
 const LAMBDA = 'arn:aws:states:::lambda:invoke';
 const BATCH = 'arn:aws:states:::batch:submitJob.sync';
@@ -161,7 +161,7 @@ export class Tasks {
       state: call.state,
       items: call.items,
       command: definition.command,
-      environment: { ...environment, AWS_BATCH_JOB_ID: id, AWS_BATCH_JQ_NAME: JobQueue!.split('/').pop()! },
+      environment: { ...declared(environment), AWS_BATCH_JOB_ID: id, AWS_BATCH_JQ_NAME: JobQueue!.split('/').pop()! },
       retryStrategy: definition.retryStrategy,
       timeout: definition.timeout,
       signal: call.signal,
@@ -193,7 +193,7 @@ export class Tasks {
       state: call.state,
       items: call.items,
       command,
-      environment: { ...(parameters.Environment as Record<string, string> | undefined), TRAINING_JOB_NAME: name },
+      environment: { ...declared((parameters.Environment ?? {}) as Record<string, string>), TRAINING_JOB_NAME: name },
       // To SageMaker 75 is a failure as any other; our own command starts itself again there (containers/mates-job).
       retryStrategy: {
         attempts: command[0] === 'mates-job' ? 10 : 1,
@@ -221,6 +221,11 @@ export class Tasks {
     this.lastFailure = shown;
     return new StatesError(error, cause);
   }
+}
+
+/** What a job is told of its environment. A region that is none leaves its place to the user's own, which `s3://` needs. */
+function declared({ AWS_REGION: region, ...environment }: Record<string, string>): Record<string, string> {
+  return region === undefined || region === LOCAL_REGION ? environment : { AWS_REGION: region, ...environment };
 }
 
 /** The answer of DescribeJobs, with capitals as Step Functions has them. */

@@ -45,9 +45,12 @@ export interface ExitRule {
 const FUNCTION_VARIABLE = 'MATES_FUNCTION';
 const ACCOUNT = '000000000000';
 
+/** Stands in ARNs; no service of AWS is in it. */
+export const LOCAL_REGION = 'local';
+
 const PSEUDO_PARAMETERS: Record<string, string> = {
   'AWS::Partition': 'aws',
-  'AWS::Region': 'local',
+  'AWS::Region': LOCAL_REGION,
   'AWS::StackId': `arn:aws:cloudformation:local:${ACCOUNT}:stack/local/0`,
 };
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConfigError, InterruptedError, RunError } from '../../core/errors.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { type RunMachineOptions, runMachine } from '../../local/run-machine.ts';
@@ -15,7 +15,10 @@ let lakeDirectory: string;
 beforeEach(() => {
   lakeDirectory = mkdtempSync(join(tmpdir(), 'mates-run-'));
 });
-afterEach(() => rmSync(lakeDirectory, { recursive: true }));
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(lakeDirectory, { recursive: true });
+});
 
 /** A stand-in for every job: notes what it was told, and fails or waits where a file of the lake says so. */
 const JOB = `
@@ -84,6 +87,38 @@ describe('the synthesized machine on this machine', () => {
     const log = readFileSync(join(logs, 'prepare-quick.log'), 'utf8').trim().split('\n');
     expect(log.toSorted()).toEqual([warnings[0], 'working on s3://lake/runs/quick']);
   });
+
+  it.each(['batch', 'sagemaker'])(
+    'gives jobs on %s what the machine, its GPUs and S3 need, and nothing else',
+    async (trainer) => {
+      const given = {
+        AWS_REGION: 'eu-west-1',
+        CUDA_VISIBLE_DEVICES: '1',
+        https_proxy: 'http://proxy',
+        OMP_NUM_THREADS: '2',
+      };
+      const others = { MATES_STAGE: '9', AWS_BATCH_JOB_ATTEMPT: '5', SECRET: 'x' };
+      for (const [name, value] of Object.entries({ ...given, ...others })) vi.stubEnv(name, value);
+      const script = `${JOB}; fs.writeFileSync(lake + '/env-' + task + MATES_ARM, JSON.stringify(process.env))`;
+      const program = ([, task]: string[]) => ({ file: process.execPath, arguments: ['-e', script, task!] });
+      await run({ trainer }, { program });
+      for (const task of ['prepare-', 'pretrainmain']) {
+        const { SECRET, MATES_STAGE, AWS_BATCH_JOB_ATTEMPT, ...environment } = JSON.parse(
+          readFileSync(join(lakeDirectory, `env-${task}`), 'utf8'),
+        );
+        expect(environment).toMatchObject(given);
+        expect([SECRET, MATES_STAGE, AWS_BATCH_JOB_ATTEMPT]).toEqual([
+          undefined,
+          task === 'prepare-' ? undefined : '1',
+          '1',
+        ]);
+      }
+      vi.stubEnv('AWS_REGION', undefined);
+      await run({ trainer }, { program });
+      const { AWS_REGION } = JSON.parse(readFileSync(join(lakeDirectory, 'env-pretrainmain'), 'utf8'));
+      expect(AWS_REGION).toBeUndefined();
+    },
+  );
 
   it('pretrains by the SageMaker state when asked', async () => {
     const states: string[] = [];
