@@ -1,21 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync, readlinkSync } from 'node:fs';
 import { mkdir, readFile, realpath, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from '../core/errors.ts';
+import { isAlive, isAtWork, type ProcessMark, thisProcess } from '../core/processes.ts';
 import { isLocalPath, localPath } from '../core/storage/index.ts';
 
 /** What a lock file says of its process. One of an earlier version has the process id alone. */
-interface Holder {
-  pid: number;
+interface Holder extends Omit<ProcessMark, 'host'> {
   host?: string;
   /** ISO 8601. */
   since?: string;
-  /** On Linux, what tells processes apart that have one id: the boot, the container, and when it started. */
-  boot?: string;
-  namespace?: string;
-  started?: string;
 }
 
 /** How often a process shows that it is there to those that cannot look for its id, and what they take for its end. */
@@ -34,12 +29,13 @@ const held = new Set<string>();
  */
 export async function lockFolder(folder: string, otherwise: string): Promise<() => Promise<void>> {
   const path = join(await realpath(folder), '.lock');
-  const self = thisProcess();
+  const self: Holder = { ...thisProcess(), since: new Date().toISOString() };
   const own = `${JSON.stringify(self)}\n`;
   const refusal = (holder: Holder | undefined) => {
-    const { pid, host = self.host, since } = holder ?? {};
+    const { pid, host = hostname(), since } = holder ?? {};
     const who = pid === undefined ? 'another process' : `process ${pid} on ${host}`;
-    const wait = holder && canLookFor(holder, self) ? '' : ' If it has ended, give the same command again in a minute.';
+    const canTell = holder?.host === undefined || isAtWork({ ...holder, host }) !== undefined;
+    const wait = canTell ? '' : ' If it has ended, give the same command again in a minute.';
     return new ConfigError(
       `${folder}: ${who} is writing to it (lock file ${path}${since ? `, since ${since}` : ''}); ` +
         `wait for it, stop it, or ${otherwise}.${wait}`,
@@ -51,7 +47,7 @@ export async function lockFolder(folder: string, otherwise: string): Promise<() 
     for (let attempt = 0; !(await created(path, own)); attempt++) {
       const found = await contentOf(path);
       const holder = holderIn(found);
-      if (attempt > 0 || (holder && (await isAtWork(holder, self, path)))) throw refusal(holder);
+      if (attempt > 0 || (holder && (await isHeld(holder, path)))) throw refusal(holder);
       await removeStale(path, found);
     }
   } catch (error) {
@@ -107,20 +103,10 @@ function holderIn(content: string): Holder | undefined {
   }
 }
 
-async function isAtWork(holder: Holder, self: Holder, path: string): Promise<boolean> {
-  if (!canLookFor(holder, self)) return wasRefreshed(path);
-  const { pid, started } = holder;
-  if (!isAlive(pid)) return false;
-  // Of an earlier version: this process has the id of one that has gone, as in a container that is started again.
-  if (started === undefined) return pid !== self.pid;
-  return (startOf(pid) ?? started) === started;
-}
-
-/** Whether the holder's id means the same process here as there. */
-function canLookFor({ host, boot, namespace }: Holder, self: Holder): boolean {
-  if (host === undefined) return true; // of an earlier version, which knew no more
-  if (boot === undefined || namespace === undefined) return false;
-  return boot === self.boot && namespace === self.namespace && host === self.host;
+async function isHeld({ host, ...holder }: Holder, path: string): Promise<boolean> {
+  // This process has the id of one that has gone, as in a container that is started again.
+  if (host === undefined) return holder.pid !== process.pid && isAlive(holder.pid);
+  return isAtWork({ host, ...holder }) ?? (await wasRefreshed(path));
 }
 
 /** By the clock of the file system, which is another machine's where folders are shared. */
@@ -132,27 +118,6 @@ async function wasRefreshed(path: string): Promise<boolean> {
     return lock !== undefined && (await stat(beside)).mtimeMs - lock.mtimeMs < SILENT_MS;
   } finally {
     await unlink(beside);
-  }
-}
-
-function thisProcess(): Holder {
-  return {
-    ...{ pid: process.pid, host: hostname(), since: new Date().toISOString() },
-    boot: ifThere(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
-    namespace: ifThere(() => readlinkSync('/proc/self/ns/pid')),
-    started: startOf(process.pid),
-  };
-}
-
-/** Clock ticks from the boot to the start: field 22 of proc(5)'s stat, whose second is a name that may have spaces. */
-const startOf = (pid: number) =>
-  ifThere(() => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[19]!);
-
-function ifThere(read: () => string): string | undefined {
-  try {
-    return read();
-  } catch {
-    return undefined;
   }
 }
 
@@ -169,14 +134,4 @@ export async function lockPath(path: string, otherwise: string): Promise<() => P
     throw new ConfigError(`${path}: a file has the name of this folder, or of one above it; move it, or ${otherwise}.`);
   });
   return lockFolder(folder, otherwise);
-}
-
-function isAlive(pid: number): boolean {
-  if (!(pid > 0)) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

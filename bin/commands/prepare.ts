@@ -1,9 +1,17 @@
+import { join } from 'node:path';
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { domainWarnings } from '../../core/diagnostics/domains.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { WARNING } from '../../core/progress.ts';
-import { readInput, type StoreOpener, storeOpener } from '../../core/storage/index.ts';
+import {
+  DirectoryStore,
+  isLocalPath,
+  localPath,
+  readInput,
+  type StoreOpener,
+  storeOpener,
+} from '../../core/storage/index.ts';
 import { wholeNumber } from '../flags.ts';
 import { stopSignal } from '../interrupt.ts';
 import { inFlags, namingFlags } from '../naming-flags.ts';
@@ -49,6 +57,8 @@ async function prepareFiles(options: Options): Promise<void> {
   const open = storeOpener();
   const exclude = await hashesOf(open, options.exclude ?? []);
   const unlock = await lockPath(options.out, 'choose another --out');
+  // Of a killed process, which may be gigabytes; the folder itself may yet turn out to be something else.
+  if (isLocalPath(options.out)) await new DirectoryStore(join(localPath(options.out), 'shards')).removePartial();
   const view = createProgressView();
   const { signal, dispose } = stopSignal('Stopping: temporary files are removed.');
   try {

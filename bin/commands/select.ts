@@ -11,7 +11,7 @@ import type { Run } from '../../core/run/open-run.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
 import { selectionRequest, selectRows } from '../../core/selection/select.ts';
-import { hashObject, putJson, splitUri, storeOpener } from '../../core/storage/index.ts';
+import { DirectoryStore, hashObject, putJson, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { stopSignal } from '../interrupt.ts';
 import { inFlags, namingFlags } from '../naming-flags.ts';
 import { refuseUnusedFlags } from '../own-checkpoint/flags-of-methods.ts';
@@ -112,6 +112,7 @@ async function openWork({ open, options, settings, corpus, checkpoint }: Selecti
     settings,
     versions,
   });
+  if (store instanceof DirectoryStore) await store.removePartial(); // of a killed process, which may be gigabytes
   // Written anew: the same files may have moved.
   const record: RunRecord = { format: 'mates-run/1', id: 'select', config, corpus: absolute(options.corpus), versions };
   await putJson(store, RUN_FILE, record);

@@ -3,12 +3,13 @@
  * duplicates, tokenized, packed into rows and written, several at a time. `corpus.json` is written last and marks the corpus
  * whole. A preparation that was stopped reads the documents again, and goes on after the shards that it had written.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { ConfigError, InputError } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { sha256 } from '../hash.ts';
+import { isAtWork, type ProcessMark, thisProcess } from '../processes.ts';
 import type { ProgressReporter } from '../progress.ts';
 import { philox4x32 } from '../random/philox4x32.ts';
 import {
@@ -42,6 +43,10 @@ const PREPARATION = 1;
 const MOST_DOMAINS = 65_535;
 
 const TOKENIZER_FILE = 'tokenizer.json';
+
+/** Begins the names of folders of temporary files; a file in each says whose it is. */
+const SPOOL = 'mates-prepare-';
+const OWNER_FILE = 'owner.json';
 
 export interface PrepareOptions {
   opener: StoreOpener;
@@ -101,8 +106,10 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
   refuseInputsIn(options.target, files);
   await refuseOtherFiles(options.target);
 
-  const directory = await mkdtemp(join(tmpdir(), 'mates-prepare-'));
+  await removeAbandoned();
+  const directory = await mkdtemp(join(tmpdir(), SPOOL));
   try {
+    await writeFile(join(directory, OWNER_FILE), JSON.stringify(thisProcess()));
     const spool = new Spool(directory, options.shards, options.spoolBytes);
     const { sample, domains, ...removed } = await dealDocuments(files, spool, options);
     const distinct = options.removeNearDuplicates ? await findDistinct(spool, directory, options) : undefined;
@@ -155,6 +162,18 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
     return index;
   } finally {
     await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Removes the temporary files of preparations that were killed, which are as large as their texts. */
+async function removeAbandoned(): Promise<void> {
+  const names = await readdir(tmpdir()).catch(() => []);
+  for (const name of names.filter((name) => name.startsWith(SPOOL))) {
+    const directory = join(tmpdir(), name);
+    try {
+      const owner = JSON.parse(await readFile(join(directory, OWNER_FILE), 'utf8')) as ProcessMark;
+      if (isAtWork(owner) === false) await rm(directory, { recursive: true, force: true });
+    } catch {} // it is just being made, another's, or of an earlier version
   }
 }
 

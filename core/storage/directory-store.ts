@@ -6,6 +6,7 @@ import { type Content, NotFoundError, type Store } from './store.ts';
 
 /** Marks a file that is still being written; `list` does not show it, a killed writer may leave one behind. */
 const PARTIAL = '.partial-';
+const PARTIAL_FILE = /\.partial-[0-9a-f]{12}$/;
 
 /** Node refuses to read 2 GiB at once. */
 const READ_BYTES = 1 << 30;
@@ -96,10 +97,18 @@ export class DirectoryStore implements Store {
     }
   }
 
-  /** Removes what killed writers have left; nothing else may write to the directory meanwhile. */
+  /**
+   * Removes what killed writers have left; nothing else may write to the directory meanwhile. What is behind links to folders
+   * stays, as others may write there.
+   */
   async removePartial(): Promise<void> {
-    for (const path of await filesBelow(this.root))
-      if (basename(path).includes(PARTIAL)) await rm(path, { force: true });
+    const entries = await readdir(this.root, { recursive: true, withFileTypes: true }).catch((error) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+    for (const entry of entries)
+      if (entry.isFile() && PARTIAL_FILE.test(entry.name))
+        await rm(join(entry.parentPath, entry.name), { force: true });
   }
 
   private path(key: string): string {

@@ -95,7 +95,11 @@ describe('mates prepare', () => {
       `process ${process.ppid} on ${hostname()} is writing to it (lock file ${join(out, '.lock')}); wait for it, stop it, or choose another --out.`,
     );
     await rm(join(out, '.lock'));
+    const left = join(out, 'shards', '00000.parquet.partial-0123456789ab'); // of one that was killed
+    await mkdir(join(out, 'shards'));
+    await writeFile(left, '');
     await printed(() => prepare(options({ out })));
+    await expect(readFile(left)).rejects.toThrow(/ENOENT/);
     await expect(readFile(join(out, '.lock'))).rejects.toThrow(/ENOENT/);
   });
 

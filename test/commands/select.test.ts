@@ -90,7 +90,10 @@ describe('mates select', () => {
     // What is there is kept, and what follows from it is made again.
     await rm(at('work/stages/1/scores'), { recursive: true });
     await rm(at('work/stages/1/selection.json'));
+    const left = at('work/stages/1/probe-model/first.partial-0123456789ab'); // of one that was killed
+    await writeFile(left, '');
     expect((await select('--work', at('work'))).code).toBe(0);
+    await expect(readFile(left)).rejects.toThrow(/ENOENT/);
     expect(sha256(await readFile(at('best.parquet')))).toBe(sha256(bytes));
   });
 

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -87,7 +87,7 @@ describe('a directory as a store', () => {
     const elsewhere = await mkdtemp(join(tmpdir(), 'mates-store-'));
     try {
       await new DirectoryStore(elsewhere).put('1/plan.json', '{}');
-      await new DirectoryStore(elsewhere).put('1/x.partial-0', '');
+      await new DirectoryStore(elsewhere).put('1/x.partial-0123456789ab', '');
       await symlink(elsewhere, join(root, 'stages'));
       await store.put('a/b/file', '');
       for (const [target, name] of [
@@ -99,8 +99,10 @@ describe('a directory as a store', () => {
         await symlink(target, join(root, name));
       expect(await store.list('')).toEqual(['a/b/file', 'stages/1/plan.json']);
       expect(await store.list('stages/1/')).toEqual(['stages/1/plan.json']);
+      await writeFile(join(root, 'a/y.partial-0123456789ab'), '');
       await store.removePartial();
-      expect(await readdir(join(elsewhere, '1'))).toEqual(['plan.json']);
+      expect(await readdir(join(root, 'a'))).toEqual(['b', 'nowhere']);
+      expect(await readdir(join(elsewhere, '1'))).toEqual(['plan.json', 'x.partial-0123456789ab']); // another may write it
     } finally {
       await rm(elsewhere, { recursive: true });
     }

@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -8,6 +8,7 @@ import { textHash } from '../../core/corpus/document.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { ConfigError, InputError, InterruptedError } from '../../core/errors.ts';
 import { readParquet } from '../../core/parquet.ts';
+import { thisProcess } from '../../core/processes.ts';
 import { verifyCorpus } from '../../core/run/verify.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { trainBpe } from '../../core/tokenizer/index.ts';
@@ -197,6 +198,29 @@ describe('prepareCorpus', () => {
       expect(
         (await readdir(folder, { recursive: true })).filter((name) => /\.partial-|corpus\.json/.test(name)),
       ).toEqual([]);
+    },
+  );
+
+  it.skipIf(process.platform !== 'linux')(
+    'removes what killed preparations have left, and nothing of others',
+    async () => {
+      const temporary = await temporaryFolder();
+      vi.stubEnv('TMPDIR', temporary);
+      const owner = thisProcess();
+      const owners = {
+        dead: { ...owner, pid: 2 ** 22 + 1 },
+        'of-an-id-again': { ...owner, started: '1' },
+        'at-work': owner,
+        elsewhere: { ...owner, pid: 2 ** 22 + 1, host: 'elsewhere' },
+        unknown: undefined,
+      };
+      for (const [name, of] of Object.entries(owners)) {
+        await mkdir(join(temporary, `mates-prepare-${name}`));
+        if (of) await writeFile(join(temporary, `mates-prepare-${name}`, 'owner.json'), JSON.stringify(of));
+      }
+      await prepareRecords(someRecords(50));
+      const left = (await readdir(temporary)).filter((name) => name.startsWith('mates-prepare-'));
+      expect(left.sort()).toEqual(['at-work', 'elsewhere', 'unknown'].map((name) => `mates-prepare-${name}`));
     },
   );
 
