@@ -1,4 +1,5 @@
 /** Documents by the scores of the rows that they are in, for those who train on whole documents. */
+import { createHash } from 'node:crypto';
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { readLines } from '../../core/corpus/reading/read-lines.ts';
 import { InterruptedError } from '../../core/errors.ts';
@@ -16,6 +17,8 @@ interface DocumentScore {
   /** Mean over the document's tokens of their rows' utilities. */
   utility: number;
   tokens: number;
+  /** Of the shard, that have the id and are taken for one; absent where it is one's own. */
+  documents?: number;
 }
 
 /**
@@ -37,16 +40,19 @@ export async function* documentScores(
   const step = Math.max(1, Math.floor(TOKENS_AT_ONCE / sequenceLength));
   for (const shard of poolShards) {
     const { firstRow, rows } = shards[shard]!;
-    const found = new Map<string, { sum: number; tokens: number }>();
+    const found = new Map<string, { sum: number; tokens: number; ends: number }>();
     for (let begin = firstRow; begin < firstRow + rows; begin += step) {
       if (signal.aborted) throw new InterruptedError('scoring the documents stopped; the same command starts it over.');
       const range = { shard, begin, end: Math.min(firstRow + rows, begin + step) };
       const tokens = await corpus.tokenRows(range);
       for (const [i, ids] of (await corpus.documents(range)).entries()) {
         const row = tokens.subarray(i * sequenceLength, (i + 1) * sequenceLength);
-        for (const [place, length] of partLengths(row, ids.length, tokenizer.endOfText).entries()) {
+        const lengths = partLengths(row, ids.length, tokenizer.endOfText);
+        const ends = endsOf(row, ids.length, tokenizer.endOfText);
+        for (const [place, length] of lengths.entries()) {
           if (length === 0) continue;
-          const entry = found.get(ids[place]!) ?? { sum: 0, tokens: 0 };
+          const entry = found.get(ids[place]!) ?? { sum: 0, tokens: 0, ends: 0 };
+          if (place < ends) entry.ends++;
           entry.sum += length * finite(utilities[begin + i]!);
           entry.tokens += length;
           found.set(ids[place]!, entry);
@@ -54,7 +60,11 @@ export async function* documentScores(
       }
       progress({ step: 'Score the documents', done: range.end, total: utilities.length, unit: 'rows' });
     }
-    yield* jsonLines([...found].map(([id, { sum, tokens }]): DocumentScore => ({ id, utility: sum / tokens, tokens })));
+    const documents = [...found].map(([id, { sum, tokens, ends }]): DocumentScore => {
+      const document = { id, utility: sum / tokens, tokens };
+      return ends > 1 ? { ...document, documents: ends } : document;
+    });
+    yield* jsonLines(documents);
   }
 }
 
@@ -76,6 +86,14 @@ export function partLengths(row: ArrayLike<number>, documents: number, mark: num
   return Array.from({ length: documents }, (_, i) => share + (i < row.length % documents ? 1 : 0));
 }
 
+/** How many of a row's documents, the first so many, end in it; 0 where its parts are not theirs. */
+function endsOf(row: Int32Array, documents: number, mark: number): number {
+  let marks = 0;
+  for (const token of row) if (token === mark) marks++;
+  const parts = row.at(-1) === mark ? marks : marks + 1;
+  return parts === documents ? marks : 0;
+}
+
 /** Which documents are the best: all above a utility, and some of those that have it. */
 export interface DocumentCut {
   utility: number;
@@ -84,10 +102,12 @@ export interface DocumentCut {
   documents: number;
   tokens: number;
   poolDocuments: number;
+  /** Documents whose id another has too. */
+  sharingIds: number;
 }
 
 /**
- * The best documents, ties by id, until they have a number of tokens. In memory are 20 bytes a document.
+ * The best documents, ties by id, until they have a number of tokens. In memory are some 30 bytes a document.
  *
  * @param scores lines of {@link documentScores}.
  * @param budget tokens; the last document may exceed it.
@@ -95,7 +115,9 @@ export interface DocumentCut {
 export async function cutDocuments(scores: { store: Store; key: string }, budget: number): Promise<DocumentCut> {
   const utilities: number[] = [];
   const tokens: number[] = [];
+  const ids: number[] = [];
   for await (const { document } of readScores(scores)) {
+    for (let i = 0; i < (document.documents ?? 1); i++) ids.push(idHash(document.id));
     utilities.push(document.utility);
     tokens.push(document.tokens);
   }
@@ -116,7 +138,22 @@ export async function cutDocuments(scores: { store: Store; key: string }, budget
     ties.add(line);
     taken += tokens;
   }
-  return { utility, ties, documents: above.length + ties.size, tokens: taken, poolDocuments: order.length };
+  return {
+    ...{ utility, ties, documents: above.length + ties.size, tokens: taken, poolDocuments: order.length },
+    sharingIds: sharing(ids),
+  };
+}
+
+/** 53 bits, which a number holds: two of a hundred million different ids hardly have the same. */
+function idHash(id: string): number {
+  const hash = createHash('sha256').update(id).digest();
+  return hash.readUIntBE(0, 6) * 32 + (hash[6]! >> 3);
+}
+
+/** How many of the values are there more than once. */
+function sharing(values: readonly number[]): number {
+  const sorted = Float64Array.from(values).sort();
+  return sorted.reduce((count, value, i) => count + Number(value === sorted[i - 1] || value === sorted[i + 1]), 0);
 }
 
 /** The documents as JSON Lines of `{id, utility, tokens, selected}`, in the order of their scores' file. */

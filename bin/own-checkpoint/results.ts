@@ -89,6 +89,11 @@ export async function report(selection: Selection, run: Run, { summary, document
     console.log(
       `${documents}: ${cut.documents} of ${cut.poolDocuments} documents selected, which have ${cut.tokens} tokens.`,
     );
+  if (cut && cut.sharingIds > 0)
+    console.log(
+      `${WARNING}${cut.sharingIds} documents have an id that another has too: they are mixed up in ${documents}, where those of one ` +
+        'shard are one line. Prepare the corpus with --id-field, naming a field of unique ids, or make the ids unique.',
+    );
   if (fit) {
     const interval = fit.spearmanInterval.map((side) => side.toFixed(2)).join(', ');
     console.log(`The influence model's Spearman on held-out labels is ${fit.spearman.toFixed(2)} [${interval}].`);

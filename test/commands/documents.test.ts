@@ -80,6 +80,29 @@ describe('documents', () => {
     expect(cut).toMatchObject({ tokens, poolDocuments: 6 });
   });
 
+  it('that have one id are counted, in one shard and in several', async () => {
+    expect((await chosen(UTILITIES, 1)).cut.sharingIds).toBe(0);
+    const rows = [
+      ['b', 'b'],
+      ['b'], // ends what began in the row above
+      ['c', 'd'], // the mark is in a text
+      ['b', 'f'],
+    ];
+    const mixed = { ...corpus, documents: async ({ begin, end }: RowRange) => rows.slice(begin, end) } as Corpus;
+    const store = new MemoryStore();
+    const { signal } = new AbortController();
+    await store.put(
+      KEY,
+      documentScores(mixed, [0, 1], UTILITIES, signal, () => {}),
+    );
+    const lines = Buffer.from(await store.get(KEY))
+      .toString()
+      .trim()
+      .split('\n');
+    expect(JSON.parse(lines[0]!)).toMatchObject({ id: 'b', tokens: 8, documents: 2 });
+    expect((await cutDocuments({ store, key: KEY }, 1)).sharingIds).toBe(3);
+  });
+
   it('share a row whose parts are not theirs', () => {
     expect(partLengths([1, 0, 2, 2], 2, 0)).toEqual([2, 2]);
     expect(partLengths([1, 2, 2, 0], 1, 0)).toEqual([4]);
