@@ -64,6 +64,15 @@ export function explainSystemError(error: unknown): string | undefined {
         'same command again, it resumes. On AWS, deploy with a larger rootVolumeGib or with instance types that have disks of ' +
         'their own, and resume the run.'
       );
+    case 'EDQUOT':
+      return (
+        `The disk quota is used up${where}: free some space or have it raised, or for a temporary file set TMPDIR to another disk, ` +
+        'and give the same command again, it resumes.'
+      );
+    case 'ENAMETOOLONG':
+      return `A name is too long for the file system${where}: choose shorter names of files, folders or runs.`;
+    case 'ELOOP':
+      return `Symbolic links lead in a circle${where}: correct the link, or name the file itself.`;
     case 'EACCES':
     case 'EPERM':
       return `Permission denied${where}: check who owns the file or choose another --out directory.`;

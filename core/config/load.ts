@@ -36,7 +36,7 @@ const startsWith = (path: readonly string[], group: readonly string[]) =>
 
 export function parseJson(text: string, source: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text.replace(/^\uFEFF/, '')); // editors on Windows begin files with it
   } catch (error) {
     const { message } = error as Error;
     const at = /position (\d+)/.exec(message);
@@ -57,7 +57,11 @@ export function setField(config: Record<string, unknown>, assignment: string): s
   if (cut < 1 || path.some((name) => name === ''))
     throw new ConfigError(`--set ${assignment}: expected FIELD=VALUE, such as --set pretrain.stages=2.`);
   let at = config;
+  const refuseInherited = (name: string) => {
+    if (name in at && !Object.hasOwn(at, name)) throw new ConfigError(`--set ${assignment}: unknown field ${name}.`);
+  };
   for (const name of path.slice(0, -1)) {
+    refuseInherited(name);
     const next = at[name];
     if (next !== undefined && (typeof next !== 'object' || next === null || Array.isArray(next)))
       throw new ConfigError(`--set ${assignment}: ${name} is not a group of fields.`);
@@ -71,7 +75,9 @@ export function setField(config: Record<string, unknown>, assignment: string): s
   } catch {
     // not JSON: a bare string such as a path
   }
-  at[path[path.length - 1]!] = value;
+  const last = path[path.length - 1]!;
+  refuseInherited(last);
+  at[last] = value;
   return path;
 }
 

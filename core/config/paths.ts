@@ -1,5 +1,5 @@
 import { isAbsolute } from 'node:path';
-import { isLocalPath } from '../storage/index.ts';
+import { isLocalPath, localPath } from '../storage/index.ts';
 import type { RunConfig } from './schema.ts';
 
 /** The configuration with its relative paths resolved; absolute ones and URIs stay as they are. */
@@ -11,7 +11,7 @@ export function resolvePaths(config: RunConfig, resolve: (relative: string) => s
     ...config,
     corpus: {
       ...corpus,
-      input: corpus.input.map(change),
+      input: corpus.input.map((path) => (path.startsWith('file:') ? localPath(path) : change(path))), // a glob is none of a URI
       prepared: corpus.prepared && change(corpus.prepared),
       tokenizer: 'file' in corpus.tokenizer ? { file: change(corpus.tokenizer.file) } : corpus.tokenizer,
     },

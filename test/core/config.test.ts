@@ -97,12 +97,18 @@ describe('configuration', () => {
     const resolved = resolvePaths(config, (path) => `/base/${path}`);
     expect(resolved.evaluation.tasks).toEqual([{ file: '/base/a/t.jsonl' }]);
     expect(localPaths(resolved)).toContainEqual(['evaluation.tasks', '/base/a/t.jsonl']);
+    const uris = { corpus: { input: ['file:///data/*.jsonl', 'file:/data/b.jsonl'] } };
+    const named = resolvePaths(parseConfig({ ...minimal, ...uris }, 'run.json'), (path) => `/base/${path}`);
+    expect(named.corpus.input).toEqual(['/data/*.jsonl', '/data/b.jsonl']);
+    const elsewhere = parseConfig({ ...minimal, corpus: { input: ['file://host/b.jsonl'] } }, 'run.json');
+    expect(() => resolvePaths(elsewhere, (path) => path)).toThrow(/file:\/\/host\/b\.jsonl: no file of this machine/);
     const onS3 = parseConfig({ ...minimal, evaluation: { tasks: [{ file: 's3://b/t.jsonl' }] } }, 'run.json');
     expect(resolvePaths(onS3, (path) => `/base/${path}`).evaluation).toEqual(onS3.evaluation);
   });
 
   it('says where JSON is broken', () => {
     expect(() => parseJson('{"seed": 1,}', 'run.json')).toThrow(/run\.json, line 1: not valid JSON/);
+    expect(parseJson('\uFEFF{"seed": 1}', 'run.json')).toEqual({ seed: 1 });
   });
 
   it('sets nested fields from the command line, as JSON or as text', () => {
@@ -113,6 +119,11 @@ describe('configuration', () => {
     expect(config).toEqual({ pretrain: { stages: 2 }, engine: { runtime: 'tfjs-cpu' }, corpus: { input: ['x.txt'] } });
     expect(() => setField(config, 'pretrain')).toThrow(/FIELD=VALUE/);
     expect(() => setField(config, 'pretrain.stages.deep=1')).toThrow(/not a group/);
+    for (const path of ['__proto__.foo', '__proto__', 'constructor.x', 'pretrain.toString'])
+      expect(() => setField(config, `${path}=1`)).toThrow(
+        /^--set \S+: unknown field (__proto__|constructor|toString)\.$/,
+      );
+    expect(Object.hasOwn(Object.prototype, 'foo')).toBe(false);
   });
 
   it.each(['quickstart', 'small', 'paper-410m', 'paper-1b', 'paper-410m-reference-code'])(

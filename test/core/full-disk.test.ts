@@ -59,6 +59,12 @@ it.each([
     Object.assign(new Error('no'), { code: 'ENOENT', syscall: 'mkdir', path: '/mnt/runs' }),
     /^The folder cannot be made \(\/mnt\/runs\): its file system may be read-only/,
   ],
+  [
+    Object.assign(new Error('no'), { code: 'EDQUOT', path: '/home/x' }),
+    /^The disk quota is used up \(\/home\/x\): .*TMPDIR/,
+  ],
+  [Object.assign(new Error('no'), { code: 'ENAMETOOLONG' }), /^A name is too long .*choose shorter names/],
+  [Object.assign(new Error('no'), { code: 'ELOOP', path: '/a' }), /^Symbolic links lead in a circle \(\/a\): correct/],
   [Object.assign(new Error('no'), { code: 'ENOENT', syscall: 'open', path: '/mnt/file' }), undefined],
 ])('%s is explained where it can be', (error, words) => {
   const said = explainSystemError(error);

@@ -265,6 +265,14 @@ describe('inputs', () => {
   });
 });
 
+it('a text that is null is an empty one', async () => {
+  const [first, second] = ['a', null];
+  const lines = await writeInput('in.jsonl', jsonl([{ text: first }, { text: second }]));
+  const columnData = [{ name: 'text', type: 'STRING' as const, data: [first, second] }];
+  const table = await writeInput('in.parquet', new Uint8Array(parquetWriteBuffer({ columnData })));
+  for (const input of [lines, table]) expect((await readAll(input)).map(({ text }) => text)).toEqual(['a', '']);
+});
+
 describe('bad content names the file, the line and the remedy', () => {
   const good = '{"text":"good"}\n';
   it.each<[string, string | Uint8Array, RegExp]>([

@@ -3,7 +3,7 @@ import type { Document, DocumentFields } from '../document.ts';
 import { baseName, type InputFile } from './input-file.ts';
 
 /**
- * Makes a document of a record's fields. Domain and id may be missing or null.
+ * Makes a document of a record's fields. Domain and id may be missing or null; a text that is null is empty.
  *
  * @throws InputError that names the line, the field, and the fields that are there.
  */
@@ -13,7 +13,7 @@ export function toDocument(
   { uri, name }: InputFile,
   line: number,
 ): Document {
-  const text = record[fields.text];
+  const text = fields.text in record ? (record[fields.text] ?? '') : undefined;
   if (typeof text !== 'string') {
     const found =
       fields.text in record
