@@ -23,6 +23,8 @@ export function thisProcess(): ProcessMark {
 /** Undefined where its id says nothing here: it is of another machine or container, or the system does not tell. */
 export function isAtWork({ pid, host, boot, namespace, started }: ProcessMark): boolean | undefined {
   const self = thisProcess();
+  // Where the system does not tell, an id that nobody has is known to be free, and one that somebody has may be another's.
+  if (host === self.host && boot === undefined && self.boot === undefined) return isAlive(pid) ? undefined : false;
   if (boot === undefined || namespace === undefined || started === undefined) return undefined;
   if (host !== self.host || boot !== self.boot || namespace !== self.namespace) return undefined;
   return isAlive(pid) && (startOf(pid) ?? started) === started;
