@@ -1,7 +1,7 @@
 /** Resumable checkpoints inside a piece of training: an interrupted job goes on from the newest that is whole. */
 import type { RunConfig } from '../core/config/schema.ts';
+import { TRAINING_FILE } from '../core/layout.ts';
 import type { Store } from '../core/storage/index.ts';
-import { TRAINING_FILE } from '../engine/files/checkpoint.ts';
 
 type Often = Pick<RunConfig['pretrain'], 'checkpointEverySteps' | 'checkpointEveryMinutes'>;
 

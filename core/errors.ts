@@ -60,9 +60,9 @@ export function explainSystemError(error: unknown): string | undefined {
   switch (code) {
     case 'ENOSPC':
       return (
-        `No space left on the disk${where}: free some space (a killed preparation may have left folders mates-prepare-* among the temporary files), or for a temporary file set TMPDIR to a larger disk, and give the ` +
-        'same command again, it resumes. On AWS, deploy with a larger rootVolumeGib or with instance types that have disks of ' +
-        'their own, and resume the run.'
+        `No space left on the disk${where}: free some space (a killed preparation may have left folders mates-prepare-* among the ` +
+        'temporary files), or for a temporary file set TMPDIR to a larger disk, and give the same command again, it resumes. ' +
+        'On AWS, deploy with a larger rootVolumeGib or with instance types that have disks of their own, and resume the run.'
       );
     case 'EDQUOT':
       return (

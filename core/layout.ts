@@ -80,7 +80,8 @@ export function armLayout(stage: number, arm: Arm) {
   };
 }
 
-/** The file of a checkpoint that says that it is whole. */
-export const checkpointMark = (checkpoint: string) => `${checkpoint}/training.json`;
+/** The last file of a checkpoint, which says that it is whole. */
+export const TRAINING_FILE = 'training.json';
+export const checkpointMark = (checkpoint: string) => `${checkpoint}/${TRAINING_FILE}`;
 
 const pad = (index: number) => String(index).padStart(5, '0');

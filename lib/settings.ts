@@ -122,7 +122,8 @@ const schema = z.strictObject({
   rootVolumeGib: count.min(50).default(DEFAULT_DEPLOYMENT.rootVolumeGib),
   /**
    * An attempt that runs longer is killed and the job fails. Preparing a corpus, pretraining, probing, fitting and
-   * evaluating stop by themselves half an hour before, and go on in the next attempt: they may take `jobAttempts` times as long, less what spot interruptions take.
+   * evaluating stop by themselves half an hour before, and go on in the next attempt: they may take `jobAttempts` times as
+   * long, less what spot interruptions take.
    * A SageMaker training job has one attempt of so many hours, of 672 at most.
    *
    * @default 24

@@ -7,7 +7,7 @@ import { loadModel } from '../../engine/files/checkpoint.ts';
 import { fullPasses, ROWS_PER_PASS } from '../../engine/gpt-neox/row-passes.ts';
 import type { Job } from '../job.ts';
 import { modelCost, openLanguageModel } from '../model.ts';
-import { countedCandidates, dsirWeights, loadDsir } from '../score/dsir.ts';
+import { openDsir } from '../score/dsir.ts';
 
 /** Gives features of rows. */
 export interface RowFeatures {
@@ -25,9 +25,7 @@ export interface RowFeatures {
 export async function openFeatures(job: Job, corpus: Corpus, stage: number): Promise<RowFeatures> {
   const { config } = job.run.record;
   const { features } = config.influenceModel;
-  const usesDsir = features.includes('dsir');
-  const dsir = usesDsir ? await loadDsir(job, stage) : undefined;
-  const counted = usesDsir ? await countedCandidates(job, corpus, await readPlan(job.run, stage)) : undefined;
+  const dsir = features.includes('dsir') ? await openDsir(job, corpus, await readPlan(job.run, stage)) : undefined;
   const readsModel = features.some((name) => name === 'loss' || name === 'hidden');
   const passes = readsModel ? await openForwardPasses(job, corpus, stage) : undefined;
   return {
@@ -36,9 +34,7 @@ export async function openFeatures(job: Job, corpus: Corpus, stage: number): Pro
       const found = await passes?.(rows);
       const block: Record<(typeof features)[number], () => Promise<DenseBlock>> = {
         dsir: async () => {
-          const values = Float32Array.from(
-            await dsirWeights(dsir!, corpus, rows, config.selection.dsirScore, counted!),
-          );
+          const values = Float32Array.from(await dsir!(rows));
           return { name: 'dsir', columns: 1, values };
         },
         loss: async () => ({ name: 'loss', columns: 1, values: found!.losses }),

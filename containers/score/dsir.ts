@@ -4,7 +4,6 @@ import { RunError } from '../../core/errors.ts';
 import type { StagePlan } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { STREAM } from '../../core/random/philox.ts';
-import type { DsirScore } from '../../core/selection/methods.ts';
 import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
 import { sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
@@ -55,28 +54,28 @@ const dsirSample = (job: Job, corpus: Corpus, plan: StagePlan) =>
   sampleHoldOut(job, corpus, plan, STREAM.dsirSample, POOL_ROWS);
 
 /**
- * The log-weight of each row. No pair of words reaches from one document into the next.
+ * Opens the DSIR model that a stage scores by.
  *
- * @param counted see {@link countedCandidates}.
+ * @returns the log-weight of each row. No pair of words reaches from one document into the next.
  */
-export async function dsirWeights(
-  model: DsirModel,
+export async function openDsir(
+  job: Job,
   corpus: Corpus,
-  rows: readonly number[],
-  score: DsirScore,
-  counted: ReadonlySet<number>,
-): Promise<Float64Array> {
-  const passages = await corpus.passages(rows);
-  return Float64Array.from(passages, (texts, i) => model.rowWeight(texts, score, counted.has(rows[i]!)));
-}
-
-export async function dsirScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
+  plan: StagePlan,
+): Promise<(rows: readonly number[]) => Promise<Float64Array>> {
   const model = await loadDsir(job, plan.scorerStage);
   const counted = await countedCandidates(job, corpus, plan);
   const { dsirScore } = job.run.record.config.selection;
+  return async (rows) => {
+    const passages = await corpus.passages(rows);
+    return Float64Array.from(passages, (texts, i) => model.rowWeight(texts, dsirScore, counted.has(rows[i]!)));
+  };
+}
+
+export async function dsirScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
+  const weigh = await openDsir(job, corpus, plan);
   return {
     cost: 0, // no matrix product
-    utilities: (rows, onBatch) =>
-      inBatches(rows, TEXTS_AT_ONCE, onBatch, (part) => dsirWeights(model, corpus, part, dsirScore, counted)),
+    utilities: (rows, onBatch) => inBatches(rows, TEXTS_AT_ONCE, onBatch, weigh),
   };
 }

@@ -4,7 +4,8 @@
  *
  *   minimise |z - X w|^2 + penalty (|w_ngrams|^2 + sum over dense blocks of relative penalty x |w_block|^2).
  *
- * Penalties are chosen by Spearman's rho on rows that are held out in turn, and the model is then fitted to all rows. The same features, targets and seed give the same model.
+ * Penalties are chosen by Spearman's rho on rows that are held out in turn, and the model is then fitted to all rows. The
+ * same features, targets and seed give the same model.
  */
 import { RunError } from '../errors.ts';
 import type { SparseRows } from '../features/sparse-rows.ts';

@@ -81,7 +81,7 @@ export function loadTokenizer(source: Uint8Array | string, name: string): Tokeni
   let vocabularySize = 0;
   for (const id of vocab.values()) vocabularySize = Math.max(vocabularySize, id + 1);
   const facts = { vocabularySize, endOfText, sha256: sha256(source) };
-  return byteLevelBpe(json, facts) ?? anyTokenizer(json, facts, name);
+  return byteLevelBpe(json, facts) ?? anyTokenizer(json, vocab, facts, name);
 }
 
 type Facts = Pick<Tokenizer, 'vocabularySize' | 'endOfText' | 'sha256'>;
@@ -240,13 +240,13 @@ function decodeBytes(ids: ArrayLike<number>, bytes: readonly Uint8Array[], added
 }
 
 /** Any tokenizer.json by the library, at about a tenth of the speed. */
-function anyTokenizer(json: TokenizerJson, facts: Facts, name: string): Tokenizer {
+function anyTokenizer(json: TokenizerJson, vocab: Map<string, number>, facts: Facts, name: string): Tokenizer {
   const single = json.added_tokens?.find((token) => token.single_word);
   if (single)
     throw new ConfigError(`${name}: the added token "${single.content}" has single_word, which is not supported.`);
   const words = json.pre_tokenizer && withUnicodeClasses(json.pre_tokenizer, name);
   // Of a WordLevel the library does not know it.
-  const unknown = vocabulary(json).get(json.model.unk_token ?? '');
+  const unknown = vocab.get(json.model.unk_token ?? '');
   let library: LibraryTokenizer;
   try {
     library = new LibraryTokenizer({ ...json, pre_tokenizer: words }, { clean_up_tokenization_spaces: false });

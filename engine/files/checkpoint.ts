@@ -4,6 +4,7 @@
  */
 import { InputError } from '../../core/errors.ts';
 import { sha256 as sha256Of } from '../../core/hash.ts';
+import { TRAINING_FILE } from '../../core/layout.ts';
 import {
   type Content,
   getJsonIfPresent,
@@ -30,7 +31,6 @@ import {
 import { readSafetensors, type Tensor } from './safetensors.ts';
 
 const OPTIMIZER_FILE = 'optimizer.safetensors';
-export const TRAINING_FILE = 'training.json';
 
 /** Where a training stands. */
 export interface TrainingState {

@@ -1,9 +1,9 @@
 /** Where the training of an influence model stands, so that an interrupted fit goes on as if it had never stopped. */
 import { InputError } from '../../core/errors.ts';
+import { TRAINING_FILE } from '../../core/layout.ts';
 import { getJson, putFile, putJson, type Store } from '../../core/storage/index.ts';
 import type { AdamW } from '../adamw.ts';
 import { ParameterSet } from '../parameters.ts';
-import { TRAINING_FILE } from './checkpoint.ts';
 import { encodeParameters, keyOf, uriOf } from './hugging-face.ts';
 import { readSafetensors, type Tensor } from './safetensors.ts';
 

@@ -5,7 +5,7 @@ import { loadPredictorOf } from '../../containers/fit-influence/influence-model.
 import { readProbes } from '../../containers/fit-influence/labelled.ts';
 import { holdOut } from '../../containers/hold-out.ts';
 import { classifierSample, classifierScorer } from '../../containers/score/classifier.ts';
-import { dsirWeights, loadDsir } from '../../containers/score/dsir.ts';
+import { loadDsir } from '../../containers/score/dsir.ts';
 import { openScorer } from '../../containers/score/open-scorer.ts';
 import { InterruptedError } from '../../core/errors.ts';
 import type { InfluenceFit } from '../../core/formats.ts';
@@ -247,7 +247,8 @@ describe('DSIR', () => {
     const corpus = await openRunCorpus(tiny.run);
     const scorer = await openScorer(tiny.job(1), corpus, plan, await readScorer(tiny.store, plan));
     const rows = [0, 5, 9, 40];
-    const weights = await dsirWeights(await loadDsir(tiny.job(1), 1), corpus, rows, 'sum', new Set());
+    const model = await loadDsir(tiny.job(1), 1);
+    const weights = Float64Array.from(await corpus.passages(rows), (texts) => model.rowWeight(texts, 'sum'));
     const utilities = await scorer.utilities(rows);
     expect(utilities).toEqual(weights);
     const [item] = scoreItems(plan);
@@ -274,8 +275,9 @@ describe('DSIR', () => {
     expect(model!.std).toBeCloseTo(std, 9);
     const [row] = [7];
     const influence = await (await loadPredictorOf(tiny.job(1), corpus, 1, 8)).predict([row]);
-    const [weight] = await dsirWeights(await loadDsir(tiny.job(1), 1), corpus, [row], 'sum', new Set());
-    const parts = (-influence[0]! - model!.mean) / model!.std + (0.5 * (weight! - dsir!.mean)) / dsir!.std;
+    const [texts] = await corpus.passages([row]);
+    const weight = (await loadDsir(tiny.job(1), 1)).rowWeight(texts!, 'sum');
+    const parts = (-influence[0]! - model!.mean) / model!.std + (0.5 * (weight - dsir!.mean)) / dsir!.std;
     expect((await scorer.utilities([row]))[0]).toBeCloseTo(parts / record.std, 6);
   });
 
