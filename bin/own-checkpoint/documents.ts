@@ -74,13 +74,7 @@ export async function* documentScores(
  * share the row evenly.
  */
 export function partLengths(row: ArrayLike<number>, documents: number, mark: number): number[] {
-  const lengths: number[] = [];
-  let begin = 0;
-  for (let i = 0; i < row.length; i++) {
-    if (row[i] !== mark && i + 1 < row.length) continue;
-    lengths.push(i + 1 - begin);
-    begin = i + 1;
-  }
+  const lengths = markedParts(row, mark);
   if (lengths.length === documents) return lengths;
   const share = Math.floor(row.length / documents);
   return Array.from({ length: documents }, (_, i) => share + (i < row.length % documents ? 1 : 0));
@@ -88,10 +82,21 @@ export function partLengths(row: ArrayLike<number>, documents: number, mark: num
 
 /** How many of a row's documents, the first so many, end in it; 0 where its parts are not theirs. */
 function endsOf(row: Int32Array, documents: number, mark: number): number {
-  let marks = 0;
-  for (const token of row) if (token === mark) marks++;
-  const parts = row.at(-1) === mark ? marks : marks + 1;
-  return parts === documents ? marks : 0;
+  const parts = markedParts(row, mark).length;
+  if (parts !== documents) return 0;
+  return row.at(-1) === mark ? parts : parts - 1;
+}
+
+/** Tokens in each part of a row: up to a mark, that included, and what follows the last one. */
+function markedParts(row: ArrayLike<number>, mark: number): number[] {
+  const lengths: number[] = [];
+  let begin = 0;
+  for (let i = 0; i < row.length; i++) {
+    if (row[i] !== mark && i + 1 < row.length) continue;
+    lengths.push(i + 1 - begin);
+    begin = i + 1;
+  }
+  return lengths;
 }
 
 /** Which documents are the best: all above a utility, and some of those that have it. */
