@@ -61,6 +61,8 @@ export const STUDY_METHODS = {
   'lookahead, every row': { probe: LOOKAHEAD, selection: { method: 'oracle' } },
   'lookahead, every row, T 0.2': { probe: LOOKAHEAD, selection: { method: 'oracle', temperature: 0.2 } },
   'lookahead, every row + dsir': { probe: LOOKAHEAD, selection: { method: 'oracle', dsirWeight: 1 } },
+  /** The highest labels and no noise, as color-filter takes them, but of each stage's own checkpoint. */
+  'lookahead, every row, no noise': { probe: LOOKAHEAD, selection: { method: 'oracle', temperature: 1e-3 } },
   'color-filter': { probe: LOOKAHEAD, selection: { method: 'color-filter' } },
 
   'lookahead, n-gram': { probe: LOOKAHEAD, influenceModel: NGRAM },
