@@ -10,7 +10,12 @@ export function parseEcr(image: string) {
 }
 
 /**
- * Whether an image is in ECR, or may be: a bare name, without an owner or a registry, is taken for one that is there already,
+ * Whether an image is in ECR of the region, or may be: a bare name, without an owner or a registry, is taken for one that is there already,
  * as where a service is emulated.
+ *
+ * @param region of the stacks; undefined where they are for any.
  */
-export const maybeInEcr = (image: string): boolean => parseEcr(image) !== undefined || !image.includes('/');
+export function maybeInEcr(image: string, region?: string): boolean {
+  const ecr = parseEcr(image);
+  return ecr ? region === undefined || ecr.region === region : !image.includes('/');
+}

@@ -39,7 +39,7 @@ import { Queue } from './compute/queue.ts';
 import { acknowledge } from './operations/acknowledge.ts';
 import { Alerts } from './operations/alerts.ts';
 import { CostGuard } from './operations/cost-guard.ts';
-import { logGroup } from './operations/logs.ts';
+import { logGroup, machineLogGroup } from './operations/logs.ts';
 import { Observability } from './operations/observability.ts';
 import { Pipeline } from './pipeline.ts';
 import type { Settings } from './settings.ts';
@@ -68,7 +68,7 @@ export class PipelineStack extends Stack {
       settings,
       sagemaker: { imageUri: trainer.uri, role: roles.training },
     });
-    const machineLogs = logGroup(this, 'MachineLogs', settings);
+    const machineLogs = machineLogGroup(this, 'MachineLogs', settings);
     this.machine = new StateMachine(this, 'Machine', {
       definitionBody: DefinitionBody.fromChainable(pipeline.definition),
       timeout: Duration.days(settings.runTimeoutDays),

@@ -150,7 +150,7 @@ const schema = z.strictObject({
    */
   mapConcurrency: count.max(10_000).optional(),
   /** Arms that pretrain at once. */
-  pretrainConcurrency: count.max(40).default(2),
+  pretrainConcurrency: count.max(40).default(DEFAULT_DEPLOYMENT.pretrainConcurrency),
   /**
    * Instance type of the SageMaker training job, for runs with `"trainer": "sagemaker"`.
    *
@@ -251,9 +251,7 @@ function requireReachableImages({ region, ...settings }: Settings): void {
   for (const name of ['image', 'trainerImage'] as const) {
     const reference = settings[name];
     if (!reference) continue;
-    const ecr = parseEcr(reference);
-    const isElsewhere = region !== undefined && ecr !== undefined && ecr.region !== region;
-    if (maybeInEcr(reference) && !isElsewhere) continue;
+    if (parseEcr(reference) && maybeInEcr(reference, region)) continue; // a bare name would be taken from Docker Hub
     throw new ConfigError(
       `context ${name}: ${reference} cannot be pulled from subnets without a way out (network=endpoints): ` +
         `push it to ECR in ${region ?? "the stacks' region"}, or deploy with -c network=nat.`,

@@ -10,6 +10,7 @@ import { storeOpener } from '../../core/storage/index.ts';
 import { terminalTable } from '../../report/terminal-table.ts';
 import { formatCount, PLAIN_TABLE, terminalColumns } from '../format.ts';
 import { loadConfigFile } from '../load-config.ts';
+import { quotaTable } from '../quota-table.ts';
 
 interface Options {
   set?: string[];
@@ -89,19 +90,13 @@ function describe(config: RunConfig, plan: Plan): string {
     dollars(onDemandUsd),
     dollars(spotUsd),
   ]);
-  const quotas = plan.quotas.map(({ quota, code = 'by type', unit, least, useful }) => [
-    quota,
-    code,
-    `${least} ${unit}`,
-    `${useful} ${unit}`,
-  ]);
   const warnings = plan.warnings.map((warning) => `${WARNING}${warning}`);
   const table = (rows: string[][], head: string[] = []) => terminalTable(rows, { ...PLAIN_TABLE, head }, columns);
   return [
     table(facts),
     table(money, ['instance', 'accelerators', 'hours', 'on demand', 'spot']),
     assumptions(),
-    table(quotas, ['quota of the account', 'code', 'at least', 'useful']),
+    quotaTable(plan.quotas),
     ...warnings,
   ].join('\n');
 }

@@ -144,15 +144,25 @@ export async function failureOf(sfn: SFNClient, execution: DescribeExecutionOutp
   return errorNamed(error, words, `${error ?? 'Failed'}: ${words}`);
 }
 
+/** SageMaker's own, of every training job of an account. */
+const TRAINING_LOGS = '/aws/sagemaker/TrainingJobs';
+
 /** The message in a Cause: a function's error, or the description of a job; anything else as it is. */
 export function causeInWords(cause = 'no cause was given'): string {
-  const { errorMessage, JobName, StatusReason, Container } = parsed(cause) as {
+  const { errorMessage, TrainingJobName, FailureReason, JobName, StatusReason, Container } = parsed(cause) as {
     errorMessage?: string;
+    TrainingJobName?: string;
+    FailureReason?: string;
     JobName?: string;
     StatusReason?: string;
     Container?: { ExitCode?: number; LogStreamName?: string };
   };
   if (errorMessage !== undefined) return errorMessage;
+  if (TrainingJobName !== undefined)
+    return (
+      `the training job ${TrainingJobName} failed: ${FailureReason ?? 'SageMaker gives no reason'}. ` +
+      `Its log stream begins with its name, in the log group ${TRAINING_LOGS}`
+    );
   if (JobName === undefined) return cause;
   const { ExitCode, LogStreamName } = Container ?? {};
   return (

@@ -1,10 +1,11 @@
 import type { DescribeExecutionOutput, SFNClient } from '@aws-sdk/client-sfn';
 import { InterruptedError } from '../../core/errors.ts';
+import { WARNING } from '../../core/progress.ts';
 import type { ProgressView } from '../progress-view.ts';
-import { describeExecution, describeMapRun, ExecutionHistory, stepOf } from './execution.ts';
+import { describeExecution, describeMapRun, ExecutionHistory, parsed, stepOf } from './execution.ts';
 
 export interface FollowOptions {
-  view: Pick<ProgressView, 'heading' | 'update'>;
+  view: Pick<ProgressView, 'heading' | 'notice' | 'update'>;
   /** Ends the watching, and nothing else. */
   signal: AbortSignal;
   /** Waits between two looks. */
@@ -14,7 +15,8 @@ export interface FollowOptions {
 const MAP_ENDED = new Set<string>(['MapRunSucceeded', 'MapRunFailed', 'MapRunAborted']);
 
 /**
- * Shows an execution's steps as it enters them, and how many jobs of each map are done, until it ends.
+ * Shows an execution's steps as it enters them, what its first state warns of, and how many jobs of each map are done,
+ * until it ends.
  *
  * @throws InterruptedError when the signal is aborted.
  */
@@ -25,6 +27,8 @@ export async function followExecution(
 ): Promise<DescribeExecutionOutput> {
   const history = new ExecutionHistory(sfn, executionArn);
   let map = '';
+  /** Whether the first state has ended, which says what does not fit the deployment. */
+  let checked = false;
   let open: { arn: string; name: string } | undefined;
   const showMap = async () => {
     if (!open) return;
@@ -39,6 +43,11 @@ export async function followExecution(
     for (const event of await history.next()) {
       const step = stepOf(event);
       if (step) view.heading(`${clock(event.timestamp)} ${step}`);
+      if (!checked && event.stateExitedEventDetails) {
+        checked = true;
+        const { warnings = [] } = parsed(event.stateExitedEventDetails.output) as { warnings?: string[] };
+        for (const warning of warnings) view.notice(`${WARNING}${warning}`);
+      }
       if (event.type === 'MapStateEntered') map = event.stateEnteredEventDetails?.name ?? '';
       if (event.mapRunStartedEventDetails) open = { arn: event.mapRunStartedEventDetails.mapRunArn!, name: map };
       if (open && MAP_ENDED.has(event.type ?? '')) {

@@ -8,6 +8,8 @@ export interface Deployment {
   maxGpuVcpus: number;
   maxCpuVcpus: number;
   sagemakerInstanceType: string;
+  /** Arms that pretrain at once. */
+  pretrainConcurrency: number;
   jobVcpus: number;
   jobMemoryMib: number;
   rootVolumeGib: number;
@@ -24,6 +26,7 @@ export const DEFAULT_DEPLOYMENT: Deployment = {
   maxGpuVcpus: 64,
   maxCpuVcpus: 64,
   sagemakerInstanceType: 'ml.g5.xlarge',
+  pretrainConcurrency: 2,
   jobVcpus: 4,
   jobMemoryMib: 14_336,
   rootVolumeGib: 200,

@@ -35,7 +35,12 @@ export function limitWarnings(config: RunConfig, place: Place = {}): string[] {
 }
 
 /** Only of a deployment: on one machine nobody pays for an idle GPU. */
-function engineWarnings({ engine: { runtime } }: RunConfig, { deployment }: Place): string[] {
+function engineWarnings({ engine: { runtime } }: RunConfig, { deployment, trainer }: Place): string[] {
+  if (trainer === 'sagemaker' && runtime === 'onnx-cuda')
+    return [
+      "engine.runtime onnx-cuda needs NVIDIA's driver 580 or later, and the image cannot choose that of SageMaker's hosts: try a small run first, " +
+        'or train on batch.',
+    ];
   if (deployment?.accelerator !== 'gpu' || onGpu(runtime)) return [];
   return [
     `engine.runtime ${runtime} computes on the CPUs of instances that have GPUs: set it to onnx-cuda, or deploy with accelerator=cpu.`,

@@ -17,10 +17,11 @@ export interface QuotaNeed {
   useful: number;
 }
 
-/** By the beginnings of the types' names. */
-const FAMILIES: { types: RegExp; name: string; spot: string; onDemand: string }[] = [
+/** By the beginnings of the types' names; spot requests have quotas of fewer families each than instances on demand. */
+const FAMILIES: { types: RegExp; name: string; spotName?: string; spot: string; onDemand: string }[] = [
   { types: /^(g|vt)\d/, name: 'G and VT', spot: 'L-3819A6DF', onDemand: 'L-DB2E81BA' },
-  { types: /^p\d/, name: 'P', spot: 'L-7212CCBC', onDemand: 'L-417A185B' },
+  { types: /^p5/, name: 'P', spotName: 'P5', spot: 'L-C4BD4855', onDemand: 'L-417A185B' },
+  { types: /^p\d/, name: 'P', spotName: 'P4, P3 and P2', spot: 'L-7212CCBC', onDemand: 'L-417A185B' },
   { types: /^/, name: 'Standard', spot: 'L-34B43A08', onDemand: 'L-1216C47A' },
 ];
 
@@ -44,15 +45,17 @@ export function quotaNeeds(
   if (trainer === 'sagemaker') {
     const arms = config.control === 'random' ? 2 : 1;
     const quota = `SageMaker: ${deployment.sagemakerInstanceType} for (spot) training job usage`;
-    needs.push({ quota, unit: 'instances', least: 1, useful: arms });
+    // Both arms train at once, and one that is refused for hours fails the run.
+    const least = Math.min(arms, deployment.pretrainConcurrency);
+    needs.push({ quota, unit: 'instances', least, useful: least });
   }
   return needs;
 }
 
 function ec2Needs({ instance }: Pick<Host, 'instance'>, vcpus: { least: number; useful: number }): QuotaNeed[] {
-  const { name, spot, onDemand } = FAMILIES.find(({ types }) => types.test(instance))!;
+  const { name, spotName = name, spot, onDemand } = FAMILIES.find(({ types }) => types.test(instance))!;
   return [
-    { quota: `EC2: All ${name} Spot Instance Requests`, code: spot, unit: 'vCPUs', ...vcpus },
+    { quota: `EC2: All ${spotName} Spot Instance Requests`, code: spot, unit: 'vCPUs', ...vcpus },
     { quota: `EC2: Running On-Demand ${name} instances`, code: onDemand, unit: 'vCPUs', ...vcpus },
   ];
 }

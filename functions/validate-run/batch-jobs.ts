@@ -27,7 +27,7 @@ export function batchJobs(batch: BatchClient, queues: string[], run: string): Jo
         const answer = await batch.send(new DescribeJobsCommand({ jobs: rest.slice(0, DESCRIBED) }));
         for (const job of answer.jobs ?? [])
           if (runOfJob(job) === run && LIVE.includes(job.status!))
-            jobs.push({ id: job.jobId!, name: job.jobName!, status: job.status! });
+            jobs.push({ id: job.jobId!, name: job.jobName!, status: job.status!, reason: job.statusReason });
       }
       return jobs;
     },

@@ -5,6 +5,8 @@ export interface LiveJob {
   id: string;
   name: string;
   status: string;
+  /** Why it waits, or ended before, in the service's words. */
+  reason?: string;
 }
 
 /** Batch or SageMaker, for the jobs of one run. */

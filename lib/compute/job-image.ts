@@ -2,7 +2,7 @@ import { type IRepository, Repository } from 'aws-cdk-lib/aws-ecr';
 import { DockerImageAsset, Platform } from 'aws-cdk-lib/aws-ecr-assets';
 import { ContainerImage } from 'aws-cdk-lib/aws-ecs';
 import type { IRole } from 'aws-cdk-lib/aws-iam';
-import { Stack } from 'aws-cdk-lib/core';
+import { Stack, Token } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
 import { maybeInEcr, parseEcr } from '../ecr-reference.ts';
 import { PROJECT_ROOT } from '../project.ts';
@@ -13,7 +13,7 @@ export interface JobImage {
   /** Reference with registry and tag or digest. */
   readonly uri: string;
   readonly container: ContainerImage;
-  /** Whether SageMaker can run it, which takes images from private repositories of ECR alone. */
+  /** Whether SageMaker can run it, which takes images from private repositories of ECR in its own region alone. */
   readonly forSageMaker: boolean;
   /** Lets a role pull the image by itself, as SageMaker does; Batch's execution role is granted by the container. */
   grantPull(role: IRole): void;
@@ -51,7 +51,9 @@ export function referencedImage(scope: Construct, id: string, reference: string)
       resourceName: ecr.name,
     }),
   });
-  return fromRepository(repository, reference, ContainerImage.fromEcrRepository(repository, ecr.reference));
+  const { region } = Stack.of(scope);
+  const image = fromRepository(repository, reference, ContainerImage.fromEcrRepository(repository, ecr.reference));
+  return { ...image, forSageMaker: maybeInEcr(reference, Token.isUnresolved(region) ? undefined : region) };
 }
 
 function fromRepository(repository: IRepository, uri: string, container: ContainerImage): JobImage {

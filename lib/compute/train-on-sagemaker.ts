@@ -1,5 +1,5 @@
 import { InstanceType } from 'aws-cdk-lib/aws-ec2';
-import type { IRole } from 'aws-cdk-lib/aws-iam';
+import { type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { IntegrationPattern, JitterType, JsonPath, type QueryLanguage } from 'aws-cdk-lib/aws-stepfunctions';
 import { DockerImage, S3Location, SageMakerCreateTrainingJob } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { Duration, Size, Stack } from 'aws-cdk-lib/core';
@@ -37,7 +37,8 @@ const WAIT_DAYS = 5;
 /**
  * `sagemaker:createTrainingJob.sync` with managed spot, which the library's state lacks: the container entry point, the
  * checkpoint URI and the longest wait. The job keeps its own checkpoints in the run, and resumes from them when
- * SageMaker starts it again; the checkpoint URI is what lets SageMaker do so.
+ * SageMaker starts it again; the checkpoint URI is what lets SageMaker do so. By its tags the machine may create and stop the
+ * training jobs of this pipeline alone.
  *
  * Reads `{run, stage, arm}`. The job's name ends in eight random digits, because names are never free again:
  * 48 (run) + 2 (stage) + 8 and two hyphens stay below the limit of 63.
@@ -62,7 +63,8 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
       resourceConfig: {
         instanceCount: 1,
         instanceType: new InstanceType(settings.sagemakerInstanceType.replace(/^ml\./, '')),
-        volumeSize: Size.gibibytes(200),
+        // Data is read from S3 as it is needed. More than a type's own disk is refused, and the smallest have 125 GB.
+        volumeSize: Size.gibibytes(100),
       },
       stoppingCondition: { maxRuntime: Duration.hours(Math.min(SAGEMAKER_HOURS, settings.jobTimeoutHours)) },
       environment: {
@@ -79,6 +81,7 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
       resultSelector: {},
       resultPath: JsonPath.DISCARD,
     });
+    this.restrict();
     this.spot = settings.spot;
     this.command = settings.trainerCommand;
     this.maxWait = Duration.hours(Math.min(SAGEMAKER_HOURS, settings.jobTimeoutHours + 24 * WAIT_DAYS));
@@ -89,6 +92,26 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
       backoffRate: 3,
       jitterStrategy: JitterType.FULL,
     });
+  }
+
+  /** The library's statement is of every training job of the account, whoever has made it. */
+  private restrict(): void {
+    const { stackName } = Stack.of(this);
+    const all = this.taskPolicies!.findIndex(({ actions }) => actions.includes('sagemaker:CreateTrainingJob'));
+    const { resources } = this.taskPolicies![all]!;
+    const only = (action: string, tag: 'RequestTag' | 'ResourceTag') =>
+      new PolicyStatement({
+        actions: [`sagemaker:${action}`],
+        resources,
+        conditions: { StringEquals: { [`aws:${tag}/${PIPELINE_TAG}`]: stackName } },
+      });
+    this.taskPolicies!.splice(
+      all,
+      1,
+      only('CreateTrainingJob', 'RequestTag'),
+      only('StopTrainingJob', 'ResourceTag'),
+      new PolicyStatement({ actions: ['sagemaker:DescribeTrainingJob'], resources }),
+    );
   }
 
   override toStateJson(language?: QueryLanguage): object {

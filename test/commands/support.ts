@@ -40,6 +40,7 @@ export interface FakeJob {
   run: string;
   queue?: number;
   status: JobStatus;
+  reason?: string;
   lasts?: number;
 }
 
@@ -60,7 +61,10 @@ export function fakeBatch(jobs: FakeJob[]): string[] {
   batch.on(DescribeJobsCommand).callsFake(({ jobs: ids }: { jobs: string[] }) => ({
     jobs: jobs
       .filter(({ id }) => ids.includes(id))
-      .map(({ id, name, run, status }) => ({ jobId: id, jobName: name, status, tags: { 'mates:run': run } })),
+      .map(({ id, name, run, status, reason }) => ({
+        ...{ jobId: id, jobName: name, status, statusReason: reason },
+        tags: { 'mates:run': run },
+      })),
   }));
   batch.on(TerminateJobCommand).callsFake(({ jobId }) => {
     told.push(jobId);

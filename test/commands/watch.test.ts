@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import {
   DescribeExecutionCommand,
   DescribeMapRunCommand,
@@ -12,6 +13,9 @@ import { status } from '../../bin/deployed/commands/status.ts';
 import { watch } from '../../bin/deployed/commands/watch.ts';
 import { causeInWords, failureOf } from '../../bin/deployed/execution.ts';
 import { followExecution } from '../../bin/deployed/follow.ts';
+import { parseConfig } from '../../core/config/load.ts';
+import { pricePlan } from '../../core/cost/price.ts';
+import { quotaNeeds } from '../../core/cost/quotas.ts';
 import { ConfigError, InputError, InterruptedError, RunError } from '../../core/errors.ts';
 import {
   EXECUTION,
@@ -41,8 +45,10 @@ beforeEach(() => sfn.reset());
 
 describe('following an execution', () => {
   const mapRun = { id: 5, type: 'MapRunStarted', mapRunStartedEventDetails: { mapRunArn: MAP_RUN } } as HistoryEvent;
+  const checked = { name: 'Validate the run', output: JSON.stringify({ warnings: ['the disk is too small.'] }) };
   const story: HistoryEvent[] = [
     entered(1, 'Validate the run', {}),
+    { id: 1.5, type: 'TaskStateExited', timestamp: undefined, stateExitedEventDetails: checked } as HistoryEvent,
     entered(2, 'Is this a dry run?', {}, 'ChoiceStateEntered'),
     entered(3, 'Prepare the corpus', { stage: 0 }),
     entered(4, 'Probe the oracle influence', { stage: 1 }, 'MapStateEntered'),
@@ -55,7 +61,7 @@ describe('following an execution', () => {
   it('tells each step once, in order, and how far a map is', async () => {
     const events: HistoryEvent[] = [];
     fakeHistory(events);
-    const looks = [story.slice(0, 3), story.slice(3, 5), story.slice(5)];
+    const looks = [story.slice(0, 4), story.slice(4, 6), story.slice(6)];
     let look = 0;
     const more = () => events.push(...(looks[look++] ?? []));
     sfn.on(DescribeExecutionCommand).callsFake(() => {
@@ -68,6 +74,7 @@ describe('following an execution', () => {
     const ended = await followExecution(client, EXECUTION, {
       view: {
         heading: (text) => said.push(text),
+        notice: (text) => said.push(text),
         update: (_, { step, done, total, note }) => said.push(`${step} ${done}/${total} ${note}`),
       },
       signal: new AbortController().signal,
@@ -77,6 +84,7 @@ describe('following an execution', () => {
     const bar = 'Probe the oracle influence 3/8 2 running, 1 failed';
     expect(said).toEqual([
       '12:00:01 Validate the run',
+      'Warning: the disk is too small.',
       '12:00:03 Stage 0: Prepare the corpus',
       '12:00:04 Stage 1: Probe the oracle influence',
       bar,
@@ -90,7 +98,7 @@ describe('following an execution', () => {
     sfn.on(DescribeExecutionCommand).resolves({ status: 'RUNNING' });
     fakeHistory([]);
     const options = {
-      view: { heading: () => {}, update: () => {} },
+      view: { heading: () => {}, notice: () => {}, update: () => {} },
       signal: AbortSignal.abort(),
       sleep: async () => {},
     };
@@ -110,6 +118,18 @@ describe('mates watch', () => {
     );
     const json = JSON.parse(await printed(() => watch(EXECUTION, { ...target, json: true })));
     expect(json).toMatchObject({ run: output.run, links: { report: 'https://report' } });
+  });
+
+  it('shows what a dry run would take, and what does not fit', async () => {
+    const config = parseConfig(JSON.parse(readFileSync('examples/smoke.json', 'utf8')), 'smoke');
+    const plan = { ...pricePlan(config), quotas: quotaNeeds(config, {}) };
+    const output = { run: { id: 'run-1' }, plan, warnings: ['the disk is too small.'] };
+    sfn.on(DescribeExecutionCommand).resolves({ status: 'SUCCEEDED', output: JSON.stringify(output) });
+    const text = await printed(() => watch('run-1', target));
+    expect(text).toMatch(
+      /Run run-1 would be:\n.* steps on .* tokens\n {2}g6\.xlarge: .* h, \$\S+ on demand, \$\S+ on spot/,
+    );
+    expect(text).toContain('L-3819A6DF');
   });
 
   it("ends with the failure's own error and message", async () => {
@@ -140,6 +160,10 @@ describe('a failure', () => {
     };
     expect(causeInWords(JSON.stringify(cause))).toBe(
       'the job probe-r-1 failed with exit code 1: Essential container exited. Its log stream: probe/x',
+    );
+    const training = { TrainingJobName: 'run-1-0-aaaaaaaa', FailureReason: 'AlgorithmError: exit code 2' };
+    expect(causeInWords(JSON.stringify(training))).toMatch(
+      /^the training job run-1-0-aaaaaaaa failed: AlgorithmError: exit code 2\. .*\/aws\/sagemaker\/TrainingJobs$/,
     );
     expect(causeInWords(undefined)).toBe('no cause was given');
   });
@@ -173,7 +197,7 @@ describe('mates status', () => {
   it('is one screen about an execution', async () => {
     fakeDefinition();
     fakeBatch([
-      { id: '1', name: 'probe-run-1-1', run: 'run-1', status: 'RUNNING' },
+      { id: '1', name: 'probe-run-1-1', run: 'run-1', status: 'RUNNABLE', reason: 'UNDETERMINED - it is blocked' },
       { id: '2', name: 'probe-run-1-1', run: 'run-1-1', status: 'RUNNING' },
     ]);
     fakeSageMaker([{ name: 'run-1-0-aaaaaaaa', run: 's3://lake/runs/run-1', status: 'InProgress' }]);
@@ -188,7 +212,8 @@ describe('mates status', () => {
     const text = await printed(() => status('run-1', target));
     expect(text).toMatch(/Stage 1: Probe the oracle influence/);
     expect(text).toMatch(/3 of 8 jobs done, 2 running/);
-    expect(text.match(/probe-run-1-1: RUNNING/g)).toHaveLength(1);
+    expect(text.match(/probe-run-1-1: \w+/g)).toEqual(['probe-run-1-1: RUNNABLE']);
+    expect(text).toContain('(UNDETERMINED - it is blocked)');
     expect(text).toContain('run-1-0-aaaaaaaa: InProgress');
     expect(text.split('\n').length).toBeLessThan(25);
   });

@@ -36,6 +36,7 @@ it('names the job whose attempts are together too short, and the setting', () =>
 it('has one attempt for what starts over, and for a SageMaker job', () => {
   const deployment = deployed({ jobTimeoutHours: 48, runTimeoutDays: 90 });
   expect(limitWarnings(paper, { deployment, trainer: 'sagemaker' })).toEqual([
+    expect.stringMatching(/^engine\.runtime onnx-cuda needs NVIDIA's driver 580 or later/),
     expect.stringMatching(/^A job of pretrain takes about 288 hours on ml\.g5\.xlarge, and has 48: /),
   ]);
   const longest = deployed({ jobTimeoutHours: 800, runTimeoutDays: 300, sagemakerInstanceType: 'ml.g5.xlarge' });

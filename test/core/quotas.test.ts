@@ -26,10 +26,14 @@ it('are those of the instances, as many as the widest step has jobs, up to what 
 it('are of whole instances, however little of one a job takes, and of training jobs by type', () => {
   const deployment = { ...DEFAULT_DEPLOYMENT, gpuInstances: ['p5.48xlarge'] };
   expect(needs('paper-410m', { deployment }).slice(0, 2)).toEqual([
-    ['L-7212CCBC', 192, 192],
+    ['L-C4BD4855', 192, 192], // P5 has a quota of its own on spot, and those of all P on demand
     ['L-417A185B', 192, 192],
   ]);
-  expect(quotaNeeds(example('smoke'), { trainer: 'sagemaker' }).at(-1)).toEqual({
-    ...{ quota: 'SageMaker: ml.g5.xlarge for (spot) training job usage', unit: 'instances', least: 1, useful: 2 },
-  });
+  const training = (pretrainConcurrency: number) => {
+    const deployment = { ...DEFAULT_DEPLOYMENT, pretrainConcurrency };
+    return quotaNeeds(example('smoke'), { trainer: 'sagemaker', deployment }).at(-1);
+  };
+  const quota = 'SageMaker: ml.g5.xlarge for (spot) training job usage';
+  expect(training(2)).toEqual({ quota, unit: 'instances', least: 2, useful: 2 });
+  expect(training(1)).toEqual({ quota, unit: 'instances', least: 1, useful: 1 });
 });

@@ -7,6 +7,11 @@ import { DIFFERENT, ECR_IMAGE, list, resources, statements, synthesize } from '.
 
 const { template } = synthesize();
 const other = synthesize(DIFFERENT);
+const fixed = {
+  ...{ account: '123456789012', region: 'us-east-1' },
+  'availability-zones:account=123456789012:region=us-east-1': [...'abcdef'].map((zone) => `us-east-1${zone}`),
+};
+const IN_EUROPE = ECR_IMAGE.replace('us-east-1', 'eu-west-1');
 
 describe('network', () => {
   const endpoints = (from: typeof template) =>
@@ -31,14 +36,10 @@ describe('network', () => {
       ).toHaveLength(1);
   });
 
-  const fixed = {
-    ...{ account: '123456789012', region: 'us-east-1' },
-    'availability-zones:account=123456789012:region=us-east-1': [...'abcdef'].map((zone) => `us-east-1${zone}`),
-  };
   const networks = [
     template,
     other.template,
-    ...['nat', 'endpoints'].map((network) => synthesize({ ...fixed, network }).template),
+    ...['nat', 'endpoints'].map((network) => synthesize({ ...fixed, network, image: ECR_IMAGE }).template),
   ];
 
   it('is in every zone of a fixed region, up to six, and where zones cost something up to three', () => {
@@ -127,11 +128,14 @@ describe("a trainer of one's own", () => {
   });
 
   it.each([
-    ['mates:local', undefined],
-    ['ghcr.io/team/trainer:1', 'ghcr.io/team/trainer:1'],
-    ['team/trainer', 'team/trainer'],
-  ])('%s: the first function knows whether SageMaker can run it', (trainerImage, elsewhere) => {
-    const { template } = synthesize({ trainerImage });
+    [{ trainerImage: 'mates:local' }, undefined],
+    [{ trainerImage: 'ghcr.io/team/trainer:1' }, 'ghcr.io/team/trainer:1'],
+    [{ trainerImage: 'team/trainer' }, 'team/trainer'],
+    [{ trainerImage: ECR_IMAGE }, undefined],
+    [{ ...fixed, trainerImage: ECR_IMAGE }, undefined],
+    [{ ...fixed, trainerImage: IN_EUROPE }, IN_EUROPE],
+  ])('%j: the first function knows whether SageMaker can run it', (settings, elsewhere) => {
+    const { template } = synthesize(settings);
     const { Environment } = resources(template, 'AWS::Lambda::Function').find(({ Environment }) =>
       JSON.stringify(Environment).includes('MATES_DEPLOYMENT'),
     )!;

@@ -343,10 +343,14 @@ const NAMES: Record<string, string> = {
   'AWS::StepFunctions::StateMachine': 'StateMachineName',
 };
 
-it('has no physical names, so that two pipelines fit in an account', () => {
+it('has no physical names but those of its own stack, so that two pipelines fit in an account', () => {
   for (const [type, name] of Object.entries(NAMES)) {
     expect(resources(template, type), type).not.toEqual([]);
-    for (const properties of resources(template, type)) expect(properties[name], `${type}.${name}`).toBeUndefined();
+    const given = resources(template, type).map((properties) => JSON.stringify(properties[name]));
+    expect(
+      given.filter((value) => value !== undefined && !value.includes('AWS::StackId')),
+      `${type}.${name}`,
+    ).toEqual([]);
   }
 });
 

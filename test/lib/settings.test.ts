@@ -61,6 +61,7 @@ describe('context', () => {
       { network: 'endpoints', image: 'ghcr.io/a/b:1' },
       'context image: ghcr.io/a/b:1 cannot be pulled from subnets without',
     ],
+    [{ network: 'endpoints', image: 'mates:local' }, 'context image: mates:local cannot be pulled'],
     [{ network: 'endpoints', trainerImage: 'docker.io/a' }, "push it to ECR in the stacks' region"],
     [
       { ...IN_EUROPE, network: 'endpoints', image: '123456789012.dkr.ecr.us-east-1.amazonaws.com/mates:1.0' },
@@ -73,7 +74,6 @@ describe('context', () => {
 
   it.each([
     { network: 'nat', image: 'ghcr.io/a/b:1' },
-    { network: 'endpoints', image: 'mates:local' },
     { ...IN_EUROPE, network: 'endpoints', image: '123456789012.dkr.ecr.eu-west-1.amazonaws.com/mates:1.0' },
     { ...IN_EUROPE, network: 'endpoints', vpcId: 'vpc-1', image: 'ghcr.io/a/b:1' },
   ])('%j has images that can be reached', (values) => {

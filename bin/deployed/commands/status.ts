@@ -68,7 +68,7 @@ function rowsOf(found: Awaited<ReturnType<typeof standing>>): [string, string | 
       'jobs',
       jobs.length
         ? jobs
-            .map(({ name, status }) => `${name}: ${status}`)
+            .map(({ name, status, reason }) => `${name}: ${status}${reason ? ` (${reason})` : ''}`)
             .slice(0, 10)
             .join('\n')
         : 'none',

@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { SFNClient } from '@aws-sdk/client-sfn';
+import type { QuotaNeed } from '../../../core/cost/quotas.ts';
 import { consoleLinks, type RunLinks } from '../../../functions/links.ts';
 import { formatCount } from '../../format.ts';
 import { stopSignal } from '../../interrupt.ts';
 import { createProgressView } from '../../progress-view.ts';
+import { quotaTable } from '../../quota-table.ts';
 import { failureOf, parsed } from '../execution.ts';
 import { followExecution } from '../follow.ts';
 import { executionArn, type Target } from '../machine.ts';
@@ -47,7 +49,12 @@ export async function watchExecution(
 /** What the machine ends with, as far as it is shown. */
 interface Output {
   run?: { id: string; uri: string };
-  plan?: { steps: number; tokens: number; instances: { instance: string; hours: number; onDemandUsd: number }[] };
+  plan?: {
+    steps: number;
+    tokens: number;
+    instances: { instance: string; hours: number; onDemandUsd: number; spotUsd: number }[];
+    quotas: QuotaNeed[];
+  };
   links?: RunLinks;
 }
 
@@ -57,8 +64,11 @@ function describeOutput({ run, plan }: Output, links: RunLinks): string {
   const lines = [plan ? `Run ${run?.id} would be:` : `Run ${run?.id} is done: ${run?.uri}`];
   if (plan) {
     lines.push(`  ${formatCount(plan.steps)} steps on ${formatCount(plan.tokens)} tokens`);
-    for (const { instance, hours, onDemandUsd } of plan.instances)
-      lines.push(`  ${instance}: ${hours.toPrecision(2)} h, ${dollars(onDemandUsd)} on demand`);
+    for (const { instance, hours, onDemandUsd, spotUsd } of plan.instances)
+      lines.push(
+        `  ${instance}: ${hours.toPrecision(2)} h, ${dollars(onDemandUsd)} on demand, ${dollars(spotUsd)} on spot`,
+      );
+    lines.push(quotaTable(plan.quotas));
   }
   for (const [name, link] of Object.entries(links)) lines.push(`  ${name}: ${link}`);
   return lines.join('\n');
