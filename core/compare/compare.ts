@@ -77,10 +77,11 @@ const RANDOM = 'random';
  * method, else the mean of the controls.
  *
  * @param baseline label that the others are compared with; by default `random`, else the first.
- * @throws ConfigError when two runs have the same label and seed, when their losses were measured on different data or after
- *   training with different settings, or when there is no such baseline.
+ * @throws ConfigError when two runs have the same label and seed, when a loss is not a number, when the losses were measured on
+ *   different data or after training with different settings, or when there is no such baseline.
  */
 export function compareRuns(entries: readonly Entry[], baseline?: string): Comparison {
+  checkLosses(entries);
   checkData(entries);
   checkChoice(entries);
   const runs = labelled(entries).map(({ label, summary }) => courseOf(label, summary));
@@ -112,6 +113,17 @@ const COMMON = {
 } as const;
 
 const sourceOf = ({ source, summary }: Entry): string => source ?? summary.runId;
+
+/** JSON has `null` for what is not a number, and that would be subtracted as 0. */
+function checkLosses(entries: readonly Entry[]): void {
+  for (const entry of entries)
+    for (const { stage, main, control = main } of entry.summary.stages)
+      for (const name of LOSSES)
+        if (!Number.isFinite(main[name]) || !Number.isFinite(control[name]))
+          throw new ConfigError(
+            `compare: ${name} of stage ${stage} of ${sourceOf(entry)} is not a number: its training diverged, or its summary is damaged. Leave the run out.`,
+          );
+}
 
 function checkData(entries: readonly Entry[]): void {
   const known = entries.flatMap((entry) => {

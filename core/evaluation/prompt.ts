@@ -40,16 +40,14 @@ export function joined(context: string, continuation: string, delimiter?: string
  * text, and the continuation's tokens are those beyond the context's own number of tokens. Without a context the
  * continuation follows the end-of-text token.
  *
- * Where the harness fails, because the continuation's first letters merge into the context's last token and nothing is
- * left to score, the last token counts.
+ * Two things the harness cannot score: a context of white space alone counts as none, and where the continuation's first
+ * letters merge into the context's last token, so that nothing is left, the last token counts.
  */
 export function encodePair({ context, continuation }: Pair, tokenizer: Tokenizer): Passage {
-  if (context === '') {
-    const tokens = tokenizer.encode(continuation);
-    return { tokens: tokens[0] === tokenizer.endOfText ? tokens : [tokenizer.endOfText, ...tokens], firstTarget: 1 };
-  }
   const start = context.replace(TRAILING_SPACE, '');
   const tokens = tokenizer.encode(context + continuation);
+  if (start === '')
+    return { tokens: tokens[0] === tokenizer.endOfText ? tokens : [tokenizer.endOfText, ...tokens], firstTarget: 1 };
   return { tokens, firstTarget: Math.max(1, Math.min(tokenizer.encode(start).length, tokens.length - 1)) };
 }
 

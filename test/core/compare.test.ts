@@ -145,6 +145,14 @@ describe('a comparison', () => {
     );
   });
 
+  it('refuses a loss that is not a number, as JSON has it, and names where it is', () => {
+    const diverged = summary('dsir', 1, null as never);
+    expect(() => compareRuns([summary('random', 1, 5), diverged])).toThrow(
+      'compare: referenceLoss of stage 1 of dsir-1 is not a number',
+    );
+    expect(() => compareRuns([summary('dsir', 1, 5, { control: Number.NaN })])).toThrow('is not a number');
+  });
+
   it('refuses two ways to choose rows as seeds of one method, unless they are labelled', () => {
     const run = (seed: number, choice?: string): Entry => {
       const data = { corpus: `of seed ${seed}`, heldOut: 'h', reference: 'r', choice };

@@ -143,6 +143,17 @@ describe('prepareCorpus', () => {
     expect(await bytesOf((await prepareRecords(records, removing)).target)).toEqual(await bytesOf(target));
   });
 
+  it('tells texts without letters apart, and finds near-duplicates in a script without spaces', async () => {
+    const signs = ['!!! ??? !!!', ':-) :-( :-)', '§§ ¶¶ ±±', '∑ ∫ ∂ √ ∞'].map((text, i) => ({ id: `s${i}`, text }));
+    const characters = Array.from({ length: 200 }, (_, i) => String.fromCodePoint(0x4e00 + ((i * 2897) % 20_000)));
+    const page = { id: 'page', text: characters.join('') };
+    const copy = { id: 'copy', text: characters.with(100, '的').join('') };
+    const { index } = await prepareRecords([...signs, page, copy, ...someRecords(10)], {
+      ...{ sequenceLength: 8, removeNearDuplicates: true },
+    });
+    expect(index).toMatchObject({ documents: 15, duplicatesRemoved: 0, nearDuplicatesRemoved: 1 });
+  });
+
   it('counts a duplicate where its text came first, and no domain that has nothing else', async () => {
     const records = someRecords(40);
     const first = await writeInput('first.jsonl', jsonl(records.slice(0, 25)));

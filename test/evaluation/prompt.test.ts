@@ -80,6 +80,11 @@ describe('encodePair', () => {
     expect(pair).toEqual({ tokens: [tokenizer.endOfText, ...tokenizer.encode('the cat')], firstTarget: 1 });
     const begun = encodePair({ context: '', continuation: `${decode([tokenizer.endOfText])}the cat` }, tokenizer);
     expect(begun).toEqual(pair);
+    // White space alone is no context either: every token of the continuation is scored.
+    for (const context of [' ', '\n']) {
+      const tokens = [tokenizer.endOfText, ...tokenizer.encode(`${context}the cat`)];
+      expect(encodePair({ context, continuation: 'the cat' }, tokenizer)).toEqual({ tokens, firstTarget: 1 });
+    }
   });
 
   it('always leaves a token to score and one to predict it from', () => {
@@ -88,7 +93,7 @@ describe('encodePair', () => {
       fc.property(words, words, (a, b) => {
         const [context, continuation] = [a.join(''), `${b.join('')}x`];
         const { tokens, firstTarget } = encodePair({ context, continuation }, tokenizer);
-        const start = context === '' ? decode([tokenizer.endOfText]) : '';
+        const start = context.trim() === '' ? decode([tokenizer.endOfText]) : '';
         expect(decode(tokens)).toBe(start + context + continuation);
         expect(firstTarget).toBeGreaterThanOrEqual(1);
         if (tokens.length > 1) expect(firstTarget).toBeLessThan(tokens.length);

@@ -77,9 +77,20 @@ async function readWhole(file: FileHandle, into: Uint8Array): Promise<void> {
   }
 }
 
-/** A number for each word, which is a run of letters and digits without its case; not negative, as tokens are. */
+/** Scripts that put no space between words. */
+const UNSPACED = '\\p{sc=Han}\\p{sc=Hiragana}\\p{sc=Katakana}\\p{sc=Thai}\\p{sc=Lao}\\p{sc=Khmer}\\p{sc=Myanmar}';
+const IS_UNSPACED = new RegExp(`[${UNSPACED}]`, 'u');
+const WORDS = /[\p{L}\p{M}\p{N}]+/gu;
+const WORDS_AND_CHARACTERS = new RegExp(`[${UNSPACED}]|(?:(?![${UNSPACED}])[\\p{L}\\p{M}\\p{N}])+`, 'gu');
+
+/**
+ * A number for each word, which is a run of letters and digits without its case; not negative, as tokens are. Of scripts
+ * without spaces each character is a word, and so is each sign of a text that has nothing else.
+ */
 function wordsOf(text: string): Int32Array {
-  return Int32Array.from(text.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [], (word) => {
+  const lower = text.toLowerCase();
+  const words = lower.match(IS_UNSPACED.test(lower) ? WORDS_AND_CHARACTERS : WORDS) ?? lower.match(/\S/gu) ?? [];
+  return Int32Array.from(words, (word) => {
     let hash = 0x811c9dc5; // FNV-1a over UTF-16 units
     for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193);
     return spread(hash) >>> 1;
