@@ -51,11 +51,11 @@ for (let seed = 1; seed <= Number(values.seeds); seed++) {
 
 async function measure(seed: number) {
   const place = {
-    corpus: join(folder, 'corpora', `lambada-${seed}`),
+    corpus: join(folder, 'corpora', `lambada-plain-${seed}`),
     passages: join(folder, 'data'),
     runtime: 'onnx' as const,
   };
-  const cell: Cell = { id: `agreement-${seed}`, method: 'random', seed, references: 'lambada', size: '1M' };
+  const cell: Cell = { id: `agreement-${seed}`, method: 'random', seed, references: 'lambada-plain', size: '1M' };
   const config = parseConfig(configOf(cell, place), cell.id);
   const lake = join(folder, 'lake');
   const { template, dataTemplate } = synthesizeMachine();
@@ -96,7 +96,10 @@ async function measureStage(run: Job['run'], stage: number) {
   const { probed } = await holdOut(run, corpus, plan);
   const order = permutation(probed.length, new CounterRandom(config.seed, 90));
   const rows = Array.from(order.subarray(0, ROWS), (i) => probed[i]!);
-  const others = Array.from(order.subarray(ROWS, ROWS + 2000), (i) => probed[i]!);
+  // As in a run, those that the control copy learns are drawn anew for each stage.
+  const rest = order.subarray(ROWS);
+  const drawn = permutation(rest.length, new CounterRandom(config.seed, 91 + stage)).subarray(0, 2000);
+  const others = Array.from(drawn, (i) => probed[rest[i]!]!);
   const tokens = await corpus.tokenRows(rows);
   const model = await openLanguageModel(config, corpus.index);
   const passages = await loadPassageSet(run, corpus, config.reference);

@@ -108,7 +108,11 @@ async function bundleJobs(): Promise<string> {
 
 /** A run's name has at most 48 characters. */
 const runIdOf = ({ id }: Cell) =>
-  id.replace('lookahead-n-gram-dsir', 'ngram').replace('classifier', 'cls').replace('-labels-', '-');
+  id
+    .replace('lookahead-n-gram-dsir', 'ngram')
+    .replace('lookahead-every-row', 'every-row')
+    .replace('classifier', 'cls')
+    .replace('-labels-', '-');
 
 async function runCell(cell: Cell, data: string, main: string, machine: ReturnType<typeof synthesizeMachine>) {
   const corpus = await corpusOf(data, cell);
