@@ -91,13 +91,14 @@ export function exportModel(program: Command): void {
   program
     .command('export')
     .description(
-      "write a run's model as a Hugging Face directory: the one that training goes on from, whose losses are higher than " +
-        'those of the report, which are measured after a decay of the learning rate',
+      "write a run's model as a Hugging Face directory: the one that training goes on from, or with --decayed the one whose " +
+        'losses the report has, which are measured after a decay of the learning rate',
     )
     .argument('<run>', 'folder of a run')
     .requiredOption('--out <dir>', 'where config.json, model.safetensors and tokenizer.json are written')
     .option('--stage <n>', 'which stage; by default the last that has a checkpoint', wholeNumber('--stage', 0))
     .option('--arm <arm>', 'main or control', 'main')
+    .option('--decayed', "train the stage's decay branch once more, and write the model at its end")
     .option('--json', 'print what was written as JSON')
     .action(async (run, options) => (await import('../commands/export.ts')).exportModel(run, options));
 }

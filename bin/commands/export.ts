@@ -1,9 +1,11 @@
 import { ConfigError, InputError } from '../../core/errors.ts';
 import type { Arm } from '../../core/formats.ts';
-import { armLayout } from '../../core/layout.ts';
+import { armLayout, TRAINING_FILE } from '../../core/layout.ts';
 import { corpusStore, openRun } from '../../core/run/open-run.ts';
 import { copyObject, hashObject, type Store, storeOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint } from '../../engine/files/checkpoint.ts';
+import { CONFIG_FILE, WEIGHTS_FILE } from '../../engine/files/hugging-face.ts';
+import { writeDecayedModel } from '../decayed-model.ts';
 import { runOrCorpus } from '../other-folders.ts';
 import { absolute } from '../paths.ts';
 
@@ -11,10 +13,11 @@ interface Options {
   out: string;
   stage?: number;
   arm: string;
+  decayed?: boolean;
   json?: boolean;
 }
 
-/** `mates export RUN`: a stage's model as a directory that `transformers` reads. */
+/** `mates export RUN`: a stage's model, or with `--decayed` that at the end of its decay branch, as a directory that `transformers` reads. */
 export async function exportModel(runPath: string, options: Options): Promise<void> {
   if (options.arm !== 'main' && options.arm !== 'control')
     throw new ConfigError(`--arm ${options.arm}: expected main or control.`);
@@ -33,17 +36,22 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
   const target = open(options.out);
   const other = await runOrCorpus(target);
   if (other) throw new ConfigError(`--out ${options.out}: that is ${other.is}; name a folder of its own.`);
-  const files: ExportedFile[] = [
-    { from: run.store, key: `${checkpoint}/config.json`, name: 'config.json' },
-    { from: run.store, key: `${checkpoint}/model.safetensors`, name: 'model.safetensors' },
-    { from: corpusStore(run), key: 'tokenizer.json', name: 'tokenizer.json' },
-  ];
-  for (const file of files) await refuseOther(file, target, options.out);
-  for (const { from, key, name } of files) await copyObject(from, key, target, name);
+  const tokenizer: ExportedFile = { from: corpusStore(run), key: 'tokenizer.json', name: 'tokenizer.json' };
+  const model = (from: Store, folder: string): ExportedFile[] =>
+    [CONFIG_FILE, WEIGHTS_FILE].map((name) => ({ from, key: `${folder}/${name}`, name }));
+  if (options.decayed) {
+    await refuseOther(tokenizer, target, options.out);
+    // In a place of its own for each checkpoint, so that no branch goes on from another's.
+    const { sha256 } = await hashObject(run.store, `${checkpoint}/${TRAINING_FILE}`);
+    const branch = `.decay-branch-${sha256.slice(0, 16)}`;
+    await writeDecayedModel(run, { stage, arm }, target, branch);
+    await copyAll([...model(target, branch), tokenizer], target, options.out);
+    for (const { key } of model(target, branch)) await target.delete(key);
+  } else await copyAll([...model(run.store, checkpoint), tokenizer], target, options.out);
   console.log(
     options.json
-      ? JSON.stringify({ out: absolute(options.out), stage, arm })
-      : `${options.out}: the ${arm} model after stage ${stage}.`,
+      ? JSON.stringify({ out: absolute(options.out), stage, arm, decayed: Boolean(options.decayed) })
+      : `${options.out}: the ${arm} model after stage ${stage}${options.decayed ? ' and its decay branch' : ''}.`,
   );
 }
 
@@ -52,6 +60,11 @@ interface ExportedFile {
   key: string;
   /** In the folder that is written. */
   name: string;
+}
+
+async function copyAll(files: ExportedFile[], target: Store, out: string): Promise<void> {
+  for (const file of files) await refuseOther(file, target, out);
+  for (const { from, key, name } of files) await copyObject(from, key, target, name);
 }
 
 /** Another model is not replaced; the same export may be made again, as after an interruption. */

@@ -3,9 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { exportModel } from '../../bin/commands/export.ts';
+import { loadPassageSet } from '../../containers/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
+import type { Evaluation } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
-import { TinyRun } from '../containers/support.ts';
+import { openRunCorpus } from '../../core/run/open-run.ts';
+import { DirectoryStore, getJson } from '../../core/storage/index.ts';
+import { loadModel } from '../../engine/files/checkpoint.ts';
+import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
+import { filesOf, TinyRun, tinyConfig, tinyModel } from '../containers/support.ts';
 import { printed } from './support.ts';
 
 let run: TinyRun;
@@ -43,4 +49,31 @@ it('mates export writes over its own files, and over no others', async () => {
   await rm(join(out, 'tokenizer.json'));
   await write('control');
   expect(await model()).toBe('model.safetensors control');
+});
+
+it('mates export --decayed writes the model whose losses the evaluation has, and leaves the run as it is', async () => {
+  const tiny = await TinyRun.create(tinyConfig({ pretrain: { stages: 1 } }));
+  try {
+    await tiny.prepare();
+    await tiny.stage(0);
+    const before = await filesOf(tiny.store, '');
+    const out = join(folder, 'decayed');
+    const write = () => printed(() => exportModel(tiny.directory, { out, arm: 'main', decayed: true, json: true }));
+    expect(JSON.parse(await write())).toEqual({ out, stage: 0, arm: 'main', decayed: true });
+    await write(); // the same model may be written again
+    expect((await readdir(out)).sort()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);
+    expect(await filesOf(tiny.store, '')).toEqual(before);
+
+    const { shape, parameters } = await loadModel(new DirectoryStore(out), '');
+    const corpus = await openRunCorpus(tiny.run);
+    const passages = await loadPassageSet(tiny.run, corpus, tiny.run.record.config.heldOut);
+    const loss = await new PassageSet(await tinyModel(shape), passages).loss(parameters);
+    const { heldOutLoss } = await getJson<Evaluation>(tiny.store, armLayout(0, 'main').evaluation);
+    expect(loss).toBe(heldOutLoss);
+    await expect(exportModel(tiny.directory, { out, arm: 'main' })).rejects.toThrow(
+      "another model's model.safetensors",
+    );
+  } finally {
+    await tiny.remove();
+  }
 });
