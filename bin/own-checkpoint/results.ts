@@ -101,10 +101,9 @@ export async function report(selection: Selection, run: Run, { summary, document
   if (fit?.weak !== undefined) {
     const { readProbeRecord, worsenedGuard } = await import('../../containers/probe/prepared-probe.ts');
     const worse = worsenedGuard(await readProbeRecord(run, STAGE)) !== undefined;
-    const remedy = worse ? 'lower --learning-rate, or raise --passages' : 'raise --labels, or add --features hidden';
-    console.log(
-      inFlags(`${WARNING}the influence model is weak: ${fit.weak}. With another --work, ${remedy}.`, FIELD_FLAGS),
-    );
+    const { REMEDIES } = await import('../../containers/fit-influence/index.ts');
+    const remedy = REMEDIES[worse ? 'labels' : 'model'];
+    console.log(inFlags(`${WARNING}the influence model is weak: ${fit.weak}. ${remedy}`, FIELD_FLAGS));
   }
   for (const [domain, rows] of Object.entries(poolDomains)) {
     const share = (selectedDomains[domain] ?? 0) / rows;

@@ -38,7 +38,8 @@ async function fitScorer(job: Job): Promise<Computed> {
   const corpus = await openRunCorpus(job.run);
   const plan = await readPlan(job.run, job.stage);
   let method: Method = config.selection.method;
-  let weak = await labelsWeakness(job, plan);
+  const badLabels = await labelsWeakness(job, plan);
+  let weak = badLabels;
   let flops = 0;
   const kinds = scoredBy(config);
   if (kinds.has('dsir')) await fitDsir(job, corpus, plan);
@@ -50,7 +51,8 @@ async function fitScorer(job: Job): Promise<Computed> {
     await putJson(job.run.store, stageLayout(job.stage).fit, { ...fitted.result, weak });
   }
   if (weak !== undefined) {
-    method = inItsPlace(job, plan.probes > 0 ? 'the influence model' : 'the probe', weak) ?? method;
+    const what = plan.probes > 0 ? 'the influence model' : 'the probe';
+    method = inItsPlace(job, `${what} is weak: ${weak}`, REMEDIES[badLabels ? 'labels' : 'model']) ?? method;
     if (method === 'dsir') await fitDsir(job, corpus, plan);
   }
   const { scorer, flops: measuring } = await makeScorer(job, corpus, plan, { method, weak });
@@ -189,9 +191,11 @@ async function labelsWeakness(job: Job, { preparesProbe }: StagePlan): Promise<s
 }
 
 /** No stage can be done again with another configuration: a run keeps the one that it was begun with. */
-const REMEDY =
-  'In another run, raise probe.documents, lower probe.learningRateScale, choose another probe.method or ' +
-  'influenceModel.architecture, or give influenceModel.features.';
+export const REMEDIES = {
+  model:
+    'In another run, raise probe.documents, give influenceModel.features, or choose another probe.method or influenceModel.architecture.',
+  labels: 'In another run, lower probe.learningRateScale, or raise reference.passages.',
+};
 
 /**
  * What the configuration puts in the place of what a stage should select by and should not trust.
@@ -199,13 +203,13 @@ const REMEDY =
  * @returns undefined where it goes on with it.
  * @throws RunError where it is to stop.
  */
-function inItsPlace(job: Job, what: 'the influence model' | 'the probe', why: string): Method | undefined {
+function inItsPlace(job: Job, why: string, remedy: string): Method | undefined {
   const { selection, influenceModel } = job.run.record.config;
   const { whenWeak } = influenceModel;
-  const found = `stage ${job.stage}: ${what} is weak: ${why}`;
+  const found = `stage ${job.stage}: ${why}`;
   if (whenWeak === 'stop')
-    throw new RunError(`${found}. influenceModel.whenWeak is "stop", which ends this run. ${REMEDY}`);
+    throw new RunError(`${found}. influenceModel.whenWeak is "stop", which ends this run. ${remedy}`);
   const goesOn = whenWeak === 'warn' ? selection.method : whenWeak;
-  job.warn(`${found}. The stage selects by ${goesOn}. ${REMEDY}`);
+  job.warn(`${found}. The stage selects by ${goesOn}. ${remedy}`);
   return whenWeak === 'warn' ? undefined : whenWeak;
 }

@@ -75,7 +75,7 @@ describe("the study's tables", () => {
       '–',
     ]);
     expect(manual.every((cells) => cells[2] === '–' && cells[3] === '–')).toBe(true);
-    expect(body.find(([name]) => name === 'LAMBADA')![2]).toBe('−0.200 [−0.200, −0.200] (2)');
+    expect(body.find(([name]) => name === 'LAMBADA, plain')![2]).toBe('−0.200 [−0.200, −0.200] (2)');
   });
 
   it('pair each method with random and with DSIR by seed', () => {

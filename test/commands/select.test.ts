@@ -148,10 +148,10 @@ describe('mates select', () => {
     const { code, stdout, stderr } = await select('--work', at('weak'), '--labels', '20', '--out', at('weak.parquet'));
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /\nWarning: the influence model is weak: its Spearman .*\. With another --work, raise --labels, or add --features/,
+      /\nWarning: the influence model is weak: its Spearman .*\. With another --work, raise --labels, give --features, or choose another --method\./,
     );
     expect(stderr).toMatch(
-      /\nWarning: the influence model is weak: its .* Rows are selected by influence\. .*aise --labels, /,
+      /\nWarning: the influence model is weak: its .* Rows are selected by influence\. With another --work, raise --labels, /,
     );
     expect(stderr).not.toMatch(/stage|probe\.|influenceModel/);
   });
