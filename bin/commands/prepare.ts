@@ -112,5 +112,5 @@ function removes(nearDuplicates: string): boolean {
 
 function parseTokenizer(text: string): { file: string } | { train: number } {
   const train = /^train:(.+)$/.exec(text);
-  return train ? { train: wholeNumber('--tokenizer train:', 257)(train[1]!) } : { file: text };
+  return train ? { train: wholeNumber('--tokenizer train:N', 257)(train[1]!) } : { file: text };
 }

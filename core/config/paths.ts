@@ -4,14 +4,23 @@ import type { RunConfig } from './schema.ts';
 
 /** The configuration with its relative paths resolved; absolute ones and URIs stay as they are. */
 export function resolvePaths(config: RunConfig, resolve: (relative: string) => string): RunConfig {
-  const { corpus, reference, heldOut, influenceModel, evaluation } = config;
   const change = (path: string) =>
     !isLocalPath(path) || path.includes('://') || isAbsolute(path) ? path : resolve(path);
+  return withPaths(config, change, (path) => (path.startsWith('file:') ? localPath(path) : change(path))); // a glob is none of a URI
+}
+
+/** The configuration with every path of it changed, and those of the corpus's inputs by a function of their own. */
+export function withPaths(
+  config: RunConfig,
+  change: (path: string) => string,
+  changeInput: (path: string) => string = change,
+): RunConfig {
+  const { corpus, reference, heldOut, influenceModel, evaluation } = config;
   return {
     ...config,
     corpus: {
       ...corpus,
-      input: corpus.input.map((path) => (path.startsWith('file:') ? localPath(path) : change(path))), // a glob is none of a URI
+      input: corpus.input.map(changeInput),
       prepared: corpus.prepared && change(corpus.prepared),
       tokenizer: 'file' in corpus.tokenizer ? { file: change(corpus.tokenizer.file) } : corpus.tokenizer,
     },

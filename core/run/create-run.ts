@@ -1,3 +1,4 @@
+import { withPaths } from '../config/paths.ts';
 import { type RunConfig, runConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import type { RunRecord } from '../formats.ts';
@@ -44,11 +45,17 @@ export async function checkRun(store: Store, id: string, config: RunConfig): Pro
   const before = runConfig.safeParse(existing.config);
   const changed = differences(before.success ? before.data : existing.config, config);
   if (changed.length === 0) return existing;
-  if ((await store.size(stageLayout(0).plan)) !== undefined)
+  if ((await store.size(stageLayout(0).plan)) !== undefined) {
+    // A run keeps where its files were when it began.
+    const moved = before.success && differences(withoutFolders(before.data), withoutFolders(config)).length === 0;
     throw new ConfigError(
       `run ${id} is already there with another configuration: ${changed.slice(0, 5).join('; ')}. ` +
-        'Give this one another id (--run-id, or runId in an execution), or delete the old run.',
+        (moved
+          ? 'Only folders differ: if they were moved, move them back to go on with this run, or link to them from where they were. Else give this one another id ' +
+            '(--run-id, or runId in an execution).'
+          : 'Give this one another id (--run-id, or runId in an execution), or delete the old run.'),
     );
+  }
   return undefined;
 }
 
@@ -61,6 +68,8 @@ function refuseOtherVersions({ id, versions: begun }: RunRecord, now: Record<str
           'comparable with the earlier ones. Finish it with that version, or start another run with --run-id.',
       );
 }
+
+const withoutFolders = (config: RunConfig) => withPaths(config, (path) => path.split(/[/\\\\]/).at(-1)!);
 
 /** `path: old -> new` of each leaf that differs. */
 function differences(before: unknown, after: unknown, path = ''): string[] {

@@ -97,7 +97,7 @@ describe('the input', () => {
     const typo = await file({ ...remote, stages: 3 });
     await expect(executionInput(typo, {})).rejects.toThrow(/stages: unknown field/);
     await expect(executionInput(join(folder, 'none.json'), {})).rejects.toThrow(/none\.json: no such file/);
-    await expect(executionInput(undefined, { maxCostUsd: 'much' })).rejects.toThrow(/maxCostUsd/);
+    await expect(executionInput(undefined, { maxCostUsd: 'much' })).rejects.toThrow('--max-cost-usd much: expected');
     await expect(executionInput(undefined, { runId: 'a', resume: 'b' })).rejects.toThrow(/runId and resumeFrom/);
   });
 });

@@ -34,6 +34,17 @@ describe('creating a run', () => {
     );
   });
 
+  it('says where a run was moved that its folders alone differ, and not where a file does', async () => {
+    const at = (path: string) => ({ ...config(1), reference: { ...config(1).reference, input: path } });
+    await createRun(store, 'x', at('/before/reference.jsonl'), versions);
+    await putJson(store, stageLayout(0).plan, {});
+    const refusal = (path: string) => createRun(store, 'x', at(path), versions).catch((error: Error) => error.message);
+    expect(await refusal('/after/reference.jsonl')).toMatch(
+      /reference\.input was .* Only folders differ: .* link to them/s,
+    );
+    expect(await refusal('/after/other.jsonl')).toMatch(/or delete the old run\.$/);
+  });
+
   it('takes another one where the run has not begun, as after a refusal whose advice was followed', async () => {
     await createRun(store, 'x', config(1), versions);
     expect((await createRun(store, 'x', config(2), versions)).config.seed).toBe(2);

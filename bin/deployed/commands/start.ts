@@ -88,8 +88,13 @@ function changesAlone(options: Changes): RawConfig {
   return { fields, fromFlags: applyChanges(fields, options) };
 }
 
-const capOf = (dollars: string | undefined) =>
-  dollars === undefined ? undefined : dollars === 'none' ? null : Number(dollars);
+function capOf(dollars: string | undefined): number | null | undefined {
+  if (dollars === undefined) return undefined;
+  if (dollars === 'none') return null;
+  const cap = Number(dollars);
+  if (cap > 0 && cap < Number.POSITIVE_INFINITY) return cap;
+  throw new ConfigError(`--max-cost-usd ${dollars}: expected dollars, such as 50, or none.`);
+}
 
 /** The machine's first state refuses it too; here the command says so, and no execution has failed. */
 async function refuseBusyRun(sfn: SFNClient, machine: string, run: string): Promise<void> {
