@@ -118,14 +118,17 @@ describe('mates start', () => {
   });
 
   it('shows the plan of a dry run when it has ended', async () => {
-    const plan = { steps: 80, tokens: 81920, instances: [{ instance: 'g5.xlarge', hours: 0.5, onDemandUsd: 0.51 }] };
+    const instances = [{ instance: 'g5.xlarge', hours: 0.5, onDemandUsd: 0.51, spotUsd: 0.204 }];
+    const plan = { steps: 80, tokens: 81920, instances, quotas: [] };
     sfn.on(GetExecutionHistoryCommand).resolves({ events: [] });
     sfn
       .on(DescribeExecutionCommand)
       .resolves({ status: 'SUCCEEDED', output: JSON.stringify({ run: { id: 'r' }, plan }) });
     const text = await printed(() => start(undefined, { ...target, dryRun: true }));
     expect(started().input).toEqual({ dryRun: true });
-    expect(text).toMatch(/Run r would be:\n {2}80 steps on 81,920 tokens\n {2}g5\.xlarge: 0\.50 h, \$0\.51 on demand/);
+    expect(text).toMatch(
+      /Run r would be:\n {2}80 steps on 81,920 tokens\n {2}g5\.xlarge: 0\.50 h, \$0\.51 on demand, \$0\.20 on spot/,
+    );
   });
 
   it('refuses a run that another execution is working on', async () => {
