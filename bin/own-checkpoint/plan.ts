@@ -144,8 +144,7 @@ export function costLine({ labelling, scoring, training }: SelectionCost): strin
 export function planLine(name: string, index: CorpusIndex, { selectedRows, poolRows, probes }: StagePlan): string {
   const { rows, sequenceLength, documents } = index;
   const labels = probes > 0 ? `, and ${probes} are labelled` : '';
-  const kept =
-    rows > poolRows ? ` ${rows - poolRows} of them are no candidates: the others are compared with them.` : '';
+  const kept = rows > poolRows ? ` ${rows - poolRows} rows are no candidates: the others are compared with them.` : '';
   return (
     `${name}: ${rows} rows of ${sequenceLength} tokens, from ${documents} documents, of which ${selectedRows} are selected` +
     `${labels}.${kept}`

@@ -121,7 +121,8 @@ export async function loadWeights(
 ): Promise<void> {
   const missing = new Map(parameters.specs.map(({ name, shape }) => [name, shape]));
   const known = new Set(missing.keys());
-  for (const file of await weightFiles(store, prefix)) {
+  const files = await weightFiles(store, prefix);
+  for (const file of files) {
     const uri = uriOf(store, prefix, file);
     const place: Place = (tensor) => {
       const name = rename(tensor);
@@ -140,7 +141,7 @@ export async function loadWeights(
   const absent = [...missing.keys()].filter((name) => !optional(name));
   if (absent.length > 0)
     throw new InputError(
-      `${uriOf(store, prefix, WEIGHTS_FILE)}: ${absent.length} tensors of the model that ${CONFIG_FILE} describes are ` +
+      `${files.map((file) => uriOf(store, prefix, file)).join(', ')}: ${absent.length} tensors of the model that ${CONFIG_FILE} describes are ` +
         `missing, the first is ${absent[0]}. Download or export the model again.`,
     );
 }

@@ -89,7 +89,7 @@ describe('the plan of a selection', () => {
     expect(plan.poolShards).toEqual(Array.from({ length: 998 }, (_, shard) => shard));
     expect(plan.holdOutShards).toEqual([998, 999]);
     expect(planLine('corpus', corpus(1_000_000, 1000), plan)).toMatch(
-      /of which 199600 are selected\. 2000 of them are no/,
+      /of which 199600 are selected\. 2000 rows are no/,
     );
     const small = planSelection(settings({ method: 'oracle' }), corpus(900, 9));
     expect([small.poolRows, small.holdOutRows]).toEqual([700, 200]);

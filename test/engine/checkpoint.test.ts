@@ -170,6 +170,10 @@ describe('a downloaded model', () => {
     await putJson(store, 'm/config.json', config);
     await putJson(store, 'm/model.safetensors.index.json', { weight_map });
     expect((await loadModel(store, 'm')).parameters.flat).toEqual(parameters.flat);
+    await store.put('m/model-1.safetensors', encodeSafetensors(tensors.filter((_, i) => i % 3 === 1).slice(1)));
+    await expect(loadModel(store, 'm')).rejects.toThrow(
+      /\/m\/model-0\.safetensors, .*\/m\/model-2\.safetensors: 1 tensors? .* missing/,
+    );
     await store.delete('m/model-1.safetensors');
     await expect(loadModel(store, 'm')).rejects.toThrow(/model-1\.safetensors does not exist, but/);
   });
