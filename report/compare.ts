@@ -71,7 +71,7 @@ export function differenceText(difference: Difference | undefined, seeds = diffe
 
 const note = (baseline: string) =>
   'Losses in nats per token, mean \u00b1 standard error over seeds; ' +
-  `differences to ${baseline}, paired by seed${baseline === 'random' ? ', a run with its own control if it has one' : ''}, ` +
+  `differences to ${baseline}, taken before rounding, paired by seed${baseline === 'random' ? ', a run with its own control if it has one' : ''}, ` +
   "with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the pairs in parentheses; " +
   'negative is better. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there.';
 

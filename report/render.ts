@@ -6,6 +6,7 @@ import { histogramCharts, influenceModel } from './charts/charts-influence.ts';
 import { evaluationCharts, trainingChart } from './charts/charts-training.ts';
 import { styles } from './charts/theme.ts';
 import { controlEvaluation, isShared, missingParts, type ReportData, type StageReport } from './data.ts';
+import { LEAST_DIFFERENCE, shownDifference, tone } from './difference.ts';
 import { extremeDocuments } from './documents.ts';
 import * as format from './format.ts';
 import { type Content, Html, html } from './html.ts';
@@ -196,7 +197,7 @@ function closingTable(data: ReportData): Html {
       : html`<th class="group" scope="col">main</th>`,
   )}<th class="group" scope="col">test [interval]</th><th scope="col">fresh</th><th scope="col">stale</th></tr></thead>
 <tbody>${data.stages.map(row)}</tbody></table></div>
-<p class="note">Losses in nats per token, on a learning-rate-decay branch of the stage\u2019s checkpoint${compared && '; a negative difference favours selection'}. Spearman on documents used for neither fitting nor early stopping; fresh and stale: this and the previous stage\u2019s model on those that neither was fitted to. Time is what the stage\u2019s jobs took, those that ran side by side counted once.</p>`;
+<p class="note">Losses in nats per token, on a learning-rate-decay branch of the stage\u2019s checkpoint${compared && `; a negative difference favours selection, and one below ${LEAST_DIFFERENCE} is not worth the name, nor coloured`}. Spearman on documents used for neither fitting nor early stopping; fresh and stale: this and the previous stage\u2019s model on those that neither was fitted to. Time is what the stage\u2019s jobs took, those that ran side by side counted once.</p>`;
 }
 
 const optional = (value: number | undefined, write: (value: number) => string) =>
@@ -204,9 +205,8 @@ const optional = (value: number | undefined, write: (value: number) => string) =
 
 /** Both runs' losses and their difference. */
 function lossPair(main: number | undefined, control: number | undefined): Html {
-  const difference = main === undefined || control === undefined ? undefined : main - control;
-  const tone = !difference ? '' : difference < 0 ? 'better' : 'worse';
-  return html`<td class="group">${optional(main, format.loss)}</td><td>${optional(control, format.loss)}</td><td class="${tone}">${optional(difference, format.lossDifference)}</td>`;
+  const difference = main === undefined || control === undefined ? undefined : shownDifference(main, control);
+  return html`<td class="group">${optional(main, format.loss)}</td><td>${optional(control, format.loss)}</td><td class="${difference === undefined ? '' : (tone(difference) ?? '')}">${optional(difference, format.lossDifference)}</td>`;
 }
 
 /** One loss, of a stage that was trained once for both runs. */

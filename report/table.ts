@@ -1,6 +1,7 @@
 import pc from 'picocolors';
 import type { RunSummary } from '../core/formats.ts';
 import { WARNING } from '../core/progress.ts';
+import { shownDifference, tone } from './difference.ts';
 import {
   correlation,
   count,
@@ -46,8 +47,9 @@ export function closingTable(summary: RunSummary, { color, columns }: { color: b
     const { domain, share, poolShare } = mostSelected;
     const lossOf = (name: 'referenceLoss' | 'heldOutLoss' | 'mixedDomainLoss') => {
       if (!control) return loss(main[name]);
-      const difference = main[name] - control[name];
-      return `${loss(main[name])} (${(difference < 0 ? paint.green : paint.yellow)(lossDifference(difference))})`;
+      const difference = shownDifference(main[name], control[name]);
+      const color = { better: paint.green, worse: paint.yellow, none: String }[tone(difference) ?? 'none'];
+      return `${loss(main[name])} (${color(lossDifference(difference))})`;
     };
     return [
       String(stage),

@@ -1,6 +1,7 @@
 /** What the run shows, in plain words, and what it does not show. */
 import type { InfluenceFit } from '../core/formats.ts';
 import { controlEvaluation, isShared, type ReportData } from './data.ts';
+import { LEAST_DIFFERENCE, shownDifference, tone } from './difference.ts';
 import { interval, loss, lossDifference } from './format.ts';
 
 export interface Verdict {
@@ -52,20 +53,17 @@ export function verdict(data: ReportData): Verdict {
       ],
     };
   }
-  const difference = main.referenceLoss - control.referenceLoss;
-  const same = Math.abs(difference) < 0.0005; // both are written alike
-  const better = difference < 0 && !same;
-  const heldOut = main.heldOutLoss - control.heldOutLoss;
+  const difference = shownDifference(main.referenceLoss, control.referenceLoss);
+  const heldOut = shownDifference(main.heldOutLoss, control.heldOutLoss);
+  const mixed = shownDifference(main.mixedDomainLoss, control.mixedDomainLoss);
+  const better = tone(difference) === 'better';
   return {
     // The reference set is what was selected for; only other passages show that more than it got better.
-    tone: better && heldOut < 0 && isTrusted(stages) ? 'good' : 'warn',
+    tone: tone(difference) === undefined ? 'open' : better && heldOut < 0 && isTrusted(stages) ? 'good' : 'warn',
     sentence:
       `After stage ${last.stage} the model trained on selected data has a reference loss of ${loss(main.referenceLoss)} nats per token, ` +
-      (better
-        ? `${loss(-difference)} lower than the random control\u2019s ${loss(control.referenceLoss)}.`
-        : same
-          ? 'the same as the random control\u2019s.'
-          : `${loss(difference)} higher than the random control\u2019s ${loss(control.referenceLoss)}: selection did not help.`),
+      besideControl(difference, control.referenceLoss) +
+      (tone(difference) === 'worse' ? ': in this run selection did not help.' : '.'),
     figures: [
       { name: 'Selected data', value: loss(main.referenceLoss) },
       { name: 'Random control', value: loss(control.referenceLoss) },
@@ -76,10 +74,18 @@ export function verdict(data: ReportData): Verdict {
       ...progress,
       ...doubts(fits),
       ...oddities(data),
-      ...otherLosses(heldOut, main.mixedDomainLoss - control.mixedDomainLoss, better),
+      ...otherLosses(heldOut, mixed, better),
       oneSeed(record.config.seed),
     ],
   };
+}
+
+/** `0.180 lower than the random control\u2019s 5.413`, and whether that is worth the name. */
+function besideControl(difference: number, control: number): string {
+  if (difference === 0) return 'the same as the random control\u2019s';
+  const than = `${difference < 0 ? 'lower' : 'higher'} than the random control\u2019s ${loss(control)}`;
+  const small = tone(difference) ? '' : `: less than ${LEAST_DIFFERENCE}, which is no difference worth the name`;
+  return `${loss(Math.abs(difference))} ${than}${small}`;
 }
 
 /** Stages whose influence model is not shown to rank better than chance, in one sentence a kind. */
@@ -135,7 +141,7 @@ function otherLosses(heldOut: number, mixed: number, better: boolean): string[] 
           `The gain does not carry over to the held-out passages (${lossDifference(heldOut)}): it may be specific to the reference set.`,
         ]
       : []),
-    ...(mixed > 0
+    ...(tone(mixed) === 'worse'
       ? [
           `The loss over all the corpus\u2019s domains is higher than the control\u2019s (${lossDifference(mixed)}): selection trades breadth for the reference.`,
         ]

@@ -72,4 +72,5 @@ export function mostSelected({ selectedDomains, poolDomains, selectedRows, poolR
   return { domain, share: rows / selectedRows, poolShare: (poolDomains[domain] ?? 0) / poolRows };
 }
 
-const percent = (share: number) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+/** As the closing table has it. */
+const percent = (share: number) => `${Number((100 * share).toFixed(1))} %`;

@@ -1,6 +1,7 @@
 /** What was selected, domain by domain, and what it did to each domain's loss. */
 
 import { controlEvaluation, type StageReport } from '../data.ts';
+import { shownDifference } from '../difference.ts';
 import { lift, loss, lossDifference, percent, shorten, truncate } from '../format.ts';
 import { type Html, html, shortName } from '../html.ts';
 import { spread, spreadNote } from '../stages.ts';
@@ -236,7 +237,8 @@ export function domainLosses(stages: StageReport[]): Html | undefined {
 <tbody>${rows.map(
     (row) =>
       html`<tr>${domainCell(row.domain)}<td>${row.rows}</td><td>${loss(row.main)}</td>${
-        row.control !== undefined && html`<td>${loss(row.control)}</td><td>${lossDifference(change(row))}</td>`
+        row.control !== undefined &&
+        html`<td>${loss(row.control)}</td><td>${lossDifference(shownDifference(row.main, row.control))}</td>`
       }</tr>`,
   )}</tbody></table></div></details>`;
 }

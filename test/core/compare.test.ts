@@ -194,7 +194,7 @@ describe('a comparison', () => {
       | random | 2 | 5.000 ± 0.000 | – | 5.100 ± 0.000 | – | 4.900 ± 0.000 | 0.50 | 2.40e+2 |
       | influence | 2 | 4.900 ± 0.000 | −0.100 [−0.100, −0.100] | 5.000 ± 0.000 | −0.100 [−0.100, −0.100] | 4.800 ± 0.000 | 0.50 | 2.40e+2 |
 
-      After stage 1. Losses in nats per token, mean ± standard error over seeds; differences to random, paired by seed, a run with its own control if it has one, with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the pairs in parentheses; negative is better. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there."
+      After stage 1. Losses in nats per token, mean ± standard error over seeds; differences to random, taken before rounding, paired by seed, a run with its own control if it has one, with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the pairs in parentheses; negative is better. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there."
     `);
   });
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { rowStatistics, selectionWarnings } from '../../core/diagnostics/selection.ts';
 import type { RowStatistics, SelectionSummary } from '../../core/formats.ts';
+import { plainPercent } from '../../report/format.ts';
 
 const LENGTH = 32;
 /** Rows of tokens that no two have in common. */
@@ -44,9 +45,16 @@ describe('selectionWarnings', () => {
 
   it('tells of near-duplicates, unless the pool is full of them', () => {
     expect(warn({ repeated: 0.4 })).toEqual([
-      expect.stringMatching(/^40 % of the selected text .* \(in the pool: 1\.0 %\)/),
+      expect.stringMatching(/^40 % of the selected text .* \(in the pool: 1 %\)/),
     ]);
     expect(warn({ repeated: 0.4 }, {}, { ...plain, repeated: 0.3 })).toEqual([]);
+  });
+
+  it('gives shares as the closing table does', () => {
+    const selectedDomains = { novels: 39, web: 1 };
+    const [warning] = warn({}, { selectedDomains, selectedRows: 40 });
+    expect(warning).toMatch(/^97\.5 % /);
+    expect(warning).toContain(plainPercent(39 / 40).replace('%', ' %'));
   });
 
   it('tells of one domain, unless the pool is of it', () => {

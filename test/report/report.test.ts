@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { InputError } from '../../core/errors.ts';
-import type { RunRecord } from '../../core/formats.ts';
+import type { Arm, Evaluation, RunRecord } from '../../core/formats.ts';
 import { armLayout, PASSAGES_FILE, REPORT_FILE, RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { type Method, methodTraits } from '../../core/selection/methods.ts';
 import { getJson, putJson } from '../../core/storage/index.ts';
@@ -149,6 +149,53 @@ describe('the verdict', () => {
     expect(page).toContain('includes zero');
     expect(page).toContain('selection did not help');
     expect(page).toContain('class="verdict warn"');
+  });
+
+  /** The header and the last row of the first table, of a run whose last stage has these losses of both arms. */
+  async function withLosses(main: Partial<Evaluation>, control: Partial<Evaluation>) {
+    const open = memoryOpener();
+    const store = open('memory:run');
+    await writeFixture(store);
+    for (const [arm, losses] of Object.entries({ main, control })) {
+      const { evaluation } = armLayout(3, arm as Arm);
+      await putJson(store, evaluation, { ...(await getJson<Evaluation>(store, evaluation)), ...losses });
+    }
+    const page = renderReport(await collectReportData(open, 'memory:run'));
+    const row = /<tr><th scope="row">3<\/th>[\s\S]*?<\/tr>/.exec(page)![0];
+    const figures = [...page.matchAll(/<dt>[^<]*<\/dt><dd>([^<]*)<\/dd>/g)].map(([, value]) => value);
+    return { header: /<header>[\s\S]*<\/header>/.exec(page)![0], row, figures };
+  }
+
+  it('subtracts what it shows, and makes nothing of a thousandth', async () => {
+    const { header, row, figures } = await withLosses(
+      { referenceLoss: 10.8264, heldOutLoss: 10.8284, mixedDomainLoss: 4.0021 },
+      { referenceLoss: 10.8256, heldOutLoss: 10.8288, mixedDomainLoss: 4.0009 },
+    );
+    expect(figures).toEqual(['10.826', '10.826', '0.000', '\u22120.001']);
+    expect(header).toContain('10.826 nats per token, the same as the random control');
+    expect(header).toContain('class="verdict open"');
+    expect(row).toContain('<td class="">\u22120.001</td>'); // held-out: 10.828 and 10.829
+    expect(header + row).not.toMatch(/did not help|carry over|trades breadth|class="(better|worse)"/);
+  });
+
+  it.each([
+    [
+      5,
+      5.004,
+      '0.004 lower than the random control\u2019s 5.004: less than 0.01, which is no difference worth the name.',
+    ],
+    [
+      5.004,
+      5,
+      '0.004 higher than the random control\u2019s 5.000: less than 0.01, which is no difference worth the name.',
+    ],
+    [5, 5.01, '0.010 lower than the random control\u2019s 5.010.'],
+    [5.01, 5, '0.010 higher than the random control\u2019s 5.000: in this run selection did not help.'],
+  ])('says whether %f beside %f is a difference', async (main, control, said) => {
+    const losses = (loss: number) => ({ referenceLoss: loss, heldOutLoss: loss, mixedDomainLoss: loss });
+    const { header, row } = await withLosses(losses(main), losses(control));
+    expect(header).toContain(said);
+    expect(row.includes('class="better"') || row.includes('class="worse"')).toBe(Math.abs(main - control) > 0.005);
   });
 
   it('warns of a probe that is not to be trusted, where rows are scored by it alone', async () => {
