@@ -1,6 +1,7 @@
 import type { RunConfig } from '../core/config/schema.ts';
 import { type Method, methodTraits, type ScoreKind } from '../core/selection/methods.ts';
 import { weightedScores } from '../core/selection/weighted-scores.ts';
+import { armNames, selects, trainsOnReferences } from './arms.ts';
 import { domainLosses, selectionByDomain } from './charts/charts-domains.ts';
 import { histogramCharts, influenceModel } from './charts/charts-influence.ts';
 import { evaluationCharts, trainingChart } from './charts/charts-training.ts';
@@ -20,12 +21,16 @@ import { verdict } from './verdict.ts';
 export function renderReport(data: ReportData): string {
   const { record, stages } = data;
   const { sequenceLength } = data.corpus ?? record.config.corpus;
+  const names = armNames(record.config);
   const sections: Section[] = [
     { id: 'stages', title: 'Stage by stage', body: closingTable(data) },
     {
       id: 'losses',
       title: 'Loss',
-      body: join(trainingChart(stages, record.config.pretrain.batchRows * sequenceLength), evaluationCharts(stages)),
+      body: join(
+        trainingChart(stages, record.config.pretrain.batchRows * sequenceLength, names),
+        evaluationCharts(stages, names),
+      ),
       until: 'Nothing has been trained yet.',
     },
     {
@@ -52,11 +57,18 @@ export function renderReport(data: ReportData): string {
     {
       id: 'domain-losses',
       title: 'Loss by domain',
-      body: domainLosses(stages),
+      body: domainLosses(stages, names),
       until: 'No stage has been evaluated yet.',
     },
     ...(record.config.evaluation.tasks?.length
-      ? [{ id: 'tasks', title: 'Zero-shot tasks', body: taskScores(stages), until: 'No stage has been evaluated yet.' }]
+      ? [
+          {
+            id: 'tasks',
+            title: 'Zero-shot tasks',
+            body: taskScores(stages, names),
+            until: 'No stage has been evaluated yet.',
+          },
+        ]
       : []),
     {
       id: 'documents',
@@ -132,13 +144,13 @@ ${missing.length > 0 && html`<p class="note"><b>Not there yet:</b> ${missing.joi
 }
 
 function whatWasDone({ record: { config }, corpus }: ReportData): string {
-  const { model, pretrain, selection } = config;
+  const { model, pretrain } = config;
   const sequenceLength = corpus?.sequenceLength ?? config.corpus.sequenceLength;
   const tokens = pretrain.stages * pretrain.stepsPerStage * pretrain.batchRows * sequenceLength;
   const trained =
     `A GPT-NeoX model of ${model.layers} layers and width ${model.width}, trained for ${pretrain.stages} stages of ` +
     `${format.count(pretrain.stepsPerStage)} steps (${format.count(tokens)} tokens in all)`;
-  if (selection.method === 'random' || pretrain.stages === 1) return `${trained} on random rows.`;
+  if (!selects(config) && !trainsOnReferences(config)) return `${trained} on random rows.`;
   return (
     `${trained}: the first stage on random rows, each later one on ${chosenRows(config)}` +
     (config.control === 'random' ? '; a control trained as long on random rows of the same pools.' : '.')
@@ -170,7 +182,11 @@ function chosenRows({ selection, probe }: RunConfig): string {
 
 function closingTable(data: ReportData): Html {
   const { config } = data.record;
-  const compared = config.control === 'random' && config.selection.method !== 'random';
+  const trained = trainsOnReferences(config);
+  const compared = config.control === 'random' && (trained || selects(config));
+  const favours = trained
+    ? 'the reference passages were trained on, so go by the held-out loss, where a negative difference favours that'
+    : 'a negative difference favours selection';
   const row = (stage: StageReport) => {
     const main = stage.main.evaluation;
     const control = controlEvaluation(stage);
@@ -179,7 +195,7 @@ function closingTable(data: ReportData): Html {
         ? html`<td class="group">${optional(main?.[key], format.loss)}</td>`
         : isShared(stage)
           ? sharedLoss(main?.[key])
-          : lossPair(main?.[key], control?.[key]);
+          : lossPair(main?.[key], control?.[key], !(trained && key === 'referenceLoss'));
     const { fit, plan } = stage;
     return html`<tr><th scope="row">${stage.stage}</th>${cells('referenceLoss')}${cells('heldOutLoss')}${cells('mixedDomainLoss')}
 <td class="group">${fit ? html`${format.correlation(fit.spearman)} <span class="muted">${format.interval(fit.spearmanInterval)}</span>` : format.NOTHING}</td>
@@ -193,20 +209,20 @@ function closingTable(data: ReportData): Html {
 <thead><tr><th scope="col" rowspan="2">stage</th>${['reference loss', 'held-out loss', 'mixed-domain loss'].map((name) => group(name, compared ? 3 : 1))}${group('Spearman', 3)}<th class="group" scope="col" rowspan="2">selected<br>of pool, rows</th><th scope="col" rowspan="2">job<br>time</th></tr>
 <tr>${[1, 2, 3].map(() =>
     compared
-      ? html`<th class="group" scope="col">selected</th><th scope="col">random</th><th scope="col">diff.</th>`
+      ? html`<th class="group" scope="col">${armNames(config).column}</th><th scope="col">random</th><th scope="col">diff.</th>`
       : html`<th class="group" scope="col">main</th>`,
   )}<th class="group" scope="col">test [interval]</th><th scope="col">fresh</th><th scope="col">stale</th></tr></thead>
 <tbody>${data.stages.map(row)}</tbody></table></div>
-<p class="note">Losses in nats per token, on a learning-rate-decay branch of the stage\u2019s checkpoint${compared && `; a negative difference favours selection, and one below ${LEAST_DIFFERENCE} is not worth the name, nor coloured`}. Spearman on documents used for neither fitting nor early stopping; fresh and stale: this and the previous stage\u2019s model on those that neither was fitted to. Time is what the stage\u2019s jobs took, those that ran side by side counted once.</p>`;
+<p class="note">Losses in nats per token, on a learning-rate-decay branch of the stage\u2019s checkpoint${compared && `; ${favours}, and one below ${LEAST_DIFFERENCE} is not worth the name, nor coloured`}. Spearman on documents used for neither fitting nor early stopping; fresh and stale: this and the previous stage\u2019s model on those that neither was fitted to. Time is what the stage\u2019s jobs took, those that ran side by side counted once.</p>`;
 }
 
 const optional = (value: number | undefined, write: (value: number) => string) =>
   value === undefined ? format.NOTHING : write(value);
 
-/** Both runs' losses and their difference. */
-function lossPair(main: number | undefined, control: number | undefined): Html {
+/** Both runs' losses and their difference, coloured where it measures what the run was for. */
+function lossPair(main: number | undefined, control: number | undefined, isMeasure: boolean): Html {
   const difference = main === undefined || control === undefined ? undefined : shownDifference(main, control);
-  return html`<td class="group">${optional(main, format.loss)}</td><td>${optional(control, format.loss)}</td><td class="${difference === undefined ? '' : (tone(difference) ?? '')}">${optional(difference, format.lossDifference)}</td>`;
+  return html`<td class="group">${optional(main, format.loss)}</td><td>${optional(control, format.loss)}</td><td class="${difference !== undefined && isMeasure && tone(difference)}">${optional(difference, format.lossDifference)}</td>`;
 }
 
 /** One loss, of a stage that was trained once for both runs. */

@@ -21,6 +21,12 @@ export function summaryWarnings({ warnings = [], stages }: RunSummary): string[]
   return [...warnings, ...ofStages].map((warning) => `${WARNING}${warning}`);
 }
 
+const aboutDifferences = ({ method }: RunSummary) =>
+  "In parentheses after a loss: less the control's; " +
+  (method === 'train-on-reference'
+    ? 'negative favours training on the reference passages. Their own loss says how well they were learned: go by the held-out loss.'
+    : 'negative favours selection.');
+
 /** Characters of a domain's name. */
 const LONGEST_NAME = 20;
 
@@ -66,5 +72,5 @@ export function closingTable(summary: RunSummary, { color, columns }: { color: b
   });
   const colAligns = head.map(() => 'right' as const);
   const table = terminalTable(rows, { head, colAligns, style: { head: [], border: [], compact: true } }, columns);
-  return compared ? `${table}\nIn parentheses after a loss: less the control's; negative favours selection.` : table;
+  return compared ? `${table}\n${aboutDifferences(summary)}` : table;
 }

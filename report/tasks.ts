@@ -7,6 +7,7 @@ import {
   pairedMeanDifference,
   type TaskScore,
 } from '../core/evaluation/index.ts';
+import type { ArmNames } from './arms.ts';
 import { controlEvaluation, isShared, type StageReport } from './data.ts';
 import { NOTHING, percent, percentagePoints, perplexity } from './format.ts';
 import { type Html, html } from './html.ts';
@@ -22,7 +23,7 @@ interface Row {
 }
 
 /** Undefined when no stage has been evaluated on any task. */
-export function taskScores(stages: StageReport[]): Html | undefined {
+export function taskScores(stages: StageReport[], names: ArmNames): Html | undefined {
   const last = stages.findLast((stage) => stage.main.evaluation?.tasks && controlEvaluation(stage));
   const { tasks, taskMean } = last?.main.evaluation ?? {};
   if (!last || !tasks) return undefined;
@@ -43,7 +44,7 @@ export function taskScores(stages: StageReport[]): Html | undefined {
     }</tr>
 `;
   return html`<div class="scroll" tabindex="0"><table>
-<thead><tr><th scope="col">task</th><th class="text" scope="col">metric</th><th scope="col">${other ? 'selected' : 'main'}</th>${other && html`<th scope="col">random</th><th scope="col">diff.</th>`}</tr></thead>
+<thead><tr><th scope="col">task</th><th class="text" scope="col">metric</th><th scope="col">${other ? names.column : 'main'}</th>${other && html`<th scope="col">random</th><th scope="col">diff.</th>`}</tr></thead>
 <tbody>${rows.map(row)}</tbody></table></div>
 <p class="note">After stage ${last.stage}, on its decay branch, by the conventions of lm-evaluation-harness; \u00b1 is one standard error over the items${other && '; that of a difference is paired, item by item'}. It says nothing of other seeds.</p>`;
 }

@@ -1,5 +1,6 @@
 /** What the run shows, in plain words, and what it does not show. */
-import type { InfluenceFit } from '../core/formats.ts';
+import type { Evaluation, InfluenceFit } from '../core/formats.ts';
+import { armNames, selects, trainsOnReferences } from './arms.ts';
 import { controlEvaluation, isShared, type ReportData } from './data.ts';
 import { LEAST_DIFFERENCE, shownDifference, tone } from './difference.ts';
 import { interval, loss, lossDifference } from './format.ts';
@@ -14,71 +15,143 @@ export interface Verdict {
   cautions: string[];
 }
 
+/** What the run's figures are at the last stage that has both arms' evaluations, and what is to be said beside any of them. */
+interface Seen {
+  data: ReportData;
+  stage: number;
+  main: Evaluation;
+  /** Absent without one, and at a stage that both arms share. */
+  control?: Evaluation;
+  progress: string[];
+  /** Of the influence model, the passages and the selections. */
+  doubts: string[];
+}
+
 /** Compares the two runs at the last stage that has both evaluations. */
 export function verdict(data: ReportData): Verdict {
   const { record, stages } = data;
   const last = stages.findLast((stage) => stage.main.evaluation && (isShared(stage) || stage.control.evaluation));
   const fits = stages.flatMap(({ stage, fit }) => (fit ? [{ stage, fit }] : []));
+  const doubts = [...doubtsOf(fits), ...oddities(data)];
+  if (!last) return { tone: 'open', sentence: 'No stage has been evaluated yet.', figures: [], cautions: doubts };
   const progress =
-    last && last.stage < stages.length - 1
+    last.stage < stages.length - 1
       ? [
           `The run is not finished: these are the figures of stage ${last.stage}, and the last is stage ${stages.length - 1}.`,
         ]
       : [];
-  if (!last)
-    return {
-      tone: 'open',
-      sentence: 'No stage has been evaluated yet.',
-      figures: [],
-      cautions: [...oddities(data), ...doubts(fits)],
-    };
-  const main = last.main.evaluation!;
   const control = isShared(last) ? undefined : controlEvaluation(last);
-  if (!control) {
-    const compared = record.config.control === 'none' || record.config.selection.method === 'random';
-    return {
-      tone: 'open',
-      sentence: `After stage ${last.stage} the reference loss is ${loss(main.referenceLoss)} nats per token.`,
-      figures: [
-        { name: 'Reference loss', value: loss(main.referenceLoss) },
-        { name: 'Mixed-domain loss', value: loss(main.mixedDomainLoss) },
-      ],
-      cautions: [
-        ...progress,
-        compared
-          ? 'There is no random control to compare with, so nothing here says whether selection helped.'
-          : 'Both runs still share this stage; the comparison begins with the next.',
-        ...doubts(fits),
-        ...oddities(data),
-      ],
-    };
-  }
+  const seen: Seen = { data, stage: last.stage, main: last.main.evaluation!, control, progress, doubts };
+  if (trainsOnReferences(record.config)) return ofReferences(seen);
+  if (!selects(record.config)) return ofRandomRows(seen);
+  return control ? ofSelection(seen, control) : ofOneArm(seen);
+}
+
+function ofSelection({ data, stage, main, progress, doubts }: Seen, control: Evaluation): Verdict {
+  const names = armNames(data.record.config);
   const difference = shownDifference(main.referenceLoss, control.referenceLoss);
   const heldOut = shownDifference(main.heldOutLoss, control.heldOutLoss);
-  const mixed = shownDifference(main.mixedDomainLoss, control.mixedDomainLoss);
   const better = tone(difference) === 'better';
   return {
     // The reference set is what was selected for; only other passages show that more than it got better.
-    tone: tone(difference) === undefined ? 'open' : better && heldOut < 0 && isTrusted(stages) ? 'good' : 'warn',
+    tone: tone(difference) === undefined ? 'open' : better && heldOut < 0 && isTrusted(data.stages) ? 'good' : 'warn',
     sentence:
-      `After stage ${last.stage} the model trained on selected data has a reference loss of ${loss(main.referenceLoss)} nats per token, ` +
+      `After stage ${stage} the model trained on selected data has a reference loss of ${loss(main.referenceLoss)} nats per token, ` +
       besideControl(difference, control.referenceLoss) +
       (tone(difference) === 'worse' ? ': in this run selection did not help.' : '.'),
     figures: [
-      { name: 'Selected data', value: loss(main.referenceLoss) },
-      { name: 'Random control', value: loss(control.referenceLoss) },
+      { name: names.main, value: loss(main.referenceLoss) },
+      { name: names.control, value: loss(control.referenceLoss) },
       { name: 'Difference', value: lossDifference(difference) },
       { name: 'On held-out passages', value: lossDifference(heldOut) },
     ],
     cautions: [
       ...progress,
-      ...doubts(fits),
-      ...oddities(data),
-      ...otherLosses(heldOut, mixed, better),
-      oneSeed(record.config.seed),
+      ...doubts,
+      ...(better && heldOut >= 0
+        ? [
+            `The gain does not carry over to the held-out passages (${lossDifference(heldOut)}): it may be specific to the reference set.`,
+          ]
+        : []),
+      ...breadth(main, control, 'selection'),
+      oneSeed(data),
     ],
   };
 }
+
+/** A stage that both arms share, or all that there is of a run without a control. */
+function ofOneArm({ data, stage, main, progress, doubts }: Seen): Verdict {
+  return {
+    tone: 'open',
+    sentence: `After stage ${stage} the reference loss is ${loss(main.referenceLoss)} nats per token.`,
+    figures: [
+      { name: 'Reference loss', value: loss(main.referenceLoss) },
+      { name: 'Mixed-domain loss', value: loss(main.mixedDomainLoss) },
+    ],
+    cautions: [...progress, withoutControl(data, 'selection helped'), ...doubts],
+  };
+}
+
+function ofRandomRows({ data, stage, main, progress, doubts }: Seen): Verdict {
+  return {
+    tone: 'open',
+    sentence:
+      'Nothing was selected in this run: it trained on random rows. ' +
+      `After stage ${stage} its reference loss is ${loss(main.referenceLoss)} nats per token.`,
+    figures: [
+      { name: 'Reference loss', value: loss(main.referenceLoss) },
+      { name: 'Held-out loss', value: loss(main.heldOutLoss) },
+      { name: 'Mixed-domain loss', value: loss(main.mixedDomainLoss) },
+    ],
+    cautions: [
+      ...progress,
+      ...(data.record.config.selection.method === 'random'
+        ? ['With mates compare, runs that select, of the same seed, are held against it.']
+        : ['The first stage is always on random rows: selection begins with a second (pretrain.stages).']),
+      ...doubts,
+    ],
+  };
+}
+
+/** Neither a selection nor its control: what was trained on is no measure of it. */
+function ofReferences({ data, stage, main, control, progress, doubts }: Seen): Verdict {
+  const names = armNames(data.record.config);
+  const heldOut = control ? shownDifference(main.heldOutLoss, control.heldOutLoss) : 0;
+  return {
+    tone: 'open',
+    sentence:
+      'Nothing was selected in this run: after the first stage, the reference passages themselves were trained on, among random rows. ' +
+      `After stage ${stage} its held-out loss is ${loss(main.heldOutLoss)} nats per token${control ? `, ${besideControl(heldOut, control.heldOutLoss)}` : ''}.`,
+    figures: [
+      { name: 'Held-out loss', value: loss(main.heldOutLoss) },
+      ...(control
+        ? [
+            { name: names.control, value: loss(control.heldOutLoss) },
+            { name: 'Difference', value: lossDifference(heldOut) },
+            {
+              name: 'On what was trained on',
+              value: lossDifference(shownDifference(main.referenceLoss, control.referenceLoss)),
+            },
+          ]
+        : []),
+    ],
+    cautions: [
+      ...progress,
+      ...(stage > 0
+        ? ['The loss of the reference passages says how well they were learned, and nothing of other texts.']
+        : []),
+      ...(control
+        ? [...breadth(main, control, 'training on the reference'), oneSeed(data)]
+        : [withoutControl(data, 'the reference passages helped')]),
+      ...doubts,
+    ],
+  };
+}
+
+const withoutControl = ({ record }: ReportData, what: string) =>
+  record.config.control === 'none'
+    ? `There is no random control to compare with, so nothing here says whether ${what}.`
+    : 'Both runs still share this stage; the comparison begins with the next.';
 
 /** `0.180 lower than the random control\u2019s 5.413`, and whether that is worth the name. */
 function besideControl(difference: number, control: number): string {
@@ -89,7 +162,7 @@ function besideControl(difference: number, control: number): string {
 }
 
 /** Stages whose influence model is not shown to rank better than chance, in one sentence a kind. */
-function doubts(fits: { stage: number; fit: InfluenceFit }[]): string[] {
+function doubtsOf(fits: { stage: number; fit: InfluenceFit }[]): string[] {
   const uncertain = fits.filter(
     ({
       fit: {
@@ -134,20 +207,13 @@ function oddities({ passages, stages }: ReportData): string[] {
 }
 
 /** A gain on the reference can cost elsewhere; it should not be read off the table alone. */
-function otherLosses(heldOut: number, mixed: number, better: boolean): string[] {
+function breadth(main: Evaluation, control: Evaluation, what: string): string[] {
+  const mixed = shownDifference(main.mixedDomainLoss, control.mixedDomainLoss);
+  if (tone(mixed) !== 'worse') return [];
   return [
-    ...(better && heldOut >= 0
-      ? [
-          `The gain does not carry over to the held-out passages (${lossDifference(heldOut)}): it may be specific to the reference set.`,
-        ]
-      : []),
-    ...(tone(mixed) === 'worse'
-      ? [
-          `The loss over all the corpus\u2019s domains is higher than the control\u2019s (${lossDifference(mixed)}): selection trades breadth for the reference.`,
-        ]
-      : []),
+    `The loss over all the corpus\u2019s domains is higher than the control\u2019s (${lossDifference(mixed)}): ${what} trades breadth for the reference.`,
   ];
 }
 
-const oneSeed = (seed: number) =>
-  `This is one run with one seed (${seed}); how much of the difference is chance takes several seeds to say.`;
+const oneSeed = ({ record }: ReportData) =>
+  `This is one run with one seed (${record.config.seed}); how much of the difference is chance takes several seeds to say.`;

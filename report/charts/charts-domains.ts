@@ -1,11 +1,11 @@
 /** What was selected, domain by domain, and what it did to each domain's loss. */
-
+import type { ArmNames } from '../arms.ts';
 import { controlEvaluation, type StageReport } from '../data.ts';
 import { shownDifference } from '../difference.ts';
 import { lift, loss, lossDifference, percent, shorten, truncate } from '../format.ts';
 import { type Html, html, shortName } from '../html.ts';
 import { spread, spreadNote } from '../stages.ts';
-import { ARM_COLORS, ARM_NAMES, armLegend } from './charts-training.ts';
+import { ARM_COLORS, armLegend } from './charts-training.ts';
 import { chart, figure, legend, Plot, responsive } from './plot.ts';
 
 /** Rows of a domain chart; the smaller domains are drawn as one. */
@@ -179,7 +179,7 @@ function liftCell(ratio: number): Html {
 }
 
 /** Each domain's hold-out loss for both runs at the last stage that has one: a chart and a table, best change first. */
-export function domainLosses(stages: StageReport[]): Html | undefined {
+export function domainLosses(stages: StageReport[], names: ArmNames): Html | undefined {
   const last = stages.findLast(({ main }) => main.evaluation);
   if (!last?.main.evaluation) return undefined;
   const control = last.main.evaluation === controlEvaluation(last) ? undefined : controlEvaluation(last);
@@ -217,23 +217,23 @@ export function domainLosses(stages: StageReport[]): Html | undefined {
           fill: 'var(--surface)',
           stroke: ARM_COLORS.control,
           strokeWidth: 2,
-          title: (d) => `${d.domain}, ${ARM_NAMES.control}: ${loss(d.control)}`,
+          title: (d) => `${d.domain}, ${names.control}: ${loss(d.control)}`,
         }),
         Plot.dot(drawn, {
           y: 'name',
           x: 'main',
           r: 5,
           fill: ARM_COLORS.main,
-          title: (d) => `${d.domain}, ${ARM_NAMES.main}: ${loss(d.main)}`,
+          title: (d) => `${d.domain}, ${names.main}: ${loss(d.main)}`,
         }),
       ],
     });
   return html`${figure(
     `Loss by domain after stage ${last.stage}`,
     'Hold-out rows that were not probed. Domains in order of the difference, best first.',
-    html`${armLegend(pairs.length > 0)}${responsive((width) => draw(Math.min(width, 800)))}`,
+    html`${armLegend(pairs.length > 0, names)}${responsive((width) => draw(Math.min(width, 800)))}`,
   )}<details><summary>The same as a table</summary><div class="scroll" tabindex="0"><table>
-<thead><tr><th scope="col">domain</th><th scope="col">rows</th><th scope="col">selected data</th>${control && html`<th scope="col">random control</th><th scope="col">difference</th>`}</tr></thead>
+<thead><tr><th scope="col">domain</th><th scope="col">rows</th><th scope="col">${names.main.toLowerCase()}</th>${control && html`<th scope="col">${names.control.toLowerCase()}</th><th scope="col">difference</th>`}</tr></thead>
 <tbody>${rows.map(
     (row) =>
       html`<tr>${domainCell(row.domain)}<td>${row.rows}</td><td>${loss(row.main)}</td>${

@@ -1,6 +1,7 @@
 /** Loss over the run: training curves, and evaluations at the end of each stage. */
 import type { TrainingMetrics } from '../../core/formats.ts';
 import { mean } from '../../core/metrics/index.ts';
+import type { ArmNames } from '../arms.ts';
 import { controlEvaluation, type StageReport } from '../data.ts';
 import { count, loss } from '../format.ts';
 import type { Html } from '../html.ts';
@@ -8,15 +9,14 @@ import { html } from '../html.ts';
 import { stageTicks } from '../stages.ts';
 import { chart, figure, legend, Plot, responsive } from './plot.ts';
 
-export const ARM_NAMES = { main: 'Selected data', control: 'Random control' } as const;
 export const ARM_COLORS = { main: 'var(--main)', control: 'var(--control)' } as const;
 
 /** What the dots of the two runs look like; nothing to tell apart without a control. */
-export const armLegend = (compared: boolean) =>
+export const armLegend = (compared: boolean, names: ArmNames) =>
   compared &&
   legend(
-    { color: ARM_COLORS.main, swatch: 'dot', label: ARM_NAMES.main },
-    { color: ARM_COLORS.control, swatch: 'ring', label: ARM_NAMES.control },
+    { color: ARM_COLORS.main, swatch: 'dot', label: names.main },
+    { color: ARM_COLORS.control, swatch: 'ring', label: names.control },
   );
 
 interface Point {
@@ -29,7 +29,7 @@ interface Point {
 const MAX_POINTS = 700;
 
 /** Training loss of both runs, raw and smoothed, with a rule where a stage begins; undefined before the first metrics. */
-export function trainingChart(stages: StageReport[], tokensPerStep: number): Html | undefined {
+export function trainingChart(stages: StageReport[], tokensPerStep: number, names: ArmNames): Html | undefined {
   const main = curve(stages.map((stage) => stage.main.metrics));
   const control = curve(stages.map((stage) => stage.control.metrics));
   if (main.length === 0) return undefined;
@@ -53,8 +53,8 @@ export function trainingChart(stages: StageReport[], tokensPerStep: number): Htm
     html`${
       control.length > 0 &&
       legend(
-        { color: ARM_COLORS.main, swatch: 'line', label: ARM_NAMES.main },
-        { color: ARM_COLORS.control, swatch: 'dashed', label: ARM_NAMES.control },
+        { color: ARM_COLORS.main, swatch: 'line', label: names.main },
+        { color: ARM_COLORS.control, swatch: 'dashed', label: names.control },
       )
     }${responsive((width, narrow) =>
       chart('Training loss in nats per token over optimizer steps, for both runs', {
@@ -120,18 +120,19 @@ function movingMean(values: readonly number[], reach: number): number[] {
   });
 }
 
-const LOSSES = [
-  { key: 'referenceLoss', title: 'Reference loss', note: 'what selection aims at' },
-  { key: 'heldOutLoss', title: 'Held-out loss', note: 'other passages of the same kind' },
-  { key: 'mixedDomainLoss', title: 'Mixed-domain loss', note: 'mean over the corpus\u2019s domains' },
-] as const;
+const lossesOf = ({ reference }: ArmNames) =>
+  [
+    { key: 'referenceLoss', title: 'Reference loss', note: reference },
+    { key: 'heldOutLoss', title: 'Held-out loss', note: 'other passages of the same kind' },
+    { key: 'mixedDomainLoss', title: 'Mixed-domain loss', note: 'mean over the corpus\u2019s domains' },
+  ] as const;
 
 /** The three evaluation losses after each stage, one panel each, both runs. */
-export function evaluationCharts(stages: StageReport[]): Html | undefined {
+export function evaluationCharts(stages: StageReport[], names: ArmNames): Html | undefined {
   if (!stages.some(({ main }) => main.evaluation)) return undefined;
   const ticks = stageTicks(stages);
   const compared = stages.some((stage) => stage.control.evaluation);
-  const panels = LOSSES.map(({ key, title, note }) => {
+  const panels = lossesOf(names).map(({ key, title, note }) => {
     const points = (arm: 'main' | 'control') =>
       stages.flatMap((stage) => {
         const value = (arm === 'main' ? stage.main.evaluation : controlEvaluation(stage))?.[key];
@@ -179,15 +180,14 @@ export function evaluationCharts(stages: StageReport[]): Html | undefined {
             fill: 'var(--surface)',
             stroke: ARM_COLORS.control,
             strokeWidth: 2,
-            title: titleOf('control'),
+            title: titleOf(names.control),
           }),
-          Plot.dot(main, { x: 'stage', y: 'loss', r: 4, fill: ARM_COLORS.main, title: titleOf('main') }),
+          Plot.dot(main, { x: 'stage', y: 'loss', r: 4, fill: ARM_COLORS.main, title: titleOf(names.main) }),
         ],
       }),
     );
   });
-  return html`${armLegend(compared)}<div class="panels">${panels}</div>`;
+  return html`${armLegend(compared, names)}<div class="panels">${panels}</div>`;
 }
 
-const titleOf = (arm: 'main' | 'control') => (d: { stage: number; loss: number }) =>
-  `${ARM_NAMES[arm]}, stage ${d.stage}: ${loss(d.loss)}`;
+const titleOf = (arm: string) => (d: { stage: number; loss: number }) => `${arm}, stage ${d.stage}: ${loss(d.loss)}`;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { InputError } from '../../core/errors.ts';
-import type { Arm, Evaluation, RunRecord } from '../../core/formats.ts';
+import type { Arm, Evaluation, RunRecord, StagePlan } from '../../core/formats.ts';
 import { armLayout, PASSAGES_FILE, REPORT_FILE, RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { type Method, methodTraits } from '../../core/selection/methods.ts';
 import { getJson, putJson } from '../../core/storage/index.ts';
@@ -233,6 +233,51 @@ describe('the verdict', () => {
     const page = await renderReport(await collectReportData(open, 'memory:run'));
     expect(page).toContain('to whose score that of a quality classifier is added');
     expect(await report()).not.toContain('to whose score');
+  });
+
+  /** The report of a run by this method, whose rows nothing has scored. */
+  async function reportOf(method: Method, control: 'random' | 'none' = 'random') {
+    const open = memoryOpener();
+    const store = open('memory:run');
+    await writeFixture(store, { control: method === 'random' ? 'none' : control });
+    const record = await getJson<RunRecord>(store, RUN_FILE);
+    Object.assign(record.config, { control, selection: { ...record.config.selection, method } });
+    await putJson(store, RUN_FILE, record);
+    for (const stage of [1, 2, 3]) {
+      await store.delete(stageLayout(stage).fit);
+      const plan = await getJson<StagePlan>(store, stageLayout(stage).plan);
+      await putJson(store, stageLayout(stage).plan, { ...plan, scored: false, probes: 0 });
+    }
+    const page = renderReport(await collectReportData(open, 'memory:run'));
+    const figures = [...page.matchAll(/<dt>([^<]*)<\/dt><dd>([^<]*)<\/dd>/g)].map(([, name, value]) => [name, value]);
+    return { page, figures, header: /<header>[\s\S]*<\/header>/.exec(page)![0] };
+  }
+
+  it('goes by the held-out loss where the reference passages were trained on', async () => {
+    const { page, figures, header } = await reportOf('train-on-reference');
+    expect(figures).toEqual([
+      ['Held-out loss', '4.927'],
+      ['Random control', '5.080'],
+      ['Difference', '\u22120.153'],
+      ['On what was trained on', '\u22120.180'],
+    ]);
+    expect(header).toContain('the reference passages themselves were trained on');
+    expect(header).toContain(
+      'held-out loss is 4.927 nats per token, 0.153 lower than the random control\u2019s 5.080.',
+    );
+    expect(page).not.toMatch(/selected data|favours selection|what selection aims at|>selected<\/th>/i);
+    const [row] = /<tr><th scope="row">3<\/th>[\s\S]*?<\/tr>/.exec(page)!;
+    expect(row).toMatch(/<td class="">\u22120\.180<\/td>[\s\S]*<td class="better">\u22120\.153<\/td>/);
+    const alone = await reportOf('train-on-reference', 'none');
+    expect(alone.header).toContain('nothing here says whether the reference passages helped');
+  });
+
+  it('compares nothing in a run on random rows', async () => {
+    const { page, figures, header } = await reportOf('random');
+    expect(header).toContain('Nothing was selected in this run: it trained on random rows.');
+    expect(figures.map(([name]) => name)).toEqual(['Reference loss', 'Held-out loss', 'Mixed-domain loss']);
+    expect(page).not.toMatch(/whether selection helped|selected data|random control|what selection aims at/i);
+    expect(await report({ stages: 1 })).toContain('Nothing was selected in this run');
   });
 
   it('claims nothing without a control', async () => {

@@ -89,6 +89,12 @@ describe('closingTable', () => {
     expect(closingTable(summary, { color: false, columns: wide.indexOf('\n') })).toBe(wide);
   });
 
+  it('does not take training on the reference passages for a selection', () => {
+    const table = closingTable({ ...summary, method: 'train-on-reference' }, { color: false });
+    expect(table).toContain('go by the held-out loss');
+    expect(table).not.toContain('favours selection');
+  });
+
   it('has no control columns without a control', () => {
     const alone = { ...summary, stages: summary.stages.map((stage) => ({ ...stage, control: undefined })) };
     expect(closingTable(alone, { color: false })).not.toContain('control');
