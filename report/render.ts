@@ -1,4 +1,5 @@
 import type { RunConfig } from '../core/config/schema.ts';
+import type { RunRecord } from '../core/formats.ts';
 import { type Method, methodTraits, type ScoreKind } from '../core/selection/methods.ts';
 import { weightedScores } from '../core/selection/weighted-scores.ts';
 import { armNames, selects, trainsOnReferences } from './arms.ts';
@@ -85,7 +86,7 @@ export function renderReport(data: ReportData): string {
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none';style-src 'unsafe-inline'">
 <meta name="color-scheme" content="light dark">
-<title>${record.config.name} \u2013 MATES report</title>
+<title>${titleOf(record)} \u2013 MATES report</title>
 <style>${new Html(styles)}</style>
 </head>
 <body><main>
@@ -130,8 +131,8 @@ function header(data: ReportData, sections: Section[]): Html {
   if (waiting.length === 1) missing.push(`stage ${waiting[0]}`);
   if (waiting.length > 1) missing.push(`stages ${waiting[0]} to ${waiting.at(-1)}`);
   return html`<header>
-<p class="eyebrow">MATES run ${record.id} \u00b7 seed ${record.config.seed}</p>
-<h1>${record.config.name}</h1>
+<p class="eyebrow">MATES run \u00b7 seed ${record.config.seed}</p>
+<h1>${titleOf(record)}</h1>
 <p>${whatWasDone(data)}</p>
 <div class="verdict ${tone}" role="note" aria-label="Result">
 ${figures.length > 0 && html`<dl class="figures">${figures.map(({ name, value }) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`}
@@ -142,6 +143,9 @@ ${missing.length > 0 && html`<p class="note"><b>Not there yet:</b> ${missing.joi
 <nav aria-label="Sections">${sections.map(({ id, title }) => html`<a href="#${id}">${title}</a>`)}</nav>
 </header>`;
 }
+
+/** The configuration's name and, where it is another, the run's id: several runs may be of one configuration. */
+const titleOf = ({ id, config: { name } }: RunRecord) => (id.startsWith(name) ? id : `${name} \u00b7 ${id}`);
 
 function whatWasDone({ record: { config }, corpus }: ReportData): string {
   const { model, pretrain } = config;

@@ -63,7 +63,7 @@ html{-webkit-text-size-adjust:100%;scroll-behavior:smooth}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 main{max-width:1280px;margin:0 auto;padding:40px 24px 80px}
 h1,h2,h3{line-height:1.25;text-wrap:balance}
-h1{font-size:2rem;margin:0 0 .3em;letter-spacing:-.02em}
+h1{font-size:2rem;margin:0 0 .3em;letter-spacing:-.02em;overflow-wrap:anywhere}
 h2{font-size:1.3rem;margin:0 0 .4em;letter-spacing:-.01em}
 h3{font-size:1rem;margin:1.6em 0 .5em}
 p{margin:0 0 .8em;max-width:76ch}

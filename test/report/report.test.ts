@@ -65,6 +65,20 @@ describe('a finished run', () => {
   });
 });
 
+it.each([
+  ['report-fixture', 'report-fixture'],
+  ['report-fixture-7', 'report-fixture-7'],
+  ['warmer', 'report-fixture \u00b7 warmer'],
+])('heads the run %s of the configuration report-fixture with %s', async (id, title) => {
+  const open = memoryOpener();
+  const store = open('memory:run');
+  await writeFixture(store, { stopAt: -1 });
+  await putJson(store, RUN_FILE, { ...(await getJson<RunRecord>(store, RUN_FILE)), id });
+  const page = renderReport(await collectReportData(open, 'memory:run'));
+  expect(page).toContain(`<h1>${title}</h1>`);
+  expect(page).toContain(`<title>${title} \u2013 MATES report</title>`);
+});
+
 it('draws the wide charts of the report for phones too, where text is not to be scaled down', async () => {
   const page = await report();
   for (const svg of charts(page.replaceAll(/<div class="wide">[\s\S]*?<div class="narrow">/g, '')))
