@@ -120,7 +120,7 @@ export function renderComparison(comparison: Comparison): string {
 ${numbers.toReversed().map((stage) => stageTable(comparison, stage))}
 <p class="note">${note(baseline)}</p></section>
 <section aria-labelledby="courses"><h2 id="courses">What it took</h2>
-${legend(...labels.map((label) => ({ color: colorOf(labels, label), swatch: 'line' as const, label })))}
+${legend(...labels.map((label) => ({ color: colorOf(labels, label), swatch: 'line' as const, label: lineName(courses, label) })))}
 ${(['referenceLoss', 'heldOutLoss'] as const).map((name) => axes.map((axis) => courseChart(comparison, name, axis)))}
 </section>
 </main></body>
@@ -148,6 +148,23 @@ function stageTable(comparison: Comparison, stage: number): Html {
   )}</tbody></table></div>`;
 }
 
+/** What the lines are: the strong ones may be over fewer seeds than the tables. */
+function aboutLines(courses: readonly Course[]): string {
+  const seeds = (some: readonly Course[]) => new Set(some.map(({ seed }) => seed)).size;
+  const [drawn, all] = [seeds(onSharedSeeds(courses)), seeds(courses)];
+  if (drawn === 0) return 'Each seed; there is no mean to draw, as no seed has all methods.';
+  const those =
+    drawn === all ? 'its seeds' : `the ${drawn === 1 ? 'seed' : `${count(drawn)} seeds`} that all methods have`;
+  return `Thin: each seed; strong: the mean of a method over ${those}${drawn === all ? '' : '; the tables are over all of its own'}.`;
+}
+
+/** A line's name, with the seeds that it is the mean of where its row in the tables has more of them. */
+function lineName(courses: readonly Course[], of: string): string {
+  const seeds = (some: readonly Course[]) => some.filter(({ label }) => label === of).length;
+  const [drawn, all] = [seeds(onSharedSeeds(courses)), seeds(courses)];
+  return drawn === all ? of : `${of} (${count(drawn)} of ${count(all)} seed${all === 1 ? '' : 's'})`;
+}
+
 /** Each run a thin line, each method's mean a strong one. */
 function courseChart(
   { labels, courses }: Comparison,
@@ -159,13 +176,15 @@ function courseChart(
   const shared = onSharedSeeds(courses);
   return figure(
     `${what} against ${title}`,
-    'Thin: each seed; strong: the mean of a method, over the seeds that all have.',
+    aboutLines(courses),
     responsive((width, narrow) =>
       chart(`${what} in nats per token against ${title}, by method`, {
         width: Math.min(width, 720),
         height: narrow ? 260 : 380,
         marginLeft: 50,
+        marginTop: 28,
         marginBottom: 42,
+        inset: 10,
         x: { label, labelAnchor: 'center', labelArrow: 'none', ticks: narrow ? 4 : 6, tickFormat: 's' },
         y: { label: 'loss (nats per token)', labelArrow: 'none', grid: true, ticks: 6 },
         marks: labels.flatMap((of) => {

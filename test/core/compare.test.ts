@@ -187,7 +187,9 @@ describe('a comparison', () => {
     );
     const page = renderComparison(comparison);
     expect(page).not.toMatch(/<script|https?:\/\/(?!www\.w3\.org)/);
-    for (const [svg] of page.matchAll(/<svg class="chart[\s\S]*?<\/svg>/g)) checkXml(svg!);
+    const charts = [...page.matchAll(/<svg role="img"[\s\S]*?<\/svg>/g)];
+    expect(charts.length).toBeGreaterThan(0);
+    for (const [svg] of charts) checkXml(svg!);
     expect(comparisonMarkdown(comparison)).toMatchInlineSnapshot(`
       "| method | seeds | reference loss | difference | held-out loss | difference | mixed-domain loss | Spearman | FLOPs |
       | --- | --: | --: | --: | --: | --: | --: | --: | --: |
@@ -196,6 +198,32 @@ describe('a comparison', () => {
 
       After stage 1. Losses in nats per token, mean ± standard error over seeds; differences to random, taken before rounding, paired by seed, a run with its own control if it has one, with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the pairs in parentheses; negative is better. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there."
     `);
+  });
+});
+
+describe('the charts of a comparison', () => {
+  const random = [1, 2].map((seed) => summary('random', seed, 5));
+  const pageOf = (...runs: RunSummary[]) => renderComparison(compareRuns(runs));
+  const linesOf = (page: string) => [...page.matchAll(/<li><svg[\s\S]*?<\/svg>([^<]*)<\/li>/g)].map(([, line]) => line);
+
+  it('name the seeds that a line is the mean of, where its row in the table has more', () => {
+    const page = pageOf(...random, summary('influence', 2, 4.9));
+    expect(linesOf(page)).toEqual(['random (1 of 2 seeds)', 'influence']);
+    expect(page).toContain('over the seed that all methods have; the tables are over all of its own.');
+    const same = pageOf(...random, ...[1, 2].map((seed) => summary('influence', seed, 4.9)));
+    expect(linesOf(same)).toEqual(['random', 'influence']);
+    expect(same).toContain('the mean of a method over its seeds.');
+    const none = pageOf(...random, summary('influence', 3, 4.9));
+    expect(linesOf(none)).toEqual(['random (0 of 2 seeds)', 'influence (0 of 1 seed)']);
+    expect(none).toContain('no seed has all methods');
+  });
+
+  it('leave room between the highest loss and the label of the axis', () => {
+    const [chart] = /<svg role="img"[\s\S]*?<\/svg>/.exec(pageOf(...random))!;
+    const lines = [...chart.matchAll(/<g [^>]*aria-label="line"[\s\S]*?<\/g>/g)].join('');
+    const heights = [...lines.matchAll(/[ML]([\d.]+),([\d.]+)/g)].map(([, , y]) => Number(y));
+    expect(heights.length).toBeGreaterThan(1);
+    expect(Math.min(...heights)).toBeGreaterThanOrEqual(38); // below the frame's edge at 28
   });
 });
 
