@@ -168,7 +168,7 @@ export interface PassageStatistics {
   targets: number;
   /** Share of them that the corpus next to never has. */
   missing: number;
-  /** Text of the most frequent of those. */
+  /** Text of the most frequent of those, its beginning where it is long. */
   examples: string[];
 }
 

@@ -15,6 +15,8 @@ const MISSING = { corpusShare: 1e-4, count: 5, times: 100 };
 /** Of the tokens that count, beyond which something is said. */
 const SHARE = 0.02;
 const EXAMPLES = 4;
+/** Characters of an example: of a foreign language whole passages are missing. */
+const EXAMPLE_LENGTH = 20;
 
 /** Tokens of the corpus that passages are compared with: what is missing has 26 of them at most. */
 const SAMPLED_TOKENS = 1 << 18;
@@ -65,7 +67,7 @@ export function passageStatistics(
       while (i + 1 < tokens.length && missing[tokens[i + 1]!]) i++;
       count += i + 1 - begin;
       // Several tokens may be the bytes of one character.
-      const text = decode(tokens.slice(begin, i + 1)).trim();
+      const text = shortened(decode(tokens.slice(begin, i + 1)).trim());
       runs.set(text, (runs.get(text) ?? 0) + 1);
     }
   const examples = [...runs]
@@ -74,6 +76,16 @@ export function passageStatistics(
     .slice(0, EXAMPLES)
     .map(([text]) => text);
   return { targets, missing: count / targets, examples };
+}
+
+/** By characters, of which a cut leaves none in halves; the cut is marked. */
+function shortened(text: string): string {
+  const characters = Array.from(text);
+  if (characters.length <= EXAMPLE_LENGTH) return text;
+  return `${characters
+    .slice(0, EXAMPLE_LENGTH - 1)
+    .join('')
+    .trimEnd()}\u2026`;
 }
 
 /** @param name what the passages are called in the message: a field of the configuration, or a file. */

@@ -13,6 +13,22 @@ describe('passageStatistics', () => {
     expect(statistics).toEqual({ targets: 50, missing: 20 / 50, examples: ['\u201c'] });
   });
 
+  it('shows the beginning of a long text that the corpus lacks, and few of them', () => {
+    const french = Array.from({ length: 6 }, (_, n) => Array.from({ length: 60 }, (_, i) => 10 + ((i * (n + 1)) % 61)));
+    const word = (id: number) => (id < 10 ? ' the' : ` m\u{1d452}t${id}`);
+    const lacking = Uint32Array.from({ length: 71 }, (_, id) => (id < 10 ? 100_000 : 0));
+    const { examples, missing } = passageStatistics(
+      french.flatMap((tokens) => often([0, ...tokens], 5)),
+      lacking,
+      (ids) => ids.map(word).join(''),
+    );
+    expect(missing).toBe(1);
+    expect(examples).toHaveLength(4);
+    for (const example of examples) expect(example).toMatch(/^.{15,19}\u2026$/u);
+    const [warning] = passageWarnings('reference.input', { targets: 1800, missing, examples });
+    expect(warning!.length).toBeLessThan(400);
+  });
+
   it('leaves out what does not count, and what is rare in the passages too', () => {
     expect(passageStatistics(often([8, 9, 0, 1], 10), counts, decode).missing).toBeCloseTo(1 / 3); // 8 is no target
     const rare = [...often([0, 1, 2, 8], 4), ...often([0, 1, 2, 3], 10)];
