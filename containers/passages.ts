@@ -3,6 +3,7 @@ import type { Corpus } from '../core/corpus/corpus.ts';
 import { loadPassages, type Passage } from '../core/corpus/passages.ts';
 import { ConfigError } from '../core/errors.ts';
 import { type EncodedTask, encodeTask, parseTask } from '../core/evaluation/index.ts';
+import { counted, plural } from '../core/plural.ts';
 import type { Run } from '../core/run/open-run.ts';
 import { readInput } from '../core/storage/index.ts';
 
@@ -26,7 +27,7 @@ export async function referenceRows(run: Run, corpus: Corpus): Promise<Int32Arra
   const rows = Math.floor(tokens.length / sequenceLength);
   if (rows === 0)
     throw new ConfigError(
-      `reference.passages: ${passages.length} passages have ${tokens.length} tokens and fill no row of ` +
+      `reference.passages: ${counted(passages.length, 'passage')} of ${tokens.length} tokens in all ${plural(passages.length, 'fills', 'fill')} no row of ` +
         `${sequenceLength}, which selection.method "${selection.method}" needs.`,
     );
   return Int32Array.from(tokens.slice(0, rows * sequenceLength));

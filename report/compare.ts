@@ -9,6 +9,7 @@ import {
   meanCourse,
   onSharedSeeds,
 } from '../core/compare/compare.ts';
+import { plural } from '../core/plural.ts';
 import { chart, figure, legend, Plot, responsive } from './charts/plot.ts';
 import { styles } from './charts/theme.ts';
 import { correlation, count, loss, lossDifference, NOTHING } from './format.ts';
@@ -111,7 +112,7 @@ export function renderComparison(comparison: Comparison): string {
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none';style-src 'unsafe-inline'">
 <meta name="color-scheme" content="light dark">
-<title>Comparison of ${plural(runs.given)} \u2013 MATES</title>
+<title>Comparison of ${howMany(runs.given)} \u2013 MATES</title>
 <style>${new Html(styles)}</style>
 </head>
 <body><main>
@@ -129,13 +130,13 @@ ${(['referenceLoss', 'heldOutLoss'] as const).map((name) => axes.map((axis) => c
   }`;
 }
 
-const plural = (runs: number) => `${count(runs)} run${runs === 1 ? '' : 's'}`;
+const howMany = (runs: number) => `${count(runs)} ${plural(runs, 'run')}`;
 
 /** A control is no run that was given, though the row `random` may be made of controls. */
 function whichRuns({ runs: { given, controlled } }: Comparison): string {
-  if (controlled === 0) return plural(given);
-  if (controlled === given) return `${plural(given)}, ${given === 1 ? '' : 'each '}with a control arm`;
-  return `${plural(given)}, ${count(controlled)} of them with a control arm`;
+  if (controlled === 0) return howMany(given);
+  if (controlled === given) return `${howMany(given)}, ${given === 1 ? '' : 'each '}with a control arm`;
+  return `${howMany(given)}, ${count(controlled)} of them with a control arm`;
 }
 
 function stageTable(comparison: Comparison, stage: number): Html {
@@ -162,7 +163,7 @@ function aboutLines(courses: readonly Course[]): string {
 function lineName(courses: readonly Course[], of: string): string {
   const seeds = (some: readonly Course[]) => some.filter(({ label }) => label === of).length;
   const [drawn, all] = [seeds(onSharedSeeds(courses)), seeds(courses)];
-  return drawn === all ? of : `${of} (${count(drawn)} of ${count(all)} seed${all === 1 ? '' : 's'})`;
+  return drawn === all ? of : `${of} (${count(drawn)} of ${count(all)} ${plural(all, 'seed')})`;
 }
 
 /** Each run a thin line, each method's mean a strong one. */

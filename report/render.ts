@@ -1,5 +1,6 @@
 import type { RunConfig } from '../core/config/schema.ts';
 import type { RunRecord } from '../core/formats.ts';
+import { counted, plural } from '../core/plural.ts';
 import { type Method, methodTraits, type ScoreKind } from '../core/selection/methods.ts';
 import { weightedScores } from '../core/selection/weighted-scores.ts';
 import { armNames, selects, trainsOnReferences } from './arms.ts';
@@ -152,8 +153,8 @@ function whatWasDone({ record: { config }, corpus }: ReportData): string {
   const sequenceLength = corpus?.sequenceLength ?? config.corpus.sequenceLength;
   const tokens = pretrain.stages * pretrain.stepsPerStage * pretrain.batchRows * sequenceLength;
   const trained =
-    `A GPT-NeoX model of ${model.layers} layers and width ${model.width}, trained for ${pretrain.stages} stages of ` +
-    `${format.count(pretrain.stepsPerStage)} steps (${format.count(tokens)} tokens in all)`;
+    `A GPT-NeoX model of ${counted(model.layers, 'layer')} and width ${model.width}, trained for ${counted(pretrain.stages, 'stage')} of ` +
+    `${format.count(pretrain.stepsPerStage)} ${plural(pretrain.stepsPerStage, 'step')} (${format.count(tokens)} tokens in all)`;
   if (!selects(config) && !trainsOnReferences(config)) return `${trained} on random rows.`;
   return (
     `${trained}: the first stage on random rows, each later one on ${chosenRows(config)}` +

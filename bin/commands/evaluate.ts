@@ -11,6 +11,7 @@ import {
   type TaskScore,
   taskName,
 } from '../../core/evaluation/index.ts';
+import { counted, plural } from '../../core/plural.ts';
 import { readInput, type StoreOpener, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../../core/tokenizer/index.ts';
 import { loadModel, type Model } from '../../engine/files/checkpoint.ts';
@@ -106,7 +107,7 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
     const task = target
       ? undefined
       : encodeTask(await parseTask([bytes], file, { limit, delimiter }), tokenizer, contextLength);
-    if (task) warnOfCuts(file, task.truncated, task.requests.length, 'contexts', contextLength);
+    if (task) warnOfCuts(file, task.truncated, task.requests.length, 'context', contextLength);
     if (task && task.layout !== 'text') {
       works.push({ file, task });
       continue;
@@ -115,7 +116,7 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
     const whole = await loadPassages([bytes], file, limit ?? most, target ?? 'passage', tokenizer, most);
     const passages = whole.map((passage) => lastTokens(passage, contextLength));
     const cut = whole.filter(({ tokens }) => tokens.length > contextLength).length;
-    warnOfCuts(file, cut, whole.length, 'passages', contextLength);
+    warnOfCuts(file, cut, whole.length, 'passage', contextLength);
     works.push({ file, task, passages: new PassageSet(model, passages) });
   }
 
@@ -151,7 +152,7 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
   for (const { file, loss, passageLoss, passages } of results)
     if (passageLoss !== undefined)
       console.log(
-        `${file}: ${loss!.toFixed(4)} nats per token, ${passageLoss.toFixed(4)} as a mean of ${passages} passages`,
+        `${file}: ${loss!.toFixed(4)} nats per token, ${passageLoss.toFixed(4)} as a mean of ${passages} ${plural(passages ?? 0, 'passage')}`,
       );
   const terminal = { color: process.stdout.isTTY ?? false, columns: terminalColumns() };
   if (scores.length) console.log(taskTable(scores, terminal));
@@ -175,7 +176,7 @@ function sampleLines(task: EncodedTask, results: readonly RequestResult[]): stri
 function warnOfCuts(file: string, cut: number, of: number, what: string, contextLength: number): void {
   if (cut > 0)
     process.stderr.write(
-      `${file}: ${cut} of ${of} ${what} are longer than the model's ${contextLength} tokens; only their ends count.\n`,
+      `${file}: ${cut} of ${counted(of, what)} ${plural(cut, 'is', 'are')} longer than the model's ${contextLength} tokens; only the end counts.\n`,
     );
 }
 

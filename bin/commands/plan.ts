@@ -4,6 +4,7 @@ import { limitWarnings } from '../../core/cost/limits.ts';
 import { textBytes } from '../../core/cost/preparation.ts';
 import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/price.ts';
 import { type QuotaNeed, quotaNeeds } from '../../core/cost/quotas.ts';
+import { counted, plural } from '../../core/plural.ts';
 import { WARNING } from '../../core/progress.ts';
 import { inputProblems } from '../../core/run/check-inputs.ts';
 import { storeOpener } from '../../core/storage/index.ts';
@@ -69,7 +70,7 @@ function describe(config: RunConfig, plan: Plan): string {
     ['model', `${formatCount(plan.parameters)} parameters (${shape(config)})`],
     [
       'stages',
-      `${config.pretrain.stages} of ${formatCount(config.pretrain.stepsPerStage)} steps, the first on random rows`,
+      `${config.pretrain.stages} of ${formatCount(config.pretrain.stepsPerStage)} ${plural(config.pretrain.stepsPerStage, 'step')}, the first on random rows`,
     ],
     ['selection', config.selection.method],
     ['training tokens', formatCount(plan.tokens)],
@@ -141,7 +142,9 @@ const assumptions = () =>
   'Estimates, not quotes.';
 
 function probing({ probe, reference }: RunConfig): string {
-  return probe.method === 'exact' ? `${reference.passages} reference passages each` : `by ${probe.method}`;
+  return probe.method === 'exact'
+    ? `${reference.passages} reference ${plural(reference.passages, 'passage')} each`
+    : `by ${probe.method}`;
 }
 
 const dollars = (value: number) =>
@@ -150,5 +153,5 @@ const dollars = (value: number) =>
 const showHours = (hours: number) => (hours < 100 ? hours.toPrecision(2) : formatCount(hours));
 
 function shape({ model, corpus }: RunConfig): string {
-  return `${model.layers} layers, width ${model.width}, ${model.heads} heads, context ${corpus.sequenceLength}`;
+  return `${counted(model.layers, 'layer')}, width ${model.width}, ${counted(model.heads, 'head')}, context ${corpus.sequenceLength}`;
 }

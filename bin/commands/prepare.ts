@@ -3,6 +3,7 @@ import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { domainWarnings } from '../../core/diagnostics/domains.ts';
 import { ConfigError } from '../../core/errors.ts';
+import { counted, plural } from '../../core/plural.ts';
 import { WARNING } from '../../core/progress.ts';
 import {
   DirectoryStore,
@@ -81,11 +82,12 @@ async function prepareFiles(options: Options): Promise<void> {
     for (const warning of domainWarnings(index, options.domainField))
       process.stderr.write(`${WARNING}${inFlags(warning, FIELD_FLAGS)}\n`);
     const { rows, documents, duplicatesRemoved, nearDuplicatesRemoved, excludedRemoved } = index;
-    const excluded = options.exclude ? `, ${excludedRemoved} passages of --exclude kept out` : '';
-    const near = nearDuplicatesRemoved === undefined ? '' : ` and ${nearDuplicatesRemoved} near-duplicates`;
+    const shards = index.shards.length;
+    const excluded = options.exclude ? `, ${counted(excludedRemoved, 'passage')} of --exclude kept out` : '';
+    const near = nearDuplicatesRemoved === undefined ? '' : ` and ${counted(nearDuplicatesRemoved, 'near-duplicate')}`;
     console.log(
-      `${options.out}: ${rows} rows of ${index.sequenceLength} tokens from ${documents} documents ` +
-        `in ${index.shards.length} shards; ${duplicatesRemoved} exact duplicates${near} removed${excluded}.`,
+      `${options.out}: ${counted(rows, 'row')} of ${index.sequenceLength} tokens from ${counted(documents, 'document')} ` +
+        `in ${counted(shards, 'shard')}; ${duplicatesRemoved} exact ${plural(duplicatesRemoved, 'duplicate')}${near} removed${excluded}.`,
     );
     if (options.json) console.log(JSON.stringify(index));
   } finally {

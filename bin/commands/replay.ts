@@ -6,6 +6,7 @@ import { ConfigError, InputError, RunError } from '../../core/errors.ts';
 import type { Manifest } from '../../core/formats.ts';
 import { MANIFEST_FILE, RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { scoreItems } from '../../core/plan/stage-plan.ts';
+import { counted, plural } from '../../core/plural.ts';
 import { WARNING } from '../../core/progress.ts';
 import { openRun, type Run, readPlan } from '../../core/run/open-run.ts';
 import {
@@ -158,7 +159,10 @@ function placeOf({ uri }: Store): Promise<string> {
 /** @throws RunError that names the first file that differs. */
 function report(path: string, files: Replayed[], { work, json }: Options): void {
   const different = files.filter(({ same }) => !same);
-  console.log(`${path}: ${files.length - different.length} of ${files.length} files have the same bytes again.`);
+  const same = files.length - different.length;
+  console.log(
+    `${path}: ${same} of ${counted(files.length, 'file')} ${plural(same, 'has', 'have')} the same bytes again.`,
+  );
   if (json) console.log(JSON.stringify({ run: absolute(path), files }));
   const [first] = different;
   if (!first) return;

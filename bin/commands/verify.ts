@@ -1,6 +1,7 @@
 import { CORPUS_FILE, openCorpus } from '../../core/corpus/corpus.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { RUN_FILE } from '../../core/layout.ts';
+import { plural } from '../../core/plural.ts';
 import { openRun } from '../../core/run/open-run.ts';
 import { type Verified, verifyCorpus, verifyRun } from '../../core/run/verify.ts';
 import { type StoreOpener, storeOpener } from '../../core/storage/index.ts';
@@ -29,7 +30,7 @@ export async function verify(path: string, options: Options): Promise<void> {
   console.log(`${path}: ${describe(found)}`);
   if (found.unnamed.length > 0)
     console.log(
-      `  ${found.unnamed.length} more files are there, of which the manifest knows nothing: ${some(found.unnamed)}.`,
+      `  ${found.unnamed.length} more ${plural(found.unnamed.length, 'file is', 'files are')} there, of which the manifest knows nothing: ${some(found.unnamed)}.`,
     );
   if (options.json) console.log(JSON.stringify({ path: absolute(path), ...found }));
 }
@@ -51,11 +52,11 @@ async function verifyAt(uri: string, open: StoreOpener, options: Parameters<type
 }
 
 function describe({ kind, finished, files, bytes, stages }: Verified): string {
-  const checked = `${formatCount(files)} files, ${formatCount(bytes)} bytes`;
+  const checked = `${formatCount(files)} ${plural(files, 'file')}, ${formatCount(bytes)} bytes`;
   if (kind === 'corpus') return `a corpus; ${checked} have the hashes of ${CORPUS_FILE}.`;
   if (!finished)
     return `a run that has not finished; ${checked} have the hashes that were recorded when they were written. The rest has none yet.`;
-  return `a finished run; ${checked} have the hashes of the manifest, and the ${stages} stages hold together.`;
+  return `a finished run; ${checked} have the hashes of the manifest, and ${stages === 1 ? 'the one stage holds' : `the ${stages} stages hold`} together.`;
 }
 
 const some = (keys: string[]) => (keys.length > 5 ? `${keys.slice(0, 5).join(', ')}, ...` : keys.join(', '));

@@ -4,6 +4,7 @@ import { InputError } from '../../core/errors.ts';
 import type { Arm, TrainingMetrics } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { mean } from '../../core/metrics/index.ts';
+import { counted } from '../../core/plural.ts';
 import { getJsonIfPresent, type Store, type StoreOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint, loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { GRACE_SECONDS, type Interruption, runTrainer, type TrainerRun } from './command.ts';
@@ -120,7 +121,11 @@ class Checks {
     for (const key of after.keys())
       if (!before.has(key) && !own.some((prefix) => key.startsWith(prefix))) fail(`${key} is no file of the contract`);
     const left = [...after.keys()].filter((key) => key.startsWith(partialCheckpoints));
-    this.advise('it removes its partial checkpoints at the end', left.length === 0, `${left.length} files are left`);
+    this.advise(
+      'it removes its partial checkpoints at the end',
+      left.length === 0,
+      `${counted(left.length, 'file is', 'files are')} left`,
+    );
   }
 
   private async repetition(scene: Scene): Promise<void> {

@@ -1,6 +1,7 @@
 import type { BatchClient } from '@aws-sdk/client-batch';
 import { type SFNClient, StopExecutionCommand } from '@aws-sdk/client-sfn';
 import { ConfigError, RunError } from '../../core/errors.ts';
+import { counted } from '../../core/plural.ts';
 import type { LiveJob } from '../../functions/validate-run/job-service.ts';
 import { describeExecution, listChildren, listMapRuns, runningExecution, runOf } from './execution.ts';
 import { jobServices, liveJobs } from './jobs.ts';
@@ -74,7 +75,7 @@ export async function stopRun(
   }
   const left = (await liveJobs(services)).map(({ name, id }) => (name === id ? name : `${name} (${id})`));
   throw new RunError(
-    `Told ${told.size} jobs of run ${run} to end; still there: ${left.join(', ') || 'children of its maps'}. ` +
+    `Told ${counted(told.size, 'job')} of run ${run} to end; still there: ${left.join(', ') || 'children of its maps'}. ` +
       'Give the same command again, or look at them in the Batch and SageMaker consoles.',
   );
 }

@@ -7,6 +7,7 @@ import type { CorpusIndex, StagePlan } from '../../core/formats.ts';
 import { mostLabels } from '../../core/plan/hold-out.ts';
 import { guardPassages, guardReadings } from '../../core/plan/lookahead.ts';
 import { fractionOf } from '../../core/plan/stage-plan.ts';
+import { counted } from '../../core/plural.ts';
 import { methodTraits, ofTextAlone } from '../../core/selection/methods.ts';
 import type { Settings } from './settings.ts';
 
@@ -62,7 +63,7 @@ export function planSelection({ method, features, fraction, labels }: Settings, 
   const selectedRows = fractionOf(poolRows, fraction);
   if (selectedRows === 0)
     throw new ConfigError(
-      `--fraction ${fraction}: of ${poolRows} rows it selects none; raise it, or prepare more text.`,
+      `--fraction ${fraction}: of ${counted(poolRows, 'row')} it selects none; raise it, or prepare more text.`,
     );
   const passes = !ofTextAlone(score) && (score !== 'influence-model' || readsModel(features));
   const rowsAtOnce = passes ? ROWS_AT_ONCE.passed : ROWS_AT_ONCE.counted;
@@ -94,7 +95,7 @@ function tooFewRows(labels: number, rows: number, most: number): ConfigError {
       ? 'That is too little text for an influence model: prepare more, or choose --method dsir, classifier or perplexity'
       : `Set --labels to ${most} or less, or prepare more text`;
   return new ConfigError(
-    `--labels ${labels}: the corpus has ${rows} rows, of which ${most} can be labelled (one of each domain is kept aside, and one to compare with). ` +
+    `--labels ${labels}: the corpus has ${counted(rows, 'row')}, of which ${most} can be labelled (one of each domain is kept aside, and one to compare with). ` +
       `${remedy}.`,
   );
 }
@@ -143,10 +144,13 @@ export function costLine({ labelling, scoring, training }: SelectionCost): strin
 /** One line for people. */
 export function planLine(name: string, index: CorpusIndex, { selectedRows, poolRows, probes }: StagePlan): string {
   const { rows, sequenceLength, documents } = index;
-  const labels = probes > 0 ? `, and ${probes} are labelled` : '';
-  const kept = rows > poolRows ? ` ${rows - poolRows} rows are no candidates: the others are compared with them.` : '';
+  const labels = probes > 0 ? `, and ${counted(probes, 'is', 'are')} labelled` : '';
+  const kept =
+    rows > poolRows
+      ? ` ${counted(rows - poolRows, 'row is no candidate', 'rows are no candidates')}: the others are compared with them.`
+      : '';
   return (
-    `${name}: ${rows} rows of ${sequenceLength} tokens, from ${documents} documents, of which ${selectedRows} are selected` +
+    `${name}: ${counted(rows, 'row')} of ${sequenceLength} tokens, from ${counted(documents, 'document')}, of which ${counted(selectedRows, 'is', 'are')} selected` +
     `${labels}.${kept}`
   );
 }

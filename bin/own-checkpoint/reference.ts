@@ -2,6 +2,7 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { lastTokens, loadPassages, type Passage, passageHashes } from '../../core/corpus/passages.ts';
 import { readLines } from '../../core/corpus/reading/read-lines.ts';
+import { counted, plural } from '../../core/plural.ts';
 import { readInput, type StoreOpener } from '../../core/storage/index.ts';
 import { absolute } from '../paths.ts';
 import type { Options, Settings } from './settings.ts';
@@ -42,7 +43,7 @@ export async function readReference(
 /** One line for people. */
 export function referenceLine({ passages, found, cut }: Reference, name: string, sequenceLength: number): string {
   const used = passages.length;
-  const shortened = cut > 0 ? `, ${cut} cut to their last ${sequenceLength} tokens` : '';
+  const shortened = cut > 0 ? `, ${cut} cut to ${plural(cut, 'its', 'their')} last ${sequenceLength} tokens` : '';
   const left = found > used ? `; --passages leaves out ${found - used}` : '';
-  return `${name}: ${used} of ${found} passages${shortened}${left}.`;
+  return `${name}: ${used} of ${counted(found, 'passage')}${shortened}${left}.`;
 }

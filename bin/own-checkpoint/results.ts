@@ -3,6 +3,7 @@ import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { InfluenceFit, SelectionSummary, StagePlan } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { scoreItems } from '../../core/plan/stage-plan.ts';
+import { counted } from '../../core/plural.ts';
 import { type ProgressReporter, WARNING } from '../../core/progress.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { readUtilities } from '../../core/selection/scores.ts';
@@ -83,15 +84,15 @@ export async function report(selection: Selection, run: Run, { summary, document
   const { out, text, documents, json } = selection.options;
   const { selectedRows, poolRows, poolDomains, selectedDomains } = summary;
   const fit = await getJsonIfPresent<InfluenceFit>(run.store, stageLayout(STAGE).fit);
-  console.log(`${out}: ${selectedRows} of ${poolRows} rows.`);
+  console.log(`${out}: ${selectedRows} of ${counted(poolRows, 'row')}.`);
   if (text !== undefined) console.log(`${text}: their texts and documents.`);
   if (cut)
     console.log(
-      `${documents}: ${cut.documents} of ${cut.poolDocuments} documents selected, which have ${cut.tokens} tokens.`,
+      `${documents}: ${cut.documents} of ${counted(cut.poolDocuments, 'document')} selected, of ${cut.tokens} tokens.`,
     );
   if (cut && cut.sharingIds > 0)
     console.log(
-      `${WARNING}${cut.sharingIds} documents have an id that another has too: they are mixed up in ${documents}, where those of one ` +
+      `${WARNING}${counted(cut.sharingIds, 'document has', 'documents have')} an id that another has too: they are mixed up in ${documents}, where those of one ` +
         'shard are one line. Prepare the corpus with --id-field, naming a field of unique ids, or make the ids unique.',
     );
   if (fit) {
@@ -107,7 +108,7 @@ export async function report(selection: Selection, run: Run, { summary, document
   }
   for (const [domain, rows] of Object.entries(poolDomains)) {
     const share = (selectedDomains[domain] ?? 0) / rows;
-    console.log(`  ${domain}: ${(100 * share).toFixed(1)} % of its ${rows} rows`);
+    console.log(`  ${domain}: ${(100 * share).toFixed(1)} % of its ${counted(rows, 'row')}`);
   }
   if (json)
     console.log(

@@ -5,6 +5,7 @@
 import { InterruptedError } from '../../core/errors.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { CHECKED_ROWS, controlRows, MORE_ROWS, randomRows } from '../../core/plan/hold-out.ts';
+import { counted, plural } from '../../core/plural.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
@@ -98,7 +99,7 @@ async function prepare(job: Job, partial: PartialCheckpoints): Promise<Prepared>
 
 function fewRows(stage: number, rows: number, wanted: number): string {
   return (
-    `stage ${stage}: only ${rows} rows of the hold-out are not probed, and lookahead's control copy learns them over ` +
+    `stage ${stage}: only ${counted(rows, 'row')} of the hold-out ${plural(rows, 'is', 'are')} not probed, and lookahead's control copy learns ${plural(rows, 'it', 'them')} over ` +
     `and over, as its steps need ${wanted}. ${MORE_ROWS}`
   );
 }

@@ -1,5 +1,6 @@
 /** Reference and held-out passages: JSONL of `{"text"}` or `{"context", "continuation"}`. */
 import { InputError } from '../errors.ts';
+import { counted } from '../plural.ts';
 import type { Pieces } from '../storage/index.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { textHash } from './document.ts';
@@ -42,7 +43,9 @@ export async function loadPassages(
   for await (const { line, context, continuation } of parsePassages(pieces, name)) {
     const tokens = tokenizer.encode(context + continuation);
     if (tokens.length < 2) {
-      throw new InputError(`${name}, line ${line}: a passage of ${tokens.length} tokens predicts nothing; remove it.`);
+      throw new InputError(
+        `${name}, line ${line}: a passage of ${counted(tokens.length, 'token')} predicts nothing; remove it.`,
+      );
     }
     let firstTarget = 1;
     if (target === 'last-word') {

@@ -9,6 +9,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { ConfigError, InputError } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { sha256 } from '../hash.ts';
+import { counted, plural } from '../plural.ts';
 import { isAtWork, type ProcessMark, thisProcess } from '../processes.ts';
 import type { ProgressReporter } from '../progress.ts';
 import { philox4x32 } from '../random/philox4x32.ts';
@@ -322,7 +323,7 @@ function refuseOther(
     differs.push(`its rows have ${existing.sequenceLength} tokens, corpus.sequenceLength is ${options.sequenceLength}`);
   }
   if (existing.shards.length !== options.shards) {
-    differs.push(`it has ${existing.shards.length} shards, corpus.shards is ${options.shards}`);
+    differs.push(`it has ${counted(existing.shards.length, 'shard')}, corpus.shards is ${options.shards}`);
   }
   const was = existing.inputs.map(({ uri, sha256 }) => `${uri} ${sha256}`);
   const is = files.map(({ name }, i) => `${name} ${hashes[i]}`);
@@ -373,7 +374,7 @@ function refuseEmpty(files: readonly InputFile[], removed: { emptyRemoved: numbe
 
 function refuseShort({ inputs, shards, sequenceLength }: PrepareOptions, droppedTokens: number): never {
   throw new InputError(
-    `${inputs.join(', ')}: too little text, ${droppedTokens} tokens over ${shards} shards fill no row of ` +
+    `${inputs.join(', ')}: too little text, ${counted(droppedTokens, 'token')} over ${counted(shards, 'shard')} ${plural(droppedTokens, 'fills', 'fill')} no row of ` +
       `${sequenceLength}; add text, or lower corpus.shards or corpus.sequenceLength.`,
   );
 }

@@ -5,6 +5,7 @@
 import type { Corpus } from '../corpus/corpus.ts';
 import type { Passage } from '../corpus/passages.ts';
 import type { CorpusIndex, PassageStatistics } from '../formats.ts';
+import { counted, plural } from '../plural.ts';
 import { CounterRandom, distinctBelow, STREAM } from '../random/philox.ts';
 
 /**
@@ -115,7 +116,7 @@ export function exclusionWarnings(
   const others = [...hashes].filter((hash) => !known.has(hash)).length;
   if (others === 0) return [];
   const found = excluded
-    ? `${others} of the ${hashes.size} passages of ${name} were not kept out of the corpus.`
+    ? `${others} of the ${counted(hashes.size, 'passage')} of ${name} ${plural(others, 'was', 'were')} not kept out of the corpus.`
     : `Whether the passages of ${name} were kept out of the corpus is not known, as an older version prepared it.`;
   return [
     `${found} Those that are documents of it may be selected and trained on, and their loss then says nothing of other texts: ` +

@@ -1,5 +1,6 @@
 import { lastTokens, type Passage } from '../corpus/passages.ts';
 import { InputError } from '../errors.ts';
+import { counted } from '../plural.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { encodePair, rollingWindows } from './prompt.ts';
 import type { Task, TaskItem } from './task.ts';
@@ -33,7 +34,9 @@ export function encodeTask(task: Task, tokenizer: Tokenizer, contextLength: numb
       const targets = pair.tokens.length - pair.firstTarget;
       const at = `${task.file}, line ${item.line}`;
       if (targets < 1)
-        throw new InputError(`${at}: ${pair.tokens.length} tokens leave nothing to score; remove the line.`);
+        throw new InputError(
+          `${at}: ${counted(pair.tokens.length, 'token leaves', 'tokens leave')} nothing to score; remove the line.`,
+        );
       if (targets > contextLength)
         throw new InputError(
           `${at}: a continuation of ${targets} tokens is longer than the ${contextLength} that the model reads; remove the line.`,

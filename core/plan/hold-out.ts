@@ -1,5 +1,6 @@
 import { ConfigError } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
+import { counted } from '../plural.ts';
 import { CounterRandom, permutation, STREAM } from '../random/philox.ts';
 
 /** Uses of the hold-out's rows. Rows of the one are never rows of the other. */
@@ -77,7 +78,7 @@ export function mostLabels(
 export function probeOrder(probed: ArrayLike<number>, documents: number, seed: number, stage: number): number[] {
   if (documents > probed.length)
     throw new ConfigError(
-      `probe.documents: ${documents} probes need as many hold-out rows, and ${probed.length} are free. ${MORE_ROWS}`,
+      `probe.documents: ${documents} probes need as many hold-out rows, and ${counted(probed.length, 'is', 'are')} free. ${MORE_ROWS}`,
     );
   return drawRows(probed, documents, new CounterRandom(seed, STREAM.probeSample, stage));
 }

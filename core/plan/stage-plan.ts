@@ -5,6 +5,7 @@
 import type { RunConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import type { CorpusIndex, ProbeItem, RowRange, ScoreItem, StagePlan } from '../formats.ts';
+import { counted, plural } from '../plural.ts';
 import { type CounterRandom, distinctBelow } from '../random/philox.ts';
 import { MORE_ROWS, mostLabels } from './hold-out.ts';
 import { stageWork } from './stage-work.ts';
@@ -23,7 +24,7 @@ export function dealPools(config: RunConfig, shardCount: number): Pools {
   const { stages } = config.pretrain;
   if (shardCount < stages + 1)
     throw new ConfigError(
-      `corpus.shards: ${shardCount} shards cannot give ${stages} disjoint stage pools and a hold-out; use at least ${stages + 1}, better ${8 * stages}.`,
+      `corpus.shards: ${counted(shardCount, 'shard')} cannot give ${stages} disjoint ${plural(stages, 'stage pool')} and a hold-out; use at least ${stages + 1}, better ${8 * stages}.`,
     );
   const holdOutShards = clamp(Math.round(config.pools.holdOut * shardCount), 1, shardCount - stages);
   const dealt = shardCount - holdOutShards;
@@ -150,7 +151,7 @@ function tooSmall(
   const steps = Math.floor(Math.min(...most) / batchRows);
   const fewer = steps > 0 ? `Set pretrain.stepsPerStage to ${steps} or less` : 'Lower pretrain.batchRows';
   return (
-    `stage ${stage}: the candidate pool has ${poolRows} rows${selected}, but the stage consumes ${stepsPerStage * batchRows} ` +
+    `stage ${stage}: the candidate pool has ${counted(poolRows, 'row')}${selected}, but the stage consumes ${stepsPerStage * batchRows} ` +
     `(pretrain.stepsPerStage ${stepsPerStage} x pretrain.batchRows ${batchRows}) and no row is used twice. ` +
     `${fewer}, ${scored ? 'raise selection.fraction' : `${stage === 0 ? 'raise' : 'lower'} pools.warmup`}, or add text to the corpus.`
   );

@@ -10,6 +10,7 @@
 import { RunError } from '../errors.ts';
 import type { SparseRows } from '../features/sparse-rows.ts';
 import { mean, spearman, standardise } from '../metrics/index.ts';
+import { counted } from '../plural.ts';
 import { CounterRandom, permutation, STREAM } from '../random/philox.ts';
 import { Design, dot, type FeatureBlocks } from './design.ts';
 import { solveShifted } from './shifted-cg.ts';
@@ -85,7 +86,7 @@ export function fitRidge(blocks: FeatureBlocks, targets: ArrayLike<number>, opti
   if (candidates.length > 1) {
     if (chooseBy < LEAST_ROWS)
       throw new RunError(
-        `${chooseBy} labels are too few to choose one of ${candidates.length} penalties by; probe more rows.`,
+        `${counted(chooseBy, 'label is', 'labels are')} too few to choose one of ${candidates.length} penalties by; probe more rows.`,
       );
     const predicted = candidates.map((): number[] => []);
     const wanted: number[] = [];

@@ -1,5 +1,6 @@
 /** How good the influence model was, and what it said of the candidate pool. */
 import type { RunConfig } from '../../core/config/schema.ts';
+import { plural } from '../../core/plural.ts';
 import type { StageReport } from '../data.ts';
 import { correlation, count, interval, NOTHING } from '../format.ts';
 import { type Html, html } from '../html.ts';
@@ -172,7 +173,7 @@ export function histogramCharts(stages: StageReport[], config: RunConfig): Html 
     const bins = trim(histogram);
     return figure(
       `Stage ${stage}`,
-      `${count(selection.selectedRows)} of ${count(selection.poolRows)} rows`,
+      `${count(selection.selectedRows)} of ${count(selection.poolRows)} ${plural(selection.poolRows, 'row')}`,
       chart(`Stage ${stage}: histogram of utility for the candidate pool and the selection`, {
         width: 330,
         height: 220,
@@ -189,7 +190,7 @@ export function histogramCharts(stages: StageReport[], config: RunConfig): Html 
             fill: 'var(--pool)',
             fillOpacity: 0.55,
             inset: 0.5,
-            title: (d) => `${count(d.pool)} rows in the pool, ${count(d.selected)} selected`,
+            title: (d) => `${count(d.pool)} ${plural(d.pool, 'row')} in the pool, ${count(d.selected)} selected`,
           }),
           Plot.rectY(bins, {
             x1: 'low',
@@ -197,7 +198,7 @@ export function histogramCharts(stages: StageReport[], config: RunConfig): Html 
             y: 'selected',
             fill: 'var(--main)',
             inset: 0.5,
-            title: (d) => `${count(d.selected)} of ${count(d.pool)} rows selected`,
+            title: (d) => `${count(d.selected)} of ${count(d.pool)} ${plural(d.pool, 'row')} selected`,
           }),
           Plot.ruleY([0]),
         ],

@@ -91,7 +91,7 @@ describe('mates evaluate', () => {
     ]);
     expect(mean.acc).toBeCloseTo((results[0].acc + results[1].acc) / 2, 12);
     expect(results[3].bitsPerByte).toBeGreaterThan(0);
-    expect(stderr).toMatch(/words\.jsonl: \d of 3 contexts are longer than the model's 64 tokens/);
+    expect(stderr).toMatch(/words\.jsonl: 1 of 3 contexts is longer than the model's 64 tokens/);
 
     const lines = (await readFile(samples, 'utf8'))
       .trim()
@@ -147,7 +147,7 @@ describe('mates evaluate', () => {
     await writeFile(task, JSON.stringify({ text: TEXTS.join(' ').repeat(9) }));
     const { code, stderr } = await mates('evaluate', folder, '--task', task, '--json');
     expect(code).toBe(0);
-    expect(stderr).toMatch(/1 of 1 passages are longer than the model's 64 tokens/);
+    expect(stderr).toMatch(/1 of 1 passage is longer than the model's 64 tokens/);
   });
 
   it.each([

@@ -91,6 +91,9 @@ describe('the plan of a selection', () => {
     expect(planLine('corpus', corpus(1_000_000, 1000), plan)).toMatch(
       /of which 199600 are selected\. 2000 rows are no/,
     );
+    expect(planLine('corpus', { ...corpus(2, 2), documents: 1 }, { ...plan, poolRows: 1, selectedRows: 1 })).toMatch(
+      / from 1 document, of which 1 is selected\. 1 row is no candidate:/,
+    );
     const small = planSelection(settings({ method: 'oracle' }), corpus(900, 9));
     expect([small.poolRows, small.holdOutRows]).toEqual([700, 200]);
     expect(() => planSelection(settings({ method: 'oracle' }), corpus(900, 1))).toThrow(/^--method oracle: .*--shards/);

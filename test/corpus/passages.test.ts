@@ -65,7 +65,7 @@ describe('loadPassages', () => {
   });
 
   it('refuses a passage of one token', async () => {
-    await expect(load([{ text: 'x' }])).rejects.toThrow(/a passage of 1 tokens predicts nothing/);
+    await expect(load([{ text: 'x' }])).rejects.toThrow(/a passage of 1 token predicts nothing/);
   });
 });
 

@@ -64,5 +64,6 @@ it('says which passages were not kept out of a corpus, or that this is not known
   expect(warnings(['a', 'b'], ['a', 'b', 'c'])).toEqual([]);
   const [some] = warnings(['a', 'd', 'e'], ['a', 'b']);
   expect(some).toMatch(/^2 of the 3 passages of heldOut\.input were not kept out .* --exclude held-out\.jsonl /);
+  expect(warnings(['a'], [])[0]).toMatch(/^1 of the 1 passage of heldOut\.input was not kept out /);
   expect(warnings(['a'])[0]).toMatch(/^Whether the passages of heldOut\.input were kept out .* is not known/);
 });

@@ -138,6 +138,6 @@ describe('encodeTask', () => {
 
   it('refuses a pair of one token, which nothing predicts', async () => {
     const task = await parse([{ context: ' t', continuation: 'he' }], 'x.jsonl', { delimiter: '' });
-    expect(() => encodeTask(task, tokenizer, 9)).toThrow(/x\.jsonl, line 1: 1 tokens leave nothing to score/);
+    expect(() => encodeTask(task, tokenizer, 9)).toThrow(/x\.jsonl, line 1: 1 token leaves nothing to score/);
   });
 });

@@ -359,6 +359,7 @@ it('stays small for many stages', async () => {
 
 it('copes with a single stage', async () => {
   const page = await report({ stages: 1 });
+  expect(page).toContain('trained for 1 stage of 120 steps');
   expect(page).not.toMatch(/undefined|NaN|\u26a0/);
 });
 

@@ -1,5 +1,6 @@
 import { BatchClient } from '@aws-sdk/client-batch';
 import { ListExecutionsCommand, SFNClient } from '@aws-sdk/client-sfn';
+import { plural } from '../../../core/plural.ts';
 import { consoleLinks, type RunLinks } from '../../../functions/links.ts';
 import { terminalTable } from '../../../report/terminal-table.ts';
 import { PLAIN_TABLE, terminalColumns } from '../../format.ts';
@@ -62,7 +63,8 @@ function rowsOf(found: Awaited<ReturnType<typeof standing>>): [string, string | 
     ['step', found.step],
     [
       'map',
-      counts && `${counts.succeeded} of ${counts.total} jobs done, ${counts.running} running, ${counts.failed} failed`,
+      counts &&
+        `${counts.succeeded} of ${counts.total} ${plural(counts.total ?? 0, 'job')} done, ${counts.running} running, ${counts.failed} failed`,
     ],
     [
       'jobs',

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { BatchClient } from '@aws-sdk/client-batch';
 import { SFNClient } from '@aws-sdk/client-sfn';
+import { counted } from '../../../core/plural.ts';
 import { executionArn, type Target } from '../machine.ts';
 import { stopRun } from '../stop-run.ts';
 
@@ -25,6 +26,8 @@ export async function stop(execution: string, options: Options): Promise<void> {
     },
   );
   if (options.json) return console.log(JSON.stringify({ execution, run, wasRunning, jobs }));
-  console.log(`${wasRunning ? 'Stopped.' : 'It had ended already.'} ${jobs} jobs were told to end; none is left.`);
+  console.log(
+    `${wasRunning ? 'Stopped.' : 'It had ended already.'} ${counted(jobs, 'job was', 'jobs were')} told to end; none is left.`,
+  );
   if (run) console.log(`What was done is kept. Go on with: mates start --resume ${run}`);
 }

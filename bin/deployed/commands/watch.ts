@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { SFNClient } from '@aws-sdk/client-sfn';
 import type { QuotaNeed } from '../../../core/cost/quotas.ts';
+import { plural } from '../../../core/plural.ts';
 import { consoleLinks, type RunLinks } from '../../../functions/links.ts';
 import { formatCount } from '../../format.ts';
 import { stopSignal } from '../../interrupt.ts';
@@ -63,7 +64,7 @@ const dollars = (value: number) => (value < 0.01 ? 'less than $0.01' : `$${value
 function describeOutput({ run, plan }: Output, links: RunLinks): string {
   const lines = [plan ? `Run ${run?.id} would be:` : `Run ${run?.id} is done: ${run?.uri}`];
   if (plan) {
-    lines.push(`  ${formatCount(plan.steps)} steps on ${formatCount(plan.tokens)} tokens`);
+    lines.push(`  ${formatCount(plan.steps)} ${plural(plan.steps, 'step')} on ${formatCount(plan.tokens)} tokens`);
     for (const { instance, hours, onDemandUsd, spotUsd } of plan.instances)
       lines.push(
         `  ${instance}: ${hours.toPrecision(2)} h, ${dollars(onDemandUsd)} on demand, ${dollars(spotUsd)} on spot`,

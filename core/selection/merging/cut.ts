@@ -1,4 +1,5 @@
 import { ConfigError } from '../../errors.ts';
+import { counted } from '../../plural.ts';
 
 /** Where a selection ends: rows whose ordered key is above the threshold are in, and of those that equal it the first. */
 export interface Cut {
@@ -28,7 +29,7 @@ export function cutter({ threshold, tiesKept }: Cut): (key: number) => boolean {
 export function checkSize(k: number, poolRows: number): void {
   if (Number.isInteger(k) && k >= 1 && k <= poolRows) return;
   throw new ConfigError(
-    `selection: cannot select ${k} rows from a candidate pool of ${poolRows}; ` +
+    `selection: cannot select ${counted(k, 'row')} from a candidate pool of ${poolRows}; ` +
       'lower selection.fraction or pretrain.stepsPerStage, or add text to the corpus.',
   );
 }
