@@ -1,5 +1,6 @@
 /** What a selection leaves: rows, their texts, documents, and what is printed of them. */
 import type { Corpus } from '../../core/corpus/corpus.ts';
+import { MIXED_DOMAIN } from '../../core/corpus/packing/pack.ts';
 import type { InfluenceFit, SelectionSummary, StagePlan } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { scoreItems } from '../../core/plan/stage-plan.ts';
@@ -80,6 +81,15 @@ export const sizes = ({ corpus: { index }, plan, reference: { passages, found, c
   reference: { passages: passages.length, found, cut },
 });
 
+/** How much of each domain is selected. */
+export const domainLines = ({ poolDomains, selectedDomains }: SelectionSummary): string[] =>
+  Object.entries(poolDomains).map(([domain, rows]) => {
+    const share = (selectedDomains[domain] ?? 0) / rows;
+    const joined =
+      domain === MIXED_DOMAIN ? ` (${rows === 1 ? 'it joins' : 'they join'} documents of several domains)` : '';
+    return `  ${domain}: ${(100 * share).toFixed(1)} % of its ${counted(rows, 'row')}${joined}`;
+  });
+
 export async function report(selection: Selection, run: Run, { summary, documents: cut }: Results): Promise<void> {
   const { out, text, documents, json } = selection.options;
   const { selectedRows, poolRows, poolDomains, selectedDomains } = summary;
@@ -106,10 +116,7 @@ export async function report(selection: Selection, run: Run, { summary, document
     const remedy = REMEDIES[worse ? 'labels' : 'model'];
     console.log(inFlags(`${WARNING}the influence model is weak: ${fit.weak}. ${remedy}`, FIELD_FLAGS));
   }
-  for (const [domain, rows] of Object.entries(poolDomains)) {
-    const share = (selectedDomains[domain] ?? 0) / rows;
-    console.log(`  ${domain}: ${(100 * share).toFixed(1)} % of its ${counted(rows, 'row')}`);
-  }
+  for (const line of domainLines(summary)) console.log(line);
   if (json)
     console.log(
       JSON.stringify({

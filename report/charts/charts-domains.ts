@@ -1,4 +1,5 @@
 /** What was selected, domain by domain, and what it did to each domain's loss. */
+import { MIXED_DOMAIN } from '../../core/corpus/packing/pack.ts';
 import type { ArmNames } from '../arms.ts';
 import { controlEvaluation, type StageReport } from '../data.ts';
 import { shownDifference } from '../difference.ts';
@@ -146,8 +147,13 @@ export function selectionByDomain(stages: StageReport[]): Html | undefined {
           )
         : draw(points, Math.min(width, 140 + 300 * drawn.length), true),
     )}`,
-  )}${liftTable(all, order)}`;
+  )}${liftTable(all, order)}${mixedNote(order)}`;
 }
+
+/** Beside the loss over all domains, which is called mixed too, the domain of that name needs a word. */
+const mixedNote = (domains: readonly string[]) =>
+  domains.includes(MIXED_DOMAIN) &&
+  html`<p class="note">The domain ${MIXED_DOMAIN} is made of the rows that join documents of several domains. The mixed-domain loss is not its loss, but the mean over all domains.</p>`;
 
 const facet = (faceted: boolean) => (faceted ? { fx: 'stage' } : {});
 
@@ -232,7 +238,7 @@ export function domainLosses(stages: StageReport[], names: ArmNames): Html | und
     `Loss by domain after stage ${last.stage}`,
     'Hold-out rows that were not probed. Domains in order of the difference, best first.',
     html`${armLegend(pairs.length > 0, names)}${responsive((width) => draw(Math.min(width, 800)))}`,
-  )}<details><summary>The same as a table</summary><div class="scroll" tabindex="0"><table>
+  )}${mixedNote(rows.map(({ domain }) => domain))}<details><summary>The same as a table</summary><div class="scroll" tabindex="0"><table>
 <thead><tr><th scope="col">domain</th><th scope="col">rows</th><th scope="col">${names.main.toLowerCase()}</th>${control && html`<th scope="col">${names.control.toLowerCase()}</th><th scope="col">difference</th>`}</tr></thead>
 <tbody>${rows.map(
     (row) =>

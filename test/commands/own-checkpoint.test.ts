@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { refuseUnusedFlags } from '../../bin/own-checkpoint/flags-of-methods.ts';
 import { costLine, planLine, planSelection } from '../../bin/own-checkpoint/plan.ts';
+import { domainLines } from '../../bin/own-checkpoint/results.ts';
 import { configOf, type Options, SETTING_FLAGS, type Settings, settingsOf } from '../../bin/own-checkpoint/settings.ts';
 import { claimWorkFolder, type WorkRecord } from '../../bin/own-checkpoint/work-folder.ts';
 import { modelShape } from '../../containers/model.ts';
-import type { CorpusIndex } from '../../core/formats.ts';
+import type { CorpusIndex, SelectionSummary } from '../../core/formats.ts';
 import { scoreItems } from '../../core/plan/stage-plan.ts';
 import { MemoryStore } from '../memory-store.ts';
 
@@ -262,4 +263,15 @@ describe('the work folder', () => {
     await run.put('run.json', '{}');
     await expect(claimWorkFolder(run, 'out/runs/a', record())).rejects.toThrow(/--work out\/runs\/a: .*it is a run's/);
   });
+});
+
+it('says of each domain how much of it is selected, and what the rows of mixed are', () => {
+  const poolDomains = { mixed: 40, novels: 400, web: 1 };
+  expect(
+    domainLines({ poolDomains, selectedDomains: { mixed: 5, novels: 100 } } as unknown as SelectionSummary),
+  ).toEqual([
+    '  mixed: 12.5 % of its 40 rows (they join documents of several domains)',
+    '  novels: 25.0 % of its 400 rows',
+    '  web: 0.0 % of its 1 row',
+  ]);
 });

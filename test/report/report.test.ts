@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { InputError } from '../../core/errors.ts';
-import type { Arm, Evaluation, RunRecord, StagePlan } from '../../core/formats.ts';
+import type { Arm, Evaluation, RunRecord, SelectionSummary, StagePlan } from '../../core/formats.ts';
 import { armLayout, PASSAGES_FILE, REPORT_FILE, RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { type Method, methodTraits } from '../../core/selection/methods.ts';
 import { getJson, putJson } from '../../core/storage/index.ts';
@@ -96,6 +96,26 @@ describe('axes', () => {
         }
     },
   );
+});
+
+it('tells the domain of joined rows from the loss over all domains', async () => {
+  const open = memoryOpener();
+  const store = open('memory:run');
+  await writeFixture(store);
+  const sectionsWith = async () => {
+    const page = renderReport(await collectReportData(open, 'memory:run'));
+    return [...page.matchAll(/<section id="([\w-]+)"[\s\S]*?<\/section>/g)]
+      .filter(([section]) => section.includes('The domain mixed is made of the rows that join documents'))
+      .map(([, id]) => id);
+  };
+  expect(await sectionsWith()).toEqual(['domains', 'domain-losses']);
+  for (const stage of [1, 2, 3]) {
+    const { selectionSummary } = armLayout(stage, 'main');
+    const summary = await getJson<SelectionSummary>(store, selectionSummary);
+    delete summary.poolDomains.mixed;
+    await putJson(store, selectionSummary, summary);
+  }
+  expect(await sectionsWith()).toEqual(['domain-losses']);
 });
 
 describe('hostile text', () => {
