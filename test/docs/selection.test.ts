@@ -64,6 +64,17 @@ describe('docs/selection.md', () => {
     for (const [, path] of named) expect(fieldOf(path!), path).toBeDefined();
   });
 
+  it('compares methods over stages that can tell them apart, by fields that are there', async () => {
+    const [commands] = /```sh\n[\s\S]*?mates compare[\s\S]*?```/.exec(
+      page.slice(page.indexOf('## Comparing methods')),
+    )!;
+    const files = [...commands.matchAll(/mates run (\S+\.json)/g)].map(([, file]) => file!);
+    expect(files).toHaveLength(2);
+    for (const file of files)
+      expect(JSON.parse(await readFile(file, 'utf8')).pretrain.stepsPerStage).toBeGreaterThanOrEqual(100);
+    for (const [, path] of commands.matchAll(/--set ([\w.]+)=/g)) expect(fieldOf(path!), path).toBeDefined();
+  });
+
   it('has the defaults of the schema', () => {
     const config = parseConfig(
       { corpus: { input: ['a'] }, reference: { input: 'r' }, heldOut: { input: 'h' } },
