@@ -1,9 +1,29 @@
-/** The deadline of a job that resumes, in the process that a container starts. */
-import { execFile } from 'node:child_process';
+/** When a job that resumes stops by itself, in the process that a container or the local runner starts. */
+import { execFile, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { promisify } from 'node:util';
 import { expect, it } from 'vitest';
 import { armLayout } from '../../core/layout.ts';
-import { TinyRun } from './support.ts';
+import { TinyRun, tinyConfig } from './support.ts';
+
+it('saves and exits with 75 when the process that started it has gone', async () => {
+  const tiny = await TinyRun.create(tinyConfig({ pretrain: { stepsPerStage: 60, batchRows: 2, microBatchRows: 1 } }));
+  try {
+    await tiny.prepare();
+    await tiny.select(await tiny.plan(0));
+    const job = fork('containers/main.ts', ['pretrain'], {
+      ...{ env: { ...process.env, MATES_RUN_URI: tiny.directory }, execArgv: ['--import', 'tsx'], silent: true },
+    });
+    job.stdout!.once('data', () => job.disconnect()); // the first step is done
+    const [code] = await once(job, 'exit');
+    expect(code).toBe(75);
+    const { checkpoint, partialCheckpoints } = armLayout(0, 'main');
+    expect(await tiny.store.list(checkpoint)).toEqual([]);
+    expect(await tiny.store.list(partialCheckpoints)).not.toEqual([]);
+  } finally {
+    await tiny.remove();
+  }
+});
 
 it('saves, exits with 75 before its timeout, and goes on to the end in the next attempt', async () => {
   const tiny = await TinyRun.create();

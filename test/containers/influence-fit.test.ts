@@ -13,7 +13,8 @@ import { readParquet, writeParquet } from '../../core/parquet.ts';
 import { CounterRandom, STREAM } from '../../core/random/philox.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { getJson } from '../../core/storage/index.ts';
-import { AdamW } from '../../engine/adamw.ts';
+import { AdamW, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
+import { InfluenceRegressor } from '../../engine/bert/influence-regressor.ts';
 import { loadInfluenceModel } from '../../engine/files/bert-checkpoint.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 
@@ -101,6 +102,52 @@ it('a BERT is fitted at a rate that falls to zero, and its best epoch is what is
       validation.map(({ influence }) => influence),
     ),
   ).toBe(Math.max(...found));
+});
+
+it('a BERT is fitted to other batches in each epoch and with other dropout in each step, by clipped and decayed steps', async () => {
+  const [batchDocuments, weightDecay] = [16, 0.03];
+  const tiny = await probed({ ...tinyConfig().influenceModel, epochs: 3, batchDocuments, weightDecay });
+  const random = new CounterRandom(1, 1000);
+  await label(tiny, (row) => random.normal(row));
+  const steps: { labels: number[]; weights: number[]; drawn: number | undefined }[] = [];
+  const { lossAndGradient } = InfluenceRegressor.prototype;
+  vi.spyOn(InfluenceRegressor.prototype, 'lossAndGradient').mockImplementation(function (
+    this: InfluenceRegressor,
+    ...[parameters, batch, dropout, gradient]: Parameters<typeof lossAndGradient>
+  ) {
+    const [labels, weights] = [Array.from(batch.labels), Array.from(batch.weights)];
+    steps.push({ labels, weights, drawn: dropout?.random(0) });
+    return lossAndGradient.call(this, parameters, batch, dropout, gradient);
+  });
+  const { apply } = AdamW.prototype;
+  const clips: { applied: number | undefined; wanted: number; weightDecay: number }[] = [];
+  vi.spyOn(AdamW.prototype, 'apply').mockImplementation(function (
+    this: AdamW,
+    ...[parameters, gradient, rate, clip]: Parameters<typeof apply>
+  ) {
+    const wanted = clipCoefficient(globalNorm(gradient), 1);
+    clips.push({ applied: clip, wanted, weightDecay: this.options.weightDecay });
+    apply.call(this, parameters, gradient, rate, clip);
+  });
+  const { documents } = await fitStage(tiny);
+
+  const perEpoch = Math.ceil(documents.fit / batchDocuments);
+  const rest = documents.fit % batchDocuments;
+  expect(rest).toBeGreaterThan(0); // or the last batch would be a full one
+  expect(steps).toHaveLength(3 * perEpoch);
+  const epochs = [0, 1, 2].map((epoch) =>
+    steps
+      .slice(epoch * perEpoch, (epoch + 1) * perEpoch)
+      .flatMap(({ labels, weights }) => labels.filter((_, i) => weights[i]! > 0)),
+  );
+  for (const epoch of epochs) expect(epoch.toSorted()).toEqual(epochs[0]!.toSorted());
+  expect(new Set(epochs.map(String)).size).toBe(3);
+  for (const { weights } of steps) expect(weights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 6);
+  expect(steps[perEpoch - 1]!.weights.filter((weight) => weight > 0)).toHaveLength(rest);
+  expect(new Set(steps.map(({ drawn }) => drawn)).size).toBe(steps.length);
+  expect(steps[0]!.drawn).toBeTypeOf('number');
+  for (const { applied, wanted, weightDecay: decay } of clips) expect([applied, decay]).toEqual([wanted, weightDecay]);
+  expect(Math.min(...clips.map(({ wanted }) => wanted))).toBeLessThan(1); // or the clip would not show
 });
 
 it('a BERT with features adds what it predicts, in the units of the residuals, to the linear part', async () => {

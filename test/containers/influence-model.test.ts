@@ -141,13 +141,13 @@ it('the n-gram model finds influences that follow from tokens', async () => {
 
 describe('probes of earlier stages', () => {
   /** Fits stage 2, whose probes are the first stage's, some anew: what is fitted of those beside them. */
-  async function fitted(influenceModel: Record<string, unknown>) {
+  async function fitted(influenceModel: Record<string, unknown>, selection: Record<string, unknown> = {}) {
     vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     const tiny = await TinyRun.create(
       tinyConfig({
         pretrain: { ...tinyConfig().pretrain, stages: 3 },
         pools: { holdOut: 0.5 }, // so that each stage probes documents that the one before did not
-        ...{ probe: { documents: 40, jobs: 1, method: 'directional' }, influenceModel },
+        ...{ probe: { documents: 40, jobs: 1, method: 'directional' }, influenceModel, selection },
       }),
     );
     runs.push(tiny);
@@ -191,6 +191,20 @@ describe('probes of earlier stages', () => {
       testedOnSeen: true,
       weak: expect.stringMatching(/fitted to at an earlier stage: fewer than 10 others/),
     });
+  });
+
+  it('are no sample of the scores, whose scale is that of rows which nothing was fitted to', async () => {
+    const { tiny } = await fitted({ architecture: 'ngram', earlierStages: 5 }, { dsirWeight: 0.5 });
+    const corpus = await openRunCorpus(tiny.run);
+    const [before, plan] = [await readPlan(tiny.run, 1), await readPlan(tiny.run, 2)];
+    const labelled = [...(await readProbes(tiny.job(1), before)), ...(await readProbes(tiny.job(2), plan))];
+    const known = new Set(labelled.map(({ row }) => row));
+    expect(known.size).toBeGreaterThan(plan.probes); // of both stages
+    const others = [...(await holdOut(tiny.run, corpus, plan)).probed].filter((row) => !known.has(row));
+    const predicted = await (await loadPredictorOf(tiny.job(2), corpus, 2, 8)).predict(others);
+    const { mean, std } = standardise(Array.from(predicted, (influence) => -influence));
+    const [part] = (await readScorer(tiny.store, plan)).parts;
+    expect(part).toMatchObject({ kind: 'influence-model', mean: expect.closeTo(mean, 9), std: expect.closeTo(std, 9) });
   });
 
   it('are not, unless it is asked for', async () => {

@@ -77,9 +77,10 @@ describe.each([
       const tokens = await corpus.tokenRows(order.slice(batchRows * t, batchRows * (t + 1)));
       await trainer.step(tokens, 32, trunkLearningRate(config.pretrain, plan.firstStep + t));
     }
-    expect(parameters.flat).toEqual(
-      (await loadCheckpoint(exact.store, armLayout(stage, arm).checkpoint)).parameters.flat,
-    );
+    const saved = await loadCheckpoint(exact.store, armLayout(stage, arm).checkpoint);
+    expect(parameters.flat).toEqual(saved.parameters.flat);
+    const steps = (stage + 1) * plan.steps; // over all stages
+    expect(saved.state).toEqual({ step: steps, tokens: steps * batchRows * 32 });
   });
 
   it("is measured on the arm's own checkpoint", async () => {

@@ -214,6 +214,21 @@ it('train-on-reference puts reference passages into each batch of the main arm, 
   const isReference = (tokens: Int32Array) => text.includes(Array.from(tokens).join());
   expect((await rowsOf('main')).map(isReference)).toEqual([true, true, false, false]);
   expect((await rowsOf('control')).map(isReference)).toEqual([false, false, false, false]);
+
+  // Batch after batch goes through all of the reference's rows before one comes again, in another order at each stage.
+  const count = Math.floor((text.match(/,/g)!.length + 1) / length);
+  const inOrder = async (stage: number) => {
+    const rows = await openTrainingRows(tiny.job(stage, { arm: 'main' }), corpus, { ...plan, stage });
+    const seen: string[] = [];
+    for (let step = 0; step < plan.steps; step++)
+      for (const i of [0, 1]) seen.push((await rows(step)).subarray(i * length, (i + 1) * length).join());
+    return seen;
+  };
+  const first = await inOrder(1);
+  expect(count).toBeGreaterThan(2); // or the rows of one batch would be all
+  expect(new Set(first).size).toBe(Math.min(count, first.length));
+  await tiny.store.put(armLayout(2, 'main').selection, await tiny.store.get(armLayout(1, 'main').selection));
+  expect(await inOrder(2)).not.toEqual(first);
 });
 
 describe('a weak influence model', () => {

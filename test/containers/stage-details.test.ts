@@ -2,11 +2,18 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import { branchRate } from '../../containers/decay-branch.ts';
 import { holdOut } from '../../containers/hold-out.ts';
+import { openLanguageModel } from '../../containers/model.ts';
+import { loadPassageSet } from '../../containers/passages.ts';
+import { ExactProbe } from '../../containers/probe/exact-probe.ts';
+import { openProbe } from '../../containers/probe/open-probe.ts';
 import type { ProbeRecord } from '../../containers/probe/prepared-probe.ts';
 import { type DsirFile, NgramCounts } from '../../core/dsir/index.ts';
-import { stageLayout } from '../../core/layout.ts';
+import { InterruptedError } from '../../core/errors.ts';
+import { armLayout, stageLayout } from '../../core/layout.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { getJson } from '../../core/storage/index.ts';
+import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
+import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 
 const runs: TinyRun[] = [];
@@ -33,9 +40,34 @@ it('a probing job keeps its probes after every so many, so that one that is kill
     if (key === stageLayout(1).probePartial(0)) kept.push(JSON.parse(String(content)).row.length);
     return put(key, content, ...more);
   });
+  const forget = tiny.store.delete.bind(tiny.store);
+  const whole: boolean[] = [];
+  vi.spyOn(tiny.store, 'delete').mockImplementation(async (key) => {
+    if (key === stageLayout(1).probePartial(0))
+      whole.push((await tiny.store.size(stageLayout(1).probe(0))) !== undefined);
+    return forget(key);
+  });
   await tiny.probe(1, { index: 0, begin: 0, end: 12 });
   expect(kept).toEqual([5, 10]);
+  expect(whole).toEqual([true]); // what was kept goes when the result is there
 });
+
+it.each([
+  ['lookahead', 'trunk', 1],
+  ['exact', 'decayed', 2],
+])(
+  'preparing the %s probe of the %s checkpoint ends when it is told to, and leaves no probe',
+  async (method, checkpoint, at) => {
+    const tiny = await beforeProbes({ probe: { method, checkpoint } });
+    const stop = new AbortController();
+    let reports = 0;
+    const stopped = { signal: stop.signal, progress: () => void (++reports === at && stop.abort()) };
+    const { run } = await import('../../containers/prepare-probe/index.ts');
+    await expect(run(tiny.job(1, stopped))).rejects.toThrow(InterruptedError);
+    expect(reports).toBe(at);
+    expect(await tiny.store.size(`${stageLayout(1).probeModel}/probe.json`)).toBeUndefined();
+  },
+);
 
 it('a decay branch of a trunk that is warming up falls from where that is, and so does the rate of a decayed probe', async () => {
   const over = {
@@ -50,6 +82,27 @@ it('a decay branch of a trunk that is warming up falls from where that is, and s
   await (await import('../../containers/prepare-probe/index.ts')).run(tiny.job(1));
   const record = await getJson<ProbeRecord>(tiny.store, `${stageLayout(1).probeModel}/probe.json`);
   expect(record.learningRate).toBeCloseTo(last, 12);
+});
+
+it("the exact probe of a run clips as the trunk does, at the trunk's rate times probe.learningRateScale", async () => {
+  const over = {
+    pretrain: { ...tinyConfig().pretrain, clipNorm: 0.05 },
+    probe: { method: 'exact', learningRateScale: 0.5 },
+  };
+  const tiny = await beforeProbes(over);
+  const { config } = tiny.run.record;
+  const corpus = await openRunCorpus(tiny.run);
+  const plan = await readPlan(tiny.run, 1);
+  const model = await openLanguageModel(config, corpus.index);
+  const checkpoint = await loadCheckpoint(tiny.store, armLayout(0, 'main').checkpoint);
+  const reference = new PassageSet(model, await loadPassageSet(tiny.run, corpus, config.reference));
+  const { clipNorm, learningRate } = config.pretrain;
+  const by = async (step: { clipNorm: number; learningRate: number }) =>
+    (await ExactProbe.create(model, checkpoint, reference, step)).influences(tokens, 32);
+  const tokens = await corpus.tokenRows([0, 9, 20]);
+  const found = await (await openProbe(tiny.run, corpus, plan)).influences(tokens, 32);
+  expect(found).toEqual(await by({ clipNorm, learningRate: learningRate / 2 }));
+  expect(found).not.toEqual(await by({ clipNorm: 1e9, learningRate: learningRate / 2 })); // or the clip would not show
 });
 
 it("DSIR's distribution of the pool is that of the hold-out's passages, each by itself", async () => {

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import type { RunSummary, TrainingMetrics } from '../../core/formats.ts';
-import { armLayout } from '../../core/layout.ts';
+import type { RunSummary, Timing, TrainingMetrics } from '../../core/formats.ts';
+import { armLayout, stageLayout } from '../../core/layout.ts';
 import { mean } from '../../core/metrics/index.ts';
 import { summarise } from '../../core/run/summary.ts';
 import { readTimings } from '../../core/run/timings.ts';
-import { getJson } from '../../core/storage/index.ts';
+import { getJson, putJson } from '../../core/storage/index.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 
 let tiny: TinyRun;
@@ -26,6 +26,17 @@ it('counts the tokens of all stages up to each, and the loss of the last tenth o
     const { loss } = await getJson<TrainingMetrics>(tiny.store, armLayout(1, arm).metrics);
     expect(summary.stages[1]![arm]).toMatchObject({ tokens: 2 * 8 * 4 * 32, trainingLoss: mean(loss.slice(-1)) });
   }
+});
+
+it("has each arm's own training time, and that of its interrupted attempts", async () => {
+  const { timing } = stageLayout(1);
+  const attempts = { main: { seconds: 33 }, control: { seconds: 70, earlier: [{ begin: 0, seconds: 7 }] } };
+  for (const arm of ['main', 'control'] as const) {
+    const before = await getJson<Timing>(tiny.store, timing(`pretrain-${arm}`));
+    await putJson(tiny.store, timing(`pretrain-${arm}`), { ...before, ...attempts[arm] });
+  }
+  const { main, control } = (await summarise(tiny.run)).stages[1]!;
+  expect([main.trainingSeconds, control!.trainingSeconds]).toEqual([33, 77]);
 });
 
 it('counts as selection all that was computed but training, evaluation and preparation', async () => {

@@ -246,6 +246,7 @@ describe('training order', () => {
     expect(new Set(order).size).toBe(80);
     expect(order.every((row) => selected.includes(row))).toBe(true);
     expect(order).not.toEqual(trainingOrder(selected, 80, 6, 2));
+    expect(order).not.toEqual(trainingOrder(selected, 80, 5, 3));
   });
 });
 

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -10,7 +10,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { mockClient } from 'aws-sdk-client-mock';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { errorNamed, InputError } from '../../core/errors.ts';
 import {
   DirectoryStore,
@@ -20,6 +20,7 @@ import {
   NotFoundError,
   OverlayStore,
   S3Store,
+  s3Client,
   splitUri,
   storeOpener,
 } from '../../core/storage/index.ts';
@@ -46,6 +47,29 @@ describe('a directory as a store', () => {
     for (const key of ['b/2', 'b/10', 'b2', 'a']) await store.put(key, key);
     expect(await store.list('b')).toEqual(['b/10', 'b/2', 'b2']);
     expect(await store.list('nothing/here')).toEqual([]);
+  });
+
+  it('lists a folder after what precedes its slash, as S3 does', async () => {
+    for (const key of ['a/b', 'a-b', 'a.b', 'a0']) await store.put(key, key);
+    expect(await store.list('')).toEqual(['a-b', 'a.b', 'a/b', 'a0']); // - . / 0 in ASCII
+  });
+
+  it('has the bytes of a file on the disk before its name', async () => {
+    const file = await open(join(root, 'probe'), 'w');
+    const sync = vi.spyOn(Object.getPrototypeOf(file), 'sync');
+    await file.close();
+    const places: (boolean | undefined)[] = [];
+    sync.mockImplementation(async () => void places.push((await store.size('file')) !== undefined));
+    await store.put('file', 'x');
+    await store.put('file', [new Uint8Array(9)]);
+    sync.mockRestore();
+    expect(places).toEqual([false, true]); // once for each, and the first before the name was there
+  });
+
+  it('puts only one of many that want a free key at once', async () => {
+    const taken = await Promise.all(Array.from({ length: 20 }, (_, i) => store.putIfAbsent('lock', `${i}`)));
+    expect(taken.filter(Boolean)).toHaveLength(1);
+    expect(new TextDecoder().decode(await store.get('lock'))).toBe(`${taken.indexOf(true)}`);
   });
 
   it('puts once where the key must be free', async () => {
@@ -212,6 +236,11 @@ describe('S3 as a store', () => {
     for (const store of stores) await store.list('');
     const [first, ...others] = s3.calls().map(({ thisValue }) => thisValue);
     expect(others.map((client) => client === first)).toEqual([true, true, false]);
+  });
+
+  it('goes on asking for a minute where the SDK would give up within a second', async () => {
+    const client = await s3Client()();
+    expect(await client.config.maxAttempts()).toBeGreaterThanOrEqual(8);
   });
 
   it('reports a missing object like a directory does', async () => {

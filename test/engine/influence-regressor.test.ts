@@ -142,6 +142,38 @@ describe('the loss', () => {
     expect(await loss(0.3, 0)).not.toBe(await loss(0.3, 5000));
   });
 
+  it('draws masks that are 0 at the rate and keep the mean elsewhere', async () => {
+    let given: Record<string, ArrayLike<number>> = {};
+    const run = async (_: unknown, inputs: Record<string, ArrayLike<number>>) => {
+      given = inputs;
+      return Float32Array.of(0);
+    };
+    const runtime = { name: 'onnx', onGpu: false, compile: async () => ({ run }) } as unknown as Runtime;
+    const random = (i: number) => (i % 4 === 0 ? 0.1 : 0.9);
+    const batch = { ...documentBatch(6, V), labels, weights };
+    await new InfluenceRegressor(runtime, TINY_BERT).lossAndGradient(
+      ...([parameters, batch, { rate: 0.25, random }, parameters.sibling()] as const),
+    );
+    const drawn = [...Array.from(given.dropout!), ...Array.from(given.pooledDropout!)];
+    expect(given.dropout).toHaveLength((2 * TINY_BERT.layers + 1) * batch.documents * batch.chunks * d);
+    expect(given.pooledDropout).toHaveLength(batch.documents * d);
+    expect(drawn).toEqual(drawn.map((_, i) => (i % 4 === 0 ? 0 : Math.fround(4 / 3))));
+  });
+
+  it('has a mask of its own after the embeddings, and after both parts of each layer', async () => {
+    const batch = { ...documentBatch(6, V), labels, weights };
+    const gradient = new ParameterSet(model.specs);
+    const size = batch.documents * batch.chunks * d;
+    const masks = 2 * TINY_BERT.layers + 1;
+    const losses: number[] = [];
+    // One mask drops every second channel; the others, and of the last case all, drop none.
+    for (let mask = 0; mask <= masks; mask++) {
+      const random = (i: number) => (Math.floor(i / size) === mask && mask < masks && i % 2 === 0 ? 0.01 : 0.99);
+      losses.push(await model.lossAndGradient(parameters, batch, { rate: 0.1, random }, gradient));
+    }
+    expect(new Set(losses).size).toBe(masks + 1);
+  });
+
   it('falls when the parameters follow the gradient', async () => {
     const batch = { ...documentBatch(6, V), labels, weights };
     const weightsNow = parameters.clone();

@@ -128,6 +128,16 @@ describe('8 bits', () => {
     expect(error).toBeLessThan(0.1);
   });
 
+  it('have weights whose products add up without saturation on processors that add two of them in 16 bits', () => {
+    const { matrices } = regressor.inInt8(parameters);
+    expect(matrices.size).toBe(6 * SHAPE.layers);
+    for (const { values } of matrices.values()) {
+      const most = values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+      expect(most).toBeGreaterThan(60); // the range is used
+      expect(2 * 255 * most).toBeLessThan(2 ** 15);
+    }
+  });
+
   it('are refused by the other engines', async () => {
     const tiny = new InfluenceRegressor(await createRuntime('tfjs-cpu'), TINY_BERT);
     const int8 = tiny.inInt8(initialParameters(tiny.specs, 1));

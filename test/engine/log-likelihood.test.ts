@@ -46,7 +46,11 @@ async function alone({ tokens, firstTarget }: Passage) {
 
 describe('log-likelihoods', () => {
   it('are those of each request alone, and greedy where the likeliest token is the target', async () => {
-    const requests = manyRequests();
+    const digits = [
+      [1, 12, 5],
+      [11, 2, 5], // another context, though its ids have the same digits
+    ].map((tokens) => ({ tokens, firstTarget: 2 }));
+    const requests = [...digits, ...manyRequests()];
     const found = await logLikelihoods(model, parameters, requests);
     let greedy = 0;
     for (const [i, request] of requests.entries()) {

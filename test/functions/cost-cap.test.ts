@@ -31,6 +31,14 @@ it('maxCostUsd is held against the trainer of the run and the instances of the d
   expect((await plan(1, { maxCostUsd: cap })).withinBudget).toBe(false);
 });
 
+it('maxCostUsd needs a price of what prepares the corpus, where the run prepares it', () => {
+  const deployment = { ...DEFAULT_DEPLOYMENT, cpuInstances: ['m7i.xlarge', 'x9z.xlarge'] };
+  const onGpus = { engine: { runtime: 'onnx-cuda' } };
+  expect(() => costThroughStage(config(onGpus), 0, { deployment })).toThrow(/no price of x9z\.xlarge to/);
+  const prepared = config({ ...onGpus, corpus: { prepared: 's3://b/corpus' } });
+  expect(costThroughStage(prepared, 0, { deployment })).toBeGreaterThan(0);
+});
+
 it('what cannot work at a later stage is refused when the first is planned', async () => {
   const late = config({
     pretrain: { stages: 3, stepsPerStage: 60, batchRows: 2, microBatchRows: 2 },

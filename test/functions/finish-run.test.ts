@@ -41,6 +41,18 @@ it('writes nothing where an input was changed while the run was at work', async 
   expect(await tiny.store.size(MANIFEST_FILE)).toBeGreaterThan(0);
 });
 
+it('writes nothing where the corpus is another than the one that the run began with', async () => {
+  const { store } = tiny;
+  await store.delete(MANIFEST_FILE);
+  const key = 'corpus/corpus.json';
+  const before = await store.get(key);
+  await store.put(key, `${Buffer.from(before)} `);
+  await expect(finish()).rejects.toThrow(/corpus is not the corpus that the run began with/);
+  expect(await store.size(MANIFEST_FILE)).toBeUndefined();
+  await store.put(key, before);
+  await finish();
+});
+
 it('does not make an altered file that of a finished run', async () => {
   const { store } = tiny;
   await finish();

@@ -64,6 +64,10 @@ it('maxCostUsd is held against the hours that the stage before has taken, where 
   expect((await plan(1, limit)).answer.withinBudget).toBe(true);
   await putJson(store, stageLayout(0).timing('pretrain-main'), timing('pretrain-main', 36_000));
   expect((await plan(1, limit)).answer.withinBudget).toBe(false);
+  // Attempts that were interrupted are paid for as well.
+  const earlier = [{ begin: 0, seconds: 36_000 }];
+  await putJson(store, stageLayout(0).timing('pretrain-main'), { ...timing('pretrain-main', 1), earlier });
+  expect((await plan(1, limit)).answer.withinBudget).toBe(false);
 });
 
 it('maxCostUsd is held against the pools that there are', async () => {

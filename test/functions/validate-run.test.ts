@@ -209,6 +209,16 @@ describe('on S3', () => {
     expect([lifted.run.trainer, lifted.run.maxCostUsd]).toEqual(['sagemaker', undefined]);
   });
 
+  it('prices and warns of what the given trainer pretrains on', async () => {
+    vi.spyOn(console, 'warn').mockReturnValue();
+    const { plan } = await validate({ dryRun: true, trainer: 'sagemaker' });
+    for (const { instance } of plan!.instances) expect(instance).toMatch(/ \+ ml\.g5\.xlarge$/);
+    expect(plan!.quotas.map(({ quota }) => quota)).toContainEqual(expect.stringMatching(/^SageMaker: ml\.g5\.xlarge /));
+    const onBatch = (await validate({ dryRun: true })).plan!;
+    expect(onBatch.quotas.filter(({ quota }) => quota.startsWith('SageMaker'))).toEqual([]);
+    vi.restoreAllMocks();
+  });
+
   it('holds the cap of the execution before against the first stage too', async () => {
     workedOnBefore({ maxCostUsd: 0.1 });
     await expect(validate({ runId: 'r' }, 'second')).rejects.toThrow(

@@ -253,6 +253,25 @@ describe('stopping', () => {
     expect(existsSync(started('second'))).toBe(false);
   });
 
+  it('a job that no longer waits leaves its place to the next', async () => {
+    const runner = new JobRunner({
+      program: ([text]) => ({ file: process.execPath, arguments: ['-e', text!] }),
+      ...{ environment: {}, slots: 1, grace: 0.2 },
+    });
+    const job = (text: string, signal = new AbortController().signal) =>
+      runner.run({
+        ...{ label: 'job', state: 'It', items: [], command: [text], environment: {} },
+        ...{ retryStrategy: strategy(1), signal },
+      });
+    const stop = new AbortController();
+    const first = job(writesPid('slow', 'setTimeout(() => process.exit(0), 300)'));
+    const left = job('', stop.signal);
+    const last = job('');
+    stop.abort(new InterruptedError('stopped'));
+    await expect(left).rejects.toThrow('stopped');
+    expect((await Promise.all([first, last])).map(({ failure }) => failure)).toEqual([undefined, undefined]);
+  });
+
   it('a second Ctrl-C kills the jobs, and one that npx hands on is not a second', async () => {
     const [jobs, interrupt] = ['local/jobs.ts', 'bin/interrupt.ts'].map((path) =>
       JSON.stringify(fileURLToPath(new URL(`../../${path}`, import.meta.url))),

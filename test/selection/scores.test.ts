@@ -46,6 +46,14 @@ describe('writeScores', () => {
     );
   });
 
+  it.each(['x', '\u{1F600}'])('cuts their text at 400 characters, and none of them in half: %s', async (character) => {
+    const store = new MemoryStore();
+    const long = { ...corpus, texts: async (rows: ArrayLike<number>) => Array.from(rows, () => character.repeat(500)) };
+    await writeScores(store, 'a', { ...recipe, ranges: wholeShards(corpus), utilities, corpus: long });
+    const { highest, lowest } = (await readScoreIndex(store, 'a')).extremes;
+    for (const { text } of [...highest, ...lowest]) expect(text).toBe(character.repeat(400));
+  });
+
   it('writes the same bytes again', async () => {
     const [first, second] = [new MemoryStore(), new MemoryStore()];
     for (const store of [first, second])

@@ -87,6 +87,17 @@ describe('selectRows', () => {
     expect(store.reads).toHaveLength(1);
   });
 
+  it("has the domains in the corpus's order, whichever job has the first of them", async () => {
+    const [first, ...others] = wholeShards(corpus);
+    const without = { ...first!, begin: 1, end: 3 }; // rows of the second and the third domain
+    const jobs = [[without], [{ ...first!, end: 1 }, { ...first!, begin: 3 }, ...others]];
+    const { store, prefixes } = await score(corpus, jobs, utilities, recipe);
+    const { poolDomains } = await selectRows(requested(store, prefixes));
+    expect(Object.keys(poolDomains)).toEqual(DOMAINS);
+    const { store: own } = await select(1);
+    expect(store.files.get('stages/1/selection.json')).toEqual(own.files.get('stages/1/selection.json'));
+  });
+
   it('takes scores that were written for another temperature in memory, and only there', async () => {
     const warm = { ...recipe, temperature: 2 };
     const { store, prefixes } = await score(corpus, [wholeShards(corpus)], utilities, warm);
@@ -115,6 +126,16 @@ describe('selectRows', () => {
     const key = `${prefixes[0]}/keys.bin`;
     await store.put(key, store.files.get(key)!.slice(0, 600));
     await expect(selectRows(requested(store, prefixes))).rejects.toThrow('keys.bin is shorter than its index says');
+  });
+
+  it('notices a key that has lost its bits, and writes no summary', async () => {
+    const { store, prefixes } = await score(corpus, [wholeShards(corpus)], utilities, recipe);
+    const key = `${prefixes[0]}/keys.bin`;
+    const damaged = store.files.get(key)!.slice();
+    damaged.fill(0, 0, 4); // of the first record, whose key is among the highest
+    await store.put(key, damaged);
+    await expect(selectRows(requested(store, prefixes))).rejects.toThrow(`${k - 1} rows were selected instead of ${k}`);
+    expect(await store.size('stages/1/selection.json')).toBeUndefined();
   });
 });
 

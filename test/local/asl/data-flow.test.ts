@@ -75,4 +75,14 @@ describe('input and output', () => {
     const outcome = await trial(large, {}, { tasks: () => 'x'.repeat(300_000) });
     expect(outcome.error?.error).toBe('States.DataLimitExceeded');
   });
+
+  it('enforces it of what a task is given and of what a state hands on, each by itself', async () => {
+    const input = { text: 'x'.repeat(200_000) };
+    const tasks = () => 1;
+    const twice = { Parameters: { 'a.$': '$.text', 'b.$': '$.text' } };
+    expect((await trial(only(twice), input, { tasks })).error?.error).toBe('States.DataLimitExceeded');
+    const beside = only({ Parameters: {}, ResultPath: '$.result' });
+    const outcome = await trial(beside, input, { tasks: () => 'x'.repeat(100_000) });
+    expect(outcome.error?.error).toBe('States.DataLimitExceeded');
+  });
 });

@@ -142,6 +142,24 @@ describe('distributed Map', () => {
     // but the results count before ResultPath discards them
     expect((await trial(machine, items, { objects: large })).error?.error).toBe('States.DataLimitExceeded');
   });
+
+  it('an item counts as its iteration gets it', async () => {
+    const ItemSelector = { 'a.$': '$.text', 'b.$': '$.text' };
+    const machine = inline({ ItemsPath: '$.list', ItemSelector }, telling({}));
+    const outcome = await trial(machine, { text: 'x'.repeat(200_000), list: [1] }, { tasks: () => 1 });
+    expect(outcome.error?.error).toBe('States.DataLimitExceeded');
+  });
+
+  it('begins no item after one has failed', async () => {
+    let begun = 0;
+    const tasks = ({ parameters }: TaskCall): Json => {
+      begun++;
+      if (parameters === 1) throw new StatesError('Bad');
+      return parameters;
+    };
+    await trial(inline({ MaxConcurrency: 1 }), [0, 1, 2, 3], { tasks });
+    expect(begun).toBe(2);
+  });
 });
 
 const without = (machine: { States: { It: object } }, field: string) =>

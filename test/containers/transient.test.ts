@@ -1,0 +1,41 @@
+/** What a job that S3 fails exits with: Batch tries one again that may pass, and no other. */
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { promisify } from 'node:util';
+import { expect, it } from 'vitest';
+
+/** The SDK's pauses between attempts, which add up to seconds, are cut short. */
+const IMPATIENT =
+  'const later = globalThis.setTimeout; globalThis.setTimeout = (act, ms, ...rest) => later(act, ms < 9000 ? Math.min(ms, 20) : ms, ...rest);';
+
+it.each([
+  ["a fault of the service's own is tried again", 500, 'InternalError', 75],
+  ['a refusal is final', 403, 'AccessDenied', 1],
+])('%s', async (_, status, error, code) => {
+  let asked = 0;
+  const service = createServer((_, answer) => {
+    asked++;
+    answer.writeHead(status, { 'content-type': 'application/xml' }).end(`<Error><Code>${error}</Code></Error>`);
+  }).listen(0, '127.0.0.1');
+  await once(service, 'listening');
+  try {
+    const { port } = service.address() as AddressInfo;
+    const preload = `data:text/javascript,${encodeURIComponent(IMPATIENT)}`;
+    const job = promisify(execFile)(
+      'node',
+      ['--import', 'tsx', '--import', preload, 'containers/main.ts', 'pretrain'],
+      {
+        env: {
+          ...{ PATH: process.env.PATH, AWS_ENDPOINT_URL: `http://127.0.0.1:${port}`, AWS_REGION: 'us-east-1' },
+          ...{ AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test', MATES_RUN_URI: 's3://bucket/runs/tiny' },
+        },
+      },
+    );
+    await expect(job).rejects.toMatchObject({ code });
+    expect(asked).toBeGreaterThan(code === 75 ? 7 : 0);
+  } finally {
+    service.close();
+  }
+});
