@@ -82,11 +82,14 @@ describe('the plans of a run', () => {
   });
 
   it('join up: each stage begins at the step where the one before it ended, with a budget for both arms', () => {
+    let feasible = 0;
     fc.assert(
       fc.property(cases, (drawn) => {
         const plans = plansOf(configOf(drawn), corpusOf(drawn.shardRows));
+        if (!plans) return;
+        feasible++;
         let step = 0;
-        for (const [stage, plan] of (plans ?? []).entries()) {
+        for (const [stage, plan] of plans.entries()) {
           expect(plan.stage).toBe(stage);
           expect(plan.firstStep).toBe(step);
           step += plan.steps;
@@ -98,6 +101,7 @@ describe('the plans of a run', () => {
         }
       }),
     );
+    expect(feasible).toBeGreaterThan(20);
   });
 
   it('depend on neither the seed nor the number of jobs, but for how the work is cut', () => {
