@@ -149,7 +149,8 @@ export function summaryTable(cells: readonly CellResult[]): string {
  * better than it is. A difference without results of both halves is left out.
  */
 export function confirmedTable(cells: readonly CellResult[]): string {
-  const halves = [SEEDS.chosenOn, SEEDS.measuredOn];
+  const { chosenOn, measuredOn, settledOn } = SEEDS;
+  const halves = [chosenOn, [...measuredOn, ...settledOn]];
   const rows = CHOSEN.flatMap((method) =>
     BASELINES.flatMap((baseline) => {
       if (baseline === method) return [];
@@ -157,12 +158,12 @@ export function confirmedTable(cells: readonly CellResult[]): string {
         paired(byMethod(cells.filter(({ seed }) => seeds.includes(seed))), method, baseline),
       );
       if (differences.includes(undefined)) return [];
-      return [[method, baseline, ...differences.map((one, i) => differenceText(one, halves[i]!.length))]];
+      return [[method, baseline, ...differences.map((one) => differenceText(one, measuredOn.length))]];
     }),
   );
-  const [chosenOn, measuredOn] = halves.map((seeds) => `seeds ${seeds[0]} to ${last(seeds)}`) as [string, string];
-  if (rows.length === 0) return `No difference has results of ${measuredOn} here.`;
-  return markdownTable(['method', 'to', `${chosenOn}, chosen on`, `${measuredOn}, measured on`], rows);
+  const [first, others] = halves.map((seeds) => `seeds ${seeds[0]} to ${last(seeds)}`) as [string, string];
+  if (rows.length === 0) return `No difference has results of ${others} here.`;
+  return markdownTable(['method', 'to', `${first}, chosen on`, `${others}, measured on`], rows);
 }
 
 /**

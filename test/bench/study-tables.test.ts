@@ -121,7 +121,7 @@ describe("the study's tables", () => {
     expect(rows(confirmedTable([...halves, ...onlyFirst]))).toEqual({
       [best]: ['dsir', '−0.050 [−0.050, −0.050]', '−0.010 [−0.010, −0.010] (2)'],
     });
-    expect(confirmedTable(onlyFirst)).toBe('No difference has results of seeds 6 to 10 here.');
+    expect(confirmedTable(onlyFirst)).toBe('No difference has results of seeds 6 to 20 here.');
   });
 
   it("say what share of the labels' gain is kept, and how far a model is behind", () => {
