@@ -5,11 +5,13 @@ import {
   type EncodedTask,
   encodeTask,
   meanScore,
+  type PassageLosses,
   parseTask,
   type RequestResult,
   scoreTask,
   type TaskScore,
   taskName,
+  textLosses,
 } from '../../core/evaluation/index.ts';
 import { counted, plural } from '../../core/plural.ts';
 import { readInput, type StoreOpener, splitUri, storeOpener } from '../../core/storage/index.ts';
@@ -39,24 +41,15 @@ interface Options {
   json?: boolean;
 }
 
-/** The mean loss of a file's passages, in nats per token. */
-interface PassageLosses {
-  passages: number;
-  /** The mean over all target tokens. */
-  loss: number;
-  /** The mean over passages, as a run's reference loss. */
-  passageLoss: number;
-}
-
 /** What `--json` gives of one file. */
 type Result = { file: string; task: string } & Partial<PassageLosses> & Partial<TaskScore>;
 
 /** What is measured of one file. */
 interface Work {
   file: string;
-  /** How a zero-shot task, or a text's bits per byte, is scored. */
+  /** A zero-shot task, or texts. */
   task?: EncodedTask;
-  /** Passages whose loss is measured. */
+  /** With `--target`. */
   passages?: PassageSet;
 }
 
@@ -103,21 +96,19 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
   const works: Work[] = [];
   for (const file of options.task) {
     const bytes = await readFile(open, file, 'expected a JSONL file');
-    const delimiter = options.delimiter?.replaceAll('\\n', '\n');
-    const task = target
-      ? undefined
-      : encodeTask(await parseTask([bytes], file, { limit, delimiter }), tokenizer, contextLength);
-    if (task) warnOfCuts(file, task.truncated, task.requests.length, 'context', contextLength);
-    if (task && task.layout !== 'text') {
+    if (!target) {
+      const delimiter = options.delimiter?.replaceAll('\\n', '\n');
+      const task = encodeTask(await parseTask([bytes], file, { limit, delimiter }), tokenizer, contextLength);
+      warnOfCuts(file, task.truncated, task.requests.length, 'context', contextLength);
       works.push({ file, task });
       continue;
     }
     const most = Number.MAX_SAFE_INTEGER;
-    const whole = await loadPassages([bytes], file, limit ?? most, target ?? 'passage', tokenizer, most);
+    const whole = await loadPassages([bytes], file, limit ?? most, target, tokenizer, most);
     const passages = whole.map((passage) => lastTokens(passage, contextLength));
     const cut = whole.filter(({ tokens }) => tokens.length > contextLength).length;
     warnOfCuts(file, cut, whole.length, 'passage', contextLength);
-    works.push({ file, task, passages: new PassageSet(model, passages) });
+    works.push({ file, passages: new PassageSet(model, passages) });
   }
 
   const tasks = works.flatMap(({ task }) => (task ? [task] : []));
@@ -136,8 +127,10 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
   const scores = tasks.map((task, i) => scoreTask(task, likelihoods[i]!));
   const results: Result[] = [];
   for (const { file, task, passages } of works) {
-    const losses = passages && (await passageLosses(passages, parameters));
-    results.push({ file, task: taskName(file), ...losses, ...(task && scores[tasks.indexOf(task)]) });
+    const place = task ? tasks.indexOf(task) : -1;
+    const texts = task?.layout === 'text' ? textLosses(task, likelihoods[place]!) : undefined;
+    const losses = passages ? await passageLosses(passages, parameters) : texts;
+    results.push({ file, task: taskName(file), ...losses, ...scores[place] });
   }
   if (options.samples) {
     const { folder, name } = splitUri(options.samples);

@@ -7,11 +7,13 @@ export {
   isChoice,
   type MeanScore,
   meanScore,
+  type PassageLosses,
   pairedDifference,
   pairedMeanDifference,
   type RequestResult,
   scoreTask,
   type TaskScore,
   type TextScore,
+  textLosses,
 } from './score.ts';
 export { parseTask, type TaskOptions } from './task.ts';

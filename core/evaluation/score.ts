@@ -59,6 +59,15 @@ export interface TextScore {
 
 export type TaskScore = ChoiceScore | ContinuationScore | TextScore;
 
+/** The mean loss of a file's texts or passages, in nats per token. */
+export interface PassageLosses {
+  passages: number;
+  /** The mean over all target tokens. */
+  loss: number;
+  /** The mean over passages of each one's own, as a run's reference loss. */
+  passageLoss: number;
+}
+
 /** Whether the task has answers that are right or wrong among several: what {@link meanScore} averages. */
 export const isChoice = (score: TaskScore): score is ChoiceScore =>
   score.layout === 'choices' || score.layout === 'contexts';
@@ -136,6 +145,21 @@ function textScore({ name, items }: EncodedTask, byItem: RequestResult[][]): Tex
     wordPerplexity: Math.exp(nats / words),
     bytePerplexity: Math.exp(nats / bytes),
     bitsPerByte: nats / bytes / Math.LN2,
+  };
+}
+
+/** Of the layout `text`, from the likelihoods that its bits per byte come from: every token counts once. */
+export function textLosses({ items, requests }: EncodedTask, results: readonly RequestResult[]): PassageLosses {
+  const nats = items.map(() => 0);
+  const tokens = items.map(() => 0);
+  for (const [i, request] of requests.entries()) {
+    nats[request.item]! -= results[i]!.logLikelihood;
+    tokens[request.item]! += request.tokens.length - request.firstTarget;
+  }
+  return {
+    passages: items.length,
+    loss: mean(nats) / mean(tokens),
+    passageLoss: mean(nats.map((sum, i) => sum / tokens[i]!)),
   };
 }
 

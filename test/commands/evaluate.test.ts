@@ -42,7 +42,7 @@ describe('mates evaluate', () => {
     await writeFile(join(folder, 'task.jsonl'), TEXTS.map((text) => JSON.stringify({ text })).join('\n'));
     perText = [];
     for (const text of TEXTS) {
-      const tokens = Int32Array.from(tokenizer.encode(text));
+      const tokens = Int32Array.from([tokenizer.endOfText, ...tokenizer.encode(text)]);
       perText.push([...(await model.tokenLosses(parameters, { batch: 1, length: tokens.length, tokens }))]);
     }
   });
@@ -142,10 +142,30 @@ describe('mates evaluate', () => {
     expect(JSON.parse(scored.trim().split('\n').at(-1)!).loss).toBeCloseTo(loss, 2); // one more token of context fits
   });
 
-  it('says when passages are longer than the model reads', async () => {
+  it('counts every token of a text that is longer than the model reads, in its loss as in its bits per byte', async () => {
+    const text = TEXTS.join(' ').repeat(9);
     const task = join(folder, 'long.jsonl');
+    const samples = join(folder, 'windows.jsonl');
+    await writeFile(task, `${JSON.stringify({ text })}\n${JSON.stringify({ text: TEXTS[1] })}\n`);
+    const { code, stdout, stderr } = await mates(
+      ...['evaluate', folder, '--task', task, '--samples', samples, '--json'],
+    );
+    expect([code, stderr]).toEqual([0, expect.not.stringMatching(/longer than/)]);
+    const [result] = JSON.parse(stdout.trim().split('\n').at(-1)!).results;
+    const windows = (await readFile(samples, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const tokens = windows.reduce((sum, { targets }) => sum + targets, 0);
+    const nats = result.bitsPerByte * Math.LN2 * Buffer.byteLength(text + TEXTS[1]);
+    expect(windows.length).toBeGreaterThan(3);
+    expect(result.loss).toBeCloseTo(nats / tokens, 10);
+  });
+
+  it('says when passages are longer than the model reads', async () => {
+    const task = join(folder, 'passage.jsonl');
     await writeFile(task, JSON.stringify({ text: TEXTS.join(' ').repeat(9) }));
-    const { code, stderr } = await mates('evaluate', folder, '--task', task, '--json');
+    const { code, stderr } = await mates('evaluate', folder, '--task', task, '--target', 'passage', '--json');
     expect(code).toBe(0);
     expect(stderr).toMatch(/1 of 1 passage is longer than the model's 64 tokens/);
   });

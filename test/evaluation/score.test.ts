@@ -8,6 +8,7 @@ import {
   type RequestResult,
   scoreTask,
   type TaskScore,
+  textLosses,
 } from '../../core/evaluation/index.ts';
 import { perplexityStandardError } from '../../core/evaluation/score.ts';
 
@@ -129,6 +130,12 @@ describe('texts', () => {
     expect(bitsPerByte).toBeCloseTo(12 / 16 / Math.log(2), 12);
     expect(bytePerplexity).toBeCloseTo(Math.exp(12 / 16), 12);
     expect(wordPerplexity).toBeCloseTo(Math.exp(12 / 5), 12);
+    // three windows of two targets, two of them of the first text
+    expect(textLosses(words, results(-3, -4, -5))).toEqual({
+      passages: 2,
+      loss: 12 / 6,
+      passageLoss: (7 / 4 + 5 / 2) / 2,
+    });
   });
 });
 
