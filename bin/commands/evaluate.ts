@@ -138,8 +138,7 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
   }
   const mean = meanScore(scores);
   if (options.json) {
-    const loss = results[0]!.loss;
-    console.log(JSON.stringify({ checkpoint: absolute(checkpoint), results, mean, loss }));
+    console.log(JSON.stringify({ checkpoint: absolute(checkpoint), results, mean, loss: onlyLoss(results) }));
     return;
   }
   for (const { file, loss, passageLoss, passages } of results)
@@ -154,6 +153,12 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
 async function passageLosses(set: PassageSet, parameters: Model['parameters']): Promise<PassageLosses> {
   const { perToken, perPassage } = await set.losses(parameters);
   return { passages: set.passages, loss: perToken, passageLoss: perPassage };
+}
+
+/** The loss of the one file that has one; of several, none stands for all. */
+function onlyLoss(results: readonly Result[]): number | undefined {
+  const losses = results.flatMap(({ loss }) => (loss === undefined ? [] : [loss]));
+  return losses.length === 1 ? losses[0] : undefined;
 }
 
 /** One JSON line for each likelihood that was measured. */

@@ -142,6 +142,19 @@ describe('mates evaluate', () => {
     expect(JSON.parse(scored.trim().split('\n').at(-1)!).loss).toBeCloseTo(loss, 2); // one more token of context fits
   });
 
+  it('gives a loss beside the results only where one file has one, whatever its place', async () => {
+    const words = resolve('test/fixtures/tasks/words.jsonl');
+    const lossOf = async (...files: string[]) => {
+      const { stdout } = await mates('evaluate', folder, '--task', ...files, '--limit', '2', '--json');
+      const { results, loss } = JSON.parse(stdout.trim().split('\n').at(-1)!);
+      return [loss, results.map((result: { loss?: number }) => result.loss)];
+    };
+    const [only, losses] = await lossOf(QUIZ, words);
+    expect([only, losses]).toEqual([expect.any(Number), [undefined, only]]);
+    const [none, both] = await lossOf(words, join(folder, 'task.jsonl'));
+    expect([none, both]).toEqual([undefined, [only, expect.any(Number)]]);
+  });
+
   it('counts every token of a text that is longer than the model reads, in its loss as in its bits per byte', async () => {
     const text = TEXTS.join(' ').repeat(9);
     const task = join(folder, 'long.jsonl');
