@@ -55,7 +55,7 @@ export function explainSystemError(error: unknown): string | undefined {
   if (name === 'CredentialsProviderError')
     return 'No AWS credentials were found, which s3:// needs: run aws configure or aws sso login, or set AWS_PROFILE.';
   // Of a read-only file system Node says that the folder above is not there.
-  if (code === 'ENOENT' && syscall === 'mkdir')
+  if (code === 'ENOENT' && (syscall === 'mkdir' || syscall === 'mkdtemp'))
     return `The folder cannot be made${where}: its file system may be read-only; choose another directory.`;
   switch (code) {
     case 'ENOSPC':

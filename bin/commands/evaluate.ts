@@ -132,13 +132,18 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
     const losses = passages ? await passageLosses(passages, parameters) : texts;
     results.push({ file, task: taskName(file), ...losses, ...scores[place] });
   }
+  // Before the samples: what has taken hours is not lost where they cannot be written after all.
+  print(absolute(checkpoint), results, scores, options.json);
   if (options.samples) {
     const { folder, name } = splitUri(options.samples);
     await open(folder).put(name, tasks.flatMap((task, i) => sampleLines(task, likelihoods[i]!)).join(''));
   }
+}
+
+function print(checkpoint: string, results: readonly Result[], scores: readonly TaskScore[], json?: boolean): void {
   const mean = meanScore(scores);
-  if (options.json) {
-    console.log(JSON.stringify({ checkpoint: absolute(checkpoint), results, mean, loss: onlyLoss(results) }));
+  if (json) {
+    console.log(JSON.stringify({ checkpoint, results, mean, loss: onlyLoss(results) }));
     return;
   }
   for (const { file, loss, passageLoss, passages } of results)

@@ -1,5 +1,5 @@
-import { realpathSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { realpathSync, type Stats } from 'node:fs';
+import { mkdtemp, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ConfigError, explainSystemError } from '../../core/errors.ts';
 import { isLocalPath } from '../../core/storage/index.ts';
@@ -8,18 +8,32 @@ import { absolute } from '../paths.ts';
 /**
  * Refuses what could not be written in the end, before hours are spent on it.
  *
- * @throws ConfigError that names the flag of a folder, or of a file in what is no folder.
+ * @throws ConfigError that names the flag of a folder, of a file in what is no folder, or where nothing can be written.
  */
 export async function requireFiles(outputs: readonly { flag: string; path: string }[]): Promise<void> {
   for (const { flag, path } of outputs.filter(({ path }) => isLocalPath(path))) {
-    const found = await stat(absolute(path)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw new ConfigError(`${flag} ${path}: ${explainSystemError(error) ?? error.message}`);
-    });
+    const found = await stateOf(absolute(path), flag, path);
     if (found?.isDirectory())
       throw new ConfigError(`${flag} ${path}: that is a folder; name a file, there or elsewhere.`);
+    let folder = dirname(absolute(path));
+    while (!(await stateOf(folder, flag, path)) && folder !== dirname(folder)) folder = dirname(folder);
+    // Tried, as neither the owner nor the permissions tell of every file system; a file is replaced, not written to.
+    await mkdtemp(join(folder, '.mates-')).then(rmdir, (error: unknown) => {
+      throw refused(flag, path, Object.assign(error as Error, { path: folder }));
+    });
   }
 }
+
+/** What is at a place; undefined where nothing is. */
+function stateOf(place: string, flag: string, path: string): Promise<Stats | undefined> {
+  return stat(place).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw refused(flag, path, error);
+  });
+}
+
+const refused = (flag: string, path: string, error: unknown) =>
+  new ConfigError(`${flag} ${path}: ${explainSystemError(error) ?? (error as Error).message}`);
 
 /** What a command reads, by the words that name it. */
 export interface Input {

@@ -69,6 +69,21 @@ describe('mates evaluate', () => {
     expect(await readFile(path)).toEqual(before);
   });
 
+  it('measures nothing where the samples cannot be written', async () => {
+    const { code, stdout, stderr } = await mates(
+      ...['evaluate', folder, '--samples', '/proc/mates/samples.jsonl', '--task', QUIZ],
+    );
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(/^mates: --samples \/proc\/mates\/samples\.jsonl: .+ \(\/(proc)?\): .+\.\n$/);
+  });
+
+  it('prints the results before the samples fail', async () => {
+    const samples = join(folder, `${'s'.repeat(240)}.jsonl`); // its partial file's name is longer than a file system takes
+    const { code, stdout, stderr } = await mates('evaluate', folder, '--samples', samples, '--task', QUIZ, '--json');
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/mates: A name is too long/)]);
+    expect(JSON.parse(stdout.trim().split('\n').at(-1)!).results[0].items).toBe(4);
+  });
+
   it('scores tasks of every layout, writes each likelihood, and gives the losses of texts as well', async () => {
     const tasks = ['quiz', 'names', 'words', 'lines'].map((name) => resolve(`test/fixtures/tasks/${name}.jsonl`));
     const samples = join(folder, 'samples.jsonl');
