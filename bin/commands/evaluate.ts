@@ -75,6 +75,7 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
   const target = options.target;
   if (target !== undefined && target !== 'passage' && target !== 'last-word')
     throw new ConfigError(`--target ${target}: expected passage or last-word.`);
+  if (!target) refuseNamesakes(options.task);
   const { limit, batch: rowsPerBatch } = options;
   if (options.samples) {
     const { name } = splitUri(options.samples);
@@ -181,6 +182,17 @@ function warnOfCuts(file: string, cut: number, of: number, what: string, context
     process.stderr.write(
       `${file}: ${cut} of ${counted(of, what)} ${plural(cut, 'is', 'are')} longer than the model's ${contextLength} tokens; only the end counts.\n`,
     );
+}
+
+/** As a run's configuration does: one task would count twice in the mean, and the samples could not be told apart. */
+function refuseNamesakes(files: readonly string[]): void {
+  const names = files.map(taskName);
+  const second = names.findIndex((name, i) => names.indexOf(name) < i);
+  if (second < 0) return;
+  const name = names[second]!;
+  throw new ConfigError(
+    `--task ${files[names.indexOf(name)]} ${files[second]}: two tasks are called ${name}: leave one out, or rename its file.`,
+  );
 }
 
 async function openTokenizer(

@@ -190,6 +190,14 @@ describe('mates evaluate', () => {
     expect(result.loss).toBeCloseTo(nats / tokens, 10);
   });
 
+  it('takes files of one name with --target, where no task is scored', async () => {
+    const { code, stdout } = await mates(
+      ...['evaluate', folder, '--task', QUIZ.replace('quiz', 'lines'), 'test/fixtures/tasks/lines.jsonl'],
+      ...['--target', 'passage'],
+    );
+    expect([code, stdout.trim().split('\n').length]).toEqual([0, 2]);
+  });
+
   it('says when passages are longer than the model reads', async () => {
     const task = join(folder, 'passage.jsonl');
     await writeFile(task, JSON.stringify({ text: TEXTS.join(' ').repeat(9) }));
@@ -211,6 +219,12 @@ describe('mates evaluate', () => {
       ['--task', QUIZ, '--runtime', 'onnx-cuda'],
       2,
       /^mates: --runtime is onnx-cuda, but .*, or set --runtime to onnx\.\n$/m,
+    ],
+    [
+      'two tasks of one name',
+      ['--task', QUIZ, 'test/fixtures/tasks/quiz.jsonl'],
+      2,
+      /--task \S+quiz\.jsonl test\S+: two tasks are called quiz: leave one out, or rename its file\.\n$/,
     ],
     ['an unknown target', ['--task', 'x', '--target', 'word'], 2, /--target word: expected passage or last-word/],
   ])('refuses %s', async (_, args, code, message) => {
