@@ -268,7 +268,7 @@ async function readTokenizerFile(uri: string, open: StoreOpener): Promise<GivenT
     .get(name)
     .catch((error: unknown) => {
       if (!(error instanceof NotFoundError)) throw error;
-      throw new ConfigError(`corpus.tokenizer.file: ${uri}: no such file; correct the path, or train one instead.`);
+      throw new InputError(`corpus.tokenizer.file: ${uri}: no such file; correct the path, or train one instead.`);
     });
   return { bytes, tokenizer: loadTokenizer(bytes, uri), uri };
 }

@@ -77,6 +77,16 @@ describe('mates prepare', () => {
     await expect(prepare(options({ out: at('refused'), ...over() }))).rejects.toThrow(message);
   });
 
+  it.each<[string, () => Partial<Parameters<typeof prepare>[0]>]>([
+    ['--input', () => ({ input: ['nowhere'] })],
+    ['--tokenizer', () => ({ tokenizer: 'nowhere' })],
+    ['--exclude', () => ({ exclude: ['nowhere'] })],
+  ])('ends with 1 where a file of %s is not there', async (flag, over) => {
+    const refused = prepare(options({ out: at('missing'), ...over() }));
+    await expect(refused).rejects.toMatchObject({ exitCode: 1, message: expect.stringContaining(flag) });
+    await expect(refused).rejects.toThrow(/nowhere: no such file; /);
+  });
+
   it('warns of a misspelt field for domains', async () => {
     const shown: unknown[] = [];
     const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => shown.push(text) > 0);
