@@ -68,6 +68,10 @@ const MEANINGS: Record<string, string> = {
   UnrecognizedClientException: 'AWS does not know these credentials: check AWS_PROFILE',
   StateMachineDoesNotExist: 'there is no such state machine: check --machine and the region (AWS_REGION)',
   ExecutionDoesNotExist: 'there is no such execution: mates status lists those that are there',
+};
+
+/** Those where AWS is not reached, which may be well configured, by their codes. */
+const UNREACHABLE: Record<string, string> = {
   ECONNREFUSED: 'nothing answers there: check AWS_ENDPOINT_URL',
   ENOTFOUND: 'the address cannot be found: check the network, AWS_REGION and AWS_ENDPOINT_URL',
 };
@@ -90,8 +94,9 @@ export async function calling<T>(what: string, call: () => Promise<T>): Promise<
       throw new ConfigError(
         `Cannot ${what}: ${message}. Deploy it (npx cdk deploy --all), or name it with --stack or --machine.`,
       );
-    const meaning = MEANINGS[name] ?? MEANINGS[code ?? ''];
+    const meaning = MEANINGS[name];
     if (meaning) throw new ConfigError(`Cannot ${what}: ${meaning}.`);
-    throw new RunError(`Cannot ${what}: ${name}: ${message}`);
+    const unreachable = UNREACHABLE[code ?? ''];
+    throw new RunError(`Cannot ${what}: ${unreachable ? `${unreachable}.` : `${name}: ${message}`}`);
   }
 }

@@ -168,11 +168,21 @@ describe('the deployment', () => {
     [named('ValidationError', 'Stack with id X does not exist'), /cdk deploy/],
     [named('CredentialsProviderError'), /aws sso login/],
     [named('Error', 'Region is missing'), /AWS_REGION/],
-    [Object.assign(named('Error'), { code: 'ECONNREFUSED' }), /AWS_ENDPOINT_URL/],
   ])('%s is explained', async (error, message) => {
     stacks.on(DescribeStacksCommand).rejects(error);
     await expect(findDeployment(target)).rejects.toThrow(ConfigError);
     await expect(findDeployment(target)).rejects.toThrow(message);
+  });
+
+  it.each([
+    ['ECONNREFUSED', /^Cannot find the stack: nothing answers there: .*AWS_ENDPOINT_URL\.$/],
+    ['ENOTFOUND', /^Cannot find the stack: the address cannot be found: .*AWS_ENDPOINT_URL\.$/],
+  ])('that is not reached (%s) is a failure, not wrong usage', async (code, message) => {
+    stacks.on(DescribeStacksCommand).rejects(Object.assign(named('Error'), { code }));
+    await expect(findDeployment(target)).rejects.toMatchObject({
+      exitCode: 1,
+      message: expect.stringMatching(message),
+    });
   });
 
   it('must be a pipeline', async () => {
