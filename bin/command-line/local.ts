@@ -32,7 +32,10 @@ export function prepare(program: Command): void {
   program
     .command('prepare')
     .description('make a corpus of jsonl(.gz/.zst), txt or Parquet files')
-    .requiredOption('--input <glob...>', 'files or globs')
+    .requiredOption(
+      '--input <glob...>',
+      'files or globs; a .txt file is one document, cut at blank lines every 100,000 characters',
+    )
     .requiredOption('--tokenizer <file|train:N>', 'a tokenizer.json, or the vocabulary to train')
     .requiredOption('--sequence-length <n>', 'tokens in a row', within('--sequence-length', SEQUENCE_LENGTH))
     .requiredOption('--out <dir>', 'where the corpus is written')
