@@ -81,13 +81,14 @@ async function prepareFiles(options: Options): Promise<void> {
     view.close();
     for (const warning of domainWarnings(index, options.domainField))
       process.stderr.write(`${WARNING}${inFlags(warning, FIELD_FLAGS)}\n`);
-    const { rows, documents, duplicatesRemoved, nearDuplicatesRemoved, excludedRemoved } = index;
+    const { rows, documents, duplicatesRemoved, nearDuplicatesRemoved, emptyRemoved, excludedRemoved } = index;
+    const empty = emptyRemoved ? `, ${emptyRemoved} without text left out` : '';
     const shards = index.shards.length;
     const excluded = options.exclude ? `, ${counted(excludedRemoved, 'passage')} of --exclude kept out` : '';
     const near = nearDuplicatesRemoved === undefined ? '' : ` and ${counted(nearDuplicatesRemoved, 'near-duplicate')}`;
     console.log(
       `${options.out}: ${counted(rows, 'row')} of ${index.sequenceLength} tokens from ${counted(documents, 'document')} ` +
-        `in ${counted(shards, 'shard')}; ${duplicatesRemoved} exact ${plural(duplicatesRemoved, 'duplicate')}${near} removed${excluded}.`,
+        `in ${counted(shards, 'shard')}; ${duplicatesRemoved} exact ${plural(duplicatesRemoved, 'duplicate')}${near} removed${empty}${excluded}.`,
     );
     if (options.json) console.log(JSON.stringify(index));
   } finally {

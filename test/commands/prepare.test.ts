@@ -56,6 +56,13 @@ describe('mates prepare', () => {
     expect([...ids].filter((id) => id === 'post-3' || id === 'post-4')).toEqual([]);
   });
 
+  it('says how many documents had no text', async () => {
+    const empty = [{ body: '' }, { body: null }, { body: ' \n' }].map((one) => JSON.stringify(one)).join('\n');
+    await writeFile(at('gaps.jsonl'), `${empty}\n${JSON.stringify(post(1))}\n${JSON.stringify(post(2))}\n`);
+    const text = await printed(() => prepare(options({ input: [at('gaps.jsonl')], out: at('gaps') })));
+    expect(text).toContain('from 2 documents in 2 shards; 0 exact duplicates removed, 3 without text left out.');
+  });
+
   it.each<[string, () => Partial<Parameters<typeof prepare>[0]>, RegExp]>([
     ['a text field that is not there', () => ({ textField: 'text' }), /line 1: no field "text".*in --text-field\.$/],
     ['a domain that is no string', () => ({ domainField: 'list' }), /field "list" is an array.*correct --domain-field/],
