@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { domainWarnings } from '../../core/diagnostics/domains.ts';
+import { vocabularyWarnings } from '../../core/diagnostics/vocabulary.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { counted, plural } from '../../core/plural.ts';
 import { WARNING } from '../../core/progress.ts';
@@ -56,6 +57,7 @@ export function prepare(options: Options): Promise<void> {
 
 async function prepareFiles(options: Options): Promise<void> {
   const open = storeOpener();
+  const tokenizer = parseTokenizer(options.tokenizer);
   const exclude = await hashesOf(open, options.exclude ?? []);
   const unlock = await lockPath(options.out, 'choose another --out');
   // Of a killed process, which may be gigabytes; the folder itself may yet turn out to be something else.
@@ -67,7 +69,7 @@ async function prepareFiles(options: Options): Promise<void> {
       opener: open,
       inputs: options.input,
       baseDirectory: process.cwd(),
-      tokenizer: parseTokenizer(options.tokenizer),
+      tokenizer,
       sequenceLength: options.sequenceLength,
       shards: options.shards,
       seed: options.seed,
@@ -79,8 +81,8 @@ async function prepareFiles(options: Options): Promise<void> {
       signal,
     });
     view.close();
-    for (const warning of domainWarnings(index, options.domainField))
-      process.stderr.write(`${WARNING}${inFlags(warning, FIELD_FLAGS)}\n`);
+    const warnings = [...domainWarnings(index, options.domainField), ...vocabularyWarnings(index, tokenizer)];
+    for (const warning of warnings) process.stderr.write(`${WARNING}${inFlags(warning, FIELD_FLAGS)}\n`);
     const { rows, documents, duplicatesRemoved, nearDuplicatesRemoved, emptyRemoved, excludedRemoved } = index;
     const empty = emptyRemoved ? `, ${emptyRemoved} without text left out` : '';
     const shards = index.shards.length;

@@ -2,6 +2,7 @@ import { CORPUS_FILE } from '../../core/corpus/corpus.ts';
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { domainWarnings } from '../../core/diagnostics/domains.ts';
+import { vocabularyWarnings } from '../../core/diagnostics/vocabulary.ts';
 import { InputError } from '../../core/errors.ts';
 import { CORPUS_FOLDER, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
 import { requireGuard } from '../../core/plan/lookahead.ts';
@@ -86,5 +87,7 @@ async function prepare(job: Job): Promise<void> {
     progress: job.progress,
     signal: job.signal,
   });
-  for (const warning of domainWarnings(index, config.corpus.domainField)) job.warn(warning);
+  const { domainField, tokenizer } = config.corpus;
+  for (const warning of [...domainWarnings(index, domainField), ...vocabularyWarnings(index, tokenizer)])
+    job.warn(warning);
 }

@@ -94,14 +94,26 @@ describe('mates prepare', () => {
     await expect(refused).rejects.toThrow(/nowhere: no such file; /);
   });
 
-  it('warns of a misspelt field for domains', async () => {
-    const shown: unknown[] = [];
-    const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => shown.push(text) > 0);
-    await printed(() => prepare(options({ out: at('misspelt'), domainField: 'sight' })));
+  it.each<[string, Partial<Parameters<typeof prepare>[0]>, string]>([
+    [
+      'a misspelt field for domains',
+      { domainField: 'sight', tokenizer: 'train:260' },
+      'no document names a domain in the field "sight", so each file counts as one: check --domain-field.',
+    ],
+    [
+      'a vocabulary that the text is too small for',
+      { tokenizer: 'train:5000' },
+      expect.stringMatching(
+        /^the tokenizer has a vocabulary of \d{3}, not the 5000 of --tokenizer train:N: .*; add text, or ask for no more\.$/,
+      ),
+    ],
+  ])('warns of %s', async (name, over, warning) => {
+    const shown: string[] = [];
+    const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => shown.push(String(text)) > 0);
+    await printed(() => prepare(options({ out: at(name), ...over })));
     write.mockRestore();
-    expect(shown).toContain(
-      'Warning: no document names a domain in the field "sight", so each file counts as one: check --domain-field.\n',
-    );
+    const warnings = shown.flatMap((line) => /^Warning: (.*)\n$/.exec(line)?.[1] ?? []);
+    expect(warnings).toEqual([warning]);
   });
 
   it('is refused where another process writes to the folder, and leaves no lock of its own', async () => {
