@@ -30,6 +30,13 @@ describe('mates prepare', () => {
     folder = await mkdtemp(join(tmpdir(), 'mates-prepare-'));
     const posts = Array.from({ length: 20 }, (_, n) => post(n));
     await writeFile(at('posts.jsonl'), posts.map((one) => `${JSON.stringify(one)}\n`).join(''));
+    for (const name of ['a', 'b']) {
+      await mkdir(at(name));
+      await writeFile(
+        at(`${name}/x.jsonl`),
+        posts.map(({ body }) => `${JSON.stringify({ body: name + body })}\n`).join(''),
+      );
+    }
     await writeFile(at('kept-out.jsonl'), `${JSON.stringify({ text: post(3).body })}\n`);
     await writeFile(at('too.jsonl'), `${JSON.stringify({ text: post(4).body })}\n`);
   });
@@ -94,15 +101,21 @@ describe('mates prepare', () => {
     await expect(refused).rejects.toThrow(/nowhere: no such file; /);
   });
 
-  it.each<[string, Partial<Parameters<typeof prepare>[0]>, string]>([
+  it.each<[string, () => Partial<Parameters<typeof prepare>[0]>, string]>([
     [
       'a misspelt field for domains',
-      { domainField: 'sight', tokenizer: 'train:260' },
+      () => ({ domainField: 'sight', tokenizer: 'train:260' }),
       'no document names a domain in the field "sight", so each file counts as one: check --domain-field.',
     ],
     [
+      'files of one name in different folders',
+      () => ({ input: [at('a/x.jsonl'), at('b/x.jsonl')], domainField: 'domain', tokenizer: 'train:260' }),
+      'a/x.jsonl and b/x.jsonl count as one domain, "x", by the name of both files: where they are not one, give each ' +
+        'document its domain in the field "domain" (--domain-field), or the files different names.',
+    ],
+    [
       'a vocabulary that the text is too small for',
-      { tokenizer: 'train:5000' },
+      () => ({ tokenizer: 'train:5000' }),
       expect.stringMatching(
         /^the tokenizer has a vocabulary of \d{3}, not the 5000 of --tokenizer train:N: .*; add text, or ask for no more\.$/,
       ),
@@ -110,7 +123,7 @@ describe('mates prepare', () => {
   ])('warns of %s', async (name, over, warning) => {
     const shown: string[] = [];
     const write = vi.spyOn(process.stderr, 'write').mockImplementation((text) => shown.push(String(text)) > 0);
-    await printed(() => prepare(options({ out: at(name), ...over })));
+    await printed(() => prepare(options({ out: at(name), ...over() })));
     write.mockRestore();
     const warnings = shown.flatMap((line) => /^Warning: (.*)\n$/.exec(line)?.[1] ?? []);
     expect(warnings).toEqual([warning]);

@@ -1,4 +1,4 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -293,6 +293,36 @@ describe('preparing', () => {
       await other.plan(0);
       await other.prepare();
       expect(said.mock.calls).toEqual([[`Warning: ${warnings[0]}\n`]]);
+    } finally {
+      vi.restoreAllMocks();
+      await other.remove();
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('warns of files of one name that become one domain, and of a vocabulary that cannot be reached', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'mates-namesakes-'));
+    const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const input = [];
+    for (const name of ['logs', 'dictionary']) {
+      const lines = (await readFile(`test/fixtures/mini-corpus/${name}.jsonl`, 'utf8')).trim().split('\n');
+      const texts = lines.map((line) => JSON.stringify({ text: JSON.parse(line).text }));
+      await mkdir(join(folder, name));
+      input.push(join(folder, name, 'part-0.jsonl'));
+      await writeFile(input.at(-1)!, texts.join('\n'));
+    }
+    const other = await TinyRun.create(tinyConfig({ corpus: { input, tokenizer: { train: 50_000 } } }));
+    try {
+      await other.prepare();
+      const warnings = said.mock.calls.map(([text]) => String(text));
+      expect(warnings).toContainEqual(
+        expect.stringMatching(
+          /^Warning: logs\/part-0\.jsonl and dictionary\/part-0\.jsonl count as one domain, "part-0",/,
+        ),
+      );
+      expect(warnings).toContainEqual(
+        expect.stringMatching(/^Warning: .* not the 50000 of corpus\.tokenizer\.train: /),
+      );
     } finally {
       vi.restoreAllMocks();
       await other.remove();

@@ -13,3 +13,22 @@ it('warns of a field for domains that no document has, and of no other', () => {
   expect(domainWarnings(corpus('books', 'novels'), 'source')).toEqual([]);
   expect(domainWarnings(corpus('books'), 'domain')).toEqual([]); // nobody has set it
 });
+
+it('warns of files of one name in different folders where that is the domain of documents, once for all names', () => {
+  const names = (...domains: string[]) => ({
+    domains: domains.map((name) => ({ name, rows: 3 })),
+    inputs: ['en/part-0.jsonl', 'en/part-1.jsonl', 'fr/part-0.jsonl', 'fr/part-1.jsonl.gz', 'notes.txt'].map((uri) => ({
+      ...{ uri, bytes: 1, sha256: '', documents: 2 },
+    })),
+  });
+  const remedy =
+    'by the name of both files: where they are not one, give each document its domain in the field "domain" ' +
+    '(corpus.domainField), or the files different names.';
+  expect(domainWarnings(names('mixed', 'notes', 'part-0'), 'domain')).toEqual([
+    `en/part-0.jsonl and fr/part-0.jsonl count as one domain, "part-0", ${remedy}`,
+  ]);
+  expect(domainWarnings(names('part-0', 'part-1'), 'domain')).toEqual([
+    `en/part-0.jsonl and fr/part-0.jsonl count as one domain, "part-0" (and 1 other name is shared so), ${remedy}`,
+  ]);
+  expect(domainWarnings(names('books', 'mixed', 'notes'), 'domain')).toEqual([]); // those documents name theirs
+});
