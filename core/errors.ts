@@ -75,9 +75,9 @@ export function explainSystemError(error: unknown): string | undefined {
       return `Symbolic links lead in a circle${where}: correct the link, or name the file itself.`;
     case 'EACCES':
     case 'EPERM':
-      return `Permission denied${where}: check who owns the file or choose another --out directory.`;
+      return `Permission denied${where}: change its permissions, or choose another place.`;
     case 'EROFS':
-      return `The file system is read-only${where}: choose another --out directory.`;
+      return `The file system is read-only${where}: choose another place.`;
     case 'EISDIR':
       return `A folder is where a file is to be${where}: name another file, or move the folder.`;
     case 'ENOTDIR':

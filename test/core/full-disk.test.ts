@@ -63,6 +63,14 @@ it.each([
     Object.assign(new Error('no'), { code: 'EDQUOT', path: '/home/x' }),
     /^The disk quota is used up \(\/home\/x\): .*TMPDIR/,
   ],
+  ...['EACCES', 'EPERM'].map((code): [Error, RegExp] => [
+    Object.assign(new Error('no'), { code, path: '/data/in.jsonl' }),
+    /^Permission denied \(\/data\/in\.jsonl\): change its permissions, or choose another place\.$/,
+  ]),
+  [
+    Object.assign(new Error('no'), { code: 'EROFS', path: '/mnt/x' }),
+    /^The file system is read-only \(\/mnt\/x\): choose another place\.$/,
+  ],
   [Object.assign(new Error('no'), { code: 'ENAMETOOLONG' }), /^A name is too long .*choose shorter names/],
   [Object.assign(new Error('no'), { code: 'ELOOP', path: '/a' }), /^Symbolic links lead in a circle \(\/a\): correct/],
   [Object.assign(new Error('no'), { code: 'ENOENT', syscall: 'open', path: '/mnt/file' }), undefined],
