@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import pc from 'picocolors';
 import { RunError } from '../../core/errors.ts';
 import { storeOpener } from '../../core/storage/index.ts';
-import { checkTrainer, type RuleResult } from '../conformance/check-trainer.ts';
+import { checkTrainer, type RuleResult, shortcomings } from '../conformance/check-trainer.ts';
 import { splitCommand } from '../conformance/command.ts';
 import { stopSignal } from '../interrupt.ts';
 
@@ -40,12 +40,9 @@ export async function conformance(options: Options): Promise<void> {
     console.log(
       `${count('pass') === 1 ? '1 rule is' : `${count('pass')} rules are`} kept${count('advice') ? `, ${count('advice')} could be better` : ''}.`,
     );
-    if (options.json) console.log(JSON.stringify({ conforms: count('fail') === 0, results }));
-    const broken = count('fail');
-    if (broken)
-      throw new RunError(
-        `${broken} of ${results.length} rules ${broken === 1 ? 'is' : 'are'} broken; see docs/trainer-contract.md.`,
-      );
+    const failure = shortcomings(results);
+    if (options.json) console.log(JSON.stringify({ conforms: failure === undefined, results }));
+    if (failure) throw new RunError(failure);
   } finally {
     if (folder && !options.keep) await rm(folder, { recursive: true, force: true });
     dispose();

@@ -35,11 +35,27 @@ const LOSS_TOLERANCE = 0.01;
 /** Times that an interruption is tried which comes too late. */
 const TRIES = 3;
 
+/** What is said in more than one place. */
+const REFUSAL = 'without its input it fails, with words on stderr and neither 0 nor 75';
+const SAVES = `SIGTERM: it saves and exits with 75 within ${GRACE_SECONDS} s`;
+const GOES_ON = 'SIGTERM: run again, it goes on to the same losses';
+const STARTS_AGAIN = 'SIGKILL: run again, it ends with the same losses';
+const TOO_EARLY = 'it ended before it could be interrupted';
+
 /** Tries every rule; those that build on a failed one are skipped. */
 export async function checkTrainer(options: CheckOptions): Promise<RuleResult[]> {
   const checks = new Checks(options);
   await checks.run();
   return checks.results;
+}
+
+/** Why the contract is not known to be kept; undefined where it is. What was not tried may be broken as well. */
+export function shortcomings(results: readonly RuleResult[]): string | undefined {
+  const count = (status: RuleResult['status']) => results.filter((result) => result.status === status).length;
+  const [broken, skipped] = [count('fail'), count('skipped')];
+  if (broken + skipped === 0) return undefined;
+  const untried = skipped ? `, and ${skipped} could not be tried` : '';
+  return `${broken} of ${results.length} rules ${broken === 1 ? 'is' : 'are'} broken${untried}; see docs/trainer-contract.md.`;
 }
 
 class Checks {
@@ -58,22 +74,30 @@ class Checks {
     const first = await this.train(whole, 0, 'main');
     const trained = await this.rule('a first stage ends with exit code 0', () => expectExit(first, 0));
     if (trained) await this.finished(whole, first);
-    else this.skip('the rules on outputs, repetition, later stages and interruptions');
-    await this.refusal();
+    else this.skip('the rules on outputs, repetition, later stages and interruptions', 'the first stage has failed');
+    // Where nothing works, that nothing works without the input either says nothing.
+    if (trained) await this.refusal();
+    else this.skip(REFUSAL, 'it fails with its input too');
   }
 
   /** All that needs a finished first stage. */
   private async finished(whole: Scene, first: TrainerRun): Promise<void> {
-    await this.rule('the checkpoint is whole and loads', () => this.checkpoint(whole, 0, 'main'));
-    await this.rule('metrics.json has a finite loss for each step', () => this.metrics(whole, 0, 'main'));
-    await this.rule('the loss falls', () => this.lossFalls(whole));
+    const loads = await this.rule('the checkpoint is whole and loads', () => this.checkpoint(whole, 0, 'main'));
+    const measured = await this.rule('metrics.json has a finite loss for each step', () =>
+      this.metrics(whole, 0, 'main'),
+    );
+    const complete = loads && measured;
+    const later = (rule: string, check: () => Promise<void>) =>
+      this.ruleIf(complete, 'it needs the checkpoint and metrics.json', rule, check);
+    await this.ruleIf(measured, 'it needs metrics.json', 'the loss falls', () => this.lossFalls(whole));
     await this.rule('it changes nothing but its own files', () => this.ownFiles(whole));
-    await this.rule('run again, it ends with 0 and changes nothing', () => this.repetition(whole));
-    await this.rule('the next stage goes on from the checkpoint', () => this.nextStage(whole, 'main'));
-    await this.rule('the control arm has files of its own', () => this.nextStage(whole, 'control'));
+    await later('run again, it ends with 0 and changes nothing', () => this.repetition(whole));
+    await later('the next stage goes on from the checkpoint', () => this.nextStage(whole, 'main'));
+    await later('the control arm has files of its own', () => this.nextStage(whole, 'control'));
     this.advise('it tells its progress on stdout', first.toldProgress, 'then bars, and mates run, can show it');
-    await this.termination(whole, first);
-    await this.kill(whole, first.seconds);
+    await this.termination(whole, first, complete);
+    if (complete) await this.kill(whole, first.seconds);
+    else this.skip(STARTS_AGAIN, 'it needs the checkpoint and metrics.json');
   }
 
   private async checkpoint({ store, config, corpus }: Scene, stage: number, arm: Arm): Promise<void> {
@@ -121,11 +145,13 @@ class Checks {
     for (const key of after.keys())
       if (!before.has(key) && !own.some((prefix) => key.startsWith(prefix))) fail(`${key} is no file of the contract`);
     const left = [...after.keys()].filter((key) => key.startsWith(partialCheckpoints));
-    this.advise(
-      'it removes its partial checkpoints at the end',
-      left.length === 0,
-      `${counted(left.length, 'file is', 'files are')} left`,
-    );
+    // Nor are there any of what trains nothing.
+    if (await hasCheckpoint(scene.store, checkpoint))
+      this.advise(
+        'it removes its partial checkpoints at the end',
+        left.length === 0,
+        `${counted(left.length, 'file is', 'files are')} left`,
+      );
   }
 
   private async repetition(scene: Scene): Promise<void> {
@@ -146,24 +172,30 @@ class Checks {
     if (!(gone! < 0.97 * fresh!)) fail(`its first loss is ${gone}, a new model's is ${fresh}`);
   }
 
-  private async termination(whole: Scene, { toldProgress, seconds }: TrainerRun): Promise<void> {
+  /** @param complete whether there are a checkpoint and losses to compare with. */
+  private async termination(whole: Scene, { toldProgress, seconds }: TrainerRun, complete: boolean): Promise<void> {
+    const { checkpoint, partialCheckpoints } = armLayout(0, 'main');
+    const skipBoth = (why: string) => {
+      for (const rule of [SAVES, GOES_ON]) this.skip(rule, why);
+    };
+    if (!(await hasCheckpoint(whole.store, checkpoint))) return skipBoth('it leaves no checkpoint');
     const begun = await this.interrupted('terminated', {
       signal: 'SIGTERM',
       // One that tells its progress has begun when it first does, however long the start takes on a busy machine.
       after: toldProgress ? this.options.timeout : seconds / 2,
       when: (progress) => progress !== undefined,
     });
-    if (!begun) return this.skip('SIGTERM: it ended before it could be interrupted');
+    if (!begun) return skipBoth(TOO_EARLY);
     const { scene, run } = begun;
-    const saved = await this.rule(`SIGTERM: it saves and exits with 75 within ${GRACE_SECONDS} s`, async () => {
+    const saved = await this.rule(SAVES, async () => {
       if (run.overdue) fail(`it was still there after ${GRACE_SECONDS} s`);
       expectExit(run, 75);
-      if ((await scene.store.list(armLayout(0, 'main').partialCheckpoints)).length === 0)
-        fail(`nothing was saved under ${armLayout(0, 'main').partialCheckpoints}`);
-      if (await hasCheckpoint(scene.store, armLayout(0, 'main').checkpoint)) fail('the stage is marked as finished');
+      if ((await scene.store.list(partialCheckpoints)).length === 0)
+        fail(`nothing was saved under ${partialCheckpoints}`);
+      if (await hasCheckpoint(scene.store, checkpoint)) fail('the stage is marked as finished');
     });
-    if (saved)
-      await this.rule('SIGTERM: run again, it goes on to the same losses', () => this.resumption(whole, scene));
+    const why = saved ? 'it needs the checkpoint and metrics.json' : 'it needs what SIGTERM has it save';
+    await this.ruleIf(saved && complete, why, GOES_ON, () => this.resumption(whole, scene));
   }
 
   private async kill(whole: Scene, seconds: number): Promise<void> {
@@ -173,9 +205,9 @@ class Checks {
       after: 0.6 * seconds,
       when: async () => (await scene.store.list(partialCheckpoints)).length > 0,
     }));
-    if (!begun) return this.skip('SIGKILL: it ended before it could be interrupted');
-    await this.rule('SIGKILL: run again, it ends with the same losses', () => this.resumption(whole, begun.scene));
-    await this.sameBytes(whole, begun.scene);
+    if (!begun) return this.skip(STARTS_AGAIN, TOO_EARLY);
+    const resumed = await this.rule(STARTS_AGAIN, () => this.resumption(whole, begun.scene));
+    if (resumed) await this.sameBytes(whole, begun.scene);
   }
 
   private async resumption(whole: Scene, scene: Scene): Promise<void> {
@@ -200,7 +232,7 @@ class Checks {
     const scene = await this.scene('refused');
     await scene.store.delete(armLayout(0, 'main').selection);
     const run = await this.train(scene, 0, 'main');
-    await this.rule('without its input it fails, with words on stderr and neither 0 nor 75', async () => {
+    await this.rule(REFUSAL, async () => {
       if (run.overdue) fail('it did not end');
       if (run.exitCode === 0 || run.exitCode === 75) fail(`it ended with ${run.exitCode}, which means something else`);
       if (run.lastWords === '') fail('it wrote nothing to stderr');
@@ -245,12 +277,18 @@ class Checks {
     }
   }
 
+  /** @param why what is said where it is not ready to be tried. */
+  private async ruleIf(ready: boolean, why: string, rule: string, check: () => Promise<void>): Promise<void> {
+    if (ready) await this.rule(rule, check);
+    else this.skip(rule, why);
+  }
+
   private advise(rule: string, kept: boolean, why: string): void {
     this.add(kept ? { rule, status: 'pass' } : { rule, status: 'advice', detail: why });
   }
 
-  private skip(rule: string): void {
-    this.add({ rule, status: 'skipped' });
+  private skip(rule: string, why: string): void {
+    this.add({ rule, status: 'skipped', detail: why });
   }
 
   private add(result: RuleResult): void {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { checkTrainer, type RuleResult } from '../../bin/conformance/check-trainer.ts';
+import { checkTrainer, type RuleResult, shortcomings } from '../../bin/conformance/check-trainer.ts';
 import { runTrainer, splitCommand } from '../../bin/conformance/command.ts';
 import { ConfigError, InterruptedError } from '../../core/errors.ts';
 import { storeOpener } from '../../core/storage/index.ts';
@@ -72,17 +72,47 @@ it('a job that saves nothing when it is told to stop, writes elsewhere and share
 }, 600_000);
 
 it('a job that fails is judged by its failure alone', async () => {
-  const results = await check('broken', await wrapper('broken', `console.error('no GPU'); process.exit(75);`));
-  expect([...results.values()].map(({ status }) => status)).toEqual(['fail', 'skipped', 'fail']);
-  expect(results.get('a first stage ends with exit code 0')!.detail).toBe('it ended with 75; its last words: no GPU');
+  const results = await check('broken', await wrapper('broken', `console.error('no GPU'); process.exit(1);`));
+  expect([...results.values()].map(({ status }) => status)).toEqual(['fail', 'skipped', 'skipped']);
+  expect(results.get('a first stage ends with exit code 0')!.detail).toBe('it ended with 1; its last words: no GPU');
 });
 
-it('counts one rule as one', async () => {
+it('a job that does nothing is judged by what it does not leave, and nothing else of what needs that', async () => {
+  const results = await check('idle', [process.execPath, '-e', 'process.exit(0)']);
+  const rules = (status: RuleResult['status']) =>
+    [...results.values()].filter((result) => result.status === status).map(({ rule }) => rule);
+  expect(rules('pass')).toEqual(['a first stage ends with exit code 0', 'it changes nothing but its own files']);
+  expect(rules('fail')).toEqual([
+    'the checkpoint is whole and loads',
+    'metrics.json has a finite loss for each step',
+    'without its input it fails, with words on stderr and neither 0 nor 75',
+  ]);
+  expect(rules('skipped')).toEqual([
+    'the loss falls',
+    'run again, it ends with 0 and changes nothing',
+    'the next stage goes on from the checkpoint',
+    'the control arm has files of its own',
+    'SIGTERM: it saves and exits with 75 within 30 s',
+    'SIGTERM: run again, it goes on to the same losses',
+    'SIGKILL: run again, it ends with the same losses',
+  ]);
+  expect(results.get('the loss falls')!.detail).toBe('it needs metrics.json');
+}, 60_000);
+
+it('what could not be tried is not said to be kept', async () => {
+  const of = (...statuses: RuleResult['status'][]) => shortcomings(statuses.map((status) => ({ rule: 'r', status })));
+  expect(of('pass', 'advice', 'pass')).toBeUndefined();
+  expect(of('pass', 'fail', 'fail')).toMatch(/^2 of 3 rules are broken; see docs/);
+  expect(of('pass', 'skipped')).toMatch(/^0 of 2 rules are broken, and 1 could not be tried; see docs/);
+});
+
+it('a command that fails ends with 1, and with the verdict', async () => {
   const command = `"${process.execPath}" -e "console.error(0); process.exit(3)"`;
-  const { code, stdout, stderr } = await mates('conformance', '--command', command);
+  const { code, stdout, stderr } = await mates('conformance', '--json', '--command', command);
   expect(code).toBe(1);
-  expect(stdout).toMatch(/\n1 rule is kept\.\n$/);
-  expect(stderr).toMatch(/mates: 1 of 3 rules is broken; /);
+  expect(stdout).toMatch(/\n0 rules are kept\.\n/);
+  expect(JSON.parse(stdout.trim().split('\n').at(-1)!).conforms).toBe(false);
+  expect(stderr).toMatch(/mates: 1 of 3 rules is broken, and 2 could not be tried; /);
 });
 
 it.each(['SIGINT', 'SIGTERM'] as const)(
