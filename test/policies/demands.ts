@@ -62,7 +62,10 @@ const DEMANDS: Record<string, (parameters: Parameters) => Demand[]> = {
   'batch.ListJobs': () => [{ action: 'batch:ListJobs', resource: '*' }],
 
   'sagemaker.CreateTrainingJob': (parameters) => [
-    { action: 'sagemaker:CreateTrainingJob', resource: trainingJob(parameters) },
+    {
+      ...{ action: 'sagemaker:CreateTrainingJob', resource: trainingJob(parameters) },
+      context: prefixed('aws:RequestTag/', tagsOf(parameters)),
+    },
     ...(parameters.Tags?.length ? [{ action: 'sagemaker:AddTags', resource: trainingJob(parameters) }] : []),
     {
       action: 'iam:PassRole',
@@ -86,6 +89,10 @@ export function demandsOf({ service, operation, parameters }: Call): Demand[] {
   if (!demands) throw new Error(`It is not known what ${service}.${operation} demands; say so in demands.ts.`);
   return demands(parameters);
 }
+
+/** SageMaker's list of tags, by key. */
+const tagsOf = ({ Tags = [] }: Parameters): Record<string, string> =>
+  Object.fromEntries(Tags.map(({ Key, Value }: { Key: string; Value: string }) => [Key, Value]));
 
 function prefixed(prefix: string, values: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(values).map(([key, value]) => [prefix + key, value]));
