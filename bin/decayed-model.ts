@@ -3,6 +3,7 @@ import type { Job } from '../containers/job.ts';
 import { openLanguageModel } from '../containers/model.ts';
 import { PartialCheckpoints } from '../containers/partial-checkpoints.ts';
 import type { Arm } from '../core/formats.ts';
+import { WARNING } from '../core/progress.ts';
 import { openRunCorpus, type Run, readPlan } from '../core/run/open-run.ts';
 import { OverlayStore, type Store } from '../core/storage/index.ts';
 import { saveModel } from '../engine/files/checkpoint.ts';
@@ -27,7 +28,7 @@ export async function writeDecayedModel(
     const job: Job = {
       ...{ run: { ...run, store }, stage, arm, item: undefined, signal },
       progress: (progress) => view.update('decay', progress),
-      warn: (warning) => view.notice(warning),
+      warn: (warning) => view.notice(`${WARNING}${warning}`),
     };
     const corpus = await openRunCorpus(run);
     const plan = await readPlan(run, stage);

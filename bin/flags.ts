@@ -18,6 +18,9 @@ export const share = (flag: string) =>
 export const positive = (flag: string) =>
   number(flag, 'a number above 0, such as 1e-4', (value) => value > 0 && value < Infinity);
 
+export const dollars = (flag: string) =>
+  number(flag, 'dollars, such as 50, or none', (value) => value > 0 && value < Infinity);
+
 export const atLeastZero = (flag: string) =>
   number(flag, 'a number, at least 0', (value) => value >= 0 && value < Infinity);
 

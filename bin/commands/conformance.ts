@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pc from 'picocolors';
 import { RunError } from '../../core/errors.ts';
+import { counted } from '../../core/plural.ts';
 import { storeOpener } from '../../core/storage/index.ts';
-import { checkTrainer, type RuleResult, shortcomings } from '../conformance/check-trainer.ts';
+import { checkTrainer, countOf, shortcomings } from '../conformance/check-trainer.ts';
 import { splitCommand } from '../conformance/command.ts';
 import { stopSignal } from '../interrupt.ts';
 
@@ -35,11 +36,9 @@ export async function conformance(options: Options): Promise<void> {
       onResult: ({ rule, status, detail }) =>
         console.log(`${COLOURS[status](status.padEnd(7))} ${rule}${detail ? `\n        ${detail}` : ''}`),
     });
-    const count = (status: RuleResult['status']) => results.filter((result) => result.status === status).length;
+    const [kept, advised] = [countOf(results, 'pass'), countOf(results, 'advice')];
     if (options.keep) console.log(`The runs are in ${options.lake ?? folder}.`);
-    console.log(
-      `${count('pass') === 1 ? '1 rule is' : `${count('pass')} rules are`} kept${count('advice') ? `, ${count('advice')} could be better` : ''}.`,
-    );
+    console.log(`${counted(kept, 'rule is', 'rules are')} kept${advised ? `, ${advised} could be better` : ''}.`);
     const failure = shortcomings(results);
     if (options.json) console.log(JSON.stringify({ conforms: failure === undefined, results }));
     if (failure) throw new RunError(failure);

@@ -5,7 +5,6 @@ import { corpusStore, openRun } from '../../core/run/open-run.ts';
 import { copyObject, hashObject, type Store, storeOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint } from '../../engine/files/checkpoint.ts';
 import { CONFIG_FILE, WEIGHTS_FILE } from '../../engine/files/hugging-face.ts';
-import { writeDecayedModel } from '../decayed-model.ts';
 import { runOrCorpus } from '../other-folders.ts';
 import { absolute } from '../paths.ts';
 
@@ -44,6 +43,7 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
     // In a place of its own for each checkpoint, so that no branch goes on from another's.
     const { sha256 } = await hashObject(run.store, `${checkpoint}/${TRAINING_FILE}`);
     const branch = `.decay-branch-${sha256.slice(0, 16)}`;
+    const { writeDecayedModel } = await import('../decayed-model.ts'); // which loads the engine
     await writeDecayedModel(run, { stage, arm }, target, branch);
     await copyAll([...model(target, branch), tokenizer], target, options.out);
     for (const { key } of model(target, branch)) await target.delete(key);

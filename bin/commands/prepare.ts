@@ -1,8 +1,7 @@
 import { join } from 'node:path';
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
-import { domainWarnings } from '../../core/diagnostics/domains.ts';
-import { vocabularyWarnings } from '../../core/diagnostics/vocabulary.ts';
+import { corpusWarnings } from '../../core/diagnostics/corpus.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { counted, plural } from '../../core/plural.ts';
 import { WARNING } from '../../core/progress.ts';
@@ -81,8 +80,8 @@ async function prepareFiles(options: Options): Promise<void> {
       signal,
     });
     view.close();
-    const warnings = [...domainWarnings(index, options.domainField), ...vocabularyWarnings(index, tokenizer)];
-    for (const warning of warnings) process.stderr.write(`${WARNING}${inFlags(warning, FIELD_FLAGS)}\n`);
+    for (const warning of corpusWarnings(index, { domainField: options.domainField, tokenizer }))
+      process.stderr.write(`${WARNING}${inFlags(warning, FIELD_FLAGS)}\n`);
     const { rows, documents, duplicatesRemoved, nearDuplicatesRemoved, emptyRemoved, excludedRemoved } = index;
     const empty = emptyRemoved ? `, ${emptyRemoved} without text left out` : '';
     const shards = index.shards.length;

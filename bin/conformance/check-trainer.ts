@@ -4,7 +4,7 @@ import { InputError } from '../../core/errors.ts';
 import type { Arm, TrainingMetrics } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { mean } from '../../core/metrics/index.ts';
-import { counted } from '../../core/plural.ts';
+import { counted, plural } from '../../core/plural.ts';
 import { getJsonIfPresent, type Store, type StoreOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint, loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { GRACE_SECONDS, type Interruption, runTrainer, type TrainerRun } from './command.ts';
@@ -49,13 +49,15 @@ export async function checkTrainer(options: CheckOptions): Promise<RuleResult[]>
   return checks.results;
 }
 
+export const countOf = (results: readonly RuleResult[], status: RuleResult['status']): number =>
+  results.filter((result) => result.status === status).length;
+
 /** Why the contract is not known to be kept; undefined where it is. What was not tried may be broken as well. */
 export function shortcomings(results: readonly RuleResult[]): string | undefined {
-  const count = (status: RuleResult['status']) => results.filter((result) => result.status === status).length;
-  const [broken, skipped] = [count('fail'), count('skipped')];
+  const [broken, skipped] = [countOf(results, 'fail'), countOf(results, 'skipped')];
   if (broken + skipped === 0) return undefined;
   const untried = skipped ? `, and ${skipped} could not be tried` : '';
-  return `${broken} of ${results.length} rules ${broken === 1 ? 'is' : 'are'} broken${untried}; see docs/trainer-contract.md.`;
+  return `${broken} of ${results.length} rules ${plural(broken, 'is', 'are')} broken${untried}; see docs/trainer-contract.md.`;
 }
 
 class Checks {

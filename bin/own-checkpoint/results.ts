@@ -4,7 +4,7 @@ import { MIXED_DOMAIN } from '../../core/corpus/packing/pack.ts';
 import type { InfluenceFit, SelectionSummary, StagePlan } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { scoreItems } from '../../core/plan/stage-plan.ts';
-import { counted } from '../../core/plural.ts';
+import { counted, plural } from '../../core/plural.ts';
 import { type ProgressReporter, WARNING } from '../../core/progress.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { readUtilities } from '../../core/selection/scores.ts';
@@ -86,7 +86,7 @@ export const domainLines = ({ poolDomains, selectedDomains }: SelectionSummary):
   Object.entries(poolDomains).map(([domain, rows]) => {
     const share = (selectedDomains[domain] ?? 0) / rows;
     const joined =
-      domain === MIXED_DOMAIN ? ` (${rows === 1 ? 'it joins' : 'they join'} documents of several domains)` : '';
+      domain === MIXED_DOMAIN ? ` (${plural(rows, 'it joins', 'they join')} documents of several domains)` : '';
     return `  ${domain}: ${(100 * share).toFixed(1)} % of its ${counted(rows, 'row')}${joined}`;
   });
 

@@ -1,8 +1,7 @@
 import { CORPUS_FILE } from '../../core/corpus/corpus.ts';
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
-import { domainWarnings } from '../../core/diagnostics/domains.ts';
-import { vocabularyWarnings } from '../../core/diagnostics/vocabulary.ts';
+import { corpusWarnings } from '../../core/diagnostics/corpus.ts';
 import { InputError } from '../../core/errors.ts';
 import { CORPUS_FOLDER, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
 import { requireGuard } from '../../core/plan/lookahead.ts';
@@ -87,7 +86,5 @@ async function prepare(job: Job): Promise<void> {
     progress: job.progress,
     signal: job.signal,
   });
-  const { domainField, tokenizer } = config.corpus;
-  for (const warning of [...domainWarnings(index, domainField), ...vocabularyWarnings(index, tokenizer)])
-    job.warn(warning);
+  for (const warning of corpusWarnings(index, config.corpus)) job.warn(warning);
 }

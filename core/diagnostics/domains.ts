@@ -2,6 +2,7 @@
 import { MIXED_DOMAIN } from '../corpus/packing/pack.ts';
 import { baseName } from '../corpus/reading/input-file.ts';
 import type { CorpusIndex } from '../formats.ts';
+import { plural } from '../plural.ts';
 
 /** Where a document names no domain, its file is one; a field that nobody has set is expected to be missing. */
 const UNSET = 'domain';
@@ -35,7 +36,7 @@ function namesakes({ domains, inputs }: Corpus, field: string): string[] {
   if (name === undefined) return [];
   const [first, second] = byName.get(name)!;
   const others = shared.length - 1;
-  const more = others > 0 ? ` (and ${others} other ${others === 1 ? 'name is' : 'names are'} shared so)` : '';
+  const more = others > 0 ? ` (and ${others} other ${plural(others, 'name is', 'names are')} shared so)` : '';
   return [
     `${first} and ${second} count as one domain, "${name}"${more}, by the name of both files: ` +
       `where they are not one, give each document its domain in the field "${field}" (corpus.domainField), or the files different names.`,

@@ -3,7 +3,7 @@ import { type RunConfig, runConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import type { RunRecord } from '../formats.ts';
 import { CORPUS_FOLDER, RUN_FILE, stageLayout } from '../layout.ts';
-import { getJsonIfPresent, putJson, type Store } from '../storage/index.ts';
+import { getJsonIfPresent, putJson, type Store, splitUri } from '../storage/index.ts';
 
 /**
  * Writes `run.json`, or finds it there with the same configuration, in which case the run resumes. A run that has planned
@@ -69,7 +69,7 @@ function refuseOtherVersions({ id, versions: begun }: RunRecord, now: Record<str
       );
 }
 
-const withoutFolders = (config: RunConfig) => withPaths(config, (path) => path.split(/[/\\\\]/).at(-1)!);
+const withoutFolders = (config: RunConfig) => withPaths(config, (path) => splitUri(path).name);
 
 /** `path: old -> new` of each leaf that differs. */
 function differences(before: unknown, after: unknown, path = ''): string[] {

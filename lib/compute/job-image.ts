@@ -52,10 +52,15 @@ export function referencedImage(scope: Construct, id: string, reference: string)
     }),
   });
   const { region } = Stack.of(scope);
-  const image = fromRepository(repository, reference, ContainerImage.fromEcrRepository(repository, ecr.reference));
-  return { ...image, forSageMaker: maybeInEcr(reference, Token.isUnresolved(region) ? undefined : region) };
+  const near = maybeInEcr(reference, Token.isUnresolved(region) ? undefined : region);
+  return fromRepository(repository, reference, ContainerImage.fromEcrRepository(repository, ecr.reference), near);
 }
 
-function fromRepository(repository: IRepository, uri: string, container: ContainerImage): JobImage {
-  return { uri, container, forSageMaker: true, grantPull: (role) => repository.grantPull(role) };
+function fromRepository(
+  repository: IRepository,
+  uri: string,
+  container: ContainerImage,
+  forSageMaker = true, // as what is built is pushed to the stack's own region
+): JobImage {
+  return { uri, container, forSageMaker, grantPull: (role) => repository.grantPull(role) };
 }

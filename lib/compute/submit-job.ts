@@ -9,6 +9,11 @@ export const PIPELINE_TAG = 'mates:pipeline';
 /** Has the id of the run that a job works for. */
 export const RUN_TAG = 'mates:run';
 
+/** The condition that what is asked for, or what it is done to, has the stack's {@link PIPELINE_TAG}. */
+export const ofPipeline = ({ stackName }: Stack, tag: 'RequestTag' | 'ResourceTag') => ({
+  StringEquals: { [`aws:${tag}/${PIPELINE_TAG}`]: stackName },
+});
+
 export interface SubmitJobProps extends Omit<BatchSubmitJobProps, 'attempts' | 'taskTimeout'> {
   /** Backstop on the whole state, queueing and every attempt included; the job may go on, until `mates stop` ends it. */
   stateTimeout: Duration;
@@ -39,12 +44,12 @@ export class SubmitJob extends BatchSubmitJob {
       new PolicyStatement({
         actions: ['batch:TerminateJob'],
         resources: [jobs],
-        conditions: { StringEquals: { [`aws:ResourceTag/${PIPELINE_TAG}`]: stack.stackName } },
+        conditions: ofPipeline(stack, 'ResourceTag'),
       }),
       new PolicyStatement({
         actions: ['batch:TagResource'],
         resources: [jobs],
-        conditions: { StringEquals: { [`aws:RequestTag/${PIPELINE_TAG}`]: stack.stackName } },
+        conditions: ofPipeline(stack, 'RequestTag'),
       }),
     );
   }

@@ -9,7 +9,7 @@ import { SAGEMAKER_FOLDER } from '../../core/layout.ts';
 import { COST_TAG } from '../operations/cost-guard.ts';
 import type { Settings } from '../settings.ts';
 import { jobEnvironment, type TaskName } from './pipeline-job.ts';
-import { PIPELINE_TAG, RUN_TAG } from './submit-job.ts';
+import { ofPipeline, PIPELINE_TAG, RUN_TAG } from './submit-job.ts';
 
 export interface TrainOnSageMakerProps {
   /** Reference of the trainer's image. */
@@ -96,14 +96,12 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
 
   /** The library's statement is of every training job of the account, whoever has made it. */
   private restrict(): void {
-    const { stackName } = Stack.of(this);
     const all = this.taskPolicies!.findIndex(({ actions }) => actions.includes('sagemaker:CreateTrainingJob'));
     const { resources } = this.taskPolicies![all]!;
     const only = (action: string, tag: 'RequestTag' | 'ResourceTag') =>
       new PolicyStatement({
-        actions: [`sagemaker:${action}`],
-        resources,
-        conditions: { StringEquals: { [`aws:${tag}/${PIPELINE_TAG}`]: stackName } },
+        ...{ actions: [`sagemaker:${action}`], resources },
+        conditions: ofPipeline(Stack.of(this), tag),
       });
     this.taskPolicies!.splice(
       all,

@@ -4,6 +4,7 @@ import { ConfigError } from '../../../core/errors.ts';
 import { refuseLocalPaths } from '../../../core/run/check-inputs.ts';
 import { MAX_INPUT_BYTES, parseExecutionInput, runIdOf } from '../../../core/run/execution-input.ts';
 import { consoleLinks } from '../../../functions/links.ts';
+import { dollars } from '../../flags.ts';
 import { applyChanges, type Changes, type RawConfig, readConfigFile } from '../../load-config.ts';
 import { runningExecution } from '../execution.ts';
 import { calling, findDeployment, type Target, unqualified } from '../machine.ts';
@@ -88,13 +89,8 @@ function changesAlone(options: Changes): RawConfig {
   return { fields, fromFlags: applyChanges(fields, options) };
 }
 
-function capOf(dollars: string | undefined): number | null | undefined {
-  if (dollars === undefined) return undefined;
-  if (dollars === 'none') return null;
-  const cap = Number(dollars);
-  if (cap > 0 && cap < Number.POSITIVE_INFINITY) return cap;
-  throw new ConfigError(`--max-cost-usd ${dollars}: expected dollars, such as 50, or none.`);
-}
+const capOf = (text: string | undefined) =>
+  text === undefined ? undefined : text === 'none' ? null : dollars('--max-cost-usd')(text);
 
 /** The machine's first state refuses it too; here the command says so, and no execution has failed. */
 async function refuseBusyRun(sfn: SFNClient, machine: string, run: string): Promise<void> {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { SFNClient } from '@aws-sdk/client-sfn';
+import type { PricedPlan } from '../../../core/cost/price.ts';
 import type { QuotaNeed } from '../../../core/cost/quotas.ts';
 import { plural } from '../../../core/plural.ts';
 import { consoleLinks, type RunLinks } from '../../../functions/links.ts';
@@ -50,12 +51,7 @@ export async function watchExecution(
 /** What the machine ends with, as far as it is shown. */
 interface Output {
   run?: { id: string; uri: string };
-  plan?: {
-    steps: number;
-    tokens: number;
-    instances: { instance: string; hours: number; onDemandUsd: number; spotUsd: number }[];
-    quotas: QuotaNeed[];
-  };
+  plan?: PricedPlan & { quotas: QuotaNeed[] };
   links?: RunLinks;
 }
 

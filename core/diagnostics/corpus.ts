@@ -1,0 +1,20 @@
+/** What a user should know of a corpus that was prepared, beside what was asked for. */
+import type { RunConfig } from '../config/schema.ts';
+import type { CorpusIndex } from '../formats.ts';
+import { domainWarnings } from './domains.ts';
+
+export function corpusWarnings(
+  index: CorpusIndex,
+  { domainField, tokenizer }: Pick<RunConfig['corpus'], 'domainField' | 'tokenizer'>,
+): string[] {
+  return [...domainWarnings(index, domainField), ...vocabularyWarnings(index, tokenizer)];
+}
+
+/** Models have as many embeddings: a vocabulary that is smaller than planned should not be met with later. */
+function vocabularyWarnings({ tokenizer }: CorpusIndex, asked: RunConfig['corpus']['tokenizer']): string[] {
+  if (!('train' in asked) || tokenizer.vocabularySize >= asked.train) return [];
+  return [
+    `the tokenizer has a vocabulary of ${tokenizer.vocabularySize}, not the ${asked.train} of corpus.tokenizer.train: ` +
+      'in the text that it is trained on no further pair occurs twice; add text, or ask for no more.',
+  ];
+}
