@@ -5,6 +5,7 @@ import { drawRows, type HoldOutSplit, splitHoldOut } from '../core/plan/hold-out
 import { rowRanges } from '../core/plan/stage-plan.ts';
 import { CounterRandom } from '../core/random/philox.ts';
 import type { Run } from '../core/run/open-run.ts';
+import { rangeDomains } from '../core/selection/domains.ts';
 import type { Job } from './job.ts';
 
 /** Shards read at once: the hold-out of 10,000 shards is some hundreds of them, and each is a request. */
@@ -22,7 +23,7 @@ export async function holdOut(run: Run, corpus: Corpus, plan: StagePlan): Promis
     for (let row = begin; row < end; row++) rows[filled++] = row;
     return place;
   });
-  await mapParallel(ranges, REQUESTS, async ({ shard }, i) => domains.set(await corpus.domainsOf(shard), places[i]!));
+  await mapParallel(ranges, REQUESTS, async (range, i) => domains.set(await rangeDomains(corpus, range), places[i]!));
   return splitHoldOut(rows, domains, evaluation.rowsPerDomain, seed);
 }
 

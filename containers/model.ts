@@ -16,19 +16,8 @@ import { Trainer, type TrainingSteps } from '../engine/trainer.ts';
 
 /** The shape of the model to pretrain: the configuration's, with the vocabulary of the corpus padded to a multiple. */
 export function modelShape(config: RunConfig, corpus: CorpusIndex): GptNeoxShape {
-  const { layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, initializerStd } = config.model;
-  const { parallelResidual } = config.model;
-  return {
-    layers,
-    width,
-    heads,
-    rotaryFraction,
-    rotaryBase,
-    layerNormEpsilon,
-    initializerStd,
-    parallelResidual,
-    vocabularySize: paddedVocabulary(corpus.tokenizer.vocabularySize, config.model),
-  };
+  const { architecture: _, vocabularyMultiple: __, ...shape } = config.model;
+  return { ...shape, vocabularySize: paddedVocabulary(corpus.tokenizer.vocabularySize, config.model) };
 }
 
 export function openRuntime(config: RunConfig): Promise<Runtime> {

@@ -1,18 +1,29 @@
-/** Runs `work` on every item, at most `limit` at a time, and returns the results in the items' order. */
+/**
+ * Runs `work` on every item, at most `limit` at a time, and returns the results in the items' order. The first failure
+ * aborts the others' signal; it is thrown when all have settled, so that nothing runs on in the background.
+ */
 export async function mapParallel<T, R>(
   items: readonly T[],
   limit: number,
-  work: (item: T, index: number) => Promise<R>,
+  work: (item: T, index: number, signal: AbortSignal) => Promise<R>,
+  parent?: AbortSignal,
 ): Promise<R[]> {
+  const stop = new AbortController();
+  const signal = parent ? AbortSignal.any([parent, stop.signal]) : stop.signal;
   const results = new Array<R>(items.length);
   let next = 0;
   const worker = async () => {
-    while (next < items.length) {
+    while (next < items.length && !signal.aborted) {
       const index = next++;
-      results[index] = await work(items[index]!, index);
+      try {
+        results[index] = await work(items[index]!, index, signal);
+      } catch (error) {
+        stop.abort(error); // the first abort sets the reason, later ones change nothing
+      }
     }
   };
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  signal.throwIfAborted();
   return results;
 }
 

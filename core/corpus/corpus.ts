@@ -37,7 +37,6 @@ export async function preparedIndex({ corpus }: RunConfig, open: StoreOpener): P
 export class Corpus {
   readonly store: Store;
   readonly index: CorpusIndex;
-  private readonly domains = new Map<number, Promise<Uint16Array>>();
   private loaded: Promise<Tokenizer> | undefined;
 
   constructor(store: Store, index: CorpusIndex) {
@@ -107,19 +106,6 @@ export class Corpus {
       for (const { at, row } of part.rows) result[at] = values![row - part.begin]!;
     }
     return result;
-  }
-
-  /** Index into `index.domains` of each of a shard's rows. */
-  domainsOf(shard: number): Promise<Uint16Array> {
-    let found = this.domains.get(shard);
-    if (!found) {
-      found = this.store.get(this.index.shards[shard]!.domains.key).then((bytes) => {
-        const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-        return Uint16Array.from({ length: bytes.length / 2 }, (_, i) => view.getUint16(2 * i, true));
-      });
-      this.domains.set(shard, found);
-    }
-    return found;
   }
 
   /** The shard that holds a global row. */

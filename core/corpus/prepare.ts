@@ -15,6 +15,7 @@ import type { ProgressReporter } from '../progress.ts';
 import { philox4x32 } from '../random/philox4x32.ts';
 import {
   getJsonIfPresent,
+  hashObject,
   isLocalPath,
   localPath,
   NotFoundError,
@@ -33,7 +34,7 @@ import { interrupted } from './packing/shard-maker.ts';
 import { removeRecords } from './packing/shard-records.ts';
 import { Spool } from './packing/spool.ts';
 import type { InputFile } from './reading/input-file.ts';
-import { findInputs, hashInput } from './reading/inputs.ts';
+import { findInputs } from './reading/inputs.ts';
 import { readDocuments } from './reading/read-documents.ts';
 import { TextSample } from './text-sample.ts';
 
@@ -99,7 +100,7 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
   const given =
     'file' in options.tokenizer ? await readTokenizerFile(absolute(options.tokenizer.file), options.opener) : undefined;
   const hashes: string[] = [];
-  for (const file of files) hashes.push(await hashInput(file, () => goOn(options)));
+  for (const { store, key } of files) hashes.push((await hashObject(store, key, () => goOn(options))).sha256);
   const fingerprint = fingerprintOf(options, files, hashes, given);
   const existing = await getJsonIfPresent<CorpusIndex>(options.target, CORPUS_FILE);
   if (existing?.fingerprint === fingerprint) return existing;

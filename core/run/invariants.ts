@@ -2,10 +2,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Corpus } from '../corpus/corpus.ts';
 import { InputError } from '../errors.ts';
-import type { Arm, Evaluation, RowRange, SelectionSummary, StagePlan, TrainingMetrics } from '../formats.ts';
+import type { Arm, Evaluation, SelectionSummary, StagePlan, TrainingMetrics } from '../formats.ts';
 import { armLayout, checkpointMark, stageLayout } from '../layout.ts';
 import { parquetRows, readParquet } from '../parquet.ts';
-import { planStage, rowRanges } from '../plan/stage-plan.ts';
+import { planStage } from '../plan/stage-plan.ts';
 import { findCut, openScores } from '../selection/merging/merge.ts';
 import { readScorer } from '../selection/scorer-record.ts';
 import { selectionRequest } from '../selection/select.ts';
@@ -55,14 +55,14 @@ export async function checkStage(run: Run, corpus: Corpus, stage: number): Promi
 }
 
 async function checkProbes({ store }: Run, corpus: Corpus, plan: StagePlan): Promise<void> {
-  const holdOut = new RowSet(rowRanges(corpus.index, plan.holdOutShards));
+  const isHeldOut = inShards(corpus, plan.holdOutShards);
   const seen = new Set<number>();
   for (let i = 0; i < plan.probeItems; i++) {
     const key = stageLayout(plan.stage).probe(i);
     const at = `${store.uri}/${key}`;
     const { row, influence } = await readParquet({ store, key }, { row: 'INT64', influence: 'DOUBLE' });
     for (const [j, value] of row.entries()) {
-      demand(holdOut.has(value), at, `row ${value} is not of the hold-out`);
+      demand(isHeldOut(value), at, `row ${value} is not of the hold-out`);
       demand(!seen.has(value), at, `row ${value} was probed twice`);
       demand(Number.isFinite(influence[j]), at, `the influence of row ${value} is ${influence[j]}`);
       seen.add(value);
@@ -113,7 +113,7 @@ async function checkRows(
 ): Promise<void> {
   const key = armLayout(plan.stage, arm).selection;
   const at = `${store.uri}/${key}`;
-  const pool = new RowSet(rowRanges(corpus.index, plan.poolShards));
+  const isInPool = inShards(corpus, plan.poolShards);
   const rows = await parquetRows({ store, key });
   demand(rows === plan.selectedRows, at, `it has ${rows} rows, and the plan has ${plan.selectedRows}`);
   let [last, ties] = [-1, 0];
@@ -122,7 +122,7 @@ async function checkRows(
     const { row, key: keys } = await readParquet({ store, key }, { row: 'INT64', key: 'INT64' }, range);
     for (const [i, value] of row.entries()) {
       demand(value > last, at, `row ${value} comes after row ${last}`);
-      demand(pool.has(value), at, `row ${value} is not of the stage's candidate pool`);
+      demand(isInPool(value), at, `row ${value} is not of the stage's candidate pool`);
       demand(keys[i]! >= summary.threshold, at, `the key of row ${value} is below the threshold`);
       if (keys[i] === summary.threshold) ties++;
       last = value;
@@ -167,24 +167,10 @@ async function checkTraining({ store }: Run, plan: StagePlan, arm: Arm): Promise
     demand(Number.isFinite(evaluation[loss]), `${store.uri}/${files.evaluation}`, `${loss} is ${evaluation[loss]}`);
 }
 
-/** Rows of ascending ranges. */
-class RowSet {
-  private readonly ranges: readonly RowRange[];
-
-  constructor(ranges: readonly RowRange[]) {
-    this.ranges = ranges;
-  }
-
-  has(row: number): boolean {
-    let [low, high] = [0, this.ranges.length - 1];
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (this.ranges[middle]!.begin <= row) low = middle;
-      else high = middle - 1;
-    }
-    const range = this.ranges[low];
-    return range !== undefined && range.begin <= row && row < range.end;
-  }
+/** Whether a row is in one of the shards. */
+function inShards(corpus: Corpus, shards: readonly number[]): (row: number) => boolean {
+  const those = new Set(shards);
+  return (row) => row >= 0 && row < corpus.index.rows && those.has(corpus.shardOf(row));
 }
 
 function demand(isSo: boolean, file: string, fault: string): asserts isSo {

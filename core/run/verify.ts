@@ -1,6 +1,6 @@
 /** Checks a run, or a prepared corpus, against what was recorded of it. The first thing that is wrong is thrown. */
 import type { Corpus } from '../corpus/corpus.ts';
-import { findInputs, hashInput } from '../corpus/reading/inputs.ts';
+import { findInputs } from '../corpus/reading/inputs.ts';
 import { InputError, InterruptedError } from '../errors.ts';
 import type { Manifest } from '../formats.ts';
 import { MANIFEST_FILE, RUN_FILE } from '../layout.ts';
@@ -165,8 +165,8 @@ async function checkInputFiles(run: Run, corpus: Corpus, manifest: Manifest, opt
   let done = 0;
   const count = () => options.progress?.({ step: 'Compare inputs', done: ++done, total, unit: 'files' });
   for (const file of texts) {
-    if ((await hashInput(file, () => stopIfAsked(options))) !== recorded.get(file.name)?.sha256)
-      throw changed(file.uri);
+    const { sha256 } = await hashObject(file.store, file.key, () => stopIfAsked(options));
+    if (sha256 !== recorded.get(file.name)?.sha256) throw changed(file.uri);
     recorded.delete(file.name);
     count();
   }

@@ -38,13 +38,14 @@ export async function* readPieces(
   });
 }
 
-/** Size and SHA-256 of an object. Throws NotFoundError. */
-export async function hashObject(store: Store, key: string): Promise<FileRecord> {
+/** Size and SHA-256 of an object; `onPiece` may throw to stop. Throws NotFoundError. */
+export async function hashObject(store: Store, key: string, onPiece?: () => void): Promise<FileRecord> {
   const hash = createHash('sha256');
   let bytes = 0;
   for await (const piece of readPieces(store, key)) {
     hash.update(piece);
     bytes += piece.length;
+    onPiece?.();
   }
   return { key, bytes, sha256: hash.digest('hex') };
 }

@@ -7,7 +7,7 @@
  * each head in place, with a stride, instead of from a transposed copy. Elsewhere it is the textbook formula.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { fused, MASKED, withGradient, worksInParts } from '../ops.ts';
+import { attention, fused, MASKED, withGradient, worksInParts } from '../ops.ts';
 
 /** Angles for positions 0 to length - 1: cosines and sines, each [length, dimensions / 2]. */
 export function rotaryAngles(length: number, dimensions: number, base: number): { cos: tf.Tensor; sin: tf.Tensor } {
@@ -59,24 +59,7 @@ export function causalAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Te
 
 function plainAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
   const byHead = (x: tf.Tensor) => tf.transpose(x, [0, 2, 1, 3]); // [B, S, h, c] <-> [B, h, S, c]
-  const [, S, , c] = q.shape as [number, number, number, number];
-  const scale = 1 / Math.sqrt(c);
-  return withGradient(
-    [q, k, v],
-    (save) => {
-      const scores = tf.mul(tf.matMul(byHead(q), byHead(k), false, true), scale); // [B, h, S, S]
-      const weights = tf.softmax(tf.add(scores, causalMask(0, S)));
-      save([q, k, v, weights]);
-      return byHead(tf.matMul(weights, byHead(v)));
-    },
-    (dy, saved) => {
-      const weights = saved[3]!;
-      const [q, k, v, dO] = [...saved.slice(0, 3), dy].map(byHead) as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
-      const dWeights = tf.mul(weights, tf.matMul(dO, v, false, true));
-      const dScores = tf.mul(tf.sub(dWeights, tf.mul(weights, tf.sum(dWeights, -1, true))), scale);
-      return [tf.matMul(dScores, k), tf.matMul(dScores, q, true), tf.matMul(weights, dO, true)].map(byHead);
-    },
-  );
+  return byHead(attention(byHead(q), byHead(k), byHead(v), causalMask(0, q.shape[1]!)));
 }
 
 /**

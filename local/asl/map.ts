@@ -1,4 +1,5 @@
 /** The Map state; https://states-language.net/spec.html#map-state. */
+import { mapParallel } from '../../core/parallel.ts';
 import { type Frame, History, type Visit } from './frame.ts';
 import { get, isObject, parsePath } from './paths.ts';
 import { checkSize, fill } from './payload.ts';
@@ -11,16 +12,15 @@ export async function runMap(visit: Visit<MapState>, input: Json): Promise<Json>
   const items = distributed ? await readItems(visit, input) : itemsAt(visit, input);
   frame.history.add('MapStateStarted', ...(distributed ? ['MapRunStarted'] : []));
 
-  const outputs = new Array<Json>(items.length);
-  await pool(items.length, state.MaxConcurrency, frame.signal, async (index, signal) => {
-    const item = items[index]!;
+  const runItem = async (item: Json, index: number, signal: AbortSignal) => {
     const context = { ...frame.context, Map: { Item: { Value: item } } };
     const selected =
       state.ItemSelector === undefined ? item : fill(state.ItemSelector, { input, context }, `${name}.ItemSelector`);
     checkSize(selected, `Item ${index} of "${name}"`);
     const nested = { ...frame, context, signal, items: [...frame.items, index] };
-    outputs[index] = await (distributed ? runChild : runIteration)(visit, selected, nested);
-  });
+    return (distributed ? runChild : runIteration)(visit, selected, nested);
+  };
+  const outputs = await mapParallel(items, state.MaxConcurrency, runItem, frame.signal);
   frame.history.add(...(distributed ? ['MapRunSucceeded'] : []), 'MapStateSucceeded');
   return outputs;
 }
@@ -74,30 +74,4 @@ async function readItems({ name, state, frame }: Visit<MapState>, input: Json): 
   const items = await frame.environment.readJson(from.Bucket, from.Key);
   if (Array.isArray(items)) return items;
   throw new StatesError('States.ItemReaderFailed', `s3://${from.Bucket}/${from.Key} is not a JSON array.`);
-}
-
-/**
- * Runs `work` for 0 to count - 1, at most `limit` at once. After a failure the others are aborted; it is thrown when
- * all have settled, so that nothing runs on in the background.
- */
-async function pool(
-  count: number,
-  limit: number,
-  parent: AbortSignal,
-  work: (index: number, signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const stop = new AbortController();
-  const signal = AbortSignal.any([parent, stop.signal]);
-  let next = 0;
-  const worker = async () => {
-    while (next < count && !signal.aborted) {
-      try {
-        await work(next++, signal);
-      } catch (error) {
-        stop.abort(error); // the first abort sets the reason, later ones change nothing
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, count) }, worker));
-  signal.throwIfAborted();
 }

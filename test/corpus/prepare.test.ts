@@ -10,6 +10,7 @@ import { ConfigError, InputError, InterruptedError } from '../../core/errors.ts'
 import { readParquet } from '../../core/parquet.ts';
 import { thisProcess } from '../../core/processes.ts';
 import { verifyCorpus } from '../../core/run/verify.ts';
+import { rangeDomains } from '../../core/selection/domains.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { trainBpe } from '../../core/tokenizer/index.ts';
 import { jsonl, prepareRecords, settings, someRecords, temporaryFolder, writeInput } from './support.ts';
@@ -44,7 +45,7 @@ describe('prepareCorpus', () => {
       const columns = { row: 'INT64', text: 'STRING', domain: 'STRING', documents: 'STRING' } as const;
       const table = await readParquet({ store: target, key: text.key }, columns);
       expect(table.row).toEqual(Array.from({ length: rows }, (_, i) => firstRow + i));
-      const ids = await corpus.domainsOf(shard);
+      const ids = await rangeDomains(corpus, { shard, begin: firstRow, end: next });
       expect(domains.bytes).toBe(2 * rows);
       expect(table.domain).toEqual(Array.from(ids, (id) => index.domains[id]!.name));
       const tokens = await corpus.tokenRows({ shard, begin: firstRow, end: next });

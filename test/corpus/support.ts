@@ -8,6 +8,8 @@ import { type PrepareOptions, prepareCorpus } from '../../core/corpus/prepare.ts
 import { findInputs } from '../../core/corpus/reading/inputs.ts';
 import { readDocuments } from '../../core/corpus/reading/read-documents.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
+import { rowRanges } from '../../core/plan/stage-plan.ts';
+import { rangeDomains } from '../../core/selection/domains.ts';
 import { DirectoryStore, storeOpener } from '../../core/storage/index.ts';
 
 export const FIELDS = { text: 'text', domain: 'domain', id: 'id' };
@@ -44,7 +46,8 @@ export async function readAll(...inputs: string[]): Promise<Document[]> {
 
 /** Index into `index.domains` of every row of a corpus. */
 export async function domainsOfRows(corpus: Corpus): Promise<number[]> {
-  const shards = await Promise.all(corpus.index.shards.map((_, shard) => corpus.domainsOf(shard)));
+  const all = rowRanges(corpus.index, [...corpus.index.shards.keys()]);
+  const shards = await Promise.all(all.map((range) => rangeDomains(corpus, range)));
   return shards.flatMap((domains) => [...domains]);
 }
 

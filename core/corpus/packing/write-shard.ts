@@ -1,3 +1,4 @@
+import { bytesOf } from '../../bytes.ts';
 import type { CorpusShard } from '../../formats.ts';
 import { ParquetFileWriter } from '../../parquet.ts';
 import { ObjectWriter, type Store } from '../../storage/index.ts';
@@ -83,23 +84,13 @@ export class ShardWriter {
 
   private tokenBytes(group: Row[]): Uint8Array {
     const { idBytes, sequenceLength } = this.format;
-    const view = new DataView(new ArrayBuffer(group.length * sequenceLength * idBytes));
-    let at = 0;
-    for (const { tokens } of group)
-      for (const id of tokens) {
-        if (idBytes === 2) view.setUint16(at, id, true);
-        else view.setUint32(at, id, true);
-        at += idBytes;
-      }
-    return new Uint8Array(view.buffer);
+    const ids = new (idBytes === 2 ? Uint16Array : Uint32Array)(group.length * sequenceLength);
+    for (const [i, { tokens }] of group.entries()) ids.set(tokens, i * sequenceLength);
+    return bytesOf(ids);
   }
 
   private domainBytes(group: Row[]): Uint8Array {
-    const view = new DataView(new ArrayBuffer(2 * group.length));
-    group.forEach(({ domain }, i) => {
-      view.setUint16(2 * i, this.format.domains.get(domain)!, true);
-    });
-    return new Uint8Array(view.buffer);
+    return bytesOf(Uint16Array.from(group, ({ domain }) => this.format.domains.get(domain)!));
   }
 
   private rowGroup(group: Row[]): Uint8Array {

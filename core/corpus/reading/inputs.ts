@@ -1,10 +1,9 @@
 /** Finds the input files of a corpus: paths and globs, on disk or S3. */
-import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { InputError } from '../../errors.ts';
-import { isLocalPath, readPieces, type StoreOpener, splitUri } from '../../storage/index.ts';
+import { isLocalPath, type StoreOpener, splitUri } from '../../storage/index.ts';
 import { formatOf, INPUT_FORMATS, type InputFile } from './input-file.ts';
 
 /**
@@ -23,16 +22,6 @@ export async function findInputs(inputs: readonly string[], open: StoreOpener): 
   for (const uri of uris) files.push(await openInput(uri, open));
   const shared = sharedFolder([...uris]);
   return files.map((file) => ({ ...file, name: file.uri.slice(shared.length) }));
-}
-
-/** sha256 of a file, read piece by piece. */
-export async function hashInput(file: InputFile, onPiece?: () => void): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const piece of readPieces(file.store, file.key)) {
-    hash.update(piece);
-    onPiece?.();
-  }
-  return hash.digest('hex');
 }
 
 async function openInput(uri: string, open: StoreOpener): Promise<Omit<InputFile, 'name'>> {
