@@ -238,12 +238,17 @@ describe('inputs', () => {
   it('finds globs in a bucket', async () => {
     const lake = await temporaryFolder();
     const store = new DirectoryStore(lake);
-    for (const key of ['in/a.jsonl', 'in/deep/b.jsonl', 'in/c.txt', 'out/d.jsonl'])
+    for (const key of ['in/a.jsonl', 'in/deep/b.jsonl', 'in/c.txt', 'out/d.jsonl', 'my (own) files/e.jsonl'])
       await store.put(key, '{"text":"x"}');
     const find = async (input: string) => (await findInputs([input], storeOpener(lake))).map(({ uri }) => uri);
     expect(await find('s3://lake/in/*.jsonl')).toEqual(['s3://lake/in/a.jsonl']);
-    expect(await find('s3://lake/**/*.jsonl')).toHaveLength(3);
+    expect(await find('s3://lake/**/*.jsonl')).toHaveLength(4);
     expect(await find('s3://lake/in/**/?.{jsonl,txt}')).toHaveLength(3);
+    expect(await find('s3://lake/{in/*.txt,out/*}')).toEqual(['s3://lake/in/c.txt', 's3://lake/out/d.jsonl']);
+    expect(await find('s3://lake/in/[a-b].jsonl')).toEqual(['s3://lake/in/a.jsonl']);
+    expect(await find('s3://lake/@(in|out)/*.jsonl')).toEqual(['s3://lake/in/a.jsonl', 's3://lake/out/d.jsonl']);
+    for (const name of ['*.jsonl', 'e.jsonl'])
+      expect(await find(`s3://lake/my (own) files/${name}`)).toEqual(['s3://lake/my (own) files/e.jsonl']);
     expect(await find('s3://lake/in/c.txt')).toEqual(['s3://lake/in/c.txt']);
     await expect(find('s3://lake/in/none.txt')).rejects.toThrow(/s3:\/\/lake\/in\/none\.txt: no such file/);
   });

@@ -1,6 +1,7 @@
 /** Finds the input files of a corpus: paths and globs, on disk or S3. */
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
+import picomatch from 'picomatch';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { InputError } from '../../errors.ts';
 import { isLocalPath, type StoreOpener, splitUri } from '../../storage/index.ts';
@@ -68,29 +69,15 @@ async function existingFolder(pattern: string): Promise<{ folder?: string; rest:
   return { folder, rest: parts.join('/') };
 }
 
+/** As tinyglobby finds files on disk, by the same library; S3 has no globs of its own. */
 async function findInStore(pattern: string, open: StoreOpener): Promise<string[]> {
   if (!isDynamicPattern(pattern)) return [pattern];
-  const fixed = pattern.slice(0, pattern.search(/[*?{[]/));
-  const { folder } = splitUri(fixed);
-  const matches = globPattern(pattern.slice(folder.length + 1));
-  const keys = await open(folder).list('');
-  return keys.filter((key) => matches.test(key)).map((key) => `${folder}/${key}`);
+  const { base, glob } = picomatch.scan(pattern);
+  // The parentheses of a name such as `Dropbox (Personal)` are no group, unlike those of `@(a|b)`.
+  const matches = picomatch(glob.replace(/(?<![@!?*+])\(([^()|]*)\)/g, '\\($1\\)'));
+  const keys = await open(base).list('');
+  return keys.filter((key) => matches(key)).map((key) => `${base}/${key}`);
 }
-
-/** `*`, `**`, `?` and `{a,b}` as a regular expression: S3 has no globs of its own. */
-function globPattern(pattern: string): RegExp {
-  const source = pattern.replace(/\*\*\/|\*\*|\*|\?|\{[^}]*\}|[.+^$()|[\]\\]/g, (part) => {
-    if (part === '**/') return '(?:.*/)?';
-    if (part === '**') return '.*';
-    if (part === '*') return '[^/]*';
-    if (part === '?') return '[^/]';
-    if (part.startsWith('{')) return `(?:${part.slice(1, -1).split(',').map(escapePattern).join('|')})`;
-    return escapePattern(part);
-  });
-  return new RegExp(`^${source}$`);
-}
-
-const escapePattern = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
 function noFile(input: string): InputError {
   const what = isDynamicPattern(input) ? 'no file has such a name' : 'no such file';
