@@ -2,7 +2,7 @@ import { compareRuns, type Entry, lastCommonStage } from '../../core/compare/com
 import { InputError } from '../../core/errors.ts';
 import type { RunSummary } from '../../core/formats.ts';
 import { SUMMARY_FILE } from '../../core/layout.ts';
-import { getJsonIfPresent, requireFormat, splitUri, storeOpener } from '../../core/storage/index.ts';
+import { getRecordIfPresent, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { aboutStage, COMPARED, comparedRows, comparisonMarkdown, renderComparison } from '../../report/compare.ts';
 import { terminalTable } from '../../report/terminal-table.ts';
 import { PLAIN_TABLE, terminalColumns } from '../format.ts';
@@ -40,9 +40,8 @@ export async function compare(runs: string[], options: Options): Promise<void> {
 async function readSummary(path: string): Promise<RunSummary> {
   const file = path.endsWith('.json') ? path : `${path.replace(/\/+$/, '')}/${SUMMARY_FILE}`;
   const { folder, name } = splitUri(file);
-  const summary = await getJsonIfPresent<RunSummary>(storeOpener()(folder), name);
+  const summary = await getRecordIfPresent<RunSummary>(storeOpener()(folder), name, 'mates-summary/1');
   if (!summary)
     throw new InputError(`${file}: no such file; name folders of finished runs, such as out/runs/quickstart.`);
-  requireFormat(summary, 'mates-summary/1', file);
   return summary;
 }

@@ -3,12 +3,11 @@
  * the linear part of another architecture, which then fits what it leaves.
  */
 import type { Corpus } from '../../core/corpus/corpus.ts';
-import { RunError } from '../../core/errors.ts';
 import { NgramFeatures, type NgramSpec } from '../../core/features/ngrams.ts';
 import { CounterRandom, STREAM } from '../../core/random/philox.ts';
 import { type FeatureBlocks, fitRidge, type LinearModel, predictRidge } from '../../core/regression/ridge.ts';
 import { type RidgeFile, ridgeFile, ridgeModel } from '../../core/regression/ridge-file.ts';
-import { getJsonIfPresent, putJson, type Store } from '../../core/storage/index.ts';
+import { getRecord, putJson, type Store } from '../../core/storage/index.ts';
 import type { Job } from '../job.ts';
 import { openFeatures, type RowFeatures } from './features.ts';
 import { type Architecture, concatenated, type FitSets, type InfluencePredictor } from './predictor.ts';
@@ -118,9 +117,7 @@ export async function loadRidgeModel(
   store: Store,
   prefix: string,
 ): Promise<InfluencePredictor> {
-  const key = `${prefix}/${FILE}`;
-  const file = await getJsonIfPresent<RidgeFile>(store, key);
-  if (!file)
-    throw new RunError(`${store.uri}/${key} is missing: the influence model was not fitted; run the step again.`);
+  const undone = 'the influence model was not fitted';
+  const file = await getRecord<RidgeFile>(store, `${prefix}/${FILE}`, 'mates-ridge/1', undone);
   return new RidgePredictor(await openInput(job, corpus, stage, file.ngrams), ridgeModel(file));
 }

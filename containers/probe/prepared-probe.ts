@@ -6,7 +6,7 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { InputError } from '../../core/errors.ts';
 import { stageLayout } from '../../core/layout.ts';
 import type { Run } from '../../core/run/open-run.ts';
-import { getJsonIfPresent, putJson, type Store } from '../../core/storage/index.ts';
+import { getRecord, putJson, type Store } from '../../core/storage/index.ts';
 import {
   type CheckpointParts,
   loadCheckpoint,
@@ -62,12 +62,9 @@ export async function savePreparedProbe(
   await putJson(store, file(stage, 'probe.json'), written);
 }
 
-/** @throws InputError when the probe has not been prepared. */
+/** @throws RunError when the probe has not been prepared. */
 export async function readProbeRecord({ store }: Run, stage: number): Promise<ProbeRecord> {
-  const record = await getJsonIfPresent<ProbeRecord>(store, file(stage, 'probe.json'));
-  if (!record)
-    throw new InputError(`${store.uri}/${file(stage, 'probe.json')} does not exist: prepare the probe first.`);
-  return record;
+  return getRecord<ProbeRecord>(store, file(stage, 'probe.json'), 'mates-probe/1', 'the probe was not prepared');
 }
 
 /** The guard of a lookahead whose steps did not lower its loss, so that it labels by a worse model; undefined for all others. */

@@ -4,14 +4,13 @@
  * It knows nothing of the model that is trained, which is what it is to be compared for.
  */
 import type { Corpus } from '../../core/corpus/corpus.ts';
-import { RunError } from '../../core/errors.ts';
 import { NgramFeatures } from '../../core/features/ngrams.ts';
 import type { StagePlan } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { STREAM } from '../../core/random/philox.ts';
 import { fitRidge, predictRidge } from '../../core/regression/ridge.ts';
 import { type RidgeFile, ridgeFile, ridgeModel } from '../../core/regression/ridge-file.ts';
-import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
+import { getRecord, putJson } from '../../core/storage/index.ts';
 import { sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
 import { referenceRows } from '../passages.ts';
@@ -84,8 +83,7 @@ export function classifierSample(job: Job, corpus: Corpus, plan: StagePlan): Pro
 export async function classifierScorer(job: Job, corpus: Corpus, plan: StagePlan): Promise<RowScorer> {
   const { store } = job.run;
   const key = stageLayout(plan.scorerStage).classifier;
-  const file = await getJsonIfPresent<ClassifierFile>(store, key);
-  if (!file) throw new RunError(`${store.uri}/${key} is missing: the classifier was not fitted; run the step again.`);
+  const file = await getRecord<ClassifierFile>(store, key, 'mates-ridge/1', 'the classifier was not fitted');
   const model = ridgeModel(file);
   const features = new NgramFeatures(file.ngrams!);
   const { endOfText } = corpus.index.tokenizer;

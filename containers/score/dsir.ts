@@ -1,10 +1,9 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { type DsirFile, DsirModel, NgramCounts, PACKAGE_SMOOTHING } from '../../core/dsir/index.ts';
-import { RunError } from '../../core/errors.ts';
 import type { StagePlan } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { STREAM } from '../../core/random/philox.ts';
-import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
+import { getRecord, putJson } from '../../core/storage/index.ts';
 import { sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
 import { loadPassageSet } from '../passages.ts';
@@ -36,8 +35,7 @@ export async function fitDsir(job: Job, corpus: Corpus, plan: StagePlan): Promis
 export async function loadDsir(job: Job, stage: number): Promise<DsirModel> {
   const { store } = job.run;
   const key = stageLayout(stage).dsir;
-  const file = await getJsonIfPresent<DsirFile>(store, key);
-  if (!file) throw new RunError(`${store.uri}/${key} is missing: DSIR was not fitted; run the step again.`);
+  const file = await getRecord<DsirFile>(store, key, 'mates-dsir/1', 'DSIR was not fitted');
   return DsirModel.fromFile(file, `${store.uri}/${key}`);
 }
 

@@ -2,7 +2,7 @@ import { type Corpus, openCorpus } from '../corpus/corpus.ts';
 import { InputError } from '../errors.ts';
 import type { RunRecord, StagePlan } from '../formats.ts';
 import { CORPUS_FOLDER, RUN_FILE, stageLayout } from '../layout.ts';
-import { getJson, getJsonIfPresent, type Store, type StoreOpener } from '../storage/index.ts';
+import { getRecord, getRecordIfPresent, type Store, type StoreOpener } from '../storage/index.ts';
 
 /** A run as jobs and handlers see it. */
 export interface Run {
@@ -13,7 +13,7 @@ export interface Run {
 
 export async function openRun(open: StoreOpener, runUri: string): Promise<Run> {
   const store = open(runUri);
-  const record = await getJsonIfPresent<RunRecord>(store, RUN_FILE);
+  const record = await getRecordIfPresent<RunRecord>(store, RUN_FILE, 'mates-run/1');
   if (!record)
     throw new InputError(
       `${runUri}: no ${RUN_FILE} there, so this is no run; name the folder of one, such as out/runs/quickstart.`,
@@ -32,5 +32,5 @@ export function openRunCorpus(run: Run): Promise<Corpus> {
 }
 
 export function readPlan(run: Run, stage: number): Promise<StagePlan> {
-  return getJson<StagePlan>(run.store, stageLayout(stage).plan);
+  return getRecord<StagePlan>(run.store, stageLayout(stage).plan, 'mates-stage-plan/1', 'the stage was not planned');
 }

@@ -1,8 +1,7 @@
 /** `scorer.json`: what the utility of a row is made of at one stage. */
-import { RunError } from '../errors.ts';
 import type { StagePlan } from '../formats.ts';
 import { stageLayout } from '../layout.ts';
-import { getJsonIfPresent, type Store } from '../storage/index.ts';
+import { getRecord, type Store } from '../storage/index.ts';
 import type { Method, ScoreKind } from './methods.ts';
 
 /**
@@ -43,9 +42,10 @@ export interface ScorerPart {
 
 /** @throws RunError when the stage's scorer has not been fitted. */
 export async function readScorer(store: Store, { stage }: Pick<StagePlan, 'stage'>): Promise<ScorerRecord> {
-  const key = stageLayout(stage).scorer;
-  const record = await getJsonIfPresent<ScorerRecord>(store, key);
-  if (!record)
-    throw new RunError(`${store.uri}/${key} is missing: the stage's scorer was not fitted; run the step again.`);
-  return record;
+  return getRecord<ScorerRecord>(
+    store,
+    stageLayout(stage).scorer,
+    'mates-scorer/1',
+    "the stage's scorer was not fitted",
+  );
 }

@@ -14,7 +14,7 @@ import type { Corpus } from '../corpus/corpus.ts';
 import { RunError } from '../errors.ts';
 import type { ExtremeDocument, Extremes, FileRecord, RowRange } from '../formats.ts';
 import { gumbelOf, uniformOf } from '../random/philox.ts';
-import { getJsonIfPresent, putFile, type Store } from '../storage/index.ts';
+import { getRecord, putFile, type Store } from '../storage/index.ts';
 import { type DomainSource, domainCounts, rangeDomains } from './domains.ts';
 import { type KeyRecipe, keyOfGumbel, noiseRun } from './keys.ts';
 import { extremePositions } from './merging/extremes.ts';
@@ -71,12 +71,7 @@ export async function hasScores(store: Store, prefix: string): Promise<boolean> 
 
 /** @throws RunError when the job has not finished. */
 export async function readScoreIndex(store: Store, prefix: string): Promise<ScoreIndex> {
-  const index = await getJsonIfPresent<ScoreIndex>(store, indexKey(prefix));
-  if (!index)
-    throw new RunError(
-      `${store.uri}/${indexKey(prefix)} is missing: the scoring job did not finish; run the step again.`,
-    );
-  return index;
+  return getRecord<ScoreIndex>(store, indexKey(prefix), 'mates-scores/1', 'the scoring job did not finish');
 }
 
 /**

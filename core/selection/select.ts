@@ -6,7 +6,7 @@ import { armLayout, stageLayout } from '../layout.ts';
 import { mapAhead } from '../parallel.ts';
 import { ParquetFileWriter } from '../parquet.ts';
 import { rowRanges } from '../plan/stage-plan.ts';
-import { getJsonIfPresent, putFile, putJson, type Store } from '../storage/index.ts';
+import { getRecordIfPresent, putFile, putJson, type Store } from '../storage/index.ts';
 import { DomainCounts, type DomainSource, domainCounts, rangeDomains } from './domains.ts';
 import type { KeyRecipe } from './keys.ts';
 import type { Cut } from './merging/cut.ts';
@@ -103,7 +103,7 @@ export function selectionRequest(
  */
 export async function selectRows(request: SelectionRequest): Promise<SelectionSummary> {
   const { store, recipe, method, summaryKey } = request;
-  const done = await getJsonIfPresent<SelectionSummary>(store, summaryKey);
+  const done = await getRecordIfPresent<SelectionSummary>(store, summaryKey, 'mates-selection/1');
   if (done) return done;
   const chosen = request.scorePrefixes.length > 0 ? await byScore(request) : await atRandom(request);
   const written = await writeSelection(request, chosen);

@@ -15,6 +15,8 @@ export {
   type Content,
   getJson,
   getJsonIfPresent,
+  getRecord,
+  getRecordIfPresent,
   NotFoundError,
   type Pieces,
   putJson,

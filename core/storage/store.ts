@@ -1,4 +1,4 @@
-import { InputError } from '../errors.ts';
+import { InputError, RunError } from '../errors.ts';
 
 /** Bytes of an object in order, cut anywhere. A piece must keep its bytes after it was handed over. */
 export type Pieces = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
@@ -76,6 +76,38 @@ export function requireFormat(file: { format?: unknown }, expected: string, sour
   if (found === expected) return;
   const then = remedy && `: ${remedy}`;
   throw new InputError(`${source} has the format ${JSON.stringify(found)}, "${expected}" was expected${then}.`);
+}
+
+/**
+ * A record of one format, as docs/formats.md has them; undefined when there is none.
+ *
+ * @throws InputError when it is of another format, such as another version's.
+ */
+export async function getRecordIfPresent<T extends { format: string }>(
+  store: Store,
+  key: string,
+  format: T['format'],
+): Promise<T | undefined> {
+  const record = await getJsonIfPresent<T>(store, key);
+  if (record) requireFormat(record, format, `${store.uri}/${key}`);
+  return record;
+}
+
+/**
+ * A record that an earlier step writes.
+ *
+ * @param undone what is not done where it is missing, for the message.
+ * @throws RunError when it is missing, InputError when it is of another format.
+ */
+export async function getRecord<T extends { format: string }>(
+  store: Store,
+  key: string,
+  format: T['format'],
+  undone: string,
+): Promise<T> {
+  const record = await getRecordIfPresent<T>(store, key, format);
+  if (!record) throw new RunError(`${store.uri}/${key} is missing: ${undone}; run the step again.`);
+  return record;
 }
 
 /** Opens the store behind a URI: every module takes one of these, only entry points make them. */

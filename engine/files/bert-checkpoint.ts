@@ -3,7 +3,7 @@
  * (encoder, head, and the mean and standard deviation of the labels).
  */
 import { InputError } from '../../core/errors.ts';
-import { getJsonIfPresent, putFile, putJson, requireFormat, type Store } from '../../core/storage/index.ts';
+import { getRecordIfPresent, putFile, putJson, type Store } from '../../core/storage/index.ts';
 import { type BertShape, bertSpecs } from '../bert/bert.ts';
 import { type InitialSeed, initialParameters, ParameterSet, type ParameterSpec } from '../parameters.ts';
 import {
@@ -114,9 +114,12 @@ export async function loadInfluenceModel(
   specs?: readonly ParameterSpec[],
 ): Promise<SavedInfluenceModel> {
   const uri = uriOf(store, prefix, RECORD_FILE);
-  const record = await getJsonIfPresent<InfluenceModelRecord>(store, keyOf(prefix, RECORD_FILE));
+  const record = await getRecordIfPresent<InfluenceModelRecord>(
+    store,
+    keyOf(prefix, RECORD_FILE),
+    'mates-influence-model/1',
+  );
   if (record === undefined) throw new InputError(`${uri} does not exist: no influence model has been fitted there.`);
-  requireFormat(record, 'mates-influence-model/1', uri);
   const shape = await pretrainedBertShape(store, prefix);
   const parameters = new ParameterSet(specs ?? bertSpecs(shape));
   await loadWeights(store, prefix, parameters, {

@@ -7,11 +7,10 @@ import { sha256 as sha256Of } from '../../core/hash.ts';
 import { TRAINING_FILE } from '../../core/layout.ts';
 import {
   type Content,
-  getJsonIfPresent,
+  getRecordIfPresent,
   NotFoundError,
   putFile,
   putJson,
-  requireFormat,
   type Store,
 } from '../../core/storage/index.ts';
 import { AdamW, type AdamWOptions } from '../adamw.ts';
@@ -123,10 +122,9 @@ export async function hasCheckpoint(store: Store, prefix: string): Promise<boole
  */
 export async function loadCheckpoint(store: Store, prefix: string): Promise<Checkpoint> {
   const marker = uriOf(store, prefix, TRAINING_FILE);
-  const record = await getJsonIfPresent<TrainingRecord>(store, keyOf(prefix, TRAINING_FILE));
+  const record = await getRecordIfPresent<TrainingRecord>(store, keyOf(prefix, TRAINING_FILE), 'mates-checkpoint/1');
   if (record === undefined)
     throw new InputError(`${marker} does not exist: there is no whole checkpoint in this place.`);
-  requireFormat(record, 'mates-checkpoint/1', marker);
   const intact = (file: string, sha256: string) => requireIntact(store, prefix, file, sha256, record);
   intact(CONFIG_FILE, sha256Of(await present(() => store.get(keyOf(prefix, CONFIG_FILE)))));
   const model = await loadModel(store, prefix, intact);
