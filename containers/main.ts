@@ -1,4 +1,5 @@
 /** Entry point of every job: `node main.js TASK`, told the rest by its environment. The same on AWS and on one machine. */
+import { JOB_VARIABLE } from '../core/deployed-names.ts';
 import { explainSystemError, INTERRUPTED, MatesError } from '../core/errors.ts';
 import type { Arm } from '../core/formats.ts';
 import { progressToStdout, WARNING } from '../core/progress.ts';
@@ -23,12 +24,12 @@ const GRACE_MILLISECONDS = 15 * 60_000;
 async function main(): Promise<void> {
   const environment: NodeJS.ProcessEnv = { ...hyperparameters(), ...process.env };
   // SageMaker's own way to start a job has no place for the task's name.
-  const task = TASKS[process.argv[2] ?? environment.MATES_TASK ?? ''];
+  const task = TASKS[process.argv[2] ?? environment[JOB_VARIABLE.task] ?? ''];
   if (!task) throw new Error(`usage: main TASK, where TASK is one of ${Object.keys(TASKS).join(', ')}`);
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
   // A job that its timeout ends is not started again: one that can resume stops before it. Timers take 24 days at most.
-  const hours = environment.MATES_DEADLINE_HOURS;
+  const hours = environment[JOB_VARIABLE.deadlineHours];
   if (hours) {
     const deadline = Math.min(Number(hours) * 3_600_000, 2 ** 31 - 1 - GRACE_MILLISECONDS);
     setTimeout(() => stop.abort(), deadline).unref();
@@ -38,13 +39,15 @@ async function main(): Promise<void> {
   // A job whose parent has gone would go on alone; the channel is there only where the parent is the local runner.
   process.once('disconnect', () => stop.abort());
 
-  const runUri = environment.MATES_RUN_URI;
-  if (!runUri) throw new Error('MATES_RUN_URI is not set: it names the run, such as s3://bucket/runs/quickstart');
+  const runUri = environment[JOB_VARIABLE.runUri];
+  if (!runUri)
+    throw new Error(`${JOB_VARIABLE.runUri} is not set: it names the run, such as s3://bucket/runs/quickstart`);
+  const item = environment[JOB_VARIABLE.item];
   const job: Job = {
     run: await openRun(storeOpener(environment[LAKE_DIRECTORY_VARIABLE]), runUri),
-    stage: Number(environment.MATES_STAGE ?? 0),
-    arm: (environment.MATES_ARM as Arm | undefined) ?? 'main',
-    item: environment.MATES_ITEM ? JSON.parse(environment.MATES_ITEM) : undefined,
+    stage: Number(environment[JOB_VARIABLE.stage] ?? 0),
+    arm: (environment[JOB_VARIABLE.arm] as Arm | undefined) ?? 'main',
+    item: item ? JSON.parse(item) : undefined,
     signal: stop.signal,
     progress: progressToStdout(),
     warn: (warning) => process.stderr.write(`${WARNING}${warning}\n`),

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { DEFAULT_DEPLOYMENT, DEPLOYMENT_VARIABLE, type Deployment } from '../core/cost/deployment.ts';
+import { DEFAULT_DEPLOYMENT, type Deployment } from '../core/cost/deployment.ts';
+import { FUNCTION_VARIABLE } from '../core/deployed-names.ts';
 import { LAKE_DIRECTORY_VARIABLE, LOCAL_LAKE, type StoreOpener, storeOpener } from '../core/storage/index.ts';
 
 /** Opens stores as this process should: S3, or one machine's lake directory. */
@@ -14,12 +15,17 @@ export function onOneMachine(): boolean {
   return process.env[LAKE_DIRECTORY_VARIABLE] !== undefined;
 }
 
+/** What the deployment tells a function; undefined where it tells nothing of it, as on one machine. */
+export function told(what: keyof typeof FUNCTION_VARIABLE): string | undefined {
+  return process.env[FUNCTION_VARIABLE[what]];
+}
+
 /** The data lake's bucket. */
 export function lakeBucket(): string {
-  return process.env.MATES_LAKE_BUCKET ?? LOCAL_LAKE;
+  return told('lakeBucket') ?? LOCAL_LAKE;
 }
 
 /** The settings that prices and times depend on. */
 export function deploymentFromEnvironment(): Deployment {
-  return { ...DEFAULT_DEPLOYMENT, ...JSON.parse(process.env[DEPLOYMENT_VARIABLE] ?? '{}') };
+  return { ...DEFAULT_DEPLOYMENT, ...JSON.parse(told('deployment') ?? '{}') };
 }

@@ -20,14 +20,8 @@ import {
   type StackProps,
 } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
-import {
-  DEFAULT_DEPLOYMENT,
-  DEPLOYMENT_VARIABLE,
-  type Deployment,
-  NOT_IN_ECR_VARIABLE,
-  QUEUES_VARIABLE,
-  TRAINING_ROLE_VARIABLE,
-} from '../core/cost/deployment.ts';
+import { DEFAULT_DEPLOYMENT, type Deployment } from '../core/cost/deployment.ts';
+import { FUNCTION_VARIABLE, OUTPUT } from '../core/deployed-names.ts';
 import { type FunctionName, functionCode } from './compute/function-code.ts';
 import { type JobImage, jobImage, referencedImage } from './compute/job-image.ts';
 import { JobRoles } from './compute/job-roles.ts';
@@ -77,7 +71,7 @@ export class PipelineStack extends Stack {
     });
     this.linkTo(functions['finish-run'], { jobLogs, machineLogs });
     this.tellDeployment(functions, settings);
-    if (!trainer.forSageMaker) functions['validate-run'].addEnvironment(NOT_IN_ECR_VARIABLE, trainer.uri);
+    if (!trainer.forSageMaker) functions['validate-run'].addEnvironment(FUNCTION_VARIABLE.notInEcr, trainer.uri);
     const queues = [...new Set(Object.values(jobs).map((job) => job.queue))];
     this.showExecutionsTo(functions['validate-run']);
     this.showJobsTo(functions['validate-run'], queues, roles);
@@ -92,9 +86,9 @@ export class PipelineStack extends Stack {
     if (settings.monthlyBudgetUsd) new CostGuard(this, 'CostGuard', { monthlyUsd: settings.monthlyBudgetUsd, alerts });
     this.acknowledgeMachine(functions, jobs);
     const start = settings.publishVersion ? this.publish() : this.machine.stateMachineArn;
-    new CfnOutput(this, 'MachineArn', { value: start, description: 'Start executions of this' });
-    new CfnOutput(this, 'LakeName', { value: bucket.bucketName, description: 'Bucket of corpora and runs' });
-    new CfnOutput(this, 'DashboardName', { value: dashboardName, description: 'CloudWatch dashboard' });
+    new CfnOutput(this, OUTPUT.machine, { value: start, description: 'Start executions of this' });
+    new CfnOutput(this, OUTPUT.lake, { value: bucket.bucketName, description: 'Bucket of corpora and runs' });
+    new CfnOutput(this, OUTPUT.dashboard, { value: dashboardName, description: 'CloudWatch dashboard' });
   }
 
   private functions(lake: LakeAccess, settings: Settings): Record<FunctionName, PipelineFunction> {
@@ -144,9 +138,9 @@ export class PipelineStack extends Stack {
     finish: PipelineFunction,
     { jobLogs, machineLogs }: Record<'jobLogs' | 'machineLogs', LogGroup>,
   ): void {
-    finish.addEnvironment('MATES_JOB_LOGS', jobLogs.logGroupName);
-    finish.addEnvironment('MATES_MACHINE_LOGS', machineLogs.logGroupName);
-    finish.addEnvironment('MATES_STACK', this.stackId);
+    finish.addEnvironment(FUNCTION_VARIABLE.jobLogs, jobLogs.logGroupName);
+    finish.addEnvironment(FUNCTION_VARIABLE.machineLogs, machineLogs.logGroupName);
+    finish.addEnvironment(FUNCTION_VARIABLE.stack, this.stackId);
     finish.addToRolePolicy(
       new PolicyStatement({ actions: ['cloudformation:DescribeStacks'], resources: [this.stackId] }),
     );
@@ -157,7 +151,7 @@ export class PipelineStack extends Stack {
     const names = Object.keys(DEFAULT_DEPLOYMENT) as (keyof Deployment)[];
     const value = JSON.stringify(Object.fromEntries(names.map((name) => [name, settings[name]])));
     for (const name of ['validate-run', 'plan-stage'] as const)
-      functions[name].addEnvironment(DEPLOYMENT_VARIABLE, value);
+      functions[name].addEnvironment(FUNCTION_VARIABLE.deployment, value);
   }
 
   /**
@@ -181,8 +175,8 @@ export class PipelineStack extends Stack {
 
   /** Lets the first function see whether an execution has left jobs behind. */
   private showJobsTo(validate: PipelineFunction, queues: IJobQueue[], { training }: JobRoles): void {
-    validate.addEnvironment(QUEUES_VARIABLE, queues.map((queue) => queue.jobQueueArn).join(','));
-    validate.addEnvironment(TRAINING_ROLE_VARIABLE, training.roleArn);
+    validate.addEnvironment(FUNCTION_VARIABLE.jobQueues, queues.map((queue) => queue.jobQueueArn).join(','));
+    validate.addEnvironment(FUNCTION_VARIABLE.trainingRole, training.roleArn);
     validate.addToRolePolicy(
       new PolicyStatement({
         actions: ['batch:ListJobs', 'batch:DescribeJobs', 'sagemaker:ListTrainingJobs'],

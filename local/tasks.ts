@@ -1,7 +1,7 @@
 /** What the machine's Task states do on one machine: functions in this process, jobs as child processes. */
 import { randomUUID } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
-import { errorNamed, explainSystemError, MatesError, RunError } from '../core/errors.ts';
+import { errorNamed, explainSystemError, INTERRUPTED, MatesError, RunError } from '../core/errors.ts';
 import { isObject } from './asl/paths.ts';
 import { type Json, type JsonObject, StatesError, type TaskCall } from './asl/types.ts';
 import type { Attempt, JobOutcome, JobRunner } from './jobs.ts';
@@ -197,7 +197,7 @@ export class Tasks {
       // To SageMaker 75 is a failure as any other; our own command starts itself again there (containers/mates-job).
       retryStrategy: {
         attempts: command[0] === 'mates-job' ? 10 : 1,
-        evaluateOnExit: [{ action: 'RETRY', onExitCode: '75' }, { action: 'EXIT' }],
+        evaluateOnExit: [{ action: 'RETRY', onExitCode: String(INTERRUPTED) }, { action: 'EXIT' }],
       },
       timeout: MaxRuntimeInSeconds,
       signal: call.signal,

@@ -1,4 +1,5 @@
 /** Reads the state machine, its functions and its jobs out of the CloudFormation template that `lib/` synthesizes. */
+import { FUNCTION_VARIABLE } from '../core/deployed-names.ts';
 import { RunError } from '../core/errors.ts';
 import { LOCAL_LAKE } from '../core/storage/index.ts';
 import { isObject } from './asl/paths.ts';
@@ -41,8 +42,6 @@ export interface ExitRule {
   onStatusReason?: string;
 }
 
-/** Names a function's folder, in the environment that `lib/` gives it. */
-const FUNCTION_VARIABLE = 'MATES_FUNCTION';
 const ACCOUNT = '000000000000';
 
 /** Stands in ARNs; no service of AWS is in it. */
@@ -73,9 +72,9 @@ export function readTemplate(template: object, dataTemplate: object = {}): Local
   const functions = new Map<string, LocalFunction>();
   for (const [id, resource] of resolver.ofType('AWS::Lambda::Function')) {
     const variables = field(field(resource.Properties, 'Environment'), 'Variables');
-    if (field(variables, FUNCTION_VARIABLE) === undefined) continue; // the CDK's own helpers
+    if (field(variables, FUNCTION_VARIABLE.name) === undefined) continue; // the CDK's own helpers
     const environment = resolver.strings(variables!, `${id}.Environment`);
-    functions.set(environment[FUNCTION_VARIABLE]!, { folder: environment[FUNCTION_VARIABLE]!, environment });
+    functions.set(environment[FUNCTION_VARIABLE.name]!, { folder: environment[FUNCTION_VARIABLE.name]!, environment });
   }
   const jobDefinitions = new Map<string, JobDefinition>();
   for (const [id, resource] of resolver.ofType('AWS::Batch::JobDefinition'))
@@ -115,8 +114,8 @@ function readJobDefinition(resolver: Resolver, id: string, { Properties }: Resou
 const RESOURCES: Record<string, (id: string, resource: Resource, resolver: Resolver) => string> = {
   'AWS::S3::Bucket Ref': () => LOCAL_LAKE,
   'AWS::Lambda::Function Ref': (id, resource, resolver) => {
-    const name = field(field(field(resource.Properties, 'Environment'), 'Variables'), FUNCTION_VARIABLE);
-    if (name === undefined) refuse(`the function ${id} has no ${FUNCTION_VARIABLE} in its environment.`);
+    const name = field(field(field(resource.Properties, 'Environment'), 'Variables'), FUNCTION_VARIABLE.name);
+    if (name === undefined) refuse(`the function ${id} has no ${FUNCTION_VARIABLE.name} in its environment.`);
     return resolver.string(name, id);
   },
   'AWS::Lambda::Version Ref': (id, resource, resolver) =>

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { RunConfig } from '../../core/config/schema.ts';
+import { JOB_VARIABLE } from '../../core/deployed-names.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { RunSummary } from '../../core/formats.ts';
 import { REPORT_FILE, SUMMARY_FILE } from '../../core/layout.ts';
@@ -66,7 +67,8 @@ export async function runHere(config: RunConfig, runId: string, lakeDirectory: s
       threads: config.engine.threads,
       onWarning: (warning) => view.notice(warning),
       onProgress: (job, progress, { environment }) => {
-        const heading = environment.MATES_STAGE === undefined ? 'Corpus' : `Stage ${environment.MATES_STAGE}`;
+        const number = environment[JOB_VARIABLE.stage];
+        const heading = number === undefined ? 'Corpus' : `Stage ${number}`;
         if (heading !== stage) view.heading(heading);
         stage = heading;
         view.update(job, progress);

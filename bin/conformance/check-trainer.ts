@@ -1,6 +1,8 @@
 /** The rules of docs/trainer-contract.md, each tried on a tiny run. */
+
 import { modelShape } from '../../containers/model.ts';
-import { InputError } from '../../core/errors.ts';
+import { JOB_VARIABLE } from '../../core/deployed-names.ts';
+import { INTERRUPTED, InputError } from '../../core/errors.ts';
 import type { Arm, TrainingMetrics } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { mean } from '../../core/metrics/index.ts';
@@ -191,7 +193,7 @@ class Checks {
     const { scene, run } = begun;
     const saved = await this.rule(SAVES, async () => {
       if (run.overdue) fail(`it was still there after ${GRACE_SECONDS} s`);
-      expectExit(run, 75);
+      expectExit(run, INTERRUPTED);
       if ((await scene.store.list(partialCheckpoints)).length === 0)
         fail(`nothing was saved under ${partialCheckpoints}`);
       if (await hasCheckpoint(scene.store, checkpoint)) fail('the stage is marked as finished');
@@ -236,7 +238,8 @@ class Checks {
     const run = await this.train(scene, 0, 'main');
     await this.rule(REFUSAL, async () => {
       if (run.overdue) fail('it did not end');
-      if (run.exitCode === 0 || run.exitCode === 75) fail(`it ended with ${run.exitCode}, which means something else`);
+      if (run.exitCode === 0 || run.exitCode === INTERRUPTED)
+        fail(`it ended with ${run.exitCode}, which means something else`);
       if (run.lastWords === '') fail('it wrote nothing to stderr');
       if (await hasCheckpoint(scene.store, armLayout(0, 'main').checkpoint)) fail('it left a finished checkpoint');
     });
@@ -263,7 +266,8 @@ class Checks {
 
   private train({ store }: Scene, stage: number, arm: Arm, interruption?: Interruption): Promise<TrainerRun> {
     const { command, environment, timeout, signal } = this.options;
-    const own = { MATES_TASK: 'pretrain', MATES_RUN_URI: store.uri, MATES_STAGE: String(stage), MATES_ARM: arm };
+    const { task, runUri, stage: number, arm: name } = JOB_VARIABLE;
+    const own = { [task]: 'pretrain', [runUri]: store.uri, [number]: String(stage), [name]: arm };
     return runTrainer(command, { ...environment, ...own }, timeout, interruption, signal);
   }
 

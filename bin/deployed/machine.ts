@@ -1,5 +1,7 @@
 /** The deployed machine and its executions, by name or ARN. */
+
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
+import { OUTPUT } from '../../core/deployed-names.ts';
 import { ConfigError, MatesError, RunError } from '../../core/errors.ts';
 
 /** How a command names the deployment. */
@@ -30,10 +32,12 @@ export async function findDeployment({ stack, machine }: Target): Promise<Deploy
     client.send(new DescribeStacksCommand({ StackName: stack })),
   );
   const output = (name: string) => found?.Outputs?.find(({ OutputKey }) => OutputKey === name)?.OutputValue;
-  const arn = output('MachineArn');
+  const arn = output(OUTPUT.machine);
   if (!arn)
-    throw new ConfigError(`--stack ${stack}: this stack has no output MachineArn; name the one that cdk deploy made.`);
-  return { machine: arn, dashboard: output('DashboardName') };
+    throw new ConfigError(
+      `--stack ${stack}: this stack has no output ${OUTPUT.machine}; name the one that cdk deploy made.`,
+    );
+  return { machine: arn, dashboard: output(OUTPUT.dashboard) };
 }
 
 /** ARN of an execution that is named by itself or, within the machine of the deployment, by its name. */

@@ -34,13 +34,3 @@ export const DEFAULT_DEPLOYMENT: Deployment = {
   jobAttempts: 10,
   runTimeoutDays: 30,
 };
-
-/** The variable of a function's environment that has the trainer's image where SageMaker cannot run it. */
-export const NOT_IN_ECR_VARIABLE = 'MATES_NOT_IN_ECR';
-
-/** The variable of a function's environment that holds the {@link Deployment} as JSON. */
-export const DEPLOYMENT_VARIABLE = 'MATES_DEPLOYMENT';
-
-/** The variables of the first function's environment that tell where the deployment's jobs are: ARNs of queues, joined by commas, and of a role. */
-export const QUEUES_VARIABLE = 'MATES_JOB_QUEUES';
-export const TRAINING_ROLE_VARIABLE = 'MATES_TRAINING_ROLE';

@@ -2,7 +2,7 @@ import { type Corpus, openCorpus } from '../corpus/corpus.ts';
 import { InputError } from '../errors.ts';
 import type { RunRecord, StagePlan } from '../formats.ts';
 import { CORPUS_FOLDER, RUN_FILE, stageLayout } from '../layout.ts';
-import { getRecord, getRecordIfPresent, type Store, type StoreOpener } from '../storage/index.ts';
+import { getJson, getRecordIfPresent, requireFormat, type Store, type StoreOpener } from '../storage/index.ts';
 
 /** A run as jobs and handlers see it. */
 export interface Run {
@@ -31,6 +31,10 @@ export function openRunCorpus(run: Run): Promise<Corpus> {
   return openCorpus(corpusStore(run));
 }
 
-export function readPlan(run: Run, stage: number): Promise<StagePlan> {
-  return getRecord<StagePlan>(run.store, stageLayout(stage).plan, 'mates-stage-plan/1', 'the stage was not planned');
+/** @throws NotFoundError when the stage was not planned. */
+export async function readPlan({ store }: Run, stage: number): Promise<StagePlan> {
+  const key = stageLayout(stage).plan;
+  const plan = await getJson<StagePlan>(store, key);
+  requireFormat(plan, 'mates-stage-plan/1', `${store.uri}/${key}`);
+  return plan;
 }

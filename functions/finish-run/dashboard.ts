@@ -1,7 +1,5 @@
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
-
-/** The output of the pipeline's stack that names its dashboard. */
-const OUTPUT = 'DashboardName';
+import { OUTPUT } from '../../core/deployed-names.ts';
 
 /**
  * Name of the pipeline's CloudWatch dashboard, from the outputs of its stack: the dashboard shows this function, so the
@@ -12,7 +10,7 @@ const OUTPUT = 'DashboardName';
 export async function dashboardName(stack: string): Promise<string | undefined> {
   try {
     const { Stacks = [] } = await new CloudFormationClient({}).send(new DescribeStacksCommand({ StackName: stack }));
-    return Stacks[0]?.Outputs?.find(({ OutputKey }) => OutputKey === OUTPUT)?.OutputValue;
+    return Stacks[0]?.Outputs?.find(({ OutputKey }) => OutputKey === OUTPUT.dashboard)?.OutputValue;
   } catch (error) {
     console.warn(`No link to the dashboard: ${error}`);
     return undefined;

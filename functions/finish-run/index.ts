@@ -6,7 +6,7 @@ import { openRun } from '../../core/run/open-run.ts';
 import { summarise } from '../../core/run/summary.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { writeReport } from '../../report/index.ts';
-import { onOneMachine, openerFromEnvironment } from '../environment.ts';
+import { onOneMachine, openerFromEnvironment, told } from '../environment.ts';
 import { consoleLinks, type RunLinks } from '../links.ts';
 import { dashboardName } from './dashboard.ts';
 
@@ -46,7 +46,8 @@ export async function handler({ run: reference, execution }: Event): Promise<Ans
 }
 
 async function links({ bucket, prefix }: RunReference, execution: string): Promise<RunLinks> {
-  const { MATES_STACK: stack, MATES_JOB_LOGS: jobLogs, MATES_MACHINE_LOGS: machineLogs } = process.env;
+  const stack = told('stack');
   const dashboard = stack ? await dashboardName(stack) : undefined;
-  return consoleLinks({ execution, bucket, prefix, dashboard, jobLogs, machineLogs });
+  const logs = { jobLogs: told('jobLogs'), machineLogs: told('machineLogs') };
+  return consoleLinks({ execution, bucket, prefix, dashboard, ...logs });
 }

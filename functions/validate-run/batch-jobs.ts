@@ -6,6 +6,7 @@ import {
   paginateListJobs,
   TerminateJobCommand,
 } from '@aws-sdk/client-batch';
+import { JOB_VARIABLE, RUN_TAG } from '../../core/deployed-names.ts';
 import { type JobService, type LiveJob, runOfUri } from './job-service.ts';
 
 /** A job is in one of these until it has ended. */
@@ -39,6 +40,6 @@ export function batchJobs(batch: BatchClient, queues: string[], run: string): Jo
 
 /** A name alone could be that of the run `a-2` or of stage 2 of the run `a`. */
 function runOfJob({ tags, container }: JobDetail): string | undefined {
-  const uri = container?.environment?.find(({ name }) => name === 'MATES_RUN_URI')?.value;
-  return tags?.['mates:run'] ?? runOfUri(uri);
+  const uri = container?.environment?.find(({ name }) => name === JOB_VARIABLE.runUri)?.value;
+  return tags?.[RUN_TAG] ?? runOfUri(uri);
 }

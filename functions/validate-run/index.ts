@@ -3,7 +3,6 @@ import { resolvePaths } from '../../core/config/paths.ts';
 import { onGpu } from '../../core/config/runtimes.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
-import { NOT_IN_ECR_VARIABLE } from '../../core/cost/deployment.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
 import { textBytes } from '../../core/cost/preparation.ts';
 import { costThroughStage, type Place, type PricedPlan, pricePlan } from '../../core/cost/price.ts';
@@ -23,7 +22,7 @@ import {
 import { softwareVersions } from '../../core/run/versions.ts';
 import { getJsonIfPresent, NotFoundError, type Store, type StoreOpener, splitUri } from '../../core/storage/index.ts';
 import smoke from '../../examples/smoke.json' with { type: 'json' };
-import { deploymentFromEnvironment, lakeBucket, onOneMachine, openerFromEnvironment } from '../environment.ts';
+import { deploymentFromEnvironment, lakeBucket, onOneMachine, openerFromEnvironment, told } from '../environment.ts';
 import { isRunning } from './execution-status.ts';
 import { type Terms, takeRun } from './lease.ts';
 import { liveJobs } from './live-jobs.ts';
@@ -118,7 +117,7 @@ function checkCap({ maxCostUsd, trainer }: Terms, config: RunConfig, place: Plac
 /** SageMaker pulls images from ECR alone. */
 function checkTrainer({ trainer }: ExecutionInput): void {
   if (onOneMachine()) return;
-  const elsewhere = process.env[NOT_IN_ECR_VARIABLE];
+  const elsewhere = told('notInEcr');
   if (trainer === 'sagemaker' && elsewhere !== undefined)
     throw new ConfigError(
       `execution input: trainer is sagemaker, which runs images of ECR alone, and the trainer's image is ${elsewhere}: ` +

@@ -2,7 +2,7 @@
  * Jobs that an execution has left behind. Step Functions ends those of one that is stopped or fails, as a best effort; of
  * one that times out it promises nothing: https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html
  */
-import { QUEUES_VARIABLE, TRAINING_ROLE_VARIABLE } from '../../core/cost/deployment.ts';
+import { told } from '../environment.ts';
 import type { JobService } from './job-service.ts';
 import type { Look } from './lease.ts';
 
@@ -13,7 +13,7 @@ import type { Look } from './lease.ts';
 export function liveJobs(run: string): Look['liveJobs'] {
   return async ({ trainer }) => {
     const services: JobService[] = [];
-    const queues = process.env[QUEUES_VARIABLE]?.split(',') ?? [];
+    const queues = told('jobQueues')?.split(',') ?? [];
     if (queues.length > 0) {
       // Loaded on use: most runs have had no execution before.
       const [{ BatchClient }, { batchJobs }] = await Promise.all([
@@ -22,7 +22,7 @@ export function liveJobs(run: string): Look['liveJobs'] {
       ]);
       services.push(batchJobs(new BatchClient({}), queues, run));
     }
-    const role = process.env[TRAINING_ROLE_VARIABLE];
+    const role = told('trainingRole');
     if (role !== undefined && trainer === 'sagemaker')
       services.push((await import('./training-jobs.ts')).trainingJobs(role, run));
     const found = await Promise.all(services.map((service) => service.live()));

@@ -1,4 +1,5 @@
 import type { SageMakerClient, TrainingJobStatus } from '@aws-sdk/client-sagemaker';
+import { JOB_VARIABLE } from '../../core/deployed-names.ts';
 import { type JobService, type LiveJob, runOfUri } from './job-service.ts';
 
 /** A training job is in one of these until it has ended. */
@@ -32,7 +33,7 @@ export function trainingJobs(role: string, run: string): JobService {
         for (const TrainingJobName of names) {
           const job = await sagemaker.send(new DescribeTrainingJobCommand({ TrainingJobName }));
           const status = job.TrainingJobStatus!;
-          if (job.RoleArn === role && runOfUri(job.Environment?.MATES_RUN_URI) === run && LIVE.includes(status))
+          if (job.RoleArn === role && runOfUri(job.Environment?.[JOB_VARIABLE.runUri]) === run && LIVE.includes(status))
             jobs.push({ id: TrainingJobName, name: TrainingJobName, status });
         }
       }

@@ -11,6 +11,7 @@ import { JitterType, TaskInput } from 'aws-cdk-lib/aws-stepfunctions';
 import { LambdaInvoke, type LambdaInvokeProps } from 'aws-cdk-lib/aws-stepfunctions-tasks';
 import { Duration, RemovalPolicy } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
+import { FUNCTION_VARIABLE } from '../../core/deployed-names.ts';
 import { acknowledge } from '../operations/acknowledge.ts';
 import { logGroup } from '../operations/logs.ts';
 import type { Settings } from '../settings.ts';
@@ -61,8 +62,8 @@ export class PipelineFunction extends LambdaFunction {
       currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
       environment: {
         // Names the folder: whoever runs the template without Lambda finds the handler by it.
-        MATES_FUNCTION: props.name,
-        MATES_LAKE_BUCKET: props.lake.bucket.bucketName,
+        [FUNCTION_VARIABLE.name]: props.name,
+        [FUNCTION_VARIABLE.lakeBucket]: props.lake.bucket.bucketName,
         NODE_OPTIONS: '--enable-source-maps',
       },
     });

@@ -16,12 +16,14 @@ import { Duration, Size, Stack } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
 import type { StageTask } from '../../core/cost/estimate.ts';
 import { DEADLINE_MARGIN_HOURS, RESUMED_TASKS } from '../../core/cost/limits.ts';
+import { JOB_VARIABLE, RUN_TAG } from '../../core/deployed-names.ts';
+import { INTERRUPTED } from '../../core/errors.ts';
 import type { Settings } from '../settings.ts';
 import type { JobImage } from './job-image.ts';
 import type { JobRoles } from './job-roles.ts';
 import type { LakeAccess } from './lake-access.ts';
 import { SCRATCH } from './queue.ts';
-import { RUN_TAG, SubmitJob } from './submit-job.ts';
+import { SubmitJob } from './submit-job.ts';
 
 /** The folders of `containers/`. */
 export type TaskName = 'prepare' | StageTask;
@@ -69,11 +71,11 @@ export class PipelineJob extends Construct {
       image: props.image.container,
       command: props.command ?? ['mates-job', props.task],
       environment: {
-        MATES_TASK: props.task,
+        [JOB_VARIABLE.task]: props.task,
         AWS_REGION: Stack.of(this).region,
         // Batch does not start again what it has ended for its time; what resumes stops by itself before, with exit code 75.
         ...(RESUMED_TASKS.includes(props.task) && {
-          MATES_DEADLINE_HOURS: String(settings.jobTimeoutHours - DEADLINE_MARGIN_HOURS),
+          [JOB_VARIABLE.deadlineHours]: String(settings.jobTimeoutHours - DEADLINE_MARGIN_HOURS),
         }),
       },
       cpu: settings.jobVcpus,
@@ -100,7 +102,7 @@ export class PipelineJob extends Construct {
         // A host that is busy pulling 8 GB may take too long to start a container.
         RetryStrategy.of(Action.RETRY, Reason.custom({ onStatusReason: 'Task failed to start*' })),
         // 75: interrupted, what was done is kept (core/errors.ts).
-        RetryStrategy.of(Action.RETRY, Reason.custom({ onExitCode: '75' })),
+        RetryStrategy.of(Action.RETRY, Reason.custom({ onExitCode: String(INTERRUPTED) })),
         // Without it, whatever matches no condition is retried as well.
         RetryStrategy.of(Action.EXIT, Reason.custom({ onReason: '*' })),
       ],
@@ -161,9 +163,9 @@ function stateTimeout({ jobAttempts, jobTimeoutHours, capacityTimeoutHours, runT
 /** The variables a job's inputs are in, from the state. */
 export function jobEnvironment({ stage, arm, item }: SubmitProps): Record<string, string> {
   return {
-    MATES_RUN_URI: JsonPath.stringAt('$.run.uri'),
-    ...(stage && { MATES_STAGE: JsonPath.format('{}', JsonPath.stringAt('$.stage')) }),
-    ...(arm && { MATES_ARM: JsonPath.stringAt('$.arm') }),
-    ...(item && { MATES_ITEM: JsonPath.jsonToString(JsonPath.objectAt('$.item')) }),
+    [JOB_VARIABLE.runUri]: JsonPath.stringAt('$.run.uri'),
+    ...(stage && { [JOB_VARIABLE.stage]: JsonPath.format('{}', JsonPath.stringAt('$.stage')) }),
+    ...(arm && { [JOB_VARIABLE.arm]: JsonPath.stringAt('$.arm') }),
+    ...(item && { [JOB_VARIABLE.item]: JsonPath.jsonToString(JsonPath.objectAt('$.item')) }),
   };
 }

@@ -6,8 +6,6 @@ import type { Construct } from 'constructs';
 
 /** Marks the jobs of one pipeline; the machine may terminate those alone. */
 export const PIPELINE_TAG = 'mates:pipeline';
-/** Has the id of the run that a job works for. */
-export const RUN_TAG = 'mates:run';
 
 /** The condition that what is asked for, or what it is done to, has the stack's {@link PIPELINE_TAG}. */
 export const ofPipeline = ({ stackName }: Stack, tag: 'RequestTag' | 'ResourceTag') => ({

@@ -5,11 +5,12 @@ import { DockerImage, S3Location, SageMakerCreateTrainingJob } from 'aws-cdk-lib
 import { Duration, Size, Stack } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
 import { SAGEMAKER_HOURS } from '../../core/cost/limits.ts';
+import { JOB_VARIABLE, RUN_TAG } from '../../core/deployed-names.ts';
 import { SAGEMAKER_FOLDER } from '../../core/layout.ts';
 import { COST_TAG } from '../operations/cost-guard.ts';
 import type { Settings } from '../settings.ts';
 import { jobEnvironment, type TaskName } from './pipeline-job.ts';
-import { ofPipeline, PIPELINE_TAG, RUN_TAG } from './submit-job.ts';
+import { ofPipeline, PIPELINE_TAG } from './submit-job.ts';
 
 export interface TrainOnSageMakerProps {
   /** Reference of the trainer's image. */
@@ -69,7 +70,7 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
       stoppingCondition: { maxRuntime: Duration.hours(Math.min(SAGEMAKER_HOURS, settings.jobTimeoutHours)) },
       environment: {
         ...jobEnvironment({ stage: true, arm: true }),
-        MATES_TASK: TASK,
+        [JOB_VARIABLE.task]: TASK,
         AWS_REGION: Stack.of(scope).region,
       },
       // The app's tags are on resources, which this is not; the budget knows its cost by them.
