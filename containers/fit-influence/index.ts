@@ -78,28 +78,13 @@ async function fitInfluenceModel(
   const { store, record } = job.run;
   const { influenceModel: config, seed } = record.config;
   const labelled = await readProbes(job, plan);
-  const { warmStart, earlierStages } = config;
-  // What the previous stage's model has been fitted to, whichever stage's probes those were; some of it is fitted again.
-  const before = await earlierProbes(job, warmStart ? job.stage : 1 + earlierStages);
-  const seen = before.flatMap(({ rows }) => rows);
-  const again = before.filter(({ stage }) => stage >= job.stage - earlierStages);
-  const earlier = { rows: again.flatMap(({ rows }) => rows), labels: again.flatMap(({ labels }) => labels) };
-  const probed = [...new Set([...labelled.map(({ row }) => row), ...seen])];
-  const documents = await corpus.documents(probed);
-  const documentsByRow = new Map(probed.map((row, i) => [row, documents[i]!]));
-  const documentsOf = (row: number) => documentsByRow.get(row)!;
-  const random = new CounterRandom(seed, STREAM.influenceSplit, job.stage);
-  const sets = splitLabelled(labelled, documentsOf, config, random);
-  const scale = standardise(sets.fit.map(({ influence }) => influence));
-  const { mean, std } = scale;
-  if (!(std > 0))
-    throw new RunError(
-      `stage ${job.stage}: all ${sets.fit.length} probed influences are ${mean}, so there is nothing to fit. ` +
-        'Raise probe.documents or reference.passages, or check that pretrain.learningRate is not 0.',
-    );
+  const { seen, earlier } = await probesBefore(job);
+  const documentsOf = await documentsByRow(corpus, [...labelled.map(({ row }) => row), ...seen]);
+  const sets = splitLabelled(labelled, documentsOf, config, new CounterRandom(seed, STREAM.influenceSplit, job.stage));
+  const scale = scaleOf(sets.fit, job.stage);
   const standardised = (labelled: Labelled[]) => ({
     rows: labelled.map(({ row }) => row),
-    labels: labelled.map(({ influence }) => (influence - mean) / std),
+    labels: labelled.map(({ influence }) => (influence - scale.mean) / scale.std),
   });
   const fitSets = {
     fit: standardised(sets.fit),
@@ -108,10 +93,11 @@ async function fitInfluenceModel(
     documentsOf: sets.by === 'document' ? documentsOf : (row: number) => [String(row)],
   };
   const { predictor, flops, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
+
   const unseen = unseenBefore(sets.test, seen, sets.by, documentsOf);
   // Weights that go on from the stage before have been fitted to its probes: they are tested on others, where there are enough.
-  const seenAll = warmStart && seen.length > 0 && unseen.length < LEAST_ROWS;
-  const tested = warmStart && !seenAll ? unseen : sets.test;
+  const seenAll = config.warmStart && seen.length > 0 && unseen.length < LEAST_ROWS;
+  const tested = config.warmStart && !seenAll ? unseen : sets.test;
   const truth = tested.map(({ influence }) => influence);
   const testRows = tested.map(({ row }) => row);
   const predicted = Array.from(await predictor.predict(testRows));
@@ -119,12 +105,14 @@ async function fitInfluenceModel(
   const result: InfluenceFit = {
     format: 'mates-influence-fit/1',
     documents: {
-      ...{ fit: sets.fit.length, validation: sets.validation.length, test: tested.length },
+      fit: sets.fit.length,
+      validation: sets.validation.length,
+      test: tested.length,
       earlier: fitSets.earlier.rows.length || undefined,
     },
     splitBy: sets.by,
-    mean,
-    std,
+    mean: scale.mean,
+    std: scale.std,
     spearman: spearman(predicted, truth),
     spearmanInterval: spearmanInterval(predicted, truth, testRows.map(documentsOf), { seed, stage: job.stage }),
     pearson: pearson(predicted, truth),
@@ -134,6 +122,35 @@ async function fitInfluenceModel(
   };
   await save(store, stageLayout(job.stage).influenceModel);
   return { result, flops: flops + testRows.length * predictor.cost };
+}
+
+/** The rows that the previous stage's model was fitted to, whichever stage's probes those were, and which are fitted again. */
+async function probesBefore(job: Job): Promise<{ seen: number[]; earlier: { rows: number[]; labels: number[] } }> {
+  const { warmStart, earlierStages } = job.run.record.config.influenceModel;
+  const before = await earlierProbes(job, warmStart ? job.stage : 1 + earlierStages);
+  const again = before.filter(({ stage }) => stage >= job.stage - earlierStages);
+  return {
+    seen: before.flatMap(({ rows }) => rows),
+    earlier: { rows: again.flatMap(({ rows }) => rows), labels: again.flatMap(({ labels }) => labels) },
+  };
+}
+
+/** The documents of each of the rows. */
+async function documentsByRow(corpus: Corpus, rows: readonly number[]): Promise<(row: number) => string[]> {
+  const distinct = [...new Set(rows)];
+  const documents = await corpus.documents(distinct);
+  const byRow = new Map(distinct.map((row, i) => [row, documents[i]!]));
+  return (row) => byRow.get(row)!;
+}
+
+/** @throws RunError when all influences are the same. */
+function scaleOf(fit: readonly Labelled[], stage: number): { mean: number; std: number } {
+  const { mean, std } = standardise(fit.map(({ influence }) => influence));
+  if (std > 0) return { mean, std };
+  throw new RunError(
+    `stage ${stage}: all ${fit.length} probed influences are ${mean}, so there is nothing to fit. ` +
+      'Raise probe.documents or reference.passages, or check that pretrain.learningRate is not 0.',
+  );
 }
 
 /** Rows that a correlation is worth stating of. */
