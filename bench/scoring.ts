@@ -47,16 +47,28 @@ function cases(): ScoringCase[] {
   const both = ['float32', 'int8'];
   return [
     {
-      ...{ name: 'MiniLM-L6, rows of 128 tokens', shape: MINI_LM, texts: spread(64, long), longest: 128 },
-      ...{ tasks: both, orders: ['given'] },
+      name: 'MiniLM-L6, rows of 128 tokens',
+      shape: MINI_LM,
+      texts: spread(64, long),
+      longest: 128,
+      tasks: both,
+      orders: ['given'],
     },
     {
-      ...{ name: 'MiniLM-L6, documents', shape: MINI_LM, texts: spread(128).map(cut), longest: 512 },
-      ...{ tasks: ['tokenize', ...both], orders: ['given', 'sorted'] },
+      name: 'MiniLM-L6, documents',
+      shape: MINI_LM,
+      texts: spread(128).map(cut),
+      longest: 512,
+      tasks: ['tokenize', ...both],
+      orders: ['given', 'sorted'],
     },
     {
-      ...{ name: 'BERT-base, rows of 128 tokens', shape: BERT_BASE, texts: spread(16, long), longest: 128 },
-      ...{ tasks: both, orders: ['given'] },
+      name: 'BERT-base, rows of 128 tokens',
+      shape: BERT_BASE,
+      texts: spread(16, long),
+      longest: 128,
+      tasks: both,
+      orders: ['given'],
     },
   ];
 }

@@ -26,7 +26,11 @@ export async function writeDecayedModel(
   const { signal, dispose } = stopSignal();
   try {
     const job: Job = {
-      ...{ run: { ...run, store }, stage, arm, item: undefined, signal },
+      run: { ...run, store },
+      stage,
+      arm,
+      item: undefined,
+      signal,
       progress: (progress) => view.update('decay', progress),
       warn: (warning) => view.notice(`${WARNING}${warning}`),
     };

@@ -13,7 +13,8 @@ export interface ProcessMark {
 
 export function thisProcess(): ProcessMark {
   return {
-    ...{ pid: process.pid, host: hostname() },
+    pid: process.pid,
+    host: hostname(),
     boot: ifThere(() => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()),
     namespace: ifThere(() => readlinkSync('/proc/self/ns/pid')),
     started: startOf(process.pid),

@@ -24,7 +24,9 @@ export function armNames(config: RunConfig): ArmNames {
     return { main: 'Selected data', control: CONTROL, column: 'selected', reference: 'what selection aims at' };
   if (trainsOnReferences(config))
     return {
-      ...{ main: 'With reference passages', control: CONTROL, column: 'with references' },
+      main: 'With reference passages',
+      control: CONTROL,
+      column: 'with references',
       reference: 'of what was trained on',
     };
   return { main: 'Random rows', control: CONTROL, column: 'random', reference: 'passages of the kind that is wanted' };

@@ -60,7 +60,12 @@ async function measure(seed: number) {
   const lake = join(folder, 'lake');
   const { template, dataTemplate } = synthesizeMachine();
   await runMachine({
-    ...{ template, dataTemplate, executionName: cell.id, lakeDirectory: lake, jobs: 1, threads: 1 },
+    template,
+    dataTemplate,
+    executionName: cell.id,
+    lakeDirectory: lake,
+    jobs: 1,
+    threads: 1,
     input: { config: JSON.parse(JSON.stringify(config)), runId: cell.id },
   });
   const run = await openRun(storeOpener(lake), join(lake, 'runs', cell.id));

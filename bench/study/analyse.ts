@@ -104,7 +104,9 @@ if (process.argv[1] === import.meta.filename) {
   const results = await readResults();
   const groups = groupsOf(results.cells);
   const data = groups.map(({ size, references, comparison }) => ({
-    ...{ size, references, methods: finalDifferences(comparison) },
+    size,
+    references,
+    methods: finalDifferences(comparison),
   }));
   await writeFile(join(DOCS, 'results.json'), `${JSON.stringify(data, null, 1)}\n`);
   await mkdir(join(DOCS, 'results'), { recursive: true });

@@ -40,7 +40,11 @@ export function courseChart(title: string, courses: readonly Course[]): string {
   return standalone(
     `${title}: held-out loss against operations, by method, mean of ${seeds} ${seeds === 1 ? 'seed' : 'seeds'}`,
     {
-      ...{ width: 560, height: 300, marginLeft: 50, marginRight: 150, marginBottom: 40 },
+      width: 560,
+      height: 300,
+      marginLeft: 50,
+      marginRight: 150,
+      marginBottom: 40,
       x: { label: 'TFLOP of training and selection', labelAnchor: 'center', labelArrow: 'none', ticks: 6 },
       y: { label: 'held-out loss, nats per token', labelArrow: 'none', grid: true, ticks: 6 },
       marks,
@@ -61,7 +65,10 @@ export function gainsChart(title: string, cells: readonly CellResult[]): string 
   });
   rows.sort((a, b) => a.mean - b.mean);
   return standalone(`${title}: difference of the held-out loss to random, by method`, {
-    ...{ width: 780, height: 60 + 24 * rows.length, marginLeft: 300, marginBottom: 40 },
+    width: 780,
+    height: 60 + 24 * rows.length,
+    marginLeft: 300,
+    marginBottom: 40,
     x: {
       label: 'held-out loss less that of random, nats per token',
       labelAnchor: 'center',

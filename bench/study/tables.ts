@@ -292,7 +292,9 @@ export function finalDifferences({ labels, stages, courses }: Comparison): objec
   return labels.flatMap((label) => {
     const row = stages.find((one) => one.label === label && one.stage === longest);
     const course = meanCourse(courses.filter((one) => one.label === label)).map(({ flops, tokens, losses }) => ({
-      ...{ flops, tokens, heldOutLoss: losses.heldOutLoss },
+      flops,
+      tokens,
+      heldOutLoss: losses.heldOutLoss,
     }));
     return row ? [{ ...row, course }] : [];
   });

@@ -123,7 +123,11 @@ async function replayScores(run: Run, scratch: Store, stage: number): Promise<Re
     view.heading(`Stage ${stage}`);
     for (const item of scoreItems(plan)) {
       await score.run({
-        ...{ run: again, stage, arm: 'main', item, signal },
+        run: again,
+        stage,
+        arm: 'main',
+        item,
+        signal,
         progress: (at) => view.update(at.step, at),
         warn: (warning) => view.notice(`${WARNING}${warning}`),
       });

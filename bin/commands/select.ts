@@ -125,7 +125,13 @@ async function openWork({ open, options, settings, corpus, checkpoint }: Selecti
 async function scoreCorpus(run: Run, plan: StagePlan, view: ProgressView, signal: AbortSignal): Promise<void> {
   const warn = (warning: string) => view.notice(inFlags(`${WARNING}${warning}`, FIELD_FLAGS));
   const job = (progress: ProgressReporter, item?: unknown): Job => ({
-    ...{ run, stage: STAGE, arm: 'main', item, signal, progress, warn },
+    run,
+    stage: STAGE,
+    arm: 'main',
+    item,
+    signal,
+    progress,
+    warn,
   });
   const show: ProgressReporter = (progress) => view.update(progress.step, progress);
   if (plan.preparesProbe) await (await import('../../containers/prepare-probe/index.ts')).run(job(show));

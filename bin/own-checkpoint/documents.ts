@@ -144,7 +144,11 @@ export async function cutDocuments(scores: { store: Store; key: string }, budget
     taken += tokens;
   }
   return {
-    ...{ utility, ties, documents: above.length + ties.size, tokens: taken, poolDocuments: order.length },
+    utility,
+    ties,
+    documents: above.length + ties.size,
+    tokens: taken,
+    poolDocuments: order.length,
     sharingIds: sharing(ids),
   };
 }

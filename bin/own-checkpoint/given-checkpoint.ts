@@ -61,7 +61,11 @@ export async function importCheckpoint({ store, record }: Run, { index }: Corpus
   const optimizer = AdamW.beside(parameters.flat, record.config.pretrain);
   const state = { step: 0, tokens: 0 };
   await saveCheckpoint(store, checkpoint, {
-    ...{ shape, parameters, optimizer, state, contextLength },
+    shape,
+    parameters,
+    optimizer,
+    state,
+    contextLength,
     endOfText: index.tokenizer.endOfText,
   });
 }

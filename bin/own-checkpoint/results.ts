@@ -77,7 +77,10 @@ async function writeDocuments(
 
 /** What `--json` says of the parts of a selection. */
 export const sizes = ({ corpus: { index }, plan, reference: { passages, found, cut } }: Selection) => ({
-  ...{ poolRows: plan.poolRows, poolDocuments: index.documents, selectedRows: plan.selectedRows, labels: plan.probes },
+  poolRows: plan.poolRows,
+  poolDocuments: index.documents,
+  selectedRows: plan.selectedRows,
+  labels: plan.probes,
   reference: { passages: passages.length, found, cut },
 });
 
@@ -120,9 +123,14 @@ export async function report(selection: Selection, run: Run, { summary, document
   if (json)
     console.log(
       JSON.stringify({
-        ...{ out: absolute(out), text: text && absolute(text), documents: documents && absolute(documents) },
+        out: absolute(out),
+        text: text && absolute(text),
+        documents: documents && absolute(documents),
         ...sizes(selection),
-        ...{ selectedDomains, poolDomains, fit, selectedDocuments: cut?.documents },
+        selectedDomains,
+        poolDomains,
+        fit,
+        selectedDocuments: cut?.documents,
       }),
     );
 }

@@ -82,7 +82,10 @@ async function prepare(job: Job, partial: PartialCheckpoints): Promise<Prepared>
   const others = controlRows(probed, plan.probes, wanted, config.seed, job.stage);
   if (others.length < wanted) job.warn(fewRows(job.stage, others.length, wanted));
   const copies = await lookaheadCopies(model, checkpoint, {
-    ...{ config, learningRate, passages, length },
+    config,
+    learningRate,
+    passages,
+    length,
     randomRows: await corpus.tokenRows(others),
     onStep: (done) => report(decaySteps + done),
   });

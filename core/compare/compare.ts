@@ -192,7 +192,11 @@ function courseOf(label: string, { seed, stages }: RunSummary): Course {
       else seconds = undefined;
       const { tokens, referenceLoss, heldOutLoss, mixedDomainLoss } = arm;
       points.push({
-        ...{ stage, tokens, flops, seconds, losses: { referenceLoss, heldOutLoss, mixedDomainLoss } },
+        stage,
+        tokens,
+        flops,
+        seconds,
+        losses: { referenceLoss, heldOutLoss, mixedDomainLoss },
         spearman: of === 'main' ? spearman : undefined,
       });
     }
@@ -235,7 +239,9 @@ function methodStage(courses: Course[], label: string, stage: number, baseline: 
   const difference = (name: keyof Losses) =>
     differenceOf(runs.flatMap(({ point, other }) => (other ? [point.losses[name] - other.losses[name]] : [])));
   return {
-    ...{ label, stage, seeds: runs.map(({ seed }) => seed).sort((a, b) => a - b) },
+    label,
+    stage,
+    seeds: runs.map(({ seed }) => seed).sort((a, b) => a - b),
     mean: over(mean),
     standardError: over(standardError),
     flops: mean(runs.map(({ point }) => point.flops)),
@@ -261,7 +267,9 @@ export function meanCourse(courses: readonly Course[]): CoursePoint[] {
     const points = courses.flatMap((course) => course.points.filter((one) => one.stage === stage));
     const over = (of: (one: CoursePoint) => number) => mean(points.map(of));
     return {
-      ...{ stage, tokens: over(({ tokens }) => tokens), flops: over(({ flops }) => flops) },
+      stage,
+      tokens: over(({ tokens }) => tokens),
+      flops: over(({ flops }) => flops),
       seconds: points.some(({ seconds }) => seconds === undefined) ? undefined : over(({ seconds }) => seconds!),
       losses: byLoss((name) => over(({ losses }) => losses[name])),
     };
@@ -276,7 +284,8 @@ export function differenceOf(values: number[]): Difference {
   return {
     ...difference,
     bootstrap: bootstrapInterval(values.length, (drawn) => mean(Float64Array.from(drawn, (i) => values[i]!)), {
-      ...{ seed: 1, resamples: 10_000 },
+      seed: 1,
+      resamples: 10_000,
     }),
     student: [difference.mean - half, difference.mean + half],
   };

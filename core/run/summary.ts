@@ -66,7 +66,11 @@ export async function summarise(run: Run): Promise<RunSummary> {
   const inputs = await inputsOf(run);
   const passages = await getJsonIfPresent<PassagesCheck>(run.store, PASSAGES_FILE);
   return {
-    ...{ format: 'mates-summary/1', runId: id, name: config.name, method, seed: config.seed },
+    format: 'mates-summary/1',
+    runId: id,
+    name: config.name,
+    method,
+    seed: config.seed,
     data: {
       corpus: (await hashObject(corpusStore(run), CORPUS_FILE)).sha256,
       heldOut: passagesHash(config.heldOut, inputs),

@@ -69,7 +69,9 @@ export async function takeRun(
     const number = newest === undefined ? 0 : Number.parseInt(basename(newest), 10) + 1;
     const cap = given.maxCostUsd === undefined ? holder?.maxCostUsd : given.maxCostUsd;
     const record: ExecutionRecord = {
-      ...{ format: 'mates-execution/1', execution, since: new Date().toISOString() },
+      format: 'mates-execution/1',
+      execution,
+      since: new Date().toISOString(),
       trainer: given.trainer ?? holder?.trainer ?? 'batch',
       ...(cap != null && { maxCostUsd: cap }),
     };

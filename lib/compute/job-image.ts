@@ -38,8 +38,10 @@ export function referencedImage(scope: Construct, id: string, reference: string)
   const ecr = parseEcr(reference);
   if (!ecr)
     return {
-      ...{ uri: reference, container: ContainerImage.fromRegistry(reference) },
-      ...{ forSageMaker: maybeInEcr(reference), grantPull: () => undefined },
+      uri: reference,
+      container: ContainerImage.fromRegistry(reference),
+      forSageMaker: maybeInEcr(reference),
+      grantPull: () => undefined,
     };
   const repository = Repository.fromRepositoryAttributes(scope, id, {
     repositoryName: ecr.name,

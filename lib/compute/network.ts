@@ -56,7 +56,10 @@ export class Network extends Construct {
       // network or number of zones, no new subnet overlaps one that is only deleted after it.
       subnetConfiguration: [
         {
-          ...{ name: 'public', subnetType: SubnetType.PUBLIC, cidrMask: 24, mapPublicIpOnLaunch: false },
+          name: 'public',
+          subnetType: SubnetType.PUBLIC,
+          cidrMask: 24,
+          mapPublicIpOnLaunch: false,
           reserved: isolated,
         },
         { name: 'jobs', subnetType, cidrMask: 20 },

@@ -101,7 +101,8 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
     const { resources } = this.taskPolicies![all]!;
     const only = (action: string, tag: 'RequestTag' | 'ResourceTag') =>
       new PolicyStatement({
-        ...{ actions: [`sagemaker:${action}`], resources },
+        actions: [`sagemaker:${action}`],
+        resources,
         conditions: ofPipeline(Stack.of(this), tag),
       });
     this.taskPolicies!.splice(
