@@ -1,4 +1,7 @@
-/** What two contenders must share to compute the same thing: shape, weights and tokens, in a folder that both can read. */
+/**
+ * The inputs that two contenders share to compute the same thing: shape, weights and tokens, in a folder that both
+ * read.
+ */
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,7 +36,9 @@ export function readCase(folder: string): Case {
   };
 }
 
-/** Reads the case's weights straight into these parameters: a copy on the way would count in the peak memory. */
+/**
+ * Reads the case's weights straight into these parameters, since an intermediate copy would count in the peak memory.
+ */
 export function readWeights(folder: string, { flat }: ParameterSet): void {
   const bytes = new Uint8Array(flat.buffer, flat.byteOffset, flat.byteLength);
   const file = openSync(join(folder, 'weights.f32'), 'r');

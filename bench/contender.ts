@@ -1,7 +1,7 @@
 /**
- * Speed of two programs side by side. Each is a process that does a task when it is told to and sleeps otherwise, so that
- * they take turns on the same cores: A, B, A, B, ... What else the machine does then hits both alike, and the ratio of two
- * neighbouring turns holds where the times themselves do not.
+ * Compares the speed of two programs. Each is a process that does a task when told to and sleeps otherwise, so that
+ * they take turns on the same cores: A, B, A, B, ... Other load on the machine then affects both alike, and the ratio
+ * of two neighbouring turns is reliable even if the times themselves are not.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,18 +10,18 @@ import { spread } from './measure.ts';
 import type { Peer, Rates, Row, Settings } from './report.ts';
 
 export interface Contender {
-  /** As it is named in the results. */
+  /** Its name in the results. */
   name: string;
   /** A program that keeps the protocol: `serve` of `bench/worker.ts`, or that of `bench/peers/worker.py`. */
   command: readonly string[];
-  /** Added to the environment; undefined takes a variable away. */
+  /** Added to the environment; undefined removes a variable. */
   environment?: Readonly<Record<string, string | undefined>>;
 }
 
 /** The line that asks for a turn. */
 export interface Request {
   task: string;
-  /** The task is repeated for at least so long; 0 is once. */
+  /** The task is repeated for at least this long; with 0 it runs once. */
   seconds: number;
 }
 
@@ -30,22 +30,24 @@ export interface Turn {
   /** Units of work done: tokens, probes, documents. */
   units: number;
   seconds: number;
-  /** Of processor time, over all threads. */
+  /** Processor time, over all threads. */
   cpuSeconds: number;
   /** Largest resident set of the process so far. */
   peakMegabytes: number;
-  /** What the task's second call computed, for comparing the contenders' results; anything or nothing. */
+  /** The result of the task's second call, if any, for comparing the contenders' results. */
   value?: unknown;
 }
 
 export interface Comparison {
   ours: Contender;
-  /** Each is measured against ours in turn, so that only two are in memory; without any, ours is measured alone. */
+  /**
+   * Ours is measured against one peer after the other, so that only two are in memory; without peers, ours runs alone.
+   */
   peers: readonly Contender[];
   tasks: readonly string[];
   unit: string;
   what(task: string): string;
-  /** Largest relative difference of what a task computed; by default there is nothing to compare. */
+  /** Largest relative difference between the results of a task; by default, results are not compared. */
   difference?(ours: unknown, theirs: unknown): number;
 }
 
@@ -75,7 +77,7 @@ export async function compare(comparison: Comparison, settings: Settings): Promi
   return rows;
 }
 
-/** The turns of each contender in a task, in processes of their own, so that their peak memory is that of the task. */
+/** The turns of each contender in one task, in new processes, so that their peak memory is that of this task. */
 async function takeTurns(
   contenders: readonly Contender[],
   task: string,

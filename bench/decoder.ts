@@ -6,7 +6,9 @@ import { ours, python } from './peers.ts';
 import type { Bench, Row, Settings } from './report.ts';
 import { DECODERS, type DecoderCase, describe } from './shapes.ts';
 
-/** A training step's FLOPs in those of its forward pass: the backward pass takes two products for each of the forward's. */
+/**
+ * FLOPs relative to a forward pass: in training, the backward pass adds two products for each one of the forward pass.
+ */
 const PASSES = { forward: 1, train: 3 } as const;
 
 export const decoder: Bench = {

@@ -1,6 +1,6 @@
 /**
- * DSIR's log weights beside PyPI `data-selection`, on the example corpus. That they are the package's,
- * test/parity/dsir.py shows.
+ * The speed of DSIR's log weights beside that of PyPI `data-selection`, on the example corpus. test/parity/dsir.py
+ * shows that the weights are the package's.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

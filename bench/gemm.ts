@@ -1,13 +1,15 @@
 /**
- * The machine's matrix-product rate through the same engine that trains: `npx tsx bench/gemm.ts`. It is the ceiling of every
- * other figure, so that figures of two machines, or of a busy and an idle one, can be compared as shares of it.
+ * The machine's matrix-product rate in the engine that trains: `npx tsx bench/gemm.ts`. It is the ceiling of every
+ * other figure, so figures of two machines, or of a busy and an idle one, can be compared as shares of it.
  */
 import { pathToFileURL } from 'node:url';
 import * as tf from '@tensorflow/tfjs-core';
 import { ParameterSet } from '../engine/parameters.ts';
 import { createRuntime } from '../engine/runtime/runtime.ts';
 
-/** [rows, inner, columns]: a cube that shows the ceiling, then a batch of 1,024 tokens in an MLP of width 128 and 384. */
+/**
+ * [rows, inner, columns]: a cube that shows the ceiling, then a batch of 1,024 tokens in MLPs of widths 128 and 384.
+ */
 export const GEMM_SHAPES: readonly [number, number, number][] = [
   [1024, 1024, 1024],
   [1024, 128, 512],
@@ -18,8 +20,8 @@ const WARM_UP = 3;
 const SECONDS = 0.7;
 
 /**
- * GFLOP/s of float32 `[m, k] x [k, n]` on so many threads, one multiply-add being two; the best of the repetitions, since
- * whatever else runs on the machine can only lower it.
+ * GFLOP/s of float32 `[m, k] x [k, n]` on this many threads; a multiply-add counts as two. It is the best of the
+ * repetitions, since other load on the machine can only lower the rate.
  */
 export async function gemmRate(threads: number, [m, k, n] = GEMM_SHAPES[0]!): Promise<number> {
   const runtime = await createRuntime('onnx', { threads });

@@ -1,4 +1,4 @@
-/** One model on one GPU in one precision: what `bench/gpu.ts` measures in a process of its own. */
+/** Measures one model on one GPU in one precision; `bench/gpu.ts` starts a process for each. */
 import { spawnSync } from 'node:child_process';
 import { ExactProbe } from '../containers/probe/exact-probe.ts';
 import { parseConfig } from '../core/config/load.ts';
@@ -14,11 +14,11 @@ import { PROBE_SETTINGS, passagesLikeLambada } from './probe.ts';
 import type { Spread } from './report.ts';
 import { type DecoderCase, zipfTokens } from './shapes.ts';
 
-/** References of a probe. */
+/** Reference passages of a probe. */
 const PASSAGES = 64;
 
 export type Task =
-  /** Optimizer steps of so many micro-batches, each of the case's batch. */
+  /** Optimizer steps of `microBatches` micro-batches, each of the case's batch size. */
   | { kind: 'train'; microBatches: number }
   | { kind: 'forward' }
   /** Exact probes against 64 passages. */
@@ -30,7 +30,7 @@ export interface Job {
   case: DecoderCase;
   precision: Precision;
   tasks: Task[];
-  /** Least seconds of a measurement, after a warm-up. */
+  /** The least duration of a measurement, after a warm-up. */
   seconds: number;
   runtime: RuntimeName;
 }
@@ -38,11 +38,13 @@ export interface Job {
 export interface Speed {
   unit: 'tokens' | 'probes';
   perSecond: Spread;
-  /** Seconds of one step, pass or probe: the median. */
+  /** Median duration of one step, pass or probe. */
   seconds: number;
-  /** Of a step: the run on the device, parameters and gradient crossing included. The rest is AdamW, on the host. */
+  /**
+   * For a step: the run on the device, including the copies of parameters and gradient. The rest is AdamW, on the host.
+   */
   runSeconds?: number;
-  /** Matrix products' operations a second, as core/cost/flops.ts counts them, in 10^12. */
+  /** Operations of matrix products per second, as core/cost/flops.ts counts them, in 10^12. */
   teraflops?: number;
 }
 
@@ -53,7 +55,7 @@ export interface Parity {
   /** Norm of the gradients' difference over that of the CPU engine's gradient, and the cosine between them. */
   gradientError: number;
   gradientCosine: number;
-  /** The same norm for two micro-batches against one, on the device. */
+  /** The same relative error for two micro-batches against one, both on the device. */
   accumulationError: number;
   /** Whether a second run gave the same bits. */
   repeatable: boolean;
@@ -64,15 +66,15 @@ export interface Result {
   precision: Precision;
   task: Task['kind'];
   microBatches?: number;
-  /** Of the whole device, all that its allocator has taken. */
+  /** Memory in use on the whole device, including all that the allocator has reserved. */
   deviceMegabytes?: number;
   speed?: Speed;
   parity?: Parity;
-  /** Why there is neither, such as too little memory. */
+  /** Why there is neither speed nor parity, such as too little memory. */
   error?: string;
 }
 
-/** Measures the job's tasks, one after the other; a task that fails is reported and the next begins. */
+/** Measures the job's tasks, one after the other; if a task fails, this is reported, and the next one begins. */
 export async function measureJob(job: Job, report: (result: Result) => void): Promise<void> {
   const runtime = await createRuntime(job.runtime, { precision: job.precision });
   for (const task of job.tasks) {
@@ -168,7 +170,9 @@ export function compareGradients(found: Float32Array, expected: Float32Array) {
   return { gradientError: Math.sqrt(difference / theirs), gradientCosine: product / Math.sqrt(ours * theirs) };
 }
 
-/** Seconds of each call, until they add up to `seconds` and are three. The first calls, which compile, do not count. */
+/**
+ * Times calls, until there are at least three that add up to `seconds`. The first calls, which compile, do not count.
+ */
 async function repeat(call: () => Promise<unknown>, seconds: number, warmUp = 2): Promise<number[]> {
   for (let i = 0; i < warmUp; i++) await call();
   const found: number[] = [];
@@ -198,7 +202,9 @@ function trainingConfig(batchRows: number, microBatchRows: number) {
   return parseConfig({ ...sources, pretrain }, 'the benchmark').pretrain;
 }
 
-/** As a model begins. A block of a million normal values stands for all: drawing 400 million takes half a minute. */
+/**
+ * Initial values of a model, from a repeated block of a million normal values: drawing 400 million takes half a minute.
+ */
 function randomParameters(specs: readonly ParameterSpec[]): ParameterSet {
   const random = new CounterRandom(1, 102);
   const parameters = new ParameterSet(specs);
@@ -212,13 +218,13 @@ function randomParameters(specs: readonly ParameterSpec[]): ParameterSet {
   return parameters;
 }
 
-/** Megabytes in use on the first GPU, where nvidia-smi is there to say. */
+/** Megabytes in use on the first GPU; undefined without nvidia-smi. */
 function memoryUsed(): number | undefined {
   const [used] = nvidiaSmi('memory.used');
   return used === undefined ? undefined : Number(used);
 }
 
-/** What nvidia-smi says of the first GPU; empty without it. */
+/** Values that nvidia-smi reports for the first GPU; empty without nvidia-smi. */
 export function nvidiaSmi(...fields: string[]): string[] {
   const query = [`--query-gpu=${fields.join(',')}`, '--format=csv,noheader,nounits', '--id=0'];
   const { status, stdout } = spawnSync('nvidia-smi', query, { encoding: 'utf8' });

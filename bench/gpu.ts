@@ -1,7 +1,7 @@
 /**
  * `npx tsx bench/gpu.ts [--quick] [--only TEXT] [--seconds S] [--json FILE]`: training, forward passes and exact probes on a
  * GPU by the onnx-cuda engine, in each precision, and how far its losses and gradients are from those of the CPU engine. The
- * results file is written after every model, so that what was measured is kept wherever it ends.
+ * results file is written after every model, so that measurements are kept if the program is stopped.
  */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -19,7 +19,9 @@ const PARITY: Task[] = [{ kind: 'parity' }];
 const TRAIN: Task[] = [{ kind: 'train', microBatches: 1 }, { kind: 'forward' }];
 const ALL: Task[] = [{ kind: 'train', microBatches: 8 }, ...TRAIN, { kind: 'probe' }];
 
-/** Each in a process of its own: NVIDIA's libraries read once whether products may be rounded to TF32. */
+/**
+ * Each job runs in its own process, because NVIDIA's libraries read only once whether products may be rounded to TF32.
+ */
 export function jobs(quick: boolean, seconds: number): Job[] {
   const plan = quick
     ? [[DECODERS.a, PARITY] as const, [PYTHIA['70m'], ALL] as const]
@@ -33,10 +35,10 @@ export function jobs(quick: boolean, seconds: number): Job[] {
   );
 }
 
-/** Where the results of a process stand among what else it writes. */
+/** Marks the lines of a process's output that are results. */
 const MARK = 'result: ';
 
-/** Runs the job in a process; one that dies leaves an error for its first task without a result. */
+/** Runs the job in a process; if it dies, the first task without a result gets an error. */
 function runInProcess(job: Job): Result[] {
   const args = [...process.execArgv, process.argv[1]!, '--one', JSON.stringify(job)];
   const { stdout, stderr, status, signal } = spawnSync(process.execPath, args, { encoding: 'utf8' });
@@ -83,7 +85,7 @@ function describeParity(parity: NonNullable<Result['parity']>): string {
   return (
     `loss ${lossError.toExponential(1)}, gradient ${gradientError.toExponential(1)}, 1 - cosine ` +
     `${(1 - gradientCosine).toExponential(1)}, accumulation ${accumulationError.toExponential(1)}, ` +
-    `${repeatable ? 'the same bits' : 'other bits'} again`
+    `${repeatable ? 'the same bits' : 'other bits'} when repeated`
   );
 }
 
@@ -102,7 +104,7 @@ async function main(): Promise<void> {
     return measureJob(JSON.parse(values.one), (result) => console.log(`${MARK}${JSON.stringify(result)}`));
   if (values.check) return (await createRuntime('onnx-cuda')).dispose();
 
-  // In a process too: this one is to hold no memory of the device.
+  // In a process of its own too, so that this one holds no device memory.
   const check = spawnSync(process.execPath, [...process.execArgv, process.argv[1]!, '--check'], { encoding: 'utf8' });
   if (check.status !== 0) {
     console.error(check.stderr.trim().split('\n').at(-1));

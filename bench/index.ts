@@ -1,6 +1,6 @@
 /**
- * `npm run bench [-- BENCH...] [--threads N] [--rounds N] [--seconds S] [--rows N] [--json]`: how fast everything here is, beside what
- * one would use otherwise and beside the rate of this machine's matrix products.
+ * `npm run bench [-- BENCH...] [--threads N] [--rounds N] [--seconds S] [--rows N] [--json]`: how fast everything here
+ * is, compared with the usual alternatives and with the rate of this machine's matrix products.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -50,7 +50,7 @@ for (const bench of BENCHES)
   if (positionals.length === 0 || positionals.includes(bench.name)) {
     const rows = await bench.run(settings);
     results.push({ name: bench.name, rows });
-    // All of them take an hour: what is done is shown, also where the last line will be JSON.
+    // All benchmarks together take an hour, so each is shown as soon as it is done, even if the last line will be JSON.
     (values.json ? console.error : console.log)(`\n${bench.name}: ${bench.about}\n${table(rows)}`);
   }
 

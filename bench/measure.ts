@@ -1,12 +1,12 @@
-/** Measures in this process what has no peer. */
+/** Measures, in this process, work for which there is no peer. */
 import { existsSync, readFileSync } from 'node:fs';
 import type { Rates, Spread } from './report.ts';
 
 const WARM_UP = 3;
 
 /**
- * Repeats `step`, which does `units` of work, for about `seconds`, and at least five times, after a warm-up (the first
- * calls compile and fault in memory).
+ * Repeats `step`, which does `units` of work, for about `seconds` and at least five times, after a warm-up (the first
+ * calls compile, and touch memory for the first time).
  */
 export async function measure(step: () => Promise<unknown>, units: number, seconds: number): Promise<Rates> {
   for (let i = 0; i < WARM_UP; i++) await step();
@@ -23,8 +23,8 @@ export async function measure(step: () => Promise<unknown>, units: number, secon
 }
 
 /**
- * Largest resident set of this process so far. Linux's own count (`maxRSS`) begins with that of the process that started
- * this one; the one in /proc does not.
+ * Largest resident set of this process so far. Linux's `maxRSS` starts at that of the process that started this one;
+ * the count in /proc does not.
  */
 export function peakMegabytes(): number {
   const status = '/proc/self/status';

@@ -1,4 +1,4 @@
-/** Peak memory of each job in bytes, by its configuration, as docs/performance.md states it. */
+/** Peak memory of each job in bytes, computed from the configuration, as docs/performance.md states it. */
 import { scratchShape } from '../containers/fit-influence/encoder.ts';
 import { modelShape } from '../containers/model.ts';
 import type { RunConfig } from '../core/config/schema.ts';
@@ -11,25 +11,28 @@ import { type ParameterSpec, sizeOf } from '../engine/parameters.ts';
 
 export type JobName = 'prepare' | 'prepare-probe' | 'probe' | 'fit-influence' | 'score' | 'pretrain' | 'evaluate';
 
-/** Rows that losses are measured of at once: of a set of passages, and of the corpus. */
+/** Passages, and rows of the corpus, whose losses are measured at once. */
 const [PASSAGES, ROWS] = [8, 16];
 /** Lengths of a set of passages, and states that the head reads at once (`engine/gpt-neox/passage-set.ts`). */
 const [LENGTHS, HEAD_ROWS] = [8, 512];
-/** Tokens that go through the layers together, and graphs of an encoder that are kept (`engine/bert/influence-scorer.ts`). */
+/**
+ * Tokens that go through the layers together, and graphs that are kept for an encoder
+ * (`engine/bert/influence-scorer.ts`).
+ */
 const [GROUP_TOKENS, ENCODER_GRAPHS] = [512, 4];
 
-/** Of a forward pass, which holds one layer at a time. */
+/** Memory of a forward pass, which holds one layer at a time. */
 function forward({ vocabularySize, ...shape }: GraphShape, rows: number, tokens: number): number {
   return 4 * rows * tokens * vocabularySize + states(shape, rows, tokens);
 }
 
-/** Of a forward pass without the head. */
+/** Memory of a forward pass without the head. */
 function states({ width, heads }: Omit<GraphShape, 'vocabularySize'>, rows: number, tokens: number): number {
   const together = Math.min(rows * tokens, GROUP_TOKENS);
   return 4 * together * (45 * width + 4 * heads * tokens) + 4 * rows * tokens * 3 * width;
 }
 
-/** Of the head, which reads so many states at most at once. */
+/** Memory of the head, which reads at most {@link HEAD_ROWS} states at once. */
 function head({ vocabularySize }: GraphShape, targets: number): number {
   return 4 * Math.min(HEAD_ROWS, targets) * 2.5 * vocabularySize;
 }
@@ -52,7 +55,7 @@ export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: Pass
   const passages = (given: number[]) => sum(given, states) + head(model, tokens(given));
 
   const { chunks, chunkTokens, batchDocuments } = config.influenceModel;
-  // The encoder has no logits: its vocabulary costs weights alone.
+  // The encoder has no logits, so its vocabulary takes memory only for weights.
   const scratch = scratchShape(config.influenceModel, corpus.tokenizer.vocabularySize);
   const encoder = { ...scratch, vocabularySize: 0 };
   const encoderWeights = 4 * count(bertSpecs(scratch));
@@ -98,7 +101,7 @@ export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: Pass
   };
 }
 
-/** Each length that a set's batches are padded to, once. */
+/** The distinct lengths that a set's batches are padded to. */
 function graphLengths(passages: number[]): number[] {
   const sorted = [...passages].sort((a, b) => a - b);
   const batches = sorted.filter((_, i) => i % PASSAGES === PASSAGES - 1 || i === sorted.length - 1);

@@ -1,4 +1,7 @@
-/** `memory-job.ts PEAKS TASK`: the job TASK as `containers/main.ts` runs it; its peak memory is added to the file PEAKS. */
+/**
+ * `memory-job.ts PEAKS TASK`: runs the job TASK as `containers/main.ts` does, and adds its peak memory to the file
+ * PEAKS.
+ */
 import { appendFileSync } from 'node:fs';
 
 const [peaks = ''] = process.argv.splice(2, 1);

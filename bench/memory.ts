@@ -1,6 +1,6 @@
 /**
- * `npx tsx bench/memory.ts [--json] [CONFIG..]`: the peak memory of every job of a short run, beside what the formulas of
- * docs/performance.md give for it; by default of the quickstart and of `examples/small.json`. Takes some minutes.
+ * `npx tsx bench/memory.ts [--json] [CONFIG..]`: the peak memory of every job of a short run, beside the prediction of
+ * the formulas of docs/performance.md; by default for the quickstart and `examples/small.json`. Takes some minutes.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -23,7 +23,7 @@ const examples = fileURLToPath(new URL('../examples', import.meta.url));
 const { values, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true });
 const files = positionals.length > 0 ? positionals : ['quickstart.json', 'small.json'].map((f) => join(examples, f));
 
-/** Memory does not depend on how long a job goes on. */
+/** Settings of a short run: memory does not depend on how long a job runs. */
 const SHORT = [
   ...['pretrain.stages=2', 'pretrain.stepsPerStage=6', 'pretrain.warmupSteps=2', 'pretrain.decaySteps=3'],
   ...['probe.documents=60', 'influenceModel.epochs=2'],
@@ -47,7 +47,7 @@ else {
   console.log(table.toString());
 }
 
-/** The largest peak of each kind of job of a run, each job in a process of its own. */
+/** The largest peak of each kind of job in a run; each job is a process of its own. */
 async function measured(file: string): Promise<Peak[]> {
   const folder = mkdtempSync(join(tmpdir(), 'mates-memory-'));
   try {

@@ -1,6 +1,6 @@
 /**
- * Selecting a fifth of a pool in one process, beside NumPy as the published code has it. C4's pool in the paper has 217
- * million rows (`--rows`). That the picks are those of NumPy for the same noise, test/parity/numpy_selection.py shows.
+ * Selecting a fifth of a pool in one process, compared with NumPy as the published code uses it. C4's pool in the paper
+ * has 217 million rows (`--rows`). test/parity/numpy_selection.py shows that the picks are NumPy's for the same noise.
  */
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -32,7 +32,7 @@ export const oneProcess: Bench = {
   },
 };
 
-/** Normal utilities; a block of a million, drawn once, stands for all, as drawing takes longer than selecting. */
+/** Normal utilities. A block of a million, drawn once, is repeated, because drawing takes longer than selecting. */
 function writeUtilities(path: string, count: number): void {
   const random = new CounterRandom(9, 1000);
   const block = Float32Array.from({ length: 1 << 20 }, (_, i) => random.normal(i));

@@ -1,4 +1,4 @@
-/** The Python programs that ours are measured against; `bench/peers/README.md` says how to install what they need. */
+/** The Python programs that ours are measured against; `bench/peers/README.md` says how to install their packages. */
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -10,13 +10,13 @@ const CACHE = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
 const PEERS = join(CACHE, 'mates-peers');
 
 export const PYTHON = join(PEERS, 'venv', 'bin', 'python');
-/** Makes Intel's library take its fast path on other makers' processors; see `bench/peers/unlock.c`. */
+/** Makes Intel's library take its fast path on other vendors' processors; see `bench/peers/unlock.c`. */
 const UNLOCK = join(PEERS, 'unlock.so');
 
 export const NO_PEERS =
   'The Python peers are not installed, or in other versions (bench/peers/install.sh installs them): only our side is measured.';
 
-/** Whether the peers are installed, in the versions that are asked for now. */
+/** Whether the peers are installed, in the versions of `bench/peers/requirements.txt`. */
 export function havePeers(): boolean {
   const installed = join(PEERS, 'READY');
   if (!existsSync(installed) || !existsSync(PYTHON)) return false;
@@ -26,8 +26,8 @@ export function havePeers(): boolean {
 }
 
 /**
- * A script of `bench/peers` with its arguments, as installed and, on processors of other makers than Intel, with the fast
- * path of Intel's library. Empty where the peers are not installed.
+ * A script of `bench/peers` with its arguments, as installed and, on processors that are not Intel's, also with the
+ * fast path of Intel's library. Empty if the peers are not installed.
  */
 export function python(name: string, script: string, ...rest: string[]): Contender[] {
   if (!havePeers()) return [];
@@ -38,7 +38,7 @@ export function python(name: string, script: string, ...rest: string[]): Contend
 }
 
 const ENVIRONMENT = {
-  // Where it is set, it holds NumPy and PyTorch back to the kernels of another processor.
+  // If this is set, it restricts NumPy and PyTorch to the kernels of another processor.
   OPENBLAS_CORETYPE: undefined,
   PYTHONWARNINGS: 'ignore',
   PYTHONDONTWRITEBYTECODE: '1',

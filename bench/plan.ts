@@ -1,6 +1,7 @@
 /**
- * What planning takes at the largest size that a configuration may ask for, 100 stages over 10,000 shards of 217 million
- * rows in all, and what each probing and evaluating job takes to split and sample the hold-out. There is no peer.
+ * How long planning takes at the largest size that a configuration may ask for, 100 stages over 10,000 shards with 217
+ * million rows in all, and how long each probing and evaluating job takes to split and sample the hold-out. There is no
+ * peer.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,7 @@
 /**
- * Exact oracle probes against a straightforward PyTorch one: restore weights and moments from memory, one clipped AdamW
- * step on the document, and the loss of the reference passages in batches padded to their longest.
+ * Exact oracle probes against straightforward ones in PyTorch, which restore weights and moments from memory, make one
+ * clipped AdamW step on the document, and compute the loss of the reference passages in batches padded to their
+ * longest.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,11 +14,14 @@ import { ours, python } from './peers.ts';
 import type { Bench } from './report.ts';
 import { DECODERS, describe, zipfTokens } from './shapes.ts';
 
-/** The checkpoint that is probed: as after many steps, with gradients of about the size that training has. */
+/**
+ * The checkpoint that is probed: in a state as after many steps, with gradients of about the size that training has.
+ */
 export interface ProbeSettings {
   optimizer: AdamWOptions;
-  /** Steps done; the first moment is 0 and the second this everywhere. */
+  /** Steps done. */
   step: number;
+  /** The second moment of every parameter; the first is 0. */
   v: number;
   learningRate: number;
   clipNorm: number;
@@ -33,7 +37,7 @@ export const PROBE_SETTINGS: ProbeSettings = {
 
 export const probe: Bench = {
   name: 'probe',
-  about: 'exact oracle probes, each against so many reference passages',
+  about: 'exact oracle probes against reference passages',
   async run(settings) {
     const rows = [];
     for (const of of [DECODERS.a, DECODERS.c])
@@ -62,7 +66,9 @@ export const probe: Bench = {
   },
 };
 
-/** A quarter of the paper's 1,024: enough for the document's own step to weigh as little as it does there. */
+/**
+ * A quarter of the paper's 1,024: enough for the document's own step to be as small a part of the time as it is there.
+ */
 const PASSAGES = 256;
 
 /** Quantiles 0, 0.1, 0.25, 0.5, 0.75, 0.9 and 1 of the lengths of LAMBADA's passages, in tokens of Pythia. */
@@ -76,7 +82,7 @@ const LENGTHS: readonly [share: number, tokens: number][] = [
   [1, 169],
 ];
 
-/** Random tokens in passages of LAMBADA's lengths; the last is the target. */
+/** Passages of random tokens, of LAMBADA's lengths; the last token is the target. */
 export function passagesLikeLambada(vocabularySize: number, count: number): Passage[] {
   const random = new CounterRandom(1, 101);
   return Array.from({ length: count }, (_, i) => {

@@ -1,4 +1,4 @@
-/** What the benchmarks find, as data and as a table. */
+/** The results of the benchmarks, as data and as a table. */
 import Table from 'cli-table3';
 import { formatCount, PLAIN_TABLE } from '../bin/format.ts';
 
@@ -8,9 +8,9 @@ export interface Spread {
   max: number;
 }
 
-/** How fast one program is in one task, and what it takes. */
+/** How fast one program does one task, and how much memory it takes. */
 export interface Rates {
-  /** Units a second of wall time and of processor time, the latter over all threads. */
+  /** Units per second of wall time, and per second of processor time over all threads. */
   perSecond: Spread;
   perCpuSecond: Spread;
   /** Largest resident set of its process. */
@@ -19,17 +19,17 @@ export interface Rates {
 
 export interface Peer extends Rates {
   name: string;
-  /** Ours over theirs by processor time: above 1, ours is the faster. */
+  /** Our rate over theirs, by processor time: above 1, ours is faster. */
   ratio: Spread;
   /** The same by the wall clock. */
   wallRatio: Spread;
-  /** Largest relative difference of what the two computed, where they computed the same. */
+  /** Largest relative difference between the two results, if they should be the same. */
   difference?: number;
 }
 
 export interface Row {
   what: string;
-  /** What is counted: tokens, probes, documents. */
+  /** The unit that is counted: tokens, probes, documents. */
   unit: string;
   ours: Rates;
   /** Share of the machine's matrix-product rate (`bench/gemm.ts`) that ours sustains. */
@@ -37,18 +37,18 @@ export interface Row {
   peers: Peer[];
 }
 
-/** What every benchmark is told. */
+/** The settings that every benchmark gets. */
 export interface Settings {
   threads: number;
   /** Turns of each contender. */
   rounds: number;
-  /** Least seconds of a turn. */
+  /** The least duration of a turn. */
   seconds: number;
   /** Rows of the pool that is selected from. */
   rows: number;
-  /** GFLOP/s of this machine's matrix products on so many threads. */
+  /** GFLOP/s of this machine's matrix products on `threads` threads. */
   gemmGigaflops: number;
-  /** Says what is being done. */
+  /** Reports progress. */
   log(line: string): void;
 }
 

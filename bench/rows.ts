@@ -1,6 +1,6 @@
 /**
- * What the cheap influence model and deduplication cost. Features and MinHash of random token rows, ridge regressions of
- * labels that follow some of the tokens.
+ * The cost of the cheap influence model and of deduplication: n-gram features and MinHash of random token rows, and
+ * ridge regressions of labels that depend on some of the tokens.
  */
 import { DuplicateClusters } from '../core/dedup/clusters.ts';
 import { DEFAULT_MINHASH, MinHasher } from '../core/dedup/minhash.ts';
@@ -29,7 +29,7 @@ export const ridgeAndDuplicates: Bench = {
 
 function measureRows({ rows, length, vocabularySize, buckets }: (typeof CASES)[number]): Row[] {
   const found: Row[] = [];
-  /** The result, and a row of so many repetitions. */
+  /** Returns the work's result, and adds a row that measures `times` repetitions. */
   const time = <T>(what: string, work: () => T, units: number, unit: string, times = 3): T => {
     const [wall, processor]: [number[], number[]] = [[], []];
     let result!: T;
@@ -65,7 +65,7 @@ function measureRows({ rows, length, vocabularySize, buckets }: (typeof CASES)[n
   return found;
 }
 
-/** Cubes of uniforms: some tokens are frequent, as in text. */
+/** Tokens from cubes of uniform numbers: some are frequent, as in text. */
 function randomTokens(count: number, vocabularySize: number): Int32Array {
   const random = new PhiloxRun(1, 102);
   const tokens = new Int32Array(count);
@@ -77,7 +77,7 @@ function randomTokens(count: number, vocabularySize: number): Int32Array {
   return tokens;
 }
 
-/** The share of even tokens, among those that are not rare. */
+/** The share of tokens that are even and not rare. */
 function targetOf(row: Int32Array): number {
   return row.reduce((sum, token) => sum + (token % 2 === 0 && token < 500 ? 1 : 0), 0) / row.length;
 }

@@ -1,4 +1,4 @@
-/** Scoring by the influence model, from texts to scores, against transformers. */
+/** Scoring with the influence model, from texts to scores, compared with transformers. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ interface ScoringCase {
   name: string;
   shape: BertShape;
   texts: string[];
-  /** Wordpieces of a text that are read, at most. */
+  /** The most wordpieces of a text that are read. */
   longest: number;
   tasks: readonly string[];
   /** The orders in which the peer takes the texts. */
@@ -42,7 +42,7 @@ function cases(): ScoringCase[] {
   const all = exampleTexts();
   const spread = (count: number, texts = all) =>
     Array.from({ length: count }, (_, i) => texts[Math.floor(((i + 0.5) * texts.length) / count)]!);
-  // A pool's rows are equally long: texts that fill their 128 wordpieces.
+  // A pool's rows are equally long, so these texts fill their 128 wordpieces.
   const long = all.filter(({ length }) => length > 1000);
   const both = ['float32', 'int8'];
   return [
@@ -73,7 +73,9 @@ function cases(): ScoringCase[] {
   ];
 }
 
-/** The text's first words: from 16 to 350, evenly spread over their logarithm, or all that there are. */
+/**
+ * The text's first words: 16 to 350 of them, with the logarithm of their number evenly distributed, or all there are.
+ */
 function cut(text: string, number: number): string {
   const words = 16 * (LAST_WORDS / 16) ** new CounterRandom(1, 103).uniform(number);
   return text.split(' ').slice(0, Math.round(words)).join(' ');
@@ -110,7 +112,7 @@ async function measure(
   }
 }
 
-/** In standard deviations of theirs. */
+/** The greatest difference, in standard deviations of their values. */
 function greatestDifference(ours: readonly number[], theirs: readonly number[]): number {
   const mean = theirs.reduce((sum, value) => sum + value, 0) / theirs.length;
   const std = Math.sqrt(theirs.reduce((sum, value) => sum + (value - mean) ** 2, 0) / theirs.length);

@@ -1,7 +1,7 @@
 /**
- * Speed and memory of the selection by many jobs, as many rows a job as 217 million in 800. Writes some 18 bytes a row to a
- * temporary folder. Each phase is a process of its own, so that its peak memory can be told; the later ones read what the
- * first has written.
+ * Speed and memory of the selection by many jobs, with as many rows per job as 217 million rows have in 800 jobs. It
+ * writes some 18 bytes per row to a temporary folder. Each phase is a process of its own, so that its peak memory is
+ * known; the later ones read what the first has written.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -8,7 +8,7 @@ export interface DecoderCase {
   name: string;
   shape: GptNeoxShape;
   batch: number;
-  /** Tokens of a row that are read; as many are predicted, so a row has one more. */
+  /** Tokens of a row that are read. As many are predicted, so a row has one token more. */
   length: number;
 }
 
@@ -20,7 +20,7 @@ const decoder = (
   [batch, length]: [number, number],
 ): DecoderCase => ({ name, shape: { ...COMMON, layers, width, heads, vocabularySize }, batch, length });
 
-/** The quickstart's model, two between, and that of Pythia-70m. */
+/** The quickstart's model, two sizes in between, and Pythia-70m's. */
 export const DECODERS = {
   quickstart: decoder('quickstart', [2, 128, 4, 2048], [8, 128]),
   a: decoder('a', [4, 128, 4, 4096], [8, 128]),
@@ -28,7 +28,7 @@ export const DECODERS = {
   c: decoder('c (Pythia-70m)', [6, 512, 8, 50_304], [2, 512]),
 } as const;
 
-/** Models of the Pythia suite, with batches whose training takes 14 to 26 GB of device memory in float32. */
+/** Models of the Pythia suite, with batches that take 14 to 26 GB of device memory to train on in float32. */
 export const PYTHIA = {
   '70m': decoder('Pythia-70m', [6, 512, 8, 50_304], [16, 1024]),
   '160m': decoder('Pythia-160m', [12, 768, 12, 50_304], [8, 1024]),
@@ -40,8 +40,8 @@ export function describe({ name, shape, batch, length }: DecoderCase): string {
 }
 
 /**
- * Token ids by the law of Zipf and Mandelbrot, p(rank) ~ 1 / (rank + 2.7), as words of a text have it: so many tokens hold
- * about as many different ones as text does.
+ * Token ids distributed by the law of Zipf and Mandelbrot, p(rank) ~ 1 / (rank + 2.7), like the words of a text: they
+ * contain about as many different ids as the same number of tokens of text does.
  */
 export function zipfTokens(count: number, vocabularySize: number, stream = 0): Int32Array {
   const random = new CounterRandom(1, 100, stream);

@@ -1,9 +1,9 @@
 /**
- * Programs that do the same work once each, in turns: A, B, A, B, ... Every turn is a process of its own, so that its
- * peak memory and the cost of first touching it are in the measure; and what else the machine does hits neighbours
- * alike, so that ratios of neighbouring turns hold where the times do not.
+ * Lets programs that do the same work take turns: A, B, A, B, ... Every turn is a process of its own, so that its peak
+ * memory and the cost of first touching that memory are measured too. Other load on the machine affects neighbouring
+ * turns alike, so their ratios are reliable even if the times are not.
  *
- * A program ends its output with one line of JSON, see {@link Turn}.
+ * A program ends its output with one line of JSON; see {@link Turn}.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -18,10 +18,10 @@ export interface Contender {
   command: readonly string[];
 }
 
-/** Where a bundle finds the packages that it imports. */
+/** The folder of the bundles, from which they find the packages that they import. */
 const BUNDLES = join(import.meta.dirname, '..', 'node_modules', '.cache', 'mates-bench');
 
-/** A TypeScript program of `bench/workers`, bundled as the jobs' images have it: `tsx` takes 40 MB itself. */
+/** A TypeScript program of `bench/workers`, bundled as in the jobs' images, since `tsx` itself takes 40 MB. */
 export function ours(name: string, script: string, ...rest: string[]): Contender {
   const bundle = join(BUNDLES, script.replace('.ts', '.mjs'));
   const path = join(import.meta.dirname, 'workers', script);
@@ -36,7 +36,7 @@ export function ours(name: string, script: string, ...rest: string[]): Contender
   return { name, command: [process.execPath, bundle, ...rest] };
 }
 
-/** A Python program of `bench/peers`; none where the peers are not installed. */
+/** A Python program of `bench/peers`; none if the peers are not installed. */
 export function peer(name: string, script: string, ...rest: string[]): Contender[] {
   if (!havePeers()) return [];
   return [{ name, command: [PYTHON, join(import.meta.dirname, 'peers', script), ...rest] }];
@@ -44,13 +44,13 @@ export function peer(name: string, script: string, ...rest: string[]): Contender
 
 export interface Work {
   what: string;
-  /** Of work in a turn, and what is counted. */
+  /** Units of work in a turn, and their name. */
   units: number;
   unit: string;
   rounds: number;
 }
 
-/** One row of results: the first contender beside the others. */
+/** One row of results: the first contender compared with the others. */
 export function compareTurns({ what, units, unit, rounds }: Work, contenders: readonly Contender[]): Row {
   const turns = contenders.map((): Turn[] => []);
   for (let round = 0; round < rounds; round++)
@@ -74,7 +74,7 @@ export function compareTurns({ what, units, unit, rounds }: Work, contenders: re
 }
 
 function turnOf({ name, command: [file, ...rest] }: Contender): Turn {
-  // NumPy's library takes the processor for another one where this is set.
+  // If this is set, NumPy's library treats the processor as another one.
   const { OPENBLAS_CORETYPE: _, ...env } = process.env;
   const child = spawnSync(file!, rest, { encoding: 'utf8', env, maxBuffer: 1 << 26 });
   if (child.status !== 0) throw new Error(`${name} failed:\n${child.stderr}`);

@@ -1,6 +1,6 @@
 /**
  * A WordPiece tokenizer.json for benchmarks: the texts' most frequent words and, for the rest, their most frequent endings
- * and all characters. Text falls into some pieces more than by BERT's own vocabulary, which is not ours to ship.
+ * and all characters. It cuts text into some more pieces than BERT's own vocabulary, which is not ours to ship.
  */
 const SPECIAL = ['[PAD]', '[UNK]', '[CLS]', '[SEP]'];
 const ENDING = 4;
@@ -58,7 +58,7 @@ function add(counts: Map<string, number>, key: string, count: number): void {
   counts.set(key, (counts.get(key) ?? 0) + count);
 }
 
-/** Ties in the order of the code units. */
+/** The keys from the most frequent on; ties are in the order of their code units. */
 function mostFrequent(counts: ReadonlyMap<string, number>): string[] {
   return [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)).map(([key]) => key);
 }

@@ -1,21 +1,23 @@
-/** The side of the protocol of `bench/contender.ts` that does the work. `bench/peers/worker.py` is the same in Python. */
+/** The working side of the protocol of `bench/contender.ts`. `bench/peers/worker.py` is the same in Python. */
 import { createInterface } from 'node:readline';
 import type { Request, Turn } from './contender.ts';
 import { peakMegabytes } from './measure.ts';
 
-/** One call of the task, and what it has computed. */
+/** Runs the task once and returns its result. */
 type Call = () => Promise<unknown>;
 
-/** The first calls compile, and fault in memory: so many are not counted, or those of so many seconds. */
+/**
+ * The first calls compile, and touch memory for the first time: this many, or those of this many seconds, do not count.
+ */
 const WARM_UP = { calls: 3, seconds: 5 };
 
 /**
- * The call whose result is reported, of all that a process makes of a task: contenders make different numbers of them, and
- * the second training step's loss tells whether the first moved the weights alike.
+ * The call of a task whose result is reported. Contenders make different numbers of calls, and the loss of the second
+ * training step shows whether the first step changed the weights alike.
  */
 const REPORTED = 2;
 
-/** Answers requests on stdin until it ends. `tasks` has for each name the units of one call, and the call. */
+/** Answers requests on stdin until it ends. `tasks` maps each name to the units of one call, and the call. */
 export async function serve(tasks: Readonly<Record<string, { units: number; call: Call }>>): Promise<void> {
   const called = new Map<string, number>();
   const results = new Map<string, unknown>();

@@ -1,13 +1,15 @@
 #!/bin/sh
-# Makes the folder that both images run, from sources and node_modules beside it: the jobs as JavaScript, one chunk for
-# what they share, and ONNX Runtime's library for this machine's kind of processor (the package brings every platform's).
+# Makes the folder that both images run, from the sources and node_modules of the current folder: the jobs as
+# JavaScript, with shared code in a chunk of its own, and ONNX Runtime's library for this machine's kind of processor
+# (the package brings every platform's).
 #
 # usage: containers/bundle.sh FOLDER
 set -eu
 out=$1
 
-# Two levels deep, because `builtin:` URIs are found at ../../examples of the module that opens them. The workers lie beside
-# the chunks that start them. The banner's import has a name of its own: dependencies import `createRequire` as it is.
+# The output lies two levels deep, because `builtin:` URIs resolve to ../../examples from the module that opens them.
+# The workers lie beside the chunks that start them. The banner renames its import because dependencies import
+# `createRequire` under its own name.
 node_modules/.bin/esbuild main=containers/main.ts training-worker=engine/data-parallel/worker.ts \
   word-pieces-worker=containers/fit-influence/word-pieces-worker.ts \
   packing-worker=core/corpus/packing/packing-worker.ts --bundle --splitting --platform=node --format=esm --target=node22 \

@@ -12,23 +12,23 @@ import { openTrainer } from './model.ts';
 import type { PartialCheckpoints } from './partial-checkpoints.ts';
 import { openTrainingRows, stepsFrom } from './pretrain/training-rows.ts';
 
-/** Which checkpoint's branch, and where it is resumed from. */
+/** The checkpoint that the branch begins at, and where the branch saves itself. */
 export interface DecayBranch {
   model: LanguageModel;
   corpus: Corpus;
-  /** Of the stage whose checkpoint it begins at. */
+  /** The plan of the stage whose checkpoint the branch begins at. */
   plan: StagePlan;
   arm: Arm;
-  /** Where a long branch saves itself; the caller drops that once it has used the end. */
+  /** Where a long branch saves itself; the caller drops these checkpoints once it has used the end. */
   partial: PartialCheckpoints;
 }
 
 /**
- * A checkpoint at the end of its decay branch: the learning rate is halved `decayHalvings` times over `decaySteps`. The
- * branch runs over the batches that the stage trained on last, so it takes nothing from a later stage. Stopped anywhere,
- * it resumes to the same bytes.
+ * The checkpoint at the end of a decay branch: the learning rate is halved `decayHalvings` times over `decaySteps`. The
+ * branch trains on the last batches of its stage, so it takes nothing from a later stage. If stopped anywhere, it
+ * resumes to the same bytes.
  *
- * @param onStep called with the steps done; where the job was told to stop it is not called again.
+ * @param onStep called with the number of steps done; not called again once the job has been told to stop.
  */
 export async function decayBranchEnd(
   job: Job,
@@ -54,7 +54,7 @@ export async function decayBranchEnd(
     for await (const tokens of mapAhead(stepsFrom(optimizer.step - trunkStep, decaySteps), 2, inBranch)) {
       await trainer.step(tokens, length, rate(optimizer.step - trunkStep + 1));
       const done = optimizer.step - trunkStep;
-      // The end of a branch that took long is kept too, for what is done with it may be interrupted.
+      // If the branch saved itself on the way, its end is saved too, since the work that follows may be interrupted.
       if (job.signal.aborted || (done === decaySteps ? kept : partial.isDue(done))) {
         trainer.collect();
         const parts = { ...checkpoint, endOfText: tokenizer.endOfText, state: state() };
@@ -74,7 +74,9 @@ export async function decayBranchEnd(
   return { ...checkpoint, state: state() };
 }
 
-/** The branch's learning rate by its step, from 1; a trunk that is still warming up decays from where it is. */
+/**
+ * The branch's learning rate by step, from 1. If the trunk is still warming up, the decay starts at its current rate.
+ */
 export function branchRate(pretrain: RunConfig['pretrain'], trunkStep: number): (t: number) => number {
   const warm = trunkLearningRate(pretrain, trunkStep) / pretrain.learningRate;
   return (t) => warm * decayLearningRate(pretrain, t);

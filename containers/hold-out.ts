@@ -8,7 +8,9 @@ import type { Run } from '../core/run/open-run.ts';
 import { rangeDomains } from '../core/selection/domains.ts';
 import type { Job } from './job.ts';
 
-/** Shards read at once: the hold-out of 10,000 shards is some hundreds of them, and each is a request. */
+/**
+ * Shards read at once: in a corpus of 10,000 shards, the hold-out is some hundreds of them, and each is one request.
+ */
 const REQUESTS = 16;
 
 /** The run's hold-out, split into rows for evaluation and rows that may be probed. */
@@ -27,14 +29,14 @@ export async function holdOut(run: Run, corpus: Corpus, plan: StagePlan): Promis
   return splitHoldOut(rows, domains, evaluation.rowsPerDomain, seed);
 }
 
-/** Rows by which a mean and a deviation are known to some 10 %. */
+/** From this many rows, a mean and a standard deviation are known to some 10 %. */
 const LEAST_ROWS = 100;
 
 /**
- * A fresh sample of the rows that may be probed, ascending; all of them where fewer are there than are wanted.
+ * A fresh sample of the rows that may be probed, in ascending order; all of them if there are fewer than wanted.
  *
  * @param stream of the random numbers.
- * @param without rows that are left out, where {@link LEAST_ROWS} others are there.
+ * @param without rows to leave out, if at least {@link LEAST_ROWS} others remain.
  * @param share upper bound on the sample, as a share of the rows that may be sampled.
  */
 export async function sampleHoldOut(

@@ -5,32 +5,33 @@ import type { Run } from '../core/run/open-run.ts';
 import { attemptsBefore } from '../core/run/timings.ts';
 import { putJson } from '../core/storage/index.ts';
 
-/** What a job is told: the environment of a container, read once by `main.ts`. */
+/** A job's input: the environment of its container, which `main.ts` reads once. */
 export interface Job {
   run: Run;
   stage: number;
   arm: Arm;
-  /** The map item, where the state is a map. */
+  /** The map item, if the state is a map. */
   item: unknown;
   /** Aborted when the machine asks the job to stop; the job then saves and throws InterruptedError. */
   signal: AbortSignal;
   progress: ProgressReporter;
-  /** Tells what a user should know, in sentences; the job goes on. */
+  /** Warns the user, in sentences; the job goes on. */
   warn(warning: string): void;
 }
 
-/** What is left of a job's work when all has been computed. */
+/** The rest of a job's work, once everything has been computed. */
 export interface Computed {
-  /** Floating-point operations that it took, as core/cost/flops.ts counts them. */
+  /** Floating-point operations that the job took, as core/cost/flops.ts counts them. */
   flops: number;
-  /** Writes what the next attempt takes for a job that is done; absent where nothing does. */
+  /** Writes the file by which a later attempt sees that the job is done; absent if there is none. */
   finish?(): Promise<void>;
 }
 
 /**
- * Runs `work` and records how long it took, apart from the results so that those keep the same bytes, and beside it its
- * operations. The record comes before what marks the job as done: killed between the two, the job runs again, and no
- * job that is done lacks its record. Work that throws is recorded too, for the attempt that ends it: it was paid for.
+ * Runs `work` and records its duration and its operations, separately from the results so that those keep the same
+ * bytes. The record is written before the file that marks the job as done. If the job is killed in between, it runs
+ * again; so every finished job has its record. An attempt that throws is recorded too, for the attempt that finishes
+ * the job, because it was paid for.
  */
 export async function timed(job: Job, name: string, work: () => Promise<Computed>): Promise<void> {
   const { store } = job.run;
@@ -40,7 +41,7 @@ export async function timed(job: Job, name: string, work: () => Promise<Computed
   const started = performance.now();
   const attempt = (): Attempt => ({ begin, seconds: Math.round((performance.now() - started) / 100) / 10 });
   const { flops, finish } = await work().catch(async (error: unknown) => {
-    // Where this cannot be written, the work's own error still says more.
+    // If this cannot be written, the work's own error still says more.
     await putJson(store, layout.interrupted(name), [...earlier, attempt()]).catch(() => undefined);
     throw error;
   });

@@ -1,4 +1,4 @@
-/** Entry point of every job: `node main.js TASK`, told the rest by its environment. The same on AWS and on one machine. */
+/** Entry point of every job, on AWS and locally: `node main.js TASK`; everything else comes from the environment. */
 import { JOB_VARIABLE } from '../core/deployed-names.ts';
 import { explainSystemError, INTERRUPTED, MatesError } from '../core/errors.ts';
 import type { Arm } from '../core/formats.ts';
@@ -18,25 +18,30 @@ const TASKS: Record<string, () => Promise<{ run(job: Job): Promise<void> }>> = {
   evaluate: () => import('./evaluate/index.ts'),
 };
 
-/** For a job that was told to stop to save what it has; half of what its timeout leaves it (DEADLINE_MARGIN_HOURS). */
+/**
+ * How long a job that was told to stop may take to save its state: half of the margin that its timeout leaves
+ * (DEADLINE_MARGIN_HOURS).
+ */
 const GRACE_MILLISECONDS = 15 * 60_000;
 
 async function main(): Promise<void> {
   const environment: NodeJS.ProcessEnv = { ...hyperparameters(), ...process.env };
-  // SageMaker's own way to start a job has no place for the task's name.
+  // SageMaker's way of starting a job has no place for the task's name.
   const task = TASKS[process.argv[2] ?? environment[JOB_VARIABLE.task] ?? ''];
   if (!task) throw new Error(`usage: main TASK, where TASK is one of ${Object.keys(TASKS).join(', ')}`);
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
-  // A job that its timeout ends is not started again: one that can resume stops before it. Timers take 24 days at most.
+  // A job that runs into its timeout is not started again, so one that can resume stops before. Timers last at most 24
+  // days.
   const hours = environment[JOB_VARIABLE.deadlineHours];
   if (hours) {
     const deadline = Math.min(Number(hours) * 3_600_000, 2 ** 31 - 1 - GRACE_MILLISECONDS);
     setTimeout(() => stop.abort(), deadline).unref();
-    // One that waits for what never comes does not look at the signal.
+    // A job that waits forever never looks at the signal.
     setTimeout(() => process.exit(INTERRUPTED), deadline + GRACE_MILLISECONDS).unref();
   }
-  // A job whose parent has gone would go on alone; the channel is there only where the parent is the local runner.
+  // Stops the job when its parent is gone, since it would otherwise go on alone; only the local runner opens this
+  // channel.
   process.once('disconnect', () => stop.abort());
 
   const runUri = environment[JOB_VARIABLE.runUri];
@@ -58,14 +63,14 @@ async function main(): Promise<void> {
 main().then(
   () => process.exit(0),
   async (error: unknown) => {
-    // The last line of stderr is what the run shows; a stack helps only where the fault may be ours.
+    // The run shows the last line of stderr; a stack trace helps only if the fault may be ours.
     const explained = explainSystemError(error);
     if (!(error instanceof MatesError) && !explained) console.error(error);
     const name = error instanceof MatesError ? error.name : 'Error';
     const message = `${name}: ${explained ?? (error as Error).message}`;
     console.error(message);
     reportFailure(message);
-    // What may pass is interrupted, not failed: Batch tries such a job again, `jobAttempts` times in all.
+    // A transient error counts as interrupted, not failed: Batch tries such a job again, `jobAttempts` times in all.
     const status = error instanceof MatesError ? error.exitCode : (await isTransient(error)) ? INTERRUPTED : 1;
     process.exit(status);
   },

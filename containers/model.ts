@@ -30,7 +30,7 @@ export async function openLanguageModel(config: RunConfig, corpus: CorpusIndex):
 }
 
 /**
- * Workers that share a training step: as configured, else one for each GPU; no more than there are micro-batches.
+ * The number of workers that share a training step: as configured, else one per GPU, but no more than micro-batches.
  *
  * @throws ConfigError for more workers than GPUs.
  */
@@ -46,9 +46,9 @@ export function trainingWorkers({ engine, pretrain }: RunConfig, gpus = visibleG
 }
 
 /**
- * What makes training steps on the parameters and the optimizer, by as many workers as {@link trainingWorkers} says.
+ * Opens a trainer of the parameters and the optimizer, with as many workers as {@link trainingWorkers} says.
  *
- * @param model what a single worker uses. @default - one is opened
+ * @param model the model that a single worker uses. @default - one is opened
  */
 export async function openTrainer(
   config: RunConfig,
@@ -71,7 +71,10 @@ export async function openTrainer(
   });
 }
 
-/** Operations of a forward pass over so many rows of so many tokens; with its backward pass it is three times that. */
+/**
+ * Operations of a forward pass over `rows` rows of `length` tokens; a forward and a backward pass take three times
+ * that.
+ */
 export type ModelCost = (rows: number, length: number) => number;
 
 export function modelCost(config: RunConfig, corpus: CorpusIndex): ModelCost {
@@ -79,7 +82,7 @@ export function modelCost(config: RunConfig, corpus: CorpusIndex): ModelCost {
   return (rows, length) => rows * length * decoderForwardFlops(shape, length);
 }
 
-/** Operations of reading the loss of passages, without the padding. */
+/** Operations to compute the loss of passages, without the padding. */
 export function passagesLossCost(config: RunConfig, corpus: CorpusIndex, passages: readonly Passage[]): number {
   const shape = modelShape(config, corpus);
   return passages.reduce((sum, { tokens: { length }, firstTarget }) => {
@@ -87,7 +90,7 @@ export function passagesLossCost(config: RunConfig, corpus: CorpusIndex, passage
   }, 0);
 }
 
-/** Operations of a forward pass over all tokens of passages, as training on them takes it, without the padding. */
+/** Operations of a forward pass over all tokens of passages, as in training on them, without the padding. */
 export function passagesCost(cost: ModelCost, passages: readonly Passage[]): number {
   return passages.reduce((sum, { tokens }) => sum + cost(1, tokens.length), 0);
 }

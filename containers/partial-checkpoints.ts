@@ -1,4 +1,4 @@
-/** Resumable checkpoints inside a piece of training: an interrupted job goes on from the newest that is whole. */
+/** Resumable checkpoints within a piece of training: an interrupted job resumes from the newest that is whole. */
 import type { RunConfig } from '../core/config/schema.ts';
 import { TRAINING_FILE } from '../core/layout.ts';
 import type { Store } from '../core/storage/index.ts';
@@ -18,22 +18,22 @@ export class PartialCheckpoints {
     this.often = often;
   }
 
-  /** Where the newest is; undefined where there is none. */
+  /** The place of the newest checkpoint; undefined if there is none. */
   async newest(): Promise<string | undefined> {
     const marks = (await this.store.list(this.folder)).filter((key) => key.endsWith(`/${TRAINING_FILE}`));
     return marks.at(-1)?.slice(0, -`/${TRAINING_FILE}`.length);
   }
 
-  /** Whether one is to be written after so many steps. */
+  /** Whether a checkpoint should be written after `done` steps. */
   isDue(done: number): boolean {
     const minutes = (performance.now() - this.savedAt) / 60_000;
     return done % this.often.checkpointEverySteps === 0 || minutes >= this.often.checkpointEveryMinutes;
   }
 
   /**
-   * Writes one, and deletes those before it.
+   * Writes a checkpoint, and then deletes the earlier ones.
    *
-   * @param write writes it to a place, `training.json` last.
+   * @param write writes the checkpoint to a place, `training.json` last.
    */
   async save(step: number, write: (key: string) => Promise<void>): Promise<void> {
     const key = this.folder + String(step).padStart(9, '0');
@@ -42,10 +42,10 @@ export class PartialCheckpoints {
     this.savedAt = performance.now();
   }
 
-  /** Deletes all, or all but one. */
+  /** Deletes all checkpoints, or all but one. */
   async drop(keep?: string): Promise<void> {
     const stale = (await this.store.list(this.folder)).filter((key) => !keep || !key.startsWith(`${keep}/`));
-    // The mark goes first: what is left of a half-deleted checkpoint is then never taken for whole.
+    // The mark goes first, so that a half-deleted checkpoint is never mistaken for a whole one.
     const isMark = (key: string) => Number(key.endsWith(`/${TRAINING_FILE}`));
     for (const key of stale.sort((a, b) => isMark(b) - isMark(a))) await this.store.delete(key);
   }

@@ -7,7 +7,7 @@ import { counted, plural } from '../core/plural.ts';
 import type { Run } from '../core/run/open-run.ts';
 import { readInput } from '../core/storage/index.ts';
 
-/** The reference set or the held-out passages, in tokens of the run's corpus. */
+/** The reference set or the held-out passages, tokenized as the run's corpus is. */
 export async function loadPassageSet(run: Run, corpus: Corpus, from: RunConfig['reference']): Promise<Passage[]> {
   const tokenizer = await corpus.tokenizer();
   const pieces = readPassageFile(run, from.input);
@@ -15,9 +15,10 @@ export async function loadPassageSet(run: Run, corpus: Corpus, from: RunConfig['
 }
 
 /**
- * The reference passages one after the other, with the end-of-text token after each, cut into whole rows, [rows x length].
+ * The reference passages one after the other, each followed by the end-of-text token, cut into whole rows, [rows x
+ * length].
  *
- * @throws ConfigError when they fill none.
+ * @throws ConfigError when they do not fill one row.
  */
 export async function referenceRows(run: Run, corpus: Corpus): Promise<Int32Array> {
   const { reference, selection } = run.record.config;
@@ -33,7 +34,7 @@ export async function referenceRows(run: Run, corpus: Corpus): Promise<Int32Arra
   return Int32Array.from(tokens.slice(0, rows * sequenceLength));
 }
 
-/** The zero-shot tasks, in tokens of the run's corpus. */
+/** The zero-shot tasks, tokenized as the run's corpus is. */
 export async function loadTasks(run: Run, corpus: Corpus): Promise<EncodedTask[]> {
   const tokenizer = await corpus.tokenizer();
   const tasks: EncodedTask[] = [];
@@ -44,7 +45,7 @@ export async function loadTasks(run: Run, corpus: Corpus): Promise<EncodedTask[]
   return tasks;
 }
 
-/** @throws InputError that names the file when there is none. */
+/** @throws InputError naming the file, when it does not exist. */
 export function readPassageFile(run: Run, uri: string): AsyncGenerator<Uint8Array, void, undefined> {
   return readInput(run.open, uri, `${uri}: no such file; reference.input and heldOut.input name files of passages.`);
 }

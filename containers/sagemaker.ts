@@ -1,13 +1,13 @@
-/** What a SageMaker training job has instead of arguments: files under /opt/ml. */
+/** The files under /opt/ml that a SageMaker training job has instead of arguments. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const OPT_ML = '/opt/ml';
 
 /**
- * The training job's hyperparameters named MATES_*, which stand for environment variables; none elsewhere than on SageMaker.
+ * The training job's hyperparameters named MATES_*, which serve as environment variables; none outside SageMaker.
  *
- * @throws SyntaxError when the file is not JSON
+ * @throws SyntaxError when the file is not JSON.
  */
 export function hyperparameters(folder = OPT_ML): Record<string, string> {
   let text: string;
@@ -22,7 +22,7 @@ export function hyperparameters(folder = OPT_ML): Record<string, string> {
   );
 }
 
-/** Leaves the message where SageMaker takes the job's FailureReason from, up to 1,024 characters of it. */
+/** Writes the message, up to 1,024 characters of it, to the file from which SageMaker takes the job's FailureReason. */
 export function reportFailure(message: string, folder = OPT_ML): void {
   try {
     writeFileSync(join(folder, 'output/failure'), message.slice(0, 1024));

@@ -8,13 +8,13 @@ import { allocateBeside, type Operand, runKernel } from './wasm/parameter-memory
 export interface AdamWOptions {
   beta1: number;
   beta2: number;
-  /** Added to the root, outside of it, as PyTorch does. */
+  /** Added after taking the root, not under it, as in PyTorch. */
   epsilon: number;
   /** Applied to every parameter, biases and LayerNorm gains included (the paper's setting). */
   weightDecay: number;
 }
 
-/** What a checkpoint keeps of an optimizer. */
+/** The part of an optimizer that a checkpoint keeps. */
 export interface AdamWState {
   m: Float32Array;
   v: Float32Array;
@@ -32,7 +32,7 @@ export class AdamW implements AdamWState {
 
   /**
    * @param size the number of parameters.
-   * @param state where to go on from (used, not copied); without it, a fresh optimizer.
+   * @param state to continue from (used, not copied); without it, the optimizer starts fresh.
    */
   constructor(size: number, { beta1, beta2, epsilon, weightDecay }: AdamWOptions, state?: AdamWState) {
     this.options = { beta1, beta2, epsilon, weightDecay };
@@ -45,7 +45,7 @@ export class AdamW implements AdamWState {
   /**
    * One step: `parameters`, the moments and `step` change; `gradient` does not.
    *
-   * @param clip what the gradient is multiplied by first; see {@link clipCoefficient}.
+   * @param clip a factor that the gradient is multiplied by first; see {@link clipCoefficient}.
    */
   apply(parameters: Float32Array, gradient: Float32Array, learningRate: number, clip = 1): void {
     const { m, v } = this;
@@ -61,8 +61,9 @@ export class AdamW implements AdamWState {
   }
 
   /**
-   * The weights that {@link apply} would give, written to `out`, which may be the gradient; nothing else changes. This is what an influence probe
-   * uses: no checkpoint has to be restored between probes, and a score cannot depend on the order of the probes.
+   * Writes the weights that {@link apply} would give to `out`, which may be the gradient; nothing else changes.
+   * Influence probes use this, so that no checkpoint has to be restored between them and no score can depend on their
+   * order.
    */
   trial(parameters: Float32Array, gradient: Float32Array, learningRate: number, out: Float32Array, clip = 1): void {
     const { m, v } = this;
@@ -76,13 +77,13 @@ export class AdamW implements AdamWState {
     ]);
   }
 
-  /** A fresh optimizer for these parameters, its moments in their memory. */
+  /** A fresh optimizer for these parameters, with its moments in the same memory. */
   static beside(parameters: Float32Array, options: AdamWOptions): AdamW {
     const [m, v] = [allocateBeside(parameters), allocateBeside(parameters)];
     return new AdamW(parameters.length, options, { m, v, step: 0 });
   }
 
-  /** The same state; its moments lie in the memory of `parameters`, where those are given. */
+  /** A copy of the state; if `parameters` are given, its moments lie in their memory. */
   clone(parameters = new Float32Array(this.m.length)): AdamW {
     const copy = AdamW.beside(parameters, this.options);
     copy.m.set(this.m);
@@ -91,7 +92,7 @@ export class AdamW implements AdamWState {
     return copy;
   }
 
-  /** Computes step number `step` (from 1); its powers and roots are taken here, in float64. */
+  /** Computes step number `step` (from 1); the powers and roots of its scalars are taken here, in float64. */
   private run(kernel: string, step: number, learningRate: number, clip: number, operands: Operand[]): void {
     const { beta1, beta2, epsilon, weightDecay } = this.options;
     const scalars: Record<(typeof ADAMW_SCALARS)[number], number> = {
@@ -129,8 +130,8 @@ export function globalNorm(gradient: Float32Array): number {
 }
 
 /**
- * PyTorch's coefficient `min(1, maxNorm / (norm + 1e-6))`, by which a gradient of this norm is multiplied so that its norm
- * is at most `maxNorm`. 1 for a norm that is not finite: the caller decides what to do with such a gradient.
+ * PyTorch's coefficient `min(1, maxNorm / (norm + 1e-6))`: multiplying a gradient of this norm by it brings the norm to
+ * at most `maxNorm`. If the norm is not finite it is 1, and the caller decides what to do with such a gradient.
  */
 export function clipCoefficient(norm: number, maxNorm: number): number {
   return Number.isFinite(norm) ? Math.min(1, maxNorm / (norm + 1e-6)) : 1;

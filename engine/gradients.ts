@@ -1,8 +1,8 @@
 /**
- * The derivatives of the tfjs kernels that the models call directly. tfjs-core comes without its own gradient table,
- * which loads only with the whole `@tensorflow/tfjs` (layers, converter, WebGL): 0.2 s more for every job to start.
- * Kernels with a closed form of ours (see `ops.ts`) need no entry. A kernel that is missing here is refused by tfjs:
- * "gradient function not found for ...".
+ * The derivatives of the tfjs kernels that the models call directly. tfjs-core alone has no gradient table: that one
+ * loads only with the whole `@tensorflow/tfjs` (layers, converter, WebGL), which would add 0.2 s to the start of every
+ * job. Kernels whose derivative `ops.ts` gives in closed form need no entry. tfjs refuses a kernel that is missing
+ * here: "gradient function not found for ...".
  */
 import * as tf from '@tensorflow/tfjs-core';
 

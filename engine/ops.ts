@@ -1,7 +1,7 @@
 /**
  * The differentiable building blocks of both models. Each has its derivative in closed form (`tf.customGrad`) where
- * that saves large intermediates. A few call a fused kernel where the backend has one (the trace backend, so ONNX
- * Runtime) and are the same thing in plain ops elsewhere.
+ * that saves large intermediates. A few call a fused kernel where the backend has one (the trace backend, and so ONNX
+ * Runtime) and compute the same in plain ops elsewhere.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import './gradients.ts';
@@ -9,8 +9,8 @@ import './gradients.ts';
 type Gradient = (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor | tf.Tensor[];
 
 /**
- * `tf.customGrad`, typed for a gradient that gets what was saved. Only that: tfjs frees everything else of the forward
- * pass before the backward pass begins.
+ * `tf.customGrad`, typed for a gradient that receives the saved tensors. Only those are available to it: tfjs frees
+ * everything else of the forward pass before the backward pass begins.
  */
 export function withGradient(
   inputs: tf.Tensor[],
@@ -24,19 +24,19 @@ export function withGradient(
   return op(...inputs);
 }
 
-/** Runs a kernel that only some backends have; undefined where it is missing. */
+/** Runs a kernel that only some backends have; undefined if this one does not. */
 export function fused(kernel: string, inputs: Record<string, tf.Tensor>, attributes = {}): tf.Tensor[] | undefined {
   if (!tf.getKernel(kernel, tf.getBackend())) return undefined;
   const result = tf.engine().runKernel(kernel, inputs as unknown as tf.NamedTensorMap, attributes);
   return (Array.isArray(result) ? result : [result]) as tf.Tensor[];
 }
 
-/** Whether the backend is one for which work is cut to the size of a CPU's caches. */
+/** Whether work is cut to the size of a CPU's caches for this backend. */
 export function worksInParts(): boolean {
   return tf.getKernel('HeadMatMul', tf.getBackend()) !== undefined;
 }
 
-/** [count, d] of zeros with the rows [n, d] added at `ids` [n]; rows that share an id add up. */
+/** Zeros [count, d], to which the rows [n, d] are added at `ids` [n]; rows that share an id add up. */
 function scatterRows(count: number, ids: tf.Tensor, rows: tf.Tensor): tf.Tensor {
   const at = tf.reshape(ids, [ids.size, 1]) as tf.Tensor2D;
   return fused('ScatterRows', { ids, rows }, { count })?.[0] ?? tf.scatterND(at, rows, [count, ...rows.shape.slice(1)]);
@@ -55,14 +55,14 @@ export function embedding(table: tf.Tensor, ids: tf.Tensor): tf.Tensor {
 }
 
 interface LinearOptions {
-  /** Multiply the input, and the output; matrix products scale their results for nothing. */
+  /** Factors of the input and of the output; matrix products scale their results at no cost. */
   inputScale?: number;
   outputScale?: number;
 }
 
 /**
- * Up to so many rows, a product has a transposed first factor: it then gives the same bits on any number of threads, where
- * `runtime/thread-limit.ts` would hold the whole graph to a few.
+ * Up to this many rows, a product reads a transposed first factor. It then gives the same bits on any number of
+ * threads; otherwise `runtime/thread-limit.ts` would limit the whole graph to a few.
  */
 const FEW_ROWS = 64;
 
@@ -85,7 +85,8 @@ export function linear(
     },
     (dy, [x, weight]) => {
       const [out, into] = weight!.shape as [number, number];
-      // dy^T x. A product reads a transposed first factor at a sixth less speed, so the narrower one is transposed before.
+      // dy^T x. A product is a sixth slower on a transposed first factor, so the narrower factor is transposed
+      // beforehand.
       const dWeight =
         out <= into ? gemm(tf.transpose(dy), x!, { alpha }) : tf.transpose(gemm(tf.transpose(x!), dy, { alpha })); // [out, in]
       return [gemm(dy, weight!, { alpha }), dWeight, tf.mul(tf.sum(dy, 0), outputScale)];
@@ -137,9 +138,9 @@ function standardizePlainly(x: tf.Tensor, epsilon: number): [tf.Tensor, tf.Tenso
 }
 
 /**
- * y [n, d] * scale [d] + shift [d]: what makes a standardized value a LayerNorm's output.
+ * y [n, d] * scale [d] + shift [d], which turns a standardized value into a LayerNorm's output.
  *
- * @param of what y was standardized from: the fused kernel then computes the output from it in one pass.
+ * @param of the tensor that y was standardized from: the fused kernel then computes the output from it in one pass.
  */
 export function scaleAndShift(
   y: tf.Tensor,
@@ -166,9 +167,9 @@ interface LinearParameters {
 /**
  * The feed-forward part of a layer: linear, exact GELU (by erf, not the tanh approximation), linear. x [n, d] -> [n, d].
  *
- * The hidden tensors are the widest of a layer, and each pass over them is paid in memory traffic. With s = z / sqrt(2),
- * gelu(z) = s (1 + erf s) / sqrt(2): both factors go into the matrix products, and what is left of the derivative is six
- * passes. Where nothing is differentiated, one fused kernel does it all.
+ * The hidden tensors are the widest of a layer, and each pass over them costs memory traffic. With s = z / sqrt(2),
+ * gelu(z) = s (1 + erf s) / sqrt(2): both constant factors go into the matrix products, which leaves six passes for the
+ * derivative. Where nothing is differentiated, one fused kernel computes all of gelu.
  */
 export function feedForward(x: tf.Tensor, up: LinearParameters, down: LinearParameters): tf.Tensor {
   if (!tf.engine().isTapeOn()) return linear(gelu(linear(x, up.weight, up.bias)), down.weight, down.bias);
@@ -176,7 +177,7 @@ export function feedForward(x: tf.Tensor, up: LinearParameters, down: LinearPara
   return linear(erfGate(s), down.weight, down.bias, { inputScale: Math.SQRT1_2 });
 }
 
-/** z Phi(z), Phi the normal distribution function. */
+/** z Phi(z), where Phi is the normal distribution function. */
 function gelu(z: tf.Tensor): tf.Tensor {
   const kernel = fused('Gelu', { x: z });
   return kernel?.[0] ?? tf.mul(z, tf.add(tf.mul(tf.erf(tf.mul(z, Math.SQRT1_2)), 0.5), 0.5));
@@ -191,7 +192,7 @@ function erfGate(s: tf.Tensor): tf.Tensor {
       save([s, gate]);
       return tf.mul(s, gate);
     },
-    // 1 + erf s + 2 / sqrt(pi) s exp(-s^2), the factor inside of the exponential
+    // 1 + erf s + 2 / sqrt(pi) s exp(-s^2), with 2 / sqrt(pi) moved into the exponential
     (dy, [s, gate]) => {
       const density = tf.exp(tf.sub(Math.log(2 / Math.sqrt(Math.PI)), tf.mul(s!, s!)));
       return tf.mul(dy, tf.add(gate!, tf.mul(s!, density)));
@@ -202,7 +203,7 @@ function erfGate(s: tf.Tensor): tf.Tensor {
 /** Added to a masked score: far below any real score, and still finite so that a fully masked row gives no NaN. */
 export const MASKED = -1e9;
 
-/** tokens [N, S], 1 for a token and 0 for padding -> what is added to the scores [N, h, S, S]. */
+/** tokens [N, S], 1 for a token and 0 for padding -> a mask to add to the scores [N, h, S, S]. */
 export function paddingMask(tokens: tf.Tensor): tf.Tensor {
   const [n, length] = tokens.shape as [number, number];
   return tf.mul(tf.sub(1, tf.reshape(tokens, [n, 1, 1, length])), MASKED);
@@ -237,14 +238,14 @@ export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask?: tf.Te
 }
 
 /**
- * Tokens, and floats, in one chunk of logits. The [tokens, vocabulary] softmax is the largest tensor of training (512
- * tokens of 50,304 entries are 103 MB). As in `gpt-neox.ts`, products over 512 tokens are faster than over more; fewer
- * would add up the vocabulary's weight gradient more often than needed.
+ * The most tokens, and floats, in one chunk of logits. The [tokens, vocabulary] softmax is the largest tensor of
+ * training (512 tokens of 50,304 entries are 103 MB). As in `gpt-neox.ts`, products over 512 tokens are faster than
+ * over more; with fewer, the vocabulary's weight gradient would be summed more often than needed.
  */
 const CHUNK_TOKENS = 512;
 const LOGITS_CHUNK = 32 * 1024 * 1024;
 
-/** Smallest probability whose logarithm is taken: losses are exact up to 87 nats and never infinite. */
+/** The smallest probability whose logarithm is taken: losses are exact up to 87 nats and never infinite. */
 const SMALLEST = 1e-38;
 
 /** The softmax of the chunk's logits, and each target's negative log-likelihood. x [c, d], head [V, d], targets [c]. */
@@ -267,12 +268,12 @@ function takeAlongRows(x: tf.Tensor, columns: tf.Tensor): tf.Tensor {
   return tf.gather(tf.reshape(x, [rows * width]), tf.add(starts, columns));
 }
 
-/** x [n, V] less 1 at one column of each row; where the kernel is fused, in place. */
+/** Subtracts 1 from x [n, V] at one column of each row; in place where the kernel is fused. */
 function subtractOneHot(x: tf.Tensor, columns: tf.Tensor): tf.Tensor {
   return fused('SubtractOneHot', { x, columns })?.[0] ?? tf.sub(x, tf.oneHot(columns, x.shape[1]!));
 }
 
-/** Cuts n tokens into equal chunks, bar the last. */
+/** Cuts n tokens into equal chunks, except that the last may be smaller. */
 function* chunks(n: number, vocabulary: number): Generator<[begin: number, size: number]> {
   const most = Math.min(CHUNK_TOKENS, Math.floor(LOGITS_CHUNK / vocabulary));
   const parts = Math.ceil(n / Math.max(1, most));
@@ -290,9 +291,10 @@ export function tokenCrossEntropy(x: tf.Tensor, head: tf.Tensor, targets: tf.Ten
 }
 
 /**
- * What a likelihood and a greedy choice need of softmax(x head^T); x [n, d], head [V, d], targets [n] -> [n, 2]: the
- * target's logit less the largest, and the logarithm of the largest probability. Their sum is the target's
- * log-probability, exact however small it is; the first is 0 where no token is likelier. Not differentiable.
+ * The two numbers of softmax(x head^T) from which likelihood and greediness follow; x [n, d], head [V, d], targets [n]
+ * -> [n, 2]: the target's logit less the largest, and the logarithm of the largest probability. Their sum is the
+ * target's log-probability, exact however small; the first is 0 if no token is likelier than the target. Not
+ * differentiable.
  */
 export function targetLogProbabilities(x: tf.Tensor, head: tf.Tensor, targets: tf.Tensor): tf.Tensor {
   const logits = tf.matMul(x, head, false, true); // [n, V]
@@ -322,7 +324,7 @@ export function crossEntropy(x: tf.Tensor, head: tf.Tensor, targets: tf.Tensor, 
         const dLogits = subtractOneHot(probabilities, target);
         const column = tf.reshape(weight, [size, 1]);
         dx.push(tf.mul(tf.matMul(dLogits, head), column));
-        // Transposed: the narrow factor is then the first, and the sum is one with the product.
+        // Computed transposed: the narrow factor then comes first, and the sum below is part of the product.
         const partOfHead = tf.matMul(tf.transpose(tf.mul(part, column)), dLogits);
         dHead = dHead ? tf.add(dHead, partOfHead) : partOfHead;
       }

@@ -1,14 +1,14 @@
 /**
- * The lengths to pad to so that there are at most `most` of them and the least is added in all.
+ * Chooses at most `most` lengths to pad to, such that as little padding as possible is added in all.
  *
- * @param lengths ascending.
- * @returns what each of them is padded to.
+ * @param lengths in ascending order.
+ * @returns the length that each of them is padded to.
  */
 export function paddedLengths(lengths: readonly number[], most: number): number[] {
   const distinct = [...new Set(lengths)];
   /** How many of `lengths` are at most as long as each of the distinct ones. */
   const upTo = distinct.map((length) => lengths.lastIndexOf(length) + 1);
-  // best[e]: the least sum with which the first e distinct lengths are padded, and where the last group of them starts.
+  // best[e]: the smallest sum of padded lengths for the first e distinct lengths, and the lengths that it pads them to.
   let best = distinct.map(() => ({ sum: Number.POSITIVE_INFINITY, groups: [] as number[] }));
   best.unshift({ sum: 0, groups: [] });
   for (let group = 0; group < most; group++) {

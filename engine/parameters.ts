@@ -14,7 +14,7 @@ export const linearSpecs = (name: string, out: number, into: number, init: Param
   { name: `${name}.bias`, shape: [out], init: 'zeros' },
 ];
 
-/** A LayerNorm's parameters, [width] both. */
+/** A LayerNorm's parameters, both [width]. */
 export const normSpecs = (name: string, width: number): ParameterSpec[] => [
   { name: `${name}.weight`, shape: [width], init: 'ones' },
   { name: `${name}.bias`, shape: [width], init: 'zeros' },
@@ -22,7 +22,7 @@ export const normSpecs = (name: string, width: number): ParameterSpec[] => [
 
 /**
  * A model's parameters in one flat array, in the order of their specs, so that AdamW, clipping and a probe's trial step
- * are one loop each. Gradients and moments have the same layout.
+ * are a single loop each. Gradients and moments have the same layout.
  */
 export class ParameterSet {
   readonly specs: readonly ParameterSpec[];
@@ -49,34 +49,34 @@ export class ParameterSet {
     return this.flat.subarray(at.offset, at.offset + at.size);
   }
 
-  /** The same values, in a memory of their own. */
+  /** A copy of the values, in memory of its own. */
   clone(): ParameterSet {
     const copy = new ParameterSet(this.specs);
     copy.flat.set(this.flat);
     return copy;
   }
 
-  /** Zeros in the same memory where it has room, so that the optimizer reaches all without a copy. */
+  /** A set of zeros, in the same memory if it has room, so that the optimizer reaches both without a copy. */
   sibling(): ParameterSet {
     return new ParameterSet(this.specs, allocateBeside(this.flat));
   }
 }
 
-/** Which initial values: those of different streams or stages have nothing to do with one another. */
+/** Determines the initial values; those of different streams or stages are independent of each other. */
 export interface InitialSeed {
   seed: number;
-  /** Of `STREAM`. */
+  /** One of `STREAM`. */
   stream: number;
   stage: number;
 }
 
-/** Above the number of parameters of any model, so that the counter has a place for each of a stage. */
+/** More than any model has parameter tensors, so that the counter has room for every parameter of a stage. */
 const STAGE_PARAMETERS = 10_000;
 
 /**
- * Seeded initial values; each is a function of (seed, stream, stage, parameter, element) alone.
+ * Seeded initial values; each depends on (seed, stream, stage, parameter, element) alone.
  *
- * @param from a number is the seed of a language model, which is made once.
+ * @param from a number is the seed of a language model, which is initialized only once.
  */
 export function initialParameters(specs: readonly ParameterSpec[], from: number | InitialSeed): ParameterSet {
   const { seed, stream, stage } =

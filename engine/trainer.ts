@@ -12,14 +12,17 @@ export interface StepResult {
   gradientNorm: number;
 }
 
-/** One optimizer step of pretraining at a time: micro-batches, clip, AdamW. Used for the trunk and the decay branch. */
+/**
+ * Pretraining, one optimizer step at a time: micro-batches, clipping, AdamW. The trunk and the decay branch both use
+ * it.
+ */
 export interface TrainingSteps {
   /**
    * @param tokens [batchRows x length], row-major.
    * @throws RunError when the loss or the gradient is not finite; parameters and moments are then untouched.
    */
   step(tokens: Int32Array, length: number, learningRate: number): Promise<StepResult>;
-  /** Brings the parameters and the optimizer that were given up to date with the steps. */
+  /** Brings the caller's parameters and optimizer up to date with the steps. */
   collect(): void;
   close(): Promise<void>;
 }
@@ -31,7 +34,7 @@ export class Trainer implements TrainingSteps {
   private readonly model: LanguageModel;
   private readonly config: RunConfig['pretrain'];
   private readonly gradient: ParameterSet;
-  /** Micro-batches of one run: all of them on a GPU, to which the parameters then cross once a step. */
+  /** Micro-batches in one run: all of them on a GPU, so that the parameters are copied there only once a step. */
   private readonly microBatches: number;
   /** Present only where a step has more than one run. */
   private readonly sum: Float32Array | undefined;
@@ -73,7 +76,7 @@ export class Trainer implements TrainingSteps {
   async close(): Promise<void> {}
 }
 
-/** @throws RunError that says what to do, where the loss or the gradient's norm is not finite. */
+/** @throws RunError that says what to do, if the loss or the gradient's norm is not finite. */
 export function checkFinite(step: number, loss: number, gradientNorm: number): void {
   if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
     throw new RunError(

@@ -1,5 +1,6 @@
-"""`dsir_package.py TEXTS`: log weights of the pool of a JSON file `{reference, pool}` of texts by PyPI `data-selection`:
-its featurizer and its estimator, one text after the other as its own loop has them; fitted before."""
+"""`dsir_package.py TEXTS`: log weights of the pool in a JSON file `{reference, pool}` of texts, by PyPI
+`data-selection`: its featurizer and its estimator, one text after the other as in its own loop. The model is fitted
+before the timing."""
 
 import json
 import sys

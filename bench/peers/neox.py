@@ -1,4 +1,4 @@
-"""GPT-NeoX as one writes it in PyTorch for speed: fused attention, fused AdamW, nothing kept that is not needed."""
+"""GPT-NeoX written for speed in PyTorch: fused attention, fused AdamW, and nothing kept that is not needed."""
 
 import json
 from pathlib import Path
@@ -63,8 +63,8 @@ class NeoX(nn.Module):
 
 
 def load_case(folder: str, positions: int = 0) -> tuple[NeoX, torch.Tensor]:
-    """The model of a folder that `bench/case-folder.ts` wrote, and its rows of tokens [batch, length + 1]; it reads rows of
-    at least so many positions."""
+    """The model of a folder that `bench/case-folder.ts` wrote, and its rows of tokens [batch, length + 1]. The model
+    can read rows of at least `positions` tokens."""
     case = json.loads((Path(folder) / "case.json").read_text())
     model = NeoX(case["shape"], max(positions, case["length"]))
     weights = torch.from_numpy(numpy.fromfile(Path(folder) / "weights.f32", dtype=numpy.float32))

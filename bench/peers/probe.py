@@ -1,6 +1,6 @@
-"""The exact oracle probe as one writes it in PyTorch: `probe.py FOLDER THREADS`.
+"""The exact oracle probe, written plainly in PyTorch: `probe.py FOLDER THREADS`.
 
-Weights and moments come back from copies in memory for each probe, which the published code reads from the disk.
+Weights and moments are restored for each probe from copies in memory; the published code reads them from the disk.
 """
 
 import json

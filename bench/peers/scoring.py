@@ -1,6 +1,6 @@
-"""Scores of an influence model as one computes them with transformers: `scoring.py FOLDER THREADS LONGEST given|sorted`.
+"""Scores of an influence model, computed with transformers: `scoring.py FOLDER THREADS LONGEST given|sorted`.
 
-Batches of 32, padded to their longest; in the order given, or sorted by length as sentence-transformers does.
+Batches have 32 texts, padded to their longest, in the given order or sorted by length as sentence-transformers does.
 """
 
 import json

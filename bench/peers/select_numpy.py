@@ -1,8 +1,8 @@
 """`select_numpy.py UTILITIES K published|array`: one selection, from scores in memory.
 
-published: as the published code of MATES has it (src/select_data/select_data.py): scores in float64, as they come from a
-           Hugging Face data set, noise added in place, argpartition, and the list of Python integers that it hands on
-array:     the same in float32 and without that list, as one would write it to save memory"""
+published: as in the published code of MATES (src/select_data/select_data.py): scores in float64, as they come from a
+           Hugging Face data set, noise added in place, argpartition, and the list of Python integers that it passes on
+array:     the same in float32 and without that list, to save memory"""
 
 import json
 import sys

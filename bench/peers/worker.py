@@ -1,6 +1,6 @@
-"""The protocol by which the bench drives a peer: see `bench/contender.ts`, whose other side is the same.
+"""The protocol by which the bench drives a peer: see `bench/contender.ts`, which drives our own side in the same way.
 
-A line on stdin names a task and how long to repeat it at least; a line on stdout says how much was done. Between two
+A line on stdin names a task and the least time to repeat it for; a line on stdout says how much was done. Between two
 lines the process sleeps, so that the contenders of one comparison take turns on the same cores.
 """
 
@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 WARM_UP_CALLS, WARM_UP_SECONDS = 3, 5
-REPORTED = 2  # the call whose result is reported: `bench/worker.ts` has the reason
+REPORTED = 2  # the call whose result is reported; `bench/worker.ts` explains why
 
 
 def peak_megabytes() -> float:
-    """Linux's own count begins with that of the process that started this one; the one in /proc does not."""
+    """Linux's `ru_maxrss` starts at that of the process that started this one; the count in /proc does not."""
     status = Path("/proc/self/status")
     if status.exists():
         return int(re.search(r"VmHWM:\s*(\d+)", status.read_text())[1]) / 1024
@@ -25,7 +25,7 @@ def peak_megabytes() -> float:
 
 
 def serve(tasks: dict) -> None:
-    """`tasks` gives for each name (units of one call, the call)."""
+    """`tasks` maps each name to (units of one call, the call)."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print must not mix with the protocol
     called, results = {}, {}

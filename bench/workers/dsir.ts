@@ -1,6 +1,6 @@
 /**
- * `dsir.ts TEXTS fast|package`: log weights of the pool of a JSON file `{reference, pool}` of texts, by a model fitted
- * before.
+ * `dsir.ts TEXTS fast|package`: log weights of the pool in a JSON file `{reference, pool}` of texts. The model is
+ * fitted before the timing.
  */
 import { readFileSync } from 'node:fs';
 import { DsirModel, type Hashing, NgramCounts } from '../../core/dsir/index.ts';

@@ -15,7 +15,7 @@ const [STAGES, SHARDS, SHARD_ROWS, LENGTH, PROBES] = [100, 10_000, 21_700, 1024,
 const run = { id: 'plan', uri: 's3://lake/runs/plan', bucket: 'lake', prefix: 'runs/plan' };
 const store = storeOpener(folder)(run.uri);
 
-/** With hashes, as these make up most of a real index. */
+/** An index with hashes, since they make up most of a real one. */
 function corpusIndex(): CorpusIndex {
   const rows = SHARDS * SHARD_ROWS;
   const shards = Array.from({ length: SHARDS }, (_, i) => {

@@ -1,4 +1,6 @@
-/** `select-in-memory.ts UTILITIES K`: one selection of the utilities of a file of float32, at temperature 0.5. */
+/**
+ * `select-in-memory.ts UTILITIES K`: one selection from the utilities in a file of float32 values, at temperature 0.5.
+ */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { selectInMemory } from '../../core/selection/merging/one-process.ts';
 import { oneTurn } from '../one-turn.ts';

@@ -8,10 +8,10 @@ import { CounterRandom, distinctBelow, STREAM } from '../../core/random/philox.t
 import { getJson } from '../../core/storage/index.ts';
 import type { Job } from '../job.ts';
 
-/** Tokens that are looked at, of the selection and of the pool: a collapse shows in some 2,000 rows of 128. */
+/** Tokens to sample from each of the selection and the pool: a collapse shows in some 2,000 rows of 128 tokens. */
 const SAMPLED_TOKENS = 1 << 18;
 
-/** Compares a sample of the main arm's selection with one of its pool, and says on stderr what a user should know. */
+/** Compares a sample of the main arm's selection with a sample of its pool, and warns the user on stderr. */
 export async function checkSelection(job: Job, corpus: Corpus, plan: StagePlan): Promise<SelectionCheck> {
   const { store, record } = job.run;
   const { sequenceLength, tokenizer } = corpus.index;

@@ -1,6 +1,7 @@
 /**
  * Evaluates one arm's checkpoint on a decay branch: the learning rate is halved `decayHalvings` times over `decaySteps`,
- * then losses and zero-shot tasks are measured. The branch is thrown away; the trunk goes on from the undecayed checkpoint.
+ * then losses and zero-shot tasks are measured. The branch is thrown away; the trunk continues from the undecayed
+ * checkpoint.
  */
 
 import { InterruptedError } from '../../core/errors.ts';
@@ -26,7 +27,7 @@ export async function run(job: Job): Promise<void> {
   const { store, record } = job.run;
   const { evaluation, partialBranch } = armLayout(job.stage, job.arm);
   const partial = new PartialCheckpoints(store, partialBranch, record.config.pretrain);
-  // Killed between the two, the attempt before left what the branch resumes from.
+  // An earlier attempt that was killed after writing its result left the branch's checkpoints behind.
   if ((await store.size(evaluation)) !== undefined) return partial.drop();
   await timed(job, `evaluate-${job.arm}`, () => evaluate(job, partial));
 }
@@ -89,7 +90,7 @@ async function evaluate(job: Job, partial: PartialCheckpoints): Promise<Computed
     referenceLoss,
     heldOutLoss,
     mixedDomainLoss: mean(losses.map(([, { loss }]) => loss)),
-    domainLoss: Object.fromEntries(losses), // names may be those of an object's own members
+    domainLoss: Object.fromEntries(losses), // safe even for domains named like an object's own members
     ...(scores.length > 0 && { tasks: scores, taskMean: meanScore(scores) }),
     ...(plan.scored && job.arm === 'main' && { selection: await checkSelection(job, corpus, plan) }),
   };

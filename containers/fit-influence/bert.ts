@@ -71,15 +71,15 @@ export class BertPredictor implements InfluencePredictor {
   }
 }
 
-/** Where a fit stands, beside its arrays. */
+/** The state of a fit, apart from its arrays. */
 interface Progress {
-  /** Of the epoch under way: squared errors so far, one for each document. */
+  /** The sum of the squared errors of the current epoch's documents so far. */
   sum: number;
   best: { epoch: number; spearman: number };
   epochs: NonNullable<InfluenceFit['epochs']>;
 }
 
-/** A fit under way. */
+/** A fit in progress. */
 interface Fit {
   job: Job;
   encoder: Encoder;
@@ -91,7 +91,7 @@ interface Fit {
 }
 
 /**
- * Trains with a linearly decaying rate and keeps the epoch that ranks the validation rows best. Stopped anywhere, it
+ * Trains with a linearly decaying rate and keeps the epoch that ranks the validation rows best. If stopped anywhere, it
  * resumes to the same bytes.
  */
 export async function fitBert(
@@ -126,7 +126,7 @@ export async function fitBert(
   };
 }
 
-/** What an interrupted fit has saved last, or a new one's beginning. */
+/** The last state that an interrupted fit saved, or the initial state of a new fit. */
 async function newestState({ run, stage }: Job, start: ParameterSet): Promise<Omit<Fit, 'job' | 'encoder' | 'fit'>> {
   const { influenceModel, pretrain } = run.record.config;
   const parameters = start.clone();
@@ -147,7 +147,7 @@ async function newestState({ run, stage }: Job, start: ParameterSet): Promise<Om
   return { arrays, gradient, at, partial };
 }
 
-/** The steps of an epoch that are still to be made. */
+/** Makes the remaining steps of an epoch. */
 async function trainEpoch({ job, encoder, fit, arrays, gradient, at, partial }: Fit, epoch: number): Promise<void> {
   const { influenceModel: config, seed } = job.run.record.config;
   const { parameters, optimizer } = arrays;
@@ -180,7 +180,7 @@ async function trainEpoch({ job, encoder, fit, arrays, gradient, at, partial }: 
   }
 }
 
-/** The mean squared error of a batch, with dropout; the documents that fill the batch up weigh nothing. */
+/** The mean squared error of a batch, with dropout; documents that only fill the batch up have weight 0. */
 async function lossAndGradient(
   job: Job,
   encoder: Encoder,

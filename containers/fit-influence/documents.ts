@@ -1,18 +1,18 @@
-/** Rows that share documents: a row holds the rest of one, whole ones, and the beginning of another. */
+/** Rows that share documents: a row can hold the end of one document, whole documents, and the beginning of another. */
 
-/** The documents that a row has a part of. */
+/** Gives the documents that a row contains some part of. */
 export type DocumentsOf = (row: number) => readonly string[];
 
 /**
- * The parts of `rows` that share no document with each other, each in the order of its rows, the parts in that of their
- * first ones: two rows are in one part where they have a document in common, or both share one with a third.
+ * Groups rows so that no two groups share a document: two rows are in one group if they have a document in common or
+ * are linked through other rows. Rows keep their order within a group, and groups are ordered by their first row.
  */
 export function documentGroups<T extends { row: number }>(rows: readonly T[], documentsOf: DocumentsOf): T[][] {
   const parents = Array.from(rows.keys());
   const rootOf = (index: number): number => {
     let at = index;
     while (parents[at] !== at) {
-      parents[at] = parents[parents[at]!]!; // halves the path for those who come after
+      parents[at] = parents[parents[at]!]!; // halves the path for later look-ups
       at = parents[at]!;
     }
     return at;
@@ -34,7 +34,7 @@ export function documentGroups<T extends { row: number }>(rows: readonly T[], do
   return [...groups.values()];
 }
 
-/** Whether a row has a part of a document of which one of `rows` has a part, too. */
+/** Tells whether a row shares a document with one of `rows`. */
 export function sharesDocument(rows: readonly number[], documentsOf: DocumentsOf): (row: number) => boolean {
   const known = new Set(rows.flatMap(documentsOf));
   return (row) => documentsOf(row).some((document) => known.has(document));

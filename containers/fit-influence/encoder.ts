@@ -16,17 +16,17 @@ import { type InitialSeed, initialParameters, type ParameterSet } from '../../en
 import { openRuntime } from '../model.ts';
 import { WordPieces } from './word-pieces.ts';
 
-/** The influence model's encoder and the way that rows of the corpus become its input. */
+/** The influence model's encoder, and how rows of the corpus become its input. */
 export interface Encoder {
   regressor: InfluenceRegressor;
   shape: BertShape;
-  /** Pieces that a row is read in, and tokens in each. */
+  /** Pieces that a row is cut into, and tokens in each. */
   chunks: number;
   chunkTokens: number;
   /** Pretrained encoder weights, or seeded ones; the regression head is always seeded. */
   initial(seed: InitialSeed): Promise<ParameterSet>;
   input: EncoderInput;
-  /** Where the input is text: the same for many rows, made beside what the encoder computes. */
+  /** Only if the input is text: makes the pieces of many rows while the encoder is computing. */
   wordPieces?: WordPieces;
   corpus: Corpus;
 }
@@ -58,7 +58,7 @@ export async function openEncoder(run: Run, corpus: Corpus): Promise<Encoder> {
   };
 }
 
-/** Rows whose tokenization takes longer than starting threads does. */
+/** From this many rows on, tokenization takes longer than starting threads. */
 const WORTH_THREADS = 1024;
 
 /** A batch of rows; short batches are filled up with the first row so that one graph serves all of them. */
@@ -71,7 +71,7 @@ export async function encodeRows(
   return input.batch(await documentsOf(input, corpus, filled));
 }
 
-/** What the encoder reads of each row. */
+/** The encoder's input for each row. */
 export async function rowPieces(encoder: Encoder, rows: readonly number[]): Promise<DocumentPieces[]> {
   const { input, corpus, wordPieces } = encoder;
   if (wordPieces && rows.length >= WORTH_THREADS) return wordPieces.of(await textsOf(corpus, rows));
@@ -85,7 +85,7 @@ async function documentsOf(input: EncoderInput, corpus: Corpus, rows: readonly n
   return rows.map((_, i) => ({ tokens: tokens.subarray(i * sequenceLength, (i + 1) * sequenceLength) }));
 }
 
-/** A pretrained encoder does not know the language model's mark of a document's end. */
+/** The rows' texts, without the end-of-text token between documents, which a pretrained encoder does not know. */
 const textsOf = async (corpus: Corpus, rows: readonly number[]) =>
   (await corpus.passages(rows)).map((passages) => passages.join(' '));
 

@@ -1,4 +1,4 @@
-/** What is known of a row beside its tokens: the features that an influence model may have. */
+/** Features of a row other than its tokens, which an influence model may use. */
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { armLayout } from '../../core/layout.ts';
 import type { DenseBlock } from '../../core/regression/ridge.ts';
@@ -9,18 +9,18 @@ import type { Job } from '../job.ts';
 import { modelCost, openLanguageModel } from '../model.ts';
 import { openDsir } from '../score/dsir.ts';
 
-/** Gives features of rows. */
+/** Computes features of rows. */
 export interface RowFeatures {
-  /** In the order of the configuration. A pure function of each row. */
+  /** The features, in the order of the configuration. A pure function of each row. */
   blocks(rows: readonly number[]): Promise<DenseBlock[]>;
   /** Operations for one row. */
   readonly cost: number;
 }
 
 /**
- * The configured features, of the checkpoint before a stage.
+ * The configured features, computed with the checkpoint before a stage.
  *
- * @param stage whose influence model has them.
+ * @param stage the stage whose influence model uses them.
  */
 export async function openFeatures(job: Job, corpus: Corpus, stage: number): Promise<RowFeatures> {
   const { config } = job.run.record;
@@ -45,7 +45,7 @@ export async function openFeatures(job: Job, corpus: Corpus, stage: number): Pro
   };
 }
 
-/** Mean loss, [rows], and mean final hidden state, [rows x width], of rows. */
+/** Computes the mean loss, [rows], and the mean final hidden state, [rows x width], of rows. */
 async function openForwardPasses(job: Job, corpus: Corpus, stage: number) {
   const model = await openLanguageModel(job.run.record.config, corpus.index);
   const { parameters } = await loadModel(job.run.store, armLayout(stage - 1, 'main').checkpoint);

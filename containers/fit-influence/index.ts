@@ -1,7 +1,7 @@
 /**
- * Makes the stage's scorer: fits the influence model to the stage's probes where there is one, judges whether it is good
- * enough to select by, and measures the scale of each part of the score on hold-out rows. Three disjoint sets of probed
- * rows: fitted, for early stopping, and for the reported Spearman.
+ * Makes the stage's scorer: fits the influence model to the stage's probes if the method has one, judges whether it is
+ * good enough to select by, and measures the scale of each part of the score on hold-out rows. The probed rows are
+ * split into three disjoint sets: for the fit, for early stopping, and for the reported Spearman.
  */
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Corpus } from '../../core/corpus/corpus.ts';
@@ -30,7 +30,7 @@ export async function run(job: Job): Promise<void> {
   const { store, record } = job.run;
   const partial = new PartialCheckpoints(store, partialInfluenceModel, record.config.pretrain);
   if ((await store.size(scorer)) === undefined) await timed(job, 'fit-influence', () => fitScorer(job));
-  await partial.drop(); // nobody resumes from it now, whichever attempt has written it
+  await partial.drop(); // no attempt will resume from these, whichever one wrote them
 }
 
 async function fitScorer(job: Job): Promise<Computed> {
@@ -62,7 +62,7 @@ async function fitScorer(job: Job): Promise<Computed> {
   };
 }
 
-/** What the stage scores by: the method's own score, those that are added to it, and DSIR's as a feature. */
+/** The scores that the stage needs: the method's own, those that are added to it, and DSIR's if it is a feature. */
 function scoredBy({ selection, influenceModel }: RunConfig): Set<ScoreKind> {
   const { score } = methodTraits(selection.method);
   const kinds = new Set(weightedScores(score, selection).map(([kind]) => kind));
@@ -95,7 +95,8 @@ async function fitInfluenceModel(
   const { predictor, flops, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
 
   const unseen = unseenBefore(sets.test, seen, sets.by, documentsOf);
-  // Weights that go on from the stage before have been fitted to its probes: they are tested on others, where there are enough.
+  // Weights that continue from the stage before were fitted to its probes, so they are tested on others if there are
+  // enough.
   const seenAll = config.warmStart && seen.length > 0 && unseen.length < LEAST_ROWS;
   const tested = config.warmStart && !seenAll ? unseen : sets.test;
   const truth = tested.map(({ influence }) => influence);
@@ -124,7 +125,7 @@ async function fitInfluenceModel(
   return { result, flops: flops + testRows.length * predictor.cost };
 }
 
-/** The rows that the previous stage's model was fitted to, whichever stage's probes those were, and which are fitted again. */
+/** The probes that the previous stage's model was fitted to, of whichever stages, and those that are fitted again. */
 async function probesBefore(job: Job): Promise<{ seen: number[]; earlier: { rows: number[]; labels: number[] } }> {
   const { warmStart, earlierStages } = job.run.record.config.influenceModel;
   const before = await earlierProbes(job, warmStart ? job.stage : 1 + earlierStages);
@@ -153,15 +154,15 @@ function scaleOf(fit: readonly Labelled[], stage: number): { mean: number; std: 
   );
 }
 
-/** Rows that a correlation is worth stating of. */
+/** The fewest rows for which a correlation is worth stating. */
 const LEAST_ROWS = 10;
 
 /**
  * How well this stage's model and the previous stage's predict this stage's oracle on the same rows: the drift that makes
  * refitting worthwhile.
  *
- * @param unseen rows that neither was fitted to; where they are too few, nothing is stated.
- * @param fresh predictions of this stage's model by row.
+ * @param unseen rows that neither model was fitted to; if there are too few, the result is empty.
+ * @param fresh this stage's predictions by row.
  */
 async function driftOn(
   job: Job,
@@ -183,31 +184,36 @@ async function driftOn(
   };
 }
 
-/** Why the influence model should not be trusted to select by, in words; undefined when it may be. */
+/** Explains why the influence model should not be trusted to select by; undefined if it can be trusted. */
 function weakness(
   { spearman: found, spearmanInterval: [low, high], testedOnSeen }: InfluenceFit,
   { minimumSpearman }: RunConfig['influenceModel'],
 ): string | undefined {
   const shown = `its Spearman on held-out probes is ${found.toFixed(2)} [${low.toFixed(2)}, ${high.toFixed(2)}]`;
   if (testedOnSeen)
-    return `${shown}, of documents that its weights were fitted to at an earlier stage: fewer than ${LEAST_ROWS} others were probed`;
+    return `${shown}, on documents that its weights were fitted to at an earlier stage: fewer than ${LEAST_ROWS} others were probed`;
   if (low <= 0 && high >= 0) return `${shown}, and the interval includes zero`;
   if (found < minimumSpearman) return `${shown}, below influenceModel.minimumSpearman ${minimumSpearman}`;
   return undefined;
 }
 
-/** Why the labels that lookahead gives should not be trusted, in words; undefined where they may be, or others are used. */
+/**
+ * Explains why lookahead's labels should not be trusted; undefined if they can be, or if another method gives labels.
+ */
 async function labelsWeakness(job: Job, { preparesProbe }: StagePlan): Promise<string | undefined> {
   const guard = preparesProbe ? worsenedGuard(await readProbeRecord(job.run, job.stage)) : undefined;
   if (!guard) return undefined;
   const [before, after] = [guard.before.toFixed(3), guard.after.toFixed(3)];
   return (
-    `lookahead's steps on the reference passages took the loss of those that are kept aside from ${before} to ${after}, so ` +
-    'that it labels by a worse model'
+    `lookahead's steps on the reference passages took the loss of those kept aside from ${before} to ${after}, so its ` +
+    'labels come from a worse model'
   );
 }
 
-/** No stage can be done again with another configuration: a run keeps the one that it was begun with. */
+/**
+ * All remedies need another run: a run keeps the configuration that it began with, so no stage can be redone with
+ * another.
+ */
 export const REMEDIES = {
   model:
     'In another run, raise probe.documents, give influenceModel.features, or choose another probe.method or influenceModel.architecture.',
@@ -215,10 +221,10 @@ export const REMEDIES = {
 };
 
 /**
- * What the configuration puts in the place of what a stage should select by and should not trust.
+ * The method that the configuration puts in place of a scorer that should not be trusted.
  *
- * @returns undefined where it goes on with it.
- * @throws RunError where it is to stop.
+ * @returns undefined if the stage goes on with the untrusted one.
+ * @throws RunError if the run is to stop.
  */
 function inItsPlace(job: Job, why: string, remedy: string): Method | undefined {
   const { selection, influenceModel } = job.run.record.config;

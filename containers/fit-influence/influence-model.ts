@@ -1,6 +1,6 @@
 /**
- * The influence model of a stage, whatever its architecture: fitted, saved and loaded. A BERT with features comes in two
- * parts: what is linear in the features, and the BERT, which is fitted to what that leaves.
+ * Fits, saves and loads the influence model of a stage, whatever its architecture. A BERT with features has two parts:
+ * a linear model of the features, and the BERT, which is fitted to the linear model's residuals.
  */
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { StagePlan } from '../../core/formats.ts';
@@ -50,7 +50,7 @@ async function fitBertModel(job: Job, corpus: Corpus, sets: FitSets, scale: Labe
   return fitBert(job, encoder, start, sets, scale);
 }
 
-/** What a linear model leaves of the labels, in its own standard deviations. */
+/** The residuals that a linear model leaves of the labels, in standard deviations of the residuals. */
 async function residuals(
   linear: InfluencePredictor,
   { fit, validation, earlier, documentsOf }: FitSets,
@@ -74,7 +74,7 @@ async function residuals(
   };
 }
 
-/** A linear model and what another predicts of the rest. */
+/** The sum of a linear model's prediction and another model's prediction of its residual. */
 class SumPredictor implements InfluencePredictor {
   readonly cost: number;
   private readonly linear: InfluencePredictor;
@@ -111,7 +111,7 @@ export function loadPredictor(job: Job, corpus: Corpus, plan: StagePlan): Promis
   return loadPredictorOf(job, corpus, plan.scorerStage, job.run.record.config.scoring.batchDocuments);
 }
 
-/** The influence model that was fitted before a stage. */
+/** The influence model that was fitted for a stage. */
 export async function loadPredictorOf(
   job: Job,
   corpus: Corpus,

@@ -26,16 +26,16 @@ export async function readProbes(job: Job, plan: StagePlan): Promise<Labelled[]>
   return labelled.sort((a, b) => a.row - b.row);
 }
 
-/** Probes of a stage before, in its own standard deviations. */
+/** Probes of an earlier stage, in that stage's own standard deviations. */
 export interface EarlierProbes extends LabelledRows {
   stage: number;
 }
 
 /**
- * Probes of the stages before that had some, the latest first, each stage's in its own standard deviations: checkpoints
- * differ in the scale of influence far more than in the order of documents.
+ * The probes of earlier stages that had any, latest first. Each stage's are in its own standard deviations, because
+ * checkpoints differ in the scale of influence far more than in the order of documents.
  *
- * @param stages how many stages to go back, at most.
+ * @param stages the most stages to go back.
  */
 export async function earlierProbes(job: Job, stages: number): Promise<EarlierProbes[]> {
   const found: EarlierProbes[] = [];

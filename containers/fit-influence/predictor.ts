@@ -1,17 +1,20 @@
-/** What an influence model is to those who fit and use it, whatever its architecture. */
+/** The interface of an influence model, whatever its architecture, for the code that fits and uses it. */
 import type { InfluenceFit } from '../../core/formats.ts';
 import type { Store } from '../../core/storage/index.ts';
 import type { DocumentsOf } from './documents.ts';
 
 /** Predicts the influence of rows without measuring it. */
 export interface InfluencePredictor {
-  /** In standard deviations of the fitted influences; lower is more helpful. A pure function of each row. */
+  /** Influences in standard deviations of the fitted ones; lower is more helpful. A pure function of each row. */
   predict(rows: readonly number[], onBatch?: (done: number) => void): Promise<Float32Array>;
-  /** Operations of predicting one row. */
+  /** Operations to predict one row. */
   readonly cost: number;
-  /** Of the encoder; absent where there is none. */
+  /** The encoder's width; absent if there is no encoder. */
   readonly width?: number;
-  /** The same model with its encoder in 8 bits; undefined or absent where there is no encoder, or the engine cannot. */
+  /**
+   * The same model with its encoder in 8 bits; undefined or absent if it has no encoder or the engine does not support
+   * it.
+   */
   inInt8?(): InfluencePredictor | undefined;
 }
 
@@ -23,15 +26,17 @@ export interface LabelScale {
 
 export interface FitSets {
   fit: LabelledRows;
-  /** To choose by: the epoch, the penalty. */
+  /** For choosing the epoch or the penalty. */
   validation: LabelledRows;
-  /** Of stages before, in their own standard deviations: fitted, but never chosen by. */
+  /** From earlier stages, in their own standard deviations: used for fitting, never for choosing. */
   earlier: LabelledRows;
-  /** Rows with one of these in common are alike, and are held out together: their documents, or the rows themselves. */
+  /**
+   * A row's documents, or the row itself. Rows that have one of these in common are alike, and are held out together.
+   */
   documentsOf: DocumentsOf;
 }
 
-/** Rows and labels one after the other. */
+/** Joins sets of rows, one after the other. */
 export const concatenated = (...parts: readonly LabelledRows[]): LabelledRows => ({
   rows: parts.flatMap(({ rows }) => rows),
   labels: parts.flatMap(({ labels }) => labels),
@@ -39,7 +44,7 @@ export const concatenated = (...parts: readonly LabelledRows[]): LabelledRows =>
 
 export interface LabelledRows {
   rows: number[];
-  /** In standard deviations of the fitted ones. */
+  /** In standard deviations of the fitted labels. */
   labels: number[];
 }
 
@@ -48,7 +53,7 @@ export interface Architecture {
   predictor: InfluencePredictor;
   /** Operations that the fit took. */
   flops: number;
-  /** What `fit.json` tells of it. */
+  /** The fields of `fit.json` that depend on the architecture. */
   about: Pick<InfluenceFit, 'epochs' | 'bestEpoch' | 'penalty'>;
   save(store: Store, prefix: string): Promise<void>;
 }

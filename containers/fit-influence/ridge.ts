@@ -1,6 +1,6 @@
 /**
- * The cheap influence model: ridge regression on hashed n-grams of a row's tokens and on its features. Of features alone it is
- * the linear part of another architecture, which then fits what it leaves.
+ * The cheap influence model: ridge regression on hashed n-grams of a row's tokens and on its features. On features
+ * alone, it is the linear part of another architecture, which then fits the residuals.
  */
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { NgramFeatures, type NgramSpec } from '../../core/features/ngrams.ts';
@@ -14,23 +14,29 @@ import { type Architecture, concatenated, type FitSets, type InfluencePredictor 
 import { dealFolds } from './split.ts';
 
 const FILE = 'ridge.json';
-/** Penalties to choose from, times the number of rows that are fitted: from next to none to next to nothing left. */
+/** Penalties to choose from, per fitted row: from nearly none to one that leaves nearly nothing of the weights. */
 const PENALTIES = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1, 3];
-/** Of one number that is known to matter, such as a loss, next to no penalty; of a hidden state's many, chosen. */
+/**
+ * The penalty of a single number that is known to matter, such as a loss, is nearly none; that of a hidden state's many
+ * numbers is chosen.
+ */
 const RELATIVE_PENALTIES: Record<string, readonly number[]> = {
   dsir: [0.01],
   loss: [0.01],
   hidden: [0.1, 1, 10],
 };
-/** With fewer labels there is nothing to choose penalties by, and each is as large as the labels' variance. */
+/** With fewer labels than this, penalties cannot be chosen, and each is as large as the labels' variance. */
 const LEAST_TO_CHOOSE = 50;
-/** Parts of the labels that are held out in turn to choose by. With many labels one part says as much, in a fifth of the time. */
+/**
+ * Parts of the labels that are held out in turn to choose by. With many labels, one part suffices, in a fifth of the
+ * time.
+ */
 const FOLDS = 5;
 const MANY_LABELS = 20_000;
 /** Rows whose n-grams are in memory at once. */
 const ROWS_AT_ONCE = 1024;
 
-/** What rows look like to the regression. */
+/** Turns rows into the regression's input. */
 interface RidgeInput {
   blocks(rows: readonly number[]): Promise<FeatureBlocks>;
   cost: number;
@@ -71,8 +77,8 @@ class RidgePredictor implements InfluencePredictor {
 }
 
 /**
- * Fits to the labelled rows, those for validation included: the penalty is chosen by holding out each fifth of them in turn,
- * rows that share documents together.
+ * Fits to the labelled rows, including those for validation: the penalty is chosen by holding out each fifth of them in
+ * turn, keeping rows that share documents together.
  *
  * @param only `features` leaves the n-grams out.
  */
@@ -87,7 +93,7 @@ export async function fitRidgeModel(
   const { vocabularySize } = tokenizer;
   const ngrams = only ? undefined : { sequenceLength, vocabularySize, buckets: config.buckets };
   const input = await openInput(job, corpus, job.stage, ngrams);
-  // The linear part of another architecture must not have seen what that architecture's epoch is chosen by.
+  // The linear part of another architecture must not have seen the rows by which that architecture's epoch is chosen.
   const current = only ? fit : concatenated(fit, validation);
   const { rows, labels } = concatenated(current, earlier);
   const enough = current.rows.length >= LEAST_TO_CHOOSE;
@@ -110,7 +116,7 @@ export async function fitRidgeModel(
   };
 }
 
-/** @throws RunError when the model of the stage was not fitted. */
+/** @throws RunError when the stage's model was not fitted. */
 export async function loadRidgeModel(
   job: Job,
   corpus: Corpus,

@@ -2,11 +2,11 @@ import { type Bootstrap, bootstrapInterval, spearman } from '../../core/metrics/
 import { documentGroups } from './documents.ts';
 
 /**
- * The 95 % bootstrap interval of Spearman's correlation over rows whose documents are a sample: rows that share documents
- * are drawn together, with replacement, as they are alike and say little more than one of them.
+ * The 95 % bootstrap interval of Spearman's correlation over rows whose documents are a sample. Rows that share
+ * documents are drawn together, with replacement, because they are alike and say little more than one of them alone.
  *
- * @param documents of each row. Where no rows share one, it is the interval over rows.
- * @returns [low, high]; all that a correlation may be where all rows are of one group.
+ * @param documents the documents of each row. If no rows share one, the result is the interval over rows.
+ * @returns [low, high]; the whole range of a correlation if all rows are in one group.
  */
 export function spearmanInterval(
   predicted: ArrayLike<number>,

@@ -1,4 +1,4 @@
-/** Which probed rows are fitted, which stop the fit early, and which the reported Spearman is measured on. */
+/** Splits probed rows into those for the fit, those for early stopping, and those for the reported Spearman. */
 import { type SplitShares, splitSizes } from '../../core/config/label-split.ts';
 import { RunError } from '../../core/errors.ts';
 import type { CounterRandom } from '../../core/random/philox.ts';
@@ -10,14 +10,14 @@ export interface Sets<T> {
   fit: T[];
   validation: T[];
   test: T[];
-  /** Whether no document has a part in rows of two of the sets. */
+  /** `document` if no document has parts in two of the sets. */
   by: 'document' | 'row';
 }
 
 /**
- * Deals the sets at random, rows that share documents together: they are alike, and a model that has seen the one would
- * know the other. What has more rows than a set lacks is fitted. Where so few rows are apart from the others that a set
- * would get less than half of its rows so, as with documents that are longer than many rows, rows are dealt one by one.
+ * Deals the sets at random, keeping rows that share documents together: such rows are alike, and a model that has seen
+ * one would know the other. Groups too large for the room left in a set go to the fit. If a set would then get less
+ * than half of its rows, as with documents that span many rows, rows are dealt one by one.
  */
 export function splitLabelled<T extends { row: number }>(
   labelled: readonly T[],
@@ -43,8 +43,8 @@ export function splitLabelled<T extends { row: number }>(
 }
 
 /**
- * Probes of earlier stages without rows that were probed anew, and without what is kept from the fit: whatever shares a
- * document with it if documents were dealt.
+ * Probes of earlier stages, without rows that are fitted with new labels and without rows that are held out from the
+ * fit. If the split was by document, rows that share a document with a held-out row are left out too.
  */
 export function notHeldOut(
   { rows, labels }: LabelledRows,
@@ -62,9 +62,10 @@ export function notHeldOut(
 }
 
 /**
- * What a model of an earlier stage has not been fitted to, nor to any part of its documents if documents were dealt.
+ * The rows that a model of an earlier stage was not fitted to. If the split was by document, it was not fitted to any
+ * part of their documents either.
  *
- * @param seen rows that it was fitted to, or chosen by.
+ * @param seen rows that the model was fitted to or chosen by.
  */
 export function unseenBefore<T extends { row: number }>(
   labelled: readonly T[],
@@ -76,7 +77,7 @@ export function unseenBefore<T extends { row: number }>(
   return labelled.filter(({ row }) => !isSeen(row));
 }
 
-/** Whether a row is one of those or, if documents were dealt, shares a document with one of them. */
+/** Tells whether a row is one of `rows` or, if the split was by document, shares a document with one of them. */
 function known(rows: readonly number[], by: Sets<unknown>['by'], documentsOf: DocumentsOf): (row: number) => boolean {
   if (by === 'document') return sharesDocument(rows, documentsOf);
   const those = new Set(rows);
@@ -84,8 +85,8 @@ function known(rows: readonly number[], by: Sets<unknown>['by'], documentsOf: Do
 }
 
 /**
- * Positions of rows, dealt at random to folds that are each held out once: rows that share documents together, to the fold
- * that has the fewest so far.
+ * Deals the positions of rows at random to folds that are each held out once. Rows that share documents go together, to
+ * the fold that has the fewest so far.
  */
 export function dealFolds(
   rows: readonly number[],
@@ -103,7 +104,7 @@ export function dealFolds(
   return folds;
 }
 
-/** Groups in order, each that still fits, of at most so many items together. */
+/** Takes, in order, each group that still fits, up to `most` items in all. */
 function take<T>(groups: readonly T[][], most: number): { taken: T[]; left: T[][] } {
   const taken: T[] = [];
   const left: T[][] = [];

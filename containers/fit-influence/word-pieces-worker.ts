@@ -1,4 +1,4 @@
-/** A tokenizing thread: entry point, started by `word-pieces.ts` with a {@link WordPieceSetup}. */
+/** Entry point of a tokenizing thread, started by `word-pieces.ts` with a {@link WordPieceSetup}. */
 import { workerData } from 'node:worker_threads';
 import { serve } from '../../core/threads/worker-pool.ts';
 import { wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';

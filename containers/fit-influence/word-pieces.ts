@@ -1,4 +1,4 @@
-/** Texts as the wordpieces of a pretrained encoder, made in threads: the encoder need not wait for them. */
+/** Turns texts into the wordpieces of a pretrained encoder, in threads, so that the encoder need not wait for them. */
 import { availableParallelism } from 'node:os';
 import { type WorkerKind, WorkerPool } from '../../core/threads/worker-pool.ts';
 import type { ChunkShape, WordPieceFiles } from '../../core/tokenizer/encoder-input.ts';
@@ -9,10 +9,10 @@ export interface WordPieceSetup extends ChunkShape {
   files: WordPieceFiles;
 }
 
-/** The pieces of all texts of a request, one after the other; empty when a thread says that it is ready. */
+/** The pieces of all texts of a request, one after the other; empty when a thread reports that it is ready. */
 export interface PackedPieces {
   ids: Int32Array<ArrayBuffer>;
-  /** Of each piece. */
+  /** Tokens in each piece. */
   lengths: Int32Array<ArrayBuffer>;
   /** Pieces of each text. */
   counts: Int32Array<ArrayBuffer>;
@@ -25,7 +25,7 @@ const WORD_PIECE_WORKER: WorkerKind = {
   remedy: 'The same command resumes.',
 };
 
-/** More than this do not pay: a thread makes the pieces of some thousand texts a second, and has a tokenizer of its own. */
+/** More threads do not pay: each makes the pieces of some thousand texts a second, and has a tokenizer of its own. */
 const MOST_THREADS = 8;
 
 export class WordPieces {
@@ -33,7 +33,7 @@ export class WordPieces {
   private readonly threads: number;
   private pool: Promise<WorkerPool<string[], PackedPieces>> | undefined;
 
-  /** @param threads of the engine, 0 for one a core; the threads here are one less, as the encoder has to be fed by one. */
+  /** @param threads of the engine, 0 for one per core. One less is used here, because one has to feed the encoder. */
   constructor(setup: WordPieceSetup, threads: number) {
     this.setup = setup;
     this.threads = Math.min(MOST_THREADS, Math.max(1, (threads || availableParallelism()) - 1));

@@ -1,5 +1,5 @@
-"""Takes from a TensorFlow wheel what the addon of tfjs-node is compiled with and linked to: two libraries and the
-headers that its sources reach. tfjs-node's own installer would fetch libtensorflow 2.9.1, of CUDA 11.
+"""Takes from a TensorFlow wheel the files that tfjs-node's addon is compiled with and linked to: two libraries and the
+headers that its sources reach. tfjs-node's own installer would fetch libtensorflow 2.9.1, for CUDA 11.
 
 usage: unpack_libtensorflow.py WHEEL TFJS_NODE_FOLDER
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 HEADERS = "tensorflow/include/"
 LIBRARIES = {
-    # in the wheel: the names that the linker, and tfjs-node when it looks for its library, ask for
+    # name in the wheel: names that the linker and tfjs-node look for
     "libtensorflow_cc.so.2": ("libtensorflow.so", "libtensorflow.so.2", "libtensorflow.so.2.9.1"),
     "libtensorflow_framework.so.2": ("libtensorflow_framework.so", "libtensorflow_framework.so.2.9.1"),
 }

@@ -1,5 +1,5 @@
-"""Takes the CUDA provider from an onnxruntime-gpu wheel, for the library of onnxruntime-node. The interface between the two is
-private to a build, so both have to be of one commit.
+"""Takes the CUDA provider from an onnxruntime-gpu wheel, for use with onnxruntime-node's library. The interface between
+the two is private to a build, so both must come from the same commit.
 
 usage: unpack_onnxruntime.py WHEEL LIBONNXRUNTIME OUT_FOLDER
 """

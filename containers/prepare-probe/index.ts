@@ -1,6 +1,6 @@
 /**
  * Makes the checkpoint ready for probing, once for all probing and scoring jobs of a stage: takes it to the end of its
- * decay branch where that is what is probed, and makes the two copies that `lookahead` or `directional` compares.
+ * decay branch if that is to be probed, and makes the two copies that `lookahead` or `directional` compares.
  */
 import { InterruptedError } from '../../core/errors.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
@@ -20,7 +20,7 @@ import { lookaheadCopies } from '../probe/lookahead.ts';
 import { probeLearningRate } from '../probe/open-probe.ts';
 import { hasPreparedProbe, savePreparedProbe } from '../probe/prepared-probe.ts';
 
-/** What the job has made, before it is written, and the operations that this took. */
+/** The job's result before it is written, and the operations that it took. */
 interface Prepared {
   flops: number;
   save(): Promise<void>;

@@ -4,12 +4,12 @@ import { comparisonWith, exclusionWarnings, passageWarnings } from '../../core/d
 import type { PassagesCheck } from '../../core/formats.ts';
 
 export interface CheckedPassages {
-  /** Their file. */
+  /** The passages' file. */
   input: string;
   passages: readonly Passage[];
-  /** How many the configuration asks for. */
+  /** How many passages the configuration asks for. */
   wanted: number;
-  /** `textHash` of each; absent where the run itself keeps them out of its corpus. */
+  /** `textHash` of each passage; absent if the run itself keeps them out of its corpus. */
   hashes?: ReadonlySet<string>;
 }
 

@@ -13,9 +13,12 @@ import { type Computed, type Job, timed } from '../job.ts';
 import { loadPassageSet, loadTasks, readPassageFile } from '../passages.ts';
 import { type CheckedPassages, checkPassages } from './check-passages.ts';
 
-/** Prepares the run's corpus, or checks the one that was prepared beforehand, and that passage and task files are usable. */
+/**
+ * Prepares the run's corpus, or checks one that was prepared beforehand; also checks that passage and task files are
+ * usable.
+ */
 export async function run(job: Job): Promise<void> {
-  // A run that goes on looks at all of it again, and was prepared in the time that was recorded then.
+  // A resumed run checks everything again, but keeps the time that was recorded when the corpus was prepared.
   const recorded = (await job.run.store.size(stageLayout(0).timing('prepare'))) !== undefined;
   if (recorded && (await corpusStore(job.run).size(CORPUS_FILE)) !== undefined) await prepareRun(job);
   else await timed(job, 'prepare', () => prepareRun(job));
@@ -36,7 +39,7 @@ async function prepareRun(job: Job): Promise<Computed> {
   if (probesByLookahead(config)) requireGuard(given.reference.passages.length);
   await loadTasks(job.run, corpus);
   const { store } = job.run;
-  // Of a run that has not begun, both may be of another configuration.
+  // If the run has not begun, both may come from another configuration.
   const begun = (await store.size(stageLayout(0).plan)) !== undefined;
   await recordInputs(job.run, begun);
   if (!begun || (await store.size(PASSAGES_FILE)) === undefined) {
@@ -44,13 +47,13 @@ async function prepareRun(job: Job): Promise<Computed> {
     for (const warning of checked.warnings) job.warn(warning);
     await putJson(store, PASSAGES_FILE, checked);
   }
-  return { flops: 0 }; // no matrix product, and what it did is checked again each time
+  return { flops: 0 }; // no matrix product; and no mark of being done, since everything is checked again each time
 }
 
 /**
  * The hashes of the reference and of the held-out passages.
  *
- * @throws InputError where they share some: a held-out loss of what was selected for would say nothing.
+ * @throws InputError when they share some: a held-out loss on passages that were selected for would say nothing.
  */
 async function distinctPassages({ run }: Job): Promise<[reference: Set<string>, heldOut: Set<string>]> {
   const { reference, heldOut } = run.record.config;

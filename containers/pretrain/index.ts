@@ -1,7 +1,7 @@
 /**
  * Pretrains one arm for one stage: loads the checkpoint of the stage before (weights, moments and step count), trains on
- * the stage's selection in a seeded order, and writes the stage's checkpoint. Killed anywhere, it goes on from its last
- * resumable checkpoint to the same bytes.
+ * the stage's selection in a seeded order, and writes the stage's checkpoint. If killed anywhere, it resumes from its
+ * last resumable checkpoint to the same bytes.
  */
 
 import { InterruptedError } from '../../core/errors.ts';
@@ -30,7 +30,7 @@ export async function run(job: Job): Promise<void> {
   const { store, record } = job.run;
   const layout = armLayout(job.stage, job.arm);
   const partial = new PartialCheckpoints(store, layout.partialCheckpoints, record.config.pretrain);
-  // Killed between the two, the attempt before left partial checkpoints of a stage that is whole.
+  // An earlier attempt that was killed after saving the stage's checkpoint left its partial checkpoints behind.
   if (await hasCheckpoint(store, layout.checkpoint)) return partial.drop();
   await timed(job, `pretrain-${job.arm}`, () => pretrain(job, partial));
 }
@@ -88,7 +88,7 @@ async function pretrain(job: Job, partial: PartialCheckpoints): Promise<Computed
   }
   await putJson(store, layout.metrics, metrics);
   return {
-    flops: 3 * modelCost(config, corpus.index)(plan.steps * batchRows, length), // whichever attempt has done the steps
+    flops: 3 * modelCost(config, corpus.index)(plan.steps * batchRows, length), // whichever attempts did the steps
     finish: async () => {
       await saveCheckpoint(store, layout.checkpoint, parts()); // its last file marks the whole stage as trained
       await partial.drop();
@@ -119,7 +119,7 @@ async function startingPoint(
   return { checkpoint: await loadCheckpoint(job.run.store, previousCheckpoint(job.stage, job.arm)), metrics };
 }
 
-/** The random first stage is shared: the control leaves the main arm after it. */
+/** The control arm shares the random first stage with the main arm and branches off after it. */
 function previousCheckpoint(stage: number, arm: Arm): string {
   return armLayout(stage - 1, stage === 1 ? 'main' : arm).checkpoint;
 }

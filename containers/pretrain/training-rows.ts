@@ -7,10 +7,13 @@ import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts'
 import type { Job } from '../job.ts';
 import { referenceRows } from '../passages.ts';
 
-/** The tokens of a step's batch, [batchRows x length], by the step of the stage from 0; a pure function of the step. */
+/**
+ * Gives the tokens of a step's batch, [batchRows x length]; steps count from 0 in the stage. A pure function of the
+ * step.
+ */
 export type TrainingRows = (step: number) => Promise<Int32Array>;
 
-/** The stage's selection in its seeded order; for `train-on-reference`, a share of each batch are reference passages. */
+/** The stage's selection in its seeded order; for `train-on-reference`, a share of each batch is reference passages. */
 export async function openTrainingRows(
   job: Job,
   corpus: Corpus,
@@ -41,7 +44,7 @@ export async function openTrainingRows(
   };
 }
 
-/** Steps of a stage, to be read ahead: while one is trained on, the next one's batch is on its way. */
+/** Steps of a stage, for reading ahead: while one batch is trained on, the next is being read. */
 export function* stepsFrom(first: number, end: number): Generator<number> {
   for (let step = first; step < end; step++) yield step;
 }

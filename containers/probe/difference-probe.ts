@@ -3,14 +3,17 @@ import { fullPasses, ROWS_PER_PASS, rowLosses } from '../../engine/gpt-neox/row-
 import type { ParameterSet } from '../../engine/parameters.ts';
 import type { Influence, InfluenceProbe } from './influence-probe.ts';
 
-/** Two sets of weights near the checkpoint; a row's influence is `scale` times its loss by the first less that by the second. */
+/**
+ * Two sets of weights near the checkpoint. A row's influence is `scale` times (its loss under `first` - under
+ * `second`).
+ */
 export interface ProbeCopies {
   first: ParameterSet;
   second: ParameterSet;
   scale: number;
 }
 
-/** Influence from two forward passes, whichever way the two copies were made: see lookahead.ts and directional.ts. */
+/** Influence from two forward passes, however the two copies were made: see lookahead.ts and directional.ts. */
 export class DifferenceProbe implements InfluenceProbe {
   readonly rowsAtOnce = ROWS_PER_PASS;
   private readonly model: LanguageModel;

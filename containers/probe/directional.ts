@@ -7,18 +7,19 @@ import type { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import { DifferenceProbe, type ProbeCopies } from './difference-probe.ts';
 
-/** Rows of rare tokens hold nearly all of |P G|^2 and would set the step for everything else. */
+/** This embedding's rows for rare tokens hold nearly all of |P G|^2 and would set the step for everything else. */
 const LEFT_OUT = 'gpt_neox.embed_in.weight';
 
 /**
- * The first-order part of the oracle from two forward passes: with G the gradient of the reference loss and P the
- * diagonal AdamW preconditioner 1 / (sqrt(v_hat) + epsilon), the gradient of x is (1 - beta1) / (1 - beta1^t) of the mean
- * that step t is made of, so that x changes the reference loss by about `-lr (1 - beta1) / (1 - beta1^t) <P G, grad L(x)>`,
- * beside what the step does without it. That product is a central difference of L(x) along P G. No backward pass a
- * document, no optimizer state, no reference forward.
+ * The first-order part of the oracle, from two forward passes. Let G be the gradient of the reference loss and P the
+ * diagonal AdamW preconditioner 1 / (sqrt(v_hat) + epsilon). The gradient of x has the weight
+ * (1 - beta1) / (1 - beta1^t) in the mean that step t uses, so x changes the reference loss by about
+ * `-lr (1 - beta1) / (1 - beta1^t) <P G, grad L(x)>` beyond what the step does without it. The inner product is a
+ * central difference of L(x) along P G. A document thus needs no backward pass, no optimizer state and no forward pass
+ * over the references.
  *
- * The input embedding is left out of the direction, and so is the clip of the gradient. Float32 only: in half precision the
- * difference drowns.
+ * The direction leaves out the input embedding, and the clipping of the gradient is left out too. This works in float32
+ * only: in half precision the difference drowns in rounding.
  */
 export async function directionalCopies(
   { parameters, optimizer }: Checkpoint,
@@ -45,12 +46,16 @@ export async function directionalCopies(
   return { first: moved(step), second: moved(-step), scale };
 }
 
-/** Where float32 carries the difference the two agree to 0.99; where it does not, labels are noise that looks like labels. */
+/**
+ * If float32 resolves the difference, the two agree to 0.99; if it does not, the labels are noise that looks like
+ * labels.
+ */
 const LEAST_AGREEMENT = 0.9;
 
 /**
- * Spearman's correlation of the central differences with what they stand for, the product of the copies' difference with
- * each row's own gradient. A step too small drowns in rounding and one too large leaves the first order.
+ * Spearman's correlation of the central differences with what they approximate: the product of the copies' difference
+ * with each row's own gradient. Too small a step drowns in rounding, and too large a step leaves the first-order
+ * regime.
  *
  * @param tokens rows of `length` tokens, one after the other.
  * @throws RunError when it is less than 0.9.
@@ -81,7 +86,7 @@ export async function checkFirstOrder(
   return agreement;
 }
 
-/** The product of a gradient with the first copy less the second. */
+/** The inner product of a gradient with the first copy less the second. */
 function alongDifference(gradient: Float32Array, { first, second }: ProbeCopies): number {
   let sum = 0;
   for (let i = 0; i < gradient.length; i++) sum += gradient[i]! * (first.flat[i]! - second.flat[i]!);

@@ -21,7 +21,7 @@ export class ExactProbe implements InfluenceProbe {
   private readonly reference: PassageSet;
   private readonly clipNorm: number;
   private readonly learningRate: number;
-  /** The document's gradient, and then in its place the weights after the step. */
+  /** Holds the document's gradient, and then the weights after the step. */
   private readonly scratch: ParameterSet;
 
   static async create(

@@ -25,7 +25,7 @@ interface Measured {
 export async function run(job: Job): Promise<void> {
   const item = job.item as ProbeItem;
   const layout = stageLayout(job.stage);
-  // Killed between the two, the attempt before left what it had flushed beside what is whole.
+  // An earlier attempt that was killed after writing its whole result left its flushed part behind.
   if ((await job.run.store.size(layout.probe(item.index))) !== undefined)
     return job.run.store.delete(layout.probePartial(item.index));
   await timed(job, `probe-${item.index}`, () => probe(job, item));

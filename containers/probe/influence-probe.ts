@@ -2,9 +2,9 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { RunError } from '../../core/errors.ts';
 
-/** How a row's influence on the current checkpoint is measured; each method is one implementation. */
+/** Measures a row's influence on the current checkpoint; each method is one implementation. */
 export interface InfluenceProbe {
-  /** Rows that are best measured in one call; more calls give the same numbers. */
+  /** The number of rows that is fastest to measure in one call; the results do not depend on it. */
   readonly rowsAtOnce: number;
   /**
    * One call at a time: an implementation may reuse its memory.
@@ -17,15 +17,17 @@ export interface InfluenceProbe {
 }
 
 export interface Influence {
-  /** What the method measures: the reference loss after the row, or the row's own loss after the references. */
+  /**
+   * The loss that the method measures: the reference loss after the row, or the row's own loss after the references.
+   */
   loss: number;
-  /** The same without that. */
+  /** The loss without that row, or without those references. */
   baseline: number;
-  /** Their difference, in the method's units. Only its order matters to the influence model, which standardises it. */
+  /** Their difference, in the method's units. The influence model standardises it, so its scale does not matter. */
   influence: number;
 }
 
-/** What to change where a method's numbers overflow. */
+/** What to change if a method's numbers overflow. */
 const REMEDIES: Record<RunConfig['probe']['method'], string> = {
   exact: 'lower probe.learningRateScale',
   lookahead: 'lower probe.learningRateScale',
@@ -35,7 +37,7 @@ const REMEDIES: Record<RunConfig['probe']['method'], string> = {
 /**
  * Measures rows of the corpus.
  *
- * @throws RunError that names the first row whose influence is not a number: no file could hold it, and no order.
+ * @throws RunError naming the first row whose influence is not finite: it could be neither stored nor ranked.
  */
 export async function influencesOf(
   probe: InfluenceProbe,

@@ -15,31 +15,31 @@ export interface LookaheadOptions {
   learningRate: number;
   /** The reference set. */
   passages: readonly Passage[];
-  /** Tokens of rows that are not probed, [rows x length], for the control copy; used again where its steps need more. */
+  /** Tokens of rows that are not probed, [rows x length], for the control copy; reused if its steps need more. */
   randomRows: Int32Array;
   length: number;
-  /** Called after each step with the steps done by both copies. */
+  /** Called after each step with the number of steps done by both copies together. */
   onStep?: (done: number) => void;
 }
 
 export interface LookaheadCopies extends ProbeCopies {
-  /** That both copies have made. */
+  /** Steps that each copy has made. */
   steps: number;
-  /** That were made on the references until the guard's loss rose. */
+  /** Steps that were made on the references until the guard's loss rose. */
   tried: number;
   /** Rows that the control copy has learned, each counted once. */
   controlRows: number;
-  /** Loss of the passages that are kept aside, by the checkpoint and after the steps; the steps are no help where it is higher. */
+  /** Loss of the passages kept aside, at the checkpoint and after the steps. If it rose, the steps were no help. */
   guard: { before: number; after: number };
-  /** Passages that were read to measure it, each as often as it was read. */
+  /** Passages read to measure that loss, each counted as often as it was read. */
   guardReads: number;
 }
 
 /**
  * Influence from two forward passes: `L(x | theta_R) - L(x | theta_0)`, where theta_R is the checkpoint continued for
- * some steps on the reference set and theta_0 the same on random text. Documents that become easier by learning the
- * references are those that help with them. This is the conditional-loss difference of CoLoR-Filter (Brandfonbrener et
- * al. 2024, arXiv 2406.10670), taken anew at each stage from the current checkpoint.
+ * some steps on the reference set, and theta_0 the checkpoint continued for as many on random text. Documents that
+ * become easier by learning the references are those that help with them. This is the conditional-loss difference of
+ * CoLoR-Filter (Brandfonbrener et al. 2024, arXiv 2406.10670), computed anew at each stage from the current checkpoint.
  *
  * Both copies start from the checkpoint's weights, moments and step count; the checkpoint itself is never written.
  *
@@ -52,7 +52,8 @@ export async function lookaheadCopies(
 ): Promise<LookaheadCopies> {
   requireGuard(passages.length);
   const guards = guardPassages(passages.length);
-  // The same at every stage. A file may have its passages in an order, such as one source after the other.
+  // Shuffled, since a file may have its passages in some order, such as by source; the split is the same at every
+  // stage.
   const dealt = permutation(passages.length, new CounterRandom(config.seed, STREAM.lookaheadGuard));
   const guard = new PassageSet(
     model,
@@ -87,7 +88,7 @@ export async function lookaheadCopies(
   const copy = () => new Continuation(model, checkpoint, config, learningRate);
   const diverged = (what: string) =>
     new RunError(
-      `${what}, so that there is no lookahead to label by. In another run, lower probe.learningRateScale (now ` +
+      `${what}, so there is no lookahead to label by. In another run, lower probe.learningRateScale (now ` +
         `${config.probe.learningRateScale}), raise reference.passages, or choose another probe.method.`,
     );
   const before = await guard.loss(checkpoint.parameters);
@@ -114,7 +115,7 @@ export async function lookaheadCopies(
   };
 }
 
-/** The examples of a step, numbered on from those of the step before, in micro-batches. */
+/** The examples of a step in micro-batches; numbering continues from the step before. */
 function microBatches(
   step: number,
   batchRows: number,
@@ -127,7 +128,7 @@ function microBatches(
   return batches;
 }
 
-/** A copy of the checkpoint that goes on from there. */
+/** A copy of the checkpoint that continues training from there. */
 class Continuation {
   readonly parameters: ParameterSet;
   private readonly model: LanguageModel;
@@ -168,9 +169,9 @@ class Continuation {
 /**
  * Steps on the references until the guard's loss rises.
  *
- * @param before the guard's loss by the checkpoint.
- * @returns the copy at its lowest loss, or at the first that was measured where none is lower than the checkpoint's: who
- *   labels by it is to say so.
+ * @param before the guard's loss at the checkpoint.
+ * @returns the copy at its lowest guard loss. If no measured loss is lower than the checkpoint's, it is the copy at the
+ *   first measurement; code that uses its labels must then say so.
  */
 async function learnReferences(
   copy: Continuation,
@@ -188,9 +189,9 @@ async function learnReferences(
     onStep(done);
     if (done % GUARD_EVERY !== 0 && done < steps) continue;
     const loss = await guard.loss(copy.parameters);
-    const better = loss < (best?.loss ?? before); // and not where it is NaN
+    const better = loss < (best?.loss ?? before); // false if the loss is NaN
     if (better || !best) best = { parameters: copy.parameters.clone(), steps: done, loss };
-    if (!better) return { ...best, tried: done }; // the references are being learned by heart
+    if (!better) return { ...best, tried: done }; // the references are being memorised
   }
   return { ...best!, tried: steps };
 }

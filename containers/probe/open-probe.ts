@@ -36,7 +36,7 @@ export async function openProbe(run: Run, corpus: Corpus, { scorerStage }: Stage
 /**
  * The learning rate of a probe's steps: the trunk's at that step, or the decay branch's last, times the configured scale.
  *
- * @param trunkStep optimizer steps of the trunk.
+ * @param trunkStep optimizer steps that the trunk has done.
  */
 export function probeLearningRate({ probe, pretrain }: RunConfig, trunkStep: number): number {
   const rate =
@@ -46,7 +46,7 @@ export function probeLearningRate({ probe, pretrain }: RunConfig, trunkStep: num
   return probe.learningRateScale * rate;
 }
 
-/** Operations of probing one row. */
+/** Operations to probe one row. */
 export async function probeCost(run: Run, corpus: Corpus): Promise<number> {
   const { config } = run.record;
   const row = modelCost(config, corpus.index)(1, corpus.index.sequenceLength);

@@ -1,6 +1,7 @@
 /**
- * What the probing jobs of a stage share, made once: the two copies of the checkpoint that `lookahead` and `directional`
- * compare, or the decayed checkpoint. Under `probe-model/` of the stage; `probe.json` is written last.
+ * The files that the probing jobs of a stage share, made once: the two copies of the checkpoint that `lookahead` and
+ * `directional` compare, or the decayed checkpoint. They lie in the stage's `probe-model/`; `probe.json` is written
+ * last.
  */
 import type { RunConfig } from '../../core/config/schema.ts';
 import { InputError } from '../../core/errors.ts';
@@ -21,19 +22,23 @@ import type { ProbeCopies } from './difference-probe.ts';
 export interface ProbeRecord {
   format: 'mates-probe/1';
   method: RunConfig['probe']['method'];
-  /** Of the one step of `exact`, or of the steps that `lookahead` has made. */
+  /** Learning rate of the one step of `exact`, or of the steps that `lookahead` has made. */
   learningRate: number;
-  /** Of the difference of the two copies' losses. */
+  /** Factor of the difference of the two copies' losses. */
   scale: number;
   /** Steps that `lookahead` has kept. */
   steps?: number;
-  /** Distinct rows that its control copy has learned in those; fewer than their batches have where too few were free. */
+  /**
+   * Distinct rows that the control copy has learned in those steps; fewer than their batches hold if too few were free.
+   */
   controlRows?: number;
-  /** Of `lookahead`: loss of the reference passages kept aside, before the steps and after those that it has kept. */
+  /**
+   * For `lookahead`: the loss of the reference passages kept aside, before the steps and after those that were kept.
+   */
   guard?: { before: number; after: number };
-  /** Of the copies' weights, by their place in this folder; absent in records older than this field. */
+  /** SHA-256 of the copies' weights, by their place in this folder; absent in records older than this field. */
   sha256?: Record<string, string>;
-  /** Of `directional`: Spearman's correlation with products of gradients, on a sample of rows. */
+  /** For `directional`: Spearman's correlation with products of gradients, on a sample of rows. */
   agreement?: number;
 }
 
@@ -67,10 +72,13 @@ export async function readProbeRecord({ store }: Run, stage: number): Promise<Pr
   return getRecord<ProbeRecord>(store, file(stage, 'probe.json'), 'mates-probe/1', 'the probe was not prepared');
 }
 
-/** The guard of a lookahead whose steps did not lower its loss, so that it labels by a worse model; undefined for all others. */
+/**
+ * The guard of a lookahead whose steps did not lower the guard's loss, so that its labels come from a worse model; else
+ * undefined.
+ */
 export const worsenedGuard = ({ guard }: ProbeRecord) => (guard && guard.after < guard.before ? undefined : guard);
 
-/** @throws InputError when the weights of a copy are not those that were written. */
+/** @throws InputError when a copy's weights are not as they were written. */
 export async function loadCopies(
   { store }: Run,
   stage: number,

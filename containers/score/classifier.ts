@@ -1,7 +1,7 @@
 /**
- * A quality classifier, the filter that most corpora are made with: which rows of the pool look most like the reference
- * passages, by a linear model of n-grams that tells the two apart (as in arXiv 2005.14165, appendix A, and 2406.11794).
- * It knows nothing of the model that is trained, which is what it is to be compared for.
+ * A quality classifier, the filter that most corpora are made with. It finds the rows of the pool that look most like
+ * the reference passages, by a linear model of n-grams that distinguishes the two (as in arXiv 2005.14165, appendix A,
+ * and 2406.11794). It knows nothing of the model that is trained, which is why it is worth comparing with.
  */
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { NgramFeatures } from '../../core/features/ngrams.ts';
@@ -18,23 +18,27 @@ import { inBatches, type RowScorer } from './row-scorer.ts';
 
 /** Hold-out rows that stand for the pool. */
 const POOL_ROWS = 4096;
-/** Times the number of rows, to choose from: as the influence model's (containers/fit-influence/ridge.ts). */
+/** Penalties to choose from, per fitted row, like the influence model's (containers/fit-influence/ridge.ts). */
 const PENALTIES = [1e-4, 1e-3, 1e-2, 0.1, 1];
-/** Parts of both kinds of rows that are held out in turn to choose by. */
+/** Parts of both kinds of rows that are held out in turn to choose the penalty by. */
 const FOLDS = 5;
 /** Rows whose n-grams are in memory at once. */
 const ROWS_AT_ONCE = 1024;
 
 /**
- * The stage's `classifier.json`. Where rows that it learned are candidates too, as in `mates select`, they would look less like
- * the reference than they are to what learned that they are not: each half of them is scored by a model of the other.
+ * The stage's `classifier.json`. If rows of its sample are candidates too, as in `mates select`, a model that was
+ * taught that they are not the reference would score them too low. Each half of them is therefore scored by a model
+ * fitted to the other.
  */
 export interface ClassifierFile extends RidgeFile {
-  /** The second of each two rows of the sample is scored by the second model. Absent where no row of it is a candidate. */
+  /** Every second row of the sample is scored by the second model. Absent if no row of the sample is a candidate. */
   halves?: [RidgeFile, RidgeFile];
 }
 
-/** Fits the labels 1 of the reference's rows and 0 of a sample of the hold-out, and writes the stage's `classifier.json`. */
+/**
+ * Fits the label 1 for the reference's rows and 0 for a sample of the hold-out, and writes the stage's
+ * `classifier.json`.
+ */
 export async function fitClassifier(job: Job, corpus: Corpus, plan: StagePlan): Promise<void> {
   const { store, record } = job.run;
   const key = stageLayout(plan.scorerStage).classifier;
@@ -65,7 +69,7 @@ export async function fitClassifier(job: Job, corpus: Corpus, plan: StagePlan): 
   );
   const file: ClassifierFile = ridgeFile(model, spec);
   if (plan.holdOutShards.some((shard) => plan.poolShards.includes(shard))) {
-    // Each row counts twice, so that the reference keeps its weight and scores their level.
+    // Each row counts twice, so that the reference keeps its relative weight and the scores keep their level.
     const other = async (half: number) => {
       const learned = sample.filter((_, i) => i % 2 !== half);
       return ridgeFile(await fitTo([...learned, ...learned], [model.chosen.penalty]), spec);
@@ -75,7 +79,9 @@ export async function fitClassifier(job: Job, corpus: Corpus, plan: StagePlan): 
   await putJson(store, key, file);
 }
 
-/** Rows that stand for the pool. No more than half of those there are: the scale of the scores is measured on the others. */
+/**
+ * Rows that stand for the pool: at most half of the available ones, since the others measure the scale of the scores.
+ */
 export function classifierSample(job: Job, corpus: Corpus, plan: StagePlan): Promise<number[]> {
   return sampleHoldOut(job, corpus, plan, STREAM.classifierSample, POOL_ROWS, { share: 0.5 });
 }
@@ -106,8 +112,9 @@ export async function classifierScorer(job: Job, corpus: Corpus, plan: StagePlan
 }
 
 /**
- * Folds of as many consecutive reference rows, and rows of the pool, as each other. With few reference rows chance would give
- * a random part none of them; and a passage may lie in two rows, which then mostly are in one fold.
+ * Folds of consecutive rows, with equally many reference rows, and equally many rows of the pool, in each. If there are
+ * few reference rows, a random fold might get none of them. And a passage may lie in two rows, which are then mostly in
+ * one fold.
  */
 function blocks(labels: readonly number[], count: number): number[][] {
   const folds = Array.from({ length: count }, (): number[] => []);
@@ -119,7 +126,7 @@ function blocks(labels: readonly number[], count: number): number[][] {
   return folds;
 }
 
-/** How long documents are, which the ends of packed passages would tell, is not what is asked. */
+/** Masks the ends of documents: they would give away the lengths of packed passages, which should not count. */
 function withoutEnds(tokens: Int32Array, endOfText: number): Int32Array {
   return tokens.map((token) => (token === endOfText ? -1 : token));
 }

@@ -11,7 +11,7 @@ import { inBatches, type RowScorer } from './row-scorer.ts';
 
 /** The paper's number of buckets (Xie et al. 2023, section 4). */
 const HASHING = { mode: 'fast', buckets: 10_000 } as const;
-/** Hold-out rows that the pool's distribution is counted on: of 128 tokens each, some 5 million n-grams. */
+/** Hold-out rows on which the pool's distribution is counted: with 128 tokens each, some 5 million n-grams. */
 const POOL_ROWS = 20_000;
 /** Texts that are decoded together. */
 const TEXTS_AT_ONCE = 1024;
@@ -40,8 +40,8 @@ export async function loadDsir(job: Job, stage: number): Promise<DsirModel> {
 }
 
 /**
- * Rows that the pool was counted on and that are candidates too, as in `mates select`. In a run there are none: its hold-out
- * is no part of any pool.
+ * The rows on which the pool was counted and that are candidates too, as in `mates select`. In a run there are none,
+ * since its hold-out is not part of any pool.
  */
 export async function countedCandidates(job: Job, corpus: Corpus, plan: StagePlan): Promise<ReadonlySet<number>> {
   if (!plan.holdOutShards.some((shard) => plan.poolShards.includes(shard))) return new Set();
@@ -54,7 +54,7 @@ const dsirSample = (job: Job, corpus: Corpus, plan: StagePlan) =>
 /**
  * Opens the DSIR model that a stage scores by.
  *
- * @returns the log-weight of each row. No pair of words reaches from one document into the next.
+ * @returns a function that gives the log-weight of each row. No bigram spans two documents.
  */
 export async function openDsir(
   job: Job,

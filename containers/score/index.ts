@@ -1,4 +1,4 @@
-/** Scores a slice of the stage's candidate pool: the utility of each row, by the stage's scorer. */
+/** Scores a slice of the stage's candidate pool: the stage's scorer gives each row's utility. */
 
 import { InterruptedError } from '../../core/errors.ts';
 import type { ScoreItem } from '../../core/formats.ts';
@@ -17,7 +17,7 @@ export async function run(job: Job): Promise<void> {
   await timed(job, `score-${item.index}`, () => score(job, item));
 }
 
-/** Rows whose utilities are asked for together, so that memory does not grow with the slice. */
+/** Rows that are scored together, so that memory does not grow with the slice. */
 const ROWS_AT_ONCE = 8192;
 
 async function score(job: Job, item: ScoreItem): Promise<Computed> {

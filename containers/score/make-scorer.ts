@@ -21,8 +21,8 @@ import { choosePrecision } from './precision.ts';
 /**
  * Makes the stage's `scorer.json`.
  *
- * @param chosen the method, which may be another than the configured one, and why that should not be trusted.
- * @returns it, and the operations that comparing precisions and measuring the parts' scales took.
+ * @param chosen the method, which may differ from the configured one, and why the configured one should not be trusted.
+ * @returns the scorer, and the operations that comparing precisions and measuring the parts' scales took.
  */
 export async function makeScorer(
   job: Job,
@@ -43,7 +43,7 @@ export async function makeScorer(
   };
 }
 
-/** The parts and what their sum is divided by; see {@link ScorerRecord}. */
+/** The parts, and the number that their sum is divided by; see {@link ScorerRecord}. */
 async function calibrated(
   job: Job,
   corpus: Corpus,
@@ -81,7 +81,7 @@ async function calibrated(
   return { parts, std: kinds.length === 1 ? 1 : scaleOf(total).std, flops };
 }
 
-/** Hold-out rows that what scores has been fitted to, and whose scores are no sample of the pool's. */
+/** Hold-out rows that a scorer has been fitted to, so that their scores are not representative of the pool's. */
 async function learnedRows(job: Job, corpus: Corpus, plan: StagePlan, score: ScoreKind): Promise<Set<number>> {
   const { probe, influenceModel, seed } = job.run.record.config;
   if (score === 'classifier') return new Set(await classifierSample(job, corpus, plan));
@@ -96,7 +96,7 @@ async function learnedRows(job: Job, corpus: Corpus, plan: StagePlan, score: Sco
   return new Set(controlRows(probed, plan.probes, steps * batchRows, seed, job.stage));
 }
 
-/** Of scores that are all the same, which then add nothing, the deviation is 1. */
+/** Scores that are all the same get the deviation 1; they then add nothing. */
 function scaleOf(values: ArrayLike<number>): { mean: number; std: number } {
   const { mean, std } = standardise(Array.from(values));
   return { mean, std: std > 0 ? std : 1 };

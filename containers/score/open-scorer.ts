@@ -15,7 +15,7 @@ import { classifierScorer } from './classifier.ts';
 import { dsirScorer } from './dsir.ts';
 import { inBatches, type RowScorer } from './row-scorer.ts';
 
-/** The scorer of a stage, by its record's formula. */
+/** The scorer of a stage, according to the formula in its record. */
 export async function openScorer(job: Job, corpus: Corpus, plan: StagePlan, record: ScorerRecord): Promise<RowScorer> {
   const scorers: RowScorer[] = [];
   for (const { kind } of record.parts) scorers.push(await openPart(job, corpus, plan, kind, record.precision?.used));
@@ -36,7 +36,7 @@ export async function openScorer(job: Job, corpus: Corpus, plan: StagePlan, reco
 /**
  * The raw score of one kind.
  *
- * @param precision of the influence model. @default float32
+ * @param precision the influence model's. @default float32
  */
 export async function openPart(
   job: Job,

@@ -1,4 +1,4 @@
-/** Whether a stage's influence model scores in 8 bits: where that keeps the order of the scores. */
+/** Decides whether a stage's influence model scores in 8 bits: only if that keeps the order of the scores. */
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { StagePlan } from '../../core/formats.ts';
 import { spearman } from '../../core/metrics/index.ts';
@@ -10,17 +10,17 @@ import type { Job } from '../job.ts';
 
 /** Rows of the pool that are scored both ways. */
 const SAMPLE_ROWS = 512;
-/** Least rank correlation with the scores of float32 at which 8 bits are used. */
+/** The lowest rank correlation with float32's scores at which 8 bits are used. */
 const LEAST_SPEARMAN = 0.995;
-/** Pools of fewer rows are not worth the check, which costs as much as scoring some 700 rows. */
+/** For pools of fewer rows the check does not pay: it costs as much as scoring some 700 rows. */
 const LEAST_ROWS = 16 * SAMPLE_ROWS;
 /** Narrower encoders are no faster in 8 bits: most of their time is not in matrix products (docs/performance.md). */
 const LEAST_WIDTH = 256;
 
 /**
- * Decides once for all of a stage's scoring jobs, by a sample of the pool's rows that are scored both ways.
+ * Decides once for all of a stage's scoring jobs, on a sample of the pool's rows that are scored both ways.
  *
- * @returns no precision where it is float32 without a question.
+ * @returns no precision if it is float32 without a comparison.
  */
 export async function choosePrecision(
   job: Job,
@@ -45,7 +45,7 @@ export async function choosePrecision(
   return { precision, flops: 2 * rows.length * exact.cost };
 }
 
-/** Scores that are all the same have no order to keep. */
+/** Scores that are all the same have no order to keep, and stay in float32. */
 export function judge(exact: ArrayLike<number>, rounded: ArrayLike<number>): ScorerPrecision {
   const found = spearman(Array.from(exact), Array.from(rounded));
   return { used: found >= LEAST_SPEARMAN ? 'int8' : 'float32', spearman: found || 0, rows: exact.length };

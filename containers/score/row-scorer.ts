@@ -1,12 +1,12 @@
-/** A raw score of rows, by what the scorer's parts are made of; the higher, the more wanted. */
+/** Scores rows, for one part of a stage's scorer or for all; the higher, the more wanted. */
 export interface RowScorer {
   /** A pure function of each row. */
   utilities(rows: readonly number[], onBatch?: (done: number) => void): Promise<Float64Array>;
-  /** Operations of scoring one row. */
+  /** Operations to score one row. */
   readonly cost: number;
 }
 
-/** Scores rows so many at a time: no more of them are in memory at once. */
+/** Scores rows `size` at a time, so that no more are in memory at once. */
 export async function inBatches(
   rows: readonly number[],
   size: number,

@@ -46,10 +46,10 @@ export function bertSpecs(shape: BertShape): ParameterSpec[] {
 }
 
 /**
- * The dropout masks, as inputs of `bertPrediction`: after the embeddings and after the attention's and the
- * feed-forward's output of each layer, one number for each channel of each chunk, the same at all its positions (Gal &
- * Ghahramani 2016; a number for each position too would take longer to draw than the step takes), and one for each
- * channel of the pooled vector.
+ * The dropout masks, as inputs of `bertPrediction`. One mask is applied after the embeddings, and one each after the
+ * attention's and the feed-forward's output of every layer; it has one number for each channel of each chunk, shared by
+ * all positions (Gal & Ghahramani 2016; drawing one for each position too would take longer than the step itself). The
+ * last mask has one number for each channel of the pooled vector.
  */
 export function bertDropoutShapes(shape: BertShape, documents: number, chunks: number): Record<string, InputSpec> {
   return {
@@ -107,7 +107,7 @@ function hiddenStates(shape: BertShape, p: Tensors, { tokens, mask, dropout }: H
   return x;
 }
 
-/** The sums of the last states over the tokens of each piece. tokens [N, S], and mask where some are padding -> [N, d]. */
+/** The sum of the last states over each piece's tokens. tokens [N, S], and mask if some are padding -> [N, d]. */
 export function bertStateSums(shape: BertShape, p: Tensors, { tokens, mask }: Tensors): tf.Tensor {
   const [N, S] = tokens!.shape as [number, number];
   const states = tf.reshape(hiddenStates(shape, p, { tokens: tokens!, mask }), [N, S, shape.width]);
@@ -122,11 +122,11 @@ export function bertEmbedding(shape: BertShape, p: Tensors, { tokens, mask, drop
   const states = hiddenStates(shape, p, inputs);
   const counted = tf.reshape(mask!, [documents, chunks * S, 1]);
   const sum = tf.sum(tf.mul(tf.reshape(states, [documents, chunks * S, shape.width]), counted), 1);
-  // A document without a token has the mean 0.
+  // The mean of a document without tokens is 0.
   return tf.mul(sum, tf.reciprocal(tf.maximum(tf.sum(counted, 1), 1)));
 }
 
-/** One number a document, [documents]. */
+/** One number for each document, [documents]. */
 export function bertPrediction(shape: BertShape, p: Tensors, inputs: Tensors): tf.Tensor {
   const pooled = bertEmbedding(shape, p, inputs); // [documents, d]
   const kept = inputs.pooledDropout ? tf.mul(pooled, inputs.pooledDropout) : pooled;

@@ -15,7 +15,7 @@ export interface LabelledBatch extends DocumentBatch {
   weights: Float32Array;
 }
 
-/** Pieces of documents side by side, whichever documents they are of. */
+/** Pieces of documents side by side, whichever documents they belong to. */
 export interface PieceBatch {
   pieces: number;
   length: number;
@@ -25,7 +25,7 @@ export interface PieceBatch {
   mask?: Float32Array;
 }
 
-/** What the graph of a batch of pieces depends on. */
+/** Everything that the graph for a batch of pieces depends on. */
 export interface PieceBatchShape {
   pieces: number;
   length: number;
@@ -39,7 +39,9 @@ export interface Dropout {
   random(index: number): number;
 }
 
-/** The data influence model: a BERT encoder, masked mean pool and a linear head that predicts one number a document. */
+/**
+ * The data influence model: a BERT encoder, a masked mean pool and a linear head that predicts one number per document.
+ */
 export class InfluenceRegressor {
   readonly specs: ParameterSpec[];
   readonly shape: BertShape;
@@ -55,7 +57,7 @@ export class InfluenceRegressor {
     return this.runtime.onGpu;
   }
 
-  /** Whether the engine multiplies in 8 bits. */
+  /** Whether the engine can multiply in 8 bits. */
   get hasInt8(): boolean {
     return this.runtime.name === 'onnx';
   }
@@ -106,12 +108,12 @@ export class InfluenceRegressor {
     return executable.run(parameters, { tokens, ...(mask && { mask }) });
   }
 
-  /** Frees the graph that {@link stateSums} made for batches of a shape. */
+  /** Frees the graph that {@link stateSums} compiled for batches of this shape. */
   releaseStateSums(parameters: ParameterSet, shape: PieceBatchShape): Promise<void> {
     return this.runtime.release(this.stateSumsKey(parameters, shape));
   }
 
-  /** The parameters with the layers' matrices in 8 bits, for {@link stateSums}. They may not change any more. */
+  /** The parameters with the layers' matrices in 8 bits, for {@link stateSums}. They must not change afterwards. */
   inInt8(parameters: ParameterSet): Int8ParameterSet {
     const matrices = this.specs.filter(({ name, shape }) => name.startsWith('encoder.') && shape.length === 2);
     return new Int8ParameterSet(
@@ -133,7 +135,10 @@ export class InfluenceRegressor {
   }
 }
 
-/** Inverted-dropout masks: 0 with probability `rate`, else 1 / (1 - rate), numbered through all the inputs in turn. */
+/**
+ * Inverted-dropout masks: each element is 0 with probability `rate`, else 1 / (1 - rate). The random numbers are
+ * numbered consecutively across all inputs.
+ */
 function draw(shapes: Readonly<Record<string, InputSpec>>, { rate, random }: Dropout): Record<string, Float32Array> {
   let index = 0;
   return Object.fromEntries(

@@ -4,15 +4,17 @@ import type { ParameterSet } from '../parameters.ts';
 import type { InfluenceRegressor, PieceBatch, PieceBatchShape } from './influence-regressor.ts';
 import { type PieceBatchPlan, type PieceLimits, planPieceBatches } from './piece-batches.ts';
 
-/** What a layer computes for so many tokens stays in a CPU's caches. The last bits of a score may depend on it. */
+/**
+ * A layer's results for this many tokens stay in a CPU's caches. The last bits of a score may depend on this number.
+ */
 export const CPU_BATCH_TOKENS = 512;
 
-/** A document as the encoder reads it: the ids of each of its pieces. */
+/** A document as the encoder reads it: the token ids of each of its pieces. */
 export type DocumentPieces = readonly ArrayLike<number>[];
 
 /**
- * Graphs that are kept. Each has memory of its own for one batch's activations, and rows of one corpus have few lengths; a
- * document's worth of lengths is gone through in order, so that each graph is made once in a call.
+ * How many graphs are kept. Each has its own memory for one batch's activations, and the rows of one corpus have few
+ * lengths. A call goes through the lengths in order, so it compiles each graph at most once.
  */
 const KEPT_GRAPHS = 4;
 
@@ -20,7 +22,7 @@ export class InfluenceScorer {
   private readonly regressor: InfluenceRegressor;
   private readonly parameters: ParameterSet;
   private readonly limits: PieceLimits;
-  /** Batch shapes whose graphs are there, by what tells them apart; the one used last is the last. */
+  /** The batch shapes whose graphs are kept, by length and masking; the most recently used is last. */
   private readonly kept = new Map<string, PieceBatchShape>();
 
   constructor(regressor: InfluenceRegressor, parameters: ParameterSet, limits: PieceLimits) {
@@ -30,8 +32,8 @@ export class InfluenceScorer {
   }
 
   /**
-   * The head applied to the mean of the encoder's last states over all tokens of a document's pieces; of a document without a
-   * token, to zeros. [documents]; each is a function of the document alone, to the bit, whatever the others are.
+   * The head applied to the mean of the encoder's last states over all tokens of a document's pieces, or to zeros if
+   * the document has no token. [documents]; each score depends, to the bit, on its own document alone.
    */
   async score(documents: readonly DocumentPieces[], onBatch?: (share: number) => void): Promise<Float32Array> {
     const pieces = documents.flat();

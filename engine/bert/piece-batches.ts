@@ -1,7 +1,7 @@
 /**
- * Which pieces of documents go through the encoder together. A piece's padded length and the size of its batch follow from the
- * piece alone, and batches that are not full are filled up with padding: kernels differ with shapes, and round differently. So
- * what is computed of a piece does not depend on what else is asked for.
+ * Which pieces of documents go through the encoder together. A piece's padded length and the size of its batch depend
+ * on the piece alone, and batches that are not full are filled up with padding, because different shapes run different
+ * kernels, which round differently. So the result for a piece does not depend on the other pieces of the request.
  */
 
 export interface PieceBatchPlan {
@@ -9,33 +9,34 @@ export interface PieceBatchPlan {
   length: number;
   /** Pieces that the batch has room for, the same for all batches of a length. */
   capacity: number;
-  /** Whether the pieces have all of the longest length, so that none of them is padded. */
+  /** Whether every piece has the longest length, so that none is padded. */
   full: boolean;
-  /** Numbers of the pieces in it. */
+  /** Indices of the pieces in it. */
   pieces: number[];
 }
 
 export interface PieceLimits {
-  /** Tokens of the longest piece there can be. */
+  /** Tokens in the longest possible piece. */
   longest: number;
-  /** Tokens of a batch, padding included: about so many, as batches are of whole pieces. */
+  /** Approximate number of tokens in a batch, padding included; batches consist of whole pieces. */
   batchTokens: number;
 }
 
-/** Lengths there are at most: each is a graph of its own. */
+/** The most padded lengths that there can be: each needs a graph of its own. */
 const LENGTHS = 16;
 /** Matrix products run no faster on shorter pieces. */
 const LEAST_STEP = 16;
 
-/** What a piece of so many tokens is padded to: a multiple of a sixteenth of the longest, or of 16. */
+/** The length that a piece of this many tokens is padded to: a multiple of a sixteenth of the longest, or of 16. */
 export function paddedPieceLength(tokens: number, longest: number): number {
   const step = Math.max(LEAST_STEP, Math.ceil(longest / LENGTHS));
   return Math.min(longest, Math.ceil(tokens / step) * step);
 }
 
 /**
- * Batches of one length each, in ascending order of it. Pieces of the longest length, which most are where long documents are
- * cut, have batches of their own: without padding there is no mask to apply. Pieces without a token are in none.
+ * Batches of one length each, in ascending order of length. Pieces of the longest length (most pieces, where long
+ * documents are cut) have batches of their own: without padding there is no mask to apply. Pieces without tokens are in
+ * no batch.
  *
  * @param tokens of each piece.
  */

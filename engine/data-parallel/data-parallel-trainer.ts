@@ -1,7 +1,8 @@
 /**
- * Training steps shared by several workers on one machine: each computes the gradient of its part of the micro-batches, on a
- * GPU of its own where there are GPUs; the gradients are added up in shared memory, each worker adding its part of every one;
- * and each worker makes AdamW's step on its part of the parameters, as ZeRO stage 1 shares it (Rajbhandari et al. 2020).
+ * Training steps shared by several workers on one machine. Each worker computes the gradient of its part of the
+ * micro-batches, on a GPU of its own where there are GPUs. The gradients are then summed in shared memory, each worker
+ * summing its part of the parameters over all gradients, and each worker makes AdamW's step on that part, divided as in
+ * ZeRO stage 1 (Rajbhandari et al. 2020).
  */
 import { onGpu } from '../../core/config/runtimes.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
@@ -13,7 +14,7 @@ import { checkFinite, type StepResult, type TrainingSteps } from '../trainer.ts'
 import type { Request, SharedState, WorkerSetup } from './messages.ts';
 import { rounds } from './plan.ts';
 
-/** {@link Request}s are answered with a loss, or with nothing of interest. */
+/** A {@link Request} is answered with a loss, or with a number that has no meaning. */
 type TrainingPool = WorkerPool<Request, number>;
 
 export const TRAINING_WORKER: WorkerKind = {
@@ -39,7 +40,7 @@ export class DataParallelTrainer implements TrainingSteps {
   private readonly state: SharedState;
   private readonly options: DataParallelOptions;
 
-  /** @throws ConfigError where a worker's engine cannot be opened. */
+  /** @throws ConfigError when a worker's engine cannot be opened. */
   static async open(options: DataParallelOptions): Promise<DataParallelTrainer> {
     const { shape, workers, runtime, parameters, optimizer } = options;
     const size = parameters.flat.length;

@@ -1,15 +1,18 @@
-/** What passes between the trainer and its workers. Arrays over shared memory are not copied: they are how gradients travel. */
+/**
+ * The messages between the trainer and its workers. Gradients travel in arrays over shared memory, which are not
+ * copied.
+ */
 import type { AdamWOptions } from '../adamw.ts';
 import type { GptNeoxShape } from '../gpt-neox/gpt-neox.ts';
 import type { RuntimeName, RuntimeOptions } from '../runtime/runtime.ts';
 
-/** In shared memory, each with one element a parameter, in the parameters' order. */
+/** Arrays in shared memory, each with one element per parameter, in the parameters' order. */
 export interface SharedState {
   parameters: Float32Array<SharedArrayBuffer>;
   /** AdamW's moments. */
   m: Float32Array<SharedArrayBuffer>;
   v: Float32Array<SharedArrayBuffer>;
-  /** Each worker's gradient of a round. */
+  /** Each worker's gradient in the current round. */
   gradients: Float32Array<SharedArrayBuffer>[];
   /** The step's gradient. */
   sum: Float32Array<SharedArrayBuffer>;
@@ -27,17 +30,19 @@ export interface WorkerSetup {
 }
 
 export type Request =
-  /** The loss and, in the worker's place, the gradient of rows; the reply is the loss. */
+  /** Computes the loss of rows, which is the reply, and their gradient, which goes to the worker's place. */
   | {
       kind: 'gradient';
       /** [rows * length] */
       tokens: Int32Array;
       length: number;
       microBatches: number;
-      /** What each predicted token counts. */
+      /** The weight of each predicted token. */
       weight: number;
     }
-  /** Adds the first so many gradients to the worker's part of the sum, which starts with them in the first round. */
+  /**
+   * Adds the first `gradients` gradients to the worker's part of the sum; in the first round, the sum starts with them.
+   */
   | { kind: 'reduce'; gradients: number; first: boolean }
-  /** AdamW on the worker's part of the parameters; `step` counts from 1. */
+  /** Makes AdamW's step on the worker's part of the parameters; `step` counts from 1. */
   | { kind: 'update'; step: number; learningRate: number; clip: number };

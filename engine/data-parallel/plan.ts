@@ -1,10 +1,12 @@
 /** How a training step is shared among workers. */
 
 /**
- * Micro-batches of each worker, by round; after a round the workers' gradients are added to the step's sum, in their order.
+ * The micro-batches of each worker, by round. After a round the workers' gradients are added to the step's sum, in the
+ * order of the workers.
  *
- * One micro-batch a round makes the sum that of the micro-batches in their order, whatever the number of workers. With all in
- * one round, each worker adds up its own first, and its parameters and its gradient cross to and from the GPU once a step.
+ * With one micro-batch per worker and round, micro-batches are summed in their own order, whatever the number of
+ * workers. With all of them in one round, each worker first sums its own, and its parameters and its gradient cross to
+ * and from the GPU only once a step.
  *
  * @returns rounds, each with the micro-batches of the workers that take part, one after the other.
  */

@@ -1,4 +1,4 @@
-/** A thread of data-parallel training: entry point, started by `data-parallel-trainer.ts` with a {@link WorkerSetup}. */
+/** Entry point of a data-parallel training thread, started by `data-parallel-trainer.ts` with a {@link WorkerSetup}. */
 import { workerData } from 'node:worker_threads';
 import { serve } from '../../core/threads/worker-pool.ts';
 import { AdamW, accumulate } from '../adamw.ts';
@@ -12,11 +12,11 @@ const { worker, workers, shape, runtime, optimizer, state }: WorkerSetup = worke
 const part = share(state.parameters.length, workers, worker);
 const partOf = (array: Float32Array) => array.subarray(part.begin, part.begin + part.size);
 
-/** The engines read and write memory of the thread's own: shared memory is refused by the interface of native modules. */
+/** The engines read and write the thread's own memory: Node's interface to native modules refuses shared memory. */
 let model: LanguageModel;
 let parameters: ParameterSet;
 let gradient: ParameterSet;
-/** Whether `parameters` are those of a step before. */
+/** Whether `parameters` are those of an earlier step. */
 let stale = true;
 
 async function start(): Promise<number> {

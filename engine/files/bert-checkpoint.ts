@@ -1,6 +1,6 @@
 /**
- * Weights of the data influence model: any BERT-family Hugging Face directory to start from, and what a stage's fit keeps
- * (encoder, head, and the mean and standard deviation of the labels).
+ * Weights of the data influence model: reads any BERT-family Hugging Face directory as a start, and reads and writes
+ * the result of a stage's fit (encoder, head, and the mean and standard deviation of the labels).
  */
 import { InputError } from '../../core/errors.ts';
 import { getRecordIfPresent, putFile, putJson, type Store } from '../../core/storage/index.ts';
@@ -63,7 +63,7 @@ export async function pretrainedBertShape(store: Store, prefix = ''): Promise<Be
 
 /**
  * The encoder's weights from a directory, with or without the prefix `bert.`; poolers and heads in it are not used. The
- * regression head is new, from the seed.
+ * regression head is initialized from the seed.
  */
 export async function loadPretrainedBert(
   store: Store,
@@ -105,8 +105,8 @@ export async function saveInfluenceModel(store: Store, prefix: string, model: Sa
 /**
  * Reads what {@link saveInfluenceModel} wrote.
  *
- * @param specs of the model it has to fit; by default those of its own config.json.
- * @throws InputError when it is missing, damaged or of another shape, naming the file.
+ * @param specs the parameters that the model must have; by default those of its own config.json.
+ * @throws InputError naming the file, when the model is missing, damaged or of another shape.
  */
 export async function loadInfluenceModel(
   store: Store,
@@ -135,7 +135,7 @@ export async function loadInfluenceModel(
   return { shape, parameters, mean: record.mean, std: record.std };
 }
 
-/** A `BertConfig`: Transformers loads the encoder with `BertModel` and leaves the regressor out. */
+/** A `BertConfig`: Transformers loads the encoder with `BertModel` and ignores the regressor. */
 function huggingFaceConfig(shape: BertShape): Record<string, unknown> {
   return {
     architectures: ['BertModel'],

@@ -31,13 +31,13 @@ import { readSafetensors, type Tensor } from './safetensors.ts';
 
 const OPTIMIZER_FILE = 'optimizer.safetensors';
 
-/** Where a training stands. */
+/** How far training has got. */
 export interface TrainingState {
   /** Optimizer steps done, over all stages. */
   step: number;
   /** Tokens trained on, over all stages. */
   tokens: number;
-  /** What else the trainer wants back, as JSON: its position in the selection, its loss curve. */
+  /** Anything else the trainer needs to resume, as JSON: its position in the selection, its loss curve. */
   [more: string]: unknown;
 }
 
@@ -45,7 +45,7 @@ export interface TrainingState {
 export interface Model {
   shape: GptNeoxShape;
   parameters: ParameterSet;
-  /** Longest row that the model was made for, in tokens. */
+  /** The longest row that the model was made for, in tokens. */
   contextLength: number;
 }
 
@@ -55,10 +55,10 @@ export interface Checkpoint extends Model {
   state: TrainingState;
 }
 
-/** What a checkpoint is saved from. */
+/** The input of {@link saveCheckpoint}. */
 export interface CheckpointParts extends ModelParts, Pick<Checkpoint, 'optimizer' | 'state'> {}
 
-/** What a model is saved from. */
+/** The input of {@link saveModel}. */
 export interface ModelParts extends Pick<Model, 'shape' | 'parameters'> {
   /** Tokens in a row. */
   contextLength: number;
@@ -76,12 +76,12 @@ interface TrainingRecord {
 }
 
 /**
- * Writes a checkpoint under a key prefix. Killed anywhere, it leaves either the whole checkpoint or one without
- * `training.json`, which counts as none.
+ * Writes a checkpoint under a key prefix. If it is killed at any point, it leaves either the whole checkpoint or one
+ * without `training.json`, which does not count as a checkpoint.
  */
 export async function saveCheckpoint(store: Store, prefix: string, parts: CheckpointParts): Promise<void> {
   const { parameters, optimizer, state } = parts;
-  await store.delete(keyOf(prefix, TRAINING_FILE)); // an older checkpoint in this place stops counting first
+  await store.delete(keyOf(prefix, TRAINING_FILE)); // first invalidates an older checkpoint in this place
   const moments = { 'exp_avg.': optimizer.m, 'exp_avg_sq.': optimizer.v };
   const sha256: Record<string, string> = {};
   const write = async (file: string, content: Content & { bytes?: number }) => {
@@ -100,9 +100,9 @@ export async function saveCheckpoint(store: Store, prefix: string, parts: Checkp
 }
 
 /**
- * Writes a model without what training needs: config.json and model.safetensors.
+ * Writes only the model, without the state that training needs: config.json and model.safetensors.
  *
- * @returns the SHA-256 of the weights, which whoever writes a record of the model last can keep there.
+ * @returns the SHA-256 of the weights, for a caller that writes a record of the model last.
  */
 export async function saveModel(store: Store, prefix: string, parts: ModelParts): Promise<string> {
   await putJson(store, keyOf(prefix, CONFIG_FILE), huggingFaceConfig(parts));
@@ -118,7 +118,7 @@ export async function hasCheckpoint(store: Store, prefix: string): Promise<boole
 /**
  * Reads a checkpoint that {@link saveCheckpoint} wrote.
  *
- * @throws InputError when there is none or a file is not as it was written, naming the file.
+ * @throws InputError naming the file, when there is no checkpoint or a file is not as it was written.
  */
 export async function loadCheckpoint(store: Store, prefix: string): Promise<Checkpoint> {
   const marker = uriOf(store, prefix, TRAINING_FILE);
@@ -161,10 +161,10 @@ async function loadMoments(
 }
 
 /**
- * Reads the weights of any GPT-NeoX directory of the Hugging Face kind, ours or a downloaded one (Pythia), in one file or
- * sharded, in any floating-point type.
+ * Reads the weights of any GPT-NeoX model in a Hugging Face directory, ours or a downloaded one (Pythia), in one file
+ * or sharded, in any floating-point type.
  *
- * @param check called with the hash of each weight file when it has been read.
+ * @param check called with the hash of each weight file once it has been read.
  * @throws InputError for another architecture or variant, and for missing, unknown or misshapen tensors.
  */
 export async function loadModel(store: Store, prefix: string, check?: FileCheck): Promise<Model> {
@@ -172,7 +172,8 @@ export async function loadModel(store: Store, prefix: string, check?: FileCheck)
   config.require('hidden_act', 'gelu', 'gelu');
   config.require('attention_bias', true, true);
   config.require('tie_word_embeddings', false, false);
-  // Transformers 5 writes one object, the versions before it two fields; rope_scaling is theirs for `rope_parameters`.
+  // Transformers 5 writes one object, `rope_parameters`; earlier versions write two fields, and call the object
+  // rope_scaling.
   const rope = { ...config.object('rope_scaling'), ...config.object('rope_parameters') };
   const kind = rope.rope_type ?? rope.type ?? 'default';
   if (kind !== 'default')
@@ -238,7 +239,7 @@ function huggingFaceConfig({ shape, contextLength, endOfText }: ModelParts): Rec
 
 const REMEDY = 'Delete the checkpoint and run again; it is made anew from the one before it.';
 
-/** @throws InputError when what is read is not there. */
+/** @throws InputError when the file to read is missing. */
 async function present<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();

@@ -1,4 +1,4 @@
-/** Where the training of an influence model stands, so that an interrupted fit goes on as if it had never stopped. */
+/** The state of an influence model's training, so that an interrupted fit resumes as if it had never stopped. */
 import { InputError } from '../../core/errors.ts';
 import { TRAINING_FILE } from '../../core/layout.ts';
 import { getJson, putFile, putJson, type Store } from '../../core/storage/index.ts';
@@ -22,9 +22,9 @@ interface FitRecord<T> {
   format: 'mates-fit-state/1';
   /** Optimizer steps done. */
   step: number;
-  /** What else the fit wants back, as JSON. */
+  /** Anything else the fit needs to resume, as JSON. */
   state: T;
-  /** Of the tensors' file. */
+  /** SHA-256 of the tensors' file. */
   sha256: string;
 }
 
@@ -44,9 +44,9 @@ export async function saveFitState<T>(store: Store, prefix: string, arrays: FitA
 }
 
 /**
- * Reads what {@link saveFitState} wrote into the arrays of a fit that has just begun.
+ * Reads the state that {@link saveFitState} wrote into the arrays of a fit that has just begun.
  *
- * @throws InputError when it is damaged or of another model.
+ * @throws InputError when the state is damaged or belongs to another model.
  */
 export async function loadFitState<T>(store: Store, prefix: string, arrays: FitArrays): Promise<T> {
   const { step, state, sha256 } = await getJson<FitRecord<T>>(store, keyOf(prefix, TRAINING_FILE));

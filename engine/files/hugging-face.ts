@@ -12,7 +12,7 @@ export function keyOf(prefix: string, file: string): string {
   return prefix === '' ? file : `${prefix}/${file}`;
 }
 
-/** What error messages call a file: its whole URI. */
+/** The name that error messages use for a file: its whole URI. */
 export function uriOf(store: Store, prefix: string, file: string): string {
   return `${store.uri}/${keyOf(prefix, file)}`;
 }
@@ -43,14 +43,14 @@ export class ModelConfig {
     this.file = file;
   }
 
-  /** A number; without `fallback` the field must be there. */
+  /** A number; without `fallback`, the field is required. */
   number(field: string, fallback?: number): number {
     const value = this.json[field] ?? fallback;
     if (typeof value === 'number' && Number.isFinite(value)) return value;
     throw this.refusal(field, value, 'a number was expected');
   }
 
-  /** A whole number from 1 to `most`, which is above that of any model. */
+  /** A whole number from 1 to `most`, a limit above the value of any real model. */
   count(field: string, most: number, fallback?: number): number {
     const value = this.number(field, fallback);
     if (Number.isInteger(value) && value >= 1 && value <= most) return value;
@@ -70,13 +70,13 @@ export class ModelConfig {
     throw this.refusal(field, value, 'true or false was expected');
   }
 
-  /** An object's fields, or none. */
+  /** The fields of an object; none if the field is missing or not an object. */
   object(field: string): Record<string, unknown> {
     const value = this.json[field];
     return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
   }
 
-  /** Refuses any other value of a field than the one that is implemented; `absent` says what a missing field means. */
+  /** Refuses any value of a field but the one that is implemented; `absent` is the value that a missing field means. */
   require(field: string, only: unknown, absent?: unknown): void {
     const value = this.json[field] ?? absent;
     if (value === only) return;
@@ -91,19 +91,22 @@ export class ModelConfig {
   }
 }
 
-/** Above those of any model: what a mistyped or damaged field asks for would else be allocated first. */
+/**
+ * Limits above the sizes of any real model. Without them, memory for a mistyped or damaged field would be allocated
+ * first.
+ */
 export const MOST = { layers: 10_000, width: 1 << 20, vocabulary: 1 << 24, positions: 1 << 24 };
 
-/** Looks at a file's hash once it has been read; throws to refuse it. */
+/** Checks a file's hash once the file has been read; throws to refuse it. */
 export type FileCheck = (file: string, sha256: string) => void;
 
-/** How the tensors of a file and the parameters of a model belong together. */
+/** How the tensors of a file map to the parameters of a model. */
 export interface NameRules {
-  /** The parameter's name for a tensor's. */
+  /** Turns a tensor's name into its parameter's. */
   rename?(tensor: string): string;
-  /** Tensors that are no parameters, by their new name: buffers, and heads that are not used. */
+  /** Whether a tensor, by its new name, is not a parameter: a buffer, or a head that is not used. */
   ignore(name: string): boolean;
-  /** Parameters that need not be in the files and keep their value. */
+  /** Whether a parameter may be missing from the files; it then keeps its value. */
   optional?(name: string): boolean;
   check?: FileCheck | undefined;
 }

@@ -1,4 +1,6 @@
-/** The header of a safetensors file, which says where each tensor lies; it is checked whole before any tensor is read. */
+/**
+ * The header of a safetensors file, which says where each tensor lies. All of it is checked before any tensor is read.
+ */
 import { InputError } from '../../core/errors.ts';
 import { sizeOf } from '../parameters.ts';
 
@@ -7,7 +9,7 @@ export interface Entry {
   name: string;
   dtype: string;
   shape: number[];
-  /** Bytes from the start of the data, `end` exclusive. */
+  /** Byte offsets from the start of the data, `end` exclusive. */
   begin: number;
   end: number;
 }
@@ -33,13 +35,13 @@ export const BYTES_OF: Readonly<Record<string, number>> = {
 /** The reference library refuses longer headers too. */
 const LONGEST_HEADER = 100_000_000;
 
-/** The format's u64 that says how long the header is. */
+/** Size of the u64 that gives the header's length. */
 export const LENGTH_BYTES = 8;
 
 /**
  * The header's length from a file's first eight bytes.
  *
- * @param file what error messages call it.
+ * @param file the name that error messages use.
  * @throws InputError when the file cannot have such a header.
  */
 export function headerBytes(start: Uint8Array, fileBytes: number, file: string): number {
@@ -112,7 +114,7 @@ function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
 }
 
-/** The first key that a JSON object's own level has twice; JSON.parse would silently keep the last. */
+/** The first key that occurs twice at a JSON object's top level; JSON.parse would silently keep the last. */
 function repeatedKey(json: string): string | undefined {
   const seen = new Set<string>();
   let depth = 0;
@@ -128,7 +130,7 @@ function repeatedKey(json: string): string | undefined {
   return undefined;
 }
 
-/** Brackets and strings of a JSON text, each with whether a colon follows. */
+/** The brackets and strings of a JSON text, and whether a colon follows each. */
 function* tokensOf(json: string): Generator<[token: string, colon: boolean]> {
   for (const match of json.matchAll(/("(?:[^"\\]|\\.)*")\s*(:?)|[{}[\]]/g))
     yield [match[1] ?? match[0], match[2] === ':'];

@@ -2,8 +2,8 @@
  * The safetensors format: u64 little-endian header length, a JSON header padded with spaces to a multiple of 8, then the
  * tensors' bytes without gaps (https://huggingface.co/docs/safetensors). Written files equal the reference library's.
  *
- * Files are written and read from start to end in pieces: beside the tensors themselves some megabytes are needed,
- * whatever the size of the file.
+ * Files are written and read from start to end in pieces: beside the tensors themselves, this takes only some megabytes
+ * of memory, whatever the size of the file.
  */
 import { createHash, type Hash } from 'node:crypto';
 import { InputError } from '../../core/errors.ts';
@@ -16,10 +16,10 @@ export interface Tensor {
   data: Float32Array;
 }
 
-/** Bytes that are read, and at most written, at once: a hash takes no more than 2 GiB. */
+/** Bytes read at once, and at most written at once: a hash cannot take more than 2 GiB in one call. */
 const PIECE_BYTES = 8 << 20;
 
-/** A file that is not written yet: its size, and its bytes as often as they are asked for. */
+/** A file that is not yet written: its size, and its bytes, which can be iterated over any number of times. */
 export interface EncodedSafetensors extends Iterable<Uint8Array> {
   readonly bytes: number;
 }
@@ -27,7 +27,7 @@ export interface EncodedSafetensors extends Iterable<Uint8Array> {
 /**
  * A safetensors file of float32 tensors, whose pieces are views of the tensors' own memory.
  *
- * @returns the same bytes for the same tensors, in whatever order they are given: tensors are sorted by name.
+ * @returns the same bytes for the same tensors in any order, since they are sorted by name.
  */
 export function encodeSafetensors(tensors: Iterable<readonly [name: string, tensor: Tensor]>): EncodedSafetensors {
   const sorted = [...tensors].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
@@ -55,16 +55,16 @@ export function encodeSafetensors(tensors: Iterable<readonly [name: string, tens
   };
 }
 
-/** The array that takes a tensor's values, with the shape it must have; undefined for a tensor that is not wanted. */
+/** Gives the array to fill with a tensor's values, and the shape it must have; undefined for a tensor to skip. */
 export type Place = (name: string, shape: readonly number[]) => Tensor | undefined;
 
 /**
  * Reads a file's tensors as float32 into the arrays that `place` gives: exact for F32, F16 and BF16, rounded for F64 and
- * for integers above 2^24. After an error they hold part of the file.
+ * for integers above 2^24. After an error the arrays may be partly filled.
  *
  * @param place called once for each tensor, before any of them is read.
- * @param verify called with the SHA-256 of the whole file when it has been read, also where its content is refused: a
- *   damaged file is then told from one that was made wrong.
+ * @param verify called with the SHA-256 of the whole file once it has been read, even if its content is refused: this
+ *   distinguishes a damaged file from one that was written wrongly.
  * @throws NotFoundError when there is no such file; InputError when it is cut short, its header contradicts itself, or a
  *   tensor has another shape than its place.
  */
@@ -121,7 +121,7 @@ function checked({ name, dtype, shape }: Entry, target: Tensor | undefined, file
   return target.data;
 }
 
-/** Writes the values of a whole number of elements to `target` from element `at` on. */
+/** Converts bytes that hold whole elements, and writes the values to `target` from element `at` on. */
 function setValues(target: Float32Array, at: number, dtype: string, bytes: Uint8Array): void {
   if (dtype === 'F32') new Uint8Array(target.buffer, target.byteOffset + 4 * at, bytes.length).set(bytes);
   else target.set(CONVERSIONS[dtype]!(bytes), at);
@@ -165,7 +165,7 @@ function bfloat16ToFloat32(bits: Uint16Array): Float32Array {
   return new Float32Array(words.buffer);
 }
 
-/** Takes from pieces the amounts that are asked for, and hashes each piece as it comes. */
+/** Takes the requested amounts from a stream of pieces, and hashes each piece as it arrives. */
 class PieceReader {
   ended = false;
   private rest: Uint8Array = new Uint8Array(0);
@@ -177,7 +177,7 @@ class PieceReader {
     this.hash = hash;
   }
 
-  /** As many multiples of `unit` bytes as are at hand, at least one of them and together at most `most` bytes. */
+  /** As many whole units of `unit` bytes as are at hand: at least one, and at most `most` bytes in all. */
   async take(unit: number, most: number): Promise<Uint8Array> {
     if (this.rest.length < unit) return this.join(unit);
     const atHand = Math.min(most, this.rest.length);
@@ -186,13 +186,13 @@ class PieceReader {
     return taken;
   }
 
-  /** Bytes that lie in several pieces. */
+  /** Joins bytes that lie in several pieces. */
   private async join(bytes: number): Promise<Uint8Array> {
     const joined = new Uint8Array(bytes);
     for (let filled = 0; filled < bytes; ) {
       if (this.rest.length === 0) {
         const piece = await this.next();
-        if (!piece) throw new RangeError('the sizes in a safetensors header are checked against the file before');
+        if (!piece) throw new RangeError('the sizes in a safetensors header should have been checked against the file');
         this.rest = piece;
       }
       const part = this.rest.subarray(0, bytes - filled);
@@ -203,7 +203,7 @@ class PieceReader {
     return joined;
   }
 
-  /** Reads on to the end, for the hash. */
+  /** Reads to the end, for the hash. */
   async drain(): Promise<void> {
     while (await this.next());
   }

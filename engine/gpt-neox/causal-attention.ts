@@ -1,10 +1,11 @@
 /**
  * Causal self-attention with rotary positions, over queries, keys and values as the projection leaves them, [B, S, h, c].
  *
- * Where the backend has the kernels (the trace backend, so ONNX Runtime) it is built row by row of the batch, and each
- * row in blocks of queries that see only the keys up to their own end: what lies above the diagonal is neither computed
- * nor stored, one row's scores stay in a core's cache from their product to the last use, and the matrix products read
- * each head in place, with a stride, instead of from a transposed copy. Elsewhere it is the textbook formula.
+ * Where the backend has the kernels (the trace backend, and so ONNX Runtime), attention is built one row of the batch
+ * at a time, and each row in blocks of queries that see only the keys up to the block's end. So scores above the block
+ * diagonal are neither computed nor stored, one row's scores stay in a core's cache from their product to their last
+ * use, and the matrix products read each head in place, with a stride, instead of from a transposed copy. Elsewhere it
+ * is the textbook formula.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { attention, fused, MASKED, withGradient, worksInParts } from '../ops.ts';
@@ -30,7 +31,7 @@ export function rotary(x: tf.Tensor, { cos, sin }: { cos: tf.Tensor; sin: tf.Ten
       save([cos, sin]);
       return rotate(x, cos, sin);
     },
-    // A rotation's transpose is the rotation back.
+    // The transpose of a rotation is its inverse.
     (dy, [cos, sin]) => rotate(dy, cos!, tf.neg(sin!)),
   );
 }
@@ -52,7 +53,7 @@ function rotate(x: tf.Tensor, cos: tf.Tensor, sin: tf.Tensor): tf.Tensor {
   );
 }
 
-/** softmax(q k^T / sqrt(c)) v over the positions up to each one's own. q, k, v [B, S, h, c] -> [B, S, h, c]. */
+/** softmax(q k^T / sqrt(c)) v, each query over the positions up to its own. q, k, v [B, S, h, c] -> [B, S, h, c]. */
 export function causalAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
   return worksInParts() ? attentionInBlocks(q, k, v) : plainAttention(q, k, v);
 }
@@ -63,7 +64,7 @@ function plainAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
 }
 
 /**
- * {@link causalAttention} of some queries of each row: at [B, T] positions, q, k, v [B, S, h, c] -> [B, T, h, c]. Not
+ * {@link causalAttention} for some queries of each row: positions at [B, T], q, k, v [B, S, h, c] -> [B, T, h, c]. Not
  * differentiable.
  */
 export function causalAttentionAt(at: tf.Tensor, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
@@ -93,12 +94,12 @@ export function rowsAt(x: tf.Tensor, at: tf.Tensor): tf.Tensor {
 }
 
 /**
- * Queries in a block. More blocks compute less above the diagonal, but copy more keys and values and make smaller matrix
- * products: of 64, 128 and 256, this was the fastest at 256 and 512 positions.
+ * Queries in a block. Smaller blocks compute less above the diagonal, but copy more keys and values and make smaller
+ * matrix products: of 64, 128 and 256, this was the fastest at 256 and 512 positions.
  */
 const BLOCK = 128;
 
-/** What the queries begin to end - 1 of one row of the batch have to do with the keys before `end`. */
+/** The queries begin to end - 1 of one row of the batch, with the keys and values before `end` and their weights. */
 interface Block {
   begin: number;
   end: number;
@@ -147,7 +148,7 @@ function attentionInBlocks(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor 
       const term = tf.transpose(part(terms[row]!, begin, end), [1, 0, 2]); // [h, end - begin, 1]
       const dWeights = headMatMul(dOut, v, { sequenceA: true, sequenceB: true, transposeB: true });
       const dScores = tf.mul(weights, tf.sub(dWeights, term)); // [h, end - begin, end]
-      // Of the two ways to compute q^T dS and dO^T P, the one that transposes the narrow factor.
+      // There are two ways to compute each of q^T dS and dO^T P; this one transposes the narrow factor.
       return {
         dq: sequenceFirst(headMatMul(dScores, k, { sequenceB: true, alpha })),
         dk: tf.transpose(headMatMul(q, dScores, { sequenceA: true, transposeA: true, alpha }), [2, 0, 1]), // [end, h, c]
@@ -187,8 +188,8 @@ function sequenceFirst(x: tf.Tensor): tf.Tensor {
 }
 
 /**
- * The sum of tensors that each begin at position 0 and end at a later one than those before, in as many pieces: what the
- * last alone reaches, is its own.
+ * The sum of tensors that all begin at position 0 and end at ever later positions. It is returned in as many pieces,
+ * cut at those ends; the last tensor alone reaches into the last piece.
  */
 function addPrefixes(of: tf.Tensor[]): tf.Tensor[] {
   const ends = of.map(({ shape }) => shape[0]!);
@@ -198,7 +199,9 @@ function addPrefixes(of: tf.Tensor[]): tf.Tensor[] {
   });
 }
 
-/** [end - begin, end]: 0 where a position from `begin` on may look (itself and before), else a large negative number. */
+/**
+ * [end - begin, end]: 0 where a position from `begin` on may look (itself and earlier), else a large negative number.
+ */
 function causalMask(begin: number, end: number): tf.Tensor {
   const mask = new Float32Array((end - begin) * end);
   for (let row = 0; row < end - begin; row++) mask.fill(MASKED, row * end + begin + row + 1, (row + 1) * end);
@@ -206,7 +209,7 @@ function causalMask(begin: number, end: number): tf.Tensor {
 }
 
 interface HeadMatMul {
-  /** Whether the factor is [rows, h, columns], and not [h, rows, columns]. */
+  /** Whether the factor is [rows, h, columns] rather than [h, rows, columns]. */
   sequenceA?: boolean;
   sequenceB?: boolean;
   transposeA?: boolean;
@@ -214,7 +217,7 @@ interface HeadMatMul {
   alpha?: number;
 }
 
-/** alpha a b for each head, [h, rows, columns]. */
+/** The product alpha a b of each head, [h, rows, columns]. */
 function headMatMul(a: tf.Tensor, b: tf.Tensor, options: HeadMatMul): tf.Tensor {
   return fused('HeadMatMul', { a, b }, options)![0]!;
 }

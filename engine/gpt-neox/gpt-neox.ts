@@ -30,7 +30,8 @@ export interface GptNeoxShape {
   layerNormEpsilon: number;
   initializerStd: number;
   /**
-   * Whether attention and MLP read the same input, as in x + attention(x) + mlp(x), or the MLP reads what attention left.
+   * Whether attention and MLP read the same input, as in x + attention(x) + mlp(x). If false, the MLP reads x +
+   * attention(x).
    * @default true
    */
   parallelResidual?: boolean;
@@ -79,12 +80,12 @@ export function gptNeoxHiddenStates(shape: GptNeoxShape, p: Tensors, tokens: tf.
 }
 
 /**
- * Tokens that go through the layers together. With 512, a matrix product is 6 to 10 % faster than with 2,048, and what
- * lies between two products stays in the cache; the price is that weight gradients are added up.
+ * Tokens that go through the layers together. With 512, a matrix product is 6 to 10 % faster than with 2,048, and the
+ * tensors between two products stay in the cache; the price is that weight gradients have to be summed over the groups.
  */
 const GROUP_TOKENS = 512;
 
-/** Into how many equal groups of rows a batch is cut. A graphics processor, which runs op by op, gets it whole. */
+/** The number of equal groups of rows that a batch is cut into. A GPU, which runs op by op, gets it whole. */
 function rowGroups(batch: number, length: number): number {
   if (!worksInParts()) return 1;
   const distance = (groups: number) => Math.abs(Math.log((batch * length) / groups / GROUP_TOKENS));
@@ -116,7 +117,7 @@ function layers(
     const qkv = layer(norm(x, standard, `${name}.input_layernorm`), `${name}.attention.query_key_value`); // [B*S, 3d]
     const [q, k, v] = tf.unstack(tf.reshape(qkv, [B, S, h, 3, c]), 3) as [tf.Tensor, tf.Tensor, tf.Tensor];
     const turn = (x: tf.Tensor) => (angles ? rotary(x, angles) : x);
-    let attended: tf.Tensor; // [B, S, h, c], or [B, T, h, c] as all that follows
+    let attended: tf.Tensor; // [B, S, h, c]; with `at`, [B, T, h, c], and T instead of S in all that follows
     if (at && i === shape.layers - 1) {
       attended = causalAttentionAt(at, turn(q), turn(k), v);
       [x, standard] = [x, standard].map((y) => tf.reshape(rowsAt(tf.reshape(y, [B, S, d]), at), [-1, d])) as [
@@ -144,7 +145,7 @@ export function gptNeoxTokenLosses(shape: GptNeoxShape, p: Tensors, tokens: tf.T
   return gptNeoxTargetLosses(p, gptNeoxHiddenStates(shape, p, tokens), targets);
 }
 
-/** Negative log-likelihoods by the head. hidden [n, d], targets [n] -> [n]. */
+/** The head's negative log-likelihoods. hidden [n, d], targets [n] -> [n]. */
 export function gptNeoxTargetLosses(p: Tensors, hidden: tf.Tensor, targets: tf.Tensor): tf.Tensor {
   return tokenCrossEntropy(hidden, p['embed_out.weight']!, targets);
 }
@@ -155,8 +156,8 @@ export function gptNeoxTargetLogProbabilities(p: Tensors, hidden: tf.Tensor, tar
 }
 
 /**
- * What the model makes of each row: the negative log-likelihoods of its predictions, then the mean of its final hidden
- * states. tokens [B, S], targets [B*S] -> [B, S + d].
+ * Features of each row: the negative log-likelihoods of its predictions, then the mean of its final hidden states.
+ * tokens [B, S], targets [B*S] -> [B, S + d].
  */
 export function gptNeoxRowFeatures(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, targets: tf.Tensor): tf.Tensor {
   const [B, S] = tokens.shape as [number, number];

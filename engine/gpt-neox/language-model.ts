@@ -14,8 +14,8 @@ import {
 export type { GptNeoxShape } from './gpt-neox.ts';
 
 /**
- * Rows of equal length. A shorter passage is padded on the right by the caller, with any token and weight 0: attention
- * is causal, so what follows a token cannot change its loss.
+ * Rows of equal length. The caller pads a shorter passage on the right, with any token and weight 0: attention is
+ * causal, so what follows a token cannot change its loss.
  */
 export interface TokenBatch {
   batch: number;
@@ -23,16 +23,18 @@ export interface TokenBatch {
   length: number;
   /** [batch * length], row-major. */
   tokens: Int32Array;
-  /** [batch * (length - 1)]: how much each predicted token counts. Default: the mean over all of them. */
+  /** [batch * (length - 1)]: the weight of each predicted token. By default the loss is the mean over all of them. */
   weights?: Float32Array;
   /**
-   * {@link LanguageModel.lossAndGradient} computes the rows in so many equal parts, one after the other in one run, and adds
-   * up what they give: as much memory for activations as one part needs. Must divide `batch`. @default 1
+   * {@link LanguageModel.lossAndGradient} computes the rows in this many equal parts, one after the other in one run,
+   * and adds up their results; activations then take only the memory of one part. Must divide `batch`. @default 1
    */
   microBatches?: number;
 }
 
-/** A GPT-NeoX causal language model on one runtime. Holds no weights: they are given to each call and never changed. */
+/**
+ * A GPT-NeoX causal language model on one runtime. It holds no weights: each call is given them and never changes them.
+ */
 export class LanguageModel {
   readonly specs: ParameterSpec[];
   readonly shape: GptNeoxShape;
@@ -65,8 +67,8 @@ export class LanguageModel {
 
   /**
    * Negative log-likelihood in nats of each predicted token, [batch * (length - 1)]; `weights` are not used. On `onnx` a
-   * row has the same bits at any place of a batch of one shape. In another shape the last bit may differ, so pad a
-   * last batch to the usual size where results must not depend on how rows were batched.
+   * row's results have the same bits anywhere in a batch of the same shape. In another shape the last bit may differ,
+   * so pad the last batch to the usual size where results must not depend on how rows were batched.
    */
   async tokenLosses(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
     const { inputs, shapes } = predictionInputs(batch, this.shape.vocabularySize);
@@ -77,8 +79,8 @@ export class LanguageModel {
   }
 
   /**
-   * Mean loss in nats and mean final hidden state of each row, [batch * (1 + width)]; all rows count in full. On `onnx` a
-   * row has the same bits at any place of a batch: the graph's own mean over a row's losses would not.
+   * Mean loss in nats and mean final hidden state of each row, [batch * (1 + width)]; `weights` are not used. On `onnx`
+   * a row's results have the same bits anywhere in a batch; a mean over the row's losses taken in the graph would not.
    */
   async rowFeatures(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
     const { inputs, shapes } = predictionInputs(batch, this.shape.vocabularySize);
@@ -113,14 +115,16 @@ export class LanguageModel {
   /**
    * Final hidden states after some tokens of each row, [batch * count * width]: the last layer computes no others.
    *
-   * @param positions [batch * count], as many of each row.
+   * @param positions [batch * count], the same number for each row.
    */
   async hiddenStatesAt(parameters: ParameterSet, batch: TokenBatch, positions: Int32Array): Promise<Float32Array> {
     const { batch: rows, length, tokens } = batch;
     checkTokens(tokens, rows * length, this.shape.vocabularySize);
     const count = positions.length / rows;
     if (!Number.isInteger(count) || !positions.every((position) => position >= 0 && position < length))
-      throw new RangeError(`expected as many positions below ${length} of each of ${rows} rows, got [${positions}]`);
+      throw new RangeError(
+        `expected equally many positions below ${length} in each of ${rows} rows, got [${positions}]`,
+      );
     const inputs: Program['inputs'] = {
       tokens: { shape: [rows, length], dtype: 'int32' },
       positions: { shape: [rows, count], dtype: 'int32' },
@@ -131,17 +135,19 @@ export class LanguageModel {
     return executable.run(parameters, { tokens, positions });
   }
 
-  /** Frees the memory of {@link hiddenStates} for batches of this size: its activations are kept from call to call. */
+  /**
+   * Frees the memory of {@link hiddenStates} for batches of this size, which otherwise stays allocated between calls.
+   */
   async releaseHiddenStates(size: BatchSize): Promise<void> {
     await this.runtime.release(this.key('hidden-states', size));
   }
 
   /**
-   * What the head says of one target for each hidden state: [targets.length * 2], first the target's logit less the
-   * largest (0 where the target is a greedy choice), then the logarithm of the largest probability; their sum is the
+   * The head's prediction of one target for each hidden state, [targets.length * 2]: first the target's logit less the
+   * largest (0 if the target is a greedy choice), then the logarithm of the largest probability. Their sum is the
    * target's log-probability.
    *
-   * @param hidden [targets.length * width], states that {@link hiddenStates} gave.
+   * @param hidden [targets.length * width], states from {@link hiddenStates}.
    */
   async targetLogProbabilities(
     parameters: ParameterSet,
@@ -152,10 +158,10 @@ export class LanguageModel {
   }
 
   /**
-   * The negative log-likelihood in nats of one target for each hidden state, [targets.length]. On `onnx` it has the same
-   * bits at any place among any number of states that is a multiple of 16.
+   * The negative log-likelihood in nats of one target for each hidden state, [targets.length]. On `onnx`, as long as
+   * the number of states is a multiple of 16, it has the same bits whatever that number and the state's place.
    *
-   * @param hidden [targets.length * width], states that {@link hiddenStates} gave.
+   * @param hidden [targets.length * width], states from {@link hiddenStates}.
    */
   async targetLosses(parameters: ParameterSet, hidden: Float32Array, targets: Int32Array): Promise<Float32Array> {
     return this.head('target-losses', parameters, hidden, targets, gptNeoxTargetLosses);
@@ -180,7 +186,7 @@ export class LanguageModel {
     return executable.run(parameters, { hidden, targets });
   }
 
-  /** Whether the model computes on a GPU: parameters then cross from the host in every run. */
+  /** Whether the model computes on a GPU: every run then copies the parameters from the host. */
   get onGpu(): boolean {
     return this.runtime.onGpu;
   }
@@ -203,10 +209,10 @@ export class LanguageModel {
   }
 }
 
-/** Of one micro-batch, and how many there are. */
+/** The size of one micro-batch, and how many there are. */
 type BatchSize = Pick<TokenBatch, 'batch' | 'length' | 'microBatches'>;
 
-/** Splits rows into what is read (all but the last token) and what is predicted (all but the first). */
+/** Splits rows into the tokens that are read (all but the last) and those that are predicted (all but the first). */
 function predictionInputs(batch: TokenBatch, vocabularySize: number) {
   const { batch: rows, length, tokens } = batch;
   if (length < 2) throw new RangeError(`a row needs at least 2 tokens to predict one, got ${length}`);
@@ -237,7 +243,7 @@ function uniformWeights({ batch, length }: TokenBatch): Float32Array {
   return new Float32Array(count).fill(1 / count);
 }
 
-/** An id outside the vocabulary would read or write memory beyond the embedding in some engines. */
+/** Refuses ids outside the vocabulary, for which some engines would read or write memory beyond the embedding. */
 export function checkTokens(tokens: Int32Array, count: number, vocabularySize: number): void {
   if (tokens.length !== count) throw new RangeError(`expected ${count} tokens, got ${tokens.length}`);
   for (let i = 0; i < count; i++)

@@ -1,4 +1,4 @@
-/** Log-likelihoods of given tokens after given contexts, batched: what zero-shot evaluation asks of a model. */
+/** Batched log-likelihoods of given tokens after given contexts, as zero-shot evaluation needs them. */
 import type { Passage } from '../../core/corpus/passages.ts';
 import type { RequestResult } from '../../core/evaluation/index.ts';
 import type { ParameterSet } from '../parameters.ts';
@@ -6,28 +6,32 @@ import type { LanguageModel } from './language-model.ts';
 import { TargetStates } from './target-states.ts';
 
 export interface LikelihoodOptions {
-  /** Rows of one forward pass; by default as many as have about 512 tokens, or 16,384 on a GPU. */
+  /** Rows in one forward pass; by default enough for about 512 tokens, or 16,384 on a GPU. */
   rowsPerBatch?: number;
-  /** Called after each forward pass with the requests that are done; may throw to stop. */
+  /** Called after each forward pass with the number of requests done; may throw to stop. */
   onProgress?: (done: number) => void;
 }
 
-/** Tokens of one forward pass. At the shape of Pythia-70m 256 to 2,048 were equally fast; fewer waste less at the end. */
+/** Tokens in one forward pass. For Pythia-70m's shape, 256 to 2,048 were equally fast; fewer waste less at the end. */
 const CPU_TOKENS = 512;
-/** To a GPU the parameters cross once a pass, so that few and large ones are better. */
+/** Every pass on a GPU copies the parameters there, so few large passes are better. */
 const GPU_TOKENS = 16_384;
 
-/** Hidden states that the head reads at once: enough to make good use of each pass over its weights, or of their crossing. */
+/**
+ * Hidden states that the head reads at once: enough to make each pass over its weights, or their copy to a GPU, worth
+ * it.
+ */
 const CPU_HEAD_ROWS = 128;
 const GPU_HEAD_ROWS = 512;
 
 /**
  * The likelihood of each request, in their order. Rows are padded on the right to one of a few lengths, since a graph is
- * compiled for each, and only the target positions' hidden states go through the head, whose vocabulary is most of the
- * arithmetic of a small model. Requests that differ in their last token alone (the choices "yes" and "no") share a row.
+ * compiled for each. Only the hidden states at target positions go through the head, because in a small model the
+ * product with the vocabulary is most of the arithmetic. Requests that differ only in their last token (the choices
+ * "yes" and "no") share a row.
  *
- * A request's numbers have the same bits whatever other requests there are and in whatever order, as its row's length
- * decides the graph. `rowsPerBatch` may change the last bits.
+ * A request's results have the same bits whatever other requests there are, in whatever order, because the length of
+ * its row alone determines the graph. `rowsPerBatch` may change the last bits.
  */
 export async function logLikelihoods(
   model: LanguageModel,
@@ -51,7 +55,7 @@ export async function logLikelihoods(
     const batch = rowsPerBatch ?? Math.max(2, Math.floor(batchTokens / length));
     for (let first = 0; first < rows.length; first += batch) {
       const part = rows.slice(first, first + batch);
-      const tokens = new Int32Array(batch * length); // a last batch is filled up, so that its graph is the same
+      const tokens = new Int32Array(batch * length); // the last batch is filled up, to reuse the graph
       part.forEach((row, i) => {
         tokens.set(row.read, i * length);
       });
@@ -65,14 +69,14 @@ export async function logLikelihoods(
       done += part.reduce((sum, row) => sum + row.requests.length, 0);
       onProgress?.(done);
     }
-    // One length at a time is in memory; compiling it again is cheaper than its first batch.
+    // Only one length is in memory at a time; compiling it again is cheaper than its first batch.
     await model.releaseHiddenStates({ batch, length });
   }
   await targets.flush();
   return results;
 }
 
-/** {@link logLikelihoods} of several lists of requests at once, which share batches and compiled lengths. */
+/** {@link logLikelihoods} for several lists of requests at once, which share batches and compiled lengths. */
 export async function logLikelihoodsOf(
   model: LanguageModel,
   parameters: ParameterSet,
@@ -87,7 +91,7 @@ export async function logLikelihoodsOf(
   });
 }
 
-/** One row of a batch: what is read, and the requests that it answers. */
+/** One row of a batch: the tokens that are read, and the indices of the requests that it answers. */
 interface Row {
   read: number[];
   requests: number[];
@@ -115,7 +119,7 @@ function rowsByLength(requests: readonly Passage[]): [length: number, rows: Row[
   return [...byLength].sort(([a], [b]) => a - b);
 }
 
-/** The length that a row is padded to: a multiple of 8, and beyond 128 of an eighth of the power of two below. */
+/** The length that a row is padded to: a multiple of 8 or, beyond 128, of an eighth of the power of two below. */
 export function paddedRowLength(tokens: number): number {
   const step = Math.max(8, 2 ** Math.floor(Math.log2(tokens - 1)) / 8);
   return Math.ceil(tokens / step) * step;

@@ -6,57 +6,58 @@ import type { LanguageModel, TokenBatch } from './language-model.ts';
 import { TargetStates } from './target-states.ts';
 
 /**
- * Lengths that the batches of a set are padded to. Each is a graph of its own, which is compiled and keeps its working
- * memory, some 50 MB at a width of 512. With eight instead of the 48 of 1,024 LAMBADA passages, 4 % more tokens are read.
+ * The number of lengths that the batches of a set are padded to. Each needs its own compiled graph, which keeps its
+ * working memory, some 50 MB at a width of 512. With eight lengths instead of the 48 of 1,024 LAMBADA passages, 4 %
+ * more tokens are read.
  */
 const LENGTHS = 8;
 
-/** Passages in memory at once: on a CPU 8 were a quarter faster a core than 32, as more leave the cache. */
+/** Passages in memory at once. On a CPU, 8 were a quarter faster per core than 32, which overflow the cache. */
 const CPU_ROWS = 8;
-/** To a GPU the parameters cross once a batch, so that few and large ones are better, as far as their logits have room. */
+/** Every batch on a GPU copies the parameters there, so few large batches are better, as long as their logits fit. */
 const GPU_ROWS = 64;
 const GPU_TOKENS = 16_384;
 
-/** Hidden states that the head reads at once, at most: see `CHUNK_TOKENS` in `ops.ts`. */
+/** The most hidden states that the head reads at once: see `CHUNK_TOKENS` in `ops.ts`. */
 const HEAD_ROWS = 512;
 
 /**
- * The head reads a multiple of so many states: what remains of a tensor after the last whole vector is computed by other
- * routines, with other last bits, and a loss should not depend on its place.
+ * The head always reads a multiple of this many states: other routines, which give other last bits, compute the part of
+ * a tensor after its last whole vector, and a loss should not depend on its place.
  */
 const VECTOR = 16;
 
-/** A token that counts. */
+/** A token that counts toward the loss. */
 interface Target {
   row: number;
-  /** Of the token that it is predicted after. */
+  /** Position of the token before it, after which it is predicted. */
   position: number;
   token: number;
   /** 1 / (targets of its passage x passages of the set). */
   weight: number;
 }
 
-/** What is read of a batch: all but the last tokens of its rows, and the targets there. */
+/** The part of a batch that is read: all but the last token of each row, and the targets. */
 interface Read {
   batch: TokenBatch;
   targets: Target[];
-  /** The targets' positions, as many of each row, where the last layer computes no other states. */
+  /** The targets' positions, the same number for each row, if the last layer computes only the states there. */
   positions?: Int32Array;
-  /** The hidden state that predicts each target, by its number in what the model gives. */
+  /** The index, in the model's output, of the hidden state that predicts each target. */
   states: number[];
 }
 
 /**
- * Passages ready to be measured: sorted by length and cut into batches padded on the right, once, so that every probe
- * and evaluation runs the same few graphs. Only the states that predict a target go through the head, whose vocabulary is
- * most of the arithmetic of a small model.
+ * Passages ready to be measured: sorted by length and cut into padded batches just once, so that every probe
+ * and evaluation runs the same few graphs. Only the states that predict a target go through the head, because in a
+ * small model the product with the vocabulary is most of the arithmetic.
  */
 export class PassageSet {
   readonly passages: number;
   private readonly model: LanguageModel;
   private readonly batches: TokenBatch[];
   private readonly reads: Read[];
-  /** Targets that the head reads at once, equal parts of all. */
+  /** Targets that the head reads at once: all targets, divided into equal parts. */
   private readonly headRows: number;
 
   /**
@@ -83,7 +84,9 @@ export class PassageSet {
     return (await this.losses(parameters)).perPassage;
   }
 
-  /** The mean over passages as {@link loss} has it, and the mean over all target tokens, where long passages weigh more. */
+  /**
+   * The mean over passages, as in {@link loss}, and the mean over all target tokens, in which long passages weigh more.
+   */
   async losses(parameters: ParameterSet): Promise<{ perPassage: number; perToken: number }> {
     let [weighted, plain, count] = [0, 0, 0]; // float64, in a fixed order
     const size = { rows: this.headRows, width: this.model.shape.width };
@@ -123,8 +126,9 @@ function rowsAtOnce({ onGpu }: LanguageModel, passages: readonly Passage[]): num
 }
 
 /**
- * The last layer computes all states, or as many of each row as the row with most targets has: those only where that is
- * at most half of every row, so that it is less work. A set does one or the other, so that it runs few graphs.
+ * The last layer computes either all states or, for each row, as many as the row with the most targets needs. It does
+ * the latter only if that is at most half of every row, so that it saves work. All batches of a set do the same, so
+ * that the set runs few graphs.
  */
 function readsOf(batches: readonly TokenBatch[]): Read[] {
   const reads = batches.map((batch) => ({ batch: withoutLast(batch), targets: targetsOf(batch) }));
@@ -149,7 +153,7 @@ function mostTargets(rows: number, targets: readonly Target[]): number {
   return Math.max(...counts);
 }
 
-/** The batch less the last token of each row, which predicts nothing. */
+/** The batch without the last token of each row, which predicts nothing. */
 function withoutLast({ batch, length, tokens }: TokenBatch): TokenBatch {
   const steps = length - 1;
   const read = new Int32Array(batch * steps);
@@ -170,8 +174,8 @@ function targetsOf({ batch, length, tokens, weights }: TokenBatch): Target[] {
 /**
  * Passages as one padded batch; a target's weight is 1 / (targets of its passage x `total`).
  *
- * @param total passages of the whole set that the batch is a part of.
- * @param length tokens that each row is padded to; by default those of the longest.
+ * @param total number of passages in the whole set that the batch is a part of.
+ * @param length number of tokens that each row is padded to; by default the length of the longest passage.
  */
 export function paddedBatch(
   passages: readonly Passage[],

@@ -3,15 +3,15 @@
 import type { ParameterSet } from '../parameters.ts';
 import type { LanguageModel } from './language-model.ts';
 
-/** Rows of one forward pass. */
+/** Rows in one forward pass. */
 export const ROWS_PER_PASS = 16;
 
 /**
- * Rows filled up to full passes, so that what a row gives does not depend on how many there are: a graph alone may round
- * a lone row otherwise.
+ * Fills rows up to full passes, so that a row's result does not depend on how many rows there are: a graph for a single
+ * row may round differently.
  *
  * @param tokens [rows x length].
- * @returns the same and, behind them, rows of token 0.
+ * @returns the same tokens, followed by rows of token 0.
  */
 export function fullPasses(tokens: Int32Array, length: number): Int32Array {
   const size = ROWS_PER_PASS * length;
@@ -21,7 +21,7 @@ export function fullPasses(tokens: Int32Array, length: number): Int32Array {
 }
 
 /**
- * Mean next-token loss of each row, in nats a token.
+ * Mean next-token loss of each row, in nats per token.
  *
  * @param tokens [rows x length]; the last pass has as many rows as are left.
  */

@@ -1,4 +1,4 @@
-/** Gathers the hidden states that predict targets, of any rows of any batches, so that the head reads no others. */
+/** Gathers the hidden states that predict targets, from any rows of any batches, so that the head reads no others. */
 export class TargetStates<Owner> {
   private readonly width: number;
   private readonly hidden: Float32Array;
@@ -7,8 +7,9 @@ export class TargetStates<Owner> {
   private owners: Owner[] = [];
 
   /**
-   * @param rows states of one reading; the last is filled up with states of earlier ones, so that its graph is the same.
-   * @param read is given `rows` states [rows * width] and their targets; the first `owners.length` count.
+   * @param rows number of states that are read at once; the last reading is filled up with states of earlier ones, so
+   *   that it needs no other graph.
+   * @param read receives `rows` states [rows * width] and their targets, of which the first `owners.length` count.
    */
   constructor(
     { rows, width }: { rows: number; width: number },

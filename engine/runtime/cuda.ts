@@ -1,4 +1,4 @@
-/** NVIDIA GPUs by ONNX Runtime's CUDA provider, which ONNX Runtime loads from beside its own library. */
+/** NVIDIA GPUs through ONNX Runtime's CUDA provider, which ONNX Runtime loads from the folder of its own library. */
 import { readdirSync } from 'node:fs';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { RunConfig } from '../../core/config/schema.ts';
@@ -8,8 +8,8 @@ import { ConfigError } from '../../core/errors.ts';
 export type Precision = RunConfig['engine']['precision'];
 
 /**
- * NVIDIA's libraries round the factors of float32 products to TF32 where a caller has not turned that off, which ONNX Runtime's
- * binding for Node cannot. This variable turns it off for all of them; they read it when they are loaded.
+ * NVIDIA's libraries round the factors of float32 products to TF32 unless the caller turns that off, which ONNX
+ * Runtime's binding for Node cannot do. This variable turns it off for all of them; they read it when they are loaded.
  */
 export function setTf32(precision: Precision): void {
   if (precision === 'tf32') delete process.env.NVIDIA_TF32_OVERRIDE;
@@ -19,9 +19,11 @@ export function setTf32(precision: Precision): void {
 export function gpuOptions(device: number): InferenceSession.SessionOptions {
   return {
     executionProviders: [{ name: 'cuda', deviceId: device }],
-    // An operator without a kernel for CUDA is an error, where it would else run on the CPU and its operands be copied.
+    // An operator without a CUDA kernel is an error; otherwise it would run on the CPU, and its operands would be
+    // copied.
     extra: { session: { disable_cpu_ep_fallback: '1' } },
-    // The plan keeps a second copy of the activations beside what the first run allocated (npm run test:cuda counts it).
+    // A memory pattern would keep a second copy of the activations beside the first run's memory (npm run test:cuda
+    // counts it).
     enableMemPattern: false,
   };
 }
@@ -29,7 +31,7 @@ export function gpuOptions(device: number): InferenceSession.SessionOptions {
 /**
  * Opens a session on the GPU.
  *
- * @throws ConfigError saying what is missing, where ONNX Runtime finds no GPU: it never runs on the CPU instead.
+ * @throws ConfigError saying what is missing, if ONNX Runtime finds no GPU: it never runs on the CPU instead.
  */
 export async function onGpu(open: () => Promise<InferenceSession>): Promise<InferenceSession> {
   try {
@@ -39,11 +41,11 @@ export async function onGpu(open: () => Promise<InferenceSession>): Promise<Infe
   }
 }
 
-/** The error for what ONNX Runtime says when a session cannot be opened; its own where the GPU is not the reason. */
+/** Explains ONNX Runtime's error when a session cannot be opened; returns it unchanged if the GPU is not the reason. */
 export function explained(error: Error): Error {
   const { message } = error;
   const remedy = 'or set engine.runtime to onnx';
-  // Of the kind: "CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; hostname=... ; file=... ; expr=..."
+  // For example: "CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; hostname=... ; file=... ; expr=..."
   const [failure] = /CUDA failure \d+: [^;]*[^; ]/.exec(message) ?? [];
   if (failure)
     return new ConfigError(
@@ -59,14 +61,14 @@ export function explained(error: Error): Error {
 }
 
 /**
- * Numbers of the GPUs that this process may use, as CUDA counts them: from 0, those that `CUDA_VISIBLE_DEVICES` names where it
- * is set. A container sees the device files of the GPUs that it was given.
+ * The GPUs that this process may use, numbered from 0 as CUDA does: those that `CUDA_VISIBLE_DEVICES` names, or all if
+ * it is not set. A container sees the device files of the GPUs that it was given.
  */
 export function visibleGpus(files = deviceFiles(), visible = process.env.CUDA_VISIBLE_DEVICES): number[] {
   const present = files.filter((name) => /^nvidia\d+$/.test(name)).length;
   if (visible === undefined) return Array.from({ length: present }, (_, i) => i);
   const named = visible.split(',').map((name) => name.trim());
-  // CUDA takes the names up to the first that is none.
+  // CUDA ignores the first invalid name and everything after it.
   const end = named.findIndex((name) => name === '' || name === '-1' || name === 'NoDevFiles');
   return Array.from({ length: Math.min(present, end < 0 ? named.length : end) }, (_, i) => i);
 }

@@ -14,7 +14,7 @@ import {
 } from './program.ts';
 
 export async function cpuCompiler(): Promise<Compiler> {
-  // tfjs advises its native backend on every start; here the CPU was asked for.
+  // Otherwise tfjs recommends its native backend at every start, though the CPU was asked for.
   tf.enableProdMode();
   await import('@tensorflow/tfjs-backend-cpu');
   await tf.setBackend('cpu');
@@ -23,7 +23,7 @@ export async function cpuCompiler(): Promise<Compiler> {
 
 const GPU_PACKAGE = '@tensorflow/tfjs-node-gpu';
 
-/** @param load loads the native package, which registers the backend `tensorflow`; replaced in tests */
+/** @param load loads the native package, which registers the backend `tensorflow`; tests replace it. */
 export async function gpuCompiler(load: () => Promise<unknown> = () => import(GPU_PACKAGE)): Promise<Compiler> {
   try {
     await load();
@@ -53,7 +53,7 @@ export function backendCompiler(backend: string): Compiler {
   };
 }
 
-/** Beside parameters' names, none of which is empty. */
+/** The output's key among the parameters' names, none of which is empty. */
 const OUTPUT = '';
 
 class EagerExecutable implements Executable {
@@ -68,7 +68,7 @@ class EagerExecutable implements Executable {
   async run(parameters: ParameterSet, inputs: Inputs, gradient?: ParameterSet): Promise<Float32Array> {
     const { program } = this;
     checkInputs(program, parameters, inputs, gradient);
-    // Takes effect at once, as the backend is loaded: nothing else can choose another before the program is run.
+    // Takes effect at once, since the backend is loaded: nothing can choose another one before the program runs.
     void tf.setBackend(this.backend);
     return tf.tidy(() => {
       const parameterTensors = Object.fromEntries(

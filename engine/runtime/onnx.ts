@@ -13,7 +13,7 @@ import { gpuOptions, onGpu, type Precision } from './cuda.ts';
 import { type Compiler, checkInputs, type Executable, type Inputs, type Program } from './program.ts';
 import { threadLimit } from './thread-limit.ts';
 
-// From 1.29 on ONNX Runtime's builds send usage data unless this is set when the first session is opened.
+// From 1.29 on, ONNX Runtime's builds send usage data unless this is set before the first session is opened.
 process.env.ORT_DISABLE_TELEMETRY ??= '1';
 
 export interface OnnxOptions {
@@ -31,10 +31,10 @@ export class OnnxCompiler implements Compiler {
     this.options = options;
   }
 
-  /** @throws ConfigError when there is no such GPU, or what drives it is missing. */
+  /** @throws ConfigError when there is no such GPU, or its driver or libraries are missing. */
   static async forGpu(options: OnnxOptions & { device: number }): Promise<OnnxCompiler> {
     const compiler = new OnnxCompiler(options);
-    // Opening a session is what shows whether there is a GPU.
+    // Only opening a session shows whether there is a GPU.
     const graph = new Graph();
     graph.output('y', graph.op('Neg', [graph.input('x', [1], 'float32')], [1]));
     await (await compiler.open(graph)).release();
@@ -43,9 +43,10 @@ export class OnnxCompiler implements Compiler {
 
   async compile(program: Program): Promise<Executable> {
     const { precision, device } = this.options;
-    // A loop adds up whole gradients, so its embeddings' are not given as rows.
+    // A loop adds up whole gradients, so it cannot give those of embeddings as rows.
     let graph = trace(program, device !== undefined || program.microBatches ? 'whole' : 'cut').live();
-    // Losses that are only read, in probes and evaluations, are differences of close numbers: they stay in float32.
+    // Losses that are only read, in probes and evaluations, enter differences of close numbers: they stay in
+    // float32.
     if (precision === 'mixed' && program.differentiate)
       graph = mixedPrecision(graph, device === undefined ? 'emulated' : 'native');
     const parameters = new Set(program.parameters.map(({ name }) => graphName.parameter(name)));
@@ -64,14 +65,14 @@ export class OnnxCompiler implements Compiler {
       intraOpNumThreads: Math.min(threads || availableParallelism(), threadLimit(graph)),
       interOpNumThreads: 1,
       graphOptimizationLevel: 'all',
-      // The plan keeps a second copy of the activations beside what the first run allocated: half as much memory again,
-      // and no faster.
+      // A memory pattern would keep a second copy of the activations beside the first run's memory: half as much memory
+      // again, and no faster.
       enableMemPattern: false,
       // Idle threads sleep instead of spinning: jobs share the machine's cores with other jobs, and a spinning thread
       // then takes the core that its own work waits for (measured: twice the time on a busy two-core machine).
       extra: {
         session: { intra_op: { allow_spinning: '0' } },
-        // A transposed copy is there because the product reads it faster.
+        // Keeps the graph's transposed copies, which the products read faster.
         optimization: { disable_specified_optimizers: 'GemmTransposeFusion' },
       },
       // Warnings concern the optimizer's choices, nothing a user can act on.
@@ -82,7 +83,7 @@ export class OnnxCompiler implements Compiler {
   }
 }
 
-/** The tensors over each parameter set's memory, made once: they share it, so that they always show its values. */
+/** The tensors over each parameter set's memory, made once: they share the memory, so they always show its values. */
 const parameterTensors = new WeakMap<Float32Array, Map<string, Tensor>>();
 
 function tensorsOf(set: ParameterSet): Map<string, Tensor> {
@@ -94,7 +95,7 @@ function tensorsOf(set: ParameterSet): Map<string, Tensor> {
   return tensors;
 }
 
-/** Zeros with the rows added at their ids, in the order of the rows. */
+/** Fills the table with zeros and adds the rows at their ids, in the order of the rows. */
 function addRows(table: Float32Array, ids: BigInt64Array, rows: Float32Array): void {
   const width = rows.length / ids.length;
   table.fill(0);

@@ -1,4 +1,4 @@
-/** What a computation is, and what it means to make it executable: the runtimes and the tracer all build on this. */
+/** Defines a computation, and what makes it executable: the runtimes and the tracer all build on this. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Int8Matrix } from '../bert/int8.ts';
 import type { ParameterSet, ParameterSpec } from '../parameters.ts';
@@ -13,13 +13,15 @@ export type Inputs = Readonly<Record<string, Float32Array | Int32Array>>;
 
 /** A computation on a model's parameters, written once in tfjs ops, with every shape fixed. */
 export interface Program {
-  /** Names the computation and every number its graph depends on: two programs with one key are the same graph. */
+  /**
+   * Names the computation and every number that its graph depends on: two programs with one key have the same graph.
+   */
   key: string;
   parameters: readonly ParameterSpec[];
   inputs: Readonly<Record<string, InputSpec>>;
-  /** Pure and synchronous, and may not read a tensor's data: it is run once, to record the graph, by `onnx`. */
+  /** Pure and synchronous, and must not read a tensor's data: `onnx` runs it once, to record the graph. */
   build(parameters: Tensors, inputs: Tensors): tf.Tensor;
-  /** Whether the output, then a scalar, is differentiated by every parameter. */
+  /** Whether the output, which is then a scalar, is differentiated with respect to every parameter. */
   differentiate: boolean;
   /**
    * How many micro-batches one run computes: each input then has a leading dimension of that size, which `build` does not
@@ -29,15 +31,15 @@ export interface Program {
    */
   microBatches?: number;
   /**
-   * Weights whose products are computed in 8 bits, by their names: part of the program, whose key tells of them. Only `onnx`
-   * can.
+   * Weights whose products are computed in 8 bits, by name. They are part of the program, and its key must reflect
+   * them. Only `onnx` supports this.
    *
    * @default - none
    */
   int8?: ReadonlyMap<string, Int8Matrix>;
 }
 
-/** Elements of an input of one run. */
+/** The number of elements that an input has in one run. */
 export function inputSize({ microBatches = 1 }: Program, { shape }: InputSpec): number {
   return shape.reduce((product, n) => product * n, microBatches);
 }
@@ -45,18 +47,18 @@ export function inputSize({ microBatches = 1 }: Program, { shape }: InputSpec): 
 export interface Executable {
   /**
    * Computes the program's output, row-major. For a program that differentiates, every element of `gradient` is
-   * overwritten with the output's derivative by that parameter.
+   * overwritten with the output's derivative with respect to that parameter.
    */
   run(parameters: ParameterSet, inputs: Inputs, gradient?: ParameterSet): Promise<Float32Array>;
   dispose(): Promise<void>;
 }
 
-/** What makes a program executable on one engine. */
+/** Makes programs executable on one engine. */
 export interface Compiler {
   compile(program: Program): Promise<Executable>;
 }
 
-/** Calls the program's function and, where it asks for it, differentiates it by every parameter. */
+/** Calls the program's function and, if the program asks for it, differentiates it with respect to every parameter. */
 export function gradientProgram(
   program: Program,
   parameters: Tensors,

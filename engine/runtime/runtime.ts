@@ -7,7 +7,7 @@ export type { RuntimeName } from '../../core/config/runtimes.ts';
 export type { Precision } from './cuda.ts';
 export type { Executable, InputSpec, Inputs, Program } from './program.ts';
 
-/** An engine with its compiled programs, one for each key. */
+/** An engine and its compiled programs, one for each key. */
 export class Runtime {
   readonly name: RuntimeName;
   private readonly compiler: Compiler;
@@ -27,7 +27,7 @@ export class Runtime {
     if (!executable) {
       executable = this.compiler.compile(program);
       this.executables.set(program.key, executable);
-      // A failure is reported to this caller and tried again for the next.
+      // This caller gets the failure; the next one tries again.
       executable.catch(() => this.executables.delete(program.key));
     }
     return executable;
@@ -58,10 +58,10 @@ export interface RuntimeOptions {
 }
 
 /**
- * The engine called `name`. Its libraries are loaded here and not before: a job that needs one does not pay for the
- * others.
- * @throws ConfigError when a GPU is asked for and there is none, or what drives it is missing: never a silent run on the
- * CPU; and for a precision that the engine does not have.
+ * The engine called `name`. Its libraries are loaded only here, so that a job that needs one engine does not pay for
+ * the others.
+ * @throws ConfigError when a GPU is asked for and there is none, or its driver or libraries are missing: it never runs
+ * silently on the CPU; and for a precision that the engine does not have.
  */
 export async function createRuntime(name: RuntimeName, options: RuntimeOptions = {}): Promise<Runtime> {
   const { threads = 0, device = 0, precision = 'float32' } = options;

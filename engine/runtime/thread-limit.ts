@@ -1,19 +1,22 @@
 /**
  * How many threads a graph may be run with before its results change.
  *
- * ONNX Runtime's library of matrix products (MLAS, sgemm.cpp) cuts a product among the threads along the longer of rows
- * and columns, and sums each element over blocks of the inner dimension. The size of such a block depends on the columns
- * that a thread got: below {@link NARROW} it grows, and the sums are rounded elsewhere. A first factor that is read
- * transposed keeps the block's size. A thread with a single row is computed by another kernel. A reduction over axes that
- * others stand before and behind is dealt by those before; more threads than these are sum in another order. The other
- * operators that we use give each element to one thread, whole.
+ * ONNX Runtime's library of matrix products (MLAS, sgemm.cpp) divides a product among the threads along the longer of
+ * rows and columns, and sums each element over blocks of the inner dimension. The size of these blocks depends on how
+ * many columns a thread got: from {@link NARROW} down the blocks grow, and the sums are rounded at other places. With a
+ * first factor that is read transposed, the block size stays the same. A thread that got a single row uses another
+ * kernel. A reduction over axes with other axes before and behind is divided along those before; if there are more
+ * threads than these have elements, the sums run in another order. The other operators that we use compute each element
+ * in one thread.
  */
 import type { Computation, Node } from '../trace/graph.ts';
 
-/** Columns up to which the inner dimension is summed in longer blocks; columns are dealt in lots of {@link LOT}. */
+/**
+ * Up to this many columns, the inner dimension is summed in longer blocks; columns are divided in lots of {@link LOT}.
+ */
 const NARROW = 64;
 const LOT = 16;
-/** Inner dimensions up to which there is one block, whatever its size. */
+/** Up to this inner dimension there is only one block, whatever the block size. */
 const ONE_BLOCK = 128;
 
 /** The largest number of threads with which the graph's results are those of one thread; at least 1. */
@@ -27,7 +30,7 @@ function limitOf(node: Node): number {
   if (op !== 'Gemm' && op !== 'MatMul' && op !== 'FusedMatMul') return Number.POSITIVE_INFINITY;
   const [rows, columns] = outputs[0]!.shape.slice(-2) as [number, number];
   if (attributes.transA === 1) return Number.POSITIVE_INFINITY;
-  if (rows >= columns) return Math.floor(rows / 2); // dealt by rows, two or more to a thread
+  if (rows >= columns) return Math.floor(rows / 2); // divided by rows, at least two to a thread
   const elements = inputs[0]!.shape.reduce((product, n) => product * n, 1);
   const batch = outputs[0]!.shape.slice(0, -2).reduce((product, n) => product * n, 1);
   const inner = elements / (rows * batch);

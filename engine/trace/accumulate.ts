@@ -1,15 +1,16 @@
 /**
- * Gradient accumulation inside one graph: the computation becomes the body of a loop over micro-batches, and what it gives
- * is summed in their order. The parameters then reach the device once, and one sum of gradients comes back.
+ * Gradient accumulation inside one graph: the computation becomes the body of a loop over micro-batches, and its
+ * outputs are summed in their order. The parameters are then copied to the device once, and one sum of gradients comes
+ * back.
  */
 import type { Computation, Node, Value } from './graph.ts';
 
-/** The name under which an input of every micro-batch is given. */
+/** The name of the stack that holds one input for all micro-batches. */
 export const stackName = (input: string) => `stacked:${input}`;
 
 /**
- * The computation over `count` micro-batches. Each input that is no parameter is given as a stack, with a leading dimension
- * of `count`; every output, which must be float32, is the sum of the micro-batches' outputs.
+ * The computation over `count` micro-batches. Each input that is not a parameter is given as a stack, with a leading
+ * dimension of `count`; every output, which must be float32, is the sum of the micro-batches' outputs.
  */
 export function accumulated(
   { inputs, nodes, outputs }: Computation,
@@ -29,8 +30,8 @@ export function accumulated(
     slices.push(node('Gather', [stack, round], [input], { axis: 0 }));
   }
 
-  // A sum begins as the scalar 0, to which the first gradient is added by broadcasting: no zeros of every parameter's size
-  // have to be kept. Its shape is therefore not declared.
+  // A sum begins as the scalar 0, to which the first gradient is added by broadcasting, so no zeros of every
+  // parameter's size have to be kept. Its shape is therefore not declared.
   const sums = outputs.map(({ name, value }): Value => ({ ...value, name: `sum:${name}`, dynamic: true }));
   const next = outputs.map(({ name, value }): Value => ({ ...value, name: `next:${name}`, data: undefined }));
   const totals = outputs.map(({ name, value }): Value => ({ ...value, name: `total:${name}`, data: undefined }));
@@ -55,8 +56,8 @@ export function accumulated(
 }
 
 /**
- * Takes out of the loop what depends on parameters alone, such as their copies in bfloat16. What depends on nothing stays:
- * zeros to scatter into, say, are written over in every round.
+ * Moves nodes that depend on parameters alone, such as their casts to bfloat16, out of the loop. Nodes that depend on
+ * nothing stay: for example, zeros to scatter into are overwritten in every round.
  */
 function hoist(nodes: readonly Node[], parameters: readonly Value[]): { once: Node[]; repeated: Node[] } {
   const fixed = new Set(parameters);

@@ -1,6 +1,7 @@
 /**
- * A tfjs backend that computes nothing: it records the kernels that are called, those of automatic differentiation
- * included, as a graph. Whatever is written in tfjs ops becomes an ONNX model this way, its gradients too.
+ * A tfjs backend that computes nothing: it records the kernels that are called, including those of automatic
+ * differentiation, as a graph. In this way anything written in tfjs ops becomes an ONNX model, together with its
+ * gradients.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { gradientProgram, type Program } from '../runtime/program.ts';
@@ -8,15 +9,15 @@ import { type ElementType, Graph, type Value } from './graph.ts';
 import { ELEMENT_TYPE, RULES } from './kernels.ts';
 
 /**
- * What a graph is made for. `cut`: a CPU, whose caches and threads like many products of some hundred rows, and where what
- * lies above the diagonal of attention is not computed. `whole`: a graphics processor, which likes few and large operators;
- * and the body of a loop, which needs every gradient in one piece.
+ * What a graph is made for. `cut` is for a CPU, whose caches and threads work best on many products of some hundred
+ * rows; attention scores above the diagonal are not computed. `whole` is for a GPU, which works best on few large
+ * operators, and for the body of a loop, which needs every gradient in one piece.
  */
 export type TraceStyle = 'cut' | 'whole';
 
 const backendName = (style: TraceStyle) => `trace-${style}`;
 
-/** Kernels that `ops.ts` cuts its work for, where a backend has them. */
+/** Kernels whose presence in a backend makes `ops.ts` cut its work. */
 const CUT_KERNELS: ReadonlySet<string> = new Set(['HeadMatMul', 'ScatterRows']);
 
 /** The program's names in the graph; parameters and inputs may share a name, so each has a prefix. */
@@ -24,16 +25,16 @@ export const graphName = {
   parameter: (name: string) => `parameter:${name}`,
   input: (name: string) => `input:${name}`,
   gradient: (name: string) => `gradient:${name}`,
-  /** Of a gradient that is zero but for some rows: their ids and values. */
+  /** For a gradient that is zero except in some rows: their ids and values. */
   gradientIds: (name: string) => `gradient-ids:${name}`,
   gradientRows: (name: string) => `gradient-rows:${name}`,
   output: 'output',
 };
 
 /**
- * Records the program as a graph: parameters and inputs are its inputs; the output and, for a program that
- * differentiates, each parameter's gradient are its outputs, that of an embedding as ids and rows to be added up.
- * @throws Error naming the kernel, when the program uses one that has no rule
+ * Records the program as a graph. Its inputs are the parameters and the program's inputs; its outputs are the program's
+ * output and, for a program that differentiates, each parameter's gradient (an embedding's as ids and rows to add up).
+ * @throws Error naming the kernel, when the program uses one that has no rule.
  */
 export function trace(program: Program, style: TraceStyle = 'cut'): Graph {
   const backend = traceBackend(style);
@@ -115,7 +116,7 @@ class TraceBackend extends tf.KernelBackend {
     return this.graph;
   }
 
-  /** What the tensor stands for. */
+  /** The graph's value that the tensor stands for. */
   value({ dataId }: tf.TensorInfo): Value {
     const value = this.values.get(dataId);
     if (!value) throw new Error('a tensor from outside the program was used while tracing it');

@@ -5,10 +5,12 @@ import { bytesOf } from '../../core/bytes.ts';
 /** ONNX Runtime's own operators. */
 export const MICROSOFT = 'com.microsoft';
 
-/** Tracing gives the first three; `bfloat16` comes in with `mixed-precision.ts`, bytes with `int8.ts`. */
+/** Tracing produces the first three; `mixed-precision.ts` adds `bfloat16`, and `int8.ts` the bytes. */
 export type ElementType = 'float32' | 'int64' | 'bool' | 'bfloat16' | 'int8' | 'uint8';
 
-/** Integers, strings and integer lists as they are; a float says so, as JavaScript's numbers do not. */
+/**
+ * Integers, strings and integer lists are plain values; a float is marked, since JavaScript's numbers do not say so.
+ */
 export type Attribute = number | { float: number } | string | readonly number[] | { graph: Computation };
 
 export interface Value {
@@ -17,9 +19,9 @@ export interface Value {
   readonly type: ElementType;
   /** The elements of a constant. */
   readonly data?: Float32Array | BigInt64Array | Uint8Array | Int8Array;
-  /** Its shape changes while the graph runs, so the model does not declare it. */
+  /** Whether the shape changes while the graph runs, so that the model does not declare it. */
   readonly dynamic?: boolean;
-  /** For a reshaped value: what was reshaped. */
+  /** For a reshaped value, the original. */
   readonly reshaped?: Value;
 }
 
@@ -32,7 +34,7 @@ export interface Node {
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
-/** What leads from inputs to outputs: a whole graph, or the body of an operator that repeats it. */
+/** The nodes from inputs to outputs: a whole graph, or the body of an operator that repeats it. */
 export interface Computation {
   readonly inputs: readonly Value[];
   /** In execution order. */
@@ -47,7 +49,7 @@ export interface NodeOptions {
   type?: ElementType;
 }
 
-/** Not an operator of ONNX. */
+/** A placeholder, not an ONNX operator. */
 const ROWS_AT = 'RowsAt';
 
 export class Graph implements Computation {
@@ -55,7 +57,7 @@ export class Graph implements Computation {
   readonly outputs: { name: string; value: Value }[] = [];
   readonly nodes: Node[] = [];
   private names = 0;
-  /** By their content: masks and angles are made anew by each layer. */
+  /** By content, since every layer makes its masks and angles anew. */
   private readonly constants = new Map<string, Value>();
   private readonly reshapes = new Map<string, Value>();
   private readonly producers = new Map<string, Node>();
@@ -135,9 +137,9 @@ export class Graph implements Computation {
   }
 
   /**
-   * [count, d] of zeros with rows [n, d] added at ids [n]. It can only be an output, which is then given as ids and rows
-   * ({@link scattered}) and added up by whoever runs the graph: ONNX Runtime's ScatterND adds rows of one id in whatever
-   * order its threads come, and its ScatterElements takes a hundred times as long.
+   * Zeros [count, d], to which rows [n, d] are added at ids [n]. It can only be an output. The graph then gives the ids
+   * and rows ({@link scattered}), and whoever runs it adds them up: ONNX Runtime's ScatterND adds rows of one id in
+   * whatever order its threads arrive, and its ScatterElements takes a hundred times as long.
    */
   rowsAt(count: number, ids: Value, rows: Value): Value {
     return this.op(ROWS_AT, [ids, rows], [count, ...rows.shape.slice(1)], { type: rows.type });
@@ -149,7 +151,7 @@ export class Graph implements Computation {
     return node?.op === ROWS_AT ? { ids: node.inputs[0]!, rows: node.inputs[1]! } : undefined;
   }
 
-  /** The nodes that some output needs, in order: what a forward-only program does not ask for is never computed. */
+  /** The nodes that some output needs, in order, so that a forward-only program computes nothing else. */
   liveNodes(): Node[] {
     const needed = new Set(this.outputs.map(({ value }) => value.name));
     const live: Node[] = [];
@@ -163,7 +165,7 @@ export class Graph implements Computation {
     return live.reverse();
   }
 
-  /** What some output needs, inputs included: an ONNX model may not declare others. */
+  /** Everything that some output needs, inputs included: an ONNX model must not declare other inputs. */
   live(): Computation {
     const nodes = this.liveNodes();
     const used = new Set([...nodes.flatMap(({ inputs }) => inputs), ...this.outputs.map(({ value }) => value)]);

@@ -1,23 +1,23 @@
 /**
- * Linear layers in 8 bits as a pass over a graph: y = x W^T + b, with W quantized before (`engine/bert/int8.ts`) and x here, each row
- * by its own largest magnitude. Everything between the products stays in float32.
+ * Linear layers in 8 bits as a pass over a graph: y = x W^T + b. W has already been quantized (`engine/bert/int8.ts`);
+ * x is quantized here, each row by its own largest magnitude. Everything between the products stays in float32.
  */
 import type { Int8Matrix } from '../bert/int8.ts';
 import { graphName } from './backend.ts';
 import { type Computation, type ElementType, MICROSOFT, type Node, type NodeOptions, type Value } from './graph.ts';
 
-/** Activations are bytes around this: x = (q - 128) * scale, q from 1 to 255. */
+/** Activations are bytes around this point: x = (q - 128) * scale, q from 1 to 255. */
 const ZERO_POINT = 128;
 const LARGEST = 127;
 /** The scale of a row of zeros. */
 const LEAST_SCALE = 1e-30;
 
 /**
- * The matrices are constants of the graph: ONNX Runtime then lays them out for its kernel once, not in every run (4 to 6 % of
- * an encoder's time).
+ * Replaces the products of the weights by products in 8 bits. The matrices become constants of the graph: ONNX Runtime
+ * then lays them out for its kernel once instead of in every run (4 to 6 % of an encoder's time).
  *
- * @param weights by the names of parameters that are the second factor [out, in] of products.
- * @throws Error for a weight that something else than such a product reads.
+ * @param weights by name; each parameter must be the second factor [out, in] of products.
+ * @throws Error for a weight that is read by anything but such a product.
  */
 export function int8Products(graph: Computation, weights: ReadonlyMap<string, Int8Matrix>): Computation {
   const names = new Map([...weights.keys()].map((name) => [graphName.parameter(name), name]));
@@ -61,7 +61,7 @@ class Pass {
     else this.op('Add', [this.op('Mul', [product, perRow], `${name}:scaled`, shape), bias], name, shape);
   }
 
-  /** x in bytes, and each row's scale: once, whatever number of products reads it. */
+  /** x in bytes, and each row's scale; computed once, however many products read it. */
   private rows(x: Value): { bytes: Value; scales: Value } {
     let known = this.quantized.get(x.name);
     if (!known) {

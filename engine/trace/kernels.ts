@@ -1,6 +1,6 @@
 /**
- * How each tfjs kernel that the models use is expressed in ONNX operators. A kernel without a rule here is refused by the
- * backend.
+ * How each tfjs kernel that the models use is expressed in ONNX operators. The backend refuses a kernel without a rule
+ * here.
  */
 import { backend_util, type DataType, util } from '@tensorflow/tfjs-core';
 import { type ElementType, type Graph, MICROSOFT, type Value } from './graph.ts';
@@ -8,7 +8,7 @@ import { DATA_TYPE } from './onnx.ts';
 
 type Attributes = Record<string, unknown>;
 
-/** Appends what the kernel does to the graph. `x` holds its inputs by their tfjs names. */
+/** Appends the kernel's operators to the graph. `x` holds the inputs by their tfjs names. */
 export type Rule = (graph: Graph, x: Record<string, Value>, attributes: Attributes) => Value | Value[];
 
 export const ELEMENT_TYPE: Partial<Record<DataType, ElementType>> = {
@@ -48,7 +48,7 @@ const reduction =
 
 const isOne = ({ data, shape }: Value) => shape.length === 0 && data?.length === 1 && Number(data[0]) === 1;
 
-/** Multiplication; by the constant 1, with which every gradient begins, it is left out. */
+/** Multiplication, left out if it is by the constant 1, with which every gradient begins. */
 const multiply: Rule = (graph, x, attributes) => {
   if (isOne(x.b!)) return x.a!;
   if (isOne(x.a!)) return x.b!;
@@ -56,8 +56,8 @@ const multiply: Rule = (graph, x, attributes) => {
 };
 
 /**
- * Matrix products: Gemm for a single one, FusedMatMul for a batch, which reads transposed matrices in place where ONNX's own
- * MatMul would need them copied.
+ * Matrix products: Gemm for a single one; for a batch FusedMatMul, which reads transposed matrices in place, whereas
+ * ONNX's own MatMul would need copies.
  */
 const matMul: Rule = (graph, { a, b }, { transposeA, transposeB }) => {
   const [transA, transB] = [transposeA ? 1 : 0, transposeB ? 1 : 0];
@@ -73,8 +73,8 @@ const matMul: Rule = (graph, { a, b }, { transposeA, transposeB }) => {
 };
 
 /**
- * Addition. What a weight gets from several parts of a batch is added up within the matrix products, and transposed once:
- * a b + c is one product, and the sum of transposed matrices is the transposed sum.
+ * Addition. The gradients of a weight from several parts of a batch are added up within the matrix products, and
+ * transposed once: a b + c is one product, and the sum of transposed matrices is the transposed sum.
  */
 const add: Rule = (graph, x, attributes) => {
   const { a, b } = x as { a: Value; b: Value };
@@ -93,7 +93,7 @@ const add: Rule = (graph, x, attributes) => {
   return binary('Add')(graph, x, attributes);
 };
 
-/** alpha a b + beta bias, a and b matrices. */
+/** alpha a b + beta bias, where a and b are matrices. */
 const scaledMatMul: Rule = (graph, { a, b, bias }, { transposeA, transposeB, alpha, beta }) => {
   const [transA, transB] = [transposeA ? 1 : 0, transposeB ? 1 : 0];
   const shape = [a!.shape[transA]!, b!.shape[1 - transB]!];

@@ -1,7 +1,7 @@
 /**
  * Mixed precision (Micikevicius et al. 2018) as a pass over a graph: every matrix product reads and writes bfloat16, and
  * everything else (weights, residual stream, LayerNorm, softmax, loss, sums of gradients) stays in float32. bfloat16 has the
- * range of float32, so there is no loss to scale.
+ * range of float32, so the loss need not be scaled.
  */
 import type { Attribute, Computation, ElementType, Node, Value } from './graph.ts';
 import { DATA_TYPE } from './onnx.ts';
@@ -10,8 +10,8 @@ const PRODUCTS: ReadonlySet<string> = new Set(['Gemm', 'MatMul', 'FusedMatMul'])
 
 /**
  * How a product of bfloat16 matrices is computed. `native`: by a kernel for bfloat16, which ONNX Runtime has for CUDA.
- * `emulated`: by the float32 kernel, on factors and with a result that are rounded to bfloat16. Both accumulate in float32, so
- * they differ in the order of the sums alone.
+ * `emulated`: by the float32 kernel, with factors and result rounded to bfloat16. Both accumulate in float32, so they
+ * differ only in the order of the sums.
  */
 export type Bfloat16Products = 'native' | 'emulated';
 
@@ -31,7 +31,7 @@ export function mixedPrecision({ inputs, nodes, outputs }: Computation, products
   const cast = (value: Value, output: Value) => append('Cast', [value], output, { to: DATA_TYPE[output.type] });
 
   const factors = new Map<Value, Value>();
-  /** The value in bfloat16: cast once, whatever number of products reads it. */
+  /** The value in bfloat16, cast once, however many products read it. */
   const factor = (value: Value): Value => {
     let known = factors.get(value);
     if (!known) {
@@ -58,7 +58,7 @@ export function mixedPrecision({ inputs, nodes, outputs }: Computation, products
       cast(product, output);
       continue;
     }
-    // What Gemm adds, a bias or a residual, is added in float32.
+    // The bias or residual that Gemm adds is added in float32.
     const scale = (beta as { float: number } | undefined)?.float ?? 1;
     let added = addend;
     if (scale !== 1) {

@@ -3,7 +3,7 @@ import { bytesOf } from '../../core/bytes.ts';
 import type { Attribute, Computation, ElementType, Node, Value } from './graph.ts';
 import { ProtobufWriter } from './protobuf.ts';
 
-/** Opset 20 of IR version 9: the newest whose operators ONNX Runtime has all carried since 1.17. */
+/** Opset 20 of IR version 9: the newest opset all of whose operators ONNX Runtime has had since 1.17. */
 const OPSET = 20;
 const IR_VERSION = 9;
 
@@ -32,10 +32,10 @@ export function onnxModel(graph: Computation): Uint8Array {
   return model.finish();
 }
 
-/** @param scope prefix of the constants' names: a body may not hide those of the graph around it. */
+/** @param scope prefix of the constants' names: those in a body must not shadow those of the graph around it. */
 function writeGraph(writer: ProtobufWriter, { inputs, nodes, outputs }: Computation, scope = ''): void {
-  // A computed output is written under the output's name, so that its node can write straight into the caller's
-  // buffer. A value that is an output twice, an input or a constant is copied by an Identity node.
+  // A computed output gets the output's name, so that its node can write straight into the caller's buffer. An Identity
+  // node copies a value that is an output twice, an input or a constant.
   const computed = new Set(nodes.flatMap(({ outputs }) => outputs));
   const renamed = new Map<string, string>();
   const copies: Node[] = [];

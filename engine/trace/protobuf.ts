@@ -1,4 +1,4 @@
-/** Writes the three wire types of protocol buffers that ONNX uses. */
+/** Writes the three protocol-buffer wire types that ONNX uses. */
 export class ProtobufWriter {
   private readonly parts: Uint8Array[] = [];
 

@@ -1,7 +1,7 @@
 /**
  * The optimizer's loops over all parameters, as WebAssembly SIMD: four float32 lanes at once, where JavaScript has one
- * lane of float64. Every operation is that of IEEE 754 single precision in the order written here, so the results are the
- * same everywhere, and those of a plain loop with `Math.fround` around each operation.
+ * lane of float64. Every operation is IEEE 754 single precision, in the order written here, so the results are the same
+ * everywhere, and equal those of a plain loop with `Math.fround` around each operation.
  */
 import { type Code, doWhile, i32, type Kernel, kernel, simdBinary, simdUnary, v128 } from '../../core/wasm/assemble.ts';
 
@@ -20,7 +20,7 @@ const f64x2 = {
   promoteLow: simdUnary(0x5f),
 };
 
-/** Floats in a vector, and the bytes of it. */
+/** Floats in a vector, and bytes in it. */
 export const LANES = 4;
 const VECTOR = 16;
 
@@ -45,7 +45,7 @@ const { add, subtract, multiply, divide, squareRoot } = f32x4;
 
 const POINTERS = ['parameters', 'gradient', 'm', 'v', 'out'] as const;
 
-/** One AdamW step from `parameters`, `m` and `v` into `out`; with `moments` also into `m` and `v`. */
+/** One AdamW step from `parameters`, `m` and `v` into `out` and, with `moments`, also into `m` and `v`. */
 function adamw(name: string, moments: boolean): Kernel {
   return kernel(name, [...POINTERS, 'end'], { i32: [], v128: ['g', 'mean', 'square'] }, (local) => {
     const { g, mean, square } = local;
@@ -77,8 +77,8 @@ const accumulate = kernel('accumulate', ['x', 'sum', 'end'], { i32: [], v128: []
 );
 
 /**
- * Adds x^2 in float64 to the four partial sums that lie where the scalars do: lane i of each vector to sum i. A sum of its
- * own for each lane keeps an addition from waiting for the one before.
+ * Adds x^2 in float64 to four partial sums, which lie where the scalars do: lane i of each vector goes to sum i. With a
+ * separate sum for each lane, no addition has to wait for the one before.
  */
 const sumOfSquares = kernel(
   'sumOfSquares',

@@ -7,26 +7,30 @@ import { KERNELS, LANES } from './kernels.ts';
 
 const FLOAT = 4;
 const PAGE = 65_536;
-/** What a 32-bit WebAssembly memory can address, less a page: the end of the last array must be an address too. */
+/**
+ * The most that a 32-bit WebAssembly memory can address, less a page: the end of the last array must be an address too.
+ */
 const LARGEST = 65_535 * PAGE;
 
-/** For the scalars of a kernel, at the start of the memory. */
+/** Bytes for the scalars of a kernel, at the start of the memory. */
 const SCALARS = 1024;
-/** Floats of each array that are staged at a time: what all five take stays in a core's second-level cache. */
+/** Floats of each array that are staged at a time: all five stages fit in a core's second-level cache. */
 const STAGE = 8192;
 const STAGES = 5;
 const HEADER = SCALARS + STAGES * STAGE * FLOAT;
 
-/** Arrays that one memory has room for: weights, gradient, both moments, and a sum or a trial. Untouched room costs nothing. */
+/**
+ * Arrays that fit in one memory: weights, gradient, both moments, and a sum or a trial. Untouched room costs nothing.
+ */
 const ROOM = 5;
 
 /** The memory that an array lies in. */
 const memories = new WeakMap<ArrayBufferLike, ParameterMemory>();
 
-/** An array that a kernel works on, in the order of the kernel's arguments. */
+/** An array that a kernel works on. Operands are given in the order of the kernel's arguments. */
 export interface Operand {
   array: Float32Array;
-  /** Whether the kernel reads it, and whether it writes it. */
+  /** Whether the kernel reads the array, writes it, or does both. */
   use: 'read' | 'write' | 'update';
 }
 
@@ -40,7 +44,7 @@ export class ParameterMemory {
   private readonly room: number;
   private taken = 0;
 
-  /** Room for arrays of so many floats, as many as 4 GiB hold and at most {@link ROOM}. */
+  /** Makes room for arrays of this many floats: as many arrays as fit in 4 GiB, and at most {@link ROOM}. */
   constructor(length: number) {
     this.length = length;
     this.stride = Math.ceil(length / LANES) * LANES * FLOAT;
@@ -55,7 +59,7 @@ export class ParameterMemory {
     memories.set(memory, this);
   }
 
-  /** Zeros: in this memory as long as there is room, else by themselves. */
+  /** An array of zeros, in this memory as long as it has room, else separate. */
   allocate(): Float32Array<ArrayBuffer> {
     if (this.taken >= this.room) return new Float32Array(this.length);
     return new Float32Array(this.buffer, HEADER + this.stride * this.taken++, this.length);
@@ -67,8 +71,8 @@ export class ParameterMemory {
   }
 
   /**
-   * Runs a kernel over arrays of equal length. Those that lie in this memory are used in place, the others a stage at a
-   * time: the results are the same.
+   * Runs a kernel over arrays of equal length. Arrays that lie in this memory are used in place, others are copied one
+   * stage at a time; the results are the same.
    */
   run(kernel: string, scalars: readonly number[], operands: readonly Operand[]): void {
     const call = this.kernels[kernel]!;
@@ -96,12 +100,12 @@ export class ParameterMemory {
     }
   }
 
-  /** What the last kernel left where its scalars were, as float64. */
+  /** The float64 values that the last kernel left in place of its scalars. */
   doubles(count: number): Float64Array {
     return new Float64Array(this.buffer, 0, count).slice();
   }
 
-  /** Whether the array is one of this memory's, whole: a part of one need not begin or end at a vector. */
+  /** Whether the array is a whole array of this memory: a part of one need not begin or end at a vector. */
   private holds({ buffer, byteOffset, length }: Float32Array): boolean {
     return buffer === this.buffer && length === this.length && (byteOffset - HEADER) % this.stride === 0;
   }
@@ -114,14 +118,14 @@ export class ParameterMemory {
   }
 }
 
-/** Zeros for as many floats as the array has, in the same memory where that has room. */
+/** An array of zeros of the same length, in the same memory if that has room. */
 export function allocateBeside(array: Float32Array): Float32Array<ArrayBuffer> {
   return ParameterMemory.of(array)?.allocate() ?? new Float32Array(array.length);
 }
 
 let shared: ParameterMemory | undefined;
 
-/** The memory of the first operand that has one; for arrays of none, one that only stages. */
+/** The memory of the first operand that has one; if none has, a memory that is used only for staging. */
 function memoryFor(operands: readonly Operand[]): ParameterMemory {
   for (const { array } of operands) {
     const memory = ParameterMemory.of(array);
