@@ -1,4 +1,4 @@
-/** The memory of a typed array as bytes, without a copy: of its numbers, little-endian, as every Node is. */
+/** The memory of a typed array as bytes, without a copy. Its numbers are little-endian, as on every machine that the engines run on. */
 export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }

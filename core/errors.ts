@@ -37,9 +37,9 @@ export class InterruptedError extends MatesError {
 const CLASSES = { ConfigError, InputError, RunError, InterruptedError };
 
 /**
- * The error that a name stands for, where its class has not survived the way: from a thread, a process or a machine.
+ * The error that a name stands for, when its class was lost on the way from another thread, process or machine.
  *
- * @param otherwise the message where the name is none of ours; the error is then a RunError. @default message
+ * @param otherwise the message when the name is not one of ours; the error is then a RunError. @default message
  */
 export function errorNamed(name: string | undefined, message: string, otherwise = message): MatesError {
   const Named = Object.hasOwn(CLASSES, name ?? '') ? CLASSES[name as keyof typeof CLASSES] : undefined;
@@ -54,7 +54,7 @@ export function explainSystemError(error: unknown): string | undefined {
     return 'No AWS region is set, which s3:// needs: set AWS_REGION, or a region in ~/.aws/config.';
   if (name === 'CredentialsProviderError')
     return 'No AWS credentials were found, which s3:// needs: run aws configure or aws sso login, or set AWS_PROFILE.';
-  // Of a read-only file system Node says that the folder above is not there.
+  // On a read-only file system, Node says that the parent folder is not there.
   if (code === 'ENOENT' && (syscall === 'mkdir' || syscall === 'mkdtemp'))
     return `The folder cannot be made${where}: its file system may be read-only; choose another directory.`;
   switch (code) {
@@ -79,9 +79,9 @@ export function explainSystemError(error: unknown): string | undefined {
     case 'EROFS':
       return `The file system is read-only${where}: choose another place.`;
     case 'EISDIR':
-      return `A folder is where a file is to be${where}: name another file, or move the folder.`;
+      return `There is a folder where a file is needed${where}: name another file, or move the folder.`;
     case 'ENOTDIR':
-      return `A file is where a folder is to be${where}: correct the path, or move the file.`;
+      return `There is a file where a folder is needed${where}: correct the path, or move the file.`;
     case 'EMFILE':
       return `Too many open files${where}: raise the limit (ulimit -n) and give the same command again.`;
     default:

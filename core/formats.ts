@@ -13,22 +13,25 @@ export interface CorpusIndex {
   tokenizer: { key: 'tokenizer.json'; sha256: string; vocabularySize: number; endOfText: number };
   rows: number;
   documents: number;
-  /** In rows, with the end-of-text token after each document. */
+  /** Tokens in the rows, counting the end-of-text token after each document. */
   tokens: number;
   /** Tokens of the last, incomplete row of each shard. */
   droppedTokens: number;
   duplicatesRemoved: number;
-  /** Where they were removed. */
+  /** Present if near-duplicates were removed. */
   nearDuplicatesRemoved?: number;
   /** Documents that were empty or only spaces. */
   emptyRemoved: number;
   /** Documents that are, word for word, a reference or held-out passage. */
   excludedRemoved: number;
-  /** `textHash` of each passage that was kept out, whether a document was one or not, ascending. Absent in older files. */
+  /**
+   * `textHash` of each passage that was to be kept out, whether or not a document was one, ascending. Absent in older
+   * files.
+   */
   excluded?: string[];
-  /** In order of name; a row that joins the ends of several domains is `mixed`. */
+  /** Ordered by name; a row made of the ends of several domains is `mixed`. */
   domains: { name: string; rows: number }[];
-  /** In order; a shard's rows are numbered on from the one before. */
+  /** In order: each shard's row numbers continue from those of the one before. */
   shards: CorpusShard[];
   inputs: { uri: string; bytes: number; sha256: string; documents: number }[];
   /** sha256 of the inputs' hashes and every setting: preparing again with the same one does nothing. */
@@ -90,9 +93,9 @@ export interface StagePlan {
   consumedRows: number;
   steps: number;
   firstStep: number;
-  /** Whether the checkpoint is made ready for probing by a job of its own, which the probing jobs then share. */
+  /** Whether a job of its own makes the checkpoint ready for probing, for the probing jobs to share. */
   preparesProbe: boolean;
-  /** The stage whose probe and influence model are used: this one, or the first scored one where they are kept. */
+  /** The stage whose probe and influence model are used: this one, or the first scored one when those are kept. */
   scorerStage: number;
   /** Hold-out rows to probe, and how the probing and scoring maps are cut. */
   probes: number;
@@ -108,8 +111,9 @@ export interface ProbeItem {
 }
 
 /**
- * One item of the scoring map: rows `begin` to `end` of the stage's pool, counted along its shards. As small whatever the
- * number of shards: it travels to the job in its environment, which Batch limits to 8,192 characters.
+ * One item of the scoring map: rows `begin` to `end` of the stage's pool, counted along its shards. It is small
+ * whatever the number of shards, because it travels to the job in its environment, which Batch limits to 8,192
+ * characters.
  */
 export interface ScoreItem {
   index: number;
@@ -138,17 +142,20 @@ export interface Evaluation {
   /** Mean over domains of the domain's loss on hold-out rows that were not probed. */
   mixedDomainLoss: number;
   domainLoss: Record<string, { loss: number; rows: number }>;
-  /** Zero-shot tasks in the order of the configuration, and the mean over those of choices; absent where none are given. */
+  /**
+   * Zero-shot tasks in the order of the configuration, and the mean over the multiple-choice ones; absent if none are
+   * given.
+   */
   tasks?: TaskScore[];
   taskMean?: MeanScore;
-  /** What was selected, of the main arm in a scored stage. */
+  /** How the selection compares with the pool; only for the main arm of a scored stage. */
   selection?: SelectionCheck;
 }
 
-/** What sampled rows are like. */
+/** Statistics of sampled rows. */
 export interface RowStatistics {
   rows: number;
-  /** Share of the runs of eight tokens that another row of the sample has, too. */
+  /** Share of the runs of eight tokens that also occur in another row of the sample. */
   repeated: number;
   /** Documents that end in a row, on average. */
   documents: number;
@@ -162,13 +169,13 @@ export interface SelectionCheck {
   warnings: string[];
 }
 
-/** What passages are like, beside the corpus. */
+/** How passages compare with the corpus. */
 export interface PassageStatistics {
-  /** Tokens that count. */
+  /** Tokens whose loss counts. */
   targets: number;
-  /** Share of them that the corpus next to never has. */
+  /** Share of them that hardly ever occur in the corpus. */
   missing: number;
-  /** Text of the most frequent of those, its beginning where it is long. */
+  /** Text of the most frequent of those; only the beginning of a long one. */
   examples: string[];
 }
 
@@ -199,33 +206,36 @@ export interface PassagesCheck {
 /** `stages/<k>/influence-model/fit.json`. */
 export interface InfluenceFit {
   format: 'mates-influence-fit/1';
-  /** `earlier`: of stages before, fitted too. */
+  /** `earlier`: documents of earlier stages that were fitted too. */
   documents: { fit: number; validation: number; test: number; earlier?: number };
-  /** `row` where documents were too few and too long to be dealt whole. */
+  /** `row` when the documents were too few and too long to keep each of them in one set. */
   splitBy: 'document' | 'row';
   /** Mean and standard deviation of the fitted labels, by which they were standardised. */
   mean: number;
   std: number;
-  /** On documents used for neither fitting nor early stopping. */
+  /** Measured on documents used for neither fitting nor early stopping. */
   spearman: number;
   spearmanInterval: [number, number];
   pearson: number;
-  /** Of the test documents, on those that the previous stage's model was not fitted to: this model. Absent in older files. */
+  /**
+   * This model's Spearman on the test documents that the previous stage's model was not fitted to. Absent in older
+   * files.
+   */
   freshSpearman?: number;
-  /** The same of the previous stage's model: what it is less than the other, influence has drifted. */
+  /** The same for the previous stage's model: by as much as it is lower, influence has drifted. */
   staleSpearman?: number;
-  /** Of an architecture that is trained in epochs. */
+  /** Only of an architecture that is trained in epochs. */
   epochs?: { epoch: number; trainLoss: number; validationSpearman: number }[];
   bestEpoch?: number;
-  /** Of `ngram`: the ridge penalty that ranked the validation documents best. */
+  /** Only of `ngram`: the ridge penalty that ranked the validation documents best. */
   penalty?: number;
-  /** Test documents were too few that earlier stages' weights were not fitted to: `spearman` is of all. */
+  /** Too few test documents were new to the weights of earlier stages, so `spearman` is of all test documents. */
   testedOnSeen?: true;
   /** Why the model should not be trusted to select by; absent when it may be. */
   weak?: string;
 }
 
-/** When a job was at work; of a timing, its last time. */
+/** When a job was at work; in a {@link Timing}, its last attempt. */
 export interface Attempt {
   /** Milliseconds since 1970. */
   begin: number;
@@ -235,7 +245,7 @@ export interface Attempt {
 /** `stages/<k>/timings/<job>.json`: kept apart, so that every other file has the same bytes in every run. */
 export interface Timing extends Attempt {
   job: string;
-  /** Attempts before, which were interrupted. */
+  /** The attempts before that one, which were interrupted. */
   earlier?: Attempt[];
   /** Floating-point operations, as core/cost/flops.ts counts them. */
   flops: number;
@@ -289,19 +299,22 @@ export interface RunSummary {
   /** `selection.method` of the configuration. */
   method: Method;
   seed: number;
-  /** What its losses depend on beside the method: those of runs that differ here cannot be subtracted. Absent in older files. */
+  /**
+   * What its losses depend on besides the method: losses of runs that differ here cannot be subtracted. Absent in older
+   * files.
+   */
   data?: {
     /** SHA-256 of `corpus.json`; the seed deals the documents, so each seed has another corpus. */
     corpus: string;
-    /** The like of the passages: their file, how many of them, and which tokens count. */
+    /** SHA-256 of what defines the passages: their file, how many of them, and which tokens count. */
     heldOut: string;
     reference: string;
-    /** The like of the settings that every method trains and is evaluated with. Absent in older files. */
+    /** SHA-256 of the settings that every method trains and is evaluated with. Absent in older files. */
     settings?: string;
-    /** The like of what rows are chosen by: probing, the influence model and the selection. Absent in older files. */
+    /** SHA-256 of what rows are chosen by: probing, the influence model and the selection. Absent in older files. */
     choice?: string;
   };
-  /** What a user should know of the run as a whole, in sentences. Absent in older files. */
+  /** What a user should know about the run as a whole, in sentences. Absent in older files. */
   warnings?: string[];
   stages: {
     stage: number;
@@ -317,11 +330,11 @@ export interface RunSummary {
     spearmanInterval?: [number, number];
     freshSpearman?: number;
     staleSpearman?: number;
-    /** How the main arm's rows were chosen: another way than configured where the influence model was weak. */
+    /** How the main arm's rows were chosen; it may differ from the configuration when the influence model was weak. */
     method: Method;
-    /** The domain that most of the main arm's rows are of: its share of them, and of the pool. */
+    /** The main arm's most selected domain, with its share of the selected rows and of the pool. */
     mostSelected: { domain: string; share: number; poolShare: number };
-    /** What a user should know of the stage, in sentences. */
+    /** What a user should know about the stage, in sentences. */
     warnings: string[];
     main: ArmSummary;
     control?: ArmSummary;
@@ -333,7 +346,7 @@ export interface ArmSummary {
   tokens: number;
   /** Operations of the stage's training. */
   trainingFlops: number;
-  /** Seconds of the stage's pretraining; absent where a trainer of one's own has done it, and none are recorded. */
+  /** Seconds of the stage's pretraining; absent when a custom trainer did it and none were recorded. */
   trainingSeconds?: number;
   referenceLoss: number;
   heldOutLoss: number;
@@ -351,6 +364,6 @@ export interface Manifest {
   format: 'mates-manifest/1';
   run: RunRecord;
   inputs: InputHash[];
-  /** Every file of the run that has the same bytes whenever it is repeated. */
+  /** Every file of the run that has the same bytes whenever the run is repeated. */
   outputs: FileRecord[];
 }

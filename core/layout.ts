@@ -1,12 +1,12 @@
-/** Where each file of a run is, relative to the run's URI: one place for writers and readers. */
+/** Where each file of a run is, relative to the run's URI, defined once for writers and readers. */
 import type { Arm } from './formats.ts';
 
 export const RUN_FILE = 'run.json';
 /** The prepared corpus of a run that prepares its own. */
 export const CORPUS_FOLDER = 'corpus';
-/** How the reference and held-out passages are written, beside the corpus. */
+/** How the text of the reference and held-out passages compares with the corpus. */
 export const PASSAGES_FILE = 'passages.json';
-/** Hashes of the files that the run reads beside the corpus's texts. */
+/** Hashes of the files that the run reads besides the corpus's texts. */
 export const INPUTS_FILE = 'inputs.json';
 export const MANIFEST_FILE = 'manifest.json';
 export const SUMMARY_FILE = 'summary.json';
@@ -15,12 +15,14 @@ export const REPORT_FILE = 'report.html';
 export const EXECUTIONS_FOLDER = 'executions';
 export const executionFile = (number: number) => `${EXECUTIONS_FOLDER}/${pad(number)}.json`;
 
-/** What SageMaker itself writes of a stage's training job: its checkpoints' and its model's place, which the trainer leaves empty. */
+/**
+ * Where SageMaker itself puts a training job's checkpoints and model, in a stage's folder; the trainer leaves it empty.
+ */
 export const SAGEMAKER_FOLDER = 'sagemaker';
 
 /** A folder of resumable checkpoints, each of which the next one supersedes. */
 export const PARTIAL_FOLDER = 'partial-checkpoint/';
-/** What objects in such a folder are tagged with on S3, whose lifecycle can tell them by a tag, and not by the middle of a key. */
+/** The tag of objects in such a folder on S3: a lifecycle rule can match a tag, but not the middle of a key. */
 export const PARTIAL_TAG = { key: 'mates-partial', value: 'true' };
 
 export const INTERRUPTED_SUFFIX = '.interrupted.json';
@@ -32,28 +34,28 @@ export function stageLayout(stage: number) {
     plan: `${root}/plan.json`,
     probeItems: `${root}/probe-items.json`,
     scoreItems: `${root}/score-items.json`,
-    /** What the probing jobs share of a prepared probe; `probe.json` is written last. */
+    /** The prepared probe that the probing jobs share; `probe.json` is written last. */
     probeModel: `${root}/probe-model`,
     /** Resumable checkpoints of the decay branch that is probed. */
     partialProbeModel: `${root}/probe-model/${PARTIAL_FOLDER}`,
-    /** One Parquet a probing job: row, loss, baseline, influence. */
+    /** One Parquet file for each probing job: row, loss, baseline, influence. */
     probes: `${root}/probes/`,
     probe: (index: number) => `${root}/probes/${pad(index)}.parquet`,
     /** What a probing job has flushed so far. */
     probePartial: (index: number) => `${root}/probes/${pad(index)}.partial.json`,
     timings: `${root}/timings/`,
     timing: (job: string) => `${root}/timings/${job}.json`,
-    /** Attempts of a job that has not ended: what it took has been paid for. */
+    /** The attempts of a job that has not ended yet: their time has been paid for. */
     interrupted: (job: string) => `${root}/timings/${job}${INTERRUPTED_SUFFIX}`,
     influenceModel: `${root}/influence-model`,
-    /** Where the fit of a BERT resumes. */
+    /** Checkpoints from which the fit of a BERT resumes. */
     partialInfluenceModel: `${root}/influence-model/${PARTIAL_FOLDER}`,
     fit: `${root}/influence-model/fit.json`,
-    /** DSIR's log-weights by bucket, where they are part of a score. */
+    /** DSIR's log-weights by bucket, if they are part of the score. */
     dsir: `${root}/dsir.json`,
-    /** The linear classifier of reference passages, where its score is part of a score. */
+    /** The linear classifier of reference passages, if it is part of the score. */
     classifier: `${root}/classifier.json`,
-    /** What a row's utility is made of; the last that fitting writes. */
+    /** What a row's utility is made of; the last file that fitting writes. */
     scorer: `${root}/scorer.json`,
     scores: `${root}/scores/`,
     /** One scoring job's scores, keys and histogram; see core/selection. */
@@ -73,14 +75,14 @@ export function armLayout(stage: number, arm: Arm) {
     checkpoint: `${root}/checkpoint`,
     /** Resumable checkpoints inside the stage, one folder a step; the newest whole one counts. */
     partialCheckpoints: `${root}/${PARTIAL_FOLDER}`,
-    /** The same of the decay branch that is evaluated. */
+    /** The same for the decay branch that is evaluated. */
     partialBranch: `${root}/decay-branch/${PARTIAL_FOLDER}`,
     metrics: `${root}/metrics.json`,
     evaluation: `${root}/evaluation.json`,
   };
 }
 
-/** The last file of a checkpoint, which says that it is whole. */
+/** The last file of a checkpoint to be written: its presence says that the checkpoint is complete. */
 export const TRAINING_FILE = 'training.json';
 export const checkpointMark = (checkpoint: string) => `${checkpoint}/${TRAINING_FILE}`;
 

@@ -12,7 +12,10 @@ export interface ParquetColumn {
   name: string;
   type: ParquetType;
   data: ArrayLike<number> | readonly string[];
-  /** For numbers in large files: differences of integers that ascend or are small, bytes of floats apart. */
+  /**
+   * For numbers in large files: the differences of integers that ascend or are small, or floats' bytes in separate
+   * streams.
+   */
   encoding?: 'DELTA_BINARY_PACKED' | 'BYTE_STREAM_SPLIT';
 }
 
@@ -29,8 +32,8 @@ export function writeParquet(columns: readonly ParquetColumn[], rowGroupRows = R
 }
 
 /**
- * Encodes a Parquet file piece by piece: what `append` and `finish` return, one after the other, is the file. It holds no
- * rows but some 500 bytes for each row group and column, which the file's end describes.
+ * Encodes a Parquet file piece by piece: what `append` and `finish` return, one after the other, is the file. It keeps
+ * no rows, only some 500 bytes for each row group and column, which the file's footer describes.
  */
 export class ParquetFileWriter {
   private readonly bytes = new TakenBytes();
@@ -42,7 +45,7 @@ export class ParquetFileWriter {
     this.writer = new ParquetWriter({ writer: this.bytes, schema, createdBy: 'mates' });
   }
 
-  /** Rows in row groups of their own. */
+  /** Encodes rows, in row groups of their own. */
   append(columns: readonly ParquetColumn[], rowGroupRows = ROW_GROUP_ROWS): Uint8Array {
     const columnData = columns.map(({ name, type, data, encoding }) => ({ name, data: encode(type, data), encoding }));
     this.writer.write({ columnData, rowGroupSize: rowGroupRows });
@@ -55,7 +58,7 @@ export class ParquetFileWriter {
   }
 }
 
-/** Bytes that are handed over now and then; `offset` goes on counting. */
+/** A writer whose bytes are taken away now and then; `offset` goes on counting. */
 class TakenBytes extends ByteWriter {
   take(): Uint8Array {
     const taken = this.getBytes().slice();
@@ -118,7 +121,7 @@ export async function readParquet<const C extends Record<string, ParquetType>>(
   return result as { [K in keyof C]: Values<C[K]> };
 }
 
-/** How many rows a Parquet file has, from its end alone. */
+/** How many rows a Parquet file has; reads only its footer. */
 export async function parquetRows(source: ParquetSource): Promise<number> {
   const metadata = parquetMetadataAsync(await parquetBuffer(source));
   return Number((await damagedIfFails(uriOf(source), metadata, REMEDY)).num_rows);
@@ -130,10 +133,10 @@ const uriOf = (source: ParquetSource) =>
 const REMEDY = 'it was damaged: restore it from a copy, or delete it and make it again';
 
 /**
- * What is read of a {@link parquetBuffer}.
+ * Awaits something that is read from a {@link parquetBuffer}.
  *
- * @throws InputError that names the file and the remedy where its bytes are not Parquet. An error of the store is passed on
- *   as it is: one of the network may pass, and the job is then tried again.
+ * @throws InputError that names the file and the remedy when its bytes are not Parquet. An error of the store is passed
+ *   on as it is: a network error may be temporary, and the job is then tried again.
  */
 export async function damagedIfFails<T>(uri: string, reading: Promise<T>, remedy: string): Promise<T> {
   try {

@@ -1,4 +1,4 @@
-/** `row`, and of any number but one `rows`. */
+/** `row` for one, `rows` for any other number. */
 export const plural = (count: number, one: string, many = `${one}s`): string => (count === 1 ? one : many);
 
 /** `1 row`, `2 rows`. */

@@ -1,11 +1,14 @@
-/** Tells whether a process that has left something is still at work: its id alone may be another process's now, or elsewhere. */
+/**
+ * Tells whether a process that left a mark is still at work. A pid alone does not say: another process may have it now,
+ * or it may be from another machine.
+ */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
 export interface ProcessMark {
   pid: number;
   host: string;
-  /** On Linux alone: of the machine's start, of the container, and when the process started. */
+  /** Only on Linux: the id of the machine's boot, the namespace of the container, and when the process started. */
   boot?: string;
   namespace?: string;
   started?: string;
@@ -21,10 +24,13 @@ export function thisProcess(): ProcessMark {
   };
 }
 
-/** Undefined where its id says nothing here: it is of another machine or container, or the system does not tell. */
+/**
+ * Undefined when it cannot be told: the process belongs to another machine or container, or the system has no boot id.
+ */
 export function isAtWork({ pid, host, boot, namespace, started }: ProcessMark): boolean | undefined {
   const self = thisProcess();
-  // Where the system does not tell, an id that nobody has is known to be free, and one that somebody has may be another's.
+  // Without a boot id, a pid that nobody has means that the process is gone; one in use may by now be another
+  // process's.
   if (host === self.host && boot === undefined && self.boot === undefined) return isAlive(pid) ? undefined : false;
   if (boot === undefined || namespace === undefined || started === undefined) return undefined;
   if (host !== self.host || boot !== self.boot || namespace !== self.namespace) return undefined;
@@ -41,7 +47,10 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Clock ticks from the boot to the start: field 22 of proc(5)'s stat, whose second is a name that may have spaces. */
+/**
+ * When a process started, in clock ticks since boot: field 22 of stat in proc(5), whose field 2, a name, may have
+ * spaces.
+ */
 const startOf = (pid: number) =>
   ifThere(() => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[19]!);
 

@@ -1,4 +1,4 @@
-/** How a job tells how far it is: one JSON object a line on stdout, which any runner or log can follow. */
+/** How a job reports its progress: one JSON object per line on stdout, which any runner or log can follow. */
 export interface Progress {
   /** What is going on, in the words of the state: `Pretrain (control)`. */
   step: string;
@@ -14,7 +14,7 @@ export type ProgressReporter = (progress: Progress) => void;
 
 const PREFIX = '{"progress":';
 
-/** Begins a line of a job's stderr that a user should read, though the job goes on. */
+/** Starts a line on a job's stderr that a user should read, although the job goes on. */
 export const WARNING = 'Warning: ';
 
 /** Writes at most about four lines a second, and always the first and the last of a step. */

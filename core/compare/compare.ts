@@ -8,13 +8,16 @@ export interface Course {
   label: string;
   seed: number;
   points: CoursePoint[];
-  /** That of the run's own control: it is of the same pools, so the run is held against it before any other of `random`. */
+  /**
+   * That of the run's own control. It has the same pools, so the run is compared with it rather than with another
+   * `random`.
+   */
   control?: CoursePoint[];
 }
 
 export interface CoursePoint {
   stage: number;
-  /** Trained on up to here. */
+  /** Tokens trained on up to here. */
   tokens: number;
   /** Operations up to here, the selection's included. */
   flops: number;
@@ -38,7 +41,7 @@ export interface MethodStage {
   /** Mean operations up to here. */
   flops: number;
   spearman?: number;
-  /** To the baseline, over the seeds that both have; absent for the baseline itself. */
+  /** Difference to the baseline, over the seeds that both have; absent for the baseline itself. */
   difference?: Record<keyof Losses, Difference>;
 }
 
@@ -60,7 +63,7 @@ export interface Comparison {
   courses: Course[];
 }
 
-/** A run as it is compared. */
+/** A run to compare. */
 export interface Entry {
   summary: RunSummary;
   /** What to call its row instead of its method: runs of one label and different seeds are one row. */
@@ -73,8 +76,8 @@ const RANDOM = 'random';
 
 /**
  * Compares runs by their summaries. Runs of one method and different seeds are one row, and are paired with the baseline's by
- * seed; where that is `random`, a run with a control is paired with its own. The row `random` has of each seed the run of that
- * method, else the mean of the controls.
+ * seed; if the baseline is `random`, a run with a control is paired with its own. For each seed, the row `random` has
+ * the run of that method or, if there is none, the mean of the controls.
  *
  * @param baseline label that the others are compared with; by default `random`, else the first.
  * @throws ConfigError when two runs have the same label and seed, when a loss is not a number, when the losses were measured on
@@ -104,12 +107,12 @@ export function compareRuns(entries: readonly Entry[], baseline?: string): Compa
   return { runs: given, baseline: base, labels, stages: rows, courses: all };
 }
 
-/** What runs have to have in common, and what is said of two that have not. */
+/** What runs must have in common, and what the error says that two runs have if they do not. */
 const COMMON = {
-  heldOut: 'other held-out passages',
-  reference: 'other reference passages',
-  settings: 'other settings of model, pretrain, pools or evaluation',
-  corpus: 'another corpus, though their seed is the same', // the seed deals it anew
+  heldOut: 'different held-out passages',
+  reference: 'different reference passages',
+  settings: 'different settings of model, pretrain, pools or evaluation',
+  corpus: 'different corpora, though their seed is the same', // the seed deals it anew
 } as const;
 
 const sourceOf = ({ source, summary }: Entry): string => source ?? summary.runId;
@@ -138,13 +141,13 @@ function checkData(entries: readonly Entry[]): void {
         if (name === 'corpus' && one.seed !== other.seed) continue;
         throw new ConfigError(
           `compare: the runs ${one.source} and ${other.source} have ${COMMON[name]}, so their losses cannot be subtracted. ` +
-            'Compare runs that differ in what is to be compared alone: seed, probe, influenceModel, selection, pretrain.stages. ' +
+            'Compare runs that differ only in what is to be compared: seed, probe, influenceModel, selection, pretrain.stages. ' +
             "Each run's run.json has its configuration.",
         );
       }
 }
 
-/** Runs that were given no label are a row by their method: then they have to choose rows in one way. */
+/** Runs without a label form a row by their method, so all of them must choose rows in the same way. */
 function checkChoice(entries: readonly Entry[]): void {
   const firstOf = new Map<string, Entry>();
   for (const [i, { label, summary }] of labelled(entries).entries()) {
@@ -161,7 +164,7 @@ function checkChoice(entries: readonly Entry[]): void {
   }
 }
 
-/** Runs by their method, and by their name where names tell runs of one method and seed apart. */
+/** Labels runs by their method, or by their name where several have the same method and seed. */
 function labelled(entries: readonly Entry[]): { label: string; summary: RunSummary }[] {
   const keys = entries.map(({ label, summary }) => `${label ?? summary.method} ${summary.seed}`);
   const ambiguous = new Set(
@@ -207,8 +210,8 @@ function courseOf(label: string, { seed, stages }: RunSummary): Course {
 }
 
 /**
- * The runs, and for each seed without a run called `random` a course of that name, the mean of the seed's controls: they are
- * the same but for rounding, and for what runs of a seed may differ in, such as `selection.fraction`.
+ * The runs and, for each seed without a run called `random`, a course of that name: the mean of the seed's controls.
+ * These differ only by rounding, and by what runs of one seed may differ in, such as `selection.fraction`.
  */
 function withControls(runs: readonly Course[]): Course[] {
   const random = new Set(runs.flatMap(({ label, seed }) => (label === RANDOM ? [seed] : [])));
@@ -253,7 +256,10 @@ function methodStage(courses: Course[], label: string, stage: number, baseline: 
 const byLoss = <T>(of: (name: keyof Losses) => T) =>
   Object.fromEntries(LOSSES.map((name) => [name, of(name)])) as Record<keyof Losses, T>;
 
-/** The courses of the seeds that every label has: seeds differ by more than methods do, so means over others mislead. */
+/**
+ * The courses of the seeds that every label has: seeds differ more than methods do, so means over different seeds
+ * mislead.
+ */
 export function onSharedSeeds(courses: readonly Course[]): Course[] {
   const labels = [...new Set(courses.map(({ label }) => label))];
   const has = (label: string, seed: number) => courses.some((one) => one.label === label && one.seed === seed);

@@ -1,6 +1,6 @@
-/** How many labels an influence model stops early by and is tested on. */
+/** How many labels are kept for an influence model's early stopping and for its test. */
 
-/** Of labels that are fitted, the fewest there must be. */
+/** The fewest labels that must be left to fit. */
 const LEAST_FITTED = 2;
 /** A correlation needs two. */
 const LEAST_HELD = 2;
@@ -10,7 +10,7 @@ export interface SplitShares {
   testFraction: number;
 }
 
-/** The sizes of the sets, of so many labels; undefined where they leave too few to fit. */
+/** The sizes of the two sets out of `labels` labels; undefined when they leave too few to fit. */
 export function splitSizes(
   labels: number,
   { validationFraction, testFraction }: SplitShares,

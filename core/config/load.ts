@@ -13,7 +13,7 @@ export interface SetField {
  * Checks a parsed configuration and fills in defaults.
  *
  * @param source what to name in messages: a file name or URI.
- * @param fromFlags fields that flags have set: what is wrong with them is said of the flag.
+ * @param fromFlags fields that flags have set: for errors in these, the message names the flag.
  * @throws ConfigError that names every bad field, what was found there and what is expected.
  */
 export function parseConfig(value: unknown, source: string, fromFlags: readonly SetField[] = []): RunConfig {
@@ -30,13 +30,16 @@ export function parseConfig(value: unknown, source: string, fromFlags: readonly 
   throw new ConfigError([...(ofFile.length ? [`${source}: ${ofFile.join('\n  ')}`] : []), ...ofFlags].join('\n'));
 }
 
-/** Whether the one path is the other, or within it; nothing is within the whole configuration, which no flag sets. */
+/**
+ * Whether a path is that of a group or lies within it. The empty path is no group: no flag sets the whole
+ * configuration.
+ */
 const startsWith = (path: readonly string[], group: readonly string[]) =>
   group.length > 0 && group.every((name, i) => path[i] === name);
 
 export function parseJson(text: string, source: string): unknown {
   try {
-    return JSON.parse(text.replace(/^\uFEFF/, '')); // editors on Windows begin files with it
+    return JSON.parse(text.replace(/^\uFEFF/, '')); // a byte order mark, which editors on Windows write
   } catch (error) {
     const { message } = error as Error;
     const at = /position (\d+)/.exec(message);
@@ -82,7 +85,7 @@ export function setField(config: Record<string, unknown>, assignment: string): s
 }
 
 interface Fault {
-  /** Of the field that it is about. */
+  /** Path of the field at fault. */
   path: string[];
   words: string;
 }

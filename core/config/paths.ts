@@ -6,10 +6,10 @@ import type { RunConfig } from './schema.ts';
 export function resolvePaths(config: RunConfig, resolve: (relative: string) => string): RunConfig {
   const change = (path: string) =>
     !isLocalPath(path) || path.includes('://') || isAbsolute(path) ? path : resolve(path);
-  return withPaths(config, change, (path) => (path.startsWith('file:') ? localPath(path) : change(path))); // a glob is none of a URI
+  return withPaths(config, change, (path) => (path.startsWith('file:') ? localPath(path) : change(path))); // a glob must be a path, not a file: URI
 }
 
-/** The configuration with every path of it changed, and those of the corpus's inputs by a function of their own. */
+/** The configuration with every path changed; the corpus's inputs may be changed by a function of their own. */
 export function withPaths(
   config: RunConfig,
   change: (path: string) => string,

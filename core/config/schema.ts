@@ -34,7 +34,7 @@ const corpus = z.strictObject({
   textField: z.string().default('text'),
   domainField: z.string().default('domain'),
   idField: z.string().default('id'),
-  /** `remove` keeps one of documents that say nearly the same; exact duplicates are removed anyway. */
+  /** `remove` keeps only one of several documents that say nearly the same; exact duplicates are always removed. */
   nearDuplicates: z.enum(['keep', 'remove']).default('keep'),
 });
 
@@ -57,7 +57,10 @@ const model = z.strictObject({
   rotaryBase: z.number().positive().default(10_000),
   layerNormEpsilon: z.number().positive().default(1e-5),
   initializerStd: z.number().positive().default(0.02),
-  /** Whether attention and MLP read the same input (Pythia), or the MLP what attention left (RedPajama-INCITE). */
+  /**
+   * Whether attention and MLP read the same input (Pythia), or the MLP reads what attention has made
+   * (RedPajama-INCITE).
+   */
   parallelResidual: z.boolean().default(true),
   /** The embedding is padded to a multiple of this (Pythia: 50,304 = 393 x 128). */
   vocabularyMultiple: positive.default(128),
@@ -84,7 +87,7 @@ const pretrain = z.strictObject({
    * step always writes one.
    */
   checkpointEverySteps: positive.default(50),
-  /** And after so long, whichever comes first: a step of a large model may take minutes. */
+  /** One is also written after this long, whichever comes first: a step of a large model may take minutes. */
   checkpointEveryMinutes: z.number().positive().default(30),
 });
 
@@ -106,15 +109,15 @@ const probe = z.strictObject({
   checkpoint: z.enum(['trunk', 'decayed']).default('trunk'),
   /** Multiplies the learning rate of `exact`'s one step and of `lookahead`'s. */
   learningRateScale: z.number().positive().default(1),
-  /** Steps that `lookahead` continues the checkpoint; it stops earlier when held-back references get no better. */
+  /** Steps for which `lookahead` continues the checkpoint; it stops earlier when held-back references get no better. */
   lookahead: z.strictObject({ steps: positive.default(12), batchRows: positive.default(32) }).prefault({}),
-  /** Step of `directional`'s central difference, relative to the norm of the weights. */
+  /** Step size of `directional`'s central difference, relative to the norm of the weights. */
   directional: z.strictObject({ relativeStep: z.number().positive().default(3e-3) }).prefault({}),
   /** Hold-out rows whose influence is measured before each model-aware stage. */
   documents: positive.default(400),
   /** Probing jobs that share them. */
   jobs: positive.default(2),
-  /** Results are flushed after every so many probes, so that a lost job loses at most these. */
+  /** Results are flushed after this many probes, so a lost job loses at most that many. */
   flushEvery: positive.default(50),
 });
 
@@ -122,8 +125,8 @@ const influenceModel = z.strictObject({
   /** `bert` reads the row's text; `ngram` is a ridge regression on hashed unigrams and bigrams of its tokens. */
   architecture: z.enum(['bert', 'ngram']).default('ngram'),
   /**
-   * What is fitted first, linearly, and leaves its residual to the architecture: DSIR's log-weight, the current
-   * checkpoint's loss on the row, its mean hidden state. The last two cost a forward pass a row.
+   * Features that are fitted first, linearly; the architecture then fits the residual. They are DSIR's log-weight, and
+   * the current checkpoint's loss on the row and mean hidden state. The last two cost a forward pass per row.
    */
   features: z.array(z.enum(['dsir', 'loss', 'hidden'])).default(['dsir']),
   /** Buckets of `ngram`. */
@@ -148,7 +151,9 @@ const influenceModel = z.strictObject({
   /** Shares of the probed documents for early stopping and for the reported Spearman; the rest is fitted. */
   validationFraction: fraction.default(0.1),
   testFraction: fraction.default(0.2),
-  /** Stages before this one whose probes are fitted too, each in its own standard deviations; they cost nothing more. */
+  /**
+   * How many earlier stages' probes are fitted too, each stage's in its own standard deviations, at no further cost.
+   */
   earlierStages: z.int().min(0).default(1),
   /** Start from the previous stage's influence model. */
   warmStart: z.boolean().default(false),
@@ -167,8 +172,9 @@ const scoring = z.strictObject({
   /** Documents of full length in a batch on a GPU, and more of shorter ones; a CPU takes some 512 tokens at a time. */
   batchDocuments: positive.default(64),
   /**
-   * Of the influence model's linear layers: `int8` multiplies in 8 bits if a sample of the stage's rows is ranked as in
-   * float32 (Spearman 0.995), else in float32; `auto` does the same where it pays. Only with `engine.runtime` onnx.
+   * Precision of the influence model's linear layers: `int8` multiplies in 8 bits if that ranks a sample of the stage's
+   * rows as float32 does (Spearman 0.995), else in float32; `auto` does the same where it pays. Only with
+   * `engine.runtime` onnx.
    */
   precision: z.enum(['auto', 'float32', 'int8']).default('auto'),
 });
@@ -182,9 +188,9 @@ const selection = z.strictObject({
   dsirScore: z.enum(DSIR_SCORES).default('sum'),
   /** Weight of DSIR's z-score beside that of the method's own score. */
   dsirWeight: z.number().min(0).default(0),
-  /** The same of the quality classifier's z-score, which `classifier` selects by alone. */
+  /** The same for the quality classifier's z-score, which `classifier` selects by alone. */
   classifierWeight: z.number().min(0).default(0),
-  /** Rows of each batch that `train-on-reference` fills with reference passages. */
+  /** Share of each batch's rows that `train-on-reference` fills with reference passages. */
   referenceShare: fraction.default(0.2),
   fraction: z.number().gt(0).max(1).default(0.2),
   temperature: z.number().positive().default(0.5),
@@ -199,9 +205,9 @@ const evaluation = z.strictObject({
     .array(
       z.strictObject({
         file: path,
-        /** What it is called, and whose conventions apply; by default the file's name without `.jsonl`. */
+        /** The task's name, which decides whose conventions apply; by default the file's name without `.jsonl`. */
         name: z.string().min(1).optional(),
-        /** Between context and continuation; by default the conventions'. */
+        /** What stands between context and continuation; by default as the conventions have it. */
         delimiter: z.string().optional(),
         /** Lines that are used, from the start of the file. */
         limit: positive.optional(),
@@ -222,11 +228,11 @@ const engine = z.strictObject({
    * are only read, as in evaluations and by probes, are float32 in `mixed` too.
    */
   precision: z.enum(['float32', 'tf32', 'mixed']).default('float32'),
-  /** Threads of one job; 0 is one for each core. */
+  /** Threads of one job; 0 means one for each core. */
   threads: z.int().min(0).default(0),
   /**
    * Workers that share each training step, each with its part of the micro-batches and, on GPUs, a GPU of its own. On CPUs
-   * the result does not depend on how many there are. 0 is one for each GPU that onnx-cuda finds, else one.
+   * the result does not depend on their number. 0 means one for each GPU that onnx-cuda finds, otherwise one.
    */
   workers: z.int().min(0).max(64).default(0),
 });

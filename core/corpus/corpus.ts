@@ -81,14 +81,14 @@ export class Corpus {
     return this.strings('text', rows);
   }
 
-  /** The text of rows, cut where documents end: what is written there, without the token that marks the place. */
+  /** The text of rows, cut where documents end, without the token that marks the end. */
   async passages(rows: RowRange | ArrayLike<number>): Promise<string[][]> {
     const tokenizer = await this.tokenizer();
     const mark = tokenizer.decode([tokenizer.endOfText]);
     return (await this.texts(rows)).map((text) => text.split(mark).filter((passage) => passage !== ''));
   }
 
-  /** The ids of the documents that each row has a part of, in the order in which they are there. */
+  /** The ids of the documents that each row has a part of, in their order in the row. */
   async documents(rows: RowRange | ArrayLike<number>): Promise<string[][]> {
     return (await this.strings('documents', rows)).map((ids) => JSON.parse(ids));
   }

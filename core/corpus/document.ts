@@ -23,7 +23,7 @@ export interface DocumentFields {
  */
 export const DOCUMENT_BYTES = 10_000_000;
 
-/** 128 bits of the sha256 of a text without the spaces at its ends: what makes two documents the same. */
+/** 128 bits of the sha256 of a text without the spaces at its ends. Documents with equal hashes count as the same. */
 export function textHash(text: string): string {
   return textDigest(text).toString('hex');
 }

@@ -22,7 +22,7 @@ interface PassageText {
 }
 
 /**
- * Reads passages, and of the file no more than they take.
+ * Reads passages, and no more of the file than that takes.
  *
  * @param name the file, to name in messages.
  * @param limit how many are used, from the start of the file; all of them when there are fewer.
@@ -54,7 +54,7 @@ export async function loadPassages(
           `${name}, line ${line}: one word alone has no context to predict it from; remove it, or use target "passage".`,
         );
       }
-      // the harness's convention: the continuation is what the whole has beyond the context's tokens
+      // as in lm-evaluation-harness, the continuation is what the whole has beyond as many tokens as the context has
       firstTarget = Math.min(tokenizer.encode(context).length, tokens.length - 1);
     }
     passages.push(lastTokens({ tokens, firstTarget }, maxTokens));
@@ -64,7 +64,7 @@ export async function loadPassages(
   return passages;
 }
 
-/** The end of a passage that is longer than `most` tokens: what counts is there. */
+/** At most the last `most` tokens of a passage: those that count are at its end. */
 export function lastTokens({ tokens, firstTarget }: Passage, most: number): Passage {
   const cut = Math.max(0, tokens.length - most);
   return { tokens: tokens.slice(cut), firstTarget: Math.max(1, firstTarget - cut) };
@@ -74,7 +74,7 @@ export function lastTokens({ tokens, firstTarget }: Passage, most: number): Pass
  * `textHash` of the passages in a file, to tell them apart and to keep them out of a corpus. Throws InputError as
  * {@link loadPassages}.
  *
- * @param limit of the first so many passages. @default all
+ * @param limit how many passages to read, from the start of the file. @default all
  */
 export async function passageHashes(
   pieces: Pieces,

@@ -46,7 +46,7 @@ const MOST_DOMAINS = 65_535;
 
 const TOKENIZER_FILE = 'tokenizer.json';
 
-/** Begins the names of folders of temporary files; a file in each says whose it is. */
+/** The names of folders of temporary files begin with this; a file in each says which process made it. */
 const SPOOL = 'mates-prepare-';
 const OWNER_FILE = 'owner.json';
 
@@ -64,25 +64,25 @@ export interface PrepareOptions {
   /** Decides which document goes to which shard. */
   seed: number;
   fields: DocumentFields;
-  /** Whether of documents that say nearly the same only one is kept. */
+  /** Whether to keep only one of several documents that say nearly the same. */
   removeNearDuplicates?: boolean;
   /** `textHash` of texts that must not be in the corpus as documents: reference and held-out passages. */
   exclude?: ReadonlySet<string>;
-  /** With more than one worker a store that its URI alone opens again, in another thread. */
+  /** With more than one worker, it must be a store that another thread can open by its URI alone. */
   target: Store;
   progress: ProgressReporter;
   /** Shards packed at a time, each in a thread of its own. @default - one a core, but fewer where there is little text */
   workers?: number;
   /**
-   * Bytes of documents held back before they are written to the temporary files. The corpus does not depend on it, which
-   * tests show with few documents by a small one.
+   * Bytes of documents held back before they are written to the temporary files. The corpus does not depend on it;
+   * tests set it low, to show that with few documents.
    *
    * @default 64 MiB
    */
   spoolBytes?: number;
-  /** What to do where the target holds another corpus. @default - prepare elsewhere, or delete that one */
+  /** What the error advises if the target holds another corpus. @default - prepare elsewhere, or delete that one */
   otherwise?: string;
-  /** Where it is aborted, the temporary files go. */
+  /** When it is aborted, the temporary files are removed. */
   signal?: AbortSignal;
 }
 
@@ -175,7 +175,7 @@ async function removeAbandoned(): Promise<void> {
     try {
       const owner = JSON.parse(await readFile(join(directory, OWNER_FILE), 'utf8')) as ProcessMark;
       if (isAtWork(owner) === false) await rm(directory, { recursive: true, force: true });
-    } catch {} // it is just being made, another's, or of an earlier version
+    } catch {} // the folder is just being made, another user's, or of an earlier version
   }
 }
 
@@ -193,7 +193,7 @@ async function dealDocuments(files: readonly InputFile[], spool: Spool, options:
     read += bytes;
     progress({
       step: 'Read the documents',
-      done: read < total ? Math.floor(read / unitBytes) : Math.ceil(total / unitBytes), // only the end is the end
+      done: read < total ? Math.floor(read / unitBytes) : Math.ceil(total / unitBytes), // complete only at the very end
       total: Math.ceil(total / unitBytes),
       unit,
     });
@@ -344,7 +344,7 @@ function refuseOther(
   );
 }
 
-/** A shard would take the place of an input of its name. */
+/** A shard would replace an input of the same name. */
 function refuseInputsIn({ uri }: Store, files: readonly InputFile[]): void {
   const inside = files.find(({ store, key }) => `${store.uri}/${key}`.startsWith(`${uri}/`));
   if (inside)
@@ -353,7 +353,9 @@ function refuseInputsIn({ uri }: Store, files: readonly InputFile[]): void {
     );
 }
 
-/** What an interrupted preparation leaves is replaced; a file of another name says that the folder is something else. */
+/**
+ * What an interrupted preparation left is replaced; a file of any other name shows that the folder is something else.
+ */
 async function refuseOtherFiles(target: Store): Promise<void> {
   const others = (await target.list('')).filter((key) => key !== TOKENIZER_FILE && !/^(shards\/|\.)/.test(key));
   if (others.length === 0) return;

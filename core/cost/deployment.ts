@@ -1,10 +1,13 @@
-/** Settings of a deployment that say what a run costs there, and how long and how large its jobs may be; a part of lib/settings.ts. */
+/**
+ * The settings of a deployment that decide what a run costs there, and how long and how large its jobs may be; a part
+ * of lib/settings.ts.
+ */
 export interface Deployment {
   accelerator: 'gpu' | 'cpu';
   /** Instance families or types of the GPU and of the CPU environments. */
   gpuInstances: string[];
   cpuInstances: string[];
-  /** Most of each environment, spot and on demand. */
+  /** The most vCPUs of each environment, spot and on demand. */
   maxGpuVcpus: number;
   maxCpuVcpus: number;
   sagemakerInstanceType: string;
@@ -18,7 +21,7 @@ export interface Deployment {
   runTimeoutDays: number;
 }
 
-/** What holds where nothing is set, and where nothing is deployed. */
+/** The settings that apply when none are given, and when nothing is deployed. */
 export const DEFAULT_DEPLOYMENT: Deployment = {
   accelerator: 'gpu',
   gpuInstances: ['g6.xlarge', 'g5.xlarge'],

@@ -1,4 +1,4 @@
-/** What a run will do, from its configuration, and from its corpus where that is there: no file is read. */
+/** Estimates what a run will do, from its configuration and, if there is one, its corpus; reads no file. */
 import { paddedVocabulary } from '../config/padded-vocabulary.ts';
 import type { RunConfig } from '../config/schema.ts';
 import type { CorpusIndex } from '../formats.ts';
@@ -17,7 +17,7 @@ export interface CostEstimate {
   rowsNeeded: number;
   /** Hold-out rows probed over all stages. */
   probes: number;
-  /** Of the pools, or of the least that they must be where there is no corpus. */
+  /** Rows of the pools; without a corpus, of pools as small as they may be. */
   scoredRows: number;
   /** Jobs over all stages. */
   jobs: number;
@@ -45,7 +45,7 @@ export interface StageJobs {
   task: StageTask;
   part: keyof StageFlops;
   jobs: number;
-  /** Of all of them. */
+  /** Operations of all of them together. */
   flops: number;
 }
 
@@ -56,20 +56,20 @@ export interface StageEstimate {
   scoredRows: number;
 }
 
-/** Tokens of a passage where the file is not read: LAMBADA's mean is about 85. */
+/** Assumed tokens of a passage, as the file is not read: LAMBADA's mean is about 85. */
 const PASSAGE_TOKENS = 85;
-/** Of a last word: most are one or two. */
+/** Assumed tokens of a last word: most are one or two. */
 const LAST_WORD_TOKENS = 2;
 /**
- * A zero-shot task whose file is not read: ARC-Easy has 2,376 items, PIQA 1,838, LAMBADA 5,153; up to four choices, of some
- * five tokens (PIQA's are of twenty, LAMBADA's words of two).
+ * Assumed size of a zero-shot task, as its file is not read: ARC-Easy has 2,376 items, PIQA 1,838, LAMBADA 5,153; up to
+ * four choices, of some five tokens (PIQA's are of twenty, LAMBADA's words of two).
  */
 const TASK = { items: 3000, requests: 4, targets: 5 };
-/** Domains of a corpus that is not there yet: the example's are 13. */
+/** Assumed domains of a corpus that is not there yet: the example has 13. */
 const DOMAINS = 13;
-/** Vocabulary where the tokenizer is a file that is not read: Pythia's. */
+/** Assumed vocabulary of a tokenizer's file, which is not read: Pythia's. */
 const FILE_VOCABULARY = 50_304;
-/** Encoder where a pretrained directory is not read: BERT-base. */
+/** Assumed shape of a pretrained encoder, whose directory is not read: BERT-base's. */
 const BERT_BASE = { layers: 12, width: 768 };
 
 /** @throws ConfigError when the corpus is too small for a stage. */
@@ -95,9 +95,9 @@ export function estimateCost(config: RunConfig, corpus?: CorpusIndex): CostEstim
 }
 
 /**
- * Each stage's work in the order of the machine. Without a corpus the pools are the least that they must be.
+ * Each stage's work, in the state machine's order. Without a corpus, the pools are taken to be as small as they may be.
  *
- * @param stages the first so many. @default all
+ * @param stages how many, from the first. @default all
  */
 export function estimateStages(
   config: RunConfig,
@@ -146,8 +146,8 @@ export function trainingFlops(config: RunConfig, corpus?: CorpusIndex): number {
 }
 
 /**
- * Operations of one of each: a row's forward pass, an evaluation, a probe, the preparation of probes, a label's part in
- * the fit, that of a label of an earlier stage, a prediction.
+ * Operations of one each of these: a row's forward pass, an evaluation, a probe, the preparation of probes, a label's
+ * share of the fit, that of a label of an earlier stage, a prediction.
  */
 function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
   const { reference, heldOut, evaluation, probe, pretrain, influenceModel } = config;

@@ -17,8 +17,8 @@ export function decoderForwardFlops({ layers, width, vocabularySize }: DecoderCo
 }
 
 /**
- * Forward pass of a passage of `length` tokens to the loss of `targets` of them, which alone the output head is needed for:
- * with last words alone, that saves most of the arithmetic of a small model.
+ * Forward pass of a passage of `length` tokens, up to the loss of `targets` of them. The output head is needed for
+ * these alone; if they are just last words, that saves most of the arithmetic of a small model.
  */
 export function passageForwardFlops(shape: DecoderCost, length: number, targets: number): number {
   const { width, vocabularySize } = shape;

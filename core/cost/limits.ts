@@ -8,7 +8,7 @@ import { trainerMemory } from './memory.ts';
 import { diskGib, leastTextBytes, preparationHours } from './preparation.ts';
 import { instancesFor, jobHours, type Place, sagemakerInstance } from './price.ts';
 
-/** A job that resumes stops by itself so long before its timeout, after which Batch would not start it again. */
+/** A job that can resume stops by itself this long before its timeout, after which Batch would not start it again. */
 export const DEADLINE_MARGIN_HOURS = 0.5;
 
 /** A training job of SageMaker runs at most 28 days, waiting for spot capacity included (API reference, StoppingCondition). */
@@ -23,7 +23,7 @@ export const RESUMED_TASKS: readonly string[] = [
   'evaluate',
 ] satisfies (StageJobs['task'] | 'prepare')[];
 
-/** What a user should know before the run starts, in sentences that name the setting or field; by estimates. */
+/** What a user should know before the run starts, by estimates, in sentences that name the setting or field. */
 export function limitWarnings(config: RunConfig, place: Place = {}): string[] {
   return [
     ...engineWarnings(config, place),
@@ -34,7 +34,7 @@ export function limitWarnings(config: RunConfig, place: Place = {}): string[] {
   ];
 }
 
-/** Only of a deployment: on one machine nobody pays for an idle GPU. */
+/** Only for a deployment: on one machine nobody pays for an idle GPU. */
 function engineWarnings({ engine: { runtime } }: RunConfig, { deployment, trainer }: Place): string[] {
   if (trainer === 'sagemaker' && runtime === 'onnx-cuda')
     return [
@@ -47,7 +47,9 @@ function engineWarnings({ engine: { runtime } }: RunConfig, { deployment, traine
   ];
 }
 
-/** Where files have less than half of the text that the rows of a run take; what is nearer is known when it is prepared. */
+/**
+ * Warns if files have less than half of the text that a run's rows take; closer cases are settled when it is prepared.
+ */
 function textWarnings(config: RunConfig, { textBytes }: Place): string[] {
   const needed = leastTextBytes(config);
   if (textBytes === undefined || config.corpus.prepared !== undefined || textBytes > needed / 2) return [];
@@ -61,7 +63,7 @@ function textWarnings(config: RunConfig, { textBytes }: Place): string[] {
   ];
 }
 
-/** Only of a deployment, as one machine's disk is not known, and of a corpus that the run prepares itself. */
+/** Only for a deployment, as one machine's disk is not known, and for a corpus that the run prepares itself. */
 function preparationWarnings(config: RunConfig, { deployment, textBytes }: Place): string[] {
   if (!deployment || config.corpus.prepared !== undefined) return [];
   const { rootVolumeGib, jobVcpus, jobTimeoutHours, jobAttempts } = deployment;
@@ -84,7 +86,7 @@ function preparationWarnings(config: RunConfig, { deployment, textBytes }: Place
   return warnings;
 }
 
-/** Of pretraining and evaluation, which need the most in any model but a small one. */
+/** For pretraining and evaluation, which need the most memory unless the model is small. */
 function memoryWarnings(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, corpus }: Place): string[] {
   const { instance, gpu } = instancesFor(config, deployment)[0]!;
   const needed = trainerMemory(config, onGpu(config.engine.runtime), corpus);
@@ -105,8 +107,8 @@ function memoryWarnings(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, co
 }
 
 /**
- * What takes longer than it may, by the estimate and on the instance types that the estimate is held against, in
- * sentences that name the setting. Waiting for capacity comes on top.
+ * What is estimated to take longer than it may, on the deployment's first instance type or SageMaker's, in sentences
+ * that name the setting. Waiting for capacity comes on top.
  */
 function timeWarnings(config: RunConfig, place: Place): string[] {
   const { deployment = DEFAULT_DEPLOYMENT, trainer, corpus } = place;
@@ -121,7 +123,7 @@ function timeWarnings(config: RunConfig, place: Place): string[] {
       const instance = onSageMaker ? sagemakerInstance(config, deployment) : usual!;
       const hours = jobHours({ part, flops, jobs }, instance, config);
       inStage.set(task, Math.max(inStage.get(task) ?? 0, hours));
-      // SageMaker starts a job again after a spot interruption, and not after its longest time.
+      // SageMaker starts a job again after a spot interruption, but not when its time is up.
       const resumes = RESUMED_TASKS.includes(task) && !onSageMaker;
       const attempts = resumes ? jobAttempts : 1;
       const isMost = onSageMaker && jobTimeoutHours >= SAGEMAKER_HOURS;

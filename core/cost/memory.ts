@@ -24,7 +24,7 @@ export function trainingBytes(
   return 4 * rows * tokens * (1.6 * vocabularySize + layers * (24 * width + 2.3 * heads * tokens));
 }
 
-/** What pretraining and evaluation need at least in the host's memory, and of a GPU where one computes. */
+/** The least memory that pretraining and evaluation need on the host, and on the GPU if one computes. */
 export function trainerMemory(config: RunConfig, onGpu: boolean, corpus?: CorpusIndex): { host: number; gpu: number } {
   const { batchRows, microBatchRows, stepsPerStage } = config.pretrain;
   const shape = { ...shapeOf(config, corpus), heads: config.model.heads };

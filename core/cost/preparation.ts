@@ -11,7 +11,7 @@ const TOKEN_BYTES = 4.2;
 const PACKED_BYTES = 2.6;
 const PLAIN: readonly InputFormat[] = ['.jsonl', '.txt'];
 
-/** Temporary files have each document's id, its hash and some numbers besides: a twentieth more where documents have 2 kB. */
+/** Temporary files also hold each document's id, its hash and some numbers: a twentieth more if documents have 2 kB. */
 const SPOOLED_BYTES = 1.05;
 
 /** Images and the system on the same disk, as the setting `rootVolumeGib` counts them. */
@@ -45,7 +45,10 @@ export function diskGib(bytes: number): number {
   return Math.ceil((bytes * SPOOLED_BYTES) / 2 ** 30) + OTHER_GIB;
 }
 
-/** Hours of reading, which each attempt does again and in one thread, and of packing on so many vCPUs, of which attempts do a part each. */
+/**
+ * Hours of reading, which each attempt repeats, in one thread, and of packing on `vcpus` vCPUs, of which each attempt
+ * does a part.
+ */
 export function preparationHours(bytes: number, vcpus: number): { reading: number; packing: number } {
   return { reading: bytes / READ_RATE / 3600, packing: bytes / (PACK_RATE * vcpus) / 3600 };
 }

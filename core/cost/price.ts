@@ -38,13 +38,13 @@ export interface Instance {
 export interface Host extends Instance {
   /** Jobs that have room on it: each has one GPU, or its vCPUs. A whole instance is billed, even where jobs use a part of it. */
   jobsAtOnce: number;
-  /** Of its operations a second, what one job has. */
+  /** The share of its operations per second that one job has. */
   jobShare: number;
 }
 
 const INSTANCES: Instance[] = prices.instances;
 
-/** Where a run is. */
+/** Where a run is done, and what is known about it. */
 export interface Place {
   /** @default - the default settings */
   deployment?: Deployment;
@@ -52,25 +52,25 @@ export interface Place {
   trainer?: 'batch' | 'sagemaker';
   /** @default - not prepared: pools are the least that they must be */
   corpus?: CorpusIndex;
-  /** Of the corpus's inputs. @default - the least that gives the rows that the run must have */
+  /** Bytes of text in the corpus's inputs. @default - the least that gives the rows that the run must have */
   textBytes?: number;
   /** The latest stage that is done. @default - the estimate holds */
   latest?: MeasuredStage;
 }
 
-/** A stage, and the hours that its jobs were at work, added up by task; a trainer of one's own does not record its. */
+/** A stage, and the hours that its jobs were at work, added up by task; a custom trainer does not record its own. */
 export interface MeasuredStage {
   stage: number;
   jobHours: ReadonlyMap<StageTask, number>;
 }
 
-/** Hours and dollars on one instance type, and on the one of SageMaker where that pretrains. */
+/** Hours and dollars on one instance type, and on SageMaker's if that pretrains. */
 export interface InstanceCost {
   instance: string;
-  /** Whether the deployment's settings name it; the others are to compare. */
+  /** Whether the deployment's settings name it; the others are given for comparison. */
   deployed: boolean;
   accelerators: string;
-  /** Of instance time, all jobs added up; jobs side by side make a run shorter and not cheaper. */
+  /** Hours of instance time, added up over all jobs: running them side by side makes a run shorter, not cheaper. */
   hours: number;
   onDemandUsd: number;
   spotUsd: number;
@@ -94,10 +94,10 @@ export function pricePlan(config: RunConfig, place: Place = {}): PricedPlan {
 
 /**
  * Estimated dollars, on demand on the dearest of the deployment's instance types, from the start of a run to the end of a
- * stage: what `maxCostUsd` is held against. Where the latest stage has taken longer than estimated, all are taken to do so, as
- * many times. Attempts that end without a word, as when an instance is lost at once, are not counted.
+ * stage, for comparison with `maxCostUsd`. If the latest stage took longer than estimated, all stages are assumed to,
+ * by the same factor. Attempts that end without a record, as when an instance is lost at once, are not counted.
  *
- * @throws ConfigError where no price is known of what is deployed.
+ * @throws ConfigError when the price of what is deployed is not known.
  */
 export function costThroughStage(config: RunConfig, stage: number, place: Place = {}): number {
   checkPrices(config, place);
@@ -105,11 +105,13 @@ export function costThroughStage(config: RunConfig, stage: number, place: Place 
   return Math.max(...deployed.map(({ onDemandUsd }) => onDemandUsd));
 }
 
-/** @throws ConfigError where a price is missing of what is deployed, so that nothing could hold a run to `maxCostUsd`. */
+/**
+ * @throws ConfigError when a price of what is deployed is missing, so that nothing could hold a run to `maxCostUsd`.
+ */
 function checkPrices(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, trainer }: Place): void {
   const { cpuInstances, sagemakerInstanceType } = deployment;
   const used = [...queueInstances(config, deployment), ...(preparesCorpus(config) ? cpuInstances : [])];
-  // Of a family Batch may take any size for one small job, and pays for all of it.
+  // From a family, Batch may take any size for one small job, and all of it is billed.
   const unpriced = new Set(used.filter((name) => !name.includes('.') || !instanceCalled(name)));
   if (trainer === 'sagemaker' && !onSageMaker(config, sagemakerInstanceType)) unpriced.add(sagemakerInstanceType);
   if (unpriced.size === 0) return;
@@ -120,7 +122,7 @@ function checkPrices(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, train
   );
 }
 
-/** On each instance type that the run could be on, from its start to the end of a stage. */
+/** The cost on each instance type that the run could be on, from its start to the end of a stage. */
 function costsThrough(config: RunConfig, last: number, place: Place): InstanceCost[] {
   const stages = estimateStages(config, place.corpus, last + 1).map(({ work }) => work);
   const trainsOn = place.trainer === 'sagemaker' ? sagemakerInstance(config, place.deployment) : undefined;
@@ -159,7 +161,7 @@ interface StageHours {
   /** Until they have started. */
   starting: number;
   working: number;
-  /** Working hours by jobs, of which an instance may have several at once. */
+  /** Hours that jobs work, each counted by itself: an instance may have several at once. */
   ofJobs: readonly { task: StageTask; hours: number }[];
 }
 
@@ -172,7 +174,7 @@ function stageHours(work: readonly StageJobs[], on: Host, config: RunConfig, sta
   };
 }
 
-/** How many times the estimate the latest stage has taken, by what is recorded of it; where it took less, the estimate holds. */
+/** By what factor the recorded hours of the latest stage exceed the estimate; 1 if they do not. */
 function timesLonger(latest: MeasuredStage | undefined, estimated: readonly StageHours[][]): number {
   if (!latest) return 1;
   const { stage, jobHours: took } = latest;
@@ -184,7 +186,7 @@ function timesLonger(latest: MeasuredStage | undefined, estimated: readonly Stag
 
 const sumOf = <T>(items: readonly T[], value: (item: T) => number) => items.reduce((sum, item) => sum + value(item), 0);
 
-/** What prepares a corpus: the dearest of the deployment's CPU instances with a price, or of all. */
+/** What a corpus is taken to be prepared on: the dearest of the deployment's CPU instances with a price, or of all. */
 function dearestCpus({ cpuInstances } = DEFAULT_DEPLOYMENT): Instance {
   const deployed = cpuInstances.flatMap((name) => instanceCalled(name) ?? []);
   const cpus = deployed.length > 0 ? deployed : INSTANCES.filter(({ gpu }) => !gpu);
@@ -194,7 +196,7 @@ function dearestCpus({ cpuInstances } = DEFAULT_DEPLOYMENT): Instance {
 /** Whether the run prepares its corpus itself, before the first stage. */
 const preparesCorpus = ({ corpus }: RunConfig) => corpus.prepared === undefined;
 
-/** Of preparing the corpus, or of looking at it where it was prepared beforehand. */
+/** Hours of preparing the corpus, or of looking at it if it was prepared beforehand. */
 function preparingHours(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, corpus, ...place }: Place): number {
   const start = startHours(1) + prices.minutesPerJob / 60;
   if (!preparesCorpus(config)) return start;
@@ -203,10 +205,10 @@ function preparingHours(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, co
   return start + reading + packing;
 }
 
-/** A step brings up instances, which boot and pull the image. */
+/** Hours for starting: each step brings up instances, which boot and pull the image. */
 const startHours = (steps: number) => (steps * prices.minutesPerStep) / 60;
 
-/** Hours of computing of one of the jobs; besides, each starts and loads its inputs in about a minute. */
+/** Hours that one of the jobs computes; in addition, each takes about a minute to start and load its inputs. */
 export function jobHours({ part, flops, jobs }: Omit<StageJobs, 'task'>, on: Host, config: RunConfig): number {
   return flops / jobs / (on.jobShare * operationsPerSecond(on, config.engine, part)) / 3600;
 }
@@ -235,7 +237,7 @@ export function instancesFor(config: RunConfig, deployment = DEFAULT_DEPLOYMENT)
   return [...byName.values()].map((instance) => {
     const { cpu, gpu } = instance;
     const vcpuShare = Math.min(1, deployment.jobVcpus / cpu.vcpus);
-    // A job of the GPU queue has a GPU, also where it computes on its CPUs.
+    // A job of the GPU queue has a GPU even if it computes on CPUs.
     const jobsAtOnce = gpu?.count ?? Math.floor(1 / vcpuShare);
     return { ...instance, jobsAtOnce, jobShare: gpu && onGpu(config.engine.runtime) ? 1 / gpu.count : vcpuShare };
   });
@@ -252,8 +254,8 @@ function isDeployed({ instance }: Instance, config: RunConfig, deployment?: Depl
 }
 
 /**
- * The instance type of a name, or the smallest of a family. Without a GPU a type's vCPUs and price are so many times those of
- * its family's xlarge as its size says; types with GPUs differ in their number too, and families of them have no price.
+ * The instance type of a name, or the smallest of a family. Without a GPU, a type's vCPUs and price are those of its
+ * family's xlarge times its size. Types with GPUs differ in the number of GPUs, too, and their families have no price.
  */
 function instanceCalled(name: string): Instance | undefined {
   const listed = INSTANCES.find(({ instance }) => instance === name);
@@ -269,7 +271,7 @@ function instanceCalled(name: string): Instance | undefined {
   };
 }
 
-/** The setting's type at SageMaker's price; the default one in place of a type that has none, for want of a better guess. */
+/** The setting's type at SageMaker's price; for a type without a price the default one, for want of a better guess. */
 export function sagemakerInstance(config: RunConfig, { sagemakerInstanceType } = DEFAULT_DEPLOYMENT): Host {
   const type =
     onSageMaker(config, sagemakerInstanceType) ?? onSageMaker(config, DEFAULT_DEPLOYMENT.sagemakerInstanceType)!;
@@ -283,7 +285,7 @@ export function sagemakerInstance(config: RunConfig, { sagemakerInstanceType } =
   };
 }
 
-/** What a type of SageMaker is, if its price is known and it has what the run computes with. */
+/** The instance type behind one of SageMaker's, if its price is known and it has what the run computes with. */
 function onSageMaker({ engine }: RunConfig, type: string): Instance | undefined {
   return INSTANCES.find(({ instance, gpu }) => `ml.${instance}` === type && (gpu || !onGpu(engine.runtime)));
 }

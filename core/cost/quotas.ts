@@ -1,4 +1,4 @@
-/** Service quotas that a run takes on AWS: of some a new account has none, and Batch then waits without a word. */
+/** Service quotas that a run needs on AWS: some are zero in a new account, and Batch then waits without a word. */
 import { onGpu } from '../config/runtimes.ts';
 import type { RunConfig } from '../config/schema.ts';
 import { DEFAULT_DEPLOYMENT } from './deployment.ts';
@@ -8,16 +8,19 @@ import { type Host, instancesFor, type Place } from './price.ts';
 export interface QuotaNeed {
   /** As Service Quotas calls it. */
   quota: string;
-  /** Absent where it goes by the instance type. */
+  /** Absent when it depends on the instance type. */
   code?: string;
   unit: 'vCPUs' | 'instances';
-  /** With less the run cannot begin. */
+  /** With a lower quota the run cannot begin. */
   least: number;
-  /** With less its widest step has fewer jobs side by side than the deployment allows. */
+  /** With a lower quota its widest step runs fewer jobs side by side than the deployment allows. */
   useful: number;
 }
 
-/** By the beginnings of the types' names; spot requests have quotas of fewer families each than instances on demand. */
+/**
+ * Quotas by the beginning of the instance type's name; a spot quota covers fewer families than one of on-demand
+ * instances.
+ */
 const FAMILIES: { types: RegExp; name: string; spotName?: string; spot: string; onDemand: string }[] = [
   { types: /^(g|vt)\d/, name: 'G and VT', spot: 'L-3819A6DF', onDemand: 'L-DB2E81BA' },
   { types: /^p5/, name: 'P', spotName: 'P5', spot: 'L-C4BD4855', onDemand: 'L-417A185B' },
@@ -25,7 +28,10 @@ const FAMILIES: { types: RegExp; name: string; spotName?: string; spot: string; 
   { types: /^/, name: 'Standard', spot: 'L-34B43A08', onDemand: 'L-1216C47A' },
 ];
 
-/** On the deployment's first instance type; spot and on demand alike, as jobs go to the second where the first has none. */
+/**
+ * What is needed on the deployment's first instance type, of spot and of on demand: jobs go on demand if there is no
+ * spot.
+ */
 export function quotaNeeds(
   config: RunConfig,
   { deployment = DEFAULT_DEPLOYMENT, trainer, corpus }: Place,
@@ -37,7 +43,7 @@ export function quotaNeeds(
   const jobs = Math.max(...estimateStages(config, corpus).flatMap(({ work }) => work.map((one) => one.jobs)));
   const useful = Math.max(vcpus, Math.min(vcpus * Math.ceil(jobs / host!.jobsAtOnce), most));
   const needs = ec2Needs(host!, { least: vcpus, useful });
-  // A corpus is prepared on CPUs, whatever the rest is on.
+  // A corpus is prepared on CPUs, whatever the rest runs on.
   if (gpus && config.corpus.prepared === undefined && corpus === undefined) {
     const least = deployment.jobVcpus;
     needs.push(...ec2Needs({ instance: deployment.cpuInstances[0]! }, { least, useful: least }));
@@ -45,7 +51,7 @@ export function quotaNeeds(
   if (trainer === 'sagemaker') {
     const arms = config.control === 'random' ? 2 : 1;
     const quota = `SageMaker: ${deployment.sagemakerInstanceType} for (spot) training job usage`;
-    // Both arms train at once, and one that is refused for hours fails the run.
+    // Both arms train at once, and an arm that is refused for hours fails the run.
     const least = Math.min(arms, deployment.pretrainConcurrency);
     needs.push({ quota, unit: 'instances', least, useful: least });
   }

@@ -1,7 +1,7 @@
 /**
  * Clusters of near-duplicate rows from their band keys (`minhash.ts`): rows that share a key of a band are joined,
- * through however many others. One band after the other, so memory is that of one band: 8 bytes a row for its keys,
- * some 6 to 12 for looking them up, and 4 for the clusters.
+ * directly or through any number of others. Bands are taken one after the other, so memory is that of one band: 8 bytes
+ * a row for its keys, some 6 to 12 for looking them up, and 4 for the clusters.
  */
 export class DuplicateClusters {
   /** A row of the same cluster with a lower number, or the row itself. */
@@ -20,7 +20,7 @@ export class DuplicateClusters {
     const rows = this.parents.length;
     if (keys.length !== 2 * rows)
       throw new RangeError(`${keys.length} words of keys for ${rows} rows: two are needed for each`);
-    // Open addressing: a place has the number of a row and one more, or 0.
+    // Open addressing: a place holds the number of a row plus one, or 0.
     const places = new Uint32Array(2 ** Math.ceil(Math.log2(1.5 * rows + 1)));
     const mask = places.length - 1;
     for (let row = 0; row < rows; row++) {
@@ -36,7 +36,7 @@ export class DuplicateClusters {
     }
   }
 
-  /** Of each row the lowest row of its cluster: the one to keep. */
+  /** For each row, the lowest row of its cluster: the one to keep. */
   representatives(): Uint32Array {
     return this.parents.map((_, row) => this.lowest(row));
   }

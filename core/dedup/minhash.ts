@@ -34,7 +34,7 @@ export class MinHasher {
   readonly spec: MinHashSpec;
   private readonly hashes: Uint32Array;
   private readonly minima: Uint32Array;
-  /** Takes so many hashes into the minima. */
+  /** Takes the first `count` hashes into the minima. */
   private readonly take: (count: number) => void;
 
   constructor(spec: MinHashSpec) {
@@ -56,7 +56,7 @@ export class MinHasher {
   }
 
   /**
-   * A row's signature: for each order the least of the shingles' numbers, 2^32 - 1 where there are none. Good until the
+   * A row's signature: for each order the least of the shingles' numbers, 2^32 - 1 if there are none. Valid until the
    * next call.
    *
    * @param tokens a row's or a document's, none negative.
@@ -70,8 +70,8 @@ export class MinHasher {
   /**
    * A key of 64 bits for each band of each row: equal where a band's hashes are.
    *
-   * @returns for each band two words for each row. A band's keys of several shards, one after the other, are those of
-   *   all rows.
+   * @returns for each band, two words for each row. A band's keys of several shards can be concatenated to those of all
+   *   their rows.
    */
   bandKeys(rows: readonly Int32Array[]): Uint32Array[] {
     const { bands, height } = this.spec;
@@ -91,12 +91,12 @@ export class MinHasher {
     return keys;
   }
 
-  /** Takes a hash of each run of `shingle` tokens, or one of all tokens where no run is so long. */
+  /** Takes a hash of each run of `shingle` tokens, or one of all tokens if there are fewer. */
   private takeShingles(tokens: Int32Array): void {
     const { hashes } = this;
     const { shingle } = this.spec;
     const hashOf = spread; // an imported name is looked up anew each time it is used
-    // Polynomials in the tokens, of which the one that leaves the run is taken off.
+    // A rolling polynomial in the tokens: the term of the token that leaves the run is subtracted.
     let last = 1;
     for (let i = 0; i < shingle; i++) last = Math.imul(last, BASE);
     let [hash, count] = [0, 0];
@@ -121,8 +121,8 @@ const multiply = simdBinary(0xb5); // i32x4.mul
 const VECTORS = [0, 1, 2, 3] as const;
 
 /**
- * minima(end of the hashes, which begin at 0; address of the factors; bytes of them): the least of factor x hash +
- * offset over all hashes and what there is, for each order. Offsets follow the factors, and the results follow those.
+ * minima(end of the hashes, which begin at 0; address of the factors; their size in bytes): for each order, the least
+ * of factor x hash + offset over all hashes, and of the result so far. Offsets follow the factors, results the offsets.
  */
 const MINIMA = kernel(
   'minima',

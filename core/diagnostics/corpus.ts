@@ -1,4 +1,4 @@
-/** What a user should know of a corpus that was prepared, beside what was asked for. */
+/** What a user should know about a prepared corpus, compared with what was asked for. */
 import type { RunConfig } from '../config/schema.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { domainWarnings } from './domains.ts';
@@ -10,7 +10,7 @@ export function corpusWarnings(
   return [...domainWarnings(index, domainField), ...vocabularyWarnings(index, tokenizer)];
 }
 
-/** Models have as many embeddings: a vocabulary that is smaller than planned should not be met with later. */
+/** It sets the number of a model's embeddings, so nobody should find out later that it is smaller than planned. */
 function vocabularyWarnings({ tokenizer }: CorpusIndex, asked: RunConfig['corpus']['tokenizer']): string[] {
   if (!('train' in asked) || tokenizer.vocabularySize >= asked.train) return [];
   return [

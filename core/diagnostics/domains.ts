@@ -4,7 +4,10 @@ import { baseName } from '../corpus/reading/input-file.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { plural } from '../plural.ts';
 
-/** Where a document names no domain, its file is one; a field that nobody has set is expected to be missing. */
+/**
+ * The default field. If nobody has set another, it may be missing: a document that names no domain has its file for
+ * one.
+ */
 const UNSET = 'domain';
 
 type Corpus = Pick<CorpusIndex, 'domains' | 'inputs'>;
@@ -14,7 +17,7 @@ export function domainWarnings(corpus: Corpus, field: string): string[] {
   return [...missingField(corpus, field), ...namesakes(corpus, field)];
 }
 
-/** A misspelt field would else be noticed by nobody. */
+/** Otherwise nobody would notice a misspelt field. */
 function missingField({ domains, inputs }: Corpus, field: string): string[] {
   const files = new Set(inputs.map(({ uri }) => baseName(uri)));
   const named = domains.some(({ name }) => name !== MIXED_DOMAIN && !files.has(name));
@@ -22,7 +25,7 @@ function missingField({ domains, inputs }: Corpus, field: string): string[] {
   return [`no document names a domain in the field "${field}", so each file counts as one: check corpus.domainField.`];
 }
 
-/** Files of one name, such as `en/part-0.jsonl` and `fr/part-0.jsonl`, where documents have it for their domain. */
+/** Files of the same name, such as `en/part-0.jsonl` and `fr/part-0.jsonl`, when documents have it for their domain. */
 function namesakes({ domains, inputs }: Corpus, field: string): string[] {
   const byName = new Map<string, string[]>();
   for (const { uri } of inputs) {

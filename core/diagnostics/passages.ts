@@ -1,6 +1,6 @@
 /**
- * Whether passages fit the corpus: of a token that it lacks, a model of it learns nothing, and what is a document of it, a
- * model learns by heart.
+ * Whether passages fit the corpus: a model learns nothing about tokens that the corpus lacks, and learns by heart what
+ * is a document of it.
  */
 import type { Corpus } from '../corpus/corpus.ts';
 import type { Passage } from '../corpus/passages.ts';
@@ -9,17 +9,17 @@ import { counted, plural } from '../plural.ts';
 import { CounterRandom, distinctBelow, STREAM } from '../random/philox.ts';
 
 /**
- * A token is missing where the corpus has it in fewer than one of 10,000 places, and the passages at least five times and a
- * hundred times as often: more than a name or a word of the field that happens to be rare.
+ * A token counts as missing if it is in fewer than one of 10,000 places of the corpus, and in the passages at least
+ * five times and a hundred times as often: more than a name or a term of the field that happens to be rare.
  */
 const MISSING = { corpusShare: 1e-4, count: 5, times: 100 };
-/** Of the tokens that count, beyond which something is said. */
+/** The share of missing ones among the tokens that count from which on a warning is given. */
 const SHARE = 0.02;
 const EXAMPLES = 4;
-/** Characters of an example: of a foreign language whole passages are missing. */
+/** Most characters of an example: of passages in a foreign language everything is missing. */
 const EXAMPLE_LENGTH = 20;
 
-/** Tokens of the corpus that passages are compared with: what is missing has 26 of them at most. */
+/** How many of the corpus's tokens passages are compared with: a missing token is at most 26 of them. */
 const SAMPLED_TOKENS = 1 << 18;
 
 /** Compares passages with a seeded sample of the corpus's rows. */
@@ -79,7 +79,7 @@ export function passageStatistics(
   return { targets, missing: count / targets, examples };
 }
 
-/** By characters, of which a cut leaves none in halves; the cut is marked. */
+/** Cuts a long text between characters, never inside one, and marks the cut. */
 function shortened(text: string): string {
   const characters = Array.from(text);
   if (characters.length <= EXAMPLE_LENGTH) return text;
@@ -103,7 +103,7 @@ export function passageWarnings(name: string, { missing, examples }: PassageStat
  * Whether passages were kept out of a corpus that was prepared beforehand.
  *
  * @param name what they are called in the message: a field of the configuration, or a flag.
- * @param file that they are of.
+ * @param file the file that they are from.
  * @param hashes `textHash` of each.
  */
 export function exclusionWarnings(

@@ -1,10 +1,10 @@
-/** What a selection is made of, beside the pool that it is from, and what in that a user should be told. */
+/** How a selection compares with the pool that it is from, and what a user should be told about that. */
 import type { RowStatistics, SelectionCheck, SelectionSummary } from '../formats.ts';
 
-/** Tokens of a run: longer than most phrases that independent texts share. */
+/** Tokens in a run: longer than most phrases that independent texts share. */
 const RUN = 8;
 
-/** @param tokens [rows x length] of rows that differ. */
+/** @param tokens [rows x length] of different rows. */
 export function rowStatistics(tokens: Int32Array, length: number, endOfText: number): RowStatistics {
   const rows = tokens.length / length;
   const runs = Math.max(0, length - RUN + 1);
@@ -31,10 +31,12 @@ export function rowStatistics(tokens: Int32Array, length: number, endOfText: num
   return { rows, repeated: marks.length ? repeated / marks.length : 0, documents: documents / Math.max(1, rows) };
 }
 
-/** Above any number of rows; times 2^32 still a whole number. */
+/** Above any number of rows, and still exact in a number when multiplied by 2^32. */
 const ROWS = 2 ** 21;
 
-/** Shares and factors beyond which something is said; the pool's own are what a selection may have anyway. */
+/**
+ * Shares, and multiples of the pool's, beyond which a warning is given: a selection may have what its pool has anyway.
+ */
 const REPEATED = { share: 0.1, timesPool: 3 };
 const DOMAIN = { share: 0.8, timesPool: 1.5 };
 const DOCUMENTS = { perRow: 3, timesPool: 3 };
@@ -47,7 +49,7 @@ export function selectionWarnings(
   const warnings: string[] = [];
   if (selected.repeated > REPEATED.share && selected.repeated > REPEATED.timesPool * pool.repeated)
     warnings.push(
-      `${percent(selected.repeated)} of the selected text stands in more than one selected row (in the pool: ${percent(pool.repeated)}): ` +
+      `${percent(selected.repeated)} of the selected text occurs in more than one selected row (in the pool: ${percent(pool.repeated)}): ` +
         'the selection collapses onto near-duplicates; corpus.nearDuplicates "remove" keeps one of each.',
     );
   const { domain, share, poolShare } = mostSelected(selection);
@@ -72,5 +74,5 @@ export function mostSelected({ selectedDomains, poolDomains, selectedRows, poolR
   return { domain, share: rows / selectedRows, poolShare: (poolDomains[domain] ?? 0) / poolRows };
 }
 
-/** As the closing table has it. */
+/** Formatted as in the closing table. */
 const percent = (share: number) => `${Number((100 * share).toFixed(1))} %`;

@@ -1,5 +1,5 @@
 /**
- * Kinds of characters as PyPI `regex` has them, by which the package's tokeniser splits a text (NLTK's
+ * Kinds of characters as PyPI `regex` defines them, by which the package's tokeniser splits a text (NLTK's
  * `WordPunctTokenizer`, NLTK 3.10): word characters by Unicode Technical Standard 18, annex C, and white space. Before
  * NLTK 3.10 it was Python's `re`, which ends a word at a combining mark and takes digits such as U+00B2 into it.
  * Characters newer than this Node's Unicode are punctuation.
@@ -17,14 +17,17 @@ export type Character = number;
 export const KIND_SHIFT = 21;
 export const LOWER_CASE = (1 << KIND_SHIFT) - 1;
 
-/** Of each UTF-16 unit; half of a pair has the kind `surrogate`. */
+/** The character of each UTF-16 unit; half of a surrogate pair has the kind `surrogate`. */
 export function characterTable(): Uint32Array {
   return Uint32Array.from({ length: 0x1_0000 }, (_, unit) =>
     unit >= 0xd800 && unit < 0xe000 ? (KIND.surrogate << KIND_SHIFT) | unit : characterOf(unit),
   );
 }
 
-/** Of a code point. Its lower case is taken alone, and of the two characters that U+0130 then has, the first. */
+/**
+ * The character of a code point. Its lower case ignores context; for U+0130, where that is two characters, it is the
+ * first.
+ */
 export function characterOf(codePoint: number): Character {
   const text = String.fromCodePoint(codePoint);
   const kind = isWord.test(text) ? KIND.word : isSpace.test(text) ? KIND.space : KIND.punctuation;

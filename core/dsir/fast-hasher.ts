@@ -1,14 +1,14 @@
 /**
  * The n-grams of the package (`package-hasher.ts`) in one pass over a text's UTF-16 units: no word becomes a string.
- * The bucket is the upper part of a 32-bit hash. The words differ where one character's lower case depends on others or
- * is two characters: a capital sigma at a word's end, and U+0130.
+ * The bucket is the upper part of a 32-bit hash. The words differ from the package's where a character's lower case
+ * depends on others or is two characters: a capital sigma at a word's end, and U+0130.
  */
 import { spread, spreadPair } from '../random/spread.ts';
 import { type Character, characterOf, characterTable, KIND, KIND_SHIFT, LOWER_CASE } from './characters.ts';
 import type { Hasher } from './hasher.ts';
 
 const CHUNK = 1 << 13;
-/** FNV-1a's start and prime, over characters; `spread` makes good what it leaves in the upper bits. */
+/** FNV-1a's start and prime, over characters; `spread` makes up for its poorly mixed upper bits. */
 const START = 0x811c9dc5 | 0;
 const PRIME = 0x01000193;
 let table: Uint32Array | undefined;
@@ -36,7 +36,7 @@ export class FastHasher implements Hasher {
     let words = 0;
     let previous = 0;
     for (let i = 0; i <= text.length; i++) {
-      // After the last character as if a space followed.
+      // After the last character, act as if a space followed.
       let character = i < text.length ? characters[text.charCodeAt(i)]! : space << shift;
       if (character >>> shift === surrogate) {
         const codePoint = text.codePointAt(i)!;

@@ -4,9 +4,9 @@ import { PackageHasher } from './package-hasher.ts';
 
 export interface Hashing {
   /**
-   * `package` has the words and buckets of PyPI `data-selection` 1.0.3 (sha256), so that counts and weights can be held
-   * against it. `fast` has the same words but for two rarities (`fast-hasher.ts`), other buckets, and a hundred times
-   * the speed.
+   * `package` has the words and buckets of PyPI `data-selection` 1.0.3 (sha256), so that counts and weights can be
+   * compared with it. `fast` has the same words except in two rare cases (`fast-hasher.ts`), other buckets, and a
+   * hundred times the speed.
    */
   mode: 'fast' | 'package';
   /** 10,000 in the paper. */
@@ -15,10 +15,10 @@ export interface Hashing {
 
 export interface Hasher {
   /**
-   * Gives the buckets of a text's n-grams to `visit`, some thousands at a time: of each word, and of it and the word
-   * before. A text of w words has 2w - 1, an empty one none.
+   * Gives the buckets of a text's n-grams to `visit`, some thousands at a time: one for each word, and one for it and
+   * the word before. A text of w words has 2w - 1, an empty one none.
    *
-   * @param visit gets an array whose first `count` entries are buckets, good until it returns.
+   * @param visit gets an array whose first `count` entries are buckets, valid until it returns.
    */
   scan(text: string, visit: (buckets: Uint32Array, count: number) => void): void;
 }

@@ -1,15 +1,15 @@
 /**
- * DSIR, data selection by importance resampling (Xie et al. 2023, arXiv 2302.03169): texts weigh as much as their
- * n-grams are more frequent in a reference set than in the candidate pool,
+ * DSIR, data selection by importance resampling (Xie et al. 2023, arXiv 2302.03169): a text's weight says how much more
+ * frequent its n-grams are in a reference set than in the candidate pool,
  *
  *   log weight = sum over the text's n-grams of log p(bucket | reference) - log p(bucket | pool),
  *
  * a bag-of-n-grams likelihood ratio. Keeping the k largest of `log weight + Gumbel` resamples the pool without
  * replacement: give the log weight as the utility, at temperature 1.
  *
- * As PyPI `data-selection` 1.0.3 has it, the weight is a sum, so it grows with a text's length, either way; the package
- * instead leaves out texts of fewer than 100 words. Rows of a packed corpus have as many tokens as each other, and yet fewer
- * words where these are long or no words at all, such as base64: {@link DsirModel.rowWeight} can take the mean instead.
+ * In PyPI `data-selection` 1.0.3, the weight is a sum, so it grows with a text's length, up or down; the package only
+ * leaves out texts of fewer than 100 words. Rows of a packed corpus all have the same number of tokens, but fewer words
+ * if these are long or no words at all, such as base64: {@link DsirModel.rowWeight} can take the mean instead.
  */
 import { InputError } from '../errors.ts';
 import type { DsirScore } from '../selection/methods.ts';
@@ -19,11 +19,11 @@ import { type Hasher, type Hashing, hasherOf } from './hasher.ts';
 
 /** p(bucket) = (count + pseudoCount) / (total + pseudoCount x buckets) + epsilon, not normalised again. */
 export interface Smoothing {
-  /** The package's, 10^-8: a bucket that the reference set lacks then weighs about -11. */
+  /** The package has 10^-8: a bucket that the reference set lacks then weighs about -11. */
   epsilon: number;
   /**
    * Occurrences that every bucket is given in advance. The package has none. With a reference set of a few hundred
-   * passages most buckets are empty by chance, and some tenths of one keep those from deciding everything.
+   * passages most buckets are empty by chance, and a few tenths of an occurrence keep those from deciding everything.
    */
   pseudoCount: number;
 }
@@ -36,7 +36,7 @@ export interface DsirFile {
   smoothing: Smoothing;
   reference: NgramCountsFile;
   pool: NgramCountsFile;
-  /** Rows of the corpus that the pool was counted on. Absent in older files, which know of sums alone. */
+  /** Rows of the corpus that the pool was counted on. Absent in older files, which can give sums alone. */
   poolRows?: number;
 }
 
@@ -49,12 +49,12 @@ export class DsirModel {
   private readonly pool: NgramCounts;
   private readonly smoothing: Smoothing;
   private readonly poolRows?: number;
-  /** All that were counted. */
+  /** How many n-grams were counted in each. */
   private readonly poolNgrams: number;
   private readonly referenceNgrams: number;
 
   /**
-   * @param poolRows rows that the pool was counted on, which means need.
+   * @param poolRows how many rows the pool was counted on; `mean` scores need it.
    * @throws InputError when either side has no words, or the two were counted differently.
    */
   constructor(reference: NgramCounts, pool: NgramCounts, smoothing = PACKAGE_SMOOTHING, poolRows?: number) {
@@ -83,11 +83,11 @@ export class DsirModel {
   }
 
   /**
-   * The log-weight of a row, the texts of which no pair of words reaches across: the sum over its n-grams, or their mean times
-   * the n-grams of a usual row of the pool. Without any n-gram the mean is the least that one could have.
+   * The log-weight of a row, given as texts that no pair of words spans: the sum over its n-grams, or their mean times
+   * the n-grams of an average row of the pool. Without any n-gram, the mean is the least that it could be.
    *
-   * @param counted whether the row is one of those that the pool was counted on. It is then left out of the counts, or its own
-   * n-grams would be less rare in the pool, and the row less like the reference, than those of other rows.
+   * @param counted whether the row is one of those that the pool was counted on. It is then left out of the counts;
+   *   otherwise its n-grams would be less rare in the pool, and the row less like the reference, than other rows'.
    */
   rowWeight(texts: readonly string[], score: DsirScore, counted = false): number {
     const { logWeight, ngrams } = counted ? this.weighLeftOut(texts) : this.weighAll(texts);
@@ -108,13 +108,13 @@ export class DsirModel {
     return { logWeight, ngrams };
   }
 
-  /** Of texts by the counts of a pool without them. */
+  /** Weighs texts by the counts of the pool without them. */
   private weighLeftOut(texts: readonly string[]): { logWeight: number; ngrams: number } {
     const { reference, pool, smoothing } = this;
     const own = new NgramCounts(this.hashing);
     for (const text of texts) own.add(text);
     const ngrams = own.total();
-    const others = Math.max(1, this.poolNgrams - ngrams); // of a pool of nothing else
+    const others = Math.max(1, this.poolNgrams - ngrams); // there may be nothing else in the pool
     let logWeight = 0;
     for (const [bucket, count] of own.counts.entries()) {
       if (count === 0) continue;

@@ -5,7 +5,7 @@ export interface Convention {
   normalised?: false;
 }
 
-/** `arc_easy` of `some/folder/arc_easy.jsonl`. */
+/** `arc_easy` for `some/folder/arc_easy.jsonl`. */
 export function taskName(file: string): string {
   return file.slice(file.lastIndexOf('/') + 1).replace(/\.jsonl?$/, '');
 }
@@ -29,7 +29,7 @@ const CONVENTIONS: Record<string, Convention> = {
   sciq: { delimiter: ANSWER },
 };
 
-/** The harness's conventions for a task of this name; none of its own for any other. */
+/** The harness's conventions for a task of this name; no special ones for names that are not listed. */
 export function conventionOf(name: string): Convention {
   return Object.hasOwn(CONVENTIONS, name) ? CONVENTIONS[name]! : {};
 }

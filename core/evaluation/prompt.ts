@@ -16,9 +16,9 @@ const LEADING_SPACE = new RegExp(`^${SPACE}+`, 'u');
 /**
  * Puts a continuation after a context.
  *
- * @param delimiter stands between them in place of any white space that is there. A visible part with which the context
- *   ends already, such as "Answer:", is not written again. Without a delimiter the white space between them stays as it
- *   is, or is one space where there is none.
+ * @param delimiter stands between them in place of any white space that is there. If the context already ends with its
+ *   visible part, such as "Answer:", that is not written again. Without a delimiter the white space between them stays
+ *   as it is, or is one space if there is none.
  */
 export function joined(context: string, continuation: string, delimiter?: string): Pair {
   if (delimiter === undefined) {
@@ -40,8 +40,8 @@ export function joined(context: string, continuation: string, delimiter?: string
  * text, and the continuation's tokens are those beyond the context's own number of tokens. Without a context the
  * continuation follows the end-of-text token.
  *
- * Two things the harness cannot score: a context of white space alone counts as none, and where the continuation's first
- * letters merge into the context's last token, so that nothing is left, the last token counts.
+ * Two cases that the harness cannot score: a context of white space alone counts as none; and if the continuation's
+ * first letters merge into the context's last token, so that nothing is left, the last token counts.
  */
 export function encodePair({ context, continuation }: Pair, tokenizer: Tokenizer): Passage {
   const start = context.replace(TRAILING_SPACE, '');
@@ -53,7 +53,7 @@ export function encodePair({ context, continuation }: Pair, tokenizer: Tokenizer
 
 /**
  * The harness's rolling windows over a whole text: each token is predicted once, the first one from the end-of-text
- * token, with as much context as fits in windows that do not overlap but for the last, which is full.
+ * token, with as much context as fits in windows that do not overlap, except for the last one, which is full.
  */
 export function rollingWindows(tokens: readonly number[], prefix: number, contextLength: number): Passage[] {
   if (!(contextLength >= 1)) throw new RangeError(`a context of ${contextLength} tokens predicts none.`);

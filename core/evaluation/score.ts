@@ -4,11 +4,11 @@ import { mean, standardError } from '../metrics/index.ts';
 import type { EncodedTask } from './encode.ts';
 import { textSize } from './prompt.ts';
 
-/** What a model says of one request. */
+/** What a model says about one request. */
 export interface RequestResult {
   /** Sum of the target tokens' log-probabilities, in nats. */
   logLikelihood: number;
-  /** Whether each target is a token that the model finds likeliest there. */
+  /** Whether each target is a token that the model finds likeliest in its place. */
   greedy: boolean;
 }
 
@@ -18,12 +18,15 @@ interface Accuracy {
   accStderr: number;
 }
 
-/** Of the layouts `choices` and `contexts`. */
+/** The score of a task in the layout `choices` or `contexts`. */
 export interface ChoiceScore extends Accuracy {
   task: string;
   layout: 'choices' | 'contexts';
   items: number;
-  /** The likeliest by log-likelihood per character of the choice (code points, as Python counts); absent where the harness has none. */
+  /**
+   * Accuracy by the log-likelihood per character of the choice (code points, as Python counts); absent where the
+   * harness has none.
+   */
   accNorm?: number;
   accNormStderr?: number;
   /** The same per UTF-8 byte. */
@@ -34,12 +37,12 @@ export interface ChoiceScore extends Accuracy {
   correctNorm?: string;
 }
 
-/** Of the layout `continuation`. */
+/** The score of a task in the layout `continuation`. */
 export interface ContinuationScore extends Accuracy {
   task: string;
   layout: 'continuation';
   items: number;
-  /** exp of minus the mean over items of the continuation's log-likelihood, tokens not averaged. */
+  /** exp of minus the mean over items of the whole continuation's log-likelihood, not averaged over its tokens. */
   perplexity: number;
   perplexityStderr: number;
   /** Nats per target token, over all of them. */
@@ -47,7 +50,9 @@ export interface ContinuationScore extends Accuracy {
   correct: string;
 }
 
-/** Of the layout `text`: per unit of text, so that models with different tokenizers compare. */
+/**
+ * The score of a task in the layout `text`, per unit of text, so that models with different tokenizers can be compared.
+ */
 export interface TextScore {
   task: string;
   layout: 'text';
@@ -64,17 +69,17 @@ export interface PassageLosses {
   passages: number;
   /** The mean over all target tokens. */
   loss: number;
-  /** The mean over passages of each one's own, as a run's reference loss. */
+  /** The mean over passages of each one's own mean, like a run's reference loss. */
   passageLoss: number;
 }
 
-/** Whether the task has answers that are right or wrong among several: what {@link meanScore} averages. */
+/** Whether the task's answers are chosen among several: {@link meanScore} averages such tasks. */
 export const isChoice = (score: TaskScore): score is ChoiceScore =>
   score.layout === 'choices' || score.layout === 'contexts';
 
 /**
  * @param results of `task.requests`, in their order.
- * @throws RunError when a log-likelihood is not a number: the model's weights are not.
+ * @throws RunError when a log-likelihood is not a number, as then the model's weights are not either.
  */
 export function scoreTask(task: EncodedTask, results: readonly RequestResult[]): TaskScore {
   const byItem = task.items.map((): RequestResult[] => []);
@@ -148,7 +153,9 @@ function textScore({ name, items }: EncodedTask, byItem: RequestResult[][]): Tex
   };
 }
 
-/** Of the layout `text`, from the likelihoods that its bits per byte come from: every token counts once. */
+/**
+ * The losses of a task in the layout `text`, from the likelihoods that give its bits per byte: every token counts once.
+ */
 export function textLosses({ items, requests }: EncodedTask, results: readonly RequestResult[]): PassageLosses {
   const nats = items.map(() => 0);
   const tokens = items.map(() => 0);
@@ -165,7 +172,7 @@ export function textLosses({ items, requests }: EncodedTask, results: readonly R
 
 const accuracy = (right: readonly number[]): Accuracy => ({ acc: mean(right), accStderr: standardErrorOf(right) });
 
-/** Of the sample's mean, with the divisor n - 1; 0 for one item, which says nothing of its spread. */
+/** Standard error of the sample's mean, with the divisor n - 1; 0 for one item, which says nothing about the spread. */
 const standardErrorOf = (values: readonly number[]) => (values.length > 1 ? standardError(values) : 0);
 
 /**
@@ -185,7 +192,7 @@ export function perplexityStandardError(logLikelihoods: readonly number[]): numb
 /** The unweighted mean over choice tasks. */
 export interface MeanScore extends Accuracy {
   tasks: number;
-  /** With the plain accuracy of tasks that have no normalised one. */
+  /** It has the plain accuracy for tasks that have no normalised one. */
   accNorm: number;
   accNormStderr: number;
 }
@@ -208,7 +215,7 @@ export function meanScore(scores: readonly TaskScore[]): MeanScore | undefined {
 }
 
 export interface Difference {
-  /** Of two accuracies: a minus b. */
+  /** One accuracy minus the other: a minus b. */
   difference: number;
   stderr: number;
 }
@@ -246,5 +253,5 @@ export function pairedMeanDifference(
   };
 }
 
-/** Of the mean of independent figures. */
+/** The standard error of the mean of independent figures. */
 const errorOfMean = (errors: readonly number[]) => Math.hypot(...errors) / errors.length;

@@ -21,9 +21,9 @@ export type Layout = 'choices' | 'contexts' | 'continuation' | 'text';
 export interface TaskItem {
   /** From 1. */
   line: number;
-  /** What is scored: one pair for each option; the whole text after nothing in the layout `text`. */
+  /** What is scored: one pair for each option; in the layout `text`, the whole text after an empty context. */
   pairs: Pair[];
-  /** Which pair is right; 0 where there is one. */
+  /** Which pair is right; 0 if there is only one. */
   gold: number;
   /** The choices as the file has them, whose lengths normalise their log-likelihoods; only in the layout `choices`. */
   choices?: string[];

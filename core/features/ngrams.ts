@@ -10,8 +10,8 @@ export interface NgramSpec {
   sequenceLength: number;
   vocabularySize: number;
   /**
-   * Columns, such as 2^13 to 2^18. Where the vocabulary fills at most half of them each token has its own, and pairs
-   * share the rest; else tokens and pairs share all.
+   * Columns, such as 2^13 to 2^18. If the vocabulary fills at most half of them, each token has its own and pairs share
+   * the rest; otherwise tokens and pairs share all.
    */
   buckets: number;
 }
@@ -38,7 +38,7 @@ export class NgramFeatures {
   /**
    * The features of rows of tokens.
    *
-   * @param tokens `rows x sequenceLength`, row after row; a negative token is none, and in no pair.
+   * @param tokens `rows x sequenceLength`, row after row; a negative number is no token, and in no pair.
    * @throws RangeError when a token is not in the vocabulary.
    */
   rows(tokens: Int32Array): SparseRows {

@@ -10,10 +10,10 @@ export interface Bootstrap {
 }
 
 /**
- * Percentile bootstrap interval of a statistic of a sample of `n` (Efron & Tibshirani 1993, ch. 13), of which as many are
- * drawn with replacement. The same sample and seed give the same interval.
+ * Percentile bootstrap interval of a statistic of a sample of `n` (Efron & Tibshirani 1993, ch. 13); each resample
+ * draws `n` with replacement. The same sample and seed give the same interval.
  *
- * @param statistic of those whose places in the sample are given; a resample for which it is NaN does not count.
+ * @param statistic gets the places in the sample of those drawn; a resample for which it is NaN does not count.
  * @returns [low, high]; percentiles are interpolated between resamples, as NumPy does by default.
  */
 export function bootstrapInterval(

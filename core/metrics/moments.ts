@@ -9,7 +9,7 @@ export function mean(values: Values): number {
   return sum / values.length;
 }
 
-/** Of a sample (divisor n - 1) or, with `population`, of all there is (divisor n). NaN when the divisor is 0. */
+/** Of a sample (divisor n - 1) or, with `population`, of a whole population (divisor n). NaN when the divisor is 0. */
 export function standardDeviation(values: Values, of: 'sample' | 'population' = 'sample'): number {
   const centre = mean(values);
   let sum = 0;

@@ -6,7 +6,7 @@ export function studentFactor(n: number): number {
   if (n < 2) return Number.NaN;
   const freedom = n - 1;
   let [low, high] = [0, Math.PI / 2];
-  // 53 halvings are all digits that a double has.
+  // 53 halvings give all the digits that a double has.
   for (let i = 0; i < 53; i++) {
     const middle = (low + high) / 2;
     if (probabilityWithin(middle, freedom) < 0.95) low = middle;

@@ -3,17 +3,17 @@ import type { CorpusIndex } from '../formats.ts';
 import { counted } from '../plural.ts';
 import { CounterRandom, permutation, STREAM } from '../random/philox.ts';
 
-/** Uses of the hold-out's rows. Rows of the one are never rows of the other. */
+/** The hold-out's rows by use; no row has both uses. */
 export interface HoldOutSplit {
   /** For the per-domain losses; the same rows at every stage, so that the losses can be compared. */
   evaluation: Map<number, number[]>;
-  /** What may be probed, ascending. Eight bytes a row: a hold-out may have millions of them. */
+  /** Rows that may be probed, ascending. In a typed array, eight bytes each, because there may be millions of them. */
   probed: Float64Array;
 }
 
 /**
- * Splits the hold-out: from each domain up to `rowsPerDomain` rows, and no more than a third of what it has, for
- * evaluation; the rest may be probed.
+ * Splits the hold-out: evaluation gets up to `rowsPerDomain` rows of each domain, but no more than a third of the
+ * domain's rows; the rest may be probed.
  *
  * @param rows global row numbers, ascending; `domains` holds each row's domain.
  */
@@ -26,7 +26,7 @@ export function splitHoldOut(
   const order = permutation(rows.length, new CounterRandom(seed, STREAM.probeSample, 0));
   const perDomain: number[] = [];
   for (const domain of domains) perDomain[domain] = (perDomain[domain] ?? 0) + 1;
-  /** Rows that each domain is still to give. */
+  /** Rows still to be taken from each domain. */
   const wanted = perDomain.map((count) => Math.min(rowsPerDomain, Math.ceil(count / 3)));
   let missing = wanted.reduce((sum, count) => sum + count, 0);
   const probed = new Float64Array(rows.length - missing);
@@ -52,10 +52,10 @@ export function splitHoldOut(
 export const MORE_ROWS = 'Lower probe.documents, raise pools.holdOut, or add text to the corpus.';
 
 /**
- * How many hold-out rows may be labelled whichever rows are of which domain, which a plan does not read: evaluation is
- * taken to keep as many as {@link splitHoldOut} may.
+ * How many hold-out rows can be labelled, whichever domains they belong to. A plan does not read the rows' domains, so
+ * it assumes that evaluation keeps the most that {@link splitHoldOut} could.
  *
- * @param domains of the corpus: any of them may have rows in the hold-out.
+ * @param domains the corpus's; any of them may have rows in the hold-out.
  * @param control whether the probe needs a row that is not labelled, see {@link controlRows}.
  */
 export function mostLabels(
@@ -65,7 +65,7 @@ export function mostLabels(
 ): number {
   const sizes = domains.map(({ rows }) => rows).filter((rows) => rows > 0);
   const bySize = sizes.reduce((sum, rows) => sum + Math.min(rowsPerDomain, Math.ceil(rows / 3)), 0);
-  // Rounding a third up adds two thirds of a row at most, in each domain that has one.
+  // Rounding a third up adds at most two thirds of a row for each domain that has rows.
   const third = Math.floor((holdOutRows + 2 * Math.min(sizes.length, holdOutRows)) / 3);
   return Math.max(0, holdOutRows - Math.min(bySize, third) - (control ? 1 : 0));
 }
@@ -83,10 +83,16 @@ export function probeOrder(probed: ArrayLike<number>, documents: number, seed: n
   return drawRows(probed, documents, new CounterRandom(seed, STREAM.probeSample, stage));
 }
 
-/** Hold-out rows on which directional labels are held against a backward pass: enough to tell a correlation of 0.99 from one of 0.8. */
+/**
+ * Hold-out rows on which directional labels are compared with a backward pass: enough to tell a correlation of 0.99
+ * from 0.8.
+ */
 export const CHECKED_ROWS = 48;
 
-/** Random text before a stage: at most `wanted` of the rows. They lie together by domain, so that only a shuffle is random. */
+/**
+ * Random text before a stage: at most `wanted` of the rows. They are grouped by domain, so only a shuffle makes them
+ * random.
+ */
 export function randomRows(rows: ArrayLike<number>, wanted: number, seed: number, stage: number): number[] {
   return drawRows(rows, wanted, new CounterRandom(seed, STREAM.lookaheadControl, stage));
 }
@@ -97,8 +103,8 @@ export function drawRows(rows: ArrayLike<number>, wanted: number, random: Counte
 }
 
 /**
- * Random text for lookahead's control copy: rows that are not probed, as the label of a row that the copy has learned would
- * say that and no more.
+ * Random text for lookahead's control copy to learn. Probed rows are left out: the label of a row that the copy has
+ * learned would only show that it was learned.
  *
  * @throws ConfigError when every free row is probed.
  */

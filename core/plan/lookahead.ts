@@ -1,18 +1,18 @@
-/** How lookahead keeps some of the reference passages aside, as far as plans and estimates of cost need it. */
+/** How lookahead keeps some of the reference passages aside: the part that plans and cost estimates need. */
 
 import { ConfigError } from '../errors.ts';
 
-/** A share of the reference passages guards against learning the others by heart. */
+/** This share of the reference passages guards against learning the others by heart. */
 const GUARD_SHARE = 0.25;
-/** The guard is measured before the first step, after every so many, and after the last. */
+/** The guard is measured before the first step, after every `GUARD_EVERY` steps, and after the last. */
 export const GUARD_EVERY = 4;
 
-/** Passages that are kept aside, of so many. */
+/** How many of the passages are kept aside. */
 export function guardPassages(passages: number): number {
   return Math.max(1, Math.round(GUARD_SHARE * passages));
 }
 
-/** @throws ConfigError when there are so few that none would be left to learn. */
+/** @throws ConfigError when there are so few passages that none would be left to learn. */
 export function requireGuard(passages: number): void {
   if (guardPassages(passages) < passages) return;
   throw new ConfigError(
@@ -20,7 +20,7 @@ export function requireGuard(passages: number): void {
   );
 }
 
-/** How often they are read in so many steps. */
+/** How many times the passages kept aside are read over `steps` steps. */
 export function guardReadings(steps: number): number {
   return 1 + Math.ceil(steps / GUARD_EVERY);
 }

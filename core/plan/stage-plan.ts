@@ -38,10 +38,10 @@ export function dealPools(config: RunConfig, shardCount: number): Pools {
   };
 }
 
-/** A few long documents may fill a few shards alone. */
+/** A corpus of a few long documents may fill only a few of its shards. */
 const EMPTY_HOLD_OUT =
-  'pools.holdOut: the corpus has no row in the shards of the hold-out, so that there is nothing to probe and to measure on: ' +
-  'lower corpus.shards, as each of these documents lies in one shard, or add text.';
+  'pools.holdOut: the corpus has no row in the shards of the hold-out, so there is nothing to probe or measure on: ' +
+  'lower corpus.shards, as each document lies in a single shard, or add text.';
 
 /**
  * The plan of stage `stage`.
@@ -118,7 +118,7 @@ export function rowRanges(corpus: CorpusIndex, shards: number[]): RowRange[] {
     .map(({ shard, entry }) => ({ shard, begin: entry.firstRow, end: entry.firstRow + entry.rows }));
 }
 
-/** Rows at distinct random places of the ranges, ascending; all rows where fewer are there than are wanted. */
+/** Rows at distinct random places in the ranges, ascending; all rows when there are fewer than `wanted`. */
 export function sampleRows(ranges: readonly RowRange[], wanted: number, random: CounterRandom): number[] {
   const count = ranges.reduce((sum, { begin, end }) => sum + end - begin, 0);
   const places = distinctBelow(count, wanted, random);
@@ -132,17 +132,20 @@ export function sampleRows(ranges: readonly RowRange[], wanted: number, random: 
   return rows.sort((a, b) => a - b);
 }
 
-/** Whole rows in a fraction of them. What rounding takes from a product, as of 0.29 x 100, is no row less. */
+/**
+ * `rows * fraction`, rounded down. The small factor absorbs floating-point error: 0.29 * 100 is 28.999..., and must
+ * give 29.
+ */
 export function fractionOf(rows: number, fraction: number): number {
   return Math.floor(rows * fraction * (1 + 4 * Number.EPSILON));
 }
 
-/** Rows that a stage may consume: those that are kept of its pool, or all of it. */
+/** Rows that a stage may consume: what selection keeps of its pool or, where rows are not scored, the whole pool. */
 function mostRows(config: RunConfig, stage: number, poolRows: number): number {
   return stageWork(config, stage).score === undefined ? poolRows : fractionOf(poolRows, config.selection.fraction);
 }
 
-/** @param most of every stage, so that what is advised serves all. */
+/** @param most the rows that each stage may consume, so that the advice works for all stages. */
 function tooSmall(
   { pretrain: { stepsPerStage, batchRows }, selection: { fraction } }: RunConfig,
   { stage, poolRows, scored, most }: { stage: number; poolRows: number; scored: boolean; most: number[] },

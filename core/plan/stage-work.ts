@@ -2,11 +2,13 @@ import type { RunConfig } from '../config/schema.ts';
 import type { Arm } from '../formats.ts';
 import { methodTraits, type ScoreKind } from '../selection/methods.ts';
 
-/** What a stage does, as far as the configuration alone says it: plans and estimates of cost both begin here. */
+/**
+ * What a stage does, as far as the configuration alone determines it: plans and cost estimates both start from this.
+ */
 export interface StageWork {
   /** What the main arm's rows are scored by; undefined where they are taken at random. */
   score?: ScoreKind;
-  /** Whether that is made at the first scored stage and used at all later ones. */
+  /** Whether what scores the rows is made at the first scored stage and used at all later ones. */
   once: boolean;
   /** Hold-out rows to probe. */
   probes: number;

@@ -5,7 +5,7 @@
 import { doWhile, i32, i32x4, instantiate, type Kernel, kernel, type Local, v128 } from '../wasm/assemble.ts';
 import { MULTIPLIER_0, MULTIPLIER_1, WEYL_0, WEYL_1 } from './philox4x32.ts';
 
-/** Most indices of a run: its words, 32 KiB, stay in a core's first cache. */
+/** The most indices in a run: its words, 32 KiB, stay in a core's L1 cache. */
 export const RUN = 4096;
 
 /** A generator like `CounterRandom`, read in runs. */
@@ -50,8 +50,8 @@ export class PhiloxRun {
 const NO_WORK = { pages: 1, kernels: [] };
 
 /**
- * Vectors of four indices that the kernel works on side by side: a processor does one's products while it waits for the
- * other's.
+ * Vectors of four indices that the kernel works on side by side: a processor multiplies one while it waits for the
+ * other's products.
  */
 const SIDES = ['a', 'b'] as const;
 const WORDS = ['c0', 'c1', 'c2', 'c3', 'low0', 'high0', 'low1', 'high1'] as const;

@@ -1,4 +1,4 @@
-/** Random numbers by what they are for and which they are, from Philox4x32-10. */
+/** Random numbers from Philox4x32-10, addressed by what they are for and by index. */
 
 import { PhiloxRun, RUN } from './philox-run.ts';
 import { philox4x32 } from './philox4x32.ts';
@@ -130,7 +130,10 @@ export function permutation(n: number, random: CounterRandom): Uint32Array {
   return order;
 }
 
-/** As many distinct numbers from 0 to n - 1 as are wanted, or all of them, in ascending order: for samples that are small beside n. */
+/**
+ * `wanted` distinct numbers from 0 to n - 1, or all n if there are no more, in ascending order; for samples much
+ * smaller than n.
+ */
 export function distinctBelow(n: number, wanted: number, random: CounterRandom): number[] {
   const found = new Set<number>();
   for (let i = 0; found.size < Math.min(wanted, n); i++) found.add(random.below(i, n));

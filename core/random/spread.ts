@@ -8,7 +8,8 @@ export function spread(hash: number): number {
 }
 
 /**
- * Of an ordered pair of hashes. The multiplier is odd, so no two first ones fall together: 2^32 by the golden ratio.
+ * The hash of an ordered pair of hashes. The multiplier, 2^32 divided by the golden ratio, is odd, so no two first
+ * hashes fall together.
  */
 export function spreadPair(first: number, second: number): number {
   return spread((Math.imul(first, 0x9e3779b1) + second) | 0);

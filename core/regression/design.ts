@@ -71,7 +71,7 @@ export class Design {
     }
   }
 
-  /** X^T y, for y of one value a row: what the normal equations have on their right. */
+  /** X^T y, for y of one value a row: the right-hand side of the normal equations. */
   transposeTimes(y: Float64Array): Float64Array {
     const result = new Float64Array(this.columns);
     this.pass(undefined, y, result);
@@ -128,7 +128,7 @@ const NO_ROWS: SparseRows = {
   values: new Float32Array(0),
 };
 
-/** The product of a row of a block with as many entries of `weights` from `first` on. */
+/** The dot product of a row of a block with as many entries of `weights`, from `first` on. */
 export function dot({ columns, values }: DenseBlock, row: number, weights: Float64Array, first: number): number {
   const begin = row * columns;
   let sum = 0;

@@ -26,17 +26,18 @@ export interface RidgeOptions {
   relativePenalties?: Readonly<Record<string, readonly number[]>>;
   seed: number;
   stage?: number;
-  /** Only the first so many rows are chosen by; without it all. The others are only fitted. */
+  /** How many rows, from the first, penalties are chosen by; by default all. The others are only fitted. */
   chooseBy?: number;
   /**
-   * Sets of rows, each of which is held out once while the others are fitted. What all models predict of the rows that they
-   * were not fitted to is judged together.
+   * Sets of rows, each of which is held out once while the others are fitted. All the models' predictions for the rows
+   * that they were not fitted to are judged together.
    *
    * @default - a random part of the rows to choose by
    */
   folds?: readonly ArrayLike<number>[];
   /**
-   * Of the normal equations' residual: less than predictions need. Comparisons with a closed form ask for less still.
+   * Tolerance of the normal equations' residual: tighter than predictions need. Comparisons with a closed form set a
+   * tighter one still.
    *
    * @default 1e-8, which makes coefficients good to some 10^-7
    */
@@ -46,7 +47,7 @@ export interface RidgeOptions {
 export interface Candidate {
   penalty: number;
   relativePenalties: Record<string, number>;
-  /** On the rows that were held out; undefined when there was nothing to choose. */
+  /** Spearman's rho on the rows that were held out; undefined when there was nothing to choose. */
   spearman?: number;
 }
 
@@ -63,7 +64,7 @@ export interface RidgeModel {
 
 /** A tighter tolerance does not change the order of predictions, and takes three times the iterations. */
 const CHOOSING_TOLERANCE = 1e-4;
-/** Against a fit that never ends. */
+/** Guards against a fit that never ends. */
 const MOST_ITERATIONS = 5000;
 /** Share of the rows to choose by that is held out where no folds are given. */
 const VALIDATION_SHARE = 0.15;
@@ -101,7 +102,7 @@ export function fitRidge(blocks: FeatureBlocks, targets: ArrayLike<number>, opti
       for (const row of judged) wanted.push(targets[row]!);
     }
     for (const [i, candidate] of candidates.entries()) candidate.spearman = spearman(predicted[i]!, wanted);
-    // Of equals the greatest penalty: candidates are in descending order of it.
+    // Among equals the greatest penalty wins: candidates are in descending order of it.
     chosen = candidates.reduce((best, candidate) => (candidate.spearman! > best.spearman! ? candidate : best));
   }
   const [model] = fitAll(blocks, targets, all, [chosen], tolerance);
@@ -123,7 +124,7 @@ export function predictRidge(model: LinearModel, blocks: FeatureBlocks): Float64
   );
 }
 
-/** What predicts: all but how the penalty was chosen. */
+/** The part of a model that predicts: all but how the penalty was chosen. */
 export type LinearModel = Pick<RidgeModel, 'intercept' | 'ngrams' | 'dense'>;
 
 function predictRows(

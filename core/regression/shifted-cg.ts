@@ -15,7 +15,7 @@ interface System {
   above: number;
   x: Float64Array;
   p: Float64Array;
-  /** The residual is this times that of the least shift; also one step before. */
+  /** The residual is `zeta` times that of the least shift; `previousZeta` is the factor one step before. */
   zeta: number;
   previousZeta: number;
   done: boolean;
@@ -43,7 +43,7 @@ export function solveShifted(
   let square = dot(r, r);
   const enough = tolerance * Math.sqrt(square);
   let iterations = 0;
-  // As in the paper, `step` is negative; `turn` is what of the last direction is kept.
+  // As in the paper, `step` is negative; `turn` is how much of the last direction is kept.
   let [previousStep, turn] = [1, 0];
   while (systems.some(({ done }) => !done) && square > 0) {
     if (iterations === maxIterations)

@@ -1,4 +1,7 @@
-/** Whether a run's inputs are there, from listings, sizes and descriptions: what is wrong is said before anything is paid for. */
+/**
+ * Whether a run's inputs are there, from listings, sizes and descriptions: problems are reported before anything is
+ * paid for.
+ */
 import type { RunConfig } from '../config/schema.ts';
 import type { InputFile } from '../corpus/reading/input-file.ts';
 import { findInputs } from '../corpus/reading/inputs.ts';
@@ -7,7 +10,7 @@ import { getJson, isLocalPath, type StoreOpener, splitUri } from '../storage/ind
 import { readWordPieceFiles, wordPieceEncoderInput } from '../tokenizer/encoder-input.ts';
 
 /**
- * Looks for every file that the configuration names; reads none but what describes a pretrained encoder.
+ * Looks for every file that the configuration names, and reads only those that describe a pretrained encoder.
  *
  * @returns the corpus's input files; none where it was prepared beforehand.
  * @throws InputError naming the first that is missing, empty or out of reach, and its field.
@@ -18,7 +21,9 @@ export async function checkInputs(config: RunConfig, open: StoreOpener): Promise
   return files;
 }
 
-/** The same of all inputs, each by itself: what is wrong with them, in sentences, and the input files that are there. */
+/**
+ * The same for all inputs, each by itself: what is wrong with them, in sentences, and the input files that are there.
+ */
 export async function inputProblems(
   config: RunConfig,
   open: StoreOpener,
@@ -35,7 +40,7 @@ export async function inputProblems(
   return { files, problems: [...problems] };
 }
 
-/** Each throws when something is wrong, and else returns the corpus's input files that it has found. */
+/** Each throws when something is wrong; otherwise it returns those of the corpus's input files that it has found. */
 function checks(config: RunConfig, open: StoreOpener): (() => Promise<InputFile[]>)[] {
   const { corpus, reference, heldOut, influenceModel, evaluation } = config;
   const { prepared, tokenizer } = corpus;
@@ -59,7 +64,10 @@ function checks(config: RunConfig, open: StoreOpener): (() => Promise<InputFile[
   ];
 }
 
-/** All of a pretrained encoder but the bytes of its weights: it is first used after a stage of training and the probes. */
+/**
+ * Checks a pretrained encoder except for its weights' bytes, as it is first used after a stage of training and the
+ * probes.
+ */
 async function checkEncoder(open: StoreOpener, folder: string, shape: RunConfig['influenceModel']): Promise<void> {
   const remedy = 'influenceModel.pretrained names a Hugging Face directory';
   for (const name of ['config.json', 'tokenizer.json']) await requireFile(open, `${folder}/${name}`, remedy);
@@ -77,7 +85,7 @@ async function checkEncoder(open: StoreOpener, folder: string, shape: RunConfig[
 
 const WEIGHT_FILES = ['model.safetensors', 'model.safetensors.index.json'];
 
-/** The configuration's paths on the machine that reads it, each with its field. */
+/** The configuration's paths that are on the machine that reads it, each with its field. */
 export function localPaths(config: RunConfig): [field: string, path: string][] {
   const { corpus, reference, heldOut, influenceModel, evaluation } = config;
   const { prepared, input, tokenizer } = corpus;
@@ -111,7 +119,9 @@ async function requireFile(open: StoreOpener, uri: string, remedy: string): Prom
   if (bytes === 0) throw new InputError(`${uri}: the file is empty; ${remedy}.`);
 }
 
-/** What S3 answers when a bucket is not there or not ours, in words; its HEAD has no more than the status. */
+/**
+ * S3's answers when a bucket is not there or not ours, in words; to a HEAD request it answers with the status alone.
+ */
 const UNREACHABLE: Record<string, string> = {
   NoSuchBucket: 'there is no such bucket; correct the URI',
   AccessDenied: "access is denied; add the bucket to the deployment's inputBuckets (-c inputBuckets=NAME)",

@@ -7,7 +7,7 @@ import { getJsonIfPresent, putJson, type Store, splitUri } from '../storage/inde
 
 /**
  * Writes `run.json`, or finds it there with the same configuration, in which case the run resumes. A run that has planned
- * no stage was refused or stopped before it began: it may begin with another one.
+ * no stage was refused or stopped before it began: it may begin with another configuration.
  *
  * @throws ConfigError as {@link checkRun} does, and when the run was begun with another version of the engine.
  */
@@ -41,17 +41,17 @@ export async function createRun(
 export async function checkRun(store: Store, id: string, config: RunConfig): Promise<RunRecord | undefined> {
   const existing = await getJsonIfPresent<RunRecord>(store, RUN_FILE);
   if (!existing) return undefined;
-  // One that was written before a field was there has its default.
+  // A configuration that was written before a field existed has the field's default.
   const before = runConfig.safeParse(existing.config);
   const changed = differences(before.success ? before.data : existing.config, config);
   if (changed.length === 0) return existing;
   if ((await store.size(stageLayout(0).plan)) !== undefined) {
-    // A run keeps where its files were when it began.
+    // A run keeps the paths that its files had when it began.
     const moved = before.success && differences(withoutFolders(before.data), withoutFolders(config)).length === 0;
     throw new ConfigError(
       `run ${id} is already there with another configuration: ${changed.slice(0, 5).join('; ')}. ` +
         (moved
-          ? 'Only folders differ: if they were moved, move them back to go on with this run, or link to them from where they were. Else give this one another id ' +
+          ? 'Only folders differ: if they were moved, move them back to go on with this run, or link to them from where they were. Otherwise give this one another id ' +
             '(--run-id, or runId in an execution).'
           : 'Give this one another id (--run-id, or runId in an execution), or delete the old run.'),
     );
@@ -59,7 +59,7 @@ export async function checkRun(store: Store, id: string, config: RunConfig): Pro
   return undefined;
 }
 
-/** Versions that numbers depend on; with another Node the results are the same. */
+/** Refuses other versions of what results depend on; they do not depend on the version of Node. */
 function refuseOtherVersions({ id, versions: begun }: RunRecord, now: Record<string, string>): void {
   for (const name of Object.keys(now).filter((name) => name !== 'node'))
     if (begun[name] !== undefined && begun[name] !== now[name])

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ConfigError } from '../errors.ts';
 
-/** Job names begin with it, which SageMaker wants to begin with a letter or digit. */
+/** Job names begin with the run's id, and SageMaker wants them to begin with a letter or digit. */
 export const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9-]{0,47}$/;
 export const RUN_ID_WORDS = 'expected letters, digits and hyphens, at most 48, and no hyphen first';
 
@@ -21,12 +21,13 @@ const executionInput = z.strictObject({
   trainer: z.enum(['batch', 'sagemaker']).optional(),
   dryRun: z.boolean().default(false),
   /**
-   * Stops before a stage that would bring the estimated cost above this; by default the last execution's. `null` lifts that.
+   * Stops before a stage that would bring the estimated cost above this; by default the last execution's limit, which
+   * `null` lifts.
    */
   maxCostUsd: z.number().positive().nullable().optional(),
 });
 
-/** Most bytes of JSON: a payload of Step Functions has 256 KiB, and the first state adds its own to the input. */
+/** Most bytes of JSON: a Step Functions payload may have 256 KiB, and the first state adds its own to the input. */
 export const MAX_INPUT_BYTES = 250 * 1024;
 
 export type ExecutionInput = z.output<typeof executionInput>;

@@ -1,4 +1,7 @@
-/** What a run reads beside its corpus's texts: hashed when it begins, so that it ends with the same files or says so. */
+/**
+ * What a run reads besides its corpus's texts, hashed when it begins so that it ends with the same files or reports a
+ * change.
+ */
 import { CORPUS_FILE } from '../corpus/corpus.ts';
 import { InputError } from '../errors.ts';
 import type { InputHash, InputHashes } from '../formats.ts';
@@ -10,13 +13,13 @@ import { corpusStore, type Run } from './open-run.ts';
 /** Files hashed at once. */
 const FILES_AT_ONCE = 4;
 
-/** Of a pretrained encoder's directory; others that models are published with are not read. */
+/** The files of a pretrained encoder's directory that are read; models are published with others, too. */
 const ENCODER_FILES = /^(config|tokenizer|tokenizer_config)\.json$|\.safetensors(\.index\.json)?$/;
 
 /**
- * Writes `inputs.json`, or holds the files against the one that is there.
+ * Writes `inputs.json`, or compares the files with the one that is there.
  *
- * @param begun whether the run has planned a stage; one that has not may be of another configuration.
+ * @param begun whether the run has planned a stage; if not, the file there may be of another configuration.
  * @throws InputError naming the first file that is not the one that the run began with.
  */
 export async function recordInputs(run: Run, begun: boolean): Promise<void> {
@@ -31,7 +34,7 @@ export async function recordInputs(run: Run, begun: boolean): Promise<void> {
 }
 
 /**
- * Holds the files against `inputs.json` when the run ends: each job reads them for itself, and sees no change by itself.
+ * Compares the files with `inputs.json` when the run ends: each job reads them for itself, and cannot notice a change.
  *
  * @throws InputError naming the first file that is not the one that the run began with.
  */
@@ -40,7 +43,7 @@ export async function requireSameInputs(run: Run): Promise<void> {
   const changed = before && firstChanged(run, before, await findInputs(run));
   if (changed)
     throw new InputError(
-      `${changed}: it was changed while the run was at work, and stages may be made of either. Start another run (--run-id); ` +
+      `${changed}: it was changed while the run was at work, so stages may have read either version. Start another run (--run-id); ` +
         'or restore it, delete the folders of the stages that began after the change (stages/N), and give the same command again.',
     );
 }
@@ -51,7 +54,7 @@ async function findInputs(run: Run): Promise<InputHashes> {
   return { format: 'mates-inputs/1', corpus, files };
 }
 
-/** What is another now, in words; undefined where all is as it was. */
+/** What has changed, in words; undefined when nothing has. */
 function firstChanged(run: Run, before: InputHashes, now: InputHashes): string | undefined {
   const known = new Map(before.files.map(({ uri, sha256 }) => [uri, sha256]));
   const changed = now.files.find(({ uri, sha256 }) => known.get(uri) !== sha256);
@@ -60,12 +63,12 @@ function firstChanged(run: Run, before: InputHashes, now: InputHashes): string |
   return before.corpus === now.corpus ? undefined : `${corpusStore(run).uri} is not the corpus ${differs}`;
 }
 
-/** As they were when the run began; undefined in runs older than this record. */
+/** The inputs as they were when the run began; undefined in runs older than this record. */
 function readInputs({ store }: Run): Promise<InputHashes | undefined> {
   return getJsonIfPresent<InputHashes>(store, INPUTS_FILE);
 }
 
-/** The files as they were when the run began, or as they are where that was not recorded. */
+/** The files as they were when the run began, or as they are now if that was not recorded. */
 export async function inputsOf(run: Run): Promise<InputHash[]> {
   return (await readInputs(run))?.files ?? hashInputs(run);
 }

@@ -1,4 +1,4 @@
-/** What the files of a finished run must say of each other, beyond having their recorded hashes. */
+/** How the files of a finished run must agree with each other, beyond having their recorded hashes. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Corpus } from '../corpus/corpus.ts';
 import { InputError } from '../errors.ts';
@@ -103,7 +103,7 @@ async function checkSelection(run: Run, corpus: Corpus, plan: StagePlan, arm: Ar
   );
 }
 
-/** The selected rows: ascending, of the pool, and on the right side of the cut. */
+/** Checks that the selected rows ascend, are of the pool, and are on the right side of the cut. */
 async function checkRows(
   { store }: Run,
   corpus: Corpus,

@@ -6,24 +6,24 @@ import { getJson, getJsonIfPresent, hashObject, type Store } from '../storage/in
 import { inputsOf } from './inputs.ts';
 import { openRunCorpus, type Run } from './open-run.ts';
 
-/** Files whose bytes tell of time or place rather than of the result. */
+/** Files whose bytes depend on time or place, and not on the result alone. */
 const NOT_REPEATABLE = [INPUTS_FILE, MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE];
 const NOT_REPEATABLE_FOLDER = new RegExp(
   `(^|/)(executions|timings|logs|partial-checkpoint|${SAGEMAKER_FOLDER}-(main|control))/`,
 );
-/** What a job deletes when it ends; a kill at that moment leaves it. */
+/** A file that a job deletes when it ends; a kill at that moment leaves it behind. */
 const PARTIAL_FILE = /\.partial\.json$/;
 
-/** Such as `.lock`, and what systems put into any folder that is looked at. */
+/** Files such as `.lock`, and those that operating systems put into any folder that is looked at. */
 const HIDDEN = /(^|\/)\./;
 
-/** Files looked at at once: three requests for each scoring job hide behind each other's latency. */
+/** Files looked at in parallel, so that the requests, three for each scoring job, hide each other's latency. */
 const REQUESTS = 16;
 
 /**
- * What `manifest.json` is to have: the configuration, seeds, versions, and the hash of every input and output.
+ * Makes the content of `manifest.json`: the configuration, seeds, versions, and the hash of every input and output.
  *
- * @throws InputError that names the first output that is another than in the manifest of a run that has finished before.
+ * @throws InputError if the run had finished before, naming the first output that differs from its manifest.
  */
 export async function makeManifest(run: Run): Promise<Manifest> {
   const corpus = await openRunCorpus(run);
@@ -35,7 +35,7 @@ export async function makeManifest(run: Run): Promise<Manifest> {
   return { format: 'mates-manifest/1', run: run.record, inputs, outputs: made };
 }
 
-/** A file that the manifest has not is none of them: a later version may write it of a run that is there. */
+/** A file that is not in the manifest is not refused: a later version may write it for an existing run. */
 function refuseOthers(store: Store, before: readonly FileRecord[], now: readonly FileRecord[]): void {
   const hashes = new Map(now.map(({ key, sha256 }) => [key, sha256]));
   const changed = before.find(({ key, sha256 }) => isRepeatable(key) && hashes.get(key) !== sha256);
@@ -78,8 +78,8 @@ export interface Recorded {
 }
 
 /**
- * What was recorded when the large files were written: corpora and checkpoints may be hundreds of gigabytes, more than a
- * function can read in its quarter of an hour.
+ * The hashes that were recorded when the large files were written: corpora and checkpoints may be hundreds of
+ * gigabytes, more than a function can read in its quarter of an hour.
  */
 export async function recordedHashes(store: Store, keys: string[]): Promise<Map<string, Recorded>> {
   const known = new Map<string, Recorded>();
@@ -100,7 +100,7 @@ export async function recordedHashes(store: Store, keys: string[]): Promise<Map<
     } else if (key.endsWith('/selection.json')) {
       add('', [(await getJson<SelectionSummary>(store, key)).file]);
     } else if (/(checkpoint\/training|\/probe-model\/probe)\.json$/.test(key)) {
-      // A prepared probe has none where it is a checkpoint, which has its own, or of before they were kept.
+      // A prepared probe has no hashes if it is a checkpoint, which has its own, or is older than the field.
       const { sha256 = {} } = await getJson<{ sha256?: Record<string, string> }>(store, key);
       for (const [file, hash] of Object.entries(sha256)) known.set(folder + file, { sha256: hash });
     }

@@ -3,6 +3,7 @@ import { InputError } from '../errors.ts';
 import type { Arm, FileRecord, Manifest, StagePlan } from '../formats.ts';
 import { armLayout, RUN_FILE, stageLayout } from '../layout.ts';
 import { readParquet } from '../parquet.ts';
+import { counted } from '../plural.ts';
 import { readScorer } from '../selection/scorer-record.ts';
 import { readUtilities } from '../selection/scores.ts';
 import { selectionRequest, selectRows } from '../selection/select.ts';
@@ -38,7 +39,8 @@ export async function selectedStages(run: Run, only?: number): Promise<number[]>
 }
 
 /**
- * The stage's selections of every arm again, from the scores (the run's, or those in `scratch`), the seed and the corpus.
+ * Makes the stage's selections of every arm again, from the scores (the run's, or those in `scratch`), the seed and the
+ * corpus.
  */
 export async function replaySelection(run: Run, scratch: Store, stage: number): Promise<Replayed[]> {
   const plan = await readPlan(run, stage);
@@ -56,7 +58,7 @@ export async function replaySelection(run: Run, scratch: Store, stage: number): 
   return found;
 }
 
-/** What scoring wrote anew to `scratch`, against the run's; see containers/score. */
+/** Compares what scoring wrote anew to `scratch` with the run's scores; see containers/score. */
 export async function compareScores(run: Run, scratch: Store, plan: StagePlan): Promise<Replayed[]> {
   const found: Replayed[] = [];
   for (let job = 0; job < plan.scoreItems; job++) {
@@ -67,7 +69,7 @@ export async function compareScores(run: Run, scratch: Store, plan: StagePlan): 
   return found;
 }
 
-/** The outputs of two manifests of the same configuration, in the order in which a run makes them. */
+/** Compares the outputs of two manifests of the same configuration, in the order in which a run makes them. */
 export function compareManifests(before: Manifest, again: Manifest): Replayed[] {
   const made = new Map<string, FileRecord>(again.outputs.map((file) => [file.key, file]));
   const files = before.outputs.filter(({ key }) => key !== RUN_FILE); // has paths and the version of Node in it
@@ -84,7 +86,7 @@ export function compareManifests(before: Manifest, again: Manifest): Replayed[] 
   return found.sort((a, b) => a.stage - b.stage || orderOf(a.key) - orderOf(b.key));
 }
 
-/** The corpus is made before any stage. */
+/** A file's stage; -1 for the corpus, which is made before any stage. */
 const stageOf = (key: string) => Number(/^stages\/(\d+)\//.exec(key)?.[1] ?? -1);
 
 const ORDER = [
@@ -127,11 +129,12 @@ async function compareFile(
 const selectionDifference: Differ = async (before, again, key) => {
   if (!key.endsWith('.parquet')) return 'other bytes';
   const [old, now] = [await selectedRowsOf(before, key), await selectedRowsOf(again, key)];
-  const chosen = new Set(now);
+  const [chosen, known] = [new Set(now), new Set(old)];
   const gone = old.filter((row) => !chosen.has(row));
-  return gone.length === 0 && old.length === now.length
-    ? 'the same rows with other utilities or keys'
-    : `${gone.length} of its ${old.length} rows are others, the first ${gone[0] ?? now[old.length]}`;
+  const added = now.filter((row) => !known.has(row));
+  if (gone.length > 0) return `${gone.length} of its ${old.length} rows differ, the first ${gone[0]}`;
+  if (added.length > 0) return `${counted(added.length, 'row')} more than its ${old.length}, the first ${added[0]}`;
+  return 'the same rows with other utilities or keys';
 };
 
 const selectedRowsOf = async (store: Store, key: string) => (await readParquet({ store, key }, { row: 'INT64' })).row;

@@ -87,15 +87,16 @@ export async function summarise(run: Run): Promise<RunSummary> {
 const NOT_OF_LOSSES = ['stages', 'microBatchRows', 'checkpointEverySteps', 'checkpointEveryMinutes'];
 
 /**
- * SHA-256 of the settings that losses depend on whatever the method. What runs that are compared may differ in is left out:
- * the stages, as a random run may go on for more; what is in memory or on a disk at once; and tasks, which no loss is of.
+ * SHA-256 of the settings that losses depend on whatever the method. It leaves out what compared runs may differ in:
+ * the number of stages, as a random run may go on for more; what is in memory or on a disk at once; and tasks, which no
+ * loss is measured on.
  */
 export function settingsHash({ model, pretrain, pools, evaluation: { rowsPerDomain } }: RunConfig): string {
   const training = Object.entries(pretrain).filter(([name]) => !NOT_OF_LOSSES.includes(name));
   return sha256(JSON.stringify({ model, training, pools, rowsPerDomain }));
 }
 
-/** SHA-256 of what rows are chosen by; of random rows and of references nothing but the selection counts. */
+/** SHA-256 of what rows are chosen by; for random rows and for training on references, only the selection counts. */
 function choiceHash({ probe, influenceModel, selection }: RunConfig): string {
   const scored = methodTraits(selection.method).score !== undefined;
   return sha256(JSON.stringify(scored ? { probe, influenceModel, selection } : { selection }));
@@ -124,7 +125,7 @@ async function armSummary(
   const evaluation = await getJson<Evaluation>(run.store, layout.evaluation);
   const { tasks, taskMean } = evaluation;
   const tail = loss.slice(-Math.ceil(loss.length / 10)); // one step's loss is noisy
-  // A trainer of one's own records none.
+  // A custom trainer records none.
   const training = timings.find(({ job }) => job === `pretrain-${arm}`);
   return {
     tokens: (stage + 1) * tokens,

@@ -8,14 +8,16 @@ import { getJson, getJsonIfPresent, type Store } from '../storage/index.ts';
 /** Files read at once: there is one for each job, and a stage may have thousands. */
 const REQUESTS = 16;
 
-/** Of the stage's jobs that have ended. */
+/** The timings of the stage's jobs that have ended. */
 export async function readTimings(store: Store, stage: number): Promise<Timing[]> {
   const keys = await store.list(stageLayout(stage).timings);
   const ended = keys.filter((key) => !key.endsWith(INTERRUPTED_SUFFIX));
   return mapParallel(ended, REQUESTS, (key) => getJson<Timing>(store, key));
 }
 
-/** Of a job that begins: when it was at work before. One that ended may be made again, as its last file was not there. */
+/**
+ * When a job that now begins was at work before. A job that had ended may run again because its last file was missing.
+ */
 export async function attemptsBefore(store: Store, stage: number, job: string): Promise<Attempt[]> {
   const layout = stageLayout(stage);
   const ended = await getJsonIfPresent<Timing>(store, layout.timing(job));
@@ -23,7 +25,7 @@ export async function attemptsBefore(store: Store, stage: number, job: string): 
   return (await getJsonIfPresent<Attempt[]>(store, layout.interrupted(job))) ?? [];
 }
 
-/** The kind of job that a timing is of; undefined for preparing the corpus, which is beside the first stage's. */
+/** The kind of job that a timing is of; undefined for preparing the corpus, whose timing is among the first stage's. */
 export function taskOf({ job }: Timing): StageTask | undefined {
   const task = job.replace(/-(\d+|main|control)$/, '');
   return STAGE_TASKS.find((name) => name === task);

@@ -1,4 +1,4 @@
-/** Checks a run, or a prepared corpus, against what was recorded of it. The first thing that is wrong is thrown. */
+/** Checks a run, or a prepared corpus, against what was recorded about it, and throws the first fault. */
 import type { Corpus } from '../corpus/corpus.ts';
 import { findInputs } from '../corpus/reading/inputs.ts';
 import { InputError, InterruptedError } from '../errors.ts';
@@ -41,10 +41,10 @@ export interface VerifyOptions {
   progress?: ProgressReporter;
 }
 
-/** What was found in order. */
+/** What was found to be in order. */
 export interface Verified {
   kind: 'run' | 'corpus';
-  /** Whether the run has ended; of one that has not, the files with recorded hashes are checked. */
+  /** Whether the run has ended; if not, only the files with recorded hashes are checked. */
   finished: boolean;
   files: number;
   bytes: number;
@@ -55,7 +55,7 @@ export interface Verified {
 }
 
 /**
- * Compares every file with its recorded hash, then what the files say with each other.
+ * Compares every file with its recorded hash, then checks that the files agree with each other.
  *
  * @throws InputError that names the first file that is missing or damaged, or disagrees with another.
  */
@@ -68,7 +68,7 @@ export async function verifyRun(run: Run, options: VerifyOptions = {}): Promise<
         'or leave --inputs out.',
     );
   const present = await repeatableFiles(store);
-  // An earlier version's manifest may have others.
+  // An earlier version's manifest may name other files, too.
   const outputs = manifest?.outputs.filter(({ key }) => isRepeatable(key));
   const expected = outputs
     ? new Map<string, Recorded>(outputs.map((output) => [output.key, output]))

@@ -1,13 +1,13 @@
-/** Domains of rows, read a range at a time: a paper-scale corpus's would fill a small function's memory. */
+/** Domains of rows, read a range at a time: those of a paper-scale corpus would fill a small function's memory. */
 import { InputError } from '../errors.ts';
 import type { CorpusIndex, RowRange } from '../formats.ts';
 import { mapAhead } from '../parallel.ts';
 import type { Store } from '../storage/index.ts';
 
-/** Requests in flight: hides a request's latency. */
+/** Requests in flight at once, to hide their latency. */
 const REQUESTS = 8;
 
-/** A prepared corpus, as far as its domains go; `Corpus` is one. */
+/** The part of a prepared corpus that its rows' domains are read from; a `Corpus` is one. */
 export interface DomainSource {
   store: Store;
   index: Pick<CorpusIndex, 'domains' | 'shards'>;
@@ -25,7 +25,9 @@ export async function rangeDomains({ store, index }: DomainSource, range: RowRan
   return new Uint16Array(bytes.slice().buffer); // copied, so that the array starts at a multiple of 2
 }
 
-/** Rows of each domain in some ranges, in the corpus's order of domains, those without rows left out. */
+/**
+ * How many rows of each domain are in the ranges, in the corpus's order of domains; those without rows are left out.
+ */
 export async function domainCounts(source: DomainSource, ranges: RowRange[]): Promise<Record<string, number>> {
   const counts = new DomainCounts(source.index);
   for await (const domains of mapAhead(ranges, REQUESTS, (range) => rangeDomains(source, range)))

@@ -20,7 +20,10 @@ import { CounterRandom, STREAM } from '../random/philox.ts';
 import { PhiloxRun } from '../random/philox-run.ts';
 import type { Kernel } from '../wasm/assemble.ts';
 
-/** Which noise: a function of these and the row alone, so shards, jobs, order and retries do not matter. */
+/**
+ * What the noise depends on. Besides these, it depends on the row alone, so shards, jobs, order and retries do not
+ * matter.
+ */
 export interface Noise {
   seed: number;
   stage: number;
@@ -42,7 +45,7 @@ export function noiseOf({ seed, stage, arm }: Noise): CounterRandom {
   return new CounterRandom(seed, streamOf(arm), stage);
 }
 
-/** The same noise for runs of rows, and kernels that work on it. */
+/** The same noise for runs of consecutive rows, with kernels that work on it. */
 export function noiseRun({ seed, stage, arm }: Noise, work?: { pages: number; kernels: Kernel[] }): PhiloxRun {
   return new PhiloxRun(seed, streamOf(arm), stage, work);
 }
@@ -54,7 +57,7 @@ export function keyFunction(recipe: KeyRecipe): (row: number, utility: number) =
   return (row, utility) => keyOf(utility, random.gumbel(row));
 }
 
-/** What the Gumbel value of a row is multiplied by before it is added. */
+/** The factor of a row's Gumbel value in its key. */
 export const NOISE_SIGN = { exact: 1, 'reference-code': -1, none: 0 } as const;
 
 /** The ordered key of a utility and the Gumbel value of its row. */
@@ -69,7 +72,9 @@ export function keyOfGumbel({
 const float = new Float32Array(1);
 const bits = new Int32Array(float.buffer);
 
-/** A number, rounded to float32, as a uint32 with the same order: integers can be counted by their upper bits. */
+/**
+ * Rounds a number to float32 and maps it to a uint32 in the same order: integers can be counted by their upper bits.
+ */
 export function orderedKey(value: number): number {
   float[0] = Math.fround(value) + 0; // -0 + 0 is 0: the two compare equal, so they get one key
   const pattern = bits[0]!;

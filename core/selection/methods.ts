@@ -17,7 +17,7 @@ const TRAITS = {
   influence: { score: 'influence-model' },
   /** The same without the noise. */
   'hard-top-k': { score: 'influence-model', hard: true },
-  /** The influence model of the first scored stage for all of them: what refitting is compared with. */
+  /** The first scored stage's influence model, used at all later stages too: what refitting is compared with. */
   'static-influence': { score: 'influence-model', once: true },
   /** Every row of the pool is probed: the ceiling of any influence model, for small pools. */
   oracle: { score: 'probe' },
@@ -30,7 +30,9 @@ const TRAITS = {
   /** The rows that the current checkpoint predicts best. */
   perplexity: { score: 'loss', hard: true },
   random: {},
-  /** Random rows, a share of each batch replaced by the reference passages: what selection is no substitute for. */
+  /**
+   * Random rows, with a share of each batch replaced by the reference passages: selection is no substitute for that.
+   */
   'train-on-reference': {},
 } satisfies Record<string, MethodTraits>;
 
@@ -38,10 +40,10 @@ export type Method = keyof typeof TRAITS;
 
 export const METHODS = Object.keys(TRAITS) as [Method, ...Method[]];
 
-/** Whether a score is one of the text alone, which no model has to read. */
+/** Whether a score depends on the text alone, so that no language model has to read the row. */
 export const ofTextAlone = (score?: ScoreKind): boolean => score === 'dsir' || score === 'classifier';
 
-/** How the log ratios of a row's n-grams become DSIR's weight of it. */
+/** How the log ratios of a row's n-grams become the row's DSIR weight. */
 export const DSIR_SCORES = ['sum', 'mean'] as const;
 export type DsirScore = (typeof DSIR_SCORES)[number];
 

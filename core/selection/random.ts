@@ -1,5 +1,5 @@
 /**
- * Random selection: what selecting by a utility of 0 for every row gives, without any scores. The key then grows with
+ * Random selection: gives what selecting by a utility of 0 for every row would, without any scores. The key grows with
  * the row's uniform number alone, and the k-th largest of n such numbers lies close to 1 - k/n. So one pass counts the
  * rows above a bracket around that place and keeps the keys of the few inside; a second pass lists the rows.
  */
@@ -58,7 +58,8 @@ function cutWithin(ranges: RowRange[], k: number, noise: Noise, low: number, hig
 export function* randomRows(ranges: RowRange[], noise: Noise, cut: Cut): Generator<SelectedRows> {
   const random = noiseRun(noise);
   const isIn = cutter(cut);
-  // Most rows are far below the cut, and need no logarithms to see it; float32 rounding is far below the margin.
+  // Most rows are so far below the cut that no logarithm is needed to tell; float32 rounding is much less than the
+  // margin.
   const surelyOut = Math.exp(-Math.exp(-keyValue(cut.threshold))) - 1e-5;
   for (const range of [...ranges].sort((a, b) => a.begin - b.begin)) {
     const rows: number[] = [];

@@ -18,17 +18,17 @@ export interface ScorerRecord {
   /** Empty where rows are taken at random. */
   parts: ScorerPart[];
   std: number;
-  /** In place of `selection.temperature`, which is in standard deviations, where the utilities are not. */
+  /** Replaces `selection.temperature`, which is in standard deviations, when the utilities are not. */
   temperature?: number;
-  /** How the influence model's encoder multiplies; absent where it is float32 without a question. */
+  /** The precision of the influence model's matrix products; absent when float32 was used without comparing. */
   precision?: ScorerPrecision;
-  /** Why the influence model or the probe should not be trusted, whether `method` still goes by it or not. */
+  /** Why the influence model or the probe should not be trusted, whether or not `method` still uses it. */
   weak?: string;
 }
 
 export interface ScorerPrecision {
   used: 'float32' | 'int8';
-  /** Rank correlation of the predictions in 8 bits with those in float32, on so many rows of the pool. */
+  /** Rank correlation of the predictions in 8 bits with those in float32, on `rows` rows of the pool. */
   spearman: number;
   rows: number;
 }

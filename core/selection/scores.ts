@@ -6,8 +6,8 @@
  *                (float32); grouped by the key's upper 16 bits, the highest group first, by position within a group
  *   index.json   written last: its presence says that the others are whole
  *
- * All numbers are little-endian. Any one group is a contiguous range of keys.bin, and whatever is selected lies in a
- * range from its start, so the merge needs one request a job for each.
+ * All numbers are little-endian. Each group is a contiguous range of keys.bin, and the selected rows lie in a range
+ * from its start, so the merge reads either from each job by range, a large one in pieces.
  */
 import { bytesOf } from '../bytes.ts';
 import type { Corpus } from '../corpus/corpus.ts';
@@ -40,7 +40,7 @@ export interface ScoreIndex {
   /** The occupied groups of keys.bin in file order, so descending, and the records in each. */
   groups: number[];
   counts: number[];
-  /** Of the finite utilities; absent when there are none. */
+  /** Histogram of the finite utilities; absent when there are none. */
   histogram?: Histogram;
   /** Rows of each domain. */
   domains: Record<string, number>;
@@ -49,7 +49,7 @@ export interface ScoreIndex {
 
 export interface Scores extends KeyRecipe {
   ranges: RowRange[];
-  /** Of each row, in the order of `ranges`: higher is better. */
+  /** One for each row, in the order of `ranges`: higher is better. */
   utilities: Float32Array;
   corpus: DomainSource & Pick<Corpus, 'texts'>;
 }
@@ -61,7 +61,7 @@ const indexKey = (prefix: string) => `${prefix}/index.json`;
 /** The utilities of a job's rows, in the order of its ranges. */
 export async function readUtilities(store: Store, prefix: string): Promise<Float32Array> {
   const bytes = await store.get(scoresKey(prefix));
-  return new Float32Array(bytes.slice().buffer); // little-endian, as every Node is
+  return new Float32Array(bytes.slice().buffer); // little-endian (core/bytes.ts)
 }
 
 /** Whether a job has written all its scores. */
@@ -77,7 +77,7 @@ export async function readScoreIndex(store: Store, prefix: string): Promise<Scor
 /**
  * Writes one job's scores; the same scores give the same bytes.
  *
- * @throws RunError that names the row when a utility is not a number, or when there is not one a row.
+ * @throws RunError when a utility is not a number, naming the row, or when there is not exactly one for each row.
  */
 export async function writeScores(store: Store, prefix: string, scores: Scores): Promise<void> {
   const { ranges, utilities, corpus, noise, temperature, gumbel } = scores;
@@ -100,7 +100,9 @@ export async function writeScores(store: Store, prefix: string, scores: Scores):
   await store.put(indexKey(prefix), `${JSON.stringify(index)}\n`); // one line: `groups` and `counts` have thousands
 }
 
-/** The records of keys.bin: keys, then a counting sort by group, which keeps positions in order. */
+/**
+ * The records of keys.bin: computes the keys, then sorts by group with a counting sort, which keeps positions in order.
+ */
 function keyRecords(ranges: RowRange[], utilities: Float32Array, recipe: KeyRecipe) {
   const noise = noiseRun(recipe.noise);
   const keyOf = keyOfGumbel(recipe);

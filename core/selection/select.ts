@@ -22,17 +22,17 @@ export interface SelectionRequest {
   /** The run's store. */
   store: Store;
   corpus: DomainSource;
-  /** What is said of how the rows were chosen. */
+  /** Recorded as how the rows were chosen. */
   method: Method;
   recipe: KeyRecipe;
   /** The candidate pool, and how many of its rows to select. */
   pool: RowRange[];
   selectedRows: number;
-  /** Of each scoring job; empty where the selection is random. */
+  /** The prefix of each scoring job's files; empty where the selection is random. */
   scorePrefixes: string[];
   /**
-   * Whether all scores fit this process's memory, 4 bytes a row: quicker, and the picks are the same. The scores may then
-   * have been written for another temperature.
+   * Whether all scores fit in this process's memory, at 4 bytes a row: this is quicker and picks the same rows. Keys
+   * are then computed anew, so the scores may have been written for another temperature.
    */
   inMemory?: boolean;
   /** Keys of the two files that are written, the summary last. */
@@ -43,8 +43,9 @@ export interface SelectionRequest {
 /**
  * The key recipe of a stage's rows.
  *
- * @param by what they are chosen by, which may be another method than the configured one. The sign of the authors' noise is
- *   no matter of DSIR, which is another paper's, nor of random rows, whose noise is added whatever the configuration.
+ * @param by what they are chosen by, which may be another method than the configured one. `selection.gumbel`, which
+ *   may give the noise the sign of the authors' code, does not apply to DSIR, which is another paper's, nor to random
+ *   rows, whose noise is always added.
  */
 export function keyRecipe({ seed, selection }: RunConfig, stage: number, by: ChosenBy): KeyRecipe {
   const { score, hard } = methodTraits(by.method);
@@ -58,7 +59,7 @@ export function keyRecipe({ seed, selection }: RunConfig, stage: number, by: Cho
 
 type ChosenBy = Pick<ScorerRecord, 'method' | 'temperature'>;
 
-/** What an arm's rows are chosen by: a scored stage's scorer, which may have given the configured method up. */
+/** What an arm's rows are chosen by. In a scored stage the scorer says; it may have given up the configured method. */
 function chosenBy({ selection }: RunConfig, plan: StagePlan, arm: Arm, scorer?: ChosenBy): ChosenBy {
   if (arm === 'control' || plan.stage === 0) return { method: 'random' };
   if (!plan.scored) return { method: selection.method };
@@ -66,9 +67,9 @@ function chosenBy({ selection }: RunConfig, plan: StagePlan, arm: Arm, scorer?: 
 }
 
 /**
- * What a stage's plan asks for: by score in the main arm of a scored stage, else random.
+ * The selection that a stage's plan asks for: by score in the main arm of a scored stage, else random.
  *
- * @param scorer of a scored stage: it may have given the scores up.
+ * @param scorer of a scored stage; it may have given up scores and chosen rows at random.
  */
 export function selectionRequest(
   store: Store,
@@ -173,7 +174,7 @@ async function atRandom({ corpus, recipe, pool, ...request }: SelectionRequest):
   return { cut, rows: randomRows(pool, recipe.noise, cut), poolDomains: await domainCounts(corpus, pool) };
 }
 
-/** Encoded small: 43 million rows are a fifth of C4's 217 million. */
+/** Encoded compactly: a fifth of C4's 217 million rows is 43 million. */
 const COLUMNS = [
   { name: 'row', type: 'INT64', encoding: 'DELTA_BINARY_PACKED' },
   { name: 'domain', type: 'STRING' },
@@ -181,7 +182,7 @@ const COLUMNS = [
   { name: 'key', type: 'INT64', encoding: 'DELTA_BINARY_PACKED' },
 ] as const;
 
-/** Rows in a row group, whatever the ranges: the bytes must not depend on them. */
+/** Rows in a row group, independent of the ranges: the bytes must not depend on them. */
 const GROUP_ROWS = 1 << 16;
 /** Domain files read ahead. */
 const READ_AHEAD = 3;

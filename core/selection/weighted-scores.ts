@@ -1,8 +1,10 @@
-/** What a row's utility is the sum of. */
+/** The scores that add up to a row's utility. */
 import type { RunConfig } from '../config/schema.ts';
 import type { ScoreKind } from './methods.ts';
 
-/** Hold-out rows, of which nothing has been learned, that means and deviations are measured on: known to some 3 % then. */
+/**
+ * Hold-out rows, which no model has learned from, for measuring means and deviations: so many give them to about 3 %.
+ */
 export const CALIBRATION_ROWS = 1024;
 
 /** The method's own score first, then those that are added to it; none where rows are taken at random. */
@@ -19,8 +21,8 @@ export function weightedScores(
 }
 
 /**
- * Whether the scale of each is measured. Alone, an influence model predicts in standard deviations already, and DSIR's
- * log-weights compete as they are (Xie et al. 2023, section 3).
+ * Whether the scale of each score is measured. It is not for these two on their own: an influence model predicts in
+ * standard deviations already, and DSIR's log-weights compete as they are (Xie et al. 2023, section 3).
  */
 export function measuresScale(scores: readonly [ScoreKind, number][]): boolean {
   const [[alone] = []] = scores.length === 1 ? scores : [];

@@ -11,7 +11,7 @@ const PARTIAL_FILE = /\.partial-[0-9a-f]{12}$/;
 /** Node refuses to read 2 GiB at once. */
 const READ_BYTES = 1 << 30;
 
-/** A directory as a {@link Store}: objects are files, written beside their place and renamed into it. */
+/** A directory as a {@link Store}: objects are files, written next to their final place and renamed into it. */
 export class DirectoryStore implements Store {
   readonly uri: string;
   private readonly root: string;
@@ -98,8 +98,8 @@ export class DirectoryStore implements Store {
   }
 
   /**
-   * Removes what killed writers have left; nothing else may write to the directory meanwhile. What is behind links to folders
-   * stays, as others may write there.
+   * Removes what killed writers have left behind; nothing else may write to the directory meanwhile. It does not follow
+   * links to folders, as others may write there.
    */
   async removePartial(): Promise<void> {
     const entries = await readdir(this.root, { recursive: true, withFileTypes: true }).catch((error) => {
@@ -123,7 +123,7 @@ export class DirectoryStore implements Store {
       return open(partial, 'wx');
     };
     try {
-      // Once more, as another process may have emptied and removed the folder in between.
+      // Tried twice, as another process may have emptied and removed the folder in between.
       const file = await create().catch((error) => (error.code === 'ENOENT' ? create() : Promise.reject(error)));
       try {
         await writeFile(file, content); // in steps of 512 kB, whatever its form
@@ -142,9 +142,10 @@ export class DirectoryStore implements Store {
 }
 
 /**
- * Files in a folder and those in it, by links as well; a folder that goes meanwhile has none.
+ * Files in a folder and the folders in it, following links; a folder that disappears meanwhile has none.
  *
- * @param above where the folders are that links have led from: one that leads back into them would do so for ever.
+ * @param above the real paths of the folders that links have led from: a link back to one of these would go on for
+ *   ever.
  */
 async function filesBelow(folder: string, above: readonly string[] = []): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error) => {
@@ -155,7 +156,7 @@ async function filesBelow(folder: string, above: readonly string[] = []): Promis
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return filesBelow(path, above);
     if (!entry.isSymbolicLink()) return entry.isFile() ? [path] : [];
-    // Hugging Face's cache is of links, and a run's large folders may be on another disk.
+    // Hugging Face's cache consists of links, and a run's large folders may be on another disk.
     const found = await stat(path).catch(() => undefined); // it may lead nowhere
     if (!found?.isDirectory()) return found?.isFile() ? [path] : [];
     const places = [...above, await realpath(folder)];

@@ -55,7 +55,7 @@ export function storeOpener(lakeDirectory?: string, examples = EXAMPLES): StoreO
 const BUILTIN = 'builtin:';
 const EXAMPLES = fileURLToPath(new URL('../../examples', import.meta.url));
 
-/** Whether a path is of the machine that reads it: not on S3, and not of this package. */
+/** Whether a path is on the machine that reads it: not on S3, and not in this package. */
 export function isLocalPath(uri: string): boolean {
   return !uri.startsWith('s3://') && !uri.startsWith(BUILTIN);
 }

@@ -1,8 +1,8 @@
 import { type Content, NotFoundError, type Store } from './store.ts';
 
 /**
- * A store that reads what another holds and writes to a third: work on a finished run that must not change it. What
- * `isHidden` names is as if it were not there, so that it is made anew.
+ * A store that reads from `base` and writes to `scratch`, for work on a finished run that must not change it. What
+ * `isHidden` names seems not to be in `base`, so that it is made anew.
  */
 export class OverlayStore implements Store {
   readonly uri: string;
@@ -42,7 +42,7 @@ export class OverlayStore implements Store {
     return [...keys].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   }
 
-  /** Of what was written here alone; what is read from below cannot be deleted. */
+  /** Deletes only what was written here; what is read from `base` cannot be deleted. */
   delete(key: string): Promise<void> {
     return this.scratch.delete(key);
   }

@@ -7,7 +7,7 @@ import { type Content, NotFoundError, type Pieces, type Store } from './store.ts
 
 /** Large enough that an S3 request's latency (some 30 ms) is small beside the transfer. */
 const PIECE_BYTES = 8 << 20;
-/** Pieces that are fetched or waiting while one is used: hides the latency. */
+/** Pieces that are fetched or waiting while one is used, to hide the latency. */
 const READ_AHEAD = 3;
 
 /**
@@ -50,7 +50,7 @@ export async function hashObject(store: Store, key: string, onPiece?: () => void
   return { key, bytes, sha256: hash.digest('hex') };
 }
 
-/** Writes an object as `put` does, and tells its size and SHA-256. */
+/** Writes an object as `put` does, and returns its size and SHA-256. */
 export async function putFile(store: Store, key: string, content: Content, bytes?: number): Promise<FileRecord> {
   const hash = createHash('sha256');
   if (typeof content === 'string' || content instanceof Uint8Array) {

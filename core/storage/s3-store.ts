@@ -8,16 +8,19 @@ import { isTransient } from './transient.ts';
 /** Loaded on first use: a job on one machine, which uses no S3, starts without the SDK. */
 const sdk = () => import('@aws-sdk/client-s3');
 
-/** What is larger goes up in parts of this size. Some six of them are in memory at once. */
+/** Larger objects are uploaded in parts of this size, of which some six are in memory at once. */
 const PART_BYTES = 16 << 20;
-/** S3's limit for one object; the parts of larger objects are larger. */
+/** S3's limit on the parts of one object; larger objects have larger parts. */
 const MOST_PARTS = 10_000;
-/** Of a request, with pauses that grow to 20 seconds: a minute and more in all, where the SDK's default of 3 gives up in one second. */
+/**
+ * Attempts at a request, with pauses that grow to 20 seconds: over a minute in all, where the SDK's default of 3 gives
+ * up in one second.
+ */
 const ATTEMPTS = 8;
 const BODY_ATTEMPTS = 4;
 /**
- * The SDK waits without end for an answer that stalls, and Batch does not start a job again that its timeout ends. S3 sends
- * something within seconds, while it completes a large upload too.
+ * The SDK waits forever for an answer that stalls, and Batch does not restart a job that its timeout has ended. S3
+ * sends something within seconds, even while it completes a large upload.
  */
 const TIMEOUTS = { connectionTimeout: 10_000, socketTimeout: 120_000 };
 /** Parts under way at once: one connection alone is slower than the network. */
@@ -137,7 +140,10 @@ export class S3Store implements Store {
   }
 }
 
-/** By the tag the bucket's lifecycle removes a superseded checkpoint after a day, which would else stay two weeks as an old version. */
+/**
+ * By this tag, the bucket's lifecycle removes a superseded checkpoint after a day; otherwise it would stay two weeks as
+ * an old version.
+ */
 function tagging(key: string): string | undefined {
   return `/${key}`.includes(`/${PARTIAL_FOLDER}`) ? `${PARTIAL_TAG.key}=${PARTIAL_TAG.value}` : undefined;
 }

@@ -13,7 +13,7 @@ export interface Store {
   /** The object's bytes, or `range.length` of them from `range.offset`. Throws {@link NotFoundError}. */
   get(key: string, range?: { offset: number; length: number }): Promise<Uint8Array>;
   /**
-   * Writes the whole object or nothing: no reader ever sees half of it, also when the pieces end in an error, which is
+   * Writes the whole object or nothing: no reader ever sees half of it, even when the pieces end in an error, which is
    * passed on.
    *
    * @param bytes the size of pieces, where it is known: S3 needs it beforehand for objects above 160 GB.
@@ -29,8 +29,8 @@ export interface Store {
 }
 
 /**
- * An object that is not there. Its `name` stays `InputError`: threads, jobs and functions hand errors on by name, and
- * whoever receives it there treats it as one.
+ * An object that is not there. Its `name` stays `InputError`: threads, jobs and functions pass errors on by name, so
+ * that whatever receives it treats it as one.
  */
 export class NotFoundError extends InputError {
   readonly uri: string;

@@ -6,9 +6,9 @@ import { errorNamed, RunError } from '../errors.ts';
 export interface WorkerKind {
   /** The module that calls {@link serve}. */
   source: string;
-  /** The same where it was bundled, which puts it beside every other chunk: the name of its entry point. */
+  /** The name of its entry point in a bundle, which puts it beside every other chunk. */
   bundled: string;
-  /** For messages: what a thread is, and what to do where one ends of itself. */
+  /** For messages: what a thread is called, and what to do when one ends by itself. */
   called: string;
   remedy: string;
 }
@@ -16,18 +16,18 @@ export interface WorkerKind {
 /** The reply to a request, and the first message of a thread that is ready. */
 type Reply<Result> = { result: Result } | { error: Failure };
 
-/** What is left of an error on its way: an object of a class comes out as a plain one. */
+/** What of an error is sent to another thread: an object of a class would arrive as a plain one. */
 interface Failure {
   name: string;
   message: string;
-  /** Of an error of the system or of a service, by which callers tell a full disk, or what may pass. */
+  /** Fields of a system's or service's error, by which callers recognise a full disk, or an error that may pass. */
   told: Pick<SystemError, (typeof TOLD)[number]>;
 }
 
 const TOLD = ['code', 'path', '$metadata', '$retryable'] as const;
 type SystemError = NodeJS.ErrnoException & { $metadata?: object; $retryable?: object };
 
-/** Starts the entry point: as it is where it was bundled; from source by tsx. */
+/** Starts the entry point: as it is in a bundle, by tsx from source. */
 function startThread({ source, bundled }: WorkerKind, workerData: unknown): Worker {
   // One environment for all, so that native libraries see what the process has set.
   const options: WorkerOptions = { workerData, env: SHARE_ENV };
@@ -70,14 +70,14 @@ export class WorkerPool<Request, Result> {
   /**
    * Starts a thread for each setup, which is its `workerData`, and waits until all are ready.
    *
-   * @throws ConfigError as a thread does that cannot start, such as one without its engine.
+   * @throws the error of a thread that cannot start, such as ConfigError from one without its engine.
    */
   static async start<Request, Result>(
     kind: WorkerKind,
     setups: readonly unknown[],
   ): Promise<WorkerPool<Request, Result>> {
     const pool = new WorkerPool<Request, Result>(kind);
-    // All have answered before any is ended: a native library that fails to load in a thread being ended ends the process.
+    // Wait for all before any is ended: a native library that fails to load in a thread being ended ends the process.
     const started = await Promise.allSettled(setups.map((setup, worker) => pool.add(setup, worker, setups.length)));
     const failed = started.find((one) => one.status === 'rejected');
     if (!failed) return pool;
@@ -117,7 +117,7 @@ export class WorkerPool<Request, Result> {
     const called = `${this.kind.called} ${worker + 1} of ${workers}`;
     thread.on('message', (reply: Reply<Result>) => {
       const request = member.waiting.shift();
-      if (member.waiting.length === 0) thread.unref(); // an idle thread does not keep the process
+      if (member.waiting.length === 0) thread.unref(); // an idle thread does not keep the process alive
       if ('result' in reply) request?.resolve(reply.result);
       else request?.reject(restored(reply.error, called));
     });
@@ -155,7 +155,7 @@ function failureOf(error: SystemError): Failure {
   return { name, message, told };
 }
 
-/** A thread's error, of the class that it had where it is one of ours. */
+/** A thread's error, with the class that it had if that is one of ours. */
 function restored({ name, message, told }: Failure, called: string): Error {
   if (Object.keys(told).length > 0) return Object.assign(new Error(message), { name, ...told });
   return errorNamed(name, message, `${called} failed: ${message}`);

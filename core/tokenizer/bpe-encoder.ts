@@ -4,7 +4,10 @@ import { MinHeap } from './heap.ts';
 /** Words longer than this go through a heap; below it, scanning for the best pair is quicker. */
 const SCANNED_BYTES = 64;
 
-/** Distinct words are at first few, later mostly one-offs: start again rather than track which were used. */
+/**
+ * At first there are few distinct words, later mostly one-offs: a full cache is emptied, without tracking which were
+ * used.
+ */
 const CACHED_WORDS = 1 << 18;
 
 const NO_MERGE = Infinity;

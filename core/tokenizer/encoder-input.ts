@@ -27,9 +27,11 @@ export interface DocumentBatch {
 export interface EncoderInput {
   /** Which field of a document is read. */
   readonly reads: 'text' | 'tokens';
-  /** The ids of the chunks that have any, in order. What does not fit into the chunks is left out, from the end. */
+  /**
+   * The ids of the chunks that have any, in order. The end of a document that does not fit into the chunks is left out.
+   */
   pieces(document: EncoderDocument): ArrayLike<number>[];
-  /** The same of documents, padded to the full size. */
+  /** The same for several documents, padded to the full size. */
   batch(documents: readonly EncoderDocument[]): DocumentBatch;
 }
 
@@ -53,7 +55,7 @@ export function rowEncoderInput(corpus: CorpusIndex, shape: ChunkShape): Encoder
   });
 }
 
-/** What wordpieces are made with: the files of a pretrained encoder's directory, as plain data. */
+/** What is needed to make wordpieces: files of a pretrained encoder's directory, as plain data. */
 export interface WordPieceFiles {
   /** Where the tokenizer is, for messages. */
   file: string;
@@ -64,7 +66,7 @@ export interface WordPieceFiles {
     added_tokens?: { content: string }[];
   };
   tokenizerConfig: object;
-  /** Positions that the encoder has; absent where its directory does not say. */
+  /** Positions that the encoder has; absent if its directory does not say. */
   positions?: number;
 }
 
@@ -113,7 +115,7 @@ export function wordPieceEncoderInput(files: WordPieceFiles, shape: ChunkShape):
   });
 }
 
-/** Whether a text cut at a space has the ids of its parts, one after the other: as BERT's tokenizers do it. */
+/** Whether a text cut at a space has the ids of its parts, one after the other, as with BERT's tokenizers. */
 function wordByWord({ tokenizer: { normalizer, pre_tokenizer, model, added_tokens = [] } }: WordPieceFiles): boolean {
   return (
     normalizer?.type === 'BertNormalizer' &&
@@ -123,7 +125,10 @@ function wordByWord({ tokenizer: { normalizer, pre_tokenizer, model, added_token
   );
 }
 
-/** English has some 4.5 characters a wordpiece, spaces included. Where so many give too few pieces, more of the text is read. */
+/**
+ * English has some 4.5 characters a wordpiece, spaces included. If this many give too few pieces, more of the text is
+ * read.
+ */
 const CHARACTERS_A_PIECE = 6;
 
 /** At least the first `wanted` ids of a text, if it has so many, without reading all of a long one. */

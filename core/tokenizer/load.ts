@@ -15,7 +15,7 @@ export interface Tokenizer {
   readonly vocabularySize: number;
   /** Id of the token that ends a document. */
   readonly endOfText: number;
-  /** Of the tokenizer.json that it was loaded from. */
+  /** SHA-256 of the tokenizer.json that it was loaded from. */
   readonly sha256: string;
 }
 
@@ -45,12 +45,12 @@ interface PreTokenizerJson {
   type: string;
   add_prefix_space?: boolean;
   use_regex?: boolean;
-  /** Of `Split`: what becomes of the matches. */
+  /** For `Split`: what becomes of the matches. */
   behavior?: string;
   invert?: boolean;
   pattern?: { Regex: string };
   individual_digits?: boolean;
-  /** Of `Sequence`. */
+  /** For `Sequence`. */
   pretokenizers?: PreTokenizerJson[];
 }
 
@@ -99,7 +99,7 @@ function parse(text: string, name: string): TokenizerJson {
   return json;
 }
 
-/** A special token where there is one: Gemma has HTML's `</s>` as a token like any other. */
+/** Prefers a special token: Gemma has HTML's `</s>` as a token like any other. */
 function endOfTextOf({ added_tokens = [] }: TokenizerJson, vocab: Map<string, number>): number | undefined {
   const special = new Map(added_tokens.filter((token) => token.special).map(({ content, id }) => [content, id]));
   const first = (ids: Map<string, number>) =>
@@ -116,7 +116,10 @@ function vocabulary({ model, added_tokens = [] }: TokenizerJson): Map<string, nu
   return vocab;
 }
 
-/** The quick way for what `trainBpe` and the GPT-2, Pythia and OLMo families have; undefined for any other kind. */
+/**
+ * The quick way, for tokenizers like those of `trainBpe` and the GPT-2, Pythia and OLMo families; undefined for other
+ * kinds.
+ */
 function byteLevelBpe(json: TokenizerJson, facts: Facts): Tokenizer | undefined {
   const { model, normalizer, pre_tokenizer: words, decoder, added_tokens = [] } = json;
   const plainModel =
@@ -157,7 +160,8 @@ function byteLevelBpe(json: TokenizerJson, facts: Facts): Tokenizer | undefined 
     model.ignore_merges ? wholeWords(bytes) : undefined,
   );
 
-  // As the library does: tokens matched in the raw text come first, those that are normalised after the normaliser.
+  // As in the library, tokens matched in the raw text come first, those matched in normalised text after the
+  // normaliser.
   const normalize = normalizer ? (text: string) => text.normalize('NFC') : (text: string) => text;
   const isLate = (token: AddedToken) => token.normalized ?? !token.special;
   const early = splitter(added_tokens.filter((token) => !isLate(token)));
@@ -205,7 +209,7 @@ function splitter(tokens: Pick<AddedToken, 'content' | 'id'>[]): Splitter {
   };
 }
 
-/** Tokens by the text of their bytes, where the bytes are text. */
+/** Tokens by the text of their bytes, if the bytes are valid UTF-8. */
 function wholeWords(bytes: readonly Uint8Array[]): Map<string, number> {
   const words = new Map<string, number>();
   bytes.forEach((spelled, id) => {
@@ -245,7 +249,7 @@ function anyTokenizer(json: TokenizerJson, vocab: Map<string, number>, facts: Fa
   if (single)
     throw new ConfigError(`${name}: the added token "${single.content}" has single_word, which is not supported.`);
   const words = json.pre_tokenizer && withUnicodeClasses(json.pre_tokenizer, name);
-  // Of a WordLevel the library does not know it.
+  // For a WordLevel model, the library does not know it.
   const unknown = vocab.get(json.model.unk_token ?? '');
   let library: LibraryTokenizer;
   try {
@@ -274,8 +278,8 @@ function anyTokenizer(json: TokenizerJson, vocab: Map<string, number>, facts: Fa
 const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
 
 /**
- * The pre-tokenizer so that the library cuts as Hugging Face's own does: its `Whitespace` and `Digits` know letters and
- * digits of ASCII alone, the regular expressions of its `Split` all of Unicode's.
+ * The pre-tokenizer, changed so that the library cuts a text as Hugging Face's own does: the library's `Whitespace` and
+ * `Digits` know ASCII letters and digits alone, while the regular expressions of its `Split` know all of Unicode's.
  *
  * @throws ConfigError for what the library would read as something else.
  */

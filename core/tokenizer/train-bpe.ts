@@ -16,7 +16,7 @@ const PAIR = 2 ** 26;
  * then the merges; ties go to the lower pair of ids, as in the Hugging Face trainer, so the result is deterministic.
  *
  * @param texts training documents, whose order does not matter.
- * @param vocabularySize all tokens counted; the vocabulary is smaller only when the texts have no further pair that
+ * @param vocabularySize of all tokens together; the vocabulary is smaller only when the texts have no further pair that
  *   occurs twice.
  * @throws ConfigError when the vocabulary has no room for the bytes and `<|endoftext|>`.
  */

@@ -169,7 +169,7 @@ export const i32x4 = {
   /** Four values, or one for all lanes. */
   const: (...[first, ...others]: Lanes | [number]): Code => {
     const lanes = others.length ? [first, ...others] : [first, first, first, first];
-    return [...simd(0x0c), ...new Uint8Array(Uint32Array.from(lanes).buffer)]; // little-endian, as every Node is
+    return [...simd(0x0c), ...new Uint8Array(Uint32Array.from(lanes).buffer)]; // little-endian (core/bytes.ts)
   },
   splat: (value: Code): Code => [...value, ...simd(0x11)],
   lane: (a: Code, lane: number): Code => [...a, ...simd(0x1b), lane],
@@ -186,7 +186,7 @@ export const f32x4 = {
   differ: binary(...simd(0x42)),
   subtract: binary(...simd(0xe5)),
   multiply: binary(...simd(0xe6)),
-  /** Rounded towards 0 to unsigned 32-bit numbers, and to the nearest of them; 0 for NaN. */
+  /** Rounded towards 0 and clamped to unsigned 32-bit numbers; 0 for NaN. */
   toUnsigned: (a: Code): Code => [...a, ...simd(0xf9)],
 };
 

@@ -107,7 +107,7 @@ it('ends with 1, and says how a selection differs that is not that of its scores
   const { code, stdout, stderr } = await mates('replay', folder);
   expect(code).toBe(1);
   expect(stdout).toMatch(/4 of 6 files have the same bytes again/);
-  expect(stderr).toMatch(/stages\/1\/selection\.parquet differs: \d+ of its \d+ rows are others, the first \d+/);
+  expect(stderr).toMatch(/stages\/1\/selection\.parquet differs: \d+ of its \d+ rows differ, the first \d+/);
 });
 
 it('says how scores differ that are not those of the influence model', async () => {

@@ -295,7 +295,7 @@ describe('mates select', () => {
     ['a fraction above 1', ['--fraction', '1.5'], /--fraction 1\.5: expected a share/],
     ['a corpus that is none', ['--corpus', 'examples'], /holds no prepared corpus/, 1],
     ['a folder to write to', ['--out', 'examples'], /--out examples: that is a folder/],
-    ['a file in a file', ['--text', 'README.md/best.jsonl'], /--text .*: A file is where a folder is to be/],
+    ['a file in a file', ['--text', 'README.md/best.jsonl'], /--text .*: There is a file where a folder is needed/],
     ['another tokenizer', ['--checkpoint', 'other'], /prepared with another tokenizer than the checkpoint's/],
     [
       'a work folder of another selection',

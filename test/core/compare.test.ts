@@ -134,14 +134,14 @@ describe('a comparison', () => {
     expect(compareRuns([on(), other(), on({ corpus: 'of seed 2' }, 2)]).labels).toEqual(['dsir', 'random']);
     expect(compareRuns([on(), other({ settings: undefined })]).labels).toEqual(['dsir', 'random']); // an older file
     expect(() => compareRuns([on(), other({ heldOut: 'g' })])).toThrow(
-      /the runs dsir-1 and other have other held-out passages, so their losses cannot be subtracted/,
+      /the runs dsir-1 and other have different held-out passages, so their losses cannot be subtracted/,
     );
-    expect(() => compareRuns([on(), other({ corpus: 'd' })])).toThrow(/another corpus, though their seed is/);
+    expect(() => compareRuns([on(), other({ corpus: 'd' })])).toThrow(/different corpora, though their seed is/);
     expect(() => compareRuns([on(), other({ reference: 'q' })])).toThrow(
-      /dsir-1 and other have other reference passages/,
+      /dsir-1 and other have different reference passages/,
     );
     expect(() => compareRuns([on(), other({ settings: 't' })])).toThrow(
-      /dsir-1 and other have other settings of model, pretrain, pools or evaluation, .* differ in .* alone: seed, probe/,
+      /dsir-1 and other have different settings of model, pretrain, pools or evaluation, .* differ only in .*: seed, probe/,
     );
   });
 

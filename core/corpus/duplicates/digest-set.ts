@@ -1,9 +1,9 @@
-/** A set of 128-bit digests in flat memory: 16 bytes a place, half of them free; a sixth of a Set of strings. */
+/** A set of 128-bit digests in flat memory, 16 bytes a place, half of the places free: a sixth of a Set of strings. */
 export class DigestSet {
   private readonly words: Uint32Array;
   private readonly places: number;
 
-  /** @param most digests that it has room for. */
+  /** @param most how many digests it has room for. */
   constructor(most: number) {
     this.places = 2 * most + 1; // so that a search ends at a free one
     this.words = new Uint32Array(4 * this.places);

@@ -13,7 +13,7 @@ export interface Kept {
   /** Numbers of the domains that have documents. */
   domains: Set<number>;
   duplicates: number;
-  /** Those left out for being nearly another's text. */
+  /** Documents left out because their text is nearly that of another. */
   nearDuplicates: number;
 }
 
@@ -40,14 +40,14 @@ async function firstOccurrences(
 /**
  * 1 for each of a shard's documents that goes into the corpus, in the order of the spool.
  *
- * @param distinct of the shard, 0 for documents that are near-duplicates of another; by default none is.
+ * @param distinct 0 for each of the shard's documents that is a near-duplicate of another; by default none is.
  */
 export async function keptDocuments(spool: Spool, shard: number, distinct?: Uint8Array): Promise<Uint8Array> {
   const first = await firstOccurrences(spool, shard);
   return distinct ? first.map((is, at) => is & distinct[at]!) : first;
 }
 
-/** Counts what is kept, over all shards, of which each has its `distinct`; see {@link keptDocuments}. */
+/** Counts what is kept over all shards. `distinct` has one array for each shard; see {@link keptDocuments}. */
 export async function countKept(spool: Spool, files: number, distinct?: Uint8Array[]): Promise<Kept> {
   const documents = new Array<number>(files).fill(0);
   const kept: Kept = { documents, domains: new Set(), duplicates: 0, nearDuplicates: 0 };

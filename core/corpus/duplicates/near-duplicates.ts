@@ -1,7 +1,7 @@
 /**
  * Finds documents that say nearly what another one says, by MinHash over runs of words (core/dedup), before there is a
- * tokenizer. Band keys lie in temporary files of 8 bytes a document each; in memory are one band's, 4 bytes a document for the
- * clusters, and the words of documents that are about to be hashed.
+ * tokenizer. Each band's keys are in a temporary file, 8 bytes a document. Memory holds one band's keys, 4 bytes a
+ * document for the clusters, and the words of the documents that are about to be hashed.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,16 +11,18 @@ import { DEFAULT_MINHASH, MinHasher } from '../../dedup/minhash.ts';
 import { spread } from '../../random/spread.ts';
 import type { Spool } from '../packing/spool.ts';
 
-/** Documents whose keys are written together, and words that these may have, of 4 bytes each: some are books. */
+/**
+ * How many documents' keys are written together, and how many words, of 4 bytes each, these may have: some are books.
+ */
 const AT_ONCE = 4096;
 const WORDS_AT_ONCE = 1 << 22;
 
 /**
- * Of each cluster of near-duplicates the first document, in the order of the shards and their spools.
+ * Keeps the first document of each cluster of near-duplicates, in the order of the shards and their spools.
  *
  * @param directory for temporary files, which the caller removes.
  * @param onDocument called after each document, with the documents done.
- * @returns for each shard 1 for documents to keep, 0 for others, in the order of its spool.
+ * @returns for each shard, 1 for documents to keep and 0 for others, in the order of its spool.
  */
 export async function withoutNearDuplicates(
   spool: Spool,
@@ -84,8 +86,8 @@ const WORDS = /[\p{L}\p{M}\p{N}]+/gu;
 const WORDS_AND_CHARACTERS = new RegExp(`[${UNSPACED}]|(?:(?![${UNSPACED}])[\\p{L}\\p{M}\\p{N}])+`, 'gu');
 
 /**
- * A number for each word, which is a run of letters and digits without its case; not negative, as tokens are. Of scripts
- * without spaces each character is a word, and so is each sign of a text that has nothing else.
+ * A number for each word; like tokens, none is negative. A word is a run of letters and digits, whatever their case. In
+ * scripts without spaces each character is a word, and so is each sign in a text that has nothing else.
  */
 function wordsOf(text: string): Int32Array {
   const lower = text.toLowerCase();

@@ -14,19 +14,19 @@ export interface PackOptions {
   spool: Spool;
   /** Where the spool's files are. */
   directory: string;
-  /** For each shard 0 for documents that are near-duplicates of another. @default - none is */
+  /** For each shard, 0 for each document that is a near-duplicate of another. @default - none is */
   distinct?: readonly Uint8Array[];
   /** Names of the spool's domains, by their numbers there. */
   names: readonly string[];
-  /** Numbers of the domains that are left without the duplicates. */
+  /** Numbers of the domains that still have documents once duplicates are removed. */
   used: ReadonlySet<number>;
   tokenizer: Tokenizer;
-  /** The tokenizer's file, from which each thread makes its own. */
+  /** The tokenizer's file, from which each thread makes its own tokenizer. */
   tokenizerBytes: Uint8Array;
   sequenceLength: number;
   /** @default - see {@link threadsFor} */
   workers?: number;
-  /** With more than one worker a store that its URI alone opens again. */
+  /** With more than one worker, it must be a store that another thread can open by its URI alone. */
   target: Store;
   fingerprint: string;
   progress: ProgressReporter;
@@ -53,7 +53,7 @@ export type PackingRequest =
   | { step: 'pack'; shard: number; distinct?: Uint8Array }
   | { step: 'write'; shard: number; firstRow: number };
 
-/** Of either step; a thread's first answer says that it is ready. */
+/** The result of either step; a thread's first answer says that it is ready. */
 export type PackingResult = PackedRows | WrittenShard | 'ready';
 
 const PACKING_WORKER: WorkerKind = {
@@ -63,17 +63,18 @@ const PACKING_WORKER: WorkerKind = {
   remedy: 'The same command resumes.',
 };
 
-/** Threads of which each needs memory; and the documents are read by one, so that more gain little. */
+/** Each thread needs memory, and the documents are read by a single one, so more threads would gain little. */
 const MOST_THREADS = 16;
 
-/** Text that is worth a thread: one starts in the time in which it packs a part of that. */
+/** How much text is worth a thread: starting one takes only part of the time in which it packs this much. */
 const THREAD_BYTES = 16 << 20;
 
 /** What makes shards: in this thread, or in one of a pool. */
 type Maker = Pick<ShardMaker, 'pack' | 'write'>;
 
 /**
- * Packs and writes the shards that an earlier attempt has not. A shard's bytes do not depend on who writes it, and when.
+ * Packs and writes the shards that no earlier attempt has written. A shard's bytes do not depend on what writes it, or
+ * when.
  *
  * @throws InterruptedError when the signal is aborted; the shards that are written are kept.
  */
@@ -126,11 +127,13 @@ async function makeShards(
   const failures: unknown[] = [];
   let next = 0;
   let firstRow = Promise.resolve(0);
-  /** Number of the first row of a shard, when all before it are packed; to be called in the order of the shards. */
+  /**
+   * The number of a shard's first row, once all shards before it are packed; to be called in the order of the shards.
+   */
   const firstRowOf = (packed: Promise<{ rows: number }>): Promise<number> => {
     const first = firstRow;
     firstRow = Promise.all([first, packed]).then(([row, { rows }]) => row + rows);
-    firstRow.catch(() => {}); // whoever waits for it is told
+    firstRow.catch(() => {}); // whoever awaits it gets the error
     return first;
   };
   const work = async (maker: Maker) => {

@@ -51,7 +51,7 @@ class RowFiller {
   }
 }
 
-/** Packs one shard; rows come out in an order that only the order of the documents decides. */
+/** Packs one shard; the order of the rows depends on the order of the documents alone. */
 export class ShardPacker {
   private readonly sequenceLength: number;
   private readonly endOfText: number;

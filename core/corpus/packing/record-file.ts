@@ -1,10 +1,10 @@
 /** Temporary files of records one after the other: appended to in few large pieces, read back in order. */
 import { appendFile, open } from 'node:fs/promises';
 
-/** Read at a time; a record may be longer. */
+/** Bytes read at a time; a record may be longer. */
 const READ_BYTES = 4 << 20;
 
-/** Writes records to the end of a file. Throws what the system does, with the file's path in it. */
+/** Writes records to the end of a file. Throws the system's error, with the file's path in it. */
 export async function appendRecords(path: string, records: readonly Uint8Array[]): Promise<void> {
   try {
     await appendFile(path, Buffer.concat(records));
@@ -16,9 +16,9 @@ export async function appendRecords(path: string, records: readonly Uint8Array[]
 }
 
 /**
- * A file's records, each a part of the piece that was read.
+ * A file's records, each a view of the piece that was read.
  *
- * @param bytesAt how many bytes the record there has, as far as the bytes that were read tell.
+ * @param bytesAt how many bytes the record at `at` has, as far as the bytes that were read tell.
  */
 export async function* readRecords(
   path: string,

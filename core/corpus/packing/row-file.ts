@@ -4,13 +4,13 @@ import { bytesOf } from '../../bytes.ts';
 import type { Row } from './pack.ts';
 import { appendRecords, readRecords } from './record-file.ts';
 
-/** Held back before it is written. */
+/** Bytes held back before they are written. */
 const BUFFER_BYTES = 4 << 20;
 
-/** A record is the tokens and, as JSON, domain and documents, with the length of that before it (all uint32). */
+/** A record is the length of its JSON and the tokens (all uint32), then domain and documents as JSON. */
 const LENGTH_BYTES = 4;
 
-/** Written once by `add` and `flush`, read once by `read`, then removed. In memory are a few megabytes of it. */
+/** Written once by `add` and `flush`, read once by `read`, then removed. A few megabytes of it are in memory. */
 export class RowFile {
   private readonly path: string;
   private readonly tokenBytes: number;

@@ -9,9 +9,12 @@ import { RowFile } from './row-file.ts';
 import { Spool } from './spool.ts';
 import { type ShardFormat, ShardWriter } from './write-shard.ts';
 
-/** What all shards of a preparation have in common, but for the tokenizer and the store, which no thread can be handed. */
+/**
+ * What all shards of a preparation have in common, except the tokenizer and the store, which cannot be sent to a
+ * thread.
+ */
 export interface PackingSetup {
-  /** Of the spool, and for rows on their way to a shard's files. */
+  /** Where the spool is, and rows on their way to a shard's files. */
   directory: string;
   /** Documents of each shard in the spool. */
   counts: readonly number[];
@@ -26,22 +29,23 @@ export interface PackingSetup {
   stop: Int32Array<SharedArrayBuffer>;
 }
 
-/** What a shard's documents come to. */
+/** What a shard's documents were packed into. */
 export interface PackedRows {
   rows: number;
-  /** Left over, less than a row. */
+  /** Tokens left over, less than a row. */
   droppedTokens: number;
 }
 
 export interface WrittenShard {
   shard: CorpusShard;
-  /** Rows of each domain that has some. */
+  /** Rows of each domain that has any. */
   domainRows: [name: string, rows: number][];
 }
 
 /**
- * Makes shards of spooled documents, in this thread and one at a time. A shard takes two steps, because its files have its
- * rows' numbers in the corpus, which depend on the rows of all shards before it; between them its rows are in a temporary file.
+ * Makes shards of spooled documents, in this thread and one at a time. A shard takes two steps, because its files hold
+ * its rows' numbers in the corpus, which depend on the rows of all shards before it. Between the steps its rows are in
+ * a temporary file.
  */
 export class ShardMaker {
   private readonly setup: PackingSetup;
@@ -59,8 +63,8 @@ export class ShardMaker {
   }
 
   /**
-   * First step, and nearly all of the work: the tokens of the documents that are kept, as rows. The spool's files of the shard
-   * are removed.
+   * First step, and nearly all of the work: tokenizes the documents that are kept and packs them into rows. Removes the
+   * shard's files from the spool.
    *
    * @param distinct 0 for documents that are near-duplicates of another; by default none is.
    */
@@ -87,7 +91,7 @@ export class ShardMaker {
     return { rows: count + ends.rows.length, droppedTokens: ends.droppedTokens };
   }
 
-  /** Second step: the shard's files. Of one that fails no part is left. */
+  /** Second step: writes the shard's files. If that fails, nothing of them is left. */
   async write(shard: number, firstRow: number): Promise<WrittenShard> {
     const rows = this.rowsOf(shard);
     const writer = new ShardWriter(this.target, shardName(shard), this.format, firstRow);

@@ -1,4 +1,7 @@
-/** What is known of the shards that are written, until `corpus.json` has it: where a preparation goes on that was stopped. */
+/**
+ * Records of the shards that are written, until `corpus.json` has them: a preparation that was stopped goes on from
+ * there.
+ */
 import { mapParallel } from '../../parallel.ts';
 import { getJson, putJson, type Store } from '../../storage/index.ts';
 import { type PackedRows, shardName, type WrittenShard } from './shard-maker.ts';
@@ -6,9 +9,9 @@ import { type PackedRows, shardName, type WrittenShard } from './shard-maker.ts'
 /** A shard's part of the index. */
 export type ShardResult = WrittenShard & Pick<PackedRows, 'droppedTokens'>;
 
-/** What a shard is of; where that is the same, so are its bytes. */
+/** What a shard was made from; if that is the same, so are its bytes. */
 export interface Origin {
-  /** Of the corpus: its inputs and all settings. */
+  /** The corpus's: of its inputs and all settings. */
   fingerprint: string;
   /** SHA-256 of the tokenizer. */
   tokenizer: string;
@@ -19,7 +22,7 @@ type ShardRecord = Origin & ShardResult;
 
 const RECORD = /^shards\/(\d+)\.partial\.json$/;
 
-/** Requests at once: hides their latency. */
+/** Requests in flight at once, to hide their latency. */
 const REQUESTS = 8;
 
 /** The shards that are written, by number. Records of another origin are removed, as their shards are about to be replaced. */

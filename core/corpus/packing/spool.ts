@@ -19,10 +19,10 @@ export interface SpooledMark {
   domain: number;
 }
 
-/** Held back over all shards before it is written: few large appends, whatever the number of shards. */
+/** Bytes held back over all shards before they are written: few large appends, whatever the number of shards. */
 const BUFFER_BYTES = 64 << 20;
 
-/** What Node holds for each buffer beside its bytes, roughly: documents may be shorter than that. */
+/** Roughly what Node holds for each buffer besides its bytes; documents may be shorter than that. */
 const BUFFER_OVERHEAD = 200;
 
 /** A record is domain, length of the id and length of the text (uint32 little-endian), id, text. */

@@ -69,7 +69,7 @@ export class ShardWriter {
     };
   }
 
-  /** Leaves nothing of the files that are not whole. */
+  /** Leaves nothing of the unfinished files. */
   async abort(): Promise<void> {
     for (const file of Object.values(this.files)) await file.abort();
   }

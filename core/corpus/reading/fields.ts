@@ -39,7 +39,7 @@ function label(
   const value = record[field];
   if (value === undefined || value === null || value === '') return undefined;
   if (typeof value === 'string') return value;
-  // JSON's numbers beyond 2^53 are rounded when they are read: many documents would have one id.
+  // JSON's numbers beyond 2^53 are rounded when they are read: many documents would get the same id.
   if (Number.isInteger(value) && !Number.isSafeInteger(value))
     throw new InputError(
       `${uri}, line ${line}: field "${field}" is a whole number beyond 2^53, which JSON cannot hold exactly; write it as a string.`,

@@ -59,7 +59,10 @@ async function findLocal(pattern: string): Promise<string[]> {
   return (await glob(rest, { cwd: folder, absolute: true, expandDirectories: false })).sort();
 }
 
-/** The folders that a pattern begins with, by their names: in one such as `Dropbox (Personal)` no character is a pattern. */
+/**
+ * Splits off the existing folders that a pattern begins with: in a name such as `Dropbox (Personal)` nothing is a
+ * pattern.
+ */
 async function existingFolder(pattern: string): Promise<{ folder?: string; rest: string }> {
   if (!isAbsolute(pattern)) return { rest: pattern };
   const parts = pattern.split('/').filter((part) => part !== '');

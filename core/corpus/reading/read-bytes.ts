@@ -43,7 +43,7 @@ async function* zstd(pieces: Bytes, uri: string): Bytes {
     try {
       yield* pieces;
     } catch (error) {
-      reading = error; // of the file, and not of what is in it
+      reading = error; // from reading the file, not from what is in it
       throw error;
     }
   };

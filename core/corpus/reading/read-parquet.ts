@@ -16,8 +16,8 @@ const NOT_UTF8 = Symbol('not UTF-8');
 const PIECE_BYTES = 16 << 20;
 
 /**
- * Documents of a Parquet file, some megabytes at a time; of a row group's columns only the packed bytes are held. Throws
- * InputError that names the row.
+ * Documents of a Parquet file, some megabytes at a time; only the packed bytes of a row group's columns are held.
+ * Throws InputError that names the row.
  */
 export async function* readParquetDocuments(
   file: InputFile,
@@ -86,7 +86,9 @@ function* pieces(metadata: FileMetaData, columns: string[], pieceBytes: number):
   }
 }
 
-/** Keeps the columns of one row group as they are in the file: every piece of it starts from their first byte. */
+/**
+ * Keeps one row group's columns as they are in the file, because reading any piece of it starts from their first byte.
+ */
 class HeldChunks implements AsyncBuffer {
   readonly byteLength: number;
   private readonly file: AsyncBuffer;

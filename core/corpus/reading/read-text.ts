@@ -6,7 +6,7 @@ import { readLines, tooLong } from './read-lines.ts';
 /** A text file is one document, or, beyond this size, several that end at blank lines. */
 const PART_CHARACTERS = 100_000;
 
-/** Documents of a text file: whole, or parts of at most some 100 kB cut at blank lines. */
+/** Documents of a text file: whole, or parts of some 100,000 characters, cut at blank lines. */
 export async function* readText(
   file: InputFile,
   onRead?: (bytes: number) => void,

@@ -1,4 +1,4 @@
-/** Unpacks zstd (RFC 8878) and compares the checksum of each frame's content, which fzstd passes over. */
+/** Unpacks zstd (RFC 8878) and verifies the checksum of each frame's content, which fzstd ignores. */
 import { Decompress } from 'fzstd';
 import xxhash, { type XXHash } from 'xxhash-wasm';
 
@@ -68,7 +68,7 @@ class FrameEnd {
   private header: number[] = [];
   private read: (header: number[]) => void = this.readMagic;
 
-  /** @returns how many of the bytes are of the frame. */
+  /** @returns how many of the bytes belong to the frame. */
   scan(bytes: Uint8Array): number {
     let at = 0;
     while (!this.reached) {
@@ -76,7 +76,7 @@ class FrameEnd {
       this.passed -= passed;
       at += passed;
       while (this.passed === 0 && this.header.length < this.wanted && at < bytes.length) this.header.push(bytes[at++]!);
-      if (this.passed > 0 || this.header.length < this.wanted) break; // the rest is in other bytes
+      if (this.passed > 0 || this.header.length < this.wanted) break; // the rest is in later bytes
       this.read(this.header.splice(0));
     }
     return at;

@@ -1,6 +1,6 @@
 /**
- * Two keys between which the k-th largest key of a pool almost surely lies, and what they say of a row whose utility
- * and noise are known roughly.
+ * Two keys between which the k-th largest key of a pool almost surely lies, and what they say about a row whose utility
+ * and noise are known only roughly.
  */
 import type { RowRange } from '../../formats.ts';
 import { type KeyRecipe, keyFunction, keyValue, NOISE_SIGN, orderedKey } from '../keys.ts';
@@ -9,11 +9,11 @@ import { type KeyRecipe, keyFunction, keyValue, NOISE_SIGN, orderedKey } from '.
 const SAMPLE = 1 << 16;
 /** Half-width of the bracket in standard deviations of the sample's quantile: missed once in 10^9 selections. */
 const DEVIATIONS = 6;
-/** And in ranks, for quantiles so near an end that the normal law does not hold: P(Poisson(1) >= 13) is 10^-10. */
+/** Added to it, in ranks, for quantiles too near an end for the normal approximation: P(Poisson(1) >= 13) is 10^-10. */
 const RANKS = 12;
 /**
- * Intervals of u/T that have bounds, the first and the last for all values beyond. Each is 0.01 wide, against noise of
- * standard deviation 1.3, so few rows are undecided for it.
+ * How many intervals of u/T have bounds; the first and the last also take all values beyond. Each is 0.01 wide, and the
+ * noise has a standard deviation of 1.3, so the width leaves few rows undecided.
  */
 export const INTERVALS = 4096;
 /**
@@ -22,26 +22,28 @@ export const INTERVALS = 4096;
 const NOISE_RANGE = { 1: [-4, 37], [-1]: [-37, 4], 0: [-1, 1] } as const;
 /** The kernel's float32 arithmetic must not overflow for a row of the bracket: a fourth of the largest float32. */
 const FAR = 2 ** 126;
-/** Of the first Philox word the uniform number has the upper 27 bits: twice the step of the others, in words. */
+/**
+ * In values of the first Philox word. The uniform number takes its upper 27 bits, a step of 2^5; this is twice that.
+ */
 const WORD_MARGIN = 64;
 
 /** A candidate pool and its utilities in memory. */
 export interface PoolUtilities {
-  /** Ascending, and no row twice; `shard` is only handed on. */
+  /** Ascending, and no row twice; `shard` is only passed through. */
   ranges: RowRange[];
   /** One for each row, in the order of `ranges`. May be infinite, not NaN. */
   utilities: Float32Array;
 }
 
-/** Ordered keys; both ends belong to it. */
+/** A range of ordered keys, both ends included. */
 export interface Bracket {
   low: number;
   high: number;
 }
 
-/** What decides a row. All numbers are float32's. */
+/** What rows are decided by. All numbers are float32 values. */
 export interface Bounds {
-  /** A row's interval is `(u perTemperature - base) scale` rounded down, or the nearest of 0 to INTERVALS - 1. */
+  /** A row's interval is `(u perTemperature - base) scale`, rounded down and clamped to 0 to INTERVALS - 1. */
   perTemperature: number;
   base: number;
   scale: number;
@@ -51,20 +53,21 @@ export interface Bounds {
    */
   table: Uint32Array;
   /**
-   * The noise word is the first Philox word or, where the noise is subtracted, its complement: exclusive or with this.
+   * The noise word is the first Philox word XOR this: the word itself or, where the noise is subtracted, its
+   * complement.
    */
   flip: 0 | -1;
 }
 
-/** From the keys of rows spread over the pool. */
+/** Makes a bracket from the keys of rows spread over the pool. */
 export function sampleBracket({ ranges, utilities }: PoolUtilities, k: number, recipe: KeyRecipe): Bracket {
   const rows = utilities.length;
   const keyOf = keyFunction(recipe);
   const keys = new Uint32Array(SAMPLE);
   let [range, start] = [0, 0];
   for (let i = 0; i < SAMPLE; i++) {
-    // One row in each of as many equal parts. Its place there follows the golden ratio's multiples modulo 1, which fill
-    // the interval evenly (Weyl 1916), so that scores with a period do not mislead the sample.
+    // One row from each of SAMPLE equal parts. Its place there follows the golden ratio's multiples modulo 1, which
+    // fill the interval evenly (Weyl 1916), so that periodic scores do not mislead the sample.
     const position = Math.floor(((i + ((i * GOLDEN_RATIO) % 1)) / SAMPLE) * rows);
     for (let size = sizeOf(ranges[range]!); position >= start + size; size = sizeOf(ranges[range]!)) {
       start += size;
@@ -84,7 +87,10 @@ export function sampleBracket({ ranges, utilities }: PoolUtilities, k: number, r
 const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 const sizeOf = ({ begin, end }: RowRange) => end - begin;
 
-/** Every rounding, of u/T, of the intervals' ends, of the noise and of the key to float32, is on the undecided side. */
+/**
+ * Rounding (of u/T, the intervals' ends, the noise, and the key to float32) always errs towards leaving a row
+ * undecided.
+ */
 export function boundsOf({ low, high }: Bracket, { temperature, gumbel }: KeyRecipe): Bounds {
   const sign = NOISE_SIGN[gumbel];
   const [leastNoise, greatestNoise] = NOISE_RANGE[sign];
@@ -94,7 +100,7 @@ export function boundsOf({ low, high }: Bracket, { temperature, gumbel }: KeyRec
   const to = (above === Infinity ? below : above) - leastNoise;
   const flip = sign < 0 ? -1 : 0;
   const perTemperature = Math.fround(1 / temperature);
-  // Many times the rounding of float32, which u/T, its place and the key are rounded to.
+  // Many times the float32 rounding error of u/T, its place and the key.
   const farthest = Math.max(Math.abs(from), Math.abs(to));
   const slack = 2 ** -20 * farthest;
   const scale = Math.fround((INTERVALS - 2) / (to - from + 4 * slack));
@@ -113,7 +119,7 @@ export function boundsOf({ low, high }: Bracket, { temperature, gumbel }: KeyRec
   return { perTemperature, base, scale, table, flip };
 }
 
-/** P(noise < x): the noise's word is below 2^32 times that. */
+/** P(noise < x): the noise is below x when its word is below 2^32 times this. */
 function noiseBelow(x: number, sign: 1 | -1 | 0): number {
   if (sign === 0) return x > 0 ? 1 : 0;
   return sign > 0 ? Math.exp(-Math.exp(-x)) : 1 - Math.exp(-Math.exp(x));

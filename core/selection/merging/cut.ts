@@ -1,7 +1,9 @@
 import { ConfigError } from '../../errors.ts';
 import { counted } from '../../plural.ts';
 
-/** Where a selection ends: rows whose ordered key is above the threshold are in, and of those that equal it the first. */
+/**
+ * Where a selection ends: rows whose ordered key is above the threshold are in, and the first of those that equal it.
+ */
 export interface Cut {
   /** An ordered key. */
   threshold: number;

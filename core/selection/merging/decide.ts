@@ -1,25 +1,25 @@
 /**
- * The loop over every row of an in-memory selection: holds the first word of each row's noise against the bounds of its
- * utility. Whether a row is in is as good as random, so the kernel has no branch that a processor could guess wrong: it
- * writes each row at the end of both lists, and moves the end on where the row belongs.
+ * The loop over every row of an in-memory selection: compares the first word of each row's noise with the bounds of its
+ * utility. Whether a row is in is as good as random, so the kernel has no branch that a processor could mispredict: it
+ * writes each row at the end of both lists, and advances the end of the list that the row belongs to.
  */
 import { type PhiloxRun, RUN } from '../../random/philox-run.ts';
 import { doWhile, f32x4, i32, i32x4, kernel, v128 } from '../../wasm/assemble.ts';
 import { type Noise, noiseRun } from '../keys.ts';
 import { type Bounds, INTERVALS } from './bracket.ts';
 
-/** Places in the kernel's memory, in bytes; the noise is before them. */
+/** Byte offsets in the kernel's memory; the noise comes before them. */
 const UTILITIES = 8 * RUN;
 const ABOVE = UTILITIES + 4 * RUN;
 const OPEN = ABOVE + 2 * RUN;
 const TABLE = OPEN + 2 * RUN;
-/** Four times the same number, each: perTemperature, base, scale, flip. */
+/** Each number repeated four times: perTemperature, base, scale, flip. */
 const CONSTANTS = TABLE + 8 * INTERVALS;
 /** The ends of both lists, and whether a utility is NaN. */
 const RESULTS = CONSTANTS + 64;
 const PAGES = Math.ceil((RESULTS + 12) / 0x1_0000);
 
-/** Decides runs of rows. What it finds holds until the next run; rows are counted from the run's first, ascending. */
+/** Decides runs of rows. Its lists are valid until the next run; they ascend, and count rows from the run's first. */
 export class Decider {
   readonly noise: PhiloxRun;
   /** Rows whose key is above the bracket. */

@@ -25,7 +25,7 @@ function firstPositions(values: Float32Array, before: (a: number, b: number) => 
   return kept;
 }
 
-/** The extremes of several jobs' extremes: the same for any number and order of the parts. */
+/** Merges several jobs' extremes; the result is the same for any number and order of the parts. */
 export function mergeExtremes(parts: Extremes[]): Extremes {
   const highest = parts.flatMap((part) => part.highest);
   const lowest = parts.flatMap((part) => part.lowest);

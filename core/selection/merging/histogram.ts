@@ -1,6 +1,6 @@
 /**
- * Histograms that add up exactly. Every job picks its own bin width, a power of two, and counts from multiples of it; a
- * wider grid is then made of whole bins of a narrower one, and the sum over jobs does not depend on how rows were dealt.
+ * Histograms that add up exactly. Every job picks its own bin width, a power of two, and counts from multiples of it. A
+ * wider bin then consists of whole narrower ones, and the sum over jobs does not depend on how rows were dealt.
  */
 
 /** A histogram has at most this many bins, and more than half as many unless the values are too close together. */
@@ -56,7 +56,7 @@ export function histogramOf(values: Float32Array): Histogram | undefined {
   return { min, max, counts };
 }
 
-/** The sum, on the grid of all the values; the same for any way to deal the values to the parts. */
+/** The sum, on the grid of all the values; it is the same however the values are dealt to the parts. */
 export function addHistograms(parts: Histogram[]): Histogram | undefined {
   if (parts.length === 0) return undefined;
   const min = parts.reduce((least, part) => Math.min(least, part.min), Infinity);

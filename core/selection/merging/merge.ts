@@ -53,7 +53,7 @@ export interface SelectedRows {
 /**
  * Reads and adds up the indexes of all scoring jobs.
  *
- * @param recipe of the jobs' keys; absent where these are not read, but made anew from the utilities.
+ * @param recipe of the jobs' keys; absent when keys are not read but computed anew from the utilities.
  * @param pool the rows that should have been scored, as ascending ranges.
  * @throws RunError when a job has not finished or was scored for another selection, or when the jobs' rows are not the
  *   pool's.
@@ -65,7 +65,7 @@ export async function openScores(
   pool: RowRange[],
 ): Promise<ScoredPool> {
   const groups = new Float64Array(GROUPS);
-  const domains = new Map<string, number>(); // whose names may be those of an object's own members
+  const domains = new Map<string, number>(); // a Map, as names may be those of an object's own members
   const histograms: Histogram[] = [];
   let extremes: Extremes = { highest: [], lowest: [] };
   const jobs = await mapParallel(prefixes, REQUESTS, async (prefix): Promise<ScoredJob> => {
@@ -188,7 +188,7 @@ function checkPool(scored: RowRange[], pool: RowRange[]): void {
   );
 }
 
-/** Ascending ranges with those that touch made one. */
+/** Ascending ranges, with those that touch joined. */
 function joined(ranges: RowRange[]): { begin: number; end: number }[] {
   const result: { begin: number; end: number }[] = [];
   for (const { begin, end } of ranges) {

@@ -7,7 +7,7 @@
  *      (`decide.ts`), so that a row costs its random words and two comparisons;
  *   3. the few rows in between get their key, and the cut is made among those inside the bracket.
  *
- * A bracket that does not hold the cut shows in the counts. Then, as with small pools and with very many ties, the cut
+ * If the bracket does not hold the cut, the counts show it. Then, as with small pools and with very many ties, the cut
  * is found by counting every key: three passes, no further memory. The picks are the same either way.
  *
  * Memory: 4 bytes for each selected row, 8 for each inside the bracket (some 2 %), and 1 MB.
@@ -26,9 +26,9 @@ export type { PoolUtilities } from './bracket.ts';
 
 /** Pools up to this size have every key counted: a sample would save nothing. */
 const SMALL_POOL = 1 << 17;
-/** Room for rows inside the bracket, as a share of the pool; more are there only when very many keys are equal. */
+/** Room for rows inside the bracket, as a share of the pool; there are more only when very many keys are equal. */
 const BRACKET_SHARE = 1 / 8;
-/** Rows of a range that are handed on together. */
+/** The most rows of a range that are handed on together. */
 const PART_ROWS = 1 << 20;
 
 /** Which rows of a pool are selected. */
@@ -42,7 +42,7 @@ export interface InMemorySelection {
  * Selects the `k` rows with the largest keys, of equal keys the lowest rows: what `selectedRows` of `merge.ts` gives.
  *
  * @throws ConfigError when the pool has fewer than `k` rows; RunError when a utility is not a number, which names the
- *   row, or when the ranges are not as {@link PoolUtilities} has them.
+ *   row, or when the ranges are not as {@link PoolUtilities} requires.
  */
 export function selectInMemory(pool: PoolUtilities, k: number, recipe: KeyRecipe): InMemorySelection {
   const rows = pool.utilities.length;
@@ -94,7 +94,7 @@ export function selectWithin(
   recipe: KeyRecipe,
   { low, high }: Bracket,
 ): InMemorySelection | undefined {
-  // Rows above the bracket come first. Pages of an array that are never written are never taken from the machine.
+  // Rows above the bracket come first. Pages of an array that are never written take no memory.
   const positions = new Uint32Array(k);
   let above = 0;
   const room = Math.ceil(utilities.length * BRACKET_SHARE);
@@ -108,7 +108,7 @@ export function selectWithin(
     const run = utilities.subarray(position, position + count);
     const taken = decider.decide(first, run);
     if (taken === undefined) throw notANumber(first + run.findIndex(Number.isNaN));
-    // Past an array's end nothing is written, and the counts tell.
+    // Writes past an array's end do nothing, and the counts below reveal them.
     const { aboveCount, openCount } = decider;
     for (let i = 0; i < aboveCount; i++) positions[above + i] = position + decider.above[i]!;
     above += aboveCount;
@@ -141,7 +141,7 @@ function mergeInto(target: Uint32Array, count: number, others: Uint32Array): voi
     target[at] = i >= 0 && target[i]! > others[j]! ? target[i--]! : others[j--]!;
 }
 
-/** The selection by the keys of all rows, which are made three times over. */
+/** The selection by the keys of all rows, which are computed three times over. */
 function selectByCounting({ ranges, utilities }: PoolUtilities, k: number, recipe: KeyRecipe): InMemorySelection {
   const noise = noiseRun(recipe.noise);
   const keyOf = keyOfGumbel(recipe);

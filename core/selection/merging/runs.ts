@@ -5,7 +5,7 @@ import { RUN } from '../../random/philox-run.ts';
 /**
  * Goes through ranges of rows a run of consecutive rows at a time, as `PhiloxRun` draws their noise.
  *
- * @param take returns how many of the `count` rows from `first` on it took. `position` counts the rows of all ranges.
+ * @param take returns how many of the `count` rows from `first` on it took. `position` counts rows over all ranges.
  */
 export function forEachRun(
   ranges: readonly RowRange[],
