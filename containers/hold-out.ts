@@ -29,11 +29,15 @@ export async function holdOut(run: Run, corpus: Corpus, plan: StagePlan): Promis
   return splitHoldOut(rows, domains, evaluation.rowsPerDomain, seed);
 }
 
-/** From this many rows, a mean and a standard deviation are known to some 10 %. */
-const LEAST_ROWS = 100;
+/**
+ * From this many rows, a mean and a standard deviation are known to some 15 %. Rows that a score was fitted to can be
+ * further off: with 750 rows of which 620 were labelled, a classifier's deviation came out 23 % too small.
+ */
+const LEAST_ROWS = 30;
 
 /**
- * A fresh sample of the rows that may be probed, in ascending order; all of them if there are fewer than wanted.
+ * A fresh sample, for each stage that a scorer is fitted at, of the rows that may be probed, in ascending order; all of
+ * them if there are fewer than wanted.
  *
  * @param stream of the random numbers.
  * @param without rows to leave out, if at least {@link LEAST_ROWS} others remain.
@@ -49,7 +53,7 @@ export async function sampleHoldOut(
 ): Promise<number[]> {
   const { probed } = await holdOut(job.run, corpus, plan);
   const others = without ? probed.filter((row) => !without.has(row)) : probed;
-  const random = new CounterRandom(job.run.record.config.seed, stream, job.stage);
+  const random = new CounterRandom(job.run.record.config.seed, stream, plan.scorerStage);
   const free = others.length >= LEAST_ROWS ? others : probed;
   return drawRows(free, Math.min(wanted, Math.ceil(share * free.length)), random).sort((a, b) => a - b);
 }

@@ -29,15 +29,16 @@ export function splitLabelled<T extends { row: number }>(
   if (!sizes)
     throw new RunError(`${labelled.length} probes are too few to fit, stop early and test on; raise probe.documents.`);
   const { test, validation } = sizes;
-  const shuffled = Array.from(permutation(labelled.length, random), (i) => labelled[i]!);
-  const tested = take(documentGroups(shuffled, documentsOf), test);
+  // Groups are shuffled, not rows: by its first row, a group of many would come early, and be tested on too often.
+  const tested = take(shuffled(documentGroups(labelled, documentsOf), random), test);
   const validated = take(tested.left, validation);
   if (2 * tested.taken.length >= test && 2 * validated.taken.length >= validation)
     return { test: tested.taken, validation: validated.taken, fit: validated.left.flat(), by: 'document' };
+  const rows = shuffled(labelled, random);
   return {
-    test: shuffled.slice(0, test),
-    validation: shuffled.slice(test, test + validation),
-    fit: shuffled.slice(test + validation),
+    test: rows.slice(0, test),
+    validation: rows.slice(test, test + validation),
+    fit: rows.slice(test + validation),
     by: 'row',
   };
 }
@@ -97,12 +98,15 @@ export function dealFolds(
   const placed = rows.map((row, position) => ({ row, position }));
   const groups = documentGroups(placed, documentsOf);
   const folds = Array.from({ length: count }, (): number[] => []);
-  for (const group of permutation(groups.length, random)) {
+  for (const group of shuffled(groups, random)) {
     const smallest = folds.reduce((least, fold) => (fold.length < least.length ? fold : least));
-    for (const { position } of groups[group]!) smallest.push(position);
+    for (const { position } of group) smallest.push(position);
   }
   return folds;
 }
+
+const shuffled = <T>(items: readonly T[], random: CounterRandom): T[] =>
+  Array.from(permutation(items.length, random), (i) => items[i]!);
 
 /** Takes, in order, each group that still fits, up to `most` items in all. */
 function take<T>(groups: readonly T[][], most: number): { taken: T[]; left: T[][] } {

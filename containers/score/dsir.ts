@@ -39,22 +39,15 @@ export async function loadDsir(job: Job, stage: number): Promise<DsirModel> {
   return DsirModel.fromFile(file, `${store.uri}/${key}`);
 }
 
-/**
- * The rows on which the pool was counted and that are candidates too, as in `mates select`. In a run there are none,
- * since its hold-out is not part of any pool.
- */
-export async function countedCandidates(job: Job, corpus: Corpus, plan: StagePlan): Promise<ReadonlySet<number>> {
-  if (!plan.holdOutShards.some((shard) => plan.poolShards.includes(shard))) return new Set();
-  return new Set(await dsirSample(job, corpus, plan));
-}
-
 const dsirSample = (job: Job, corpus: Corpus, plan: StagePlan) =>
   sampleHoldOut(job, corpus, plan, STREAM.dsirSample, POOL_ROWS);
 
 /**
  * Opens the DSIR model that a stage scores by.
  *
- * @returns a function that gives the log-weight of each row. No bigram spans two documents.
+ * @returns a function that gives the log-weight of each row. No bigram spans two documents, and a row that the pool's
+ *   distribution was counted on is weighed as if it had not been: its n-grams would otherwise seem more common than
+ *   those of a candidate.
  */
 export async function openDsir(
   job: Job,
@@ -62,11 +55,14 @@ export async function openDsir(
   plan: StagePlan,
 ): Promise<(rows: readonly number[]) => Promise<Float64Array>> {
   const model = await loadDsir(job, plan.scorerStage);
-  const counted = await countedCandidates(job, corpus, plan);
   const { dsirScore } = job.run.record.config.selection;
+  const holdOutShards = new Set(plan.holdOutShards);
+  let counted: ReadonlySet<number> | undefined; // read only if needed: the candidates of a run are not of the hold-out
   return async (rows) => {
+    if (rows.some((row) => holdOutShards.has(corpus.shardOf(row))))
+      counted ??= new Set(await dsirSample(job, corpus, plan));
     const passages = await corpus.passages(rows);
-    return Float64Array.from(passages, (texts, i) => model.rowWeight(texts, dsirScore, counted.has(rows[i]!)));
+    return Float64Array.from(passages, (texts, i) => model.rowWeight(texts, dsirScore, counted?.has(rows[i]!)));
   };
 }
 

@@ -135,7 +135,7 @@ it('the n-gram model finds influences that follow from tokens', async () => {
   await label(tiny, common);
   await fitStage(tiny);
   const { spearman, penalty } = await getJson<InfluenceFit>(tiny.store, stageLayout(1).fit);
-  expect(spearman).toBeGreaterThan(0.6);
+  expect(spearman).toBeGreaterThan(0.5);
   expect(penalty).toBeGreaterThan(0);
 });
 

@@ -1,5 +1,6 @@
 /** What each method of selection scores by, and that its selection does not depend on how the work is cut. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { holdOut } from '../../containers/hold-out.ts';
 import { modelShape } from '../../containers/model.ts';
 import { loadPassageSet } from '../../containers/passages.ts';
 import { openTrainingRows } from '../../containers/pretrain/training-rows.ts';
@@ -10,7 +11,7 @@ import {
   classifierScorer,
   fitClassifier,
 } from '../../containers/score/classifier.ts';
-import { countedCandidates, dsirScorer } from '../../containers/score/dsir.ts';
+import { dsirScorer, loadDsir } from '../../containers/score/dsir.ts';
 import { InterruptedError } from '../../core/errors.ts';
 import type { InfluenceFit, SelectionSummary } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
@@ -175,25 +176,19 @@ it('classifier scores candidates that it learned by what has not learned them', 
   expect(await scores(others)).toEqual(unlearned);
 });
 
-it('DSIR weighs candidates that it counted by the counts of the others', async () => {
+it('DSIR weighs rows that it counted by the counts of the others', async () => {
   const tiny = await runWith('dsir');
   const corpus = await openRunCorpus(tiny.run);
   const plan = await readPlan(tiny.run, 1);
-  expect((await countedCandidates(tiny.job(1), corpus, plan)).size).toBe(0); // no row of the hold-out is a candidate
-  const both = { ...plan, poolShards: corpus.index.shards.map((_, shard) => shard) };
-  const counted = await countedCandidates(tiny.job(1), corpus, both);
-  const holdOutRows = rowRanges(corpus.index, plan.holdOutShards).flatMap(({ begin, end }) =>
-    Array.from({ length: end - begin }, (_, i) => begin + i),
-  );
-  expect(counted.size).toBeGreaterThan(holdOutRows.length / 2);
-  const rows = [...counted];
-  const weights = async (of: typeof plan) => (await dsirScorer(tiny.job(1), corpus, of)).utilities(rows);
-  const [apart, together] = [await weights(both), await weights(plan)];
-  expect(rows.every((_, i) => apart[i]! > together[i]!)).toBe(true); // its own n-grams are rarer without it
-  const others = holdOutRows.filter((row) => !counted.has(row));
-  expect(await (await dsirScorer(tiny.job(1), corpus, both)).utilities(others)).toEqual(
-    await (await dsirScorer(tiny.job(1), corpus, plan)).utilities(others),
-  );
+  const model = await loadDsir(tiny.job(1), 1);
+  const weights = async (rows: readonly number[]) =>
+    Array.from(await (await dsirScorer(tiny.job(1), corpus, plan)).utilities(rows));
+  const expected = async (rows: readonly number[], counted: boolean) =>
+    (await corpus.passages(rows)).map((texts) => model.rowWeight(texts, 'sum', counted));
+  const probed = Array.from((await holdOut(tiny.run, corpus, plan)).probed);
+  const candidates = rowRanges(corpus.index, plan.poolShards).map(({ begin }) => begin);
+  expect(await weights(candidates)).toEqual(await expected(candidates, false));
+  expect(await weights(probed)).toEqual(await expected(probed, true));
 });
 
 it('train-on-reference puts reference passages into each batch of the main arm, and leaves the control alone', async () => {

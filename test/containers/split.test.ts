@@ -72,6 +72,20 @@ describe('probed rows', () => {
     );
   });
 
+  it('are tested on in fair shares, whether a document has one row or many', () => {
+    const counts = Array.from({ length: 120 }, (_, d) => 1 + (d % 4));
+    const labelled = rowsOf(counts);
+    const documentsOf = (row: number) => [labelled[row]!.document];
+    const tested = [0, 0, 0, 0]; // documents in the test set, by their rows
+    for (let seed = 0; seed < 200; seed++) {
+      const { test } = splitLabelled(labelled, documentsOf, shares, new CounterRandom(seed, STREAM.influenceSplit, 1));
+      for (const document of new Set(test.map((one) => one.document)))
+        tested[counts[Number(document.slice(1))]! - 1]!++;
+    }
+    // Of 200 seeds x 30 documents each, 20 %; three standard deviations of such a share are 1.5 %.
+    for (const count of tested) expect(Math.abs(count / 6000 - 0.2)).toBeLessThan(0.02);
+  });
+
   it('are dealt one by one where each shares a document with the next', () => {
     const probed = Array.from({ length: 100 }, (_, row) => ({ row }));
     const chain = dealt(probed, (row) => [`d${row}`, `d${row + 1}`]);

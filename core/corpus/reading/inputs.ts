@@ -79,7 +79,10 @@ async function findInStore(pattern: string, open: StoreOpener): Promise<string[]
   // The parentheses of a name such as `Dropbox (Personal)` are no group, unlike those of `@(a|b)`.
   const matches = picomatch(glob.replace(/(?<![@!?*+])\(([^()|]*)\)/g, '\\($1\\)'));
   const keys = await open(base).list('');
-  return keys.filter((key) => matches(key)).map((key) => `${base}/${key}`);
+  return keys
+    .filter((key) => matches(key))
+    .map((key) => `${base}/${key}`)
+    .sort(); // in the order of files on disk: S3 lists by UTF-8 bytes, which differs beyond U+D7FF
 }
 
 function noFile(input: string): InputError {
