@@ -11,8 +11,9 @@ import { stopSignal } from './interrupt.ts';
 import { createProgressView } from './progress-view.ts';
 
 /**
- * Trains a stage's decay branch once more, as its evaluation has, to the same bytes on a CPU, and writes the model at its end
- * below `folder` of the scratch store. The run is only read; what an interrupted call leaves there the next one goes on from.
+ * Trains a stage's decay branch once more, as its evaluation did (on a CPU, to the same bytes), and writes the
+ * resulting model to `folder` of the scratch store. The run is only read. An interrupted call leaves files there, from
+ * which the next one continues.
  */
 export async function writeDecayedModel(
   run: Run,

@@ -1,7 +1,7 @@
-/** Parsers of what is given to a flag, as commander calls them. */
+/** Parsers for the values of flags, in the form that commander calls. */
 import { ConfigError } from '../core/errors.ts';
 
-/** @throws ConfigError that names the flag, like those of all parsers here. */
+/** @throws ConfigError that names the flag, as all parsers here do. */
 export const wholeNumber = (flag: string, least: number) =>
   number(flag, `a whole number, at least ${least}`, (value) => Number.isSafeInteger(value) && value >= least);
 
@@ -26,7 +26,7 @@ export const atLeastZero = (flag: string) =>
 
 function number(flag: string, expected: string, holds: (value: number) => boolean): (text: string) => number {
   return (text) => {
-    // Number would take an empty text, such as that of a variable which is not set, for 0.
+    // Number('') is 0; an empty text may be a shell variable that is not set.
     const blank = text.trim() === '';
     const value = blank ? Number.NaN : Number(text);
     if (!holds(value)) throw new ConfigError(`${flag} ${blank ? JSON.stringify(text) : text}: expected ${expected}.`);
@@ -34,15 +34,17 @@ function number(flag: string, expected: string, holds: (value: number) => boolea
   };
 }
 
-/** Names with commas between, or `none`; in the order of `known`, so that their order on the command line changes nothing. */
+/**
+ * Names separated by commas, or `none`. The result is in the order of `known`, whatever the order on the command line.
+ */
 export function someOf(flag: string, known: readonly string[]): (text: string) => string[] {
   return (text) => {
     const names = text === 'none' ? [] : text.split(',').map((name) => name.trim());
     if (names.some((name) => !known.includes(name)))
-      throw new ConfigError(`${flag} ${text}: expected none, or names of ${known.join(', ')} with commas between.`);
+      throw new ConfigError(`${flag} ${text}: expected none, or names separated by commas: ${known.join(', ')}.`);
     return known.filter((name) => names.includes(name));
   };
 }
 
-/** Of a flag that may be given several times. */
+/** Collects the values of a flag that may be given several times. */
 export const collect = (value: string, before: string[] = []) => [...before, value];

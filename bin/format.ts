@@ -1,4 +1,4 @@
-/** `26,214,400` below ten million, `26.2 B` and the like above. */
+/** All digits below ten million (`1,234,567`); above, three digits and a unit (`26.2 B`). */
 export function formatCount(value: number): string {
   if (value < 1e7) return Math.round(value).toLocaleString('en-US');
   for (const [size, unit] of [
@@ -15,7 +15,7 @@ export const PLAIN_TABLE = {
   chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
 };
 
-/** Columns of the terminal that a command prints to; undefined in a pipe or a file, where lines may be as long as they are. */
+/** Columns of the terminal that a command prints to; undefined for a pipe or file, where lines may have any length. */
 export function terminalColumns({ isTTY, columns }: Pick<NodeJS.WriteStream, 'isTTY' | 'columns'> = process.stdout) {
   return isTTY && columns > 0 ? columns : undefined;
 }

@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 
-/** npx hands on the Ctrl-C that the terminal has sent to its child already: what comes so soon is the same one. */
+/** npx passes on a Ctrl-C that its child already has from the terminal: a second signal this soon is the same press. */
 const ONE_PRESS_MS = 1000;
 
 /**
@@ -8,7 +8,7 @@ const ONE_PRESS_MS = 1000;
  * see local/child-process.ts.
  */
 export function stopSignal(
-  message = 'Stopping: what is at work saves what it has, which may take minutes. Ctrl-C again ends it at once, and what is not ' +
+  message = 'Stopping: work in progress is saved first, which may take minutes. Ctrl-C again ends it at once, and what is not ' +
     'saved is lost. The same command resumes.',
 ): {
   signal: AbortSignal;

@@ -12,7 +12,7 @@ export interface Changes {
   seed?: string;
 }
 
-/** A configuration before its fields are checked, and those of them that flags have set. */
+/** A configuration before its fields are checked, and the fields that flags have set. */
 export interface RawConfig {
   fields: Record<string, unknown>;
   fromFlags: SetField[];
@@ -28,12 +28,12 @@ export async function loadConfigFile(file: string, changes: Changes = {}): Promi
   return resolvePaths(parseConfig(fields, file, fromFlags), (path) => resolve(base, path));
 }
 
-/** The file's JSON object with the changes. One that does not say what it is called is called as its file is. */
+/** The file's JSON object with the changes applied. If it has no `name`, it is named after the file. */
 export async function readConfigFile(file: string, changes: Changes): Promise<RawConfig> {
   const path = absolute(file);
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') throw new ConfigError(`${file}: no such file; see examples/ for configurations.`);
-    if (error.code === 'EISDIR') throw new ConfigError(`${file}: a folder; name a configuration file.`);
+    if (error.code === 'EISDIR') throw new ConfigError(`${file}: this is a folder; name a configuration file.`);
     throw error;
   });
   const raw = parseJson(text, file);
@@ -41,7 +41,8 @@ export async function readConfigFile(file: string, changes: Changes): Promise<Ra
     throw new ConfigError(`${file}: expected a JSON object of fields; see examples/quickstart.json.`);
   const fields = raw as Record<string, unknown>;
   const fromFlags = applyChanges(fields, changes);
-  // Else two configurations would both be the run `run`. A file's name that is none for a run leaves the default.
+  // Otherwise two unnamed configurations would both be the run `run`. A file name that no run may have leaves the
+  // default.
   const name = runConfig.shape.name.safeParse(parse(path).name);
   if (name.success && !('name' in fields)) fields.name = name.data;
   return { fields, fromFlags };

@@ -7,7 +7,7 @@ import { evaluate, exportModel, select } from './command-line/checkpoints.ts';
 import { start, status, stop, watch } from './command-line/deployed.ts';
 import { compare, conformance, plan, prepare, replay, report, run, verify } from './command-line/local.ts';
 
-// The SDK's releases are pinned; on Node 20 it would warn of those to come in front of every answer.
+// The SDK is pinned; on Node 20 it would print a warning about its future releases before every answer.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
 
 /** In the order of the help. */
@@ -26,7 +26,7 @@ function buildProgram(): Command {
   return program;
 }
 
-// After `mates .. | head` what is printed is for nobody, and the work goes on.
+// After `mates .. | head` nobody reads the rest of the output; the work itself goes on.
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;

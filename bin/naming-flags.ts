@@ -1,10 +1,10 @@
 import { MatesError } from '../core/errors.ts';
 
 /**
- * Runs a command that has flags and no configuration: where it is refused for a field of a configuration, the message names
- * the flag that sets it.
+ * Runs a command that has flags instead of a configuration. If it is refused because of a configuration field, the
+ * message names the flag that sets the field.
  *
- * @param flags by the fields' names; other words of messages may be changed in the same way.
+ * @param flags the flag for each field's name; other words in messages may be replaced in the same way.
  */
 export async function namingFlags<T>(flags: Record<string, string>, work: () => Promise<T>): Promise<T> {
   try {
@@ -15,7 +15,7 @@ export async function namingFlags<T>(flags: Record<string, string>, work: () => 
   }
 }
 
-/** A message in the flags' names. A file's name that has a field's in it stays as it is. */
+/** The message with flags in place of fields. A file name that contains a field's name stays as it is. */
 export function inFlags(message: string, flags: Record<string, string>): string {
   return Object.entries(flags).reduce((text, [field, flag]) => {
     const escaped = field.replaceAll(/[.()]/g, '\\$&');

@@ -3,9 +3,9 @@ import pc from 'picocolors';
 import type { Progress } from '../core/progress.ts';
 import { count, truncate } from '../report/format.ts';
 
-/** Shows how far each job is: bars on a terminal, a plain line every few seconds elsewhere. */
+/** Shows how far each job has got: bars on a terminal, a plain line every few seconds elsewhere. */
 export interface ProgressView {
-  /** Names the stage that the bars which follow belong to. */
+  /** Names the stage that the following bars belong to. */
   heading(text: string): void;
   /** A line that stays. */
   notice(text: string): void;
@@ -25,7 +25,7 @@ interface Track {
 /** `1,813/1,813 kB`. */
 const counted = ({ done, total, unit }: Progress) => `${count(done)}/${count(total)} ${unit}`;
 
-/** `12.3/s, 0:41 left` from the progress since the job was first heard of. */
+/** `12.3/s, 0:41 left`, from the progress since the job's first report. */
 function pace(track: Track, { done, total }: Progress): string {
   const seconds = (performance.now() - track.begin) / 1000;
   const rate = (done - track.first) / seconds;
@@ -58,7 +58,7 @@ class BarView implements ProgressView {
     this.line(pc.yellow(text));
   }
 
-  /** What is finished stays on the screen; the bars that follow stand below the line. */
+  /** Finished bars stay on the screen; later ones are drawn below the line. */
   private line(text: string): void {
     this.close();
     this.stream.write(`${text}\n`);
@@ -101,36 +101,36 @@ class BarView implements ProgressView {
   }
 }
 
-/** Characters of a bar, and of the steps' names in front of it, where the terminal has the room. */
+/** Characters of a bar, and of the step's name in front of it, if the terminal has room. */
 const BAR = 24;
 const STEP = 24;
-/** A bar of fewer says little. */
+/** A bar with fewer characters says little. */
 const LEAST_BAR = 8;
 
 interface BarState {
   progress: Progress;
   pace: string;
-  /** Characters that the numbers have needed so far: the bar leaves them, so that it does not grow and shrink with each. */
+  /** Characters that the numbers have needed so far; the bar leaves them room, so that its length does not flicker. */
   needed: number;
 }
 
-/** A bar with its numbers in a terminal's line: where that is short, the bar is, and the names are not aligned. */
+/** A bar and its numbers on one line. On a narrow terminal the bar is shorter and the names are not aligned. */
 export function barLine({ progress, pace, needed }: BarState, columns: number): string {
   const { step, done, total } = progress;
   const numbers = numbersOf(progress, pace);
-  // The last column stays free: some terminals go to the next line once it is written.
+  // The last column stays free: some terminals wrap as soon as it is written.
   const room = (name: string) => columns - 1 - `  ${name}  `.length - Math.max(needed, numbers.length);
   const name = room(step.padEnd(STEP)) < LEAST_BAR ? step : step.padEnd(STEP);
   if (room(name) < LEAST_BAR) {
     const short = truncate(step, Math.max(LEAST_BAR, columns - 1 - `   ${numbers}`.length));
-    return truncate(`  ${short} ${numbers}`, columns - 1); // a line that were broken could not be drawn over
+    return truncate(`  ${short} ${numbers}`, columns - 1); // a wrapped line could not be drawn over
   }
   const bar = Math.min(BAR, room(name));
   const full = total > 0 ? Math.round(Math.min(1, done / total) * bar) : bar;
   return `  ${name} ${pc.cyan('\u2588'.repeat(full) + '\u2591'.repeat(bar - full))} ${numbers}`;
 }
 
-/** What there is to say of a step: `18/1,813 steps, 12.3/s, 2:26 left, loss 5.413`. */
+/** `18/1,813 steps, 12.3/s, 2:26 left, loss 5.413`. */
 const numbersOf = (progress: Progress, pace: string) =>
   [counted(progress), pace, progress.note].filter(Boolean).join(', ');
 
@@ -162,7 +162,7 @@ class LineView implements ProgressView {
     }
     if (track.ended) return;
     if (finished) track.ended = true;
-    else if (now - track.shown < 5000) return; // a log wants a line now and then
+    else if (now - track.shown < 5000) return; // a log needs a line only now and then
     track.shown = now;
     this.stream.write(`  ${progress.step} ${numbersOf(progress, pace(track, progress))}\n`);
   }

@@ -6,14 +6,14 @@ import { ConfigError } from '../core/errors.ts';
 import { isAlive, isAtWork, type ProcessMark, thisProcess } from '../core/processes.ts';
 import { isLocalPath, localPath } from '../core/storage/index.ts';
 
-/** What a lock file says of its process. One of an earlier version has the process id alone. */
+/** What a lock file says about its process. A lock file of an earlier version has only the process id. */
 interface Holder extends Omit<ProcessMark, 'host'> {
   host?: string;
   /** ISO 8601. */
   since?: string;
 }
 
-/** How often a process shows that it is there to those that cannot look for its id, and what they take for its end. */
+/** How often a process refreshes its lock, and when one whose id cannot be looked up counts as dead for lack of it. */
 const REFRESH_MS = 10_000;
 const SILENT_MS = 60_000;
 
@@ -21,11 +21,11 @@ const SILENT_MS = 60_000;
 const held = new Set<string>();
 
 /**
- * Keeps two processes from writing to one folder, also from two containers or machines. What a killed process has left is
- * taken over: at once where its id can be looked for, or else after a minute without a sign of it.
+ * Keeps two processes from writing to one folder, even from two containers or machines. The lock of a killed process is
+ * taken over: at once if its id can be looked up, otherwise after a minute without a sign of it.
  *
- * @param otherwise what else a second process can do.
- * @returns what takes the lock away.
+ * @param otherwise what else the user of a second process can do, for the message.
+ * @returns a function that removes the lock.
  */
 export async function lockFolder(folder: string, otherwise: string): Promise<() => Promise<void>> {
   const path = join(await realpath(folder), '.lock');
@@ -55,7 +55,7 @@ export async function lockFolder(folder: string, otherwise: string): Promise<() 
     throw error;
   }
   const isOwn = async () => (await contentOf(path)) === own;
-  // Written, as its time is then that of the folder's file system, whatever this machine's clock says.
+  // Writing sets the time by the clock of the folder's file system, whatever this machine's clock says.
   const refresh = async () => (await isOwn()) && (await writeFile(path, own, { flag: 'r+' }).catch(() => {}));
   const timer = setInterval(refresh, REFRESH_MS).unref();
   return async () => {
@@ -65,7 +65,7 @@ export async function lockFolder(folder: string, otherwise: string): Promise<() 
   };
 }
 
-/** Whether the lock is this process's now. */
+/** Whether this process now has the lock. */
 async function created(path: string, own: string): Promise<boolean> {
   try {
     await writeFile(path, own, { flag: 'wx' });
@@ -73,17 +73,17 @@ async function created(path: string, own: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
   }
-  // Another process that has seen the file before it had its content may have taken it for a dead one's.
+  // Another process that saw the file while it was still empty may have taken it for a dead process's.
   return (await contentOf(path)) === own;
 }
 
-/** Takes a dead process's lock away; one that another process has made in its place since it was read is put back. */
+/** Removes a dead process's lock. If another process has replaced it since it was read, the new one is put back. */
 async function removeStale(path: string, stale: string): Promise<void> {
   const moved = `${path}-${randomUUID()}`;
   try {
     await rename(path, moved);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return; // another has taken it away
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return; // another process has removed it
     throw error;
   }
   const content = await contentOf(moved);
@@ -93,7 +93,7 @@ async function removeStale(path: string, stale: string): Promise<void> {
 
 const contentOf = (path: string) => readFile(path, 'utf8').catch(() => '');
 
-/** Undefined where a process died before it had written it. */
+/** Undefined if the process died before it had written the content. */
 function holderIn(content: string): Holder | undefined {
   try {
     const value = JSON.parse(content) as number | Holder;
@@ -104,17 +104,17 @@ function holderIn(content: string): Holder | undefined {
 }
 
 async function isHeld({ host, ...holder }: Holder, path: string): Promise<boolean> {
-  // This process has the id of one that has gone, as in a container that is started again.
+  // A dead process may have had the id that this one has now, as in a container that is started again.
   if (host === undefined) return holder.pid !== process.pid && isAlive(holder.pid);
   return isAtWork({ host, ...holder }) ?? (await wasRefreshed(path));
 }
 
-/** By the clock of the file system, which is another machine's where folders are shared. */
+/** By the clock of the file system: for a shared folder that is another machine's. */
 async function wasRefreshed(path: string): Promise<boolean> {
   const beside = `${path}-${randomUUID()}`;
   await writeFile(beside, '');
   try {
-    const lock = await stat(path).catch(() => undefined); // it may have been taken away
+    const lock = await stat(path).catch(() => undefined); // it may have been removed
     return lock !== undefined && (await stat(beside)).mtimeMs - lock.mtimeMs < SILENT_MS;
   } finally {
     await unlink(beside);
@@ -122,9 +122,9 @@ async function wasRefreshed(path: string): Promise<boolean> {
 }
 
 /**
- * The same of a folder that may be on S3, where nothing is locked, or not be there yet.
+ * As {@link lockFolder}, for a folder that may not exist yet, or that may be on S3, where nothing is locked.
  *
- * @throws ConfigError also where a file stands in its place.
+ * @throws ConfigError also when a file is in its place.
  */
 export async function lockPath(path: string, otherwise: string): Promise<() => Promise<void>> {
   if (!isLocalPath(path)) return async () => {};

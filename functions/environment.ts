@@ -3,14 +3,14 @@ import { DEFAULT_DEPLOYMENT, type Deployment } from '../core/cost/deployment.ts'
 import { FUNCTION_VARIABLE } from '../core/deployed-names.ts';
 import { LAKE_DIRECTORY_VARIABLE, LOCAL_LAKE, type StoreOpener, storeOpener } from '../core/storage/index.ts';
 
-/** Opens stores as this process should: S3, or one machine's lake directory. */
+/** Opens stores as this process's environment says: on S3, or in the lake directory of one machine. */
 export function openerFromEnvironment(): StoreOpener {
-  // A function's bundle is one file, with the files behind `builtin:` beside it.
+  // The files behind `builtin:` URIs are in the bundle, next to the functions' code.
   const bundle = process.env.LAMBDA_TASK_ROOT;
   return storeOpener(process.env[LAKE_DIRECTORY_VARIABLE], bundle && join(bundle, 'examples'));
 }
 
-/** Whether the lake is a directory of this machine, whose own paths jobs can then read too. */
+/** Whether the lake is a directory of this machine; jobs can then read the machine's own paths too. */
 export function onOneMachine(): boolean {
   return process.env[LAKE_DIRECTORY_VARIABLE] !== undefined;
 }

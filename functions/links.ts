@@ -1,4 +1,4 @@
-/** Addresses of the AWS console for what a run leaves and what it runs in. */
+/** Addresses in the AWS console of a run's results and of what it runs in. */
 import { REPORT_FILE } from '../core/layout.ts';
 
 export interface RunLinks {
@@ -14,10 +14,10 @@ export interface RunLinks {
 }
 
 export interface LinkTargets {
-  /** Of any standard execution of the machine, whose region and partition the others share. */
+  /** ARN of any standard execution of the machine; everything else is in the same region and partition. */
   execution: string;
   bucket?: string;
-  /** Of the run, in the bucket. */
+  /** Prefix of the run in the bucket. */
   prefix?: string;
   dashboard?: string;
   jobLogs?: string;
@@ -29,7 +29,7 @@ const CONSOLES: Record<string, string> = {
   'aws-us-gov': 'console.amazonaws-us-gov.com',
 };
 
-/** Links to what is known; an execution on an emulator gets the addresses that it would have on AWS. */
+/** Links to whatever is known; an execution on an emulator gets the addresses that it would have on AWS. */
 export function consoleLinks({ execution, bucket, prefix, dashboard, jobLogs, machineLogs }: LinkTargets): RunLinks {
   const [, partition = 'aws', , region = ''] = execution.split(':');
   const home = `https://${region}.${CONSOLES[partition] ?? 'console.aws.amazon.com'}`;
@@ -45,5 +45,5 @@ export function consoleLinks({ execution, bucket, prefix, dashboard, jobLogs, ma
   };
 }
 
-/** The console wants the names in its fragment escaped twice, with a dollar sign for the second escape. */
+/** The console wants names in its fragment escaped twice, with a dollar sign for the second escape. */
 const twice = (name: string) => encodeURIComponent(encodeURIComponent(name)).replaceAll('%', '$');

@@ -9,7 +9,7 @@ export interface DataStackProps extends StackProps {
   settings: Settings;
 }
 
-/** What must outlive any deployment of the pipeline: the lake with corpora and runs. */
+/** What must outlive every deployment of the pipeline: the lake with corpora and runs. */
 export class DataStack extends Stack {
   readonly lake: Bucket;
 
@@ -24,14 +24,15 @@ export class DataStack extends Stack {
       versioned: true,
       lifecycleRules: [
         { id: 'abandoned-uploads', abortIncompleteMultipartUploadAfter: Duration.days(7) },
-        // Superseded partial checkpoints are most of what is written, and nobody goes back to one. Of two rules that apply the
-        // shorter counts: https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-conflicts.html
+        // Superseded partial checkpoints are most of what is written, and nobody goes back to one. Where two rules
+        // apply, the shorter period counts:
+        // https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-conflicts.html
         {
           id: 'superseded-checkpoints',
           tagFilters: { [PARTIAL_TAG.key]: PARTIAL_TAG.value },
           noncurrentVersionExpiration: Duration.days(1),
         },
-        // Of anything else there are two weeks to undo a mistake.
+        // For everything else, there are two weeks to undo a mistake.
         {
           id: 'old-versions',
           noncurrentVersionExpiration: Duration.days(14),
@@ -43,7 +44,7 @@ export class DataStack extends Stack {
     });
     acknowledge(this.lake, {
       'AwsSolutions-S1':
-        'Access logs would need a second bucket that nobody reads; data events of CloudTrail record access where an account wants it.',
+        'Access logs would need a second bucket that nobody reads; accounts that want a record of access can use data events of CloudTrail.',
     });
   }
 }

@@ -10,10 +10,10 @@ export function parseEcr(image: string) {
 }
 
 /**
- * Whether an image is in ECR of the region, or may be: a bare name, without an owner or a registry, is taken for one that is there already,
- * as where a service is emulated.
+ * Whether an image is, or may be, in the region's ECR. A bare name, without an owner or a registry, is assumed to be
+ * there already, as it is when the service is emulated.
  *
- * @param region of the stacks; undefined where they are for any.
+ * @param region region of the stacks; undefined if they are not tied to one.
  */
 export function maybeInEcr(image: string, region?: string): boolean {
   const ecr = parseEcr(image);

@@ -43,7 +43,9 @@ export interface PipelineStackProps extends StackProps {
   settings: Settings;
 }
 
-/** Everything that works: network, queues, jobs, functions and the state machine. It can be destroyed and made again. */
+/**
+ * Everything that runs: network, queues, jobs, functions and the state machine. It can be destroyed and deployed again.
+ */
 export class PipelineStack extends Stack {
   readonly machine: StateMachine;
 
@@ -95,8 +97,8 @@ export class PipelineStack extends Stack {
     const code = functionCode();
     const make = (id: string, name: FunctionName, more: Partial<PipelineFunctionProps> = {}) =>
       new PipelineFunction(this, id, { name, code, lake, settings, ...more });
-    // Lambda gives CPU by memory: 1,769 MB is one vCPU. Merging streams hundreds of shards' keys, finishing hashes
-    // every output.
+    // Lambda allots CPU in proportion to memory: 1,769 MB is one vCPU. Merging streams the keys of hundreds of shards,
+    // and finishing hashes every output.
     const heavy = { memorySize: 2048, timeout: Duration.minutes(15) };
     return {
       'validate-run': make('ValidateRun', 'validate-run'),
@@ -133,7 +135,10 @@ export class PipelineStack extends Stack {
     };
   }
 
-  /** Gives the last function what it needs for links to the logs, and to the dashboard, which the stack's outputs name. */
+  /**
+   * Gives the last function what it needs to link to the logs and to the dashboard, which it finds in the stack's
+   * outputs.
+   */
   private linkTo(
     finish: PipelineFunction,
     { jobLogs, machineLogs }: Record<'jobLogs' | 'machineLogs', LogGroup>,
@@ -146,7 +151,7 @@ export class PipelineStack extends Stack {
     );
   }
 
-  /** Gives the functions that estimate what a run takes the settings that this depends on. */
+  /** Gives the functions that estimate a run's time and cost the settings that these depend on. */
   private tellDeployment(functions: Record<FunctionName, PipelineFunction>, settings: Settings): void {
     const names = Object.keys(DEFAULT_DEPLOYMENT) as (keyof Deployment)[];
     const value = JSON.stringify(Object.fromEntries(names.map((name) => [name, settings[name]])));
@@ -155,8 +160,9 @@ export class PipelineStack extends Stack {
   }
 
   /**
-   * Lets the first function see whether an execution that holds a run goes on, of a former machine of the stack too, so that
-   * its runs go on after a redeployment: CloudFormation ends the name of a machine in letters of its own.
+   * Lets the first function see whether the execution that holds a run is still running. This includes executions of
+   * the stack's former machines, so that their runs can be resumed after a redeployment: CloudFormation adds a suffix
+   * of its own to a machine's name.
    */
   private showExecutionsTo(validate: PipelineFunction): void {
     const resourceName = `*${this.machineId()}-*:*`;
@@ -169,7 +175,7 @@ export class PipelineStack extends Stack {
     );
     acknowledge(validate.role!, {
       [`AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:${resourceName}]`]:
-        'Executions are named when they start, and machines when they are made.',
+        'Executions are named when they start, and machines when they are created.',
     });
   }
 
@@ -190,7 +196,8 @@ export class PipelineStack extends Stack {
       }),
     );
     acknowledge(validate.role!, {
-      'AwsSolutions-IAM5[Resource::*]': 'Jobs are listed of all resources or of none; so is what X-Ray takes.',
+      'AwsSolutions-IAM5[Resource::*]':
+        'Listing jobs cannot be restricted to resources; neither can sending data to X-Ray.',
       'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:sagemaker:<AWS::Region>:<AWS::AccountId>:training-job/*]':
         'Training jobs are named after runs.',
     });
@@ -200,7 +207,7 @@ export class PipelineStack extends Stack {
     return this.getLogicalId(this.machine.node.defaultChild as CfnElement);
   }
 
-  /** How a finding names the machine's executions. */
+  /** How a cdk-nag finding names the machine's executions. */
   private executions(): string {
     return `execution:{"Fn::Select":[6,{"Fn::Split":[":",{"Ref":"${this.machineId()}"}]}]}`;
   }
@@ -218,7 +225,7 @@ export class PipelineStack extends Stack {
     acknowledge(this.machine, {
       'AwsSolutions-IAM5[Resource::*]':
         'batch:DescribeJobs, sagemaker:ListTags, X-Ray and log delivery cannot be restricted to resources.',
-      [resource('batch', 'job/*')]: 'Job ids are not known before; the tag of this pipeline restricts it.',
+      [resource('batch', 'job/*')]: 'Job ids are not known in advance; the tag of this pipeline restricts it.',
       [resource('sagemaker', 'training-job/*')]: 'Training jobs are named after runs.',
       [resource('states', `${executions}:*`)]: mapRun,
       [resource('states', `${executions}/ProbeSlices:*`)]: mapRun,
@@ -236,8 +243,8 @@ export class PipelineStack extends Stack {
   }
 
   /**
-   * A version for each revision, and an alias that starts go through: a running execution keeps its definition, and
-   * going back is moving the alias.
+   * Publishes a version for each revision, and an alias by which executions are started: a running execution keeps its
+   * definition, and moving the alias is enough to roll back.
    */
   private publish(): string {
     const machine = this.machine.node.defaultChild as CfnStateMachine;

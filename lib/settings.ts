@@ -1,5 +1,5 @@
 /**
- * What can be chosen at deployment. Each field is a prop of the stacks, and a context key of the same name:
+ * What can be set at deployment. Each field is a prop of the stacks, and a context key of the same name:
  * `npx cdk deploy --all -c vpcId=vpc-123 -c spot=false`. `cdk.json` lists every key with its default.
  */
 import type { Node } from 'constructs';
@@ -31,18 +31,19 @@ const schema = z.strictObject({
    * Image of every job: a reference such as `123456789012.dkr.ecr.us-east-1.amazonaws.com/mates:1.0` (pull is granted
    * for private ECR) or `ghcr.io/owner/mates:1.0`.
    *
-   * @default - built from `dockerfile` at deployment, which is the one thing that needs Docker
+   * @default - built from `dockerfile` at deployment, the only thing that needs Docker
    */
   image: z.string().min(1).optional(),
   /**
    * Dockerfile of the image that is built when no `image` is given, relative to the repository.
    *
-   * @default - `containers/gpu/Dockerfile`, which has both engines for GPUs; with `accelerator` `cpu` `containers/Dockerfile`
+   * @default - `containers/gpu/Dockerfile`, which has both engines for GPUs; `containers/Dockerfile` if `accelerator`
+   *   is `cpu`
    */
   dockerfile: z.string().min(1).optional(),
   /**
-   * Image of the pretraining step alone, a PyTorch one say, on Batch and on SageMaker; docs/trainer-contract.md has what
-   * it must do.
+   * Image of only the pretraining step, on Batch and on SageMaker: a PyTorch image, for example.
+   * docs/trainer-contract.md says what it must do.
    *
    * @default - the image of every job
    */
@@ -52,50 +53,50 @@ const schema = z.strictObject({
     .refine((value) => value.length > 0, 'name at least a program')
     .default(['mates-job', 'pretrain']),
   /**
-   * Existing VPC to use; looked up at synthesis, which then needs credentials and a fixed account and region. It should have
-   * a gateway endpoint for S3: nothing is added to it.
+   * Existing VPC to use. It is looked up at synthesis, which then needs credentials and a fixed account and region. It
+   * should have a gateway endpoint for S3, because nothing is added to it.
    *
    * @default - a new VPC
    */
   vpcId: z.string().min(1).optional(),
   /**
    * How jobs reach AWS from the private subnets of a new VPC; S3 goes through its free gateway endpoint either way.
-   * `nat`: one NAT gateway, some 37 USD a month and traffic. `endpoints`: no way out to the internet at all, six
-   * interface endpoints, some 90 USD a month idle in two zones; images must then be in ECR, in the stacks' region. Training jobs on SageMaker are
-   * not in the VPC, whichever it is.
+   * `nat`: one NAT gateway, some 37 USD a month plus traffic. `endpoints`: no way out to the internet at all, but six
+   * interface endpoints, some 90 USD a month idle in two zones; images must then be in ECR, in the stacks' region.
+   * Training jobs on SageMaker are outside the VPC in either case.
    */
   network: z.enum(['nat', 'endpoints']).default('nat'),
   /**
-   * Whether the model's jobs run on GPUs. `cpu` puts every job on the CPU queue: for trials, no GPU quota needed.
+   * Whether the model's jobs run on GPUs. `cpu` puts every job on the CPU queue: for trials, without a GPU quota.
    *
    * @default gpu
    */
   accelerator: z.enum(['gpu', 'cpu']).default(DEFAULT_DEPLOYMENT.accelerator),
-  /** Try spot capacity first and on-demand after it; false uses on-demand alone. */
+  /** Try spot capacity first, then on-demand; false uses only on-demand. */
   spot: flag.default(true),
   /**
-   * Instance families or types of the GPU environments. A type bounds what is paid for: of a family Batch may take a size
-   * of 192 vCPUs. They have to hold a job of `jobVcpus` and `jobMemoryMib`.
+   * Instance families or types of the GPU environments. Types limit what is paid for: from a family, Batch may take a
+   * size of 192 vCPUs. Each must have room for a job of `jobVcpus` and `jobMemoryMib`.
    *
    * @default g6.xlarge, g5.xlarge - one 24 GB GPU, 4 vCPUs and 16 GiB of memory
    */
   gpuInstances: instances.default(DEFAULT_DEPLOYMENT.gpuInstances),
   /**
-   * Instance families or types of the CPU environments; types for the same reason.
+   * Instance families or types of the CPU environments; types are the default for the same reason.
    *
    * @default m7i.xlarge, m6i.xlarge, m6a.xlarge - 4 vCPUs and 16 GiB of memory
    */
   cpuInstances: instances.default(DEFAULT_DEPLOYMENT.cpuInstances),
   /**
-   * Most vCPUs of each GPU environment, of which there are two, spot and on-demand (one with `spot=false`). Batch may
-   * pass it by one instance. Twice this and two instances are so the most that runs at once on GPUs; SageMaker's training
-   * jobs are apart.
+   * Most vCPUs of each GPU environment. There are two, spot and on-demand (one with `spot=false`), and Batch may exceed
+   * this by one instance in each. So at most twice this plus two instances run on GPUs at once, not counting
+   * SageMaker's training jobs.
    *
    * @default 64 - 16 jobs of one GPU in each
    */
   maxGpuVcpus: count.default(DEFAULT_DEPLOYMENT.maxGpuVcpus),
   /**
-   * Most vCPUs of each CPU environment, in the same way.
+   * The same for the CPU environments.
    *
    * @default 64
    */
@@ -103,53 +104,55 @@ const schema = z.strictObject({
   /**
    * vCPUs of one job.
    *
-   * @default 4 - as g6.xlarge has
+   * @default 4 - as many as g6.xlarge has
    */
   jobVcpus: count.default(DEFAULT_DEPLOYMENT.jobVcpus),
   /**
    * Memory of one job in MiB.
    *
-   * @default 14336 - what ECS leaves free on 16 GiB
+   * @default 14336 - what ECS leaves free of 16 GiB
    */
   jobMemoryMib: count.default(DEFAULT_DEPLOYMENT.jobMemoryMib),
   /**
-   * Disk of each Batch instance in GiB. Images take 10 GB with CUDA, shards and checkpoints in flight some more, and
-   * while a corpus is prepared its text lies there once more, unpacked: give as many GiB as that has, and 50 besides. Instances
-   * with NVMe disks, as g5, g6 and m6id have, keep it on those.
+   * Disk of each Batch instance in GiB. Images with CUDA take 10 GB, and shards and checkpoints in transit some more.
+   * While a corpus is prepared, its uncompressed text is there too: allow as many GiB as that has, plus 50. Instances
+   * with NVMe disks, such as g5, g6 and m6id, keep this data on those.
    *
    * @default 200
    */
   rootVolumeGib: count.min(50).default(DEFAULT_DEPLOYMENT.rootVolumeGib),
   /**
-   * An attempt that runs longer is killed and the job fails. Preparing a corpus, pretraining, probing, fitting and
-   * evaluating stop by themselves half an hour before, and go on in the next attempt: they may take `jobAttempts` times as
-   * long, less what spot interruptions take.
-   * A SageMaker training job has one attempt of so many hours, of 672 at most.
+   * An attempt that runs longer is killed, and the job fails. Preparing a corpus, pretraining, probing, fitting and
+   * evaluating stop by themselves half an hour earlier and continue in the next attempt, so they may take `jobAttempts`
+   * times as long, less what spot interruptions cost.
+   * A SageMaker training job has one attempt of this many hours, at most 672.
    *
    * @default 24
    */
   jobTimeoutHours: count.default(DEFAULT_DEPLOYMENT.jobTimeoutHours),
   /**
-   * Attempts of a job whose instance was taken away, or that asked to be resumed (exit 75) because it was told to stop or
-   * its time was nearly over; 10 is the service's maximum. A run whose job has none left goes on with `resumeFrom`.
+   * Attempts of a job whose instance was taken away, or that asked to be resumed (exit code 75) because it was told to
+   * stop or its time was nearly over; 10 is the service's maximum. A run whose job has no attempts left can be resumed
+   * with `resumeFrom`.
    *
    * @default 10
    */
   jobAttempts: count.max(10).default(DEFAULT_DEPLOYMENT.jobAttempts),
   /**
-   * A job that no instance can be found for is cancelled after this long, which fails the run; it resumes when started
-   * again.
+   * A job for which no instance can be found is cancelled after this many hours, which fails the run; the run resumes
+   * when it is started again.
    *
    * @default 12
    */
   capacityTimeoutHours: count.max(24).default(12),
   /**
-   * Probing or scoring jobs of a run at once. More than the spot environment holds spill to the on-demand one.
+   * Probing or scoring jobs of a run at once. Jobs that do not fit into the spot environment spill to the on-demand
+   * one.
    *
    * @default - what one environment holds: `maxGpuVcpus` (`maxCpuVcpus` without GPUs) over `jobVcpus`
    */
   mapConcurrency: count.max(10_000).optional(),
-  /** Arms that pretrain at once. */
+  /** How many arms pretrain at once. */
   pretrainConcurrency: count.max(40).default(DEFAULT_DEPLOYMENT.pretrainConcurrency),
   /**
    * Instance type of the SageMaker training job, for runs with `"trainer": "sagemaker"`.
@@ -158,32 +161,33 @@ const schema = z.strictObject({
    */
   sagemakerInstanceType: z.string().startsWith('ml.').default(DEFAULT_DEPLOYMENT.sagemakerInstanceType),
   /**
-   * An execution that is not done by then times out; `mates stop` ends the jobs that it may leave.
+   * An execution that takes longer than this times out; `mates stop` ends the jobs that it may leave behind.
    *
    * @default 30
    */
   runTimeoutDays: count.max(364).default(DEFAULT_DEPLOYMENT.runTimeoutDays),
   /**
-   * Buckets beside the lake that corpora and checkpoints may be read from. Where one is encrypted with a KMS key of one's own,
-   * the key's policy has to give the roles of the jobs and functions kms:Decrypt; those of S3 need nothing.
+   * Buckets besides the lake from which corpora and checkpoints may be read. If one is encrypted with a
+   * customer-managed KMS key, the key's policy has to give the roles of the jobs and functions kms:Decrypt; encryption
+   * by S3 needs nothing.
    */
   inputBuckets: list.default([]),
-  /** Keep the lake bucket when its stack is deleted. false deletes it with everything in it. */
+  /** Keep the lake bucket when its stack is deleted; false deletes it with everything in it. */
   retain: flag.default(true),
-  /** Days that logs are kept; one of the values that CloudWatch Logs knows. */
+  /** Days that logs are kept; one of the values that CloudWatch Logs accepts. */
   logRetentionDays: z.coerce
     .number()
     .refine((days) => RETENTION_DAYS.includes(days), `one of ${RETENTION_DAYS.join(', ')}`)
     .default(90),
   /**
-   * Address that alarms and the budget write to; it gets a mail to confirm.
+   * Address for alarms and budget notices; it first gets a mail to confirm.
    *
    * @default - the topic has no subscriber
    */
   alarmEmail: z.email().optional(),
   /**
-   * Monthly budget of the account's tagged resources, with a notice at 80 % and at a forecast 100 %. It sees nothing until
-   * the tag `mates:app` is activated as a cost allocation tag in Billing; see the stack's output `BudgetTag`.
+   * Monthly budget for the account's tagged resources, with a notice at 80 % and at a forecast 100 %. It stays at 0
+   * until the tag `mates:app` is activated as a cost allocation tag in Billing; see the stack's output `BudgetTag`.
    *
    * @default - no budget
    */
@@ -191,8 +195,9 @@ const schema = z.strictObject({
   /** Publish a version of the machine at each deployment and point the alias `live` at it. */
   publishVersion: flag.default(true),
   /**
-   * Account and region of the stacks, both or neither. With them the new VPC has all zones of the region, up to six (three with
-   * `network` `endpoints`), without them two; the zones are looked up at synthesis, which then needs credentials.
+   * Account and region of the stacks, both or neither. With them, a new VPC has all zones of the region, up to six
+   * (three with `network` `endpoints`), which are looked up at synthesis and so need credentials; without them it has
+   * two.
    *
    * @default - those of the deployment's credentials
    */
@@ -202,7 +207,7 @@ const schema = z.strictObject({
 
 export type Settings = z.infer<typeof schema>;
 
-/** Jobs of a map at once; see {@link Settings.mapConcurrency}. */
+/** How many jobs of a map run at once; see {@link Settings.mapConcurrency}. */
 export function mapConcurrency({ mapConcurrency, ...settings }: Settings): number {
   const { accelerator, maxGpuVcpus, maxCpuVcpus, jobVcpus } = settings;
   const held = Math.floor((accelerator === 'gpu' ? maxGpuVcpus : maxCpuVcpus) / jobVcpus);
@@ -246,7 +251,7 @@ export function parseSettings(values: Record<string, unknown> = {}): Settings {
   return parsed.data;
 }
 
-/** Without a way out an image elsewhere is waited for, attempt after attempt, on instances that are paid for. */
+/** Without a way out, jobs would wait for an image elsewhere, attempt after attempt, on instances that cost money. */
 function requireReachableImages({ region, ...settings }: Settings): void {
   for (const name of ['image', 'trainerImage'] as const) {
     const reference = settings[name];

@@ -13,23 +13,23 @@ export interface Template {
 }
 
 export interface Synthesized {
-  /** Of the data stack. */
+  /** Template of the data stack. */
   dataTemplate: Template;
-  /** Of the pipeline stack: the machine, the functions and the job definitions. */
+  /** Template of the pipeline stack: the machine, the functions and the job definitions. */
   template: Template;
 }
 
-/** The context of cdk.json: feature flags and defaults, which only the CDK's command line reads by itself. */
+/** The context of cdk.json: feature flags and defaults, which otherwise only the CDK's command line reads. */
 export function projectContext(): Record<string, unknown> {
   return JSON.parse(readFileSync(join(PROJECT_ROOT, 'cdk.json'), 'utf8')).context ?? {};
 }
 
 /**
- * Synthesizes the stacks in this process, without bundling, Docker, network or account, for whoever runs or inspects
- * the machine without deploying it.
+ * Synthesizes the stacks in this process, without bundling, Docker, network or account, to run or inspect the machine
+ * without deploying it.
  *
- * @param context settings by name, over those of cdk.json; without an `image` the templates name a stand-in, because
- *   nothing will be built.
+ * @param context settings by name, which override those of cdk.json; without an `image` the templates name a stand-in,
+ *   because nothing will be built.
  * @throws ConfigError naming the context key, when a setting cannot be used.
  */
 export function synthesizeMachine(context: Record<string, unknown> = {}): Synthesized {
@@ -38,7 +38,7 @@ export function synthesizeMachine(context: Record<string, unknown> = {}): Synthe
     const app = new App({
       outdir,
       analyticsReporting: false,
-      // Two of the three seconds; `cdk synth` and the tests do it.
+      // It takes two of the three seconds; `cdk synth` and the tests do it.
       builtinCloudFormationValidation: false,
       postCliContext: { ...projectContext(), image: 'mates:local', 'aws:cdk:bundling-stacks': [], ...context },
     });

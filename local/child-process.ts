@@ -1,4 +1,6 @@
-/** One job as a child process: its lines, its end, and that it never outlives this one. */
+/**
+ * Runs one job as a child process: passes on its lines and its end, and makes sure that it never outlives this process.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { createInterface } from 'node:readline';
@@ -8,38 +10,43 @@ export interface ChildOptions {
   file: string;
   arguments: string[];
   environment: NodeJS.ProcessEnv;
-  /** Seconds that it may take; then it is killed. */
+  /** Seconds after which it is killed. */
   timeout?: number;
-  /** Seconds between SIGTERM and SIGKILL when the signal is aborted; 0 is SIGKILL at once. */
+  /** Seconds between SIGTERM and SIGKILL when the signal is aborted; 0 means SIGKILL at once. */
   grace: number;
   signal: AbortSignal;
-  /** Whether it has an IPC channel, whose `disconnect` event tells a Node program that this process has died; default true. */
+  /**
+   * Whether it gets an IPC channel, whose `disconnect` event tells a Node program that this process has died; default
+   * true.
+   */
   channel?: boolean;
   onLine(line: string, stream: 'stdout' | 'stderr'): void;
 }
 
 export interface ChildEnd {
-  /** 128 + the signal's number when a signal ended it, as a container's exit code has it. */
+  /** 128 + the signal's number if a signal ended it, as for a container. */
   exitCode: number;
   killedBy?: NodeJS.Signals;
-  /** The signal was aborted before its end. */
+  /** The abort signal came before its end. */
   stopped: boolean;
-  /** It had not ended by the timeout, or by the grace, and was killed. */
+  /** It had not ended by the timeout, or within the grace period, and was killed. */
   timedOut: boolean;
 }
 
-/** How long its pipes may stay open after its end: what has left the process group is not killed, and may hold them. */
+/**
+ * How long its pipes may stay open after its end: processes that have left its group are not killed and may hold them.
+ */
 const PIPES_MS = 5000;
 
-/** Groups to kill when this process ends for whatever reason that lets `exit` run, an uncaught error included. */
+/** Process groups to kill when this process ends, for any reason that lets `exit` run, including an uncaught error. */
 const running = new Set<number>();
 const killAll = () => {
   for (const pid of running) signalGroup(pid, 'SIGKILL');
 };
 
 /**
- * Runs a program to its end. On abort it alone gets SIGTERM, as process 1 of a container does, then what it has started
- * gets SIGKILL as well; the promise settles when it is gone.
+ * Runs a program to its end. On abort, only the program itself gets SIGTERM, like process 1 of a container; SIGKILL
+ * then also goes to the processes that it has started. The promise settles when it is gone.
  *
  * The child has a process group of its own, so that Ctrl+C reaches it only through `signal`.
  *
@@ -79,7 +86,7 @@ export async function runChild(options: ChildOptions): Promise<ChildEnd> {
   if (timeout !== undefined) later(timeout, giveUp);
   try {
     const end = { ...(await ended), stopped, timedOut };
-    signalGroup(pid, 'SIGKILL'); // what the job has started and left behind would hold its pipes open
+    signalGroup(pid, 'SIGKILL'); // processes that the job has left behind would hold its pipes open
     await Promise.race([Promise.all(lines), delay(PIPES_MS, undefined, { ref: false })]);
     return end;
   } finally {

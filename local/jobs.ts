@@ -1,4 +1,4 @@
-/** Runs jobs as AWS Batch would: attempts, retry conditions, timeouts, and so many at once. */
+/** Runs jobs as AWS Batch would: with attempts, retry conditions, timeouts, and a limit on how many run at once. */
 import { availableParallelism } from 'node:os';
 import { errorNamed, type MatesError, RunError } from '../core/errors.ts';
 import { type Progress, parseProgress } from '../core/progress.ts';
@@ -6,9 +6,9 @@ import { type ChildEnd, runChild } from './child-process.ts';
 import type { ExitRule, RetryStrategy } from './template.ts';
 
 export interface JobRunnerOptions {
-  /** The program and arguments that stand for a container's command, such as `['mates-job', 'probe']`. */
+  /** The program and arguments to run in place of a container's command, such as `['mates-job', 'probe']`. */
   program(command: string[]): { file: string; arguments: string[] };
-  /** What every job gets beside the variables that its definition and the state declare. */
+  /** Variables that every job gets besides those that its definition and the state declare. */
   environment: Record<string, string>;
   /** Most jobs at once. */
   slots: number;
@@ -53,14 +53,17 @@ export interface JobOutcome {
   failure?: MatesError;
 }
 
-/** A job looks at the signal between two steps, and one of a large model takes minutes; whoever cannot wait stops it twice. */
+/**
+ * A job checks the signal between two steps, and a step of a large model takes minutes. A second Ctrl-C ends it at
+ * once.
+ */
 const GRACE_SECONDS = 600;
 
 /** Batch's words, which retry conditions may match. */
 const EXITED = 'Essential container in task exited';
 const TIMED_OUT = 'Job attempt duration exceeded timeout';
 
-/** How many jobs fit: the cores divided by the threads of one; 0 threads is one for each core. */
+/** How many jobs fit: the cores divided by the threads of one job; 0 threads means one for each core. */
 export function slotsFor(threads = 0): number {
   return threads === 0 ? 1 : Math.max(1, Math.floor(availableParallelism() / threads));
 }
@@ -75,7 +78,7 @@ export class JobRunner {
     this.free = options.slots;
   }
 
-  /** @throws the reason of the request's signal when it is aborted, after the process has gone. */
+  /** @throws the signal's reason when the request is aborted, after the process is gone. */
   async run(request: JobRequest): Promise<JobOutcome> {
     const { attempts: most, evaluateOnExit } = request.retryStrategy;
     const attempts: Attempt[] = [];
@@ -152,7 +155,7 @@ export class JobRunner {
   }
 }
 
-/** Whether the first condition that fits says RETRY; without any that fits, Batch retries. */
+/** Whether the first matching condition says RETRY; if none matches, Batch retries. */
 export function retries(rules: ExitRule[], { exitCode, statusReason }: Attempt): boolean {
   const rule = rules.find(
     ({ onExitCode, onReason, onStatusReason }) =>
@@ -161,13 +164,15 @@ export function retries(rules: ExitRule[], { exitCode, statusReason }: Attempt):
   return rule?.action !== 'EXIT';
 }
 
-/** A pattern fits the whole text, or its start where the pattern ends in `*`. */
+/** A pattern matches the whole text, or its beginning if the pattern ends in `*`. */
 function fits(pattern: string | undefined, text: string): boolean {
   if (pattern === undefined) return true;
   return pattern.endsWith('*') ? text.startsWith(pattern.slice(0, -1)) : text === pattern;
 }
 
-/** A job's last words on stderr are `Name: message`, where the message may go on over several lines; see containers/main.ts. */
+/**
+ * A failed job's last output on stderr is `Name: message`; the message may have several lines. See containers/main.ts.
+ */
 function explain(label: string, end: ChildEnd, lines: string[], timeout?: number): MatesError {
   if (end.timedOut) return new RunError(`The job ${label} took longer than its ${timeout} s and was stopped.`);
   const said = lines.filter((line) => line.trim() !== '' && !/^\s+at |^Node\.js v\d/.test(line));
@@ -176,10 +181,10 @@ function explain(label: string, end: ChildEnd, lines: string[], timeout?: number
   if (first !== undefined) return errorNamed(name, [first, ...said.slice(begin + 1)].join('\n'));
   if (end.killedBy === 'SIGKILL')
     return new RunError(
-      `The job ${label} was killed; most often the machine ran out of memory. ` +
+      `The job ${label} was killed, most likely because the machine ran out of memory. ` +
         'Run fewer jobs at once or choose smaller batches, then give the same command again.',
     );
   const last = said.at(-1);
   const how = end.killedBy ? `was ended by ${end.killedBy}` : `ended with exit code ${end.exitCode}`;
-  return new RunError(`The job ${label} ${how}${last ? `: ${last}` : '; its log may tell why.'}`);
+  return new RunError(`The job ${label} ${how}${last ? `: ${last}` : '; its log may say why.'}`);
 }

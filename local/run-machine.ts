@@ -1,4 +1,4 @@
-/** The whole run on this machine: the synthesized state machine, its functions and its jobs. */
+/** Runs the synthesized state machine, with its functions and jobs, on this computer. */
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -17,7 +17,7 @@ import { readTemplate } from './template.ts';
 export interface RunMachineOptions {
   /** The CloudFormation template with the state machine, its functions and its job definitions. */
   template: object;
-  /** The template of the stack whose outputs that one refers to. */
+  /** The template of the stack whose outputs `template` refers to. */
   dataTemplate?: object;
   input: Json;
   /** Name of the execution: letters, digits and hyphens, at most 80. */
@@ -28,29 +28,29 @@ export interface RunMachineOptions {
   signal?: AbortSignal;
   /** Most jobs at once; by default the cores divided by `threads`. */
   jobs?: number;
-  /** Threads of one job; 0 or absent is one for each core, so that one job runs at a time. */
+  /** Threads of one job; 0 or absent means one for each core, so that one job runs at a time. */
   threads?: number;
-  /** `job` is the job's name, and `.3` after it in item 3 of a map. */
+  /** `job` is the job's name, followed by `.3` in item 3 of a map. */
   onProgress?: (job: string, progress: Progress, about: JobAbout) => void;
-  /** Gets each line in which a job warns its user, beside the log. */
+  /** Gets each line in which a job warns the user; the log gets it too. */
   onWarning?: (warning: string) => void;
   /** Gets the jobs' other output, line by line; by default `runs/<executionName>/logs/<job>.log` of the lake. */
   log?: (job: string, line: string) => void;
-  /** The program that stands for a container's command; by default `containers/main.ts` in this Node. */
+  /** The program to run in place of a container's command; by default `containers/main.ts` in this Node. */
   program?: (command: string[]) => { file: string; arguments: string[] };
   /** Where the functions' folders are; by default `functions/` of this repository. */
   functionsDirectory?: string;
 }
 
 /**
- * What a job inherits of this process's environment: what this machine, its GPUs and its way to S3 need. All else is declared, as it
- * is in a container; so no result depends on a variable of ours that happens to be set.
+ * The variables that a job inherits from this process: those that concern this machine, its GPUs and its access to S3.
+ * All others must be declared, as for a container, so that no result depends on a variable that happens to be set here.
  */
 const INHERITED = [
   /^(PATH|HOME|TMPDIR)$/,
   /^(NODE_OPTIONS|NODE_EXTRA_CA_CERTS|LD_LIBRARY_PATH|OMP_NUM_THREADS)$/,
   /^(CUDA|NVIDIA)_/,
-  /^AWS_(?!BATCH_)/, // of a job that this process itself may be
+  /^AWS_(?!BATCH_)/, // AWS_BATCH_* describe the job that this process itself may be
   /_proxy$/i,
 ];
 
@@ -113,7 +113,7 @@ export async function runMachine(options: RunMachineOptions): Promise<Json> {
   }
 }
 
-/** The failed task's own error where it is known; the machine's Fail state hands its cause on. */
+/** The failed task's own error if it is known; the machine's Fail state passes its cause on. */
 function forPeople(failure: StatesError, tasks: Tasks, state: string | undefined): MatesError {
   const known = tasks.failureBehind(failure.cause);
   if (known) return known;

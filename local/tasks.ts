@@ -1,4 +1,4 @@
-/** What the machine's Task states do on one machine: functions in this process, jobs as child processes. */
+/** Runs the state machine's Tasks on one computer: functions in this process, jobs as child processes. */
 import { randomUUID } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
 import { errorNamed, explainSystemError, INTERRUPTED, MatesError, RunError } from '../core/errors.ts';
@@ -12,8 +12,8 @@ const BATCH = 'arn:aws:states:::batch:submitJob.sync';
 const SAGEMAKER = 'arn:aws:states:::sagemaker:createTrainingJob.sync';
 
 /**
- * The parameters each resource may have; `true` is any value, `ignored` what has no meaning without AWS (images,
- * roles, instance types). Everything else is refused before the run begins.
+ * The parameters that each resource may have: `true` allows any value; `ignored` marks what has no meaning without AWS
+ * (images, roles, instance types). Everything else is refused before the run begins.
  */
 type Known = { [name: string]: true | 'ignored' | Known };
 const KNOWN: Record<string, Known> = {
@@ -66,17 +66,17 @@ function unknownField(value: Json, known: Known, where: string): string | undefi
 export interface TaskOptions {
   pipeline: LocalPipeline;
   jobs: JobRunner;
-  /** Holds `<folder>/index.ts` of each function. */
+  /** Contains `<folder>/index.ts` for each function. */
   functionsDirectory: string;
-  /** What every function's environment has beside its own variables. */
+  /** Variables that every function gets besides its own. */
   environment: Record<string, string>;
 }
 
-/** Runs Task states, and remembers for each Cause that it made the error to show to people. */
+/** Runs Task states, and remembers for each Cause that it produces the error to show to people. */
 export class Tasks {
   private readonly options: TaskOptions;
   private readonly failures = new Map<string, MatesError>();
-  /** The most recent failure: what a distributed map stopped for, whose own cause does not say. */
+  /** The most recent failure. This is why a distributed map stopped, which the map's own cause does not say. */
   lastFailure: MatesError | undefined;
   /** Functions share this process's environment, so they run one after the other. */
   private turn: Promise<unknown> = Promise.resolve();
@@ -146,7 +146,7 @@ export class Tasks {
     if (!/^[A-Za-z0-9][\w-]{0,127}$/.test(JobName!))
       throw new StatesError('Batch.ClientException', `Job name should match valid pattern: ${JobName}`);
     const overrides = (parameters.ContainerOverrides ?? {}) as JsonObject;
-    // The service's limit; a job's inputs are therefore URIs and counters.
+    // The service's limit, because of which a job's inputs are URIs and counters.
     if (JSON.stringify(overrides).length > 8192)
       throw new StatesError('Batch.ClientException', 'Container Overrides length must be at most 8192');
     const variables = (overrides.Environment ?? []) as { Name: string; Value: string }[];
@@ -175,7 +175,8 @@ export class Tasks {
       Command: definition.command,
       Environment: Object.entries(environment).map(([Name, Value]) => ({ Name, Value })),
     });
-    // Step Functions: a failed job of the .sync pattern is States.TaskFailed, with the job's description as the cause.
+    // As in Step Functions: a failed job of the .sync pattern is States.TaskFailed, with the job's description as its
+    // cause.
     if (outcome.failure) throw this.failed('States.TaskFailed', JSON.stringify(detail), outcome.failure);
     return detail;
   }
@@ -194,7 +195,7 @@ export class Tasks {
       items: call.items,
       command,
       environment: { ...declared((parameters.Environment ?? {}) as Record<string, string>), TRAINING_JOB_NAME: name },
-      // To SageMaker 75 is a failure as any other; our own command starts itself again there (containers/mates-job).
+      // To SageMaker, 75 is a failure like any other; our own command restarts itself there (containers/mates-job).
       retryStrategy: {
         attempts: command[0] === 'mates-job' ? 10 : 1,
         evaluateOnExit: [{ action: 'RETRY', onExitCode: String(INTERRUPTED) }, { action: 'EXIT' }],
@@ -223,12 +224,14 @@ export class Tasks {
   }
 }
 
-/** What a job is told of its environment. A region that is none leaves its place to the user's own, which `s3://` needs. */
+/**
+ * The variables that a job gets. The stand-in region is left out, so that the user's own applies, which `s3://` needs.
+ */
 function declared({ AWS_REGION: region, ...environment }: Record<string, string>): Record<string, string> {
   return region === undefined || region === LOCAL_REGION ? environment : { AWS_REGION: region, ...environment };
 }
 
-/** The answer of DescribeJobs, with capitals as Step Functions has them. */
+/** The answer of DescribeJobs, with field names capitalised as in Step Functions. */
 function describeJob(
   { attempts, failure }: JobOutcome,
   { attempts: most }: RetryStrategy,
@@ -253,12 +256,12 @@ function describeJob(
   };
 }
 
-/** Jobs of a map share a name on AWS, where the id tells them apart; here the items' numbers do. */
+/** On AWS the jobs of a map share a name and their ids tell them apart; here the items' numbers do. */
 function labelOf(name: string, { items }: TaskCall): string {
   return [name, ...items].join('.');
 }
 
-/** Sets variables of this process, and returns what sets them back. */
+/** Sets variables of this process, and returns a function that restores them. */
 function setEnvironment(variables: Record<string, string>): () => void {
   const before = Object.keys(variables).map((name) => [name, process.env[name]] as const);
   Object.assign(process.env, variables);

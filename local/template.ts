@@ -6,11 +6,11 @@ import { isObject } from './asl/paths.ts';
 import type { Json, JsonObject } from './asl/types.ts';
 
 export interface LocalPipeline {
-  /** The definition, every CloudFormation intrinsic resolved; not yet validated. */
+  /** The definition, with every CloudFormation intrinsic resolved; not yet validated. */
   definition: Json;
   /** By function name. */
   functions: Map<string, LocalFunction>;
-  /** By the ARN that stands for the job definition. */
+  /** By the ARN that stands in for the job definition. */
   jobDefinitions: Map<string, JobDefinition>;
 }
 
@@ -44,7 +44,7 @@ export interface ExitRule {
 
 const ACCOUNT = '000000000000';
 
-/** Stands in ARNs; no service of AWS is in it. */
+/** A stand-in region for ARNs; no AWS service is in it. */
 export const LOCAL_REGION = 'local';
 
 const PSEUDO_PARAMETERS: Record<string, string> = {
@@ -59,8 +59,8 @@ interface Resource {
 }
 
 /**
- * @param template of the stack with the state machine.
- * @param dataTemplate of the stack whose outputs it refers to.
+ * @param template template of the stack with the state machine.
+ * @param dataTemplate template of the stack whose outputs it refers to.
  * @throws RunError naming the resource, when the template has anything that cannot be resolved on one machine.
  */
 export function readTemplate(template: object, dataTemplate: object = {}): LocalPipeline {
@@ -110,7 +110,7 @@ function readJobDefinition(resolver: Resolver, id: string, { Properties }: Resou
   };
 }
 
-/** What stands for a Ref to a resource of a type, or for its Fn::GetAtt. */
+/** What replaces a Ref or Fn::GetAtt to a resource, by the resource's type. */
 const RESOURCES: Record<string, (id: string, resource: Resource, resolver: Resolver) => string> = {
   'AWS::S3::Bucket Ref': () => LOCAL_LAKE,
   'AWS::Lambda::Function Ref': (id, resource, resolver) => {

@@ -1,18 +1,18 @@
-/** What the arms of a run are called, which depends on what the main one was trained on. */
+/** The names of a run's arms, which depend on what the main arm was trained on. */
 import type { RunConfig } from '../core/config/schema.ts';
 
 export interface ArmNames {
   main: string;
   control: string;
-  /** The main arm over a column. */
+  /** The main arm as a column's heading. */
   column: string;
-  /** What the loss on the reference passages is. */
+  /** What the loss on the reference passages stands for. */
   reference: string;
 }
 
 const CONTROL = 'Random control';
 
-/** Whether any rows of the run are chosen: the first stage's never are. */
+/** Whether the run selects any rows; the first stage never does. */
 export const selects = ({ selection: { method }, pretrain }: RunConfig): boolean =>
   method !== 'random' && method !== 'train-on-reference' && pretrain.stages > 1;
 
@@ -27,7 +27,7 @@ export function armNames(config: RunConfig): ArmNames {
       main: 'With reference passages',
       control: CONTROL,
       column: 'with references',
-      reference: 'of what was trained on',
+      reference: 'the passages that were trained on',
     };
-  return { main: 'Random rows', control: CONTROL, column: 'random', reference: 'passages of the kind that is wanted' };
+  return { main: 'Random rows', control: CONTROL, column: 'random', reference: 'passages of the desired kind' };
 }

@@ -28,11 +28,11 @@ export const COMPARED = [
   'FLOPs',
 ];
 
-/** A row of it for each method that has reached the stage. */
+/** The rows of that table: one for each method that has reached the stage. */
 export const comparedRows = ({ stages }: Comparison, at: number): string[][] =>
   stages.filter(({ stage }) => stage === at).map(cellsOf);
 
-/** The table of the last stage that all runs have reached, or all stages', in Markdown. */
+/** The table of one stage in Markdown; by default, of the last stage that all runs have reached. */
 export function comparisonMarkdown(comparison: Comparison, only?: number): string {
   const last = only ?? lastCommonStage(comparison.courses);
   const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
@@ -58,8 +58,8 @@ function cellsOf({ label, seeds, mean, standardError, difference, spearman, flop
 }
 
 /**
- * `-0.123 [-0.150, -0.090] (7)`: the mean of the pairs' differences, the wider of the two intervals, and how many pairs there
- * are where these are not all of the `seeds` that the row has.
+ * `-0.123 [-0.150, -0.090] (7)`: the mean of the pairs' differences, the wider of the two intervals, and the number of
+ * pairs if it is not the number of `seeds` that the row has.
  */
 export function differenceText(difference: Difference | undefined, seeds = difference?.seeds): string {
   if (!difference || difference.seeds === 0) return NOTHING;
@@ -72,11 +72,11 @@ export function differenceText(difference: Difference | undefined, seeds = diffe
 
 const note = (baseline: string) =>
   'Losses in nats per token, mean \u00b1 standard error over seeds; ' +
-  `differences to ${baseline}, taken before rounding, paired by seed${baseline === 'random' ? ', a run with its own control if it has one' : ''}, ` +
-  "with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the pairs in parentheses; " +
+  `differences to ${baseline}, taken before rounding, paired by seed${baseline === 'random' ? ' (a run with its own control, if it has one)' : ''}, ` +
+  "with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the number of pairs in parentheses; " +
   'negative is better. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there.';
 
-/** What stands below a table of one stage. */
+/** The note below a table of one stage. */
 export const aboutStage = ({ baseline }: Comparison, stage: number) => `After stage ${stage}. ${note(baseline)}`;
 
 const COLORS = [
@@ -93,14 +93,14 @@ const COLORS = [
 ];
 const colorOf = (labels: string[], label: string) => COLORS[labels.indexOf(label) % COLORS.length]!;
 
-/** The axes that a loss is held against. */
+/** The axes that a loss is plotted against. */
 const AXES = [
   { key: 'tokens', name: 'training tokens', title: 'training tokens' },
   { key: 'flops', name: 'FLOPs, selection included', title: 'all operations, the selection\u2019s included' },
   { key: 'seconds', name: 'seconds of jobs', title: 'seconds of training and selection' },
 ] as const;
 
-/** The whole page; no script, no request. */
+/** The whole page; it has no script and makes no request. */
 export function renderComparison(comparison: Comparison): string {
   const { runs, baseline, labels, courses, stages } = comparison;
   const numbers = [...new Set(stages.map(({ stage }) => stage))];
@@ -132,7 +132,7 @@ ${(['referenceLoss', 'heldOutLoss'] as const).map((name) => axes.map((axis) => c
 
 const howMany = (runs: number) => `${count(runs)} ${plural(runs, 'run')}`;
 
-/** A control is no run that was given, though the row `random` may be made of controls. */
+/** Controls are not counted as given runs, though the row `random` may be made of controls. */
 function whichRuns({ runs: { given, controlled } }: Comparison): string {
   if (controlled === 0) return howMany(given);
   if (controlled === given) return `${howMany(given)}, ${given === 1 ? '' : 'each '}with a control arm`;
@@ -149,17 +149,17 @@ function stageTable(comparison: Comparison, stage: number): Html {
   )}</tbody></table></div>`;
 }
 
-/** What the lines are: the strong ones may be over fewer seeds than the tables. */
+/** Explains the lines: the strong ones may be means over fewer seeds than the tables. */
 function aboutLines(courses: readonly Course[]): string {
   const seeds = (some: readonly Course[]) => new Set(some.map(({ seed }) => seed)).size;
   const [drawn, all] = [seeds(onSharedSeeds(courses)), seeds(courses)];
-  if (drawn === 0) return 'Each seed; there is no mean to draw, as no seed has all methods.';
+  if (drawn === 0) return 'One line for each seed. No means are drawn, because no seed has all methods.';
   const those =
     drawn === all ? 'its seeds' : `the ${drawn === 1 ? 'seed' : `${count(drawn)} seeds`} that all methods have`;
-  return `Thin: each seed; strong: the mean of a method over ${those}${drawn === all ? '' : '; the tables are over all of its own'}.`;
+  return `Thin: each seed; strong: the mean of a method over ${those}${drawn === all ? '' : '; the tables use all of its seeds'}.`;
 }
 
-/** A line's name, with the seeds that it is the mean of where its row in the tables has more of them. */
+/** A line's name, followed by the number of seeds in its mean if its row in the tables has more. */
 function lineName(courses: readonly Course[], of: string): string {
   const seeds = (some: readonly Course[]) => some.filter(({ label }) => label === of).length;
   const [drawn, all] = [seeds(onSharedSeeds(courses)), seeds(courses)];

@@ -31,12 +31,12 @@ export interface StageReport {
   stage: number;
   plan?: StagePlan;
   fit?: InfluenceFit;
-  /** Why a probe that rows are scored by should not be trusted, where there is no influence model to say so. */
+  /** Why the probe should not be trusted, if rows are scored by it rather than by an influence model. */
   weakProbe?: string;
   main: ArmReport;
-  /** Empty for a stage that both runs share. */
+  /** Empty for a stage that both arms share. */
   control: ArmReport;
-  /** Seconds of all the stage's jobs together. */
+  /** Seconds in which any of the stage's jobs ran. */
   seconds?: number;
 }
 
@@ -47,7 +47,7 @@ export interface ArmReport {
 }
 
 /**
- * Reads what a run has written so far; a run in progress is no error.
+ * Reads what a run has written so far; a run in progress is not an error.
  *
  * @throws InputError when there is no run at the URI.
  */
@@ -63,7 +63,7 @@ export async function collectReportData(open: StoreOpener, runUri: string): Prom
   return { record, corpus, passages, stages };
 }
 
-/** The corpus may lie where this process cannot read; the report then says so rather than fail. */
+/** The corpus may be where this process cannot read it; the report then says so instead of failing. */
 function collectCorpus(run: Run): Promise<CorpusIndex | undefined> {
   return getJsonIfPresent<CorpusIndex>(corpusStore(run), CORPUS_FILE).catch(() => undefined);
 }
@@ -96,7 +96,7 @@ async function collectSeconds(store: Store, stage: number): Promise<number | und
   return timings.length > 0 ? busySeconds(timings) : undefined;
 }
 
-/** What a stage should have written and has not, in words; empty when the stage is complete. */
+/** What a stage should have written but has not, in words; empty if the stage is complete. */
 export function missingParts(stage: StageReport): string[] {
   const { plan, fit, main, control } = stage;
   if (!plan) return ['everything'];
@@ -112,10 +112,10 @@ export function missingParts(stage: StageReport): string[] {
   return missing.filter(([lacks]) => lacks).map(([, what]) => what);
 }
 
-/** The control's evaluation of a stage; before the runs part, both are the main arm's. */
+/** The control's evaluation of a stage; while both arms share it, this is the main arm's. */
 export function controlEvaluation(stage: StageReport): Evaluation | undefined {
   return isShared(stage) ? stage.main.evaluation : stage.control.evaluation;
 }
 
-/** Whether the stage was trained once for both runs (the random first stage). */
+/** Whether the stage was trained once for both arms (the random first stage). */
 export const isShared = (stage: StageReport) => stage.plan !== undefined && !stage.plan.arms.includes('control');

@@ -7,14 +7,14 @@ import { PANELS, spread, spreadNote } from './stages.ts';
 
 const EXCERPT = 240;
 
-/** The last stage open, the earlier ones folded; undefined before the first scores. */
+/** One section a stage: the last one open, earlier ones folded. Undefined before the first scores. */
 export function extremeDocuments(stages: StageReport[]): Html | undefined {
   const scored = stages.flatMap(({ stage, main: { selection } }) =>
     selection?.extremes ? [{ stage, extremes: selection.extremes }] : [],
   );
   if (scored.length === 0) return undefined;
   const shown = spread(scored, PANELS).reverse();
-  return html`<p class="note">By the utility of every row of the stage\u2019s candidate pool; higher is better.${spreadNote(shown.length, scored.length)}</p>
+  return html`<p class="note">Of all rows of the stage\u2019s candidate pool, by utility; higher is better.${spreadNote(shown.length, scored.length)}</p>
 ${shown.map(
   (
     { stage, extremes },
@@ -31,6 +31,6 @@ function item({ row, utility: value, domain, text }: ExtremeDocument): Html {
   const excerpt = truncate(text.trim().replace(/\s+/g, ' '), EXCERPT);
   const whole = text.length > EXCERPT;
   return html`<li><div class="about"><b>${utility(value)}</b><span class="tag">${shortName(domain, 40)}</span><span>row ${count(row)}</span></div>
-<p class="excerpt">${excerpt}</p>${whole && html`<details class="more"><summary>More of it</summary><div class="excerpt"><pre>${text}</pre></div></details>`}</li>
+<p class="excerpt">${excerpt}</p>${whole && html`<details class="more"><summary>Show more</summary><div class="excerpt"><pre>${text}</pre></div></details>`}</li>
 `;
 }

@@ -27,7 +27,7 @@ export const count = (value: number) => grouped(fixed(value, 0));
 export const percent = (share: number) => `${fixed(100 * share, 1)}%`;
 /** A difference of two shares: `+1.3%`. */
 export const percentagePoints = (difference: number) => `${signed(100 * difference, 1)}%`;
-/** Three digits, or a power of ten where it is large. */
+/** About three digits; in scientific notation if it is large. */
 export const perplexity = (value: number) =>
   value >= 1e5
     ? value.toExponential(1).replace('e+', 'e')
@@ -51,7 +51,7 @@ export function duration(seconds: number): string {
   return `${count(Math.floor(whole / 3600))} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-/** At most `length` characters, cut between words where one is near; the cut is marked. */
+/** At most `length` characters, cut between words if there is a space near the end; the cut is marked. */
 export function truncate(text: string, length: number): string {
   if (text.length <= length) return text;
   const cut = text.slice(0, length - 1);
@@ -59,7 +59,7 @@ export function truncate(text: string, length: number): string {
   return `${(space > length * 0.7 ? cut.slice(0, space) : cut).replace(/\p{Surrogate}$/u, '')}\u2026`;
 }
 
-/** At most `length` characters of a name, cut in the middle: names of one origin begin alike, and often end alike. */
+/** At most `length` characters of a name, cut in the middle and marked there; both ends are kept. */
 export function shorten(name: string, length: number): string {
   if (name.length <= length) return name;
   const end = Math.floor((length - 1) / 2);

@@ -33,7 +33,7 @@ function stripControls(text: string): string {
   return text.replace(/\p{Surrogate}|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufffe\uffff]/gu, '\ufffd');
 }
 
-/** A name in at most `length` characters, with the whole of it as a title where that is more. */
+/** A name in at most `length` characters; if it is longer, the whole name is its title. */
 export function shortName(name: string, length: number): Content {
   const short = shorten(name, length);
   return short === name ? name : html`<span title="${name}">${short}</span>`;

@@ -6,7 +6,7 @@ import { renderReport } from './render.ts';
 /**
  * Writes `report.html` into a run's folder, finished or not.
  *
- * @param open opens the corpus where it lies outside the run.
+ * @param open opens the corpus if it is outside the run's folder.
  * @throws InputError when the store holds no run.
  */
 export async function writeReport(store: Store, open: StoreOpener): Promise<void> {

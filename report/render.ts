@@ -17,8 +17,8 @@ import { taskScores } from './tasks.ts';
 import { verdict } from './verdict.ts';
 
 /**
- * The report as one HTML file: no request leaves it, no script is needed to read it. Pure: the same data gives the same
- * bytes. Whatever the run has not written yet is named instead of shown.
+ * The report as one HTML file, which makes no requests and needs no script. Pure: the same data gives the same bytes.
+ * Whatever the run has not written yet is named instead of shown.
  */
 export function renderReport(data: ReportData): string {
   const { record, stages } = data;
@@ -108,7 +108,7 @@ interface Section {
   id: string;
   title: string;
   body?: Html;
-  /** What stands there until there is a body. */
+  /** Shown until there is a body. */
   until?: string;
 }
 
@@ -118,7 +118,7 @@ const join = (...parts: (Html | undefined)[]): Html | undefined =>
 const untilScored = ({ record }: ReportData, otherwise: string) =>
   methodTraits(record.config.selection.method).score
     ? otherwise
-    : 'This run takes its rows at random; nothing is scored.';
+    : 'This run takes its rows at random, so nothing is scored.';
 
 function header(data: ReportData, sections: Section[]): Html {
   const { record, stages } = data;
@@ -145,7 +145,7 @@ ${missing.length > 0 && html`<p class="note"><b>Not there yet:</b> ${missing.joi
 </header>`;
 }
 
-/** The configuration's name and, where it is another, the run's id: several runs may be of one configuration. */
+/** The configuration's name, and the run's id if it differs: several runs may have one configuration. */
 const titleOf = ({ id, config: { name } }: RunRecord) => (id.startsWith(name) ? id : `${name} \u00b7 ${id}`);
 
 function whatWasDone({ record: { config }, corpus }: ReportData): string {
@@ -158,7 +158,7 @@ function whatWasDone({ record: { config }, corpus }: ReportData): string {
   if (!selects(config) && !trainsOnReferences(config)) return `${trained} on random rows.`;
   return (
     `${trained}: the first stage on random rows, each later one on ${chosenRows(config)}` +
-    (config.control === 'random' ? '; a control trained as long on random rows of the same pools.' : '.')
+    (config.control === 'random' ? '. A control was trained as long on random rows of the same pools.' : '.')
   );
 }
 
@@ -172,16 +172,14 @@ function chosenRows({ selection, probe }: RunConfig): string {
     'static-influence': `${share} that an influence model, fitted once to the first stage\u2019s checkpoint, drew`,
     oracle: `${share} drawn by the measured ${influence} of each row on the current checkpoint`,
     'color-filter': `${share} of the highest ${influence} on the first stage\u2019s checkpoint`,
-    dsir: `${share} that DSIR\u2019s importance weights drew`,
-    classifier: `${share} that a linear classifier takes most for reference passages`,
+    dsir: `${share} drawn by DSIR\u2019s importance weights`,
+    classifier: `${share} that a linear classifier finds most like reference passages`,
     perplexity: `${share} that the current checkpoint predicts best`,
     'train-on-reference': `random rows, ${format.plainPercent(selection.referenceShare)} of each batch replaced by reference passages`,
   };
   const [, ...added] = weightedScores(methodTraits(selection.method).score, selection);
   const names: Partial<Record<ScoreKind, string>> = { dsir: 'DSIR', classifier: 'a quality classifier' };
-  const beside = added.length
-    ? `, to whose score that of ${added.map(([kind]) => names[kind]).join(' and of ')} is added`
-    : '';
+  const beside = added.length ? `, with the score of ${added.map(([kind]) => names[kind]).join(' and of ')} added` : '';
   return how[selection.method as Exclude<Method, 'random'>] + beside;
 }
 
@@ -190,7 +188,7 @@ function closingTable(data: ReportData): Html {
   const trained = trainsOnReferences(config);
   const compared = config.control === 'random' && (trained || selects(config));
   const favours = trained
-    ? 'the reference passages were trained on, so go by the held-out loss, where a negative difference favours that'
+    ? 'the reference passages were trained on, so go by the held-out loss, where a negative difference favours training on them'
     : 'a negative difference favours selection';
   const row = (stage: StageReport) => {
     const main = stage.main.evaluation;
@@ -218,19 +216,19 @@ function closingTable(data: ReportData): Html {
       : html`<th class="group" scope="col">main</th>`,
   )}<th class="group" scope="col">test [interval]</th><th scope="col">fresh</th><th scope="col">stale</th></tr></thead>
 <tbody>${data.stages.map(row)}</tbody></table></div>
-<p class="note">Losses in nats per token, on a learning-rate-decay branch of the stage\u2019s checkpoint${compared && `; ${favours}, and one below ${LEAST_DIFFERENCE} is not worth the name, nor coloured`}. Spearman on documents used for neither fitting nor early stopping; fresh and stale: this and the previous stage\u2019s model on those that neither was fitted to. Time is what the stage\u2019s jobs took, those that ran side by side counted once.</p>`;
+<p class="note">Losses in nats per token, on a learning-rate-decay branch of the stage\u2019s checkpoint${compared && `; ${favours}, and one below ${LEAST_DIFFERENCE} is too small to count and is not coloured`}. Spearman on documents used for neither fitting nor early stopping; fresh and stale: this and the previous stage\u2019s model, on documents that neither was fitted to. Job time is the time in which any of the stage\u2019s jobs ran.</p>`;
 }
 
 const optional = (value: number | undefined, write: (value: number) => string) =>
   value === undefined ? format.NOTHING : write(value);
 
-/** Both runs' losses and their difference, coloured where it measures what the run was for. */
+/** Both arms' losses and their difference, which is coloured if it measures what the run was for. */
 function lossPair(main: number | undefined, control: number | undefined, isMeasure: boolean): Html {
   const difference = main === undefined || control === undefined ? undefined : shownDifference(main, control);
   return html`<td class="group">${optional(main, format.loss)}</td><td>${optional(control, format.loss)}</td><td class="${difference !== undefined && isMeasure && tone(difference)}">${optional(difference, format.lossDifference)}</td>`;
 }
 
-/** One loss, of a stage that was trained once for both runs. */
+/** One loss, for a stage that was trained once for both arms. */
 const sharedLoss = (loss: number | undefined) =>
   html`<td class="group shared" colspan="2">${optional(loss, format.loss)}</td><td>${format.NOTHING}</td>`;
 
@@ -259,7 +257,7 @@ function configuration({ record, corpus }: ReportData): Html {
           (input) =>
             html`<tr><td>${input.uri}</td><td>${format.count(input.bytes)}</td><td>${format.count(input.documents)}</td><td class="text"><code>${input.sha256}</code></td></tr>`,
         )}</tbody></table></div>`
-      : html`<p class="muted">The corpus is not there yet, or its folder (${record.corpus}) cannot be read from here.</p>`
+      : html`<p class="muted">The corpus does not exist yet, or its folder (${record.corpus}) cannot be read from here.</p>`
   }</details>`;
 }
 

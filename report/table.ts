@@ -15,25 +15,25 @@ import {
 } from './format.ts';
 import { terminalTable } from './terminal-table.ts';
 
-/** What a user should know of a run and of its stages, a line each; empty when there is nothing. */
+/** Warnings about a run and its stages, one line each; empty if there are none. */
 export function summaryWarnings({ warnings = [], stages }: RunSummary): string[] {
   const ofStages = stages.flatMap(({ stage, warnings }) => warnings.map((warning) => `stage ${stage}: ${warning}`));
   return [...warnings, ...ofStages].map((warning) => `${WARNING}${warning}`);
 }
 
 const aboutDifferences = ({ method }: RunSummary) =>
-  "In parentheses after a loss: less the control's; " +
+  "In parentheses after a loss: its difference from the control's; " +
   (method === 'train-on-reference'
-    ? 'negative favours training on the reference passages. Their own loss says how well they were learned: go by the held-out loss.'
+    ? 'negative favours training on the reference passages. Their own loss only says how well they were learned: go by the held-out loss.'
     : 'negative favours selection.');
 
-/** Characters of a domain's name. */
+/** Most characters of a domain's name. */
 const LONGEST_NAME = 20;
 
 /**
- * The table a run ends with on a terminal: one row a stage, losses in nats per token, no final newline.
+ * The table that a run ends with on a terminal: one row per stage, losses in nats per token, no final newline.
  *
- * @param columns of the terminal; without them the table is as wide as it has to be.
+ * @param columns width of the terminal; without it, the table is as wide as it has to be.
  */
 export function closingTable(summary: RunSummary, { color, columns }: { color: boolean; columns?: number }): string {
   const paint = pc.createColors(color);

@@ -1,4 +1,4 @@
-/** Zero-shot tasks at the last stage that has them, both runs side by side. */
+/** Zero-shot tasks at the last stage that has them, both arms side by side. */
 import {
   type ContinuationScore,
   type Difference,
@@ -12,7 +12,7 @@ import { controlEvaluation, isShared, type StageReport } from './data.ts';
 import { NOTHING, percent, percentagePoints, perplexity } from './format.ts';
 import { type Html, html } from './html.ts';
 
-/** One figure of a task, as both runs have it. */
+/** One figure of a task, for both arms. */
 interface Row {
   task: string;
   metric: string;
@@ -46,7 +46,7 @@ export function taskScores(stages: StageReport[], names: ArmNames): Html | undef
   return html`<div class="scroll" tabindex="0"><table>
 <thead><tr><th scope="col">task</th><th class="text" scope="col">metric</th><th scope="col">${other ? names.column : 'main'}</th>${other && html`<th scope="col">random</th><th scope="col">diff.</th>`}</tr></thead>
 <tbody>${rows.map(row)}</tbody></table></div>
-<p class="note">After stage ${last.stage}, on its decay branch, by the conventions of lm-evaluation-harness; \u00b1 is one standard error over the items${other && '; that of a difference is paired, item by item'}. It says nothing of other seeds.</p>`;
+<p class="note">After stage ${last.stage}, on its decay branch, by the conventions of lm-evaluation-harness; \u00b1 is one standard error over the items${other && '; that of a difference is paired, item by item'}. It says nothing about other seeds.</p>`;
 }
 
 function taskRows(score: TaskScore, other: TaskScore | undefined): Row[] {

@@ -3,8 +3,9 @@ import { stripVTControlCharacters } from 'node:util';
 import Table from 'cli-table3';
 
 /**
- * A table as text, without a final newline. A terminal of fewer columns than it needs would wrap its lines into each other:
- * there each row becomes a block, headed by its first cell, of a line for each other cell. Without a head a row is a line.
+ * A table as text, without a final newline. A terminal with fewer columns than it needs would wrap its lines into each
+ * other. There, each row becomes a block: its first cell as a heading, then one line for each other cell. Without a
+ * head, each row becomes a line.
  */
 export function terminalTable(
   rows: readonly string[][],
@@ -27,7 +28,7 @@ export function terminalTable(
   return rows.flatMap(block).join('\n');
 }
 
-/** Names and their values side by side; the lines of a long value stand below each other. */
+/** Names and their values side by side; a long value is wrapped within its column. */
 function pairs(lines: [name: string, value: string][], columns: number): string[] {
   const room = Math.max(...lines.map(([name]) => widthOf(name))) + 2;
   return lines.flatMap(([name, value]) =>

@@ -1,4 +1,4 @@
-/** What the utility of a row is, and how rows are taken by it, in words. */
+/** Describes in words what the utility of a row is, and how rows are taken by it. */
 import type { RunConfig } from '../core/config/schema.ts';
 import type { SelectionSummary } from '../core/formats.ts';
 import { methodTraits, type ScoreKind } from '../core/selection/methods.ts';
@@ -18,17 +18,17 @@ interface Selected {
   selection: Pick<SelectionSummary, 'method' | 'gumbel'>;
 }
 
-/** By the method that the stage did select by, which may stand in for the configured one. */
+/** The scores of the method that the stage selected by, which may stand in for the configured one. */
 const scoresOf = ({ method }: Selected['selection'], config: RunConfig) =>
   weightedScores(methodTraits(method).score, config.selection);
 
-/** An axis's label: a utility has a name of its own only where it is one score. */
+/** An axis's label: utility is only named after a score if it is a single one. */
 export function utilityLabel(selection: Selected['selection'], config: RunConfig): string {
   const [first, ...added] = scoresOf(selection, config);
   return first && added.length === 0 ? `utility (${SCORES[first[0]]})` : 'utility';
 }
 
-/** What utility is in each of the stages, and what follows from it for a row, in sentences. */
+/** What utility is in each of the stages, and how it decides which rows are kept, in sentences. */
 export function aboutUtility(stages: readonly Selected[], config: RunConfig): string {
   const meaning = byStage(stages, (selection) => {
     const scores = scoresOf(selection, config);
@@ -37,13 +37,13 @@ export function aboutUtility(stages: readonly Selected[], config: RunConfig): st
   });
   const taken = byStage(stages, ({ gumbel }) =>
     gumbel === 'none'
-      ? 'the rows of the highest utility are kept.'
-      : 'rows are drawn by Gumbel-top-k, so those of high utility are likelier to be kept, not certain.',
+      ? 'the rows with the highest utility are kept.'
+      : 'rows are drawn by Gumbel-top-k: high utility makes a row likelier to be kept, but not certain.',
   );
   return `${meaning} ${taken}`;
 }
 
-/** What is true of all stages once; else each sentence with the stages that it is true of. */
+/** One sentence if it is true of all stages; otherwise each sentence with the stages that it is true of. */
 function byStage(stages: readonly Selected[], say: (selection: Selected['selection']) => string): string {
   const said = new Map<string, number[]>();
   for (const { stage, selection } of stages) said.set(say(selection), [...(said.get(say(selection)) ?? []), stage]);

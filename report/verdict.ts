@@ -11,23 +11,23 @@ export interface Verdict {
   sentence: string;
   /** The figures it rests on. */
   figures: { name: string; value: string }[];
-  /** What a careful reader has to know before believing it. */
+  /** What a careful reader should know before believing it. */
   cautions: string[];
 }
 
-/** What the run's figures are at the last stage that has both arms' evaluations, and what is to be said beside any of them. */
+/** The run's figures at the last stage that has both arms' evaluations, and the remarks that apply to any of them. */
 interface Seen {
   data: ReportData;
   stage: number;
   main: Evaluation;
-  /** Absent without one, and at a stage that both arms share. */
+  /** Absent if there is no control arm, and at a stage that both arms share. */
   control?: Evaluation;
   progress: string[];
-  /** Of the influence model, the passages and the selections. */
+  /** Doubts about the influence model, the passages and the selections. */
   doubts: string[];
 }
 
-/** Compares the two runs at the last stage that has both evaluations. */
+/** Compares the two arms at the last stage that has both evaluations. */
 export function verdict(data: ReportData): Verdict {
   const { record, stages } = data;
   const last = stages.findLast((stage) => stage.main.evaluation && (isShared(stage) || stage.control.evaluation));
@@ -37,7 +37,7 @@ export function verdict(data: ReportData): Verdict {
   const progress =
     last.stage < stages.length - 1
       ? [
-          `The run is not finished: these are the figures of stage ${last.stage}, and the last is stage ${stages.length - 1}.`,
+          `The run is not finished: these are the figures of stage ${last.stage}, and the last stage is ${stages.length - 1}.`,
         ]
       : [];
   const control = isShared(last) ? undefined : controlEvaluation(last);
@@ -53,7 +53,7 @@ function ofSelection({ data, stage, main, progress, doubts }: Seen, control: Eva
   const heldOut = shownDifference(main.heldOutLoss, control.heldOutLoss);
   const better = tone(difference) === 'better';
   return {
-    // The reference set is what was selected for; only other passages show that more than it got better.
+    // Selection was for the reference set; only other passages show that the gain goes beyond it.
     tone: tone(difference) === undefined ? 'open' : better && heldOut < 0 && isTrusted(data.stages) ? 'good' : 'warn',
     sentence:
       `After stage ${stage} the model trained on selected data has a reference loss of ${loss(main.referenceLoss)} nats per token, ` +
@@ -79,7 +79,7 @@ function ofSelection({ data, stage, main, progress, doubts }: Seen, control: Eva
   };
 }
 
-/** A stage that both arms share, or all that there is of a run without a control. */
+/** A stage that both arms share, or any stage of a run without a control. */
 function ofOneArm({ data, stage, main, progress, doubts }: Seen): Verdict {
   return {
     tone: 'open',
@@ -106,14 +106,14 @@ function ofRandomRows({ data, stage, main, progress, doubts }: Seen): Verdict {
     cautions: [
       ...progress,
       ...(data.record.config.selection.method === 'random'
-        ? ['With mates compare, runs that select, of the same seed, are held against it.']
-        : ['The first stage is always on random rows: selection begins with a second (pretrain.stages).']),
+        ? ['mates compare compares it with runs of the same seed that select.']
+        : ['The first stage always trains on random rows: selection begins with the second (pretrain.stages).']),
       ...doubts,
     ],
   };
 }
 
-/** Neither a selection nor its control: what was trained on is no measure of it. */
+/** Neither a selection nor its control: the loss on passages that were trained on does not measure generalisation. */
 function ofReferences({ data, stage, main, control, progress, doubts }: Seen): Verdict {
   const names = armNames(data.record.config);
   const heldOut = control ? shownDifference(main.heldOutLoss, control.heldOutLoss) : 0;
@@ -138,7 +138,7 @@ function ofReferences({ data, stage, main, control, progress, doubts }: Seen): V
     cautions: [
       ...progress,
       ...(stage > 0
-        ? ['The loss of the reference passages says how well they were learned, and nothing of other texts.']
+        ? ['The loss on the reference passages says how well they were learned, and nothing about other texts.']
         : []),
       ...(control
         ? [...breadth(main, control, 'training on the reference'), oneSeed(data)]
@@ -151,17 +151,19 @@ function ofReferences({ data, stage, main, control, progress, doubts }: Seen): V
 const withoutControl = ({ record }: ReportData, what: string) =>
   record.config.control === 'none'
     ? `There is no random control to compare with, so nothing here says whether ${what}.`
-    : 'Both runs still share this stage; the comparison begins with the next.';
+    : 'Both arms still share this stage; the comparison begins with the next.';
 
-/** `0.180 lower than the random control\u2019s 5.413`, and whether that is worth the name. */
+/** `0.180 lower than the random control\u2019s 5.413`, and a remark if that is too small to count. */
 function besideControl(difference: number, control: number): string {
   if (difference === 0) return 'the same as the random control\u2019s';
   const than = `${difference < 0 ? 'lower' : 'higher'} than the random control\u2019s ${loss(control)}`;
-  const small = tone(difference) ? '' : `: less than ${LEAST_DIFFERENCE}, which is no difference worth the name`;
+  const small = tone(difference) ? '' : `: less than ${LEAST_DIFFERENCE}, which is too small to count`;
   return `${loss(Math.abs(difference))} ${than}${small}`;
 }
 
-/** Stages whose influence model is not shown to rank better than chance, in one sentence a kind. */
+/**
+ * Stages whose influence model is weak or not shown to rank better than chance; one sentence for each kind of doubt.
+ */
 function doubtsOf(fits: { stage: number; fit: InfluenceFit }[]): string[] {
   const uncertain = fits.filter(
     ({
@@ -191,11 +193,11 @@ function doubtsOf(fits: { stage: number; fit: InfluenceFit }[]): string[] {
   ];
 }
 
-/** Whether no stage selected by what is not shown to rank better than chance. */
+/** Whether every stage selected by a model or probe that is shown to rank better than chance. */
 const isTrusted = (stages: ReportData['stages']) =>
   stages.every(({ fit, weakProbe }) => weakProbe === undefined && !(fit && fit.spearmanInterval[0] <= 0));
 
-/** What the passages and the selections are made of, where a user should be told. */
+/** Warnings about the probes, the passages and the selections. */
 function oddities({ passages, stages }: ReportData): string[] {
   const probes = stages.flatMap(({ stage, weakProbe }) =>
     weakProbe === undefined ? [] : [`Stage ${stage}: the probe is weak: ${weakProbe}.`],
@@ -206,7 +208,7 @@ function oddities({ passages, stages }: ReportData): string[] {
   return [...probes, ...(passages?.warnings ?? []), ...ofSelections];
 }
 
-/** A gain on the reference can cost elsewhere; it should not be read off the table alone. */
+/** A gain on the reference can cost loss elsewhere, which should not have to be read off the table. */
 function breadth(main: Evaluation, control: Evaluation, what: string): string[] {
   const mixed = shownDifference(main.mixedDomainLoss, control.mixedDomainLoss);
   if (tone(mixed) !== 'worse') return [];
@@ -216,4 +218,4 @@ function breadth(main: Evaluation, control: Evaluation, what: string): string[] 
 }
 
 const oneSeed = ({ record }: ReportData) =>
-  `This is one run with one seed (${record.config.seed}); how much of the difference is chance takes several seeds to say.`;
+  `This is one run with one seed (${record.config.seed}); it takes several seeds to say how much of the difference is chance.`;

@@ -7,7 +7,7 @@ import { SELECT_METHODS } from '../own-checkpoint/flags-of-methods.ts';
 export function select(program: Command): void {
   program
     .command('select')
-    .description('the best part of a prepared corpus for a checkpoint of your own; the same command again resumes')
+    .description('select the best part of a prepared corpus for your own checkpoint; the same command again resumes')
     .requiredOption('--corpus <dir>', 'a corpus that mates prepare made with the tokenizer of the checkpoint')
     .requiredOption('--checkpoint <dir>', 'a GPT-NeoX Hugging Face directory')
     .requiredOption(
@@ -16,20 +16,20 @@ export function select(program: Command): void {
     )
     .requiredOption(
       '--out <file>',
-      'Parquet of the selected rows, which mostly begin and end within a document: row, domain, utility, key',
+      'Parquet file of the selected rows (row, domain, utility, key); most begin and end within a document',
     )
     .option('--fraction <share>', 'share of the rows to select', share('--fraction'), 0.2)
     .option(
       '--temperature <deviations>',
-      'of the selection noise, in standard deviations of the score',
+      'temperature of the selection noise, in standard deviations of the score',
       positive('--temperature'),
       0.5,
     )
-    .option('--passages <n>', 'reference passages that are used', wholeNumber('--passages', 2), 256)
+    .option('--passages <n>', 'reference passages to use', wholeNumber('--passages', 2), 256)
     .addOption(
       new Option(
         '--target <which>',
-        'tokens of a passage whose loss counts: all of them, or those of the continuation or the last word',
+        'tokens of a passage whose loss counts: all, or only those of the continuation or of the last word',
       )
         .choices(['passage', 'last-word'])
         .default('passage'),
@@ -40,7 +40,7 @@ export function select(program: Command): void {
     .addOption(
       new Option(
         '--features <names>',
-        'what the influence model has beside n-grams: dsir, loss, hidden with commas between, or none; the last two cost a forward pass of every row',
+        'features of the influence model besides n-grams: dsir, loss and hidden, separated by commas, or none; loss and hidden cost a forward pass of every row',
       )
         .argParser(someOf('--features', ['dsir', 'loss', 'hidden']))
         .default(['dsir'], 'dsir'),
@@ -57,9 +57,13 @@ export function select(program: Command): void {
     .option('--text <file>', 'also write the rows as JSON lines of row, domain, utility, documents, text')
     .option(
       '--documents <file>',
-      'also choose whole documents, as JSON lines of id, utility, tokens, selected: the best until they have the fraction of the tokens',
+      'also select whole documents, the best up to the same fraction of the tokens: JSON lines of id, utility, tokens, selected',
     )
-    .option('--work <dir>', 'where the steps keep their files; another for other labels or scores', 'out/select')
+    .option(
+      '--work <dir>',
+      'where the steps keep their files; other labels or scores need another folder',
+      'out/select',
+    )
     .option('--dry-run', 'only check the inputs, and print sizes and costs')
     .option('--json', 'print the result as JSON on the last line')
     .action(async (options, command) => (await import('../commands/select.ts')).select(options, given(command)));
@@ -68,16 +72,16 @@ export function select(program: Command): void {
 export function evaluate(program: Command): void {
   program
     .command('evaluate')
-    .description('zero-shot tasks and losses of a checkpoint; docs/evaluation.md has the layouts and conventions')
+    .description('measure zero-shot tasks and losses of a checkpoint; docs/evaluation.md has layouts and conventions')
     .argument('<checkpoint>', 'a GPT-NeoX Hugging Face directory, such as mates export writes')
     .requiredOption('--task <file...>', 'JSONL files of multiple choice, LAMBADA or {"text"} lines')
-    .option('--target <which>', 'measure losses alone, of every token (passage) or of the last word (last-word)')
-    .option('--delimiter <text>', "between context and continuation, \\n for a line's end; by default the harness's")
+    .option('--target <which>', 'measure only losses, of every token (passage) or of the last word (last-word)')
+    .option('--delimiter <text>', "text between context and continuation, \\n for a newline; by default the harness's")
     .option('--tokenizer <file>', "tokenizer.json; by default the checkpoint's")
-    .option('--limit <n>', 'lines used of each file', wholeNumber('--limit', 1))
+    .option('--limit <n>', 'how many lines of each file to use', wholeNumber('--limit', 1))
     .option(
       '--batch <rows>',
-      'rows of one forward pass; by default as many as have 512 tokens, or 16,384 on a GPU',
+      'rows in one forward pass; by default as many as make 512 tokens, or 16,384 on a GPU',
       wholeNumber('--batch', 1),
     )
     .addOption(runtimeOption())
@@ -91,8 +95,8 @@ export function exportModel(program: Command): void {
   program
     .command('export')
     .description(
-      "write a run's model as a Hugging Face directory: the one that training goes on from, or with --decayed the one whose " +
-        'losses the report has, which are measured after a decay of the learning rate',
+      "write a run's model as a Hugging Face directory: the one that training continues from, or with --decayed the " +
+        'one whose losses are in the report, which are measured after a decay of the learning rate',
     )
     .argument('<run>', 'folder of a run')
     .requiredOption('--out <dir>', 'where config.json, model.safetensors and tokenizer.json are written')
@@ -104,8 +108,8 @@ export function exportModel(program: Command): void {
 }
 
 const runtimeOption = () =>
-  new Option('--runtime <engine>', 'what computes; onnx-cuda is an NVIDIA GPU').choices(RUNTIMES).default('onnx');
+  new Option('--runtime <engine>', 'compute engine; onnx-cuda uses an NVIDIA GPU').choices(RUNTIMES).default('onnx');
 
-/** Options that are on the command line, by the names of their values. */
+/** Names of the options that were given on the command line. */
 const given = (command: Command) =>
   Object.keys(command.opts()).filter((name) => command.getOptionValueSource(name) === 'cli');

@@ -6,11 +6,11 @@ export function start(program: Command): void {
   deployed(
     program
       .command('start')
-      .description('start an execution of the deployed machine; without a configuration the smoke run')
+      .description('start an execution of the deployed machine: the smoke run if no configuration is given')
       .argument('[config]', 'configuration file without local paths, or s3://BUCKET/KEY of one'),
   )
     .option('--run-id <id>', "the run's folder in the lake; by default the execution's name")
-    .option('--resume <run>', 'go on with this run, which was stopped or has failed')
+    .option('--resume <run>', 'continue this run, which was stopped or has failed')
     .option('--name <name>', "the execution's name; by default the run's and the time")
     .option('--set <field=value>', 'change a field (repeatable)', collect)
     .option('--seed <n>', 'the same as --set seed=n')
@@ -18,7 +18,7 @@ export function start(program: Command): void {
     .option('--dry-run', 'check, plan and price only')
     .option(
       '--max-cost-usd <dollars>',
-      "stop before a stage that would bring the estimated cost above this; 'none' lifts a resumed run's",
+      "stop before a stage that would bring the estimated cost above this; 'none' lifts the cap of a resumed run",
     )
     .option('--watch', 'show its progress until it ends')
     .option('--json', 'print the execution, or with --watch its output, as JSON on the last line')
@@ -40,7 +40,7 @@ export function status(program: Command): void {
   deployed(
     program
       .command('status')
-      .description('one screen about an execution, or the last executions')
+      .description('show where an execution stands, or list the last executions')
       .argument('[execution]', 'name or ARN of an execution'),
   )
     .option('--json', 'print it as JSON')
@@ -59,7 +59,7 @@ export function stop(program: Command): void {
     .action(async (execution, options) => (await import('../deployed/commands/stop.ts')).stop(execution, options));
 }
 
-/** The options by which a command finds the deployed machine. */
+/** Adds the options that say which deployed machine a command is for. */
 function deployed(command: Command): Command {
   return command
     .option('--stack <name>', 'stack of the pipeline', 'MatesPipeline')

@@ -19,7 +19,7 @@ export function run(program: Command): void {
 export function plan(program: Command): void {
   program
     .command('plan')
-    .description('what a run would do and cost, or a table of what several would; runs nothing')
+    .description('show what a run would do and cost, or a table of what several would cost; runs nothing')
     .argument('<config...>', 'configuration files')
     .option('--set <field=value>', 'change a field (repeatable)', collect)
     .option('--seed <n>', 'the same as --set seed=n')
@@ -31,12 +31,12 @@ export function plan(program: Command): void {
 export function prepare(program: Command): void {
   program
     .command('prepare')
-    .description('make a corpus of jsonl(.gz/.zst), txt or Parquet files')
+    .description('make a corpus from jsonl(.gz/.zst), txt or Parquet files')
     .requiredOption(
       '--input <glob...>',
       'files or globs; a .txt file is one document, cut at blank lines every 100,000 characters',
     )
-    .requiredOption('--tokenizer <file|train:N>', 'a tokenizer.json, or the vocabulary to train')
+    .requiredOption('--tokenizer <file|train:N>', 'a tokenizer.json, or train:N to train one with N tokens')
     .requiredOption('--sequence-length <n>', 'tokens in a row', within('--sequence-length', SEQUENCE_LENGTH))
     .requiredOption('--out <dir>', 'where the corpus is written')
     .option('--shards <n>', 'shards to deal the documents to', within('--shards', SHARDS), 32)
@@ -56,7 +56,7 @@ export function prepare(program: Command): void {
 export function report(program: Command): void {
   program
     .command('report')
-    .description("write runs' HTML reports")
+    .description('write the HTML reports of runs')
     .argument('<run...>', 'folders of runs, such as out/runs/quickstart')
     .option('--json', 'print the paths as JSON')
     .action(async (runs, options) => (await import('../commands/report.ts')).report(runs, options));
@@ -65,7 +65,7 @@ export function report(program: Command): void {
 export function compare(program: Command): void {
   program
     .command('compare')
-    .description('several runs side by side: methods over seeds, paired differences, losses against cost')
+    .description('compare several runs: methods over seeds, paired differences, losses against cost')
     .argument('<run...>', 'folders of finished runs, each as FOLDER or LABEL=FOLDER')
     .option('--baseline <method>', 'what the others are compared with; by default random')
     .option('--out <dir>', 'where compare.html and compare.md are written')
@@ -78,7 +78,7 @@ export function verify(program: Command): void {
     .command('verify')
     .description('check every file of a run or corpus against its recorded hash, and the files against each other')
     .argument('<run>', "a run's or a corpus's folder, or its s3:// URI")
-    .option('--inputs', 'check the files that a finished run has read too: texts, passages and tasks')
+    .option('--inputs', 'also check the files that a finished run has read: texts, passages and tasks')
     .option('--json', 'print what was checked as JSON on the last line')
     .action(async (run, options) => (await import('../commands/verify.ts')).verify(run, options));
 }
@@ -86,15 +86,18 @@ export function verify(program: Command): void {
 export function replay(program: Command): void {
   program
     .command('replay')
-    .description('make parts of a run again from its own files, beside it, and compare the bytes')
+    .description('remake parts of a run from its own files, in another folder, and compare the bytes')
     .argument('<run>', "a run's folder, or its s3:// URI")
     .addOption(
-      new Option('--from <step>', 'made again: the selections; the scores and from them the selections; or all of it')
+      new Option(
+        '--from <step>',
+        'what to remake: the selections; the scores, and the selections from them; or all of it',
+      )
         .choices(['selection', 'scores', 'start'])
         .default('selection'),
     )
-    .option('--stage <n>', 'this stage alone', wholeNumber('--stage', 0))
-    .option('--work <dir>', 'folder that keeps what is made; by default a temporary one, but --from start needs it')
+    .option('--stage <n>', 'only this stage', wholeNumber('--stage', 0))
+    .option('--work <dir>', 'folder for what is remade; by default a temporary one, but --from start needs one')
     .option('--json', 'print the comparison of each file as JSON on the last line')
     .action(async (run, options) => (await import('../commands/replay.ts')).replay(run, options));
 }
@@ -108,7 +111,7 @@ export function conformance(program: Command): void {
       '--lake <uri>',
       'where the runs of the check are made, such as s3://bucket/check; by default a temporary folder',
     )
-    .option('--timeout <seconds>', 'most that one run of the command may take', wholeNumber('--timeout', 1), 600)
+    .option('--timeout <seconds>', 'longest that one run of the command may take', wholeNumber('--timeout', 1), 600)
     .option('--keep', 'keep the temporary folder')
     .option('--json', 'print the results as JSON on the last line')
     .action(async (options) => (await import('../commands/conformance.ts')).conformance(options));

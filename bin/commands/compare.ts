@@ -26,7 +26,7 @@ export async function compare(runs: string[], options: Options): Promise<void> {
   const end = Math.max(...comparison.stages.map(({ stage }) => stage));
   console.log(terminalTable(comparedRows(comparison, last), { ...PLAIN_TABLE, head: COMPARED }, terminalColumns()));
   console.log(aboutStage(comparison, last));
-  if (end > last) console.log(`Some runs end there; of the others --out writes the later stages too, up to ${end}.`);
+  if (end > last) console.log(`Some runs end there; --out also writes the later stages of the others, up to ${end}.`);
   if (options.out !== undefined) {
     const target = storeOpener()(options.out);
     await target.put('compare.html', renderComparison(comparison));
@@ -36,7 +36,7 @@ export async function compare(runs: string[], options: Options): Promise<void> {
   if (options.json) console.log(JSON.stringify(comparison));
 }
 
-/** Of a run's folder, or a summary's file. */
+/** Reads a summary, given a run's folder or the summary file itself. */
 async function readSummary(path: string): Promise<RunSummary> {
   const file = path.endsWith('.json') ? path : `${path.replace(/\/+$/, '')}/${SUMMARY_FILE}`;
   const { folder, name } = splitUri(file);

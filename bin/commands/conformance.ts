@@ -20,11 +20,11 @@ interface Options {
 
 const COLOURS = { pass: pc.green, fail: pc.red, advice: pc.yellow, skipped: pc.dim };
 
-/** `mates conformance --command "..."`: whether a command may stand in for the pretraining job. */
+/** `mates conformance --command "..."`: whether a command can replace the pretraining job. */
 export async function conformance(options: Options): Promise<void> {
   const command = splitCommand(options.command);
   const folder = options.lake === undefined ? await mkdtemp(join(tmpdir(), 'mates-conformance-')) : undefined;
-  const { signal, dispose } = stopSignal('Stopping: the trainer is told to end, and has 30 seconds.');
+  const { signal, dispose } = stopSignal('Stopping: the trainer has been told to end, and has 30 seconds to do so.');
   try {
     const results = await checkTrainer({
       command,

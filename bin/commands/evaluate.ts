@@ -41,34 +41,34 @@ interface Options {
   json?: boolean;
 }
 
-/** What `--json` gives of one file. */
+/** What `--json` prints for one file. */
 type Result = { file: string; task: string } & Partial<PassageLosses> & Partial<TaskScore>;
 
-/** What is measured of one file. */
+/** What is measured on one file. */
 interface Work {
   file: string;
   /** A zero-shot task, or texts. */
   task?: EncodedTask;
-  /** With `--target`. */
+  /** Only with `--target`. */
   passages?: PassageSet;
 }
 
 /**
  * `mates evaluate CHECKPOINT --task FILE..`: zero-shot tasks by the conventions of lm-evaluation-harness, and losses of
- * `{"text"}` files. With `--target` every file is passages, as a run's reference set is.
+ * `{"text"}` files. With `--target`, every file is read as passages, like a run's reference set.
  */
 export function evaluate(checkpoint: string, options: Options): Promise<void> {
   return namingFlags(FIELD_FLAGS, () => evaluateFiles(checkpoint, options));
 }
 
-/** The flags in place of the fields and words by which what is used here names what is wrong. */
+/** The flags that replace fields and other words in the messages of the code used here. */
 const FIELD_FLAGS = {
   'engine.runtime': '--runtime',
   'engine.threads': '--threads',
   'target "passage"': '--target passage',
 };
 
-/** What is read of a checkpoint's folder. */
+/** The files of a checkpoint's folder that are read. */
 const CHECKPOINT_FILES = /^(config|tokenizer)\.json$|\.safetensors(\.index\.json)?$/;
 
 async function evaluateFiles(checkpoint: string, options: Options): Promise<void> {
@@ -93,7 +93,7 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
   const model = new LanguageModel(await createRuntime(options.runtime, { threads: options.threads }), loaded.shape);
   const { parameters, contextLength } = loaded;
 
-  // Everything is read before anything is measured: a bad line in the last file costs no hour.
+  // Everything is read before anything is measured, so that a bad line in the last file does not cost an hour.
   const works: Work[] = [];
   for (const file of options.task) {
     const bytes = await readFile(open, file, 'expected a JSONL file');
@@ -133,7 +133,7 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
     const losses = passages ? await passageLosses(passages, parameters) : texts;
     results.push({ file, task: taskName(file), ...losses, ...scores[place] });
   }
-  // Before the samples: what has taken hours is not lost where they cannot be written after all.
+  // Printed before the samples are written: if that fails after all, hours of work are not lost.
   print(absolute(checkpoint), results, scores, options.json);
   if (options.samples) {
     const { folder, name } = splitUri(options.samples);
@@ -161,7 +161,7 @@ async function passageLosses(set: PassageSet, parameters: Model['parameters']): 
   return { passages: set.passages, loss: perToken, passageLoss: perPassage };
 }
 
-/** The loss of the one file that has one; of several, none stands for all. */
+/** The loss, if exactly one file has one: with several, none can stand for all. */
 function onlyLoss(results: readonly Result[]): number | undefined {
   const losses = results.flatMap(({ loss }) => (loss === undefined ? [] : [loss]));
   return losses.length === 1 ? losses[0] : undefined;
@@ -184,7 +184,10 @@ function warnOfCuts(file: string, cut: number, of: number, what: string, context
     );
 }
 
-/** As a run's configuration does: one task would count twice in the mean, and the samples could not be told apart. */
+/**
+ * A run's configuration refuses them too: a task would count twice in the mean, and the samples could not be told
+ * apart.
+ */
 function refuseNamesakes(files: readonly string[]): void {
   const names = files.map(taskName);
   const second = names.findIndex((name, i) => names.indexOf(name) < i);

@@ -16,7 +16,10 @@ interface Options {
   json?: boolean;
 }
 
-/** `mates export RUN`: a stage's model, or with `--decayed` that at the end of its decay branch, as a directory that `transformers` reads. */
+/**
+ * `mates export RUN`: writes a stage's model, or with `--decayed` the one at the end of its decay branch, as a
+ * directory that `transformers` reads.
+ */
 export async function exportModel(runPath: string, options: Options): Promise<void> {
   if (options.arm !== 'main' && options.arm !== 'control')
     throw new ConfigError(`--arm ${options.arm}: expected main or control.`);
@@ -34,16 +37,16 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
     );
   const target = open(options.out);
   const other = await runOrCorpus(target);
-  if (other) throw new ConfigError(`--out ${options.out}: that is ${other.is}; name a folder of its own.`);
+  if (other) throw new ConfigError(`--out ${options.out}: that is ${other.is}; name another folder.`);
   const tokenizer: ExportedFile = { from: corpusStore(run), key: 'tokenizer.json', name: 'tokenizer.json' };
   const model = (from: Store, folder: string): ExportedFile[] =>
     [CONFIG_FILE, WEIGHTS_FILE].map((name) => ({ from, key: `${folder}/${name}`, name }));
   if (options.decayed) {
     await refuseOther(tokenizer, target, options.out);
-    // In a place of its own for each checkpoint, so that no branch goes on from another's.
+    // Each checkpoint has its own place, so that no branch continues from another's.
     const { sha256 } = await hashObject(run.store, `${checkpoint}/${TRAINING_FILE}`);
     const branch = `.decay-branch-${sha256.slice(0, 16)}`;
-    const { writeDecayedModel } = await import('../decayed-model.ts'); // which loads the engine
+    const { writeDecayedModel } = await import('../decayed-model.ts'); // loads the engine
     await writeDecayedModel(run, { stage, arm }, target, branch);
     await copyAll([...model(target, branch), tokenizer], target, options.out);
     for (const { key } of model(target, branch)) await target.delete(key);
@@ -58,7 +61,7 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
 interface ExportedFile {
   from: Store;
   key: string;
-  /** In the folder that is written. */
+  /** Its name in the folder that is written. */
   name: string;
 }
 
@@ -67,7 +70,7 @@ async function copyAll(files: ExportedFile[], target: Store, out: string): Promi
   for (const { from, key, name } of files) await copyObject(from, key, target, name);
 }
 
-/** Another model is not replaced; the same export may be made again, as after an interruption. */
+/** Never replaces another model; the same export may be repeated, for example after an interruption. */
 async function refuseOther({ from, key, name }: ExportedFile, target: Store, out: string): Promise<void> {
   const size = await target.size(name);
   if (size === undefined) return;

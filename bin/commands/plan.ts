@@ -20,7 +20,7 @@ interface Options {
   json?: boolean;
 }
 
-/** The price, what does not fit where it is deployed with the default settings, and the quotas that it takes there. */
+/** The price, and for a deployment with the default settings what does not fit its limits and the quotas it needs. */
 interface Plan extends PricedPlan {
   warnings: string[];
   quotas: QuotaNeed[];
@@ -29,9 +29,9 @@ interface Plan extends PricedPlan {
 const { dated, utilisation, spotDiscount, minutesPerJob, minutesPerStep, region } = priceAssumptions;
 
 /**
- * `mates plan CONFIG`: what the run would do and cost. Several configurations give one table of what they cost, and what
- * the deployed system costs while idle. Runs nothing, and reads no data but the index of a prepared corpus; it warns of a
- * file that is missing.
+ * `mates plan CONFIG`: what the run would do and cost. Several configurations give one table of what they cost, and of
+ * what the deployed system costs while idle. Runs nothing and reads no data but the index of a prepared corpus; warns
+ * if a file is missing.
  */
 export async function plan(files: string[], options: Options): Promise<void> {
   const configs: RunConfig[] = [];
@@ -53,7 +53,9 @@ export async function plan(files: string[], options: Options): Promise<void> {
   else console.log(describe(configs[0]!, plans[0]!));
 }
 
-/** What the run's files on this machine are missing, in words, and bytes of text in them; of those on S3 nothing is asked. */
+/**
+ * What is wrong with the run's input files, and how many bytes of text they have. Nothing is checked if any is on S3.
+ */
 async function filesHere(config: RunConfig): Promise<{ problems: string[]; bytes?: number }> {
   if (JSON.stringify(config).includes('"s3://')) return { problems: [] };
   const { files, problems } = await inputProblems(config, storeOpener());
@@ -104,7 +106,7 @@ function describe(config: RunConfig, plan: Plan): string {
 
 const HEAD = ['', 'instance', 'instance hours', 'on demand', 'spot'];
 
-/** What idling costs, then each plan on the instance type that is cheapest for it and on the first of the price file. */
+/** The cost of idling, then of each plan on the first instance type of the price file and on its cheapest one. */
 function costRows(plans: PricedPlan[]): string[][] {
   const rows = idle().map(({ network, usdPerMonth }) => [
     `idle, \`network: ${network}\``,
@@ -137,8 +139,8 @@ export function costMarkdown(plans: PricedPlan[]): string {
 
 const assumptions = () =>
   `Prices of ${dated} in ${region}; an assumed ${100 * utilisation.float32} % of the peak rate in float32 (${100 * utilisation.tf32} % in TF32, ` +
-  `${100 * utilisation.mixed} % in bfloat16), ${minutesPerJob} minute more a job and ${minutesPerStep} a step for instances to start; spot at an ` +
-  `assumed ${100 * spotDiscount} % discount. Storage, logs, traffic, and attempts that are lost with a spot instance, come on top. ` +
+  `${100 * utilisation.mixed} % in bfloat16), ${minutesPerJob} minute more per job and ${minutesPerStep} per step for instances to start; spot at an ` +
+  `assumed ${100 * spotDiscount} % discount. Storage, logs, traffic, and attempts lost with a spot instance come on top. ` +
   'Estimates, not quotes.';
 
 function probing({ probe, reference }: RunConfig): string {

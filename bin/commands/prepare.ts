@@ -34,7 +34,7 @@ interface Options {
   json?: boolean;
 }
 
-/** The flags in place of the fields and words by which the preparation names what is wrong. */
+/** The flags that replace fields and other words in the messages of the preparation. */
 const FIELD_FLAGS = {
   'corpus.input': '--input',
   'corpus.textField': '--text-field',
@@ -49,7 +49,7 @@ const FIELD_FLAGS = {
   'reference or held-out passages': 'passages of --exclude',
 };
 
-/** `mates prepare`: files to a corpus that runs can share (`corpus.prepared`). */
+/** `mates prepare`: makes a corpus that runs can share (`corpus.prepared`). */
 export function prepare(options: Options): Promise<void> {
   return namingFlags(FIELD_FLAGS, () => prepareFiles(options));
 }
@@ -59,7 +59,7 @@ async function prepareFiles(options: Options): Promise<void> {
   const tokenizer = parseTokenizer(options.tokenizer);
   const exclude = await hashesOf(open, options.exclude ?? []);
   const unlock = await lockPath(options.out, 'choose another --out');
-  // Of a killed process, which may be gigabytes; the folder itself may yet turn out to be something else.
+  // A killed process may leave gigabytes. Only shards/, because the folder may yet turn out to be something else.
   if (isLocalPath(options.out)) await new DirectoryStore(join(localPath(options.out), 'shards')).removePartial();
   const view = createProgressView();
   const { signal, dispose } = stopSignal('Stopping: temporary files are removed.');
@@ -99,7 +99,7 @@ async function prepareFiles(options: Options): Promise<void> {
   }
 }
 
-/** Of all passages in the files. */
+/** Hashes of all passages in the files. */
 async function hashesOf(open: StoreOpener, files: readonly string[]): Promise<Set<string>> {
   const all = new Set<string>();
   for (const file of files) {

@@ -42,23 +42,25 @@ interface Options {
   json?: boolean;
 }
 
-/** `mates replay RUN`: parts of a run again, from what it has recorded, and whether they have the same bytes. */
+/**
+ * `mates replay RUN`: makes parts of a run again from what it has recorded, and says whether the bytes are the same.
+ */
 export async function replay(path: string, options: Options): Promise<void> {
   const { stage } = options;
   if (stage !== undefined && options.from === 'start')
     throw new ConfigError('--stage: with --from start the whole run is made again; leave one of them out.');
   if (options.work === undefined && options.from === 'start')
     throw new ConfigError(
-      '--from start: name a folder for the second run by --work; the same command resumes it there.',
+      '--from start: name a folder for the second run with --work; the same command resumes it there.',
     );
   if (options.work !== undefined && !isLocalPath(options.work))
-    throw new ConfigError(`--work ${options.work}: what is made again is kept on this machine's disk; name a folder.`);
+    throw new ConfigError(`--work ${options.work}: the replay is kept on this machine's disk; name a folder.`);
   const run = await openRun(storeOpener(), absolute(path));
   for (const note of otherVersions(run)) console.log(note);
   const { runtime } = run.record.config.engine;
   if (options.from !== 'selection' && onGpu(runtime))
     console.log(
-      `The run was computed by ${runtime}: a GPU adds in another order each time, so only selections repeat to the byte.`,
+      `The run was computed by ${runtime}: a GPU adds in a different order each time, so only selections repeat to the byte.`,
     );
   const work = options.work === undefined ? await mkdtemp(join(tmpdir(), 'mates-replay-')) : absolute(options.work);
   let files: Replayed[];
@@ -70,13 +72,13 @@ export async function replay(path: string, options: Options): Promise<void> {
   report(path, files, options);
 }
 
-/** Versions of this program and its libraries that differ from the run's. */
+/** Says which versions of this program and its libraries differ from the run's. */
 function otherVersions({ record }: Run): string[] {
   const now = softwareVersions();
   return Object.entries(record.versions)
     .filter(([name, version]) => now[name] !== version)
     .map(([name, version]) => {
-      const here = now[name] ? `here it is ${now[name]}` : 'which is not used here';
+      const here = now[name] ? `but here it is ${now[name]}` : 'which is not used here';
       return `The run was made with ${name} ${version}, ${here}.`;
     });
 }
@@ -92,25 +94,27 @@ async function replayStages(run: Run, work: string, from: 'selection' | 'scores'
   return files;
 }
 
-/** `replay.json` of a work folder: whose parts are in it, as those that are there are gone on with. */
+/**
+ * `replay.json` of a work folder names the run whose parts are in it, because a replay continues with what it finds.
+ */
 const CLAIM_FILE = 'replay.json';
 
-/** @param place where in the work folder what is made is put. */
+/** @param place where in the work folder the results go. */
 async function claimFor({ store }: Run, scratch: Store, work: string, place = scratch): Promise<void> {
   const { sha256 } = await hashObject(store, RUN_FILE);
   const claim = await getJsonIfPresent<{ run: string }>(scratch, CLAIM_FILE);
   if (claim && claim.run !== sha256)
-    throw new ConfigError(`--work ${work}: the folder has parts of another run; name another, or delete it.`);
+    throw new ConfigError(`--work ${work}: the folder has parts of another run; name another folder, or delete it.`);
   const other = claim ? undefined : await runOrCorpus(scratch);
   if (other) throw new ConfigError(`--work ${work}: that is ${other.is}; name a folder of its own.`);
   if (!claim && (await runOrCorpus(place)))
     throw new ConfigError(
-      `--work ${work}: a run is there already, which would be taken for the second one; name another.`,
+      `--work ${work}: a run is already there, which would be taken for the second one; name another folder.`,
     );
   await putJson(scratch, CLAIM_FILE, { run: sha256 });
 }
 
-/** The stage's scores from its scorer: the influence model, or what else it is made of. */
+/** Makes the stage's scores again from its scorer: the influence model, or whatever else it is made of. */
 async function replayScores(run: Run, scratch: Store, stage: number): Promise<Replayed[]> {
   const plan = await readPlan(run, stage);
   if (!plan.scored || (await readScorer(run.store, plan)).parts.length === 0) return [];
@@ -139,7 +143,7 @@ async function replayScores(run: Run, scratch: Store, stage: number): Promise<Re
   return compareScores(run, scratch, plan);
 }
 
-/** The whole run, on this machine, from its configuration; with --work the same command resumes it. */
+/** Makes the whole run again on this machine from its configuration; with --work the same command resumes it. */
 async function replayRun(run: Run, work: string): Promise<Replayed[]> {
   const { store, record } = run;
   const before = await getJsonIfPresent<Manifest>(store, MANIFEST_FILE);
@@ -155,7 +159,7 @@ async function replayRun(run: Run, work: string): Promise<Replayed[]> {
   return compareManifests(before, await getJson<Manifest>(new DirectoryStore(directory), MANIFEST_FILE));
 }
 
-/** Where a folder is, links followed. */
+/** Where a folder is, with links followed. */
 function placeOf({ uri }: Store): Promise<string> {
   return isLocalPath(uri) ? realpath(localPath(uri)).catch(() => uri) : Promise.resolve(uri);
 }
@@ -172,7 +176,7 @@ function report(path: string, files: Replayed[], { work, json }: Options): void 
   if (!first) return;
   const kept = work === undefined ? 'Give --work DIR to keep what was made.' : `What was made is in ${work}.`;
   throw new RunError(
-    `${path}/${first.key} differs: ${first.difference}. Scores and weights have the same bytes on processors of one kind ` +
-      `only; selections, for given scores, everywhere. ${kept}`,
+    `${path}/${first.key} differs: ${first.difference}. Scores and weights have the same bytes only on processors of one kind; ` +
+      `selections, for given scores, have them everywhere. ${kept}`,
   );
 }

@@ -4,7 +4,7 @@ import { storeOpener } from '../../core/storage/index.ts';
 import { writeReport } from '../../report/index.ts';
 import { absolute } from '../paths.ts';
 
-/** `mates report RUN..`: renders reports again, also of runs that are still going on. */
+/** `mates report RUN..`: renders reports again, even of runs that have not finished. */
 export async function report(runs: string[], options: { json?: boolean }): Promise<void> {
   const open = storeOpener();
   const reports: string[] = [];

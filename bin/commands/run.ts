@@ -24,14 +24,14 @@ interface Options {
   json?: boolean;
 }
 
-/** `mates run CONFIG`: the whole machine on this machine. The same command again resumes. */
+/** `mates run CONFIG`: the whole state machine on this computer. The same command again resumes. */
 export async function run(file: string, options: Options): Promise<void> {
   const config = await loadConfigFile(file, options);
   const runId = options.runId ?? config.name;
   if (!RUN_ID.test(runId)) throw new ConfigError(`--run-id ${runId}: ${RUN_ID_WORDS}.`);
   if (!isLocalPath(options.out))
     throw new ConfigError(
-      `--out ${options.out}: a run on this machine is kept on its disk; name a folder. On AWS use mates start.`,
+      `--out ${options.out}: a run on this machine is kept on its own disk; name a folder. On AWS, use mates start.`,
     );
   const runDirectory = await runHere(config, runId, absolute(options.out));
   const summary = await getJson<RunSummary>(new DirectoryStore(runDirectory), SUMMARY_FILE);
@@ -44,7 +44,7 @@ export async function run(file: string, options: Options): Promise<void> {
 }
 
 /**
- * A run on this machine, with its progress on stderr; one that is there goes on.
+ * Starts a run on this machine, or resumes it, with its progress on stderr.
  *
  * @returns its folder, `runs/<runId>` of the lake.
  */

@@ -27,10 +27,10 @@ import { createProgressView, type ProgressView } from '../progress-view.ts';
 import { lockPath } from '../run-lock.ts';
 
 /**
- * `mates select`: the best part of a prepared corpus for a checkpoint of one's own. The steps are those of a stage of a
- * run, up to the selection, over the whole corpus; their files stay in `--work`, from which the same command resumes.
+ * `mates select`: the best part of a prepared corpus for the user's own checkpoint. The steps are those of one stage of
+ * a run, up to the selection, over the whole corpus. Their files stay in `--work`, from which the same command resumes.
  *
- * @param given the options that are no defaults, by their names.
+ * @param given names of the options that were given rather than left at their defaults.
  */
 export function select(options: Options, given: readonly string[]): Promise<void> {
   refuseUnusedFlags(options, given, SETTING_FLAGS);
@@ -64,7 +64,7 @@ async function selectBest(options: Options): Promise<void> {
     if (options.json) console.log(JSON.stringify({ ...sizes(selection), operations: cost }));
     return;
   }
-  await openRuntime(config); // says where a GPU is missing
+  await openRuntime(config); // reports a missing GPU
   const unlock = await lockPath(options.work, 'name another --work');
   try {
     await selectInto(selection, { lines, warnings });
@@ -73,7 +73,7 @@ async function selectBest(options: Options): Promise<void> {
   }
 }
 
-/** @param notes on what it is made of, and what a user should know, in sentences. */
+/** @param notes what the selection is made from, and warnings, in sentences. */
 async function selectInto(selection: Selection, notes: { lines: string[]; warnings: string[] }): Promise<void> {
   const { settings, corpus, checkpoint, plan } = selection;
   const run = await openWork(selection);
@@ -85,7 +85,7 @@ async function selectInto(selection: Selection, notes: { lines: string[]; warnin
     for (const line of notes.lines) view.heading(line);
     for (const warning of notes.warnings) view.notice(`${WARNING}${warning}`);
     await scoreCorpus(run, plan, view, signal);
-    // The scores may be there from a call with noise, or from one without.
+    // The scores may be from an earlier call of another method, with noise or without.
     const scorer = { ...(await readScorer(run.store, plan)), method: settings.method };
     const request = selectionRequest(run.store, corpus, checkpoint.config, plan, 'main', scorer);
     const summary = await selectRows({ ...request, inMemory: true });
@@ -98,7 +98,7 @@ async function selectInto(selection: Selection, notes: { lines: string[]; warnin
   await report(selection, run, results);
 }
 
-/** Checks everything that can be refused, and only then makes the folder that of this selection, with its checkpoint. */
+/** Checks everything that can be refused, then claims the folder for this selection and writes the checkpoint there. */
 async function openWork({ open, options, settings, corpus, checkpoint }: Selection): Promise<Run> {
   const { model, hashes, config } = checkpoint;
   const { folder, name } = splitUri(absolute(options.reference));
@@ -112,8 +112,8 @@ async function openWork({ open, options, settings, corpus, checkpoint }: Selecti
     settings,
     versions,
   });
-  if (store instanceof DirectoryStore) await store.removePartial(); // of a killed process, which may be gigabytes
-  // Written anew: the same files may have moved.
+  if (store instanceof DirectoryStore) await store.removePartial(); // left by a killed process; they may be gigabytes
+  // Always rewritten, because the same files may have moved.
   const record: RunRecord = { format: 'mates-run/1', id: 'select', config, corpus: absolute(options.corpus), versions };
   await putJson(store, RUN_FILE, record);
   const run = { store, record, open };
@@ -121,7 +121,7 @@ async function openWork({ open, options, settings, corpus, checkpoint }: Selecti
   return run;
 }
 
-/** The jobs of a scored stage, one after the other in this process; each skips what is there. */
+/** The jobs of a scored stage, one after the other in this process; each skips what already exists. */
 async function scoreCorpus(run: Run, plan: StagePlan, view: ProgressView, signal: AbortSignal): Promise<void> {
   const warn = (warning: string) => view.notice(inFlags(`${WARNING}${warning}`, FIELD_FLAGS));
   const job = (progress: ProgressReporter, item?: unknown): Job => ({
@@ -140,7 +140,7 @@ async function scoreCorpus(run: Run, plan: StagePlan, view: ProgressView, signal
   await (await import('../../containers/fit-influence/index.ts')).run(job(show));
   const score = await import('../../containers/score/index.ts');
   for (const item of scoreItems(plan)) {
-    // One line for all items, of which there are hundreds.
+    // One progress line for all items: there are hundreds.
     const step = 'Score the corpus';
     const all: ProgressReporter = ({ done, unit }) =>
       view.update(step, { step, done: item.begin + done, total: plan.poolRows, unit });

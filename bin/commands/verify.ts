@@ -15,7 +15,7 @@ interface Options {
   json?: boolean;
 }
 
-/** `mates verify RUN`: every file against its recorded hash, and what the files say against each other. */
+/** `mates verify RUN`: checks every file against its recorded hash, and what the files say against each other. */
 export async function verify(path: string, options: Options): Promise<void> {
   const view = createProgressView();
   const { signal, dispose } = stopSignal('Stopping: nothing is changed.');
@@ -30,7 +30,7 @@ export async function verify(path: string, options: Options): Promise<void> {
   console.log(`${path}: ${describe(found)}`);
   if (found.unnamed.length > 0)
     console.log(
-      `  ${found.unnamed.length} more ${plural(found.unnamed.length, 'file is', 'files are')} there, of which the manifest knows nothing: ${some(found.unnamed)}.`,
+      `  ${found.unnamed.length} more ${plural(found.unnamed.length, 'file is', 'files are')} there that the manifest does not list: ${some(found.unnamed)}.`,
     );
   if (options.json) console.log(JSON.stringify({ path: absolute(path), ...found }));
 }
@@ -41,8 +41,8 @@ async function verifyAt(uri: string, open: StoreOpener, options: Parameters<type
   if ((await store.size(CORPUS_FILE)) !== undefined) {
     if (options?.inputs)
       throw new ConfigError(
-        `--inputs: ${uri} is a corpus, whose ${CORPUS_FILE} has the hashes of its inputs and not their folder: give the command ` +
-          'that prepared it again, which changes nothing, and is refused where an input is another.',
+        `--inputs: ${uri} is a corpus, whose ${CORPUS_FILE} has the hashes of its inputs but not their folder: repeat the command ` +
+          'that prepared it, which changes nothing and is refused if an input has changed.',
       );
     return verifyCorpus(await openCorpus(store), options);
   }
@@ -55,8 +55,8 @@ function describe({ kind, finished, files, bytes, stages }: Verified): string {
   const checked = `${formatCount(files)} ${plural(files, 'file')}, ${formatCount(bytes)} bytes`;
   if (kind === 'corpus') return `a corpus; ${checked} have the hashes of ${CORPUS_FILE}.`;
   if (!finished)
-    return `a run that has not finished; ${checked} have the hashes that were recorded when they were written. The rest has none yet.`;
-  return `a finished run; ${checked} have the hashes of the manifest, and ${stages === 1 ? 'the one stage holds' : `the ${stages} stages hold`} together.`;
+    return `a run that has not finished; ${checked} have the hashes that were recorded when they were written. The other files have none yet.`;
+  return `a finished run; ${checked} have the hashes of the manifest, and ${stages === 1 ? 'its one stage is' : `its ${stages} stages are`} consistent.`;
 }
 
 const some = (keys: string[]) => (keys.length > 5 ? `${keys.slice(0, 5).join(', ')}, ...` : keys.join(', '));

@@ -14,7 +14,7 @@ import { copyScene, fingerprint, prepareScene, type Scene } from './scene.ts';
 
 export interface RuleResult {
   rule: string;
-  /** `advice` is what makes runs better and is not required; `skipped` could not be tried. */
+  /** `advice`: not kept, but only recommended; `skipped`: could not be tried. */
   status: 'pass' | 'fail' | 'advice' | 'skipped';
   detail?: string;
 }
@@ -27,24 +27,24 @@ export interface CheckOptions {
   /** Seconds for one run of the command. */
   timeout: number;
   environment: NodeJS.ProcessEnv;
-  /** Aborted, it ends the trainer that runs, and then the check with an InterruptedError. */
+  /** When aborted, ends the running trainer, and then the check with an InterruptedError. */
   signal?: AbortSignal;
   onResult(result: RuleResult): void;
 }
 
-/** How far the losses of an interrupted and an uninterrupted training may be apart: GPUs do not add in a fixed order. */
+/** How much the losses of an interrupted and an uninterrupted training may differ: GPUs do not add in a fixed order. */
 const LOSS_TOLERANCE = 0.01;
-/** Times that an interruption is tried which comes too late. */
+/** How often an interruption is tried if it comes too late. */
 const TRIES = 3;
 
-/** What is said in more than one place. */
+/** Wording that is used in more than one place. */
 const REFUSAL = 'without its input it fails, with words on stderr and neither 0 nor 75';
 const SAVES = `SIGTERM: it saves and exits with 75 within ${GRACE_SECONDS} s`;
 const GOES_ON = 'SIGTERM: run again, it goes on to the same losses';
 const STARTS_AGAIN = 'SIGKILL: run again, it ends with the same losses';
 const TOO_EARLY = 'it ended before it could be interrupted';
 
-/** Tries every rule; those that build on a failed one are skipped. */
+/** Tries every rule; rules that build on a failed one are skipped. */
 export async function checkTrainer(options: CheckOptions): Promise<RuleResult[]> {
   const checks = new Checks(options);
   await checks.run();
@@ -54,7 +54,9 @@ export async function checkTrainer(options: CheckOptions): Promise<RuleResult[]>
 export const countOf = (results: readonly RuleResult[], status: RuleResult['status']): number =>
   results.filter((result) => result.status === status).length;
 
-/** Why the contract is not known to be kept; undefined where it is. What was not tried may be broken as well. */
+/**
+ * Why it is not certain that the contract is kept; undefined if it is. A rule that was not tried may be broken as well.
+ */
 export function shortcomings(results: readonly RuleResult[]): string | undefined {
   const [broken, skipped] = [countOf(results, 'fail'), countOf(results, 'skipped')];
   if (broken + skipped === 0) return undefined;
@@ -79,12 +81,12 @@ class Checks {
     const trained = await this.rule('a first stage ends with exit code 0', () => expectExit(first, 0));
     if (trained) await this.finished(whole, first);
     else this.skip('the rules on outputs, repetition, later stages and interruptions', 'the first stage has failed');
-    // Where nothing works, that nothing works without the input either says nothing.
+    // If it fails even with its input, failing without it shows nothing.
     if (trained) await this.refusal();
     else this.skip(REFUSAL, 'it fails with its input too');
   }
 
-  /** All that needs a finished first stage. */
+  /** The rules that need a finished first stage. */
   private async finished(whole: Scene, first: TrainerRun): Promise<void> {
     const loads = await this.rule('the checkpoint is whole and loads', () => this.checkpoint(whole, 0, 'main'));
     const measured = await this.rule('metrics.json has a finite loss for each step', () =>
@@ -98,7 +100,7 @@ class Checks {
     await later('run again, it ends with 0 and changes nothing', () => this.repetition(whole));
     await later('the next stage goes on from the checkpoint', () => this.nextStage(whole, 'main'));
     await later('the control arm has files of its own', () => this.nextStage(whole, 'control'));
-    this.advise('it tells its progress on stdout', first.toldProgress, 'then bars, and mates run, can show it');
+    this.advise('it reports its progress on stdout', first.toldProgress, 'then mates run can show it');
     await this.termination(whole, first, complete);
     if (complete) await this.kill(whole, first.seconds);
     else this.skip(STARTS_AGAIN, 'it needs the checkpoint and metrics.json');
@@ -147,9 +149,10 @@ class Checks {
     const { checkpoint, partialCheckpoints, metrics } = armLayout(0, 'main');
     const own = [`${checkpoint}/`, partialCheckpoints, metrics, stageLayout(0).timings];
     for (const key of after.keys())
-      if (!before.has(key) && !own.some((prefix) => key.startsWith(prefix))) fail(`${key} is no file of the contract`);
+      if (!before.has(key) && !own.some((prefix) => key.startsWith(prefix)))
+        fail(`${key} is not a file of the contract`);
     const left = [...after.keys()].filter((key) => key.startsWith(partialCheckpoints));
-    // Nor are there any of what trains nothing.
+    // A trainer that has trained nothing has no partial checkpoints either.
     if (await hasCheckpoint(scene.store, checkpoint))
       this.advise(
         'it removes its partial checkpoints at the end',
@@ -163,17 +166,17 @@ class Checks {
     expectExit(await this.train(scene, 0, 'main'), 0);
     const after = await fingerprint(scene);
     for (const key of new Set([...before.keys(), ...after.keys()]))
-      if (before.get(key) !== after.get(key) && !key.includes('/timings/')) fail(`${key} is another than before`);
+      if (before.get(key) !== after.get(key) && !key.includes('/timings/')) fail(`${key} has changed`);
   }
 
   private async nextStage(scene: Scene, arm: Arm): Promise<void> {
     expectExit(await this.train(scene, 1, arm), 0);
     await this.checkpoint(scene, 1, arm);
     await this.metrics(scene, 1, arm);
-    // Trained from new weights, its first loss would be that of the first stage.
+    // If it had started from new weights, its first loss would be that of the first stage.
     const [fresh] = await losses(scene.store, 0, 'main');
     const [gone] = await losses(scene.store, 1, arm);
-    if (!(gone! < 0.97 * fresh!)) fail(`its first loss is ${gone}, a new model's is ${fresh}`);
+    if (!(gone! < 0.97 * fresh!)) fail(`its first loss is ${gone}, and a new model's is ${fresh}`);
   }
 
   /** @param complete whether there are a checkpoint and losses to compare with. */
@@ -185,7 +188,7 @@ class Checks {
     if (!(await hasCheckpoint(whole.store, checkpoint))) return skipBoth('it leaves no checkpoint');
     const begun = await this.interrupted('terminated', {
       signal: 'SIGTERM',
-      // One that tells its progress has begun when it first does, however long the start takes on a busy machine.
+      // A trainer that reports progress has begun at its first report, however long the start takes on a busy machine.
       after: toldProgress ? this.options.timeout : seconds / 2,
       when: (progress) => progress !== undefined,
     });
@@ -198,7 +201,7 @@ class Checks {
         fail(`nothing was saved under ${partialCheckpoints}`);
       if (await hasCheckpoint(scene.store, checkpoint)) fail('the stage is marked as finished');
     });
-    const why = saved ? 'it needs the checkpoint and metrics.json' : 'it needs what SIGTERM has it save';
+    const why = saved ? 'it needs the checkpoint and metrics.json' : 'it needs what it saves on SIGTERM';
     await this.ruleIf(saved && complete, why, GOES_ON, () => this.resumption(whole, scene));
   }
 
@@ -222,14 +225,14 @@ class Checks {
     const found = await losses(scene.store, 0, 'main');
     for (const [step, value] of expected.entries())
       if (!(Math.abs(found[step]! - value) <= LOSS_TOLERANCE * Math.abs(value)))
-        fail(`the loss of step ${step + 1} is ${found[step]}, uninterrupted it is ${value}`);
+        fail(`the loss of step ${step + 1} is ${found[step]}, but ${value} if it is not interrupted`);
   }
 
   private async sameBytes(whole: Scene, scene: Scene): Promise<void> {
     const prefix = `${armLayout(0, 'main').checkpoint}/`;
     const [expected, found] = [await fingerprint(whole), await fingerprint(scene)];
     const differs = [...expected].filter(([key, hash]) => key.startsWith(prefix) && found.get(key) !== hash);
-    this.advise('an interruption leaves the same bytes', differs.length === 0, 'runs then cannot be told apart');
+    this.advise('an interruption leaves the same bytes', differs.length === 0, 'then the runs cannot be told apart');
   }
 
   private async refusal(): Promise<void> {
@@ -283,7 +286,7 @@ class Checks {
     }
   }
 
-  /** @param why what is said where it is not ready to be tried. */
+  /** @param why the reason to give if the rule is not ready to be tried. */
   private async ruleIf(ready: boolean, why: string, rule: string, check: () => Promise<void>): Promise<void> {
     if (ready) await this.rule(rule, check);
     else this.skip(rule, why);
@@ -303,7 +306,7 @@ class Checks {
   }
 }
 
-/** A rule is not kept. */
+/** Thrown when a rule is not kept. */
 class Broken extends Error {}
 
 function fail(why: string): never {
@@ -311,7 +314,7 @@ function fail(why: string): never {
 }
 
 function expectEqual(what: string, found: unknown, wanted: unknown): void {
-  if (found !== wanted) fail(`${what} is ${JSON.stringify(found)}, it should be ${JSON.stringify(wanted)}`);
+  if (found !== wanted) fail(`${what} is ${JSON.stringify(found)} but should be ${JSON.stringify(wanted)}`);
 }
 
 function expectExit({ exitCode, overdue, lastWords }: TrainerRun, wanted: number): void {

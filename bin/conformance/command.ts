@@ -1,39 +1,39 @@
-/** The trainer as a container's process: it alone gets the signals, as process 1 does. */
+/** Runs the trainer like the process of a container: it alone gets the signals, as process 1 would. */
 import { ConfigError, InterruptedError } from '../../core/errors.ts';
 import { type Progress, parseProgress } from '../../core/progress.ts';
 import { runChild } from '../../local/child-process.ts';
 
 export interface TrainerRun {
-  /** As a container's: 128 + the signal's number where one ended it. */
+  /** As of a container: 128 + the signal's number if a signal ended it. */
   exitCode: number;
-  /** Whether the interruption that was asked for came before the end. */
+  /** Whether the requested interruption came before the end. */
   interrupted: boolean;
   /** It had not ended by the time limit, or by the grace after SIGTERM, and was killed. */
   overdue: boolean;
   seconds: number;
-  /** Whether it told its progress on stdout. */
+  /** Whether it reported progress on stdout. */
   toldProgress: boolean;
-  /** The last line of stderr that says something; of an error with a stack, its own. */
+  /** The last meaningful line of stderr; for an error with a stack, the error's own line. */
   lastWords: string;
 }
 
 export interface Interruption {
   signal: 'SIGTERM' | 'SIGKILL';
-  /** Seconds after which it comes at the latest. */
+  /** Seconds after which it is sent at the latest. */
   after: number;
   /**
-   * It comes as soon as this says so: asked at each progress line, and many times a second, but never twice at once. It is
-   * given the last progress so far. A rejection is a no: a listing that fails once may succeed the next time.
+   * It is sent as soon as this returns true. Called at each progress line and many times a second, but never twice at
+   * once, with the latest progress. A rejection counts as false: a listing that fails once may succeed the next time.
    */
   when(progress: Progress | undefined): boolean | Promise<boolean>;
 }
 
-/** ECS leaves a container so long by default between SIGTERM and SIGKILL; this pipeline leaves it 110 seconds. */
+/** Time that ECS by default leaves a container between SIGTERM and SIGKILL; this pipeline leaves it 110 seconds. */
 export const GRACE_SECONDS = 30;
 
 /**
  * @param timeout seconds after which it is killed.
- * @param stop aborted where the whole check is to end: the trainer then gets SIGTERM, and the grace.
+ * @param stop aborted to end the whole check: the trainer then gets SIGTERM and the grace period.
  * @throws InterruptedError when `stop` is aborted; the trainer is gone by then.
  */
 export async function runTrainer(
@@ -69,7 +69,7 @@ export async function runTrainer(
       file: file!,
       arguments: rest,
       environment,
-      channel: false, // a container's process has none
+      channel: false, // a container's process has no IPC channel
       timeout,
       grace: interruption?.signal === 'SIGKILL' ? 0 : GRACE_SECONDS,
       signal: AbortSignal.any([interrupt.signal, stop]),
@@ -102,7 +102,7 @@ export async function runTrainer(
   }
 }
 
-/** Of what a Node program writes when it crashes: not the error's stack and properties, nor Node's version at the very end. */
+/** The last line of stderr, without what Node adds to a crash: the error's stack and properties, and Node's version. */
 class LastWords {
   said = '';
   private inError = false;
@@ -120,7 +120,7 @@ function refuseStopped(stop: AbortSignal): void {
   if (stop.aborted) throw new InterruptedError('The check was stopped; the same command starts it over.');
 }
 
-/** Splits a command at spaces outside quotes; there is no shell, for it would not hand the signals on. */
+/** Splits a command at spaces outside quotes. No shell is used, because it would not pass the signals on. */
 export function splitCommand(command: string): string[] {
   const words = command.match(/(?:[^\s"']|"[^"]*"|'[^']*')+/g) ?? [];
   if (words.length === 0) throw new ConfigError('--command: expected a program and its arguments.');

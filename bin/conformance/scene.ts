@@ -1,4 +1,4 @@
-/** A tiny run that is ready for pretraining, to copy for each check. */
+/** A tiny run that is ready for pretraining, copied for each check. */
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { openCorpus } from '../../core/corpus/corpus.ts';
@@ -17,7 +17,7 @@ export interface Scene {
   corpus: CorpusIndex;
 }
 
-/** Large enough to learn something and to be interrupted on the way, small enough for a minute in all. */
+/** Large enough to learn something and to be interrupted midway, small enough for the whole check to take a minute. */
 const CONFIG = {
   name: 'conformance',
   corpus: {

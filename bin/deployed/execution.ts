@@ -19,7 +19,7 @@ export function describeExecution(sfn: SFNClient, executionArn: string): Promise
   return calling('look at the execution', () => sfn.send(new DescribeExecutionCommand({ executionArn })));
 }
 
-/** The run that an execution works on; an input that the machine itself refuses has none. */
+/** The run that an execution works on; undefined for an input that the machine itself refuses. */
 export function runOf({ input, name }: DescribeExecutionOutput): string | undefined {
   try {
     return runIdOf(parseExecutionInput(JSON.parse(input ?? '{}')), name ?? '');
@@ -28,7 +28,7 @@ export function runOf({ input, name }: DescribeExecutionOutput): string | undefi
   }
 }
 
-/** Name of a running execution that works on a run, if there is one other than `self`, an ARN. */
+/** Name of a running execution that works on a run, if there is one whose ARN is not `self`. */
 export function runningExecution(
   sfn: SFNClient,
   machine: string,
@@ -73,12 +73,12 @@ export class ExecutionHistory {
   }
 }
 
-/** A step of the run that an event enters: `Stage 1: Pretrain (control)`; undefined for any other event. */
+/** The step that an event enters, such as `Stage 1: Pretrain (control)`; undefined for any other event. */
 export function stepOf({ type, stateEnteredEventDetails }: HistoryEvent): string | undefined {
   if ((type !== 'TaskStateEntered' && type !== 'MapStateEntered') || !stateEnteredEventDetails) return undefined;
   const input = parsed(stateEnteredEventDetails.input) as { stage?: number; stages?: number; arm?: string };
   const { stage = 0, stages = Number.POSITIVE_INFINITY, arm } = input;
-  // After the last stage the counter points behind it.
+  // After the last stage the counter is past the end.
   const where = input.stage === undefined || stage >= stages ? '' : `Stage ${stage}: `;
   return `${where}${stateEnteredEventDetails.name}${arm === undefined ? '' : ` (${arm})`}`;
 }
@@ -105,10 +105,10 @@ export async function listMapRuns(sfn: SFNClient, executionArn: string): Promise
   return found.sort((a, b) => b.startDate!.getTime() - a.startDate!.getTime()).map(({ mapRunArn }) => mapRunArn!);
 }
 
-/** How LocalStack fails to list the children of a Map Run: it knows the executions of a machine alone. */
+/** How LocalStack fails to list the children of a Map Run: it can only list the executions of a machine. */
 const UNABLE = ['InternalError', 'InternalFailure', 'InvalidArn', 'ValidationException'];
 
-/** ARNs of a Map Run's children in a state; none where the endpoint cannot list them. */
+/** ARNs of a Map Run's children with this status; none if the endpoint cannot list them. */
 export async function listChildren(sfn: SFNClient, mapRunArn: string, status: 'RUNNING' | 'FAILED'): Promise<string[]> {
   const arns: string[] = [];
   await calling('list the children of a map', async () => {
@@ -123,7 +123,7 @@ export async function listChildren(sfn: SFNClient, mapRunArn: string, status: 'R
   return arns;
 }
 
-/** Why an execution ended without success, as the error that `mates run` would have ended with. */
+/** Why an execution did not succeed, as the error with which `mates run` would have ended. */
 export async function failureOf(sfn: SFNClient, execution: DescribeExecutionOutput): Promise<MatesError> {
   const { status, executionArn, error, cause } = execution;
   if (status === 'ABORTED')
@@ -144,10 +144,10 @@ export async function failureOf(sfn: SFNClient, execution: DescribeExecutionOutp
   return errorNamed(error, words, `${error ?? 'Failed'}: ${words}`);
 }
 
-/** SageMaker's own, of every training job of an account. */
+/** SageMaker's own log group, for every training job of an account. */
 const TRAINING_LOGS = '/aws/sagemaker/TrainingJobs';
 
-/** The message in a Cause: a function's error, or the description of a job; anything else as it is. */
+/** The message in a Cause: a function's error or a job's description in words; anything else is returned as it is. */
 export function causeInWords(cause = 'no cause was given'): string {
   const { errorMessage, TrainingJobName, FailureReason, JobName, StatusReason, Container } = parsed(cause) as {
     errorMessage?: string;
@@ -171,7 +171,7 @@ export function causeInWords(cause = 'no cause was given'): string {
   );
 }
 
-/** The JSON object in a text; an empty one when there is none. */
+/** The JSON object in a text; an empty one if the text is not a JSON object. */
 export function parsed(text: string | undefined): object {
   try {
     const value: unknown = JSON.parse(text ?? '');

@@ -6,17 +6,17 @@ import { describeExecution, describeMapRun, ExecutionHistory, parsed, stepOf } f
 
 export interface FollowOptions {
   view: Pick<ProgressView, 'heading' | 'notice' | 'update'>;
-  /** Ends the watching, and nothing else. */
+  /** Ends only the watching. */
   signal: AbortSignal;
-  /** Waits between two looks. */
+  /** Waits between two polls. */
   sleep(): Promise<unknown>;
 }
 
 const MAP_ENDED = new Set<string>(['MapRunSucceeded', 'MapRunFailed', 'MapRunAborted']);
 
 /**
- * Shows an execution's steps as it enters them, what its first state warns of, and how many jobs of each map are done,
- * until it ends.
+ * Shows an execution's steps as it enters them, the warnings of its first state, and how many jobs of each map are
+ * done, until the execution ends.
  *
  * @throws InterruptedError when the signal is aborted.
  */
@@ -27,7 +27,7 @@ export async function followExecution(
 ): Promise<DescribeExecutionOutput> {
   const history = new ExecutionHistory(sfn, executionArn);
   let map = '';
-  /** Whether the first state has ended, which says what does not fit the deployment. */
+  /** Whether the first state has ended; its output has the warnings. */
   let checked = false;
   let open: { arn: string; name: string } | undefined;
   const showMap = async () => {
@@ -38,7 +38,7 @@ export async function followExecution(
     if (total) view.update(open.arn, { step: open.name, done: succeeded, total, unit: 'jobs', note });
   };
   for (;;) {
-    // Described before its events are read: once it has ended, no event can be missed.
+    // Described before its events are read, so that none is missed when it has ended.
     const execution = await describeExecution(sfn, executionArn);
     for (const event of await history.next()) {
       const step = stepOf(event);

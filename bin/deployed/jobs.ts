@@ -5,7 +5,10 @@ import type { JobService, LiveJob } from '../../functions/validate-run/job-servi
 import { trainingJobs } from '../../functions/validate-run/training-jobs.ts';
 import { calling } from './machine.ts';
 
-/** The services where a run's jobs are: the definition that its execution runs names the queues and the training role. */
+/**
+ * The services that run a run's jobs. The queues and the training role come from the definition that its execution
+ * uses.
+ */
 export async function jobServices(
   sfn: SFNClient,
   batch: BatchClient,
@@ -27,7 +30,7 @@ export async function jobServices(
   );
 }
 
-/** The service with errors for a terminal in place of the SDK's. */
+/** The service, with errors in words for a terminal in place of the SDK's. */
 function inWords(service: JobService): JobService {
   return {
     live: () => calling('look at the jobs', () => service.live()),

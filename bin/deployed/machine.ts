@@ -16,11 +16,11 @@ export interface Target {
 export interface DeployedMachine {
   /** What executions are started of: the machine's ARN, or its alias's. */
   machine: string;
-  /** Name of the CloudWatch dashboard, where the stack was asked. */
+  /** Name of the CloudWatch dashboard; only known if the machine was found by its stack. */
   dashboard?: string;
 }
 
-/** @throws ConfigError when there is no such stack, or none that is a MATES pipeline. */
+/** @throws ConfigError when there is no such stack, or it is not a MATES pipeline. */
 export async function findDeployment({ stack, machine }: Target): Promise<DeployedMachine> {
   if (machine !== undefined) {
     if (!/^arn:[\w-]+:states:[\w-]+:\d{12}:stateMachine:[^:]+(:[^:]+)?$/.test(machine))
@@ -40,7 +40,7 @@ export async function findDeployment({ stack, machine }: Target): Promise<Deploy
   return { machine: arn, dashboard: output(OUTPUT.dashboard) };
 }
 
-/** ARN of an execution that is named by itself or, within the machine of the deployment, by its name. */
+/** ARN of an execution, given as an ARN or as a name within the deployed machine. */
 export async function executionArn(execution: string, target: Target): Promise<string> {
   if (execution.startsWith('arn:')) {
     if (!execution.split(':')[5]?.startsWith('execution'))
@@ -61,7 +61,7 @@ export function machineOf(executionArn: string): string {
   return [arn, partition, service, region, account, 'stateMachine', machineName].join(':');
 }
 
-/** The machine behind an alias or a version: executions are listed of it. */
+/** The machine behind an alias or a version; executions are listed by machine. */
 export const unqualified = (machine: string) => machine.split(':').slice(0, 7).join(':');
 
 /** What the SDK's errors mean to someone at a terminal, by name. */
@@ -74,7 +74,7 @@ const MEANINGS: Record<string, string> = {
   ExecutionDoesNotExist: 'there is no such execution: mates status lists those that are there',
 };
 
-/** Those where AWS is not reached, which may be well configured, by their codes. */
+/** Errors, by code, of calls that do not reach AWS; the configuration may still be right. */
 const UNREACHABLE: Record<string, string> = {
   ECONNREFUSED: 'nothing answers there: check AWS_ENDPOINT_URL',
   ENOTFOUND: 'the address cannot be found: check the network, AWS_REGION and AWS_ENDPOINT_URL',

@@ -11,15 +11,15 @@ const REASON = 'Stopped by mates stop';
 
 export interface StopOptions {
   onJob?(job: LiveJob): void;
-  /** Waits between two looks. */
+  /** Waits between two polls. */
   sleep(): Promise<unknown>;
-  /** Looks until it gives up waiting for the jobs to end. */
+  /** Number of polls after which it gives up waiting for the jobs to end. */
   looks: number;
 }
 
 export interface Stopped {
   run: string | undefined;
-  /** Whether the execution was running; its jobs are looked for in any case. */
+  /** Whether the execution was running; its jobs are ended in any case. */
   wasRunning: boolean;
   /** Jobs that were told to end. */
   jobs: number;
@@ -27,9 +27,10 @@ export interface Stopped {
 
 /**
  * Stops an execution, the children of its maps and every job of its run, on Batch and on SageMaker, and waits until no
- * job is left. Step Functions stops children and jobs too, as a best effort and one by one; this makes sure.
+ * job is left. Step Functions stops children and jobs too, but one by one and only as a best effort; this makes sure.
  *
- * @throws ConfigError when another execution works on the run, whose jobs they are; RunError naming the jobs that are still there after the last look.
+ * @throws ConfigError when another execution works on the run, because the jobs are then its own; RunError naming the
+ *   jobs that are still there after the last poll.
  */
 export async function stopRun(
   sfn: SFNClient,
@@ -45,15 +46,15 @@ export async function stopRun(
   const other = await runningExecution(sfn, machineOf(executionArn), run, executionArn);
   if (other !== undefined)
     throw new ConfigError(
-      `run ${run}: the execution ${other} is working on it, and the run's jobs are left to it; mates stop ${other} ends them.`,
+      `run ${run}: the execution ${other} is working on it, and the run's jobs are now its own; mates stop ${other} ends them.`,
     );
   const services = await jobServices(sfn, batch, executionArn, run);
   const told = new Set<string>();
   let clean = 0;
   for (let look = 0; look < looks; look++) {
-    // Children first: one that is gone submits nothing after the jobs are listed.
+    // Children first: once stopped, they submit nothing after the jobs are listed.
     let left = 0;
-    const [newest] = await listMapRuns(sfn, executionArn); // the steps are one after the other
+    const [newest] = await listMapRuns(sfn, executionArn); // only one map runs at a time
     for (const child of newest ? await listChildren(sfn, newest, 'RUNNING') : []) {
       left++;
       await stop(sfn, child).catch(() => undefined); // it may have ended by itself

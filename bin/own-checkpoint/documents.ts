@@ -1,4 +1,4 @@
-/** Documents by the scores of the rows that they are in, for those who train on whole documents. */
+/** Scores documents by the rows that they are in, for those who train on whole documents. */
 import { createHash } from 'node:crypto';
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { readLines } from '../../core/corpus/reading/read-lines.ts';
@@ -7,26 +7,26 @@ import type { ProgressReporter } from '../../core/progress.ts';
 import { finite } from '../../core/selection/scores.ts';
 import { readPieces, type Store } from '../../core/storage/index.ts';
 
-/** Tokens of the rows that are in memory at once, some 16 MB. */
+/** Tokens of the rows that are in memory at once: some 16 MB. */
 const TOKENS_AT_ONCE = 1 << 22;
 /** Lines that are written together. */
 const LINES = 4096;
 
 interface DocumentScore {
   id: string;
-  /** Mean over the document's tokens of their rows' utilities. */
+  /** Mean utility of its rows, weighted by the document's tokens in each. */
   utility: number;
   tokens: number;
-  /** Of the shard, that have the id and are taken for one; absent where it is one's own. */
+  /** How many documents of the shard share this id and are counted as one; absent if only one has it. */
   documents?: number;
 }
 
 /**
- * The pool's documents as JSON Lines of `{id, utility, tokens}`, in order of shard and place. In memory are the documents of
- * one shard.
+ * The pool's documents as JSON Lines of `{id, utility, tokens}`, in order of shard and place. Only the documents of one
+ * shard are in memory at a time.
  *
- * @param poolShards the corpus's first so many.
- * @param utilities of all of their rows.
+ * @param poolShards the first shards of the corpus.
+ * @param utilities the utilities of all their rows.
  * @throws InterruptedError when the signal is aborted.
  */
 export async function* documentScores(
@@ -69,9 +69,9 @@ export async function* documentScores(
 }
 
 /**
- * How many of a row's tokens belong to each of its documents, which end with a mark. Where there are more or fewer parts than
- * documents, as a text has the mark itself or a row of several domains' ends also names what is in its neighbour, they
- * share the row evenly.
+ * How many of a row's tokens belong to each of its documents, which end with a mark. If the numbers of parts and
+ * documents differ, the documents share the row evenly: a text may contain the mark itself, and a row that joins the
+ * ends of several domains also names documents that are in its neighbour.
  */
 export function partLengths(row: ArrayLike<number>, documents: number, mark: number): number[] {
   const lengths = markedParts(row, mark);
@@ -80,14 +80,14 @@ export function partLengths(row: ArrayLike<number>, documents: number, mark: num
   return Array.from({ length: documents }, (_, i) => share + (i < row.length % documents ? 1 : 0));
 }
 
-/** How many of a row's documents, the first so many, end in it; 0 where its parts are not theirs. */
+/** How many of a row's documents, counted from the first, end in it; 0 if its parts do not match its documents. */
 function endsOf(row: Int32Array, documents: number, mark: number): number {
   const parts = markedParts(row, mark).length;
   if (parts !== documents) return 0;
   return row.at(-1) === mark ? parts : parts - 1;
 }
 
-/** Tokens in each part of a row: up to a mark, that included, and what follows the last one. */
+/** Tokens in each part of a row: up to and including each mark, and what follows the last one. */
 function markedParts(row: ArrayLike<number>, mark: number): number[] {
   const lengths: number[] = [];
   let begin = 0;
@@ -99,23 +99,24 @@ function markedParts(row: ArrayLike<number>, mark: number): number[] {
   return lengths;
 }
 
-/** Which documents are the best: all above a utility, and some of those that have it. */
+/** Which documents are the best: all above a utility, and some of those that have exactly this utility. */
 export interface DocumentCut {
   utility: number;
-  /** Line numbers, from 1, of those at the utility that are taken. */
+  /** Line numbers, from 1, of the documents with exactly this utility that are taken. */
   ties: Set<number>;
   documents: number;
   tokens: number;
   poolDocuments: number;
-  /** Documents whose id another has too. */
+  /** Documents whose id another document has too. */
   sharingIds: number;
 }
 
 /**
- * The best documents, ties by id, until they have a number of tokens. In memory are some 30 bytes a document.
+ * The best documents, ties broken by id, until they have a number of tokens. Takes some 30 bytes of memory per
+ * document.
  *
- * @param scores lines of {@link documentScores}.
- * @param budget tokens; the last document may exceed it.
+ * @param scores the lines that {@link documentScores} makes.
+ * @param budget in tokens; the last document may exceed it.
  */
 export async function cutDocuments(scores: { store: Store; key: string }, budget: number): Promise<DocumentCut> {
   const utilities: number[] = [];
@@ -153,19 +154,19 @@ export async function cutDocuments(scores: { store: Store; key: string }, budget
   };
 }
 
-/** 53 bits, which a number holds: two of a hundred million different ids hardly have the same. */
+/** 53 bits, as many as a number holds exactly: two of a hundred million ids are unlikely to have the same hash. */
 function idHash(id: string): number {
   const hash = createHash('sha256').update(id).digest();
   return hash.readUIntBE(0, 6) * 32 + (hash[6]! >> 3);
 }
 
-/** How many of the values are there more than once. */
+/** How many of the values occur more than once. */
 function sharing(values: readonly number[]): number {
   const sorted = Float64Array.from(values).sort();
   return sorted.reduce((count, value, i) => count + Number(value === sorted[i - 1] || value === sorted[i + 1]), 0);
 }
 
-/** The documents as JSON Lines of `{id, utility, tokens, selected}`, in the order of their scores' file. */
+/** The documents as JSON Lines of `{id, utility, tokens, selected}`, in the order of the file of scores. */
 export async function* documentLines(
   scores: { store: Store; key: string },
   { utility, ties }: DocumentCut,

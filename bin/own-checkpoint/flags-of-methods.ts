@@ -1,17 +1,17 @@
-/** Which of the flags of `mates select` a method goes by. */
+/** Which flags of `mates select` a method uses. */
 import { ConfigError } from '../../core/errors.ts';
 import { type Method, methodTraits } from '../../core/selection/methods.ts';
 import type { Settings } from './settings.ts';
 
-/** Those by which one selection for a given checkpoint makes sense. */
+/** The methods that make sense for a single selection for a given checkpoint. */
 export const SELECT_METHODS = ['influence', 'hard-top-k', 'oracle', 'dsir', 'classifier', 'perplexity'] as const;
 
 /**
- * A flag without effect lets a user think that it had one.
+ * Refuses flags that the method does not use: a user would think that they had an effect.
  *
- * @param given settings that were on the command line, in place of their defaults.
- * @param flags of the settings.
- * @throws ConfigError that names the first flag which the method does not use, and what does.
+ * @param given settings that were given on the command line.
+ * @param flags the flag of each setting.
+ * @throws ConfigError that names the first flag that the method does not use, and the methods that do.
  */
 export function refuseUnusedFlags(
   { method, classifierWeight }: Pick<Settings, 'method' | 'classifierWeight'>,
@@ -23,7 +23,7 @@ export function refuseUnusedFlags(
     const users = SELECT_METHODS.filter((one) => uses(one, name, classifierWeight)).join(', ');
     const beside = uses(method, name, 1) ? `, and ${method} with a --classifier-weight` : '';
     throw new ConfigError(
-      `${flags[name]}: --method ${method} does not use it: leave it out, or choose what does (${users}${beside}).`,
+      `${flags[name]}: --method ${method} does not use it: leave it out, or choose one that does (${users}${beside}).`,
     );
   }
 }
@@ -38,7 +38,7 @@ function uses(method: Method, name: keyof Settings, classifierWeight: number): b
     case 'target':
       return score === 'influence-model' || score === 'probe';
     case 'temperature':
-      // DSIR's log-weights compete as they are, unless something is added to them.
+      // DSIR's log-weights are used as they are, unless another score is added to them.
       return !hard && (score !== 'dsir' || classifierWeight > 0);
     case 'passages':
       return score !== 'loss' || classifierWeight > 0;

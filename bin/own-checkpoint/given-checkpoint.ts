@@ -18,11 +18,11 @@ export interface GivenCheckpoint {
   /** SHA-256 of its files. */
   hashes: Record<string, string>;
   config: RunConfig;
-  /** What a user should know of it, in sentences. */
+  /** Warnings about it, in sentences. */
   warnings: string[];
 }
 
-/** The checkpoint, which belongs to the corpus. */
+/** Reads the checkpoint, and checks that it belongs to the corpus. */
 export async function readCheckpoint(
   open: StoreOpener,
   options: Options,
@@ -39,13 +39,13 @@ export async function readCheckpoint(
   return { model, hashes, warnings, config: configOf(options, settings, corpus.index, model) };
 }
 
-/** @returns what a user should know where the checkpoint has no tokenizer to compare with. */
+/** @returns a warning if the checkpoint has no tokenizer to compare with. */
 async function requireTokenizer(checkpoint: Store, options: Options, { index }: Corpus): Promise<string[]> {
   const has = (await checkpoint.size('tokenizer.json')) !== undefined;
   if (!has)
     return [
-      `${options.checkpoint} has no tokenizer.json, so nothing shows that the corpus was prepared with its tokenizer, without which all of this ` +
-        'is chance: save it there (in Transformers, tokenizer.save_pretrained).',
+      `${options.checkpoint} has no tokenizer.json, so nothing shows that the corpus was prepared with its tokenizer. If it was not, the selection ` +
+        'is no better than chance: save the tokenizer there (in Transformers, tokenizer.save_pretrained).',
     ];
   if (sha256(await checkpoint.get('tokenizer.json')) === index.tokenizer.sha256) return [];
   throw new ConfigError(
@@ -53,7 +53,7 @@ async function requireTokenizer(checkpoint: Store, options: Options, { index }: 
   );
 }
 
-/** The checkpoint as that of a first stage, with an optimizer that has seen nothing yet. */
+/** Writes the checkpoint as that of a first stage, with an optimizer that has not taken a step. */
 export async function importCheckpoint({ store, record }: Run, { index }: Corpus, model: Model): Promise<void> {
   const { checkpoint } = armLayout(STAGE - 1, 'main');
   if (await hasCheckpoint(store, checkpoint)) return;

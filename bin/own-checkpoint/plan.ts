@@ -1,4 +1,4 @@
-/** What `mates select` does, and what it costs: pure. */
+/** What `mates select` does and costs, as pure functions. */
 import { modelCost, passagesCost, passagesLossCost } from '../../containers/model.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
@@ -14,30 +14,34 @@ import type { Settings } from './settings.ts';
 /** The stage that scores; its checkpoint is that of the stage before. */
 export const STAGE = 1;
 
-/** Rows that may be labelled are so many times the labels, so that lookahead has others to compare with. */
+/** Rows that may be labelled, as a multiple of the labels, so that lookahead has other rows to compare with. */
 const HOLD_OUT_LABELS = 2.5;
-/** Of the corpus, at least: DSIR and scales are measured on these rows too. The default of `pools.holdOut`. */
+/**
+ * Least share of the corpus: DSIR and the scales of scores are measured on these rows too. The default of
+ * `pools.holdOut`.
+ */
 const HOLD_OUT_SHARE = 0.15;
 /**
- * Of a hold-out whose rows are no candidates, at most: the 384 that lookahead's control copy learns, and 1,024 others on
- * which the scale of the scores is measured.
+ * Most rows of a hold-out whose rows are not candidates: the 384 that lookahead's control copy learns from, and 1,024
+ * others on which the scale of the scores is measured.
  */
 const ORACLE_HOLD_OUT = 1_500;
-/** The fewest labels of which some can be kept aside to stop by and to test on. */
+/** The fewest labels of which some can be set aside for early stopping and for testing. */
 const LEAST_LABELS = 20;
 
 /**
- * Rows that are scored before their scores are written; an interruption costs no more. 50,000 of 512 tokens take DSIR and
- * n-grams some seconds a thousand, and 1,000 with forward passes of a model of 100 million parameters some minutes.
+ * Rows that are scored before their scores are written; an interruption loses no more. 50,000 rows of 512 tokens take
+ * DSIR and n-grams some seconds a thousand; 1,000 rows take forward passes of a model of 100 million parameters some
+ * minutes.
  */
 const ROWS_AT_ONCE = { counted: 50_000, passed: 1_000 };
-/** Each has an index in memory, of 300 kB at most, when the cut is made. */
+/** Most items: for each, an index of 300 kB at most is in memory when the cut is made. */
 const MOST_ITEMS = 400;
 
 /**
- * The whole corpus is the pool, and some of its shards are where labels come from: as nothing is trained, a labelled row is
- * a candidate like the others. Where every row's probe is its score, the shards from which lookahead's control copy
- * learns are no candidates: it knows their rows, which would look less helpful than they are.
+ * The whole corpus is the pool, and labels come from some of its shards: because nothing is trained, a labelled row is
+ * a candidate like any other. If every row is scored by its own probe, the shards from which lookahead's control copy
+ * learns are not candidates: it knows their rows, so they would look less helpful than they are.
  *
  * @throws ConfigError when the corpus has too few rows for the labels or for the share.
  */
@@ -45,7 +49,7 @@ export function planSelection({ method, features, fraction, labels }: Settings, 
   const { rows, shards } = index;
   const { score } = methodTraits(method);
   const probes = score === 'influence-model' ? labels : 0;
-  // Of each domain one row is kept for evaluations, which there are none of here.
+  // One row of each domain is kept for evaluation, although nothing is evaluated here.
   const most = mostLabels(rows, index.domains, { rowsPerDomain: 1, control: true });
   if (probes > most) throw tooFewRows(labels, rows, most);
   const scoresByProbe = score === 'probe';
@@ -58,12 +62,12 @@ export function planSelection({ method, features, fraction, labels }: Settings, 
   const poolRows = scoresByProbe ? rows - holdOutRows : rows;
   if (poolRows === 0)
     throw new ConfigError(
-      `--method ${method}: the rows that it compares with are whole shards, and the corpus has no other; prepare it with more --shards.`,
+      `--method ${method}: the rows that it compares with fill whole shards, and the corpus has no others; prepare it with more --shards.`,
     );
   const selectedRows = fractionOf(poolRows, fraction);
   if (selectedRows === 0)
     throw new ConfigError(
-      `--fraction ${fraction}: of ${counted(poolRows, 'row')} it selects none; raise it, or prepare more text.`,
+      `--fraction ${fraction}: this selects none of ${counted(poolRows, 'row')}; raise it, or prepare more text.`,
     );
   const passes = !ofTextAlone(score) && (score !== 'influence-model' || readsModel(features));
   const rowsAtOnce = passes ? ROWS_AT_ONCE.passed : ROWS_AT_ONCE.counted;
@@ -100,14 +104,14 @@ function tooFewRows(labels: number, rows: number, most: number): ConfigError {
   );
 }
 
-/** Operations of the parts of a selection, and of training once on the rows that it selects. */
+/** Operations for the parts of a selection, and for training once on the rows that it selects. */
 export interface SelectionCost {
   labelling: number;
   scoring: number;
   training: number;
 }
 
-/** As containers/ counts them, if lookahead makes all of its steps. */
+/** Operations as containers/ counts them, if lookahead makes all of its steps. */
 export function selectionCost(
   config: RunConfig,
   index: CorpusIndex,
@@ -147,7 +151,7 @@ export function planLine(name: string, index: CorpusIndex, { selectedRows, poolR
   const labels = probes > 0 ? `, and ${counted(probes, 'is', 'are')} labelled` : '';
   const kept =
     rows > poolRows
-      ? ` ${counted(rows - poolRows, 'row is no candidate', 'rows are no candidates')}: the others are compared with them.`
+      ? ` ${counted(rows - poolRows, 'row is not a candidate', 'rows are not candidates')}: the others are compared with them.`
       : '';
   return (
     `${name}: ${counted(rows, 'row')} of ${sequenceLength} tokens, from ${counted(documents, 'document')}, of which ${counted(selectedRows, 'is', 'are')} selected` +

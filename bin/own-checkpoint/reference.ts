@@ -8,17 +8,17 @@ import { absolute } from '../paths.ts';
 import type { Options, Settings } from './settings.ts';
 
 export interface Reference {
-  /** Those that are used, none longer than a row. */
+  /** The passages that are used, none longer than a row. */
   passages: Passage[];
-  /** In the file. */
+  /** Passages in the file. */
   found: number;
-  /** Used ones that were longer than a row, and have lost their start. */
+  /** Used passages that were longer than a row and have lost their start. */
   cut: number;
-  /** `textHash` of each that is used. */
+  /** `textHash` of each passage that is used. */
   hashes: Set<string>;
 }
 
-/** @throws InputError that names the file, and the line of what is no passage. */
+/** @throws InputError that names the file, and the line that is not a passage. */
 export async function readReference(
   open: StoreOpener,
   { reference }: Options,

@@ -1,4 +1,4 @@
-/** What a selection leaves: rows, their texts, documents, and what is printed of them. */
+/** The results of a selection: rows, their texts, documents, and what is printed about them. */
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { MIXED_DOMAIN } from '../../core/corpus/packing/pack.ts';
 import type { InfluenceFit, SelectionSummary, StagePlan } from '../../core/formats.ts';
@@ -19,7 +19,7 @@ import { rowTexts } from './row-texts.ts';
 import { FIELD_FLAGS, type Options, type Settings } from './settings.ts';
 import { DOCUMENTS_FILE } from './work-folder.ts';
 
-/** What rows are selected by and from. All of it has been read and checked: from here on nothing is refused. */
+/** What rows are selected by and from, all read and checked: from here on nothing is refused. */
 export interface Selection {
   open: StoreOpener;
   options: Options;
@@ -32,17 +32,17 @@ export interface Selection {
 
 export interface Results {
   summary: SelectionSummary;
-  /** Absent where documents are not asked for. */
+  /** Absent if documents were not asked for. */
   documents?: DocumentCut;
 }
 
-/** How far writing is, and whether it is to stop. */
+/** How to report the progress of writing, and when to stop it. */
 interface Writing {
   signal: AbortSignal;
   progress: ProgressReporter;
 }
 
-/** All files are made again by every call, from what the folder has. */
+/** Every call writes all files anew, from what is in the work folder. */
 export async function writeResults(selection: Selection, run: Run, writing: Writing): Promise<DocumentCut | undefined> {
   const { open, options, corpus } = selection;
   const source = { store: run.store, key: armLayout(STAGE, 'main').selection };
@@ -55,7 +55,7 @@ export async function writeResults(selection: Selection, run: Run, writing: Writ
   return options.documents === undefined ? undefined : writeDocuments(selection, options.documents, run, writing);
 }
 
-/** The scores of documents are made once, their cut by every call. */
+/** The scores of documents are made once; the cut is made anew by every call. */
 async function writeDocuments(
   { open, options, corpus, plan }: Selection,
   path: string,
@@ -75,7 +75,7 @@ async function writeDocuments(
   return cut;
 }
 
-/** What `--json` says of the parts of a selection. */
+/** What `--json` says about the parts of a selection. */
 export const sizes = ({ corpus: { index }, plan, reference: { passages, found, cut } }: Selection) => ({
   poolRows: plan.poolRows,
   poolDocuments: index.documents,
@@ -105,8 +105,8 @@ export async function report(selection: Selection, run: Run, { summary, document
     );
   if (cut && cut.sharingIds > 0)
     console.log(
-      `${WARNING}${counted(cut.sharingIds, 'document has', 'documents have')} an id that another has too: they are mixed up in ${documents}, where those of one ` +
-        'shard are one line. Prepare the corpus with --id-field, naming a field of unique ids, or make the ids unique.',
+      `${WARNING}${counted(cut.sharingIds, 'document has', 'documents have')} an id that another has too: they are mixed up in ${documents}, where those in one ` +
+        'shard share a line. Prepare the corpus with --id-field, naming a field of unique ids, or make the ids unique.',
     );
   if (fit) {
     const interval = fit.spearmanInterval.map((side) => side.toFixed(2)).join(', ');

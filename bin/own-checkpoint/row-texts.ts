@@ -5,14 +5,14 @@ import type { ProgressReporter } from '../../core/progress.ts';
 import { finite } from '../../core/selection/scores.ts';
 import type { Store } from '../../core/storage/index.ts';
 
-/** Rows of the selection that are read together: a row group of its file. */
+/** Rows of the selection that are read together: one row group of its file. */
 const SELECTION_ROWS = 1 << 16;
-/** Tokens of the rows whose texts are in memory at once, some 16 MB. */
+/** Tokens of the rows whose texts are in memory at once: some 16 MB. */
 const TEXT_TOKENS = 1 << 22;
 
 /**
- * The selected rows as JSON Lines of `{row, domain, utility, documents, text}`, in order of row, some thousand rows a
- * piece.
+ * The selected rows as JSON Lines of `{row, domain, utility, documents, text}`, in order of row, in pieces of some
+ * thousand rows.
  *
  * @param selection a `selection.parquet`.
  */

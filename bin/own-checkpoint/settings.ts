@@ -1,4 +1,4 @@
-/** What the flags of `mates select` say, and the configuration that they stand for. */
+/** The flags of `mates select`, and the configuration that they stand for. */
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
@@ -8,7 +8,7 @@ import type { Model } from '../../engine/files/checkpoint.ts';
 import { absolute } from '../paths.ts';
 import { refuseInputs } from './outputs.ts';
 
-/** All that the selection depends on beside its files. */
+/** Everything that the selection depends on besides its files. */
 export interface Settings {
   fraction: number;
   temperature: number;
@@ -24,7 +24,7 @@ export interface Settings {
   threads: number;
 }
 
-/** The flags, each as its parser gives it. */
+/** The values of the flags as their parsers return them. */
 export interface Options extends Settings {
   corpus: string;
   checkpoint: string;
@@ -53,7 +53,7 @@ export const SETTING_FLAGS: Record<keyof Settings, string> = {
   threads: '--threads',
 };
 
-/** The flags in place of the fields and words by which jobs name what is wrong; there are no stages here. */
+/** The flags that replace fields and other words in the messages of jobs. Stages are left out: there are none here. */
 export const FIELD_FLAGS: Record<string, string> = {
   ' stage 1:': '',
   'stage 1: all': 'all',
@@ -78,10 +78,10 @@ export const FIELD_FLAGS: Record<string, string> = {
   'engine.threads': '--threads',
 };
 
-/** Ends of names of what Parquet is not. */
+/** File names that end like those of other formats than Parquet. */
 const OTHER_FORMAT = /\.(jsonl?|csv|txt|gz|zst)$/i;
 
-/** @throws ConfigError when an output is another output, of another format, or in the place of an input's file. */
+/** @throws ConfigError when two outputs are one file, or one has another format's name or would replace an input. */
 export function settingsOf(options: Options): Settings {
   const outputs = outputsOf(options);
   for (const [i, { flag, path }] of outputs.entries()) {
@@ -114,7 +114,7 @@ export function outputsOf({ out, text, documents }: Options): { flag: string; pa
 }
 
 /**
- * The flags as a configuration, of which the jobs of a stage read what they need.
+ * The flags as a configuration, from which the jobs of a stage read what they need.
  *
  * @throws ConfigError when the corpus and the checkpoint do not belong together.
  */
@@ -130,7 +130,7 @@ export function configOf(
     );
   if (tokenizer.vocabularySize > shape.vocabularySize)
     throw new ConfigError(
-      `${options.corpus}: its tokenizer has ${tokenizer.vocabularySize} ids, the checkpoint ${shape.vocabularySize}; prepare it with the checkpoint's tokenizer.json.`,
+      `${options.corpus}: its tokenizer has ${tokenizer.vocabularySize} ids, but the checkpoint has ${shape.vocabularySize}; prepare it with the checkpoint's tokenizer.json.`,
     );
   if ((shape.mlpWidth ?? 4 * shape.width) !== 4 * shape.width)
     throw new ConfigError(`${options.checkpoint}: intermediate_size is not four times hidden_size; use another model.`);
@@ -161,7 +161,7 @@ export function configOf(
       influenceModel: { architecture: 'ngram', features, testFraction: 0.15 },
       selection: { method, fraction, temperature, classifierWeight },
       control: 'none',
-      evaluation: { rowsPerDomain: 1 }, // the least: nothing is evaluated, and these rows cannot be labelled
+      evaluation: { rowsPerDomain: 1 }, // the minimum: nothing is evaluated, and these rows cannot be labelled
       engine: { runtime, threads },
     },
     'mates select',

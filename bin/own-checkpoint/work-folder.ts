@@ -1,4 +1,7 @@
-/** The folder of `mates select`, which belongs to the scores of one checkpoint, corpus, reference file and set of flags. */
+/**
+ * The work folder of `mates select`: it belongs to the scores of one checkpoint, corpus, reference file and set of
+ * flags.
+ */
 import { onGpu } from '../../core/config/runtimes.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { armLayout } from '../../core/layout.ts';
@@ -9,29 +12,29 @@ import { STAGE } from './plan.ts';
 import { SETTING_FLAGS, type Settings } from './settings.ts';
 
 const WORK_FILE = 'select.json';
-/** Scores of the documents, as JSON Lines; they follow from those of the rows. */
+/** Scores of the documents as JSON Lines, computed from those of the rows. */
 export const DOCUMENTS_FILE = 'documents.jsonl';
 
 /** `select.json`: what the files of the folder were made of. */
 export interface WorkRecord {
   format: 'mates-select/1';
-  /** SHA-256 of `corpus.json`, which has those of the corpus's other files. */
+  /** SHA-256 of `corpus.json`, which has the hashes of the corpus's other files. */
   corpus: string;
-  /** SHA-256 of `config.json` and of each file of weights. The tokenizer is the corpus's. */
+  /** SHA-256 of `config.json` and of each weights file. The tokenizer is the corpus's. */
   checkpoint: Record<string, string>;
   /** SHA-256 of the reference file. */
   reference: string;
   settings: Settings;
-  /** Of what could change a number. */
+  /** Versions of everything that could change a number. */
   versions: Record<string, string>;
 }
 
 /**
- * Makes an empty folder that of a selection, or finds it there with the same labels and scores, which then go on: where the
- * rows are to be taken by others of the flags, they are taken anew.
+ * Claims an empty folder for a selection, or finds the same labels and scores in it and continues from them. If only
+ * flags that decide which rows are taken have changed, the rows are selected anew.
  *
  * @param name the folder as it was given.
- * @throws ConfigError when it has another selection, which names what differs, or something else.
+ * @throws ConfigError when the folder has another selection (the message names what differs) or something else.
  */
 export async function claimWorkFolder(store: Store, name: string, record: WorkRecord): Promise<void> {
   const remedy = 'Name another folder with --work, or delete this one.';
@@ -53,13 +56,13 @@ export async function claimWorkFolder(store: Store, name: string, record: WorkRe
   await putJson(store, WORK_FILE, record);
 }
 
-/** The settings as far as labels and scores depend on them. */
+/** The settings that labels and scores depend on. */
 function scoredBy({ fraction, temperature, method, threads, ...settings }: Settings) {
-  // On a CPU the bits are the same with any number of threads.
+  // On a CPU, results have the same bits with any number of threads.
   return { ...settings, method: methodTraits(method).score, threads: onGpu(settings.runtime) ? threads : undefined };
 }
 
-/** In words. */
+/** What differs, in words. */
 function differences(before: WorkRecord, now: WorkRecord): string[] {
   const found: string[] = [];
   const files = changedKeys(before.checkpoint, now.checkpoint);
@@ -68,7 +71,7 @@ function differences(before: WorkRecord, now: WorkRecord): string[] {
   if (before.reference !== now.reference) found.push('--reference was a file with other content');
   for (const name of changedKeys(scoredBy(before.settings), scoredBy(now.settings)))
     found.push(`${SETTING_FLAGS[name]} was ${shown(before.settings[name])} and is now ${shown(now.settings[name])}`);
-  // The same results come with any Node.
+  // The version of Node does not affect results.
   for (const name of changedKeys(before.versions, now.versions).filter((name) => name !== 'node'))
     found.push(`${name} was ${before.versions[name]} and is now ${now.versions[name]}`);
   return found;

@@ -3,7 +3,7 @@ import { OUTPUT } from '../../core/deployed-names.ts';
 
 /**
  * Name of the pipeline's CloudWatch dashboard, from the outputs of its stack: the dashboard shows this function, so the
- * function cannot be given the dashboard's name. A link less is no reason for a finished run to fail.
+ * function cannot be given the dashboard's name. A missing link is no reason for a finished run to fail.
  *
  * @param stack ARN of the stack.
  */

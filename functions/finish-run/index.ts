@@ -27,8 +27,8 @@ interface Answer {
 /**
  * Writes the summary, the report and the manifest, and answers with links to them.
  *
- * @throws InputError when a file that the run reads is another than it was when the run began, or when the run has finished
- *   before and one of its files is another than it was then.
+ * @throws InputError when a file that the run reads has changed since the run began, or when the run has finished
+ *   before and one of its files has changed since.
  */
 export async function handler({ run: reference, execution }: Event): Promise<Answer> {
   const run = await openRun(openerFromEnvironment(), reference.uri);

@@ -15,7 +15,7 @@ interface Event {
 }
 
 interface Answer {
-  /** What of the scoring there is to do; see StagePlan. */
+  /** Which parts of the scoring remain to be done; see StagePlan. */
   scored: boolean;
   preparesProbe: boolean;
   probed: boolean;
@@ -27,12 +27,15 @@ interface Answer {
   withinBudget: boolean;
 }
 
-/** Plans one stage and writes the items of its maps to the lake. A stage that is done has none, and no arms either. */
+/**
+ * Plans one stage and writes the items of its maps to the lake. For a finished stage nothing is scored and no arm
+ * trained.
+ */
 export async function handler({ run: reference, stage }: Event): Promise<Answer> {
   const run = await openRun(openerFromEnvironment(), reference.uri);
   const corpus = await openRunCorpus(run);
   const plan = planStage(run.record.config, corpus.index, stage);
-  // What cannot work at a later stage is said before anything is trained.
+  // A plan that cannot work at a later stage is refused before anything is trained.
   if (stage === 0)
     for (let later = 1; later < run.record.config.pretrain.stages; later++)
       planStage(run.record.config, corpus.index, later);
@@ -64,7 +67,7 @@ async function isWithinBudget(
   return costThroughStage(run.record.config, stage, place) <= maxCostUsd;
 }
 
-/** Hours that a stage's jobs have taken, added up by task. Preparing the corpus is none of them. */
+/** Hours that a stage's jobs have taken, added up by task. Preparing the corpus does not count. */
 async function jobHours({ store }: Run, stage: number): Promise<Map<StageTask, number>> {
   const hours = new Map<StageTask, number>();
   for (const timing of await readTimings(store, stage)) {
@@ -75,8 +78,8 @@ async function jobHours({ store }: Run, stage: number): Promise<Map<StageTask, n
 }
 
 /**
- * Whether the stage's last files are there. Its jobs would find so too, but each would need an instance for it. A checkpoint
- * counts as well as its evaluation: one that was damaged and deleted is to be trained again.
+ * Whether the stage's last files are there. Its jobs would also find that they are, but each would need an instance to
+ * do so. Checkpoints are checked as well as evaluations: one that was damaged and deleted must be trained again.
  */
 async function isDone({ store }: Run, { stage, arms }: StagePlan): Promise<boolean> {
   const last = arms

@@ -9,16 +9,16 @@ import {
 import { JOB_VARIABLE, RUN_TAG } from '../../core/deployed-names.ts';
 import { type JobService, type LiveJob, runOfUri } from './job-service.ts';
 
-/** A job is in one of these until it has ended. */
+/** The statuses of a job that has not ended. */
 const LIVE: JobStatus[] = ['SUBMITTED', 'PENDING', 'RUNNABLE', 'STARTING', 'RUNNING'];
-/** The service describes so many jobs in a call. */
+/** Most jobs that the service describes in one call. */
 const DESCRIBED = 100;
 
 /** The jobs of a run in these queues. */
 export function batchJobs(batch: BatchClient, queues: string[], run: string): JobService {
   return {
     async live() {
-      const ids = new Set<string>(); // one may have moved on between two listings
+      const ids = new Set<string>(); // a set: a job may change status between two listings
       for (const jobQueue of queues)
         for (const jobStatus of LIVE)
           for await (const { jobSummaryList = [] } of paginateListJobs({ client: batch }, { jobQueue, jobStatus }))
@@ -38,7 +38,7 @@ export function batchJobs(batch: BatchClient, queues: string[], run: string): Jo
   };
 }
 
-/** A name alone could be that of the run `a-2` or of stage 2 of the run `a`. */
+/** The job's name is not enough: `a-2` could be the run `a-2` or stage 2 of the run `a`. */
 function runOfJob({ tags, container }: JobDetail): string | undefined {
   const uri = container?.environment?.find(({ name }) => name === JOB_VARIABLE.runUri)?.value;
   return tags?.[RUN_TAG] ?? runOfUri(uri);

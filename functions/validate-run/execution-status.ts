@@ -1,11 +1,14 @@
 import { ConfigError } from '../../core/errors.ts';
 import type { ExecutionRecord } from './lease.ts';
 
-/** DescribeExecution may be some seconds behind, and keeps 90 days: one that it does not know is too new or long gone. */
+/**
+ * DescribeExecution lags by some seconds and forgets after 90 days: an execution that it does not know is new or long
+ * gone.
+ */
 const NEW_MS = 10 * 60_000;
 
 /**
- * Whether an execution of this machine goes on.
+ * Whether an execution of this machine is still running.
  *
  * @throws ConfigError for an execution of another machine, which this function may not look at.
  */
@@ -20,7 +23,7 @@ export async function isRunning({ execution, since }: ExecutionRecord): Promise<
     if (name === 'ExecutionDoesNotExist') return Date.now() - Date.parse(since) < NEW_MS;
     if (name !== 'AccessDeniedException') throw error;
     throw new ConfigError(
-      `${execution}, an execution of another state machine, has worked on this run, and this one may not look whether it goes on. ` +
+      `${execution}, an execution of another state machine, has worked on this run, and this one has no permission to see whether it is still running. ` +
         "If it has ended, delete the newest file of the run's executions/ and start again.",
     );
   }

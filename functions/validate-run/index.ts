@@ -29,7 +29,7 @@ import { liveJobs } from './live-jobs.ts';
 
 interface Event {
   input: unknown;
-  /** ARN of the execution, and its name. */
+  /** ARN of the execution. */
   execution: string;
   executionName: string;
 }
@@ -38,18 +38,18 @@ interface State {
   run: RunReference;
   stage: number;
   stages: number;
-  /** Of a dry run, which ends with it: steps, tokens, FLOPs, hours and dollars on each instance type, and quotas. */
+  /** Output of a dry run: steps, tokens, FLOPs, hours and dollars on each instance type, and quotas. */
   plan?: PricedPlan & { quotas: QuotaNeed[] };
-  /** What does not fit the time, the memory or the disk that the deployment gives, by the estimate. */
+  /** What, by the estimate, exceeds the time, memory or disk that the deployment gives. */
   warnings?: string[];
 }
 
 /**
- * The first state: checks the whole input, the configuration and that every file it names is there, takes the run for
- * this execution, and creates its folder or finds it there to resume. A dry run writes nothing.
+ * The first state: checks the whole input, the configuration, and that every file it names exists; claims the run for
+ * this execution; and creates its folder, or finds it there to resume. A dry run writes nothing.
  *
- * @throws ConfigError or InputError within seconds, naming the bad field, the missing file, or the execution that works on the run
- *   or has left jobs of it.
+ * @throws ConfigError or InputError within seconds, naming the bad field, the missing file, or the execution that works
+ *   on the run or has left jobs of it behind.
  */
 export async function handler(event: Event): Promise<State> {
   const input = parseExecutionInput(event.input);
@@ -67,16 +67,16 @@ export async function handler(event: Event): Promise<State> {
   const corpus = await preparedIndex(config, open);
   const place: Place = { corpus, textBytes: textBytes(inputs), deployment: deploymentFromEnvironment() };
   checkCap(input, config, place, input.dryRun);
-  // A dry run takes nothing, and on one machine the command line locks the run's folder.
+  // A dry run claims nothing, and on one machine the command line locks the run's folder instead.
   const takes = !input.dryRun && !onOneMachine();
   const terms: Terms = takes
     ? await takeRun(store, event.execution, { isRunning, liveJobs: liveJobs(id) }, input)
     : input;
-  checkCap(terms, config, place, input.dryRun); // of the execution before, where this one has none of its own
+  checkCap(terms, config, place, input.dryRun); // the previous execution's cap, if this one has none of its own
   const { trainer = 'batch', maxCostUsd } = terms;
   place.trainer = trainer;
   if (!input.dryRun) await createRun(store, id, config, softwareVersions());
-  // The estimate is of the deployed instances.
+  // The estimate is for the deployed instances, so it says nothing about one machine.
   const warnings = onOneMachine() ? [] : limitWarnings(config, place);
   for (const warning of warnings) console.warn(warning);
   return {
@@ -88,39 +88,41 @@ export async function handler(event: Event): Promise<State> {
   };
 }
 
-/** Otherwise the first job for a GPU, or that trains, would say so, after a corpus was prepared. */
+/** Otherwise only the first job that uses a GPU or trains would report this, after the corpus was prepared. */
 function checkEngine({ engine: { runtime, workers } }: RunConfig): void {
   if (onOneMachine() || !onGpu(runtime)) return;
   if (deploymentFromEnvironment().accelerator !== 'gpu')
     throw new ConfigError(
-      `engine.runtime is ${runtime}, and this deployment has no GPUs (accelerator=cpu): set it to onnx, or deploy with accelerator=gpu.`,
+      `engine.runtime is ${runtime}, but this deployment has no GPUs (accelerator=cpu): set it to onnx, or deploy with accelerator=gpu.`,
     );
-  // Whatever SageMaker's instance has, the decay branches that are evaluated and probed train on Batch.
+  // However many GPUs SageMaker's instance has, the decay branches that are evaluated and probed train on Batch.
   if (runtime === 'onnx-cuda' && workers > 1)
     throw new ConfigError(
-      `engine.workers is ${workers}, and a job on Batch has one GPU: set it to 0, which uses all that a job has, ` +
-        'as a training job on SageMaker may have several.',
+      `engine.workers is ${workers}, but a job on Batch has one GPU: set it to 0, which uses all GPUs of a job; ` +
+        'a training job on SageMaker may have several.',
     );
 }
 
-/** A corpus is prepared before any stage is planned, which is where the cap is held against the cost otherwise. */
+/**
+ * A corpus is prepared before any stage is planned; later the cap is compared with the cost when a stage is planned.
+ */
 function checkCap({ maxCostUsd, trainer }: Terms, config: RunConfig, place: Place, dryRun: boolean): void {
   if (maxCostUsd == null || onOneMachine()) return;
   const usd = costThroughStage(config, 0, { ...place, trainer });
   if (usd <= maxCostUsd || dryRun) return;
   throw new ConfigError(
-    `execution input: maxCostUsd is ${maxCostUsd}, and the run is estimated to cost $${usd.toFixed(2)} by the end of its first stage: ` +
+    `execution input: maxCostUsd is ${maxCostUsd}, but the run is estimated to cost $${usd.toFixed(2)} by the end of its first stage: ` +
       'raise it, or make the run smaller (mates plan says what each part costs).',
   );
 }
 
-/** SageMaker pulls images from ECR alone. */
+/** SageMaker pulls images only from ECR. */
 function checkTrainer({ trainer }: ExecutionInput): void {
   if (onOneMachine()) return;
   const elsewhere = told('notInEcr');
   if (trainer === 'sagemaker' && elsewhere !== undefined)
     throw new ConfigError(
-      `execution input: trainer is sagemaker, which runs images of ECR alone, and the trainer's image is ${elsewhere}: ` +
+      `execution input: trainer is sagemaker, which only runs images from ECR, but the trainer image is ${elsewhere}: ` +
         'copy it to ECR and deploy with that as trainerImage, or train on batch.',
     );
 }
@@ -133,7 +135,7 @@ async function readConfig(input: ExecutionInput, store: Store, open: StoreOpener
   return config;
 }
 
-/** Relative paths are relative to the configuration's file, on S3 as on one machine. */
+/** Relative paths are relative to the configuration's file, on S3 as well as on one machine. */
 function besideFile(config: RunConfig, uri: string): RunConfig {
   const { folder } = splitUri(uri);
   return resolvePaths(config, (path) => `${folder}/${path.replace(/^(\.\/)+/, '')}`);

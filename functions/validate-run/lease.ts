@@ -1,8 +1,8 @@
 /**
- * Keeps two executions from working on one run, as `.lock` keeps two processes of one machine. An execution that begins
- * to work on a run adds a file to its `executions/`; the newest file names the one that holds the run. Numbered files
- * that are only ever added make taking over as atomic as taking: of two that find the same holder ended, one adds the
- * next number, and the other finds it there.
+ * Keeps two executions from working on one run, as `.lock` does for two processes on one machine. An execution that
+ * begins to work on a run adds a file to its `executions/`; the newest file names the execution that holds the run.
+ * Because numbered files are only ever added, taking over is as atomic as taking: of two executions that find that the
+ * holder has ended, one adds the next number, and the other finds it there.
  */
 import { basename } from 'node:path';
 import { ConfigError } from '../../core/errors.ts';
@@ -15,31 +15,31 @@ export interface ExecutionRecord {
   format: 'mates-execution/1';
   /** ARN. */
   execution: string;
-  /** When it began to work on the run, as ISO 8601 in UTC. */
+  /** When it began to work on the run: ISO 8601, in UTC. */
   since: string;
-  /** Absent in records of before it was kept. */
+  /** Absent in old records, from before it was kept. */
   trainer?: RunReference['trainer'];
-  /** Absent where nothing caps the cost. */
+  /** Absent if nothing caps the cost. */
   maxCostUsd?: number;
 }
 
-/** What an execution was started with that is not of the run's configuration. */
+/** What an execution was started with that is not part of the run's configuration. */
 export type Terms = Pick<ExecutionInput, 'trainer' | 'maxCostUsd'>;
 
-/** What the services say of another execution that holds the run. */
+/** What the services say about another execution that holds the run. */
 export interface Look {
-  /** Whether it goes on. */
+  /** Whether it is still running. */
   isRunning(holder: ExecutionRecord): Promise<boolean>;
-  /** Names of the run's jobs that have not ended, of one that has. */
+  /** Names of the run's jobs that have not ended although the execution has. */
   liveJobs(holder: ExecutionRecord): Promise<string[]>;
 }
 
 /**
- * Takes the run for an execution, or finds that it holds it already.
+ * Takes the run for an execution, unless the execution already holds it.
  *
- * @param given terms that the execution was started with; the others are those of the execution before it.
+ * @param given terms that the execution was started with; the others are taken from the execution before it.
  * @returns the execution's record.
- * @throws ConfigError naming that execution and what to do, when it goes on or has left jobs behind.
+ * @throws ConfigError naming the holder and what to do, when it is still running or has left jobs behind.
  */
 export async function takeRun(
   store: Store,
@@ -51,7 +51,7 @@ export async function takeRun(
     const newest = (await store.list(`${EXECUTIONS_FOLDER}/`)).at(-1);
     const holder = newest === undefined ? undefined : await getJson<ExecutionRecord>(store, newest);
     if (holder) {
-      if (holder.execution === execution) return holder; // the function's second attempt
+      if (holder.execution === execution) return holder; // a second attempt of the function
       const name = holder.execution.split(':').at(-1);
       if (await look.isRunning(holder))
         throw new ConfigError(

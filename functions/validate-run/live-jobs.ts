@@ -1,14 +1,14 @@
 /**
- * Jobs that an execution has left behind. Step Functions ends those of one that is stopped or fails, as a best effort; of
- * one that times out it promises nothing: https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html
+ * Jobs that an execution has left behind. If it was stopped or failed, Step Functions ends its jobs as a best effort;
+ * if it timed out, nothing is promised: https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html
  */
 import { told } from '../environment.ts';
 import type { JobService } from './job-service.ts';
 import type { Look } from './lease.ts';
 
 /**
- * Names of the run's jobs that have not ended, in the deployment's queues and, after a holder that trained there, on
- * SageMaker. Those of a former deployment's queues have gone with them.
+ * Names of the run's jobs that have not ended, in the deployment's queues and, if the holder trained there, on
+ * SageMaker. Jobs in a former deployment's queues ended when those were deleted.
  */
 export function liveJobs(run: string): Look['liveJobs'] {
   return async ({ trainer }) => {

@@ -9,8 +9,8 @@ const LIVE: TrainingJobStatus[] = ['InProgress', 'Stopping'];
 const sdk = () => import('@aws-sdk/client-sagemaker');
 
 /**
- * The training jobs of a run. A name holds the run's id, but so may that of another run or deployment: the job's own
- * variables tell the run, and its role the deployment.
+ * The training jobs of a run. A job's name contains the run's id, but that of another run or deployment may contain it
+ * too: the job's environment identifies the run, and its role the deployment.
  *
  * @param role ARN of the role that the deployment's training jobs have.
  */
@@ -37,7 +37,7 @@ export function trainingJobs(role: string, run: string): JobService {
             jobs.push({ id: TrainingJobName, name: TrainingJobName, status });
         }
       }
-      return [...new Map(jobs.map((job) => [job.id, job])).values()]; // one may have moved on between the listings
+      return [...new Map(jobs.map((job) => [job.id, job])).values()]; // a status may change between the listings
     },
     async end({ id, status }) {
       if (status === 'Stopping') return;
@@ -46,7 +46,7 @@ export function trainingJobs(role: string, run: string): JobService {
       try {
         await sagemaker.send(new StopTrainingJobCommand({ TrainingJobName: id }));
       } catch (error) {
-        // What the service says of a job that has ended meanwhile; one that has not is in the next listing.
+        // The service's answer if the job has ended meanwhile; a job that has not ended is in the next listing.
         if ((error as Error).name !== 'ValidationException') throw error;
       }
     },

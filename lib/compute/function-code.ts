@@ -9,18 +9,18 @@ import { PROJECT_ROOT } from '../project.ts';
 export const FUNCTION_NAMES = ['validate-run', 'plan-stage', 'merge-top-k', 'advance-stage', 'finish-run'] as const;
 export type FunctionName = (typeof FUNCTION_NAMES)[number];
 
-/** `functions/<name>/index.ts`, bundled; each function loads of the asset what its own handler imports. */
+/** `functions/<name>/index.ts`, bundled; of the asset, each function loads only what its handler imports. */
 export const handlerOf = (name: FunctionName) => `${name}/index.handler`;
 
 /**
- * The code of every function as one asset, made by one run of esbuild: the parts that they share are in it once, and
- * synthesis takes a third of the time that a bundle for each would.
+ * The code of every function as one asset, made by one run of esbuild: shared parts are in it once, and synthesis takes
+ * a third of the time of a separate bundle for each.
  */
 export function functionCode(): Code {
   return Code.fromAsset(join(PROJECT_ROOT, 'functions'), {
     assetHashType: AssetHashType.OUTPUT,
     bundling: {
-      image: DockerImage.fromRegistry('none'), // asked for by the type; the local bundling below never declines
+      image: DockerImage.fromRegistry('none'), // required by the type; the local bundling below never declines
       local: {
         tryBundle(outdir) {
           bundle(outdir);
@@ -46,16 +46,16 @@ function bundle(outdir: string): void {
     target: 'node22',
     format: 'esm',
     mainFields: ['module', 'main'],
-    // Nothing is external: the SDK is bundled at the locked version instead of taking the runtime's, which changes under us.
+    // Nothing is external: the SDK is bundled at its locked version, because the runtime's own changes under us.
     minify: true,
     keepNames: true, // error names are part of the machine's contract
     sourcemap: true,
     sourcesContent: false,
-    // CommonJS dependencies call require() for Node's own modules, which an ES module does not have.
+    // CommonJS dependencies call require() for Node's own modules, but ES modules have no require.
     banner: { js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
     logLevel: 'warning',
   });
-  // What `builtin:` URIs name.
+  // The files that `builtin:` URIs name.
   cpSync(join(PROJECT_ROOT, 'examples/corpus'), join(outdir, 'examples/corpus'), {
     recursive: true,
     filter: (path) => !/\.(ts|md|gitattributes)$/.test(path),

@@ -13,9 +13,9 @@ export interface JobImage {
   /** Reference with registry and tag or digest. */
   readonly uri: string;
   readonly container: ContainerImage;
-  /** Whether SageMaker can run it, which takes images from private repositories of ECR in its own region alone. */
+  /** Whether SageMaker can run it: it only takes images from private ECR repositories in its own region. */
   readonly forSageMaker: boolean;
-  /** Lets a role pull the image by itself, as SageMaker does; Batch's execution role is granted by the container. */
+  /** Lets a role pull the image itself, as on SageMaker; for Batch, the container grants this to the execution role. */
   grantPull(role: IRole): void;
 }
 
@@ -23,7 +23,8 @@ export interface JobImage {
 export function jobImage(scope: Construct, settings: Settings): JobImage {
   if (!settings.image) {
     const asset = new DockerImageAsset(scope, 'Image', {
-      // Less what .dockerignore names: the asset's hash, and so the image, depends on what the Dockerfiles copy alone.
+      // Without what .dockerignore names, so that the asset's hash, and the image, depend only on what the Dockerfiles
+      // copy.
       directory: PROJECT_ROOT,
       file: settings.dockerfile ?? `containers/${settings.accelerator === 'gpu' ? 'gpu/' : ''}Dockerfile`,
       platform: Platform.LINUX_AMD64,
@@ -33,7 +34,7 @@ export function jobImage(scope: Construct, settings: Settings): JobImage {
   return referencedImage(scope, 'ImageRepository', settings.image);
 }
 
-/** An image by its reference; ids are for the private ECR repository that it may be in. */
+/** An image by its reference. `id` is for the construct of its private ECR repository, if it is in one. */
 export function referencedImage(scope: Construct, id: string, reference: string): JobImage {
   const ecr = parseEcr(reference);
   if (!ecr)
@@ -62,7 +63,7 @@ function fromRepository(
   repository: IRepository,
   uri: string,
   container: ContainerImage,
-  forSageMaker = true, // as what is built is pushed to the stack's own region
+  forSageMaker = true, // images that are built are pushed to the stack's own region
 ): JobImage {
   return { uri, container, forSageMaker, grantPull: (role) => repository.grantPull(role) };
 }

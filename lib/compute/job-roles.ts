@@ -5,14 +5,14 @@ import { acknowledge } from '../operations/acknowledge.ts';
 import type { JobImage } from './job-image.ts';
 import type { LakeAccess } from './lake-access.ts';
 
-/** Where SageMaker writes the logs of training jobs; the name is the service's. */
+/** Where SageMaker writes the logs of training jobs; the service chose the name. */
 const TRAINING_LOGS = '/aws/sagemaker/TrainingJobs';
 
-/** The execution and instance roles that all jobs share; the container's own role is in PipelineJob. */
+/** The roles that jobs share; the role of each Batch job's own container is in PipelineJob. */
 export class JobRoles extends Construct {
-  /** By which ECS pulls the images and writes the log group that all jobs share, and so one for all of them. */
+  /** ECS uses it to pull images and to write to the log group that all jobs share, so one role serves them all. */
   readonly execution: IRole;
-  /** The pretraining container's own on SageMaker, which also pulls and logs by it. */
+  /** The pretraining container's own role on SageMaker, which also pulls the image and writes logs with it. */
   readonly training: IRole;
 
   constructor(scope: Construct, id: string, { lake, trainer }: { lake: LakeAccess; trainer: JobImage }) {

@@ -18,13 +18,13 @@ import type { FunctionName } from './function-code.ts';
 import type { TaskName } from './pipeline-job.ts';
 
 /**
- * What of the lake someone may change, by patterns of keys in which `*` is any text, slashes included. Everyone here may
- * read all of it, because a configuration, a corpus and a reference set may lie anywhere.
+ * What a function or job may change in the lake, as patterns of keys in which `*` stands for any text, slashes
+ * included. All of them may read the whole lake, because a configuration, a corpus and a reference set may be anywhere.
  */
 interface Access {
   write: string[];
   delete?: string[];
-  /** Some of what it writes is large enough to go up in parts. */
+  /** Some of what it writes is large enough to be uploaded in parts. */
   inParts?: boolean;
   /** It writes resumable checkpoints, which are tagged. */
   checkpoints?: boolean;
@@ -34,14 +34,14 @@ const ofRuns = (...keys: string[]) => keys.map((key) => `runs/*/${key}`);
 const STAGES = ofRuns('stages/*');
 const PARTIAL = ofRuns(`stages/*/${PARTIAL_FOLDER}*`);
 
-/** Each function's and job's access; the integration tests hold it against every call that is made. */
+/** Each function's and job's access; the integration tests check it against every call that is made. */
 const ACCESS: Record<FunctionName | TaskName, Access | 'none'> = {
   'validate-run': { write: ofRuns(RUN_FILE, `${EXECUTIONS_FOLDER}/*`) },
   'plan-stage': { write: STAGES },
   'merge-top-k': { write: STAGES, inParts: true },
   'advance-stage': 'none',
   'finish-run': { write: ofRuns(MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE) },
-  // Whoever deletes, deletes partial results when the whole one is there, or the mark that makes an older one count.
+  // What is deleted are partial results, once the whole one is there, or the mark that makes an older result count.
   prepare: {
     write: ofRuns(`${CORPUS_FOLDER}/*`, INPUTS_FILE, PASSAGES_FILE, 'stages/0/timings/*'),
     delete: ofRuns(`${CORPUS_FOLDER}/shards/*.partial.json`),
@@ -60,10 +60,13 @@ const ACCESS: Record<FunctionName | TaskName, Access | 'none'> = {
   },
 };
 
-/** The start of the finding on a policy for the lake's objects, whose ARN the data stack exports. */
+/** How cdk-nag's finding on a policy for the lake's objects begins; the data stack exports the lake's ARN. */
 const OBJECTS = 'AwsSolutions-IAM5[Resource::MatesData:ExportsOutputFnGetAttLake5F1B88EAArn65E67816';
 
-/** Lets each role do in the lake what its code calls there: objects and the list of their keys, no settings, no versions. */
+/**
+ * Lets each role do in the lake only what its code does there: read, write and list objects, but no settings or
+ * versions.
+ */
 export class LakeAccess {
   readonly bucket: IBucket;
   private readonly inputBuckets: string[];
@@ -73,7 +76,7 @@ export class LakeAccess {
     this.inputBuckets = settings.inputBuckets;
   }
 
-  /** For the role of a function or job; it also reads the input buckets. */
+  /** Grants the role of a function or job its access; it may also read the input buckets. */
   grant(role: IRole, user: FunctionName | TaskName): void {
     const access = ACCESS[user];
     if (access === 'none') return;
@@ -87,7 +90,8 @@ export class LakeAccess {
         Stack.of(role),
       ),
     );
-    // Of whole buckets: whoever may list them gets 404 where there is no such object, and 403 otherwise.
+    // On whole buckets, because S3 answers a request for a missing object with 404 only to those who may list, else
+    // with 403.
     role.addToPrincipalPolicy(
       new PolicyStatement({ actions: ['s3:ListBucket'], resources: [this.bucket.bucketArn, ...inputs] }),
     );
@@ -101,7 +105,7 @@ export class LakeAccess {
       });
   }
 
-  /** For the machine, which itself reads the maps' items. */
+  /** Grants access to the machine, which reads the items of the maps itself. */
   grantItems(role: IRole): void {
     this.allow(role, ['s3:GetObject'], ofRuns('stages/*-items.json'));
   }
@@ -111,7 +115,7 @@ export class LakeAccess {
     role.addToPrincipalPolicy(new PolicyStatement({ actions, resources }));
     for (const key of keys)
       acknowledge(role, {
-        [`${OBJECTS}/${key}]`]: 'Runs, stages and files are not known before; the lake holds nothing else.',
+        [`${OBJECTS}/${key}]`]: 'Runs, stages and files are not known in advance; the lake holds nothing else.',
       });
   }
 }

@@ -18,7 +18,7 @@ import { acknowledge } from '../operations/acknowledge.ts';
 import { logGroup } from '../operations/logs.ts';
 import type { Settings } from '../settings.ts';
 
-/** What ECS instances in subnets without a way out need; S3 has the gateway. */
+/** What ECS instances need in subnets without a way out; S3 has its gateway endpoint. */
 const INTERFACE_ENDPOINTS = {
   Ecs: InterfaceVpcEndpointAwsService.ECS,
   EcsAgent: InterfaceVpcEndpointAwsService.ECS_AGENT,
@@ -28,7 +28,7 @@ const INTERFACE_ENDPOINTS = {
   Logs: InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
 };
 
-/** The network that jobs run in: private subnets alone, with the way out that `settings.network` says, or the VPC given. */
+/** The network of the jobs: the given VPC, or private subnets only, with the way out that `settings.network` says. */
 export class Network extends Construct {
   readonly vpc: IVpc;
   readonly subnets: SubnetSelection;
@@ -38,7 +38,7 @@ export class Network extends Construct {
     if (settings.vpcId) {
       Annotations.of(this).addWarningV2(
         'mates:s3-of-vpc',
-        `Traffic with S3 goes the way that ${settings.vpcId} has: give it a gateway endpoint for S3, which is free, or its NAT gateway is paid for every checkpoint and shard.`,
+        `Traffic with S3 takes the route that ${settings.vpcId} has for it: give it a gateway endpoint for S3, which is free, or you pay its NAT gateway for every checkpoint and shard.`,
       );
       this.vpc = Vpc.fromLookup(this, 'Vpc', { vpcId: settings.vpcId });
       this.subnets = { subnetType: SubnetType.PRIVATE_WITH_EGRESS };
@@ -48,12 +48,13 @@ export class Network extends Construct {
     const subnetType = isolated ? SubnetType.PRIVATE_ISOLATED : SubnetType.PRIVATE_WITH_EGRESS;
     const vpc = new Vpc(this, 'Vpc', {
       ipAddresses: IpAddresses.cidr('10.0.0.0/16'),
-      // Spot GPU capacity is per zone: the more, the better, and their subnets are free. Without a fixed region there are
-      // two. An interface endpoint is paid for in each zone.
+      // Spot GPU capacity is per zone: the more zones the better, and subnets are free. Without a fixed region there
+      // are two zones. Interface endpoints cost money in each zone.
       maxAzs: isolated ? 3 : 6,
       natGateways: isolated ? 0 : 1,
-      // The public ones come first, and have their place where there are none: so whatever is deployed anew, with another
-      // network or number of zones, no new subnet overlaps one that is only deleted after it.
+      // The public subnets come first, and their range is reserved even if there are none. So when the stack is
+      // deployed again with another network or number of zones, no new subnet overlaps an old one, which is deleted
+      // only afterwards.
       subnetConfiguration: [
         {
           name: 'public',
@@ -66,7 +67,7 @@ export class Network extends Construct {
       ],
       restrictDefaultSecurityGroup: false,
     });
-    // What is refused shows both a wrong endpoint and an intruder, at a fraction of the price of logging everything.
+    // Rejected traffic shows both a wrong endpoint and an intruder, at a fraction of the price of logging everything.
     vpc.addFlowLog('Rejected', {
       destination: FlowLogDestination.toCloudWatchLogs(logGroup(this, 'FlowLogs', settings)),
       trafficType: FlowLogTrafficType.REJECT,
@@ -78,7 +79,7 @@ export class Network extends Construct {
   }
 }
 
-/** Interface endpoints behind one security group, which the VPC alone can reach. */
+/** Adds the interface endpoints, behind one security group that can only be reached from the VPC. */
 function addEndpoints(vpc: Vpc): void {
   const group = new SecurityGroup(vpc, 'Endpoints', {
     vpc,

@@ -20,7 +20,7 @@ import type { LakeAccess } from './lake-access.ts';
 
 export interface PipelineFunctionProps {
   name: FunctionName;
-  /** Of every function. */
+  /** The asset with the code of every function. */
   code: Code;
   lake: LakeAccess;
   settings: Settings;
@@ -34,14 +34,14 @@ export interface InvokeProps {
   /** Fields of the event; JSONPath values from `JsonPath`. */
   payload: Record<string, unknown>;
   /**
-   * Fields to keep of the result, and where; each must be in what the handler returns.
+   * Fields of the result to keep, and where; the handler must return each of them.
    *
    * @default - the result replaces the state
    */
   keep?: { fields: string[]; at: string };
 }
 
-/** Every Lambda of the pipeline: `functions/<name>`, with its own role and log group. */
+/** A Lambda function of the pipeline: `functions/<name>`, with its own role and log group. */
 export class PipelineFunction extends LambdaFunction {
   constructor(scope: Construct, id: string, props: PipelineFunctionProps) {
     const logs = logGroup(scope, `${id}Logs`, props.settings);
@@ -58,10 +58,10 @@ export class PipelineFunction extends LambdaFunction {
       logGroup: logs,
       loggingFormat: LoggingFormat.JSON,
       tracing: Tracing.ACTIVE,
-      // Earlier versions are for the executions that still run them; they go with the function.
+      // Earlier versions are kept for the executions that still use them; they are deleted with the function.
       currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
       environment: {
-        // Names the folder: whoever runs the template without Lambda finds the handler by it.
+        // The name of the folder, by which local/ finds the handler without Lambda.
         [FUNCTION_VARIABLE.name]: props.name,
         [FUNCTION_VARIABLE.lakeBucket]: props.lake.bucket.bucketName,
         NODE_OPTIONS: '--enable-source-maps',
@@ -78,9 +78,9 @@ export class PipelineFunction extends LambdaFunction {
   }
 
   /**
-   * A Task state that calls the function, in the version of this deployment: a running execution keeps the code that it
-   * began with. Throttling and faults of the service are retried; ConfigError, InputError and
-   * RunError are ours and would only fail again.
+   * A Task state that calls the function in the version of this deployment: a running execution keeps the code that it
+   * began with. Throttling and faults of the service are retried, but not our own ConfigError, InputError and RunError,
+   * which would only be thrown again.
    */
   invoke(scope: Construct, id: string, props: InvokeProps): LambdaInvoke {
     const task = new InvokeVersion(scope, id, this, {
@@ -111,7 +111,9 @@ export class PipelineFunction extends LambdaFunction {
   }
 }
 
-/** Calls a function's current version. The machine may call every version, of which running executions name earlier ones. */
+/**
+ * Calls a function's current version. The machine may call every version, because running executions use earlier ones.
+ */
 class InvokeVersion extends LambdaInvoke {
   constructor(
     scope: Construct,

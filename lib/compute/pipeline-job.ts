@@ -47,13 +47,13 @@ export interface SubmitProps {
   stage?: boolean;
   /** @default - not in an arm */
   arm?: boolean;
-  /** The state's map item goes to the job as MATES_ITEM. @default - no item */
+  /** Whether the job gets the state's map item, as MATES_ITEM. @default - no item */
   item?: boolean;
 }
 
 /**
- * Every Batch job of the pipeline: a command, `mates-job <task>` by default, whose inputs are environment variables, and
- * a role that may do what the task does.
+ * A Batch job of the pipeline: a command, `mates-job <task>` by default, whose inputs are environment variables, and a
+ * role that allows what the task does.
  */
 export class PipelineJob extends Construct {
   readonly definition: EcsJobDefinition;
@@ -73,7 +73,8 @@ export class PipelineJob extends Construct {
       environment: {
         [JOB_VARIABLE.task]: props.task,
         AWS_REGION: Stack.of(this).region,
-        // Batch does not start again what it has ended for its time; what resumes stops by itself before, with exit code 75.
+        // Batch does not retry an attempt that timed out; tasks that can resume stop by themselves before, with exit
+        // code 75.
         ...(RESUMED_TASKS.includes(props.task) && {
           [JOB_VARIABLE.deadlineHours]: String(settings.jobTimeoutHours - DEADLINE_MARGIN_HOURS),
         }),
@@ -83,7 +84,8 @@ export class PipelineJob extends Construct {
       gpu: props.gpus || undefined,
       jobRole: role,
       executionRole: props.roles.execution,
-      // Docker's 64 MiB are too few for a trainer whose loaders hand batches over there. It is a limit, of the job's own memory.
+      // Docker's 64 MiB are too few for a trainer whose data loaders pass batches through shared memory. This is only a
+      // limit, and counts towards the job's own memory.
       linuxParameters: new LinuxParameters(this, 'Linux', {
         sharedMemorySize: Size.mebibytes(Math.floor(settings.jobMemoryMib / 2)),
       }),
@@ -92,29 +94,30 @@ export class PipelineJob extends Construct {
     });
     this.definition = new EcsJobDefinition(this, 'Definition', {
       container,
-      // Of one attempt; each attempt resumes from what the one before has written.
+      // For one attempt; each attempt resumes from what the one before has written.
       timeout: Duration.hours(settings.jobTimeoutHours),
       retryAttempts: settings.jobAttempts,
       retryStrategies: [
         RetryStrategy.of(Action.RETRY, Reason.SPOT_INSTANCE_RECLAIMED),
-        // CannotPullContainerError, and CannotInspectContainerError, which the agent may also say of a container that ended well.
+        // CannotPullContainerError, and CannotInspectContainerError, which the agent may report even if the container
+        // ended well.
         RetryStrategy.of(Action.RETRY, Reason.custom({ onReason: 'Cannot*' })),
         // A host that is busy pulling 8 GB may take too long to start a container.
         RetryStrategy.of(Action.RETRY, Reason.custom({ onStatusReason: 'Task failed to start*' })),
         // 75: interrupted, what was done is kept (core/errors.ts).
         RetryStrategy.of(Action.RETRY, Reason.custom({ onExitCode: String(INTERRUPTED) })),
-        // Without it, whatever matches no condition is retried as well.
+        // Without this, a failure that matches no condition is retried as well.
         RetryStrategy.of(Action.EXIT, Reason.custom({ onReason: '*' })),
       ],
       propagateTags: true,
-      // A running execution refers to its revision: it must outlive the next deployment.
+      // A running execution refers to this revision, which must outlive the next deployment.
       skipDeregisterOnUpdate: true,
     });
   }
 
   /**
-   * A Task state that runs the job and waits for it. It reads `$.run`, and `$.stage`, `$.arm` and `$.item` where asked;
-   * its result is an empty object, so that ten thousand children of a map return 30 kB.
+   * A Task state that runs the job and waits for it. It reads `$.run`, and `$.stage`, `$.arm` and `$.item` if asked to.
+   * Its result is an empty object, so that ten thousand children of a map return only 30 kB.
    */
   submit(scope: Construct, id: string, { stage, arm, item }: SubmitProps = {}): SubmitJob {
     const { task, queue, settings } = this.props;
@@ -131,9 +134,10 @@ export class PipelineJob extends Construct {
       resultSelector: {},
       resultPath: item ? undefined : JsonPath.DISCARD,
     });
-    // All that Batch's API answers but what is wrong with the request itself (`Batch.ClientException`): throttling, above
-    // 50 submissions a second in an account, has no name of its own. Few and far between, ten minutes in all: each attempt
-    // is three events of the history, which has 25,000 for a run of 100 stages even if every task of it needs them all (test/lib/limits.test.ts).
+    // All errors of Batch's API except `Batch.ClientException`, an error in the request itself: throttling, above 50
+    // submissions a second in an account, has no name of its own. Retries are few and far between, ten minutes in all,
+    // because each takes three of the 25,000 events of the history. That is enough for a run of 100 stages even if
+    // every task needs all its retries (test/lib/limits.test.ts).
     state.addRetry({
       errors: [
         'Batch.AWSBatchException',
@@ -152,15 +156,15 @@ export class PipelineJob extends Construct {
 }
 
 /**
- * What a job may take with all its attempts, each with its wait for capacity; in any case less than the machine's own time, whose
- * end no Catch sees.
+ * Time that a job may take with all its attempts, each with its wait for capacity; in any case less than the machine's
+ * own timeout, which no Catch can handle.
  */
 function stateTimeout({ jobAttempts, jobTimeoutHours, capacityTimeoutHours, runTimeoutDays }: Settings): Duration {
   const attempts = jobAttempts * (jobTimeoutHours + capacityTimeoutHours);
   return Duration.hours(Math.min(attempts, 24 * runTimeoutDays - 1));
 }
 
-/** The variables a job's inputs are in, from the state. */
+/** The environment variables with a job's inputs, taken from the state. */
 export function jobEnvironment({ stage, arm, item }: SubmitProps): Record<string, string> {
   return {
     [JOB_VARIABLE.runUri]: JsonPath.stringAt('$.run.uri'),

@@ -26,10 +26,10 @@ import { acknowledge } from '../operations/acknowledge.ts';
 import type { Settings } from '../settings.ts';
 import type { Network } from './network.ts';
 
-/** Where an instance keeps what jobs write to /tmp: its NVMe disks if it has some, else its root volume. */
+/** Where an instance keeps what jobs write to /tmp: on its NVMe disks if it has any, otherwise on its root volume. */
 export const SCRATCH = '/scratch';
 
-/** The longest that the service lets jobs go on during an update: 7,200 minutes. */
+/** The longest that the service lets jobs continue during an update: 7,200 minutes. */
 const MAX_UPDATE_HOURS = 120;
 
 export interface QueueProps {
@@ -38,7 +38,7 @@ export interface QueueProps {
   gpu: boolean;
 }
 
-/** A job queue over a spot environment and an on-demand one; both scale to nothing. */
+/** A job queue over a spot environment and an on-demand one; both scale down to nothing. */
 export class Queue extends Construct {
   readonly jobQueue: JobQueue;
 
@@ -56,7 +56,7 @@ export class Queue extends Construct {
         minvCpus: 0,
         maxvCpus: gpu ? settings.maxGpuVcpus : settings.maxCpuVcpus,
         ...instanceChoice(gpu ? settings.gpuInstances : settings.cpuInstances),
-        useOptimalInstanceClasses: false, // else Batch adds families without a GPU
+        useOptimalInstanceClasses: false, // otherwise Batch adds families without a GPU
         images: [{ imageType: gpu ? EcsMachineImageType.ECS_AL2023_NVIDIA : EcsMachineImageType.ECS_AL2023 }],
         launchTemplate,
         // A new AMI or template replaces instances as their jobs end, never under a running one.
@@ -66,9 +66,9 @@ export class Queue extends Construct {
       });
       acknowledge(created, {
         'AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role]':
-          "What the ECS agent needs follows the agent's releases; jobs have a role of their own.",
+          'AWS keeps this policy in step with what releases of the ECS agent need; jobs have a role of their own.',
       });
-      // Batch follows a template's new versions only if the environment names one.
+      // Batch uses a new version of a template only if the environment names the version.
       (created.node.defaultChild as CfnComputeEnvironment).addPropertyOverride(
         'ComputeResources.LaunchTemplate.Version',
         launchTemplate.latestVersionNumber,
@@ -80,7 +80,7 @@ export class Queue extends Construct {
       : [environment('OnDemand', false)];
     this.jobQueue = new JobQueue(this, 'Queue', {
       computeEnvironments: environments.map((computeEnvironment, i) => ({ computeEnvironment, order: i + 1 })),
-      // Otherwise a job that nothing can ever run stays RUNNABLE, and the execution waits, for ever.
+      // Otherwise a job that nothing can run stays RUNNABLE for ever, and so the execution waits for ever.
       jobStateTimeLimitActions: Object.values(JobStateTimeLimitActionsReason).map((reason) => ({
         action: JobStateTimeLimitActionsAction.CANCEL,
         state: JobStateTimeLimitActionsState.RUNNABLE,
@@ -119,27 +119,27 @@ export class Queue extends Construct {
 function instanceChoice(names: string[]) {
   return {
     instanceTypes: names.filter((name) => name.includes('.')).map((name) => new InstanceType(name)),
-    // The enumeration's values are the families' names, and it lags behind the families.
+    // The values of the enumeration are the names of families, but it lags behind new families.
     instanceClasses: names.filter((name) => !name.includes('.')) as InstanceClass[],
   };
 }
 
 /** Mounts the instance's own disks. */
 const MOUNT_SCRATCH = readFileSync(new URL('scratch.sh', import.meta.url), 'utf8');
-/** Tells jobs of EC2's notice. */
+/** Tells jobs about EC2's notice. */
 const SPOT_NOTICE = readFileSync(new URL('spot-notice.sh', import.meta.url), 'utf8');
 
 /**
- * Mounts the instance's NVMe disks; keeps what is not root, as our image is not, from the instance's own credentials; and tells jobs when a spot instance is about to be taken away, while
- * the agent, draining, takes no more of them. A job that is told to stop has 110 seconds rather than 30, to save its
- * checkpoint in. Batch wants MIME multipart.
+ * Mounts the instance's NVMe disks; keeps processes that are not root, such as our image's, from the instance's own
+ * credentials; and tells jobs when a spot instance is about to be taken away, while the draining agent takes no new
+ * ones. A job that is told to stop has 110 seconds instead of 30 to save its checkpoint. Batch requires MIME multipart.
  */
 function userData(): MultipartUserData {
   const script = UserData.forLinux();
   script.addCommands(
     `cat > /usr/local/bin/mates-scratch <<'END'\n${MOUNT_SCRATCH}END`,
     `sh /usr/local/bin/mates-scratch ${SCRATCH}`,
-    // Batch's containers share the host's network, so that no limit of hops keeps them out.
+    // Batch's containers share the host's network, so a hop limit does not keep them out.
     'iptables -I OUTPUT -d 169.254.169.254 -m owner ! --uid-owner 0 -j REJECT',
     `cat > /usr/local/bin/mates-spot-notice <<'END'\n${SPOT_NOTICE}END`,
     'chmod +x /usr/local/bin/mates-spot-notice',

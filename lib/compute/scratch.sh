@@ -1,7 +1,8 @@
 #!/bin/sh
-# Mounts an instance's NVMe disks, which the AMI leaves unmounted, at $1, and nothing where there are none. Several are
-# joined as one, which takes mdadm: the ECS AMI is made from the minimal one, without it, and its repository is on S3, which
-# every network of ours reaches. Where it cannot be had the largest disk alone is used. Whatever fails, the root volume serves.
+# Mounts an instance's NVMe disks, if it has any, at $1; the AMI leaves them unmounted. Several disks are joined into
+# one, which needs mdadm. The ECS AMI is built from the minimal AMI and lacks it, but its package repository is on S3,
+# which all our networks reach. If mdadm cannot be installed, only the largest disk is used. If all fails, the root
+# volume is used.
 set -- "$1" $(ls "${BY_ID:-/dev/disk/by-id}"/nvme-Amazon_EC2_NVMe_Instance_Storage_* 2>/dev/null | grep -v '_1$' | xargs -r -n1 readlink -f | sort -u)
 scratch=$1
 shift

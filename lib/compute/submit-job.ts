@@ -4,23 +4,23 @@ import { BatchSubmitJob, type BatchSubmitJobProps } from 'aws-cdk-lib/aws-stepfu
 import { ArnFormat, type Duration, Fn, Stack } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
 
-/** Marks the jobs of one pipeline; the machine may terminate those alone. */
+/** Marks the jobs of one pipeline; the machine may terminate no others. */
 export const PIPELINE_TAG = 'mates:pipeline';
 
-/** The condition that what is asked for, or what it is done to, has the stack's {@link PIPELINE_TAG}. */
+/** The condition that a request, or the resource that it is about, has the stack's {@link PIPELINE_TAG}. */
 export const ofPipeline = ({ stackName }: Stack, tag: 'RequestTag' | 'ResourceTag') => ({
   StringEquals: { [`aws:${tag}/${PIPELINE_TAG}`]: stackName },
 });
 
 export interface SubmitJobProps extends Omit<BatchSubmitJobProps, 'attempts' | 'taskTimeout'> {
-  /** Backstop on the whole state, queueing and every attempt included; the job may go on, until `mates stop` ends it. */
+  /** Limit for the whole state, including queueing and every attempt; the job may run on until `mates stop` ends it. */
   stateTimeout: Duration;
 }
 
 /**
- * `batch:submitJob.sync` with what the library's state leaves out: the permissions by which a stopped execution stops
- * its jobs (without them GPUs run on), a timeout of the state, and tags. `attempts` stays unset, because it would
- * replace the definition's retry conditions.
+ * `batch:submitJob.sync` with what the library's state lacks: the permissions by which a stopped execution stops its
+ * jobs (without them GPUs would run on), a timeout for the state, and tags. `attempts` stays unset, because it would
+ * replace the retry conditions of the definition.
  */
 export class SubmitJob extends BatchSubmitJob {
   private readonly stateTimeout: Duration;
@@ -30,7 +30,7 @@ export class SubmitJob extends BatchSubmitJob {
     super(scope, id, { ...props, tags: { [PIPELINE_TAG]: stack.stackName, ...props.tags } });
     this.stateTimeout = stateTimeout;
     const jobs = stack.formatArn({ service: 'batch', resource: 'job', resourceName: '*' });
-    // The library's would let the machine run every job definition of the account.
+    // The library's policy would let the machine run every job definition of the account.
     const submit = this.taskPolicies!.findIndex(({ actions }) => actions.includes('batch:SubmitJob'));
     this.taskPolicies![submit] = new PolicyStatement({
       actions: ['batch:SubmitJob'],
@@ -57,7 +57,7 @@ export class SubmitJob extends BatchSubmitJob {
   }
 }
 
-/** The job definition whatever its revision, of which a running execution may name an earlier one. */
+/** The job definition in any revision, because a running execution may name an earlier one. */
 function anyRevision(stack: Stack, jobDefinitionArn: string): string {
   const definition = Fn.select(5, Fn.split(':', jobDefinitionArn)); // job-definition/<name>
   return stack.formatArn({ service: 'batch', resource: `${definition}:*`, arnFormat: ArnFormat.NO_RESOURCE_NAME });

@@ -15,12 +15,12 @@ import { ofPipeline, PIPELINE_TAG } from './submit-job.ts';
 export interface TrainOnSageMakerProps {
   /** Reference of the trainer's image. */
   imageUri: string;
-  /** What the training job runs as; it can read and write the lake and pull the image. */
+  /** The role that the training job runs with; it can read and write the lake and pull the image. */
   role: IRole;
   settings: Settings;
 }
 
-/** Where SageMaker puts its own files. The library's dynamic location would let the role write to any bucket. */
+/** Where SageMaker puts its own files. With the library's dynamic location, the role could write to any bucket. */
 class StageLocation extends S3Location {
   bind() {
     const fields = ['$.run.uri', '$.stage', '$.arm'];
@@ -32,17 +32,20 @@ class StageLocation extends S3Location {
 
 const TASK: TaskName = 'pretrain';
 
-/** How long a job may wait for spot capacity, at first and after interruptions; with its running time the longest at most. */
+/**
+ * How long a job may wait for spot capacity, at first and after interruptions; SageMaker limits waiting plus running
+ * time.
+ */
 const WAIT_DAYS = 5;
 
 /**
- * `sagemaker:createTrainingJob.sync` with managed spot, which the library's state lacks: the container entry point, the
- * checkpoint URI and the longest wait. The job keeps its own checkpoints in the run, and resumes from them when
- * SageMaker starts it again; the checkpoint URI is what lets SageMaker do so. By its tags the machine may create and stop the
- * training jobs of this pipeline alone.
+ * `sagemaker:createTrainingJob.sync` with what the library's state lacks: managed spot, its checkpoint URI and longest
+ * wait, and the container entry point. The job keeps its own checkpoints in the run, and resumes from them when
+ * SageMaker starts it again; only with a checkpoint URI does SageMaker do so. Tags restrict the machine to creating and
+ * stopping training jobs of this pipeline.
  *
- * Reads `{run, stage, arm}`. The job's name ends in eight random digits, because names are never free again:
- * 48 (run) + 2 (stage) + 8 and two hyphens stay below the limit of 63.
+ * Reads `{run, stage, arm}`. The job's name ends in eight random hexadecimal digits, because a name can never be used
+ * again: 48 (run) + 2 (stage) + 8 and two hyphens stay below the limit of 63.
  */
 export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
   private readonly maxWait: Duration;
@@ -64,7 +67,8 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
       resourceConfig: {
         instanceCount: 1,
         instanceType: new InstanceType(settings.sagemakerInstanceType.replace(/^ml\./, '')),
-        // Data is read from S3 as it is needed. More than a type's own disk is refused, and the smallest have 125 GB.
+        // Data is read from S3 as it is needed. SageMaker refuses more than a type's own disk; the smallest have 125
+        // GB.
         volumeSize: Size.gibibytes(100),
       },
       stoppingCondition: { maxRuntime: Duration.hours(Math.min(SAGEMAKER_HOURS, settings.jobTimeoutHours)) },
@@ -73,7 +77,7 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
         [JOB_VARIABLE.task]: TASK,
         AWS_REGION: Stack.of(scope).region,
       },
-      // The app's tags are on resources, which this is not; the budget knows its cost by them.
+      // The app's tags are only added to resources, which a training job is not; the budget finds its cost by the tag.
       tags: {
         [PIPELINE_TAG]: Stack.of(scope).stackName,
         [COST_TAG.key]: COST_TAG.value,
@@ -95,7 +99,7 @@ export class TrainOnSageMaker extends SageMakerCreateTrainingJob {
     });
   }
 
-  /** The library's statement is of every training job of the account, whoever has made it. */
+  /** Narrows the library's statement, which covers every training job of the account, whoever created it. */
   private restrict(): void {
     const all = this.taskPolicies!.findIndex(({ actions }) => actions.includes('sagemaker:CreateTrainingJob'));
     const { resources } = this.taskPolicies![all]!;

@@ -6,8 +6,8 @@ import type { Construct } from 'constructs';
 import type { Settings } from '../settings.ts';
 
 /**
- * The topic that alarms, failed runs and the budget write to. It has no encryption key: alarms and budgets cannot
- * publish through the account's default key, and what is published are names and states.
+ * The topic for alarms, failed runs and budget notices. It has no encryption key: alarms and budgets cannot publish
+ * through the account's default key, and only names and states are published.
  */
 export class Alerts extends Topic {
   constructor(scope: Construct, id: string, settings: Settings) {

@@ -3,7 +3,7 @@ import { CfnOutput } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
 import type { Alerts } from './alerts.ts';
 
-/** The tag that every resource of the app carries, by which the budget knows their cost. */
+/** The tag on every resource of the app, by which the budget finds their cost. */
 export const COST_TAG = { key: 'mates:app', value: 'mates' };
 
 export interface CostGuardProps {
@@ -12,13 +12,13 @@ export interface CostGuardProps {
 }
 
 /**
- * A monthly budget of the app's resources: a notice at 80 % spent and when the forecast passes it. It tells and does
- * not stop. What stops is `maxCostUsd` of a run, before a stage, and at any time the most vCPUs of each environment: there
- * are two for GPUs and two for CPUs, spot and on-demand, each of which Batch may take one instance further, and
- * SageMaker's training jobs are apart.
+ * A monthly budget for the app's resources, with a notice at 80 % spent and when the forecast exceeds it. It gives
+ * notice but stops nothing. The limits are a run's `maxCostUsd`, before each stage, and at any time the most vCPUs of
+ * each environment. There are two environments for GPUs and two for CPUs, spot and on-demand; Batch may exceed each by
+ * one instance, and SageMaker's training jobs are not included.
  *
- * AWS fills the tag that the budget filters by from the day that it is activated on; CloudFormation cannot do that, so
- * that the stack's output says it.
+ * AWS records the tag by which the budget filters only from the day of its activation. CloudFormation cannot activate
+ * it, so an output of the stack says what to do.
  */
 export class CostGuard extends Construct {
   constructor(scope: Construct, id: string, { monthlyUsd, alerts }: CostGuardProps) {
@@ -39,7 +39,7 @@ export class CostGuard extends Construct {
     new CfnOutput(this, 'Tag', {
       value: COST_TAG.key,
       description:
-        'The budget stays at 0 until this tag is activated: Billing and Cost Management, Cost allocation tags; it is ' +
+        'The budget stays at 0 until this tag is activated (Billing and Cost Management, Cost allocation tags); it is ' +
         'listed there a day after the first resource has it.',
     }).overrideLogicalId('BudgetTag');
   }

@@ -3,16 +3,16 @@ import { Fn, RemovalPolicy, Stack } from 'aws-cdk-lib/core';
 import type { Construct } from 'constructs';
 import type { Settings } from '../settings.ts';
 
-/** A log group with a bounded retention that goes with its stack: the run's own record is in the lake. */
+/** A log group with a bounded retention, deleted with its stack: the run's own record is in the lake. */
 export function logGroup(scope: Construct, id: string, settings: Settings, logGroupName?: string): LogGroup {
   const retention = settings.logRetentionDays;
   return new LogGroup(scope, id, { logGroupName, retention, removalPolicy: RemovalPolicy.DESTROY });
 }
 
 /**
- * The log group of a state machine. Those with this prefix need no entry each in the account's one resource policy of 5,120
- * characters, at whose limit a deployment fails ("Logging using CloudWatch Logs" in the Step Functions guide). The last part
- * of the stack's id tells it from the group of a stack of the same name before.
+ * The log group of a state machine. With this prefix it needs no entry of its own in the account's one resource policy,
+ * whose limit of 5,120 characters would make a deployment fail ("Logging using CloudWatch Logs" in the Step Functions
+ * guide). The last part of the stack's id distinguishes it from the group of an earlier stack of the same name.
  */
 export function machineLogGroup(scope: Construct, id: string, settings: Settings): LogGroup {
   const { stackName, stackId } = Stack.of(scope);

@@ -30,7 +30,7 @@ const period = Duration.minutes(5);
 const SUM = { period, statistic: 'Sum' };
 const MAXIMUM = { period, statistic: 'Maximum' };
 
-/** When to tell someone; each with what to do about it. */
+/** When to raise an alarm, and what to do about it. */
 interface Threshold {
   id: string;
   metric: IMetric;
@@ -39,7 +39,7 @@ interface Threshold {
   remedy: string;
 }
 
-/** An event of the queues' jobs that is told. */
+/** An event of the queues' jobs that is worth a notice. */
 interface BatchEvent {
   description: string;
   detailType: string;
@@ -56,7 +56,7 @@ export class Observability extends Construct {
     this.props = props;
     this.alarms();
     this.tell('JobFailed', 'failed', {
-      description: 'A job failed for good, all its attempts included',
+      description: 'A job failed for good, after all its attempts',
       detailType: 'Batch Job State Change',
       detail: { status: ['FAILED'] },
     });
@@ -81,7 +81,7 @@ export class Observability extends Construct {
         metric: machine.metricTimedOut(SUM),
         threshold: 1,
         remedy:
-          'The run took longer than runTimeoutDays, and its jobs may go on: end them with mates stop. Starting the same run again resumes it.',
+          'The run took longer than runTimeoutDays, and its jobs may still be running: end them with mates stop. Starting the same run again resumes it.',
       },
       {
         id: 'MachineThrottled',
@@ -107,7 +107,7 @@ export class Observability extends Construct {
       }).addAlarmAction(new SnsAction(alerts));
   }
 
-  /** Sends what Batch says of a job in the queues, in so many words. */
+  /** Sends a notice of an event that Batch reports about a job in the queues. */
   private tell(id: string, words: string, { description, detailType, detail = {} }: BatchEvent): void {
     const { queues, alerts } = this.props;
     const [name, job, reason] = ['jobName', 'jobId', 'statusReason'].map((of) => EventField.fromPath(`$.detail.${of}`));
@@ -119,7 +119,8 @@ export class Observability extends Construct {
         detail: { ...detail, jobQueue: queues.map((queue) => queue.jobQueueArn) },
       },
       targets: [
-        // By a role: what the library would add to the topic's policy instead lets any account's rules publish.
+        // With a role: the statement that the library would otherwise add to the topic's policy lets any account's
+        // rules publish.
         new SnsTopic(alerts, {
           message: RuleTargetInput.fromText(`Job ${name} (${job}) ${words}: ${reason}`),
           authorizeUsingRole: true,

@@ -8,7 +8,7 @@ export interface AdvanceStageProps extends StepProps {
 }
 
 /**
- * Goes round the loop while there are stages.
+ * Goes round the loop while there are more stages.
  *
  * In: `{run, stage, stages, ...}`. Out: `{run, stage + 1, stages, more}`; nothing else is carried to the next stage.
  */

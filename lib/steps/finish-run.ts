@@ -3,7 +3,7 @@ import type { Construct } from 'constructs';
 import { Step, type StepProps } from './step.ts';
 
 /**
- * Writes the run's summary, manifest and report, and ends with what the handler returns: links to them.
+ * Writes the run's summary, manifest and report, and ends the execution with links to them.
  *
  * In: `{run, stage, stages, ...}`. Out: `{run, summary, report, links}`.
  */

@@ -11,21 +11,21 @@ import { mapConcurrency } from '../settings.ts';
 import { Step, type StepProps } from './step.ts';
 
 export interface MapSlicesProps extends StepProps {
-  /** State id of the map and of the job in it. */
+  /** State ids of the map and of the job in it. */
   mapId: string;
   sliceId: string;
   task: 'probe' | 'score';
-  /** Path of the whole key of the items' file, in the run's bucket. */
+  /** Path to the full key of the items' file, in the run's bucket. */
   itemsKeyPath: string;
 }
 
 /**
- * Runs one Batch job for each item of a JSON array on S3, already cut by the planner: neither the items nor the
- * results pass through the state. A Distributed Map, because an inline one would write each job's events to the
- * parent's history, which ends at 25,000.
+ * Runs one Batch job for each item of a JSON array on S3, which the planner has written: neither the items nor the
+ * results pass through the state. It is a Distributed Map because an inline one would write each job's events to the
+ * parent's history, which is limited to 25,000.
  *
  * In: `{run, stage, plan, ...}`. Out: the same. The jobs' keys are fixed by the item's index.
- * Fails as soon as one job has failed for good (the tolerated share of failures is the default, none).
+ * Fails as soon as one job has failed for good: no failures are tolerated, which is the default.
  */
 export class MapSlices extends Step {
   readonly startState: State;
@@ -35,7 +35,7 @@ export class MapSlices extends Step {
     super(scope, id, props);
     const slice = props.jobs[props.task].submit(this, props.sliceId, { stage: true, item: true });
     const map = new DistributedMap(this, props.mapId, {
-      label: id, // else one is made from the state's path, and changes with it
+      label: id, // otherwise it is made from the state's path, and changes with it
       // Express children end after five minutes.
       mapExecutionType: StateMachineType.STANDARD,
       maxConcurrency: mapConcurrency(props.settings),

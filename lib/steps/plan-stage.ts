@@ -7,7 +7,7 @@ import { defaultOf, Step, type StepProps } from './step.ts';
  *
  * In: `{run, stage, stages}`.
  * Out: the same and `plan: {scored, preparesProbe, probed, arms: [{arm}], probeItemsKey, scoreItemsKey, withinBudget}`,
- * with whole bucket keys of the maps' items (of files that need not be there where nothing is probed or scored).
+ * with the full bucket keys of the maps' items (the files need not exist if nothing is probed or scored).
  * Fails with CostCapReached before a stage that would pass `maxCostUsd`.
  */
 export class PlanStage extends Step {
@@ -30,7 +30,7 @@ export class PlanStage extends Step {
       new Fail(this, 'Cost cap reached', {
         error: 'CostCapReached',
         causePath: JsonPath.format(
-          'Stage {} of run {} would pass maxCostUsd. What is done is kept: start the run again with a higher maxCostUsd and it goes on from here.',
+          'Stage {} of run {} would exceed maxCostUsd. Finished work is kept: start the run again with a higher maxCostUsd, and it continues from here.',
           JsonPath.stringAt('$.stage'),
           JsonPath.stringAt('$.run.id'),
         ),

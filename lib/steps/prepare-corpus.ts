@@ -3,7 +3,7 @@ import type { Construct } from 'constructs';
 import { Step, type StepProps } from './step.ts';
 
 /**
- * Tokenizes and shards the corpus; ends at once when the run names a prepared corpus, or has prepared its own.
+ * Tokenizes and shards the corpus; ends at once if the run names a prepared corpus or has already prepared its own.
  *
  * In: `{run, ...}`. Out: the same. Writes `corpus/` of the run.
  */

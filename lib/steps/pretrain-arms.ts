@@ -16,8 +16,8 @@ export interface PretrainArmsProps extends StepProps {
 }
 
 /**
- * Pretrains each arm on its selection, on Batch or as a SageMaker training job as the run says, and evaluates the
- * decay branch of its checkpoint.
+ * Pretrains each arm on its selection, on Batch or as a SageMaker training job, whichever the run says, and evaluates
+ * the decay branch of its checkpoint.
  *
  * In: `{run, stage, plan, ...}`. Out: the same. Writes `checkpoint/`, `metrics.json` and `evaluation.json` of each arm.
  */

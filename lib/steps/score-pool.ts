@@ -5,8 +5,8 @@ import { defaultOf, Step, type StepProps } from './step.ts';
 
 /**
  * Scores the stage's candidate pool: probe the influence of hold-out rows on the current checkpoint, fit the influence
- * model to them, score every row of the pool. A method that probes no hold-out rows passes the probing by, and a stage
- * whose rows are taken at random all of it.
+ * model to them, score every row of the pool. A method that probes no hold-out rows skips the probing; a stage whose
+ * rows are taken at random skips all of it.
  *
  * In: `{run, stage, plan, ...}`. Out: the same. Writes `probe-model/`, `probes/`, `influence-model/`, `scorer.json` and
  * `scores/` of the stage.

@@ -23,8 +23,8 @@ export interface StepProps {
 }
 
 /**
- * One step of the loop. Its document names what it reads of the state and what it leaves there; the state carries
- * URIs, keys and counters, never data.
+ * One step of the loop. The comment of each says what it reads from the state and what it leaves there. The state
+ * carries URIs, keys and counters, never data.
  */
 export abstract class Step extends StateMachineFragment {
   abstract override readonly startState: State;

@@ -3,12 +3,12 @@ import type { Construct } from 'constructs';
 import { defaultOf, Step, type StepProps } from './step.ts';
 
 /**
- * Checks the whole input before anything is paid for, and that no other execution works on the run.
+ * Checks the whole input before anything costs money, and that no other execution works on the run.
  *
- * In: the execution's input, any object; `{}` is the smoke configuration.
- * Out: `{run: {id, uri, bucket, prefix, trainer, dryRun, maxCostUsd}, stage: 0, stages}`, `plan` of a dry run: what it would do and cost,
- * and `warnings` where a job's or the run's time is too short, or the memory too small.
- * Fails with ConfigError or InputError, whose cause names the field or file. A dry run ends here.
+ * In: the execution's input, any object; `{}` is the smoke configuration. Out: `{run: {id, uri, bucket, prefix,
+ * trainer, dryRun, maxCostUsd}, stage: 0, stages}`; for a dry run also `plan`, what it would do and cost; and
+ * `warnings` if a job's or the run's time is too short, or the memory too small. Fails with ConfigError or InputError;
+ * the cause names the field or file. A dry run ends here.
  */
 export class ValidateRun extends Step {
   readonly startState: State;

@@ -10,13 +10,13 @@ export const COMPARISONS: Record<string, string> = { BooleanEquals: 'boolean', S
 export function choose({ name, state, frame: { context } }: Visit<ChoiceState>, input: Json): string {
   const rule = state.Choices.find(({ Variable, BooleanEquals, StringEquals }, i) => {
     const where = `${name}.Choices[${i}].Variable`;
-    // A value of another type differs, which is no error.
+    // A value of another type is unequal, not an error.
     return get(parsePath(Variable, where), { input, context }, where) === (BooleanEquals ?? StringEquals);
   });
   return rule?.Next ?? state.Default;
 }
 
-/** @throws UnsupportedDefinition when a rule is none that {@link choose} can evaluate. */
+/** @throws UnsupportedDefinition when {@link choose} cannot evaluate a rule. */
 export function checkRule(rule: ChoiceRule, where: string): void {
   const { Variable, Next: _, ...comparison } = rule;
   const names = Object.keys(comparison);

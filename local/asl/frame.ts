@@ -25,13 +25,13 @@ export interface Frame {
   /** The context object `$$`. */
   context: JsonObject;
   signal: AbortSignal;
-  /** Indices of the Map items around, outermost first. */
+  /** Indices of the enclosing Map items, outermost first. */
   items: number[];
   /** Runs a nested machine; handed down so that the states' files need not import the interpreter. */
   run(machine: Machine, input: Json, frame: Frame): Promise<Json>;
 }
 
-/** One visit of a state. */
+/** One visit to a state. */
 export interface Visit<S extends State = State> {
   name: string;
   state: S;

@@ -1,6 +1,6 @@
 /**
- * Runs a state machine as https://states-language.net/spec.html says (JSONPath). Tasks, time and S3 are injected; what
- * is not implemented is refused by `validate` before anything runs.
+ * Runs a state machine as specified by https://states-language.net/spec.html (JSONPath). Tasks, time and S3 are
+ * injected; `validate` refuses what is not implemented before anything runs.
  */
 import { choose } from './choice.ts';
 import { type Frame, History, type Visit } from './frame.ts';
@@ -21,7 +21,7 @@ import {
 
 export interface ExecutionOptions {
   name: string;
-  /** Of the state machine, for `$$.Execution.Id`. */
+  /** Name of the state machine, for `$$.Execution.Id`. */
   machineName?: string;
   signal?: AbortSignal;
 }
@@ -35,7 +35,7 @@ export interface Execution {
 /**
  * Runs a validated machine from StartAt to its end.
  *
- * @throws StatesError what the execution failed with; anything else that a task threw, or the abort's reason.
+ * @throws the StatesError that the execution failed with, anything else that a task threw, or the signal's reason.
  */
 export async function execute(
   machine: Machine,
@@ -124,8 +124,8 @@ async function takeStep(visit: Visit, input: Json): Promise<Step> {
 }
 
 /**
- * The state's own work, ResultSelector, ResultPath, OutputPath: in this order, as the specification has it, and again
- * from the start as Retry says.
+ * Does the state's own work and applies ResultSelector, ResultPath and OutputPath, in the order of the specification.
+ * Retry starts all of this again.
  */
 function produce<S extends TaskState | MapState>(
   visit: Visit<S>,

@@ -9,7 +9,7 @@ export type Expression =
   | { kind: 'call'; name: string; arguments: Expression[] };
 
 /**
- * Parses what the value of a field ending in `.$` may be: a path or an intrinsic.
+ * Parses the value of a field whose name ends in `.$`: a path or an intrinsic.
  *
  * @throws UnsupportedDefinition naming `where`.
  */
@@ -39,7 +39,7 @@ export function evaluate(expression: Expression, scope: Scope, where: string, mi
 type Fail = (message: string) => never;
 
 interface Intrinsic {
-  /** How many arguments it takes; States.Format's template tells. */
+  /** How many arguments it takes; for States.Format this depends on the template. */
   takes?: number;
   call(values: Json[], fail: Fail): Json;
 }
@@ -70,7 +70,7 @@ export const INTRINSICS: Record<string, Intrinsic> = {
       return string(text, fail).split(separator as string);
     },
   },
-  /** Not repeatable, but a training job's name must be new at every attempt. */
+  /** Differs on every call: a training job's name must be new at every attempt. */
   'States.UUID': { takes: 0, call: () => randomUUID() },
 };
 

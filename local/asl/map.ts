@@ -33,8 +33,8 @@ async function runIteration({ state }: Visit<MapState>, input: Json, nested: Fra
 }
 
 /**
- * Each item of a distributed Map is an execution of its own: own history, own name, no `$$.Map` inside. The first that
- * fails fails the Map, because no share of failures is tolerated.
+ * Each item of a distributed Map is an execution of its own, with its own history and name, and without `$$.Map`. The
+ * first failure fails the Map, because no failures are tolerated.
  */
 async function runChild({ state, frame }: Visit<MapState>, input: Json, nested: Frame): Promise<Json> {
   const { Id, Name } = frame.context.Execution as { Id: string; Name: string };

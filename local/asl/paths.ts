@@ -1,6 +1,6 @@
 /**
- * Reference paths of names: `$`, `$.a.b`, and the same after `$$` for the context object. The rest of JSONPath (indices,
- * wildcards, filters, `..`) is refused where the path is parsed.
+ * Reference paths made of names: `$`, `$.a.b`, and the same after `$$` for the context object. The rest of JSONPath
+ * (indices, wildcards, filters, `..`) is refused when the path is parsed.
  */
 import { type Json, type JsonObject, refuse, StatesError } from './types.ts';
 
@@ -47,9 +47,9 @@ export function get({ text, root, names }: Path, scope: Scope, where: string, er
 }
 
 /**
- * A copy of `input` with `value` where the path leads; missing objects on the way are made.
+ * A copy of `input` with `value` where the path leads; missing objects on the way are created.
  *
- * @throws StatesError States.ResultPathMatchFailure where the input has another kind of value in the way.
+ * @throws StatesError States.ResultPathMatchFailure when another kind of value is in the way.
  */
 export function put({ text, names }: Path, input: Json, value: Json): Json {
   const place = (at: Json | undefined, [name, ...others]: string[]): Json => {

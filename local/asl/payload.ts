@@ -6,7 +6,7 @@ import { type Json, refuse, StatesError } from './types.ts';
 /** Largest input, output or result of a state: 256 KiB of UTF-8 (Step Functions quotas). */
 export const PAYLOAD_BYTES = 262_144;
 
-/** Replaces every field whose name ends in `.$` by what its path or intrinsic yields. */
+/** Replaces every field whose name ends in `.$` with the value of its path or intrinsic. */
 export function fill(template: Json, scope: Scope, where: string): Json {
   if (Array.isArray(template)) return template.map((item, i) => fill(item, scope, `${where}[${i}]`));
   if (!isObject(template)) return template;
@@ -36,7 +36,7 @@ export function checkTemplate(template: Json, where: string): void {
       continue;
     }
     if (typeof value !== 'string') refuse(field, 'expected a path or an intrinsic');
-    if (name.slice(0, -2) in template) refuse(field, `${name.slice(0, -2)} is there as well; keep one of the two`);
+    if (name.slice(0, -2) in template) refuse(field, `there is also ${name.slice(0, -2)}; keep one of the two`);
     parseExpression(value, field);
   }
 }

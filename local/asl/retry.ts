@@ -1,7 +1,9 @@
 /** Matching errors and spacing retries; https://states-language.net/spec.html#errors. */
 import type { Catcher, Retrier, StatesError } from './types.ts';
 
-/** Never handled by a machine: States.Runtime ends an execution, States.DataLimitExceeded must be named to be caught. */
+/**
+ * States.ALL does not match these: States.Runtime always ends the execution; States.DataLimitExceeded must be named.
+ */
 const TERMINAL = 'States.Runtime';
 const MUST_BE_NAMED = 'States.DataLimitExceeded';
 
@@ -14,7 +16,7 @@ export function catcherFor(error: StatesError, catchers: Catcher[] = []): Catche
   return catchers.find((catcher) => matches(error, catcher.ErrorEquals));
 }
 
-/** Counts the attempts of each retrier during one visit of a state. */
+/** Counts the attempts by each retrier during one visit to a state. */
 export class Retries {
   private readonly retriers: Retrier[];
   private readonly used: number[];

@@ -1,11 +1,11 @@
-/** What a Task and a Fail do, and what happens again; https://states-language.net/spec.html#state-types. */
+/** Task and Fail states, timeouts and retries; https://states-language.net/spec.html#state-types. */
 import type { Visit } from './frame.ts';
 import { evaluate, parseExpression } from './intrinsics.ts';
 import { checkSize, fill } from './payload.ts';
 import { Retries } from './retry.ts';
 import { type FailState, type Json, type MapState, StatesError, type TaskState } from './types.ts';
 
-/** The error that a Fail state ends the execution with. */
+/** The error with which a Fail state ends the execution. */
 export function failure({ name, state, frame: { context } }: Visit<FailState>, input: Json): StatesError {
   const text = (field: 'ErrorPath' | 'CausePath'): string | undefined => {
     const path = state[field];
@@ -41,7 +41,7 @@ export async function runTask({ name, state, frame }: Visit<TaskState>, input: J
   return result;
 }
 
-/** Waits for a task that timed out to stop, so that its process is gone before the state is retried. */
+/** If a task times out, waits until it has stopped, so that its process is gone before the state is retried. */
 export async function withTimeout<T>(
   task: Promise<T>,
   stop: AbortController,
@@ -63,7 +63,7 @@ export async function withTimeout<T>(
   }
 }
 
-/** Does `work` again as the state's Retry says. */
+/** Repeats `work` as the state's Retry says. */
 export async function withRetries(visit: Visit<TaskState | MapState>, work: () => Promise<Json>): Promise<Json> {
   const { state, frame } = visit;
   const retries = new Retries(state.Retry, frame.environment.random);

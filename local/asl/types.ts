@@ -6,13 +6,13 @@ export type JsonObject = { [name: string]: Json };
 export interface Machine {
   StartAt: string;
   States: Record<string, State>;
-  /** Of the whole execution, in seconds. */
+  /** For the whole execution. */
   TimeoutSeconds?: number;
 }
 
 export type State = TaskState | MapState | ChoiceState | SucceedState | FailState;
 
-/** What a Task and a Map may have; `validate` refuses those that are not supported in a Map. */
+/** Fields of a Task or a Map; `validate` refuses those that are not supported in a Map. */
 export interface WorkingState {
   Next?: string;
   End?: boolean;
@@ -35,9 +35,9 @@ export interface MapState extends WorkingState {
   ItemProcessor: Machine & { ProcessorConfig: { Mode: 'INLINE' | 'DISTRIBUTED'; ExecutionType?: string } };
   ItemSelector?: Json;
   MaxConcurrency: number;
-  /** Of INLINE. */
+  /** Only in INLINE maps. */
   ItemsPath?: string;
-  /** Of DISTRIBUTED, as the label. */
+  /** Only in DISTRIBUTED maps, like the label. */
   ItemReader?: { Resource: string; ReaderConfig: { InputType: string }; Parameters: Json };
   Label?: string;
 }
@@ -52,7 +52,7 @@ export interface SucceedState {
   Type: 'Succeed';
 }
 
-/** Has either an Error or its path. */
+/** Has either Error or ErrorPath. */
 export interface FailState {
   Type: 'Fail';
   Error?: string;
@@ -64,7 +64,7 @@ export interface Retrier {
   ErrorEquals: string[];
   /** Seconds before the first retry; default 1. */
   IntervalSeconds?: number;
-  /** Default 3; 0 is never. */
+  /** Default 3; 0 means never. */
   MaxAttempts?: number;
   /** Default 2. */
   BackoffRate?: number;
@@ -78,7 +78,7 @@ export interface Catcher {
   ResultPath?: string;
 }
 
-/** Has one of the comparisons. */
+/** Has exactly one comparison. */
 export interface ChoiceRule {
   Variable: string;
   BooleanEquals?: boolean;
@@ -114,7 +114,7 @@ export interface TaskCall {
   state: string;
   /** The indices of the Map items it runs in, outermost first. */
   items: number[];
-  /** Aborted when a sibling failed, the task timed out or the whole run is stopped: clean up, then settle. */
+  /** Aborted when a sibling fails, the task times out or the whole run is stopped: clean up, then settle. */
   signal: AbortSignal;
 }
 
@@ -131,7 +131,7 @@ export interface Environment {
   onState?(event: StateEvent): void;
 }
 
-/** What happens to a state, with its input when it is entered and its output when it is exited. */
+/** What happens to a state, with its input when it is entered or its output when it is exited. */
 export type StateEvent =
   | { kind: 'entered' | 'exited'; state: string; payload: Json }
   | { kind: 'failed'; state: string };

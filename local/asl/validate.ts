@@ -1,6 +1,6 @@
 /**
- * The pass over a definition before it runs: whatever this interpreter would not do exactly as the States Language says
- * is refused here, with the state and the field, instead of being ignored.
+ * Checks a definition before it runs: whatever this interpreter would not do exactly as the States Language says is
+ * refused here, naming the state and the field, instead of being ignored.
  */
 import { checkRule } from './choice.ts';
 import { parseExpression } from './intrinsics.ts';
@@ -22,7 +22,7 @@ import {
 const MACHINE_FIELDS = ['StartAt', 'States', 'TimeoutSeconds'];
 const PROCESSOR_FIELDS = ['StartAt', 'States', 'ProcessorConfig'];
 
-/** The fields of each type beside Type; a Task and a Map also have Next or End. */
+/** The fields of each type besides Type; a Task and a Map also have Next or End. */
 export const STATE_FIELDS: Record<State['Type'], string[]> = {
   Task: ['Resource', 'Parameters', 'TimeoutSeconds', 'ResultSelector', 'ResultPath', 'OutputPath', 'Retry', 'Catch'],
   Map: ['ItemProcessor', 'ItemsPath', 'ItemReader', 'Label', 'ItemSelector', 'MaxConcurrency', 'ResultPath', 'Catch'],
@@ -36,7 +36,7 @@ const ITEM_FIELDS = { INLINE: ['ItemsPath'], DISTRIBUTED: ['ItemReader', 'Label'
 
 const ITEM_READER = 'arn:aws:states:::s3:getObject';
 
-/** A state before it is known what it may have. */
+/** A state whose fields have not been checked yet. */
 type Unchecked = Pick<State, 'Type'> &
   Partial<Omit<TaskState, 'Type'> & Omit<MapState, 'Type'> & Omit<ChoiceState, 'Type'> & Omit<FailState, 'Type'>>;
 
@@ -50,7 +50,7 @@ export function validate(definition: unknown, taskProblem: TaskCheck): Machine {
 }
 
 class Validator {
-  /** State names are unique in the whole machine, nested ones included. */
+  /** State names are unique in the whole machine, including nested machines. */
   private readonly names = new Set<string>();
   private readonly taskProblem: TaskCheck;
 
@@ -65,7 +65,7 @@ class Validator {
     const states = this.object(machine.States, `${where}.States`);
     const targets = new Set([this.target(machine.StartAt, states, `${where}.StartAt`)]);
     for (const [name, state] of Object.entries(states)) {
-      if (this.names.has(name)) refuse(name, 'the name of another state of this machine');
+      if (this.names.has(name)) refuse(name, 'another state of this machine has the same name');
       this.names.add(name);
       if ([...name].length > 80) refuse(name, 'a name of more than 80 characters');
       for (const next of this.state(state, name)) targets.add(this.target(next, states, `${name}.Next`));
@@ -181,7 +181,7 @@ class Validator {
       refuse(`${where}.ErrorEquals`, 'expected a non-empty array of names');
     if (names.includes('States.ALL') && (names.length > 1 || !last))
       refuse(`${where}.ErrorEquals`, 'States.ALL stands alone, and in the last entry');
-    // It stands for every error but a timeout, not only for those of its name.
+    // It stands for every error except a timeout, not only for errors of that name.
     if (names.includes('States.TaskFailed')) refuse(`${where}.ErrorEquals`, 'States.TaskFailed is not supported');
   }
 

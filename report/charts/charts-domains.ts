@@ -1,4 +1,4 @@
-/** What was selected, domain by domain, and what it did to each domain's loss. */
+/** What was selected, domain by domain, and how each domain's loss changed. */
 import { MIXED_DOMAIN } from '../../core/corpus/packing/pack.ts';
 import type { ArmNames } from '../arms.ts';
 import { controlEvaluation, type StageReport } from '../data.ts';
@@ -9,14 +9,14 @@ import { spread, spreadNote } from '../stages.ts';
 import { ARM_COLORS, armLegend } from './charts-training.ts';
 import { chart, figure, legend, Plot, responsive } from './plot.ts';
 
-/** Rows of a domain chart; the smaller domains are drawn as one. */
+/** Most rows of a domain chart; the smallest domains are drawn as one. */
 const MAX_DOMAINS = 20;
 
 const LABEL_LENGTH = 20;
-/** Pixels for so many characters of a domain's name. */
+/** Pixels for that many characters of a domain's name. */
 const LABEL_MARGIN = 140;
 
-/** Stages side by side in one chart: more leave no room for the ticks. */
+/** Most stages side by side in one chart: more would leave no room for the ticks. */
 const FACETS = 4;
 
 interface DomainShares {
@@ -24,7 +24,7 @@ interface DomainShares {
   shares: Map<string, { pool: number; selected: number }>;
 }
 
-/** Each stage's shares of the pool's and of the selection's rows. */
+/** Each domain's share of the rows of the pool and of the selection, by stage. */
 function domainShares(stages: StageReport[]): DomainShares[] {
   return stages.flatMap(({ stage, plan, main: { selection } }) => {
     if (!selection || !plan?.scored) return [];
@@ -48,7 +48,10 @@ function domainOrder(stages: DomainShares[]): string[] {
   return [...total].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1)).map(([domain]) => domain);
 }
 
-/** Share of pool and of selection by domain, and how it moves from stage to stage: a chart and a table of lifts. */
+/**
+ * Share of the pool and of the selection by domain, and how it changes from stage to stage: a chart and a table of
+ * lifts.
+ */
 export function selectionByDomain(stages: StageReport[]): Html | undefined {
   const all = domainShares(stages);
   if (all.length === 0) return undefined;
@@ -150,7 +153,7 @@ export function selectionByDomain(stages: StageReport[]): Html | undefined {
   )}${liftTable(all, order)}${mixedNote(order)}`;
 }
 
-/** Beside the loss over all domains, which is called mixed too, the domain of that name needs a word. */
+/** The loss over all domains is called mixed too, so the domain of that name needs an explanation. */
 const mixedNote = (domains: readonly string[]) =>
   domains.includes(MIXED_DOMAIN) &&
   html`<p class="note">The domain ${MIXED_DOMAIN} is made of the rows that join documents of several domains. The mixed-domain loss is not its loss, but the mean over all domains.</p>`;
@@ -184,7 +187,7 @@ function liftCell(ratio: number): Html {
   return html`<td class="heat" style="--heat:${color};--amount:${Math.round(amount * 45)}%">${lift(ratio)}</td>`;
 }
 
-/** Each domain's hold-out loss for both runs at the last stage that has one: a chart and a table, best change first. */
+/** Each domain's hold-out loss for both arms at the last stage that has one: a chart and a table, best change first. */
 export function domainLosses(stages: StageReport[], names: ArmNames): Html | undefined {
   const last = stages.findLast(({ main }) => main.evaluation);
   if (!last?.main.evaluation) return undefined;
@@ -197,7 +200,7 @@ export function domainLosses(stages: StageReport[], names: ArmNames): Html | und
   const drawn = rows.slice(0, MAX_DOMAINS).map((row) => ({ ...row, name: label.get(row.domain)! }));
   const pairs = drawn.filter((row) => row.control !== undefined);
   const draw = (width: number) =>
-    chart(`Loss on each domain's hold-out rows after stage ${last.stage}, for both runs`, {
+    chart(`Loss on each domain's hold-out rows after stage ${last.stage}, for both arms`, {
       width,
       height: 24 * drawn.length + 64,
       marginLeft: LABEL_MARGIN,
@@ -254,8 +257,8 @@ const change = (row: { main: number; control?: number }) => (row.control === und
 const domainCell = (domain: string) => html`<th class="name" scope="row">${shortName(domain, 40)}</th>`;
 
 /**
- * Names short enough for an axis, still one for each domain. Those that would be cut to the same are shown from where they
- * begin to differ, and where that is too far apart, with a number before.
+ * Names that are short enough for an axis and still unique. Those that would be cut to the same text are shown from
+ * where they begin to differ, and with a number in front if that does not tell them apart.
  */
 function labels(domains: string[]): Map<string, string> {
   const taken = new Set<string>();
@@ -272,7 +275,7 @@ function labels(domains: string[]): Map<string, string> {
   );
 }
 
-/** The part of a name that begins a little before it differs from those alike. */
+/** The part of a name that begins shortly before it differs from those like it. */
 function fromDifference(name: string, alike: string[]): string {
   const characters = [...name];
   const others = alike.map((other) => [...other]);

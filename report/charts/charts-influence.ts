@@ -1,4 +1,4 @@
-/** How good the influence model was, and what it said of the candidate pool. */
+/** How good the influence model was, and how it scored the candidate pool. */
 import type { RunConfig } from '../../core/config/schema.ts';
 import { plural } from '../../core/plural.ts';
 import type { StageReport } from '../data.ts';
@@ -8,7 +8,7 @@ import { PANELS, spread, spreadNote, stageTicks } from '../stages.ts';
 import { aboutUtility, utilityLabel } from '../utility.ts';
 import { chart, figure, legend, Plot, responsive } from './plot.ts';
 
-/** Agreement with the oracle as a chart and a table, then the course of each fit; undefined before the first fit. */
+/** Agreement with the oracle as a chart and a table, then the progress of each fit; undefined before the first fit. */
 export function influenceModel(stages: StageReport[]): Html | undefined {
   const chart = spearmanChart(stages);
   return chart && html`<div class="pair">${chart}${fitTable(stages)}</div>${validationCharts(stages)}`;
@@ -29,7 +29,10 @@ function fitTable(stages: StageReport[]): Html {
 
 const optional = (value?: number) => (value === undefined ? NOTHING : correlation(value));
 
-/** Spearman of predicted and measured influence per stage, with its interval, beside what shows drift: two models on one set of rows. */
+/**
+ * Spearman of predicted and measured influence per stage, with its interval. Two models on the same rows, beside it,
+ * show drift.
+ */
 function spearmanChart(stages: StageReport[]): Html | undefined {
   const fits = stages.flatMap(({ stage, fit }) =>
     fit ? [{ stage, ...fit, low: fit.spearmanInterval[0], high: fit.spearmanInterval[1] }] : [],
@@ -91,7 +94,7 @@ function spearmanChart(stages: StageReport[]): Html | undefined {
   );
 }
 
-/** Beside the stage's own dot: what is measured on rows that the previous stage's model has not seen. */
+/** Dots beside the stage's own: measured on rows that the previous stage's model has not seen. */
 function onUnseenDots(fits: { stage: number; spearman: number }[], stroke: string, what: string) {
   return Plot.dot(fits, {
     x: 'stage',
@@ -106,7 +109,7 @@ function onUnseenDots(fits: { stage: number; spearman: number }[], stroke: strin
   });
 }
 
-/** Validation Spearman by epoch, a panel for each stage on one scale; the epoch that was kept is marked. */
+/** Validation Spearman by epoch, one panel per stage, all on one scale; the epoch that was kept is marked. */
 function validationCharts(stages: StageReport[]): Html | undefined {
   const fitted = stages.flatMap(({ stage, fit }) =>
     fit?.epochs?.length ? [{ stage, fit: { ...fit, epochs: fit.epochs } }] : [],
@@ -159,7 +162,7 @@ function wholeTicks(epochs: number[]): number[] {
   return epochs.filter((_, i) => i % every === 0);
 }
 
-/** Utilities of the pool and of what was kept of it, a panel for each stage. */
+/** Utilities of the pool and of the rows selected from it, one panel per stage. */
 export function histogramCharts(stages: StageReport[], config: RunConfig): Html | undefined {
   const known = stages.flatMap(({ stage, main }) =>
     main.selection?.histogram ? [{ stage, histogram: main.selection.histogram, selection: main.selection }] : [],
@@ -168,7 +171,7 @@ export function histogramCharts(stages: StageReport[], config: RunConfig): Html 
   const shown = spread(known, PANELS);
   return html`${legend(
     { color: 'var(--pool)', swatch: 'bar', label: 'Candidate pool' },
-    { color: 'var(--main)', swatch: 'bar', label: 'Selected of it' },
+    { color: 'var(--main)', swatch: 'bar', label: 'Selected from it' },
   )}<div class="panels">${shown.map(({ stage, histogram, selection }) => {
     const bins = trim(histogram);
     return figure(

@@ -11,7 +11,7 @@ import { chart, figure, legend, Plot, responsive } from './plot.ts';
 
 export const ARM_COLORS = { main: 'var(--main)', control: 'var(--control)' } as const;
 
-/** What the dots of the two runs look like; nothing to tell apart without a control. */
+/** The legend for the dots of the two arms; not needed without a control. */
 export const armLegend = (compared: boolean, names: ArmNames) =>
   compared &&
   legend(
@@ -25,10 +25,13 @@ interface Point {
   smooth: number;
 }
 
-/** Points of a curve: more than can be told apart on the widest chart only makes the file larger. */
+/** Most points of a curve: more cannot be told apart on the widest chart and only make the file larger. */
 const MAX_POINTS = 700;
 
-/** Training loss of both runs, raw and smoothed, with a rule where a stage begins; undefined before the first metrics. */
+/**
+ * Training loss of both arms, raw and smoothed, with a rule where each stage begins; undefined before the first
+ * metrics.
+ */
 export function trainingChart(stages: StageReport[], tokensPerStep: number, names: ArmNames): Html | undefined {
   const main = curve(stages.map((stage) => stage.main.metrics));
   const control = curve(stages.map((stage) => stage.control.metrics));
@@ -49,7 +52,7 @@ export function trainingChart(stages: StageReport[], tokensPerStep: number, name
   ];
   return figure(
     'Training loss',
-    `Faint: each ${main.length < MAX_POINTS ? 'step' : 'group of steps'}; strong: moving mean within a stage.${control.length ? ' The two runs read different rows, so only the evaluations below compare them.' : ''}`,
+    `Faint: each ${main.length < MAX_POINTS ? 'step' : 'group of steps'}; strong: moving mean within a stage.${control.length ? ' The two arms read different rows, so only the evaluations below compare them.' : ''}`,
     html`${
       control.length > 0 &&
       legend(
@@ -57,7 +60,7 @@ export function trainingChart(stages: StageReport[], tokensPerStep: number, name
         { color: ARM_COLORS.control, swatch: 'dashed', label: names.control },
       )
     }${responsive((width, narrow) =>
-      chart('Training loss in nats per token over optimizer steps, for both runs', {
+      chart('Training loss in nats per token over optimizer steps, for both arms', {
         width,
         height: narrow ? 260 : 340,
         marginLeft: 44,
@@ -109,7 +112,7 @@ function curve(stages: (TrainingMetrics | undefined)[]): Point[] {
   });
 }
 
-/** Mean over the neighbours at most `reach` away that exist. */
+/** Mean over each value and its neighbours at most `reach` away. */
 function movingMean(values: readonly number[], reach: number): number[] {
   const sums = [0];
   for (const value of values) sums.push(sums.at(-1)! + value);
@@ -127,7 +130,7 @@ const lossesOf = ({ reference }: ArmNames) =>
     { key: 'mixedDomainLoss', title: 'Mixed-domain loss', note: 'mean over the corpus\u2019s domains' },
   ] as const;
 
-/** The three evaluation losses after each stage, one panel each, both runs. */
+/** The three evaluation losses after each stage for both arms, one panel per loss. */
 export function evaluationCharts(stages: StageReport[], names: ArmNames): Html | undefined {
   if (!stages.some(({ main }) => main.evaluation)) return undefined;
   const ticks = stageTicks(stages);
@@ -143,7 +146,7 @@ export function evaluationCharts(stages: StageReport[], names: ArmNames): Html |
     return figure(
       title,
       note,
-      chart(`${title} in nats per token after each stage, for both runs`, {
+      chart(`${title} in nats per token after each stage, for both arms`, {
         width: 330,
         height: 230,
         marginLeft: 46,

@@ -16,7 +16,7 @@ interface Node {
   childNodes: Iterable<Node>;
 }
 
-/** One chart as an inline SVG; `label` says what it shows to those who cannot see it. */
+/** One chart as an inline SVG; `label` describes it to those who cannot see it. */
 export function chart(label: string, options: Plot.PlotOptions): Html {
   const svg = Plot.plot({
     document: document as unknown as NonNullable<Plot.PlotOptions['document']>,
@@ -28,7 +28,9 @@ export function chart(label: string, options: Plot.PlotOptions): Html {
   return new Html(serialize(svg, ' role="img"'));
 }
 
-/** A chart drawn twice, for wide and for narrow screens; the style sheet shows one, so that text is never scaled down. */
+/**
+ * A chart drawn twice, for wide and for narrow screens. The style sheet shows one of them: text is never scaled down.
+ */
 export function responsive(draw: (width: number, narrow: boolean) => Content): Html {
   return html`<div class="wide">${draw(1000, false)}</div><div class="narrow">${draw(360, true)}</div>`;
 }

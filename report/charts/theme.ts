@@ -46,7 +46,9 @@ const variables = (palette: Palette) =>
     .map(([name, value]) => `--${name}:${value};`)
     .join('');
 
-/** A shadow at each edge that more of a table is behind; what scrolls along with the table covers it at its ends. */
+/**
+ * A shadow at each edge behind which there is more of a table; covers that scroll with the table hide it at the ends.
+ */
 const scrollShadows =
   'background:linear-gradient(to right,var(--surface) 30%,transparent) left/36px 100% local,' +
   'linear-gradient(to left,var(--surface) 30%,transparent) right/36px 100% local,' +

@@ -65,8 +65,8 @@ it('a job that saves nothing when it is told to stop, writes elsewhere and share
   const results = await check('careless', command);
   const broken = [...results.values()].filter(({ status }) => status === 'fail');
   expect(broken.map(({ rule, detail }) => `${rule}: ${detail}`)).toEqual([
-    'it changes nothing but its own files: stages/0/notes.txt is no file of the contract',
-    'run again, it ends with 0 and changes nothing: stages/0/notes.txt is another than before',
+    'it changes nothing but its own files: stages/0/notes.txt is not a file of the contract',
+    'run again, it ends with 0 and changes nothing: stages/0/notes.txt has changed',
     expect.stringMatching(/^SIGTERM: it saves and exits with 75 within 30 s: it ended with 143/),
   ]);
 }, 600_000);

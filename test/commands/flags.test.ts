@@ -45,7 +45,7 @@ describe('what a flag is given', () => {
     [
       someOf('--features', ['dsir', 'loss']),
       'dsir,los',
-      '--features dsir,los: expected none, or names of dsir, loss with commas between.',
+      '--features dsir,los: expected none, or names separated by commas: dsir, loss.',
     ],
   ])('is refused: %o of %s', (parse, text, message) => {
     expect(() => parse(text)).toThrow(new ConfigError(message));

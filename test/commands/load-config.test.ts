@@ -40,7 +40,7 @@ describe('what is wrong', () => {
   it('with the file is said of it, a folder included', async () => {
     const path = join(folder, 'data');
     await mkdir(path);
-    const refused = new ConfigError(`${path}: a folder; name a configuration file.`);
+    const refused = new ConfigError(`${path}: this is a folder; name a configuration file.`);
     await expect(loadConfigFile(path)).rejects.toThrow(refused);
   });
 

@@ -46,7 +46,7 @@ describe('the flags of a selection', () => {
     refuseUnusedFlags({ method, classifierWeight }, given, SETTING_FLAGS);
 
   it.each<[keyof Settings, Settings['method'], RegExp]>([
-    ['labels', 'dsir', /^--labels: --method dsir does not use it: .* what does \(influence, hard-top-k\)\.$/],
+    ['labels', 'dsir', /^--labels: --method dsir does not use it: .* one that does \(influence, hard-top-k\)\.$/],
     ['features', 'oracle', /^--features: .*\(influence, hard-top-k\)/],
     ['learningRate', 'classifier', /^--learning-rate: .*\(influence, hard-top-k, oracle\)/],
     ['target', 'perplexity', /^--target: .*\(influence, hard-top-k, oracle\)/],
@@ -90,10 +90,10 @@ describe('the plan of a selection', () => {
     expect(plan.poolShards).toEqual(Array.from({ length: 998 }, (_, shard) => shard));
     expect(plan.holdOutShards).toEqual([998, 999]);
     expect(planLine('corpus', corpus(1_000_000, 1000), plan)).toMatch(
-      /of which 199600 are selected\. 2000 rows are no/,
+      /of which 199600 are selected\. 2000 rows are not/,
     );
     expect(planLine('corpus', { ...corpus(2, 2), documents: 1 }, { ...plan, poolRows: 1, selectedRows: 1 })).toMatch(
-      / from 1 document, of which 1 is selected\. 1 row is no candidate:/,
+      / from 1 document, of which 1 is selected\. 1 row is not a candidate:/,
     );
     const small = planSelection(settings({ method: 'oracle' }), corpus(900, 9));
     expect([small.poolRows, small.holdOutRows]).toEqual([700, 200]);

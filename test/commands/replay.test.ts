@@ -145,7 +145,7 @@ it('does not take the run itself, or a copy of it, for a second one', async () =
     const itself = await mates('replay', original(), '--from', 'start', '--work', lake);
     expect([itself.code, itself.stderr]).toEqual([2, expect.stringMatching(/--work .*lake: the run itself is there/)]);
     const copied = await mates(...start, out);
-    expect([copied.code, copied.stderr]).toEqual([2, expect.stringMatching(/--work .*: a run is there already/)]);
+    expect([copied.code, copied.stderr]).toEqual([2, expect.stringMatching(/--work .*: a run is already there/)]);
   } finally {
     await rm(lake);
   }
@@ -194,7 +194,7 @@ it('works on a run that has not finished, as far as it got', async () => {
 });
 
 it.each<[string, string[], RegExp, number]>([
-  ['a whole run without a folder', ['--from', 'start'], /--from start: name a folder .* by --work/, 2],
+  ['a whole run without a folder', ['--from', 'start'], /--from start: name a folder .* with --work/, 2],
   ['one stage of a whole run', ['--from', 'start', '--stage', '1', '--work', 'x'], /--stage: with --from start/, 2],
   ['a step that is none', ['--from', 'probes'], /Allowed choices are selection, scores, start/, 2],
   ['a stage that is none', ['--stage', '7'], /stage 7 has no selection/, 1],

@@ -262,7 +262,7 @@ describe('mates verify', () => {
   it('says what it checked, of a run and of its corpus', async () => {
     const run = await mates('verify', folder, '--inputs', '--json');
     expect(run.code).toBe(0);
-    expect(run.stdout).toMatch(/a finished run; \d+ files, .* the 2 stages hold together\./);
+    expect(run.stdout).toMatch(/a finished run; \d+ files, .* its 2 stages are consistent\./);
     expect(JSON.parse(run.stdout.trim().split('\n').at(-1)!)).toMatchObject({ kind: 'run', finished: true, stages: 2 });
     const corpus = await mates('verify', join(folder, 'corpus'));
     expect(corpus.stdout).toMatch(/a corpus; 37 files/); // three of each of the 12 shards, and the tokenizer
@@ -271,7 +271,7 @@ describe('mates verify', () => {
   it('does not say that the inputs of a corpus are in order, whose folder it does not know', async () => {
     const { code, stdout, stderr } = await mates('verify', join(folder, 'corpus'), '--inputs');
     expect([code, stdout]).toEqual([2, '']);
-    expect(stderr).toMatch(/^mates: --inputs: \S+corpus is a corpus, .* the command that prepared it again/);
+    expect(stderr).toMatch(/^mates: --inputs: \S+corpus is a corpus, .* repeat the command that prepared it/);
   });
 
   it('ends with 1 and the first fault', async () => {

@@ -196,7 +196,7 @@ describe('a comparison', () => {
       | random | 2 | 5.000 ± 0.000 | – | 5.100 ± 0.000 | – | 4.900 ± 0.000 | 0.50 | 2.40e+2 |
       | influence | 2 | 4.900 ± 0.000 | −0.100 [−0.100, −0.100] | 5.000 ± 0.000 | −0.100 [−0.100, −0.100] | 4.800 ± 0.000 | 0.50 | 2.40e+2 |
 
-      After stage 1. Losses in nats per token, mean ± standard error over seeds; differences to random, taken before rounding, paired by seed, a run with its own control if it has one, with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the pairs in parentheses; negative is better. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there."
+      After stage 1. Losses in nats per token, mean ± standard error over seeds; differences to random, taken before rounding, paired by seed (a run with its own control, if it has one), with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the number of pairs in parentheses; negative is better. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there."
     `);
   });
 });
@@ -209,7 +209,7 @@ describe('the charts of a comparison', () => {
   it('name the seeds that a line is the mean of, where its row in the table has more', () => {
     const page = pageOf(...random, summary('influence', 2, 4.9));
     expect(linesOf(page)).toEqual(['random (1 of 2 seeds)', 'influence']);
-    expect(page).toContain('over the seed that all methods have; the tables are over all of its own.');
+    expect(page).toContain('over the seed that all methods have; the tables use all of its seeds.');
     const same = pageOf(...random, ...[1, 2].map((seed) => summary('influence', seed, 4.9)));
     expect(linesOf(same)).toEqual(['random', 'influence']);
     expect(same).toContain('the mean of a method over its seeds.');

@@ -257,7 +257,9 @@ describe('on S3', () => {
     vi.stubEnv('MATES_DEPLOYMENT', JSON.stringify({ gpuInstances: ['p4d'] }));
     vi.stubEnv('MATES_NOT_IN_ECR', 'ghcr.io/owner/trainer:1');
     await expect(validate({ maxCostUsd: 9 })).rejects.toThrow(/maxCostUsd: there is no price of p4d .*g6\.xlarge/);
-    await expect(validate({ trainer: 'sagemaker' })).rejects.toThrow(/images of ECR alone.*ghcr\.io\/owner\/trainer:1/);
+    await expect(validate({ trainer: 'sagemaker' })).rejects.toThrow(
+      /only runs images from ECR.*ghcr\.io\/owner\/trainer:1/,
+    );
     await validate({ dryRun: true });
     vi.unstubAllEnvs();
     vi.stubEnv('MATES_DEPLOYMENT', JSON.stringify({ sagemakerInstanceType: 'ml.p4d.24xlarge' }));

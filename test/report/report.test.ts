@@ -173,7 +173,7 @@ describe('a run in progress', () => {
 
   it('shows the shared first stage without a comparison', async () => {
     const page = await report({ stopAt: 1 });
-    expect(page).toContain('Both runs still share this stage');
+    expect(page).toContain('Both arms still share this stage');
   });
 });
 
@@ -213,16 +213,8 @@ describe('the verdict', () => {
   });
 
   it.each([
-    [
-      5,
-      5.004,
-      '0.004 lower than the random control\u2019s 5.004: less than 0.01, which is no difference worth the name.',
-    ],
-    [
-      5.004,
-      5,
-      '0.004 higher than the random control\u2019s 5.000: less than 0.01, which is no difference worth the name.',
-    ],
+    [5, 5.004, '0.004 lower than the random control\u2019s 5.004: less than 0.01, which is too small to count.'],
+    [5.004, 5, '0.004 higher than the random control\u2019s 5.000: less than 0.01, which is too small to count.'],
     [5, 5.01, '0.010 lower than the random control\u2019s 5.010.'],
     [5.01, 5, '0.010 higher than the random control\u2019s 5.000: in this run selection did not help.'],
   ])('says whether %f beside %f is a difference', async (main, control, said) => {
@@ -265,8 +257,8 @@ describe('the verdict', () => {
     record.config.selection.classifierWeight = 1;
     await putJson(store, RUN_FILE, record);
     const page = await renderReport(await collectReportData(open, 'memory:run'));
-    expect(page).toContain('to whose score that of a quality classifier is added');
-    expect(await report()).not.toContain('to whose score');
+    expect(page).toContain('with the score of a quality classifier added');
+    expect(await report()).not.toContain('with the score of');
   });
 
   /** The report of a run by this method, whose rows nothing has scored. */
@@ -348,7 +340,7 @@ describe('utility', () => {
     expect(drawn.note).toContain('Utility is minus predicted influence. Rows are drawn by Gumbel-top-k');
     const kept = await reportOf({ method: 'classifier' });
     expect(kept.axes).toEqual(['utility (the classifier\u2019s score)']);
-    expect(kept.note).toContain('The rows of the highest utility are kept.');
+    expect(kept.note).toContain('The rows with the highest utility are kept.');
     expect(kept.note).not.toContain('Gumbel');
     expect((await reportOf({ method: 'perplexity' })).axes).toEqual(['utility (minus loss)']);
     const dsir = await reportOf({ method: 'dsir' });
@@ -367,7 +359,7 @@ describe('utility', () => {
   it('is that of what stood in for the method at a stage', async () => {
     const { axes, note } = await reportOf({ method: 'hard-top-k' }, { 2: 'dsir' });
     expect(axes).toEqual(['utility (minus predicted influence)', 'utility (DSIR\u2019s log-weight)']);
-    expect(note).toContain('In stages 1, 3 the rows of the highest utility are kept. In stage 2 rows are drawn');
+    expect(note).toContain('In stages 1, 3 the rows with the highest utility are kept. In stage 2 rows are drawn');
   });
 });
 

@@ -59,7 +59,7 @@ describe('closingTable', () => {
       │     0 │          5.310 │          5.000 │             4.000 │                   – │      novels 41% (15.2%) │  960 of 1,210 │      8.3 s │
       │     1 │ 5.110 (−0.060) │ 4.990 (−0.010) │     4.000 (0.000) │  0.06 [−0.14, 0.27] │      novels 41% (15.2%) │  974 of 4,870 │ 3 min 20 s │
       └───────┴────────────────┴────────────────┴───────────────────┴─────────────────────┴─────────────────────────┴───────────────┴────────────┘
-      In parentheses after a loss: less the control's; negative favours selection."
+      In parentheses after a loss: its difference from the control's; negative favours selection."
     `);
   });
 

@@ -21,7 +21,7 @@ interface Options extends Target, Changes {
   json?: boolean;
 }
 
-/** `mates start [CONFIG]`: an execution of the deployed machine. */
+/** `mates start [CONFIG]`: starts an execution of the deployed machine. */
 export async function start(config: string | undefined, options: Options): Promise<void> {
   const input = await executionInput(config, options);
   const { machine, dashboard } = await findDeployment(options);
@@ -79,7 +79,7 @@ export async function executionInput(
   const bytes = Buffer.byteLength(JSON.stringify(given));
   if (bytes > MAX_INPUT_BYTES)
     throw new ConfigError(
-      `${config}: ${bytes} bytes, an execution's input has at most ${MAX_INPUT_BYTES}; put it on S3.`,
+      `${config}: ${bytes} bytes, but an execution's input has at most ${MAX_INPUT_BYTES}; put it on S3.`,
     );
   return given;
 }
@@ -92,7 +92,7 @@ function changesAlone(options: Changes): RawConfig {
 const capOf = (text: string | undefined) =>
   text === undefined ? undefined : text === 'none' ? null : dollars('--max-cost-usd')(text);
 
-/** The machine's first state refuses it too; here the command says so, and no execution has failed. */
+/** The machine's first state would refuse such a run too, but only as a failed execution. */
 async function refuseBusyRun(sfn: SFNClient, machine: string, run: string): Promise<void> {
   const busy = await runningExecution(sfn, unqualified(machine), run);
   if (busy !== undefined)
@@ -101,11 +101,11 @@ async function refuseBusyRun(sfn: SFNClient, machine: string, run: string): Prom
     );
 }
 
-/** Tells the run and the time: a name is taken for 90 days, and a run may need several executions. */
+/** Contains the run and the time, because a name is taken for 90 days and a run may need several executions. */
 function executionName(input: Record<string, unknown>, now: Date): string {
   const { runId, resumeFrom, config } = input as { runId?: string; resumeFrom?: string; config?: { name?: string } };
   const stamp = now.toISOString().slice(0, 19).replace(/[-:]/g, '').replace('T', '-');
   const of = resumeFrom ?? runId ?? (config === undefined ? 'smoke' : (config.name ?? 'run'));
-  // The run is named after its execution and has 48 characters: the time must be among them.
+  // A run may be named after its execution, in at most 48 characters: the time must be among them.
   return `${of.slice(0, 48 - 1 - stamp.length)}-${stamp}`;
 }

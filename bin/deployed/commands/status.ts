@@ -108,7 +108,7 @@ async function listExecutions(sfn: SFNClient, options: Options): Promise<void> {
   console.log(terminalTable(rows, { ...PLAIN_TABLE, head }, terminalColumns()));
 }
 
-/** `3 h 05 min`, up to now for what goes on. */
+/** `3 h 05 min`; up to now if it has not ended. */
 function duration(from = new Date(), to = new Date()): string {
   const seconds = Math.round((to.getTime() - from.getTime()) / 1000);
   if (seconds < 60) return `${seconds} s`;

@@ -13,7 +13,7 @@ interface Options extends Target {
 
 const LOOK_MS = 1000;
 
-/** `mates stop EXECUTION`: ends it and every job of its run, and returns when none is left. */
+/** `mates stop EXECUTION`: ends it and every job of its run, and returns when no job is left. */
 export async function stop(execution: string, options: Options): Promise<void> {
   const { run, wasRunning, jobs } = await stopRun(
     new SFNClient({}),

@@ -16,10 +16,10 @@ interface Options extends Target {
   json?: boolean;
 }
 
-/** Between two looks: the API's rates are shared by everything in the account. */
+/** Time between two polls: everything in the account shares the API's rate limits. */
 const LOOK_MS = 2000;
 
-/** `mates watch EXECUTION`: its progress until it ends. Interrupted, it stops watching and nothing else. */
+/** `mates watch EXECUTION`: shows its progress until it ends. An interruption ends only the watching. */
 export async function watch(execution: string, options: Options): Promise<void> {
   await watchExecution(new SFNClient({}), await executionArn(execution, options), options);
 }
@@ -30,7 +30,7 @@ export async function watchExecution(
   execution: string,
   { json, dashboard }: { json?: boolean; dashboard?: string },
 ): Promise<void> {
-  const { signal, dispose } = stopSignal('Stopping to watch: the execution goes on.');
+  const { signal, dispose } = stopSignal('No longer watching: the execution goes on.');
   const view = createProgressView();
   try {
     const ended = await followExecution(sfn, execution, {
@@ -48,7 +48,7 @@ export async function watchExecution(
   }
 }
 
-/** What the machine ends with, as far as it is shown. */
+/** The fields of the machine's output that are shown. */
 interface Output {
   run?: { id: string; uri: string };
   plan?: PricedPlan & { quotas: QuotaNeed[] };

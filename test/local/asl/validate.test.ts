@@ -35,7 +35,7 @@ describe('what is refused before anything runs', () => {
     [
       'the same name twice',
       one({ Type: 'Map', End: true, ItemProcessor: { ProcessorConfig: { Mode: 'INLINE' }, ...one(end) } }),
-      'It: the name of another state',
+      'It: another state of this machine has the same name',
     ],
     ['a long name', { StartAt: 'x'.repeat(81), States: { ['x'.repeat(81)]: end } }, 'more than 80'],
     ['index', only({ OutputPath: '$.a[0]' }), 'It.OutputPath: "$.a[0]" is not supported'],
@@ -48,7 +48,7 @@ describe('what is refused before anything runs', () => {
     ['index in ResultPath', only({ ResultPath: '$.a[0]' }), 'It.ResultPath'],
     ['context in ResultPath', only({ ResultPath: '$$.Execution.Name' }), 'It.ResultPath'],
     ['template that is no path', only({ Parameters: { 'x.$': 3 } }), 'It.Parameters.x.$'],
-    ['template field twice', only({ Parameters: { 'x.$': '$', x: 1 } }), 'x is there as well'],
+    ['template field twice', only({ Parameters: { 'x.$': '$', x: 1 } }), 'there is also x'],
     [
       'intrinsic deep inside',
       only({ Parameters: { a: [{ 'b.$': 'States.MathRandom(1, 2)' }] } }),
