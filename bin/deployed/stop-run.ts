@@ -19,7 +19,7 @@ export interface StopOptions {
 
 export interface Stopped {
   run: string | undefined;
-  /** Whether the execution was running; its jobs are ended in any case. */
+  /** Whether the execution was running; jobs that it left behind are ended either way. */
   wasRunning: boolean;
   /** Jobs that were told to end. */
   jobs: number;
