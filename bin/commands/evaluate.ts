@@ -76,6 +76,11 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
   if (target !== undefined && target !== 'passage' && target !== 'last-word')
     throw new ConfigError(`--target ${target}: expected passage or last-word.`);
   if (!target) refuseNamesakes(options.task);
+  for (const flag of ['samples', 'delimiter'] as const)
+    if (target && options[flag] !== undefined)
+      throw new ConfigError(
+        `--${flag} is for tasks: with --target, files are read as passages; leave one of them out.`,
+      );
   const { limit, batch: rowsPerBatch } = options;
   if (options.samples) {
     const { name } = splitUri(options.samples);

@@ -1,11 +1,13 @@
 /** The checkpoint that rows are selected for. */
+import { isDeepStrictEqual } from 'node:util';
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Corpus } from '../../core/corpus/corpus.ts';
-import { ConfigError } from '../../core/errors.ts';
+import { ConfigError, InputError } from '../../core/errors.ts';
 import { sha256 } from '../../core/hash.ts';
 import { armLayout } from '../../core/layout.ts';
 import type { Run } from '../../core/run/open-run.ts';
-import type { Store, StoreOpener } from '../../core/storage/index.ts';
+import { getJson, getJsonIfPresent, type Store, type StoreOpener } from '../../core/storage/index.ts';
+import type { TokenizerJson } from '../../core/tokenizer/tokenizer-json.ts';
 import { AdamW } from '../../engine/adamw.ts';
 import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engine/files/checkpoint.ts';
 import { CONFIG_FILE } from '../../engine/files/hugging-face.ts';
@@ -35,22 +37,48 @@ export async function readCheckpoint(
   const model = await loadModel(source, '', (file, hash) => {
     hashes[file] = hash;
   });
+  requireFinite(model, options.checkpoint);
   hashes[CONFIG_FILE] = sha256(await source.get(CONFIG_FILE));
   return { model, hashes, warnings, config: configOf(options, settings, corpus.index, model) };
 }
 
-/** @returns a warning if the checkpoint has no tokenizer to compare with. */
-async function requireTokenizer(checkpoint: Store, options: Options, { index }: Corpus): Promise<string[]> {
+/** @returns warnings if the checkpoint has no tokenizer to compare with, or ends documents by another token. */
+async function requireTokenizer(checkpoint: Store, options: Options, { store, index }: Corpus): Promise<string[]> {
   const has = (await checkpoint.size('tokenizer.json')) !== undefined;
   if (!has)
     return [
       `${options.checkpoint} has no tokenizer.json, so nothing shows that the corpus was prepared with its tokenizer. If it was not, the selection ` +
         'is no better than chance: save the tokenizer there (in Transformers, tokenizer.save_pretrained).',
     ];
-  if (sha256(await checkpoint.get('tokenizer.json')) === index.tokenizer.sha256) return [];
-  throw new ConfigError(
-    `${options.corpus}: it was prepared with another tokenizer than the checkpoint's; prepare it with --tokenizer ${options.checkpoint}/tokenizer.json.`,
-  );
+  const isSame = sha256(await checkpoint.get('tokenizer.json')) === index.tokenizer.sha256;
+  if (!isSame && !sameIds(await getJson(checkpoint, 'tokenizer.json'), await getJson(store, index.tokenizer.key)))
+    throw new ConfigError(
+      `${options.corpus}: it was prepared with another tokenizer than the checkpoint's; prepare it with --tokenizer ${options.checkpoint}/tokenizer.json.`,
+    );
+  const { eos_token_id: end } = (await getJsonIfPresent<{ eos_token_id?: unknown }>(checkpoint, CONFIG_FILE)) ?? {};
+  if (typeof end !== 'number' || end === index.tokenizer.endOfText) return [];
+  return [
+    `${options.checkpoint}/${CONFIG_FILE} has the eos_token_id ${end}, but documents of ${options.corpus} end with token ${index.tokenizer.endOfText}. ` +
+      'If the model was trained with the former between documents, it reads rows that it does not know.',
+  ];
+}
+
+/** Whether two files of a tokenizer, such as one and the same that Transformers has saved again, give the same ids. */
+function sameIds(one: TokenizerJson, other: TokenizerJson): boolean {
+  const [a, b] = [one, other].map(({ model, normalizer, pre_tokenizer, added_tokens }) => {
+    const merges = model?.merges?.map((merge) => (typeof merge === 'string' ? merge : merge.join(' ')));
+    return { model: { ...model, merges }, normalizer, pre_tokenizer, added_tokens };
+  });
+  return isDeepStrictEqual(a, b);
+}
+
+/** @throws InputError for weights that are not finite numbers, which would give losses that are none. */
+function requireFinite({ parameters }: Model, checkpoint: string): void {
+  const broken = parameters.specs.find(({ name }) => !parameters.view(name).every(Number.isFinite));
+  if (broken)
+    throw new InputError(
+      `${checkpoint}: ${broken.name} has values that are not finite: download or export the model again.`,
+    );
 }
 
 /** Writes the checkpoint as that of a first stage, with an optimizer that has not taken a step. */

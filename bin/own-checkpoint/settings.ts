@@ -134,8 +134,7 @@ export function configOf(
     );
   if ((shape.mlpWidth ?? 4 * shape.width) !== 4 * shape.width)
     throw new ConfigError(`${options.checkpoint}: intermediate_size is not four times hidden_size; use another model.`);
-  const { layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, initializerStd, parallelResidual } =
-    shape;
+  const { layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, parallelResidual } = shape;
   const { method, fraction, temperature, classifierWeight, target, passages, features, runtime, threads } = settings;
   const reference = absolute(options.reference);
   return parseConfig(
@@ -152,7 +151,6 @@ export function configOf(
         rotaryFraction,
         rotaryBase,
         layerNormEpsilon,
-        initializerStd,
         parallelResidual,
         vocabularyMultiple: shape.vocabularySize,
       },

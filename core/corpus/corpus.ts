@@ -6,7 +6,7 @@ import { sha256 } from '../hash.ts';
 import { mapParallel } from '../parallel.ts';
 import { readParquet } from '../parquet.ts';
 import { getJsonIfPresent, requireFormat, type Store, type StoreOpener } from '../storage/index.ts';
-import { loadTokenizer, type Tokenizer } from '../tokenizer/load.ts';
+import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 
 export const CORPUS_FILE = 'corpus.json';
 

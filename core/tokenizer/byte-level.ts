@@ -35,3 +35,8 @@ function byteCharacters(): string[] {
     return String.fromCharCode(printable ? byte : next++);
   });
 }
+
+/** Whether a byte occurs in UTF-8 at all; Pythia's vocabulary leaves out those that do not. */
+export function isInUtf8(byte: number): boolean {
+  return byte !== 0xc0 && byte !== 0xc1 && byte < 0xf5;
+}

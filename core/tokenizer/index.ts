@@ -1,2 +1,3 @@
-export { loadTokenizer, type Tokenizer } from './load.ts';
+export { loadTokenizer } from './load.ts';
+export type { Tokenizer } from './tokenizer.ts';
 export { trainBpe } from './train-bpe.ts';

@@ -1,68 +1,23 @@
 /** Loads a Hugging Face tokenizer.json: byte-level BPEs with our own encoder, any other kind with the library. */
-import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
-import { ConfigError, InputError } from '../errors.ts';
+import { ConfigError } from '../errors.ts';
 import { sha256 } from '../hash.ts';
 import { BpeEncoder } from './bpe-encoder.ts';
-import { BYTE_CHARACTERS, splitWords, tokenBytes } from './byte-level.ts';
+import { BYTE_CHARACTERS, isInUtf8, splitWords, tokenBytes } from './byte-level.ts';
+import { libraryTokenizer } from './library-tokenizer.ts';
+import type { Tokenizer } from './tokenizer.ts';
+import type { AddedToken, TokenizerJson } from './tokenizer-json.ts';
 
-/** Turns text into the ids of a vocabulary and back. */
-export interface Tokenizer {
-  /** Ids of a text, without any special token added; a special token spelled out in the text becomes its id. */
-  encode(text: string): number[];
-  /** Text of ids, special tokens included; bytes that are not UTF-8 become U+FFFD. */
-  decode(ids: ArrayLike<number>): string;
-  /** One more than the highest id, added tokens included. */
-  readonly vocabularySize: number;
-  /** Id of the token that ends a document. */
-  readonly endOfText: number;
-  /** SHA-256 of the tokenizer.json that it was loaded from. */
-  readonly sha256: string;
-}
-
-/** Names of the token that ends a document, in order of preference: GPT, Llama 3, Gemma, Llama 2, BERT. */
-const END_OF_TEXT_NAMES = ['<|endoftext|>', '<|end_of_text|>', '<eos>', '</s>', '[SEP]'];
-
-/** The parts of a tokenizer.json that are read here. */
-interface TokenizerJson {
-  added_tokens?: AddedToken[];
-  normalizer?: { type: string } | null;
-  pre_tokenizer?: PreTokenizerJson | null;
-  decoder?: { type: string } | null;
-  model: {
-    type?: string;
-    vocab: Record<string, number> | [string, number][];
-    merges?: (string | [string, string])[];
-    dropout?: number | null;
-    unk_token?: string | null;
-    continuing_subword_prefix?: string | null;
-    end_of_word_suffix?: string | null;
-    byte_fallback?: boolean;
-    ignore_merges?: boolean;
-  };
-}
-
-interface PreTokenizerJson {
-  type: string;
-  add_prefix_space?: boolean;
-  use_regex?: boolean;
-  /** For `Split`: what becomes of the matches. */
-  behavior?: string;
-  invert?: boolean;
-  pattern?: { Regex: string };
-  individual_digits?: boolean;
-  /** For `Sequence`. */
-  pretokenizers?: PreTokenizerJson[];
-}
-
-interface AddedToken {
-  id: number;
-  content: string;
-  single_word?: boolean;
-  lstrip?: boolean;
-  rstrip?: boolean;
-  normalized?: boolean;
-  special?: boolean;
-}
+/** Names of the token that ends a document, in order of preference: GPT, Llama 3, Gemma, Llama 2, BERT, others. */
+const END_OF_TEXT_NAMES = [
+  '<|endoftext|>',
+  '<|end_of_text|>',
+  '<eos>',
+  '</s>',
+  '[SEP]',
+  '[EOS]',
+  '<EOS>',
+  '<|im_end|>',
+];
 
 /**
  * Loads a tokenizer.json.
@@ -81,7 +36,7 @@ export function loadTokenizer(source: Uint8Array | string, name: string): Tokeni
   let vocabularySize = 0;
   for (const id of vocab.values()) vocabularySize = Math.max(vocabularySize, id + 1);
   const facts = { vocabularySize, endOfText, sha256: sha256(source) };
-  return byteLevelBpe(json, facts) ?? anyTokenizer(json, vocab, facts, name);
+  return byteLevelBpe(json, facts) ?? { ...facts, ...libraryTokenizer(json, vocab, name) };
 }
 
 type Facts = Pick<Tokenizer, 'vocabularySize' | 'endOfText' | 'sha256'>;
@@ -183,11 +138,6 @@ function byteLevelBpe(json: TokenizerJson, facts: Facts): Tokenizer | undefined 
   };
 }
 
-/** Whether a byte occurs in UTF-8 at all; Pythia's vocabulary leaves out those that do not. */
-function isInUtf8(byte: number): boolean {
-  return byte !== 0xc0 && byte !== 0xc1 && byte < 0xf5;
-}
-
 type Splitter = (text: string, ids: number[], between: (text: string) => void) => void;
 
 /** Cuts a text at added tokens, leftmost first and the longest of those that start at one place. */
@@ -241,68 +191,4 @@ function decodeBytes(ids: ArrayLike<number>, bytes: readonly Uint8Array[], added
   }
   flush();
   return text;
-}
-
-/** Any tokenizer.json by the library, at about a tenth of the speed. */
-function anyTokenizer(json: TokenizerJson, vocab: Map<string, number>, facts: Facts, name: string): Tokenizer {
-  const single = json.added_tokens?.find((token) => token.single_word);
-  if (single)
-    throw new ConfigError(`${name}: the added token "${single.content}" has single_word, which is not supported.`);
-  const words = json.pre_tokenizer && withUnicodeClasses(json.pre_tokenizer, name);
-  // For a WordLevel model, the library does not know it.
-  const unknown = vocab.get(json.model.unk_token ?? '');
-  let library: LibraryTokenizer;
-  try {
-    library = new LibraryTokenizer({ ...json, pre_tokenizer: words }, { clean_up_tokenization_spaces: false });
-  } catch (error) {
-    throw new ConfigError(`${name}: a kind of tokenizer that is not supported (${(error as Error).message}).`);
-  }
-  return {
-    ...facts,
-    encode(text) {
-      try {
-        const { ids } = library.encode(text, { add_special_tokens: false }) as { ids: (number | undefined)[] };
-        return ids.map((id) => id ?? unknown).filter((id) => id !== undefined);
-      } catch (error) {
-        if (!(error instanceof RangeError)) throw error; // some kinds hand over all ids of a text as arguments of one call
-        throw new InputError(
-          `a text of ${text.length} characters is too long for a tokenizer of the kind ${json.model.type}: cut it into shorter documents.`,
-        );
-      }
-    },
-    decode: (ids) => (ids.length === 0 ? '' : library.decode(Array.from(ids), { clean_up_tokenization_spaces: false })),
-  };
-}
-
-/** What `\w` stands for in Rust's regular expressions. */
-const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
-
-/**
- * The pre-tokenizer, changed so that the library cuts a text as Hugging Face's own does: the library's `Whitespace` and
- * `Digits` know ASCII letters and digits alone, while the regular expressions of its `Split` know all of Unicode's.
- *
- * @throws ConfigError for what the library would read as something else.
- */
-function withUnicodeClasses(words: PreTokenizerJson, name: string): PreTokenizerJson {
-  switch (words.type) {
-    case 'Sequence':
-      return { ...words, pretokenizers: (words.pretokenizers ?? []).map((one) => withUnicodeClasses(one, name)) };
-    case 'Whitespace':
-      return { type: 'Split', pattern: { Regex: `[${WORD}]+|[^${WORD}\\s]+` }, behavior: 'Removed', invert: true };
-    case 'Digits':
-      return {
-        type: 'Split',
-        pattern: { Regex: words.individual_digits ? '\\p{N}' : '\\p{N}+' },
-        behavior: 'Isolated',
-        invert: false,
-      };
-    case 'Split':
-      if (!/^(isolated|removed)$/i.test(words.behavior ?? ''))
-        throw new ConfigError(
-          `${name}: the pre-tokenizer Split has the behavior ${words.behavior}, which is not supported.`,
-        );
-      return words;
-    default:
-      return words;
-  }
 }

@@ -2,6 +2,7 @@
  * Checkpoints of the language model: a Hugging Face directory that `transformers` loads as it is, plus the optimizer's
  * moments and `training.json`, which is written last and so marks the checkpoint as whole.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../core/errors.ts';
 import { sha256 as sha256Of } from '../../core/hash.ts';
 import { TRAINING_FILE } from '../../core/layout.ts';
@@ -172,20 +173,34 @@ export async function loadModel(store: Store, prefix: string, check?: FileCheck)
   config.require('hidden_act', 'gelu', 'gelu');
   config.require('attention_bias', true, true);
   config.require('tie_word_embeddings', false, false);
+  config.refuse('quantization_config', 'quantised weights cannot be read; save the model dequantised');
   // Transformers 5 writes one object, `rope_parameters`; earlier versions write two fields, and call the object
   // rope_scaling.
-  const rope = { ...config.object('rope_scaling'), ...config.object('rope_parameters') };
+  const [scaling, written] = [config.object('rope_scaling'), config.object('rope_parameters')];
+  if (Object.keys(scaling).length > 0 && Object.keys(written).length > 0 && !isDeepStrictEqual(scaling, written))
+    config.refuse('rope_scaling', 'rope_parameters says something else; remove one of the two');
+  const rope = { ...scaling, ...written };
   const kind = rope.rope_type ?? rope.type ?? 'default';
   if (kind !== 'default')
-    throw new InputError(`${uriOf(store, prefix, CONFIG_FILE)}: rope_type is ${kind}; only "default" is supported.`);
-  const number = (value: unknown) => (typeof value === 'number' ? value : undefined);
+    throw config.refusal(
+      'rope_type',
+      kind,
+      'only "default" is supported: rotary positions cannot be scaled',
+      'Use another model',
+    );
+  const number = (value: unknown, field: string) => {
+    if (value === undefined || value === null) return undefined;
+    if (typeof value === 'number') return value;
+    throw config.refusal(field, value, 'a number was expected');
+  };
+  const partial = number(rope.partial_rotary_factor, 'partial_rotary_factor');
   const width = config.count('hidden_size', MOST.width);
   const heads = config.heads(width);
-  const rotaryFraction = number(rope.partial_rotary_factor) ?? config.number('rotary_pct', 0.25);
+  const rotaryFraction = partial ?? config.number('rotary_pct', 0.25);
   const rotated = Math.floor((width / heads) * rotaryFraction);
   if (!(rotaryFraction <= 1 && rotated >= 2 && rotated % 2 === 0))
     throw config.refusal(
-      number(rope.partial_rotary_factor) === undefined ? 'rotary_pct' : 'partial_rotary_factor',
+      partial === undefined ? 'rotary_pct' : 'partial_rotary_factor',
       rotaryFraction,
       `a share up to 1 was expected, of the ${width / heads} dimensions of a head an even number, at least 2`,
     );
@@ -195,7 +210,7 @@ export async function loadModel(store: Store, prefix: string, check?: FileCheck)
     heads,
     mlpWidth: config.count('intermediate_size', 4 * MOST.width, 4 * width),
     rotaryFraction,
-    rotaryBase: number(rope.rope_theta) ?? config.number('rotary_emb_base', 10_000),
+    rotaryBase: number(rope.rope_theta, 'rope_theta') ?? config.number('rotary_emb_base', 10_000),
     layerNormEpsilon: config.number('layer_norm_eps', 1e-5),
     initializerStd: config.number('initializer_range', 0.02),
     vocabularySize: config.count('vocab_size', MOST.vocabulary),

@@ -84,10 +84,14 @@ export class ModelConfig {
     throw new InputError(`${this.file}: ${field} is ${found}; only ${needed} is supported. Use another model.`);
   }
 
-  refusal(field: string, value: unknown, expected: string): InputError {
-    return new InputError(
-      `${this.file}: ${field} is ${JSON.stringify(value)}, ${expected}. Download or export the model again.`,
-    );
+  /** Refuses a field that has any value. */
+  refuse(field: string, why: string): void {
+    const value = this.json[field];
+    if (value !== undefined && value !== null) throw new InputError(`${this.file} has ${field}: ${why}.`);
+  }
+
+  refusal(field: string, value: unknown, expected: string, remedy = 'Download or export the model again'): InputError {
+    return new InputError(`${this.file}: ${field} is ${JSON.stringify(value)}, ${expected}. ${remedy}.`);
   }
 }
 
@@ -136,7 +140,9 @@ export async function loadWeights(
       }
       if (known.has(name)) throw new InputError(`${uri}: ${tensor} is given twice.`);
       if (!ignore(name))
-        throw new InputError(`${uri}: ${tensor} is no part of the model that ${CONFIG_FILE} describes.`);
+        throw new InputError(
+          `${uri}: ${tensor} is no part of the model that ${CONFIG_FILE} describes${hintAt(tensor, parameters)}.`,
+        );
       return undefined;
     };
     await readPart(store, prefix, file, place, check && ((sha256) => check(file, sha256)));
@@ -147,6 +153,13 @@ export async function loadWeights(
       `${files.map((file) => uriOf(store, prefix, file)).join(', ')}: ${absent.length} tensors of the model that ${CONFIG_FILE} describes are ` +
         `missing, the first is ${absent[0]}. Download or export the model again.`,
     );
+}
+
+/** Weights that were saved from a compiled model, or from one without its head, have other names throughout. */
+function hintAt(tensor: string, { specs }: ParameterSet): string {
+  const [module] = tensor.split('.');
+  if (specs.some(({ name }) => name.startsWith(`${module}.`))) return '';
+  return `, whose tensors are named like ${specs[0]!.name}; save the whole model again, not a compiled one and not a part of it`;
 }
 
 /** A model's parameters, or arrays of the same layout, as a safetensors file. */

@@ -6,7 +6,7 @@ import type { LanguageModel } from './language-model.ts';
 import { TargetStates } from './target-states.ts';
 
 export interface LikelihoodOptions {
-  /** Rows in one forward pass; by default enough for about 512 tokens, or 16,384 on a GPU. */
+  /** The most rows in one forward pass; by default enough for about 512 tokens, or 16,384 on a GPU. */
   rowsPerBatch?: number;
   /** Called after each forward pass with the number of requests done; may throw to stop. */
   onProgress?: (done: number) => void;
@@ -31,7 +31,7 @@ const GPU_HEAD_ROWS = 512;
  * "yes" and "no") share a row.
  *
  * A request's results have the same bits whatever other requests there are, in whatever order, because the length of
- * its row alone determines the graph. `rowsPerBatch` may change the last bits.
+ * its row alone determines the graph; with `rowsPerBatch`, the number of rows of that length may change the last bits.
  */
 export async function logLikelihoods(
   model: LanguageModel,
@@ -52,7 +52,10 @@ export async function logLikelihoods(
   const batchTokens = model.onGpu ? GPU_TOKENS : CPU_TOKENS;
   let done = 0;
   for (const [length, rows] of rowsByLength(requests)) {
-    const batch = rowsPerBatch ?? Math.max(2, Math.floor(batchTokens / length));
+    const least = Math.min(2, rowsPerBatch ?? 2);
+    const batch = rowsPerBatch
+      ? Math.min(rowsPerBatch, Math.max(least, rows.length))
+      : Math.max(2, Math.floor(batchTokens / length));
     for (let first = 0; first < rows.length; first += batch) {
       const part = rows.slice(first, first + batch);
       const tokens = new Int32Array(batch * length); // the last batch is filled up, to reuse the graph

@@ -226,6 +226,12 @@ describe('mates evaluate', () => {
       2,
       /--task \S+quiz\.jsonl test\S+: two tasks are called quiz: leave one out, or rename its file\.\n$/,
     ],
+    [
+      'samples of passages',
+      ['--task', QUIZ, '--target', 'passage', '--samples', 'x.jsonl'],
+      2,
+      /--samples is for tasks: with --target, files are read as passages/,
+    ],
     ['an unknown target', ['--task', 'x', '--target', 'word'], 2, /--target word: expected passage or last-word/],
   ])('refuses %s', async (_, args, code, message) => {
     const finished = await mates('evaluate', folder, ...args);

@@ -290,6 +290,37 @@ describe('mates select', () => {
     }
   });
 
+  it('takes the same tokenizer when Transformers has saved it again', async () => {
+    const json = JSON.parse(await readFile(at('corpus/tokenizer.json'), 'utf8'));
+    json.model.merges = json.model.merges.map((merge: string | string[]) =>
+      typeof merge === 'string' ? merge.split(' ') : merge.join(' '),
+    );
+    await checkpoint('saved-again', { tokenizer: JSON.stringify({ ...json, post_processor: { type: 'ByteLevel' } }) });
+    const { code } = await select('--dry-run', '--checkpoint', at('saved-again'), '--work', at('none'));
+    expect(code).toBe(0);
+  });
+
+  it('warns of a checkpoint that ends documents by another token', async () => {
+    await checkpoint('other-end');
+    const file = at('other-end/config.json');
+    await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), eos_token_id: 7 }));
+    const { code, stdout } = await select('--dry-run', '--checkpoint', at('other-end'), '--work', at('none'));
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /other-end\/config\.json has the eos_token_id 7, but documents of \S+ end with token \d+\. /,
+    );
+    expect((await select('--dry-run', '--work', at('none'))).stdout).not.toContain('eos_token_id');
+  });
+
+  it('refuses weights that are not finite', async () => {
+    await checkpoint('infinite', { initializerStd: Number.POSITIVE_INFINITY });
+    const { code, stderr } = await select('--dry-run', '--checkpoint', at('infinite'), '--work', at('none'));
+    expect([code, stderr]).toEqual([
+      1,
+      expect.stringMatching(/infinite: gpt_neox\.\S+ has values that are not finite: /),
+    ]);
+  });
+
   it.each<[string, string[], RegExp, number?]>([
     ['labels for a method without', ['--method', 'dsir', '--labels', '60'], /^mates: --labels: --method dsir does not/],
     ['a fraction above 1', ['--fraction', '1.5'], /--fraction 1\.5: expected a share/],

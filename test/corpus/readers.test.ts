@@ -217,6 +217,16 @@ describe('Parquet', () => {
 });
 
 describe('inputs', () => {
+  it('takes other endings of JSON Lines, and names domains without them', async () => {
+    const folder = await temporaryFolder();
+    const line = '{"text":"x"}\n';
+    await writeFile(join(folder, 'c4.json.gz'), gzipSync(line));
+    await writeFile(join(folder, 'notes.ndjson'), line);
+    await writeFile(join(folder, 'news.NDJSON.gz'), gzipSync(line));
+    const documents = await readAll(join(folder, '*'));
+    expect(documents.map(({ domain }) => domain)).toEqual(['c4', 'news', 'notes']);
+  });
+
   it('finds globs in order of name, each file once, and names documents below the shared folder', async () => {
     const folder = await temporaryFolder();
     for (const name of ['b.jsonl', 'a.jsonl', 'c.txt']) {

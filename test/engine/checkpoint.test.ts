@@ -183,7 +183,7 @@ describe('a downloaded model', () => {
     [{ hidden_act: 'gelu_new' }, /hidden_act is "gelu_new"/],
     [{ use_parallel_residual: 'no' }, /use_parallel_residual is "no", true or false was expected/],
     [{ tie_word_embeddings: true }, /tie_word_embeddings is true/],
-    [{ rope_scaling: { type: 'linear', factor: 2 } }, /rope_type is linear/],
+    [{ rope_scaling: { type: 'linear', factor: 2 } }, /rope_type is "linear"/],
     [{ hidden_size: '8' }, /hidden_size is "8", a number was expected/],
     [{ num_attention_heads: 3 }, /config\.json: num_attention_heads is 3, a divisor of hidden_size \(8\) was expected/],
     [
@@ -201,12 +201,34 @@ describe('a downloaded model', () => {
       { num_hidden_layers: 3 },
       /12 tensors of the model .* missing, the first is gpt_neox\.layers\.2\.input_layernorm\.weight/,
     ],
-    [{ num_hidden_layers: 1 }, /gpt_neox\.layers\.1\.\S+ is no part of the model/],
+    [{ num_hidden_layers: 1 }, /gpt_neox\.layers\.1\.\S+ is no part of the model that config\.json describes\.$/],
+    [
+      { quantization_config: { quant_method: 'x' } },
+      /config\.json has quantization_config: .*; save the model dequantised/,
+    ],
+    [
+      { rope_scaling: { type: 'linear', factor: 4 }, rope_parameters: { rope_type: 'default', rope_theta: 10000 } },
+      /config\.json has rope_scaling: rope_parameters says something else; remove one/,
+    ],
+    [{ rope_parameters: { rope_theta: '500' } }, /config\.json: rope_theta is "500", a number was expected/],
+    [
+      { rope_parameters: { rope_type: 'yarn' } },
+      /rope_type is "yarn", only "default" is supported.* Use another model/,
+    ],
   ])('%j is refused by the name of the field or tensor', async (change, message) => {
     await putJson(store, 'config.json', { ...config, ...change });
     await store.put('model.safetensors', encodeSafetensors(tensorsOf(parameters)));
     await expect(loadModel(store, '')).rejects.toThrow(message);
     await expect(loadModel(store, '')).rejects.toThrow(InputError);
+  });
+
+  it('that was saved compiled is refused with the names that were expected', async () => {
+    await putJson(store, 'config.json', config);
+    const compiled = tensorsOf(parameters).map(([name, tensor]) => [`_orig_mod.${name}`, tensor] as const);
+    await store.put('model.safetensors', encodeSafetensors(compiled));
+    await expect(loadModel(store, '')).rejects.toThrow(
+      /_orig_mod\.\S+ is no part of .*, whose tensors are named like gpt_neox\.\S+; save the whole model again/,
+    );
   });
 
   it('that is missing, or only there as a pickle, is refused with the remedy', async () => {

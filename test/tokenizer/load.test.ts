@@ -234,6 +234,30 @@ describe('other tokenizers', () => {
     );
   });
 
+  const bpe = (model: object) =>
+    JSON.stringify({
+      added_tokens: [{ id: 2, content: '</s>', special: true }],
+      pre_tokenizer: { type: 'Metaspace' },
+      model: { type: 'BPE', vocab: { a: 0, b: 1 }, merges: [], ...model },
+    });
+  const unigram = (pieces: string[], model: object, normalizer: object | null = null) =>
+    JSON.stringify({
+      added_tokens: [{ id: 0, content: '</s>', special: true }],
+      normalizer,
+      pre_tokenizer: { type: 'Metaspace' },
+      model: { type: 'Unigram', unk_id: 0, vocab: ['</s>', ...pieces].map((piece) => [piece, -1]), ...model },
+    });
+
+  it('lowers a final sigma to the letter that Hugging Face has', () => {
+    const vocab = { '[UNK]': 0, οδος: 1, οδοσ: 2 };
+    const lowered = { type: 'Sequence', normalizers: [{ type: 'NFC' }, { type: 'Lowercase' }] };
+    const tokenizer = loadTokenizer(
+      wordLevel({ normalizer: lowered, model: { type: 'WordLevel', unk_token: '[UNK]', vocab } }),
+      'x.json',
+    );
+    expect(tokenizer.encode('ΟΔΟΣ')).toEqual([2]);
+  });
+
   it.each([
     [
       'a token of whole words',
@@ -249,6 +273,26 @@ describe('other tokenizers', () => {
         },
       }),
       'x.json: the pre-tokenizer Split has the behavior MergedWithNext',
+    ],
+    [
+      'a BPE with a prefix of subwords',
+      bpe({ continuing_subword_prefix: '##' }),
+      /the BPE has the continuing_subword_prefix "##"/,
+    ],
+    [
+      'a BPE that can spell neither all bytes nor what is unknown',
+      bpe({}),
+      /the BPE has neither an unk_token nor all bytes/,
+    ],
+    [
+      'a Unigram with bytes for what is unknown',
+      unigram(['▁A', '▁b'], { byte_fallback: true }),
+      /the Unigram has byte_fallback, .*its ids would be others than Hugging Face's/,
+    ],
+    [
+      'a table of characters that folds case',
+      unigram(['▁a', '▁b'], {}, { type: 'Sequence', normalizers: [{ type: 'Precompiled' }] }),
+      /the Precompiled normalizer seems to fold case/,
     ],
     ['no JSON', '{', /x\.json: not a tokenizer\.json/],
     ['another file', '{"a": 1}', /x\.json: not a Hugging Face tokenizer\.json \(it has no model\.vocab\)/],

@@ -10,11 +10,17 @@ export interface Row {
   domain: string;
 }
 
+/** A document's tokens in a row. */
+interface Part {
+  document: string;
+  tokens: ArrayLike<number>;
+}
+
 /** Fills rows of one domain; a row is handed over when it is full. */
 class RowFiller {
   private tokens: Uint32Array;
   private filled = 0;
-  private documents: string[] = [];
+  private documents: { id: string; begin: number }[] = [];
   private readonly domain: string;
 
   constructor(sequenceLength: number, domain: string) {
@@ -22,12 +28,11 @@ class RowFiller {
     this.domain = domain;
   }
 
-  /** Adds tokens that belong to documents and returns the rows that they fill. */
-  add(tokens: ArrayLike<number>, documents: readonly string[]): Row[] {
+  /** Adds a document's tokens and returns the rows that they fill; each row that has some of them names the document. */
+  add({ document: id, tokens }: Part): Row[] {
     const rows: Row[] = [];
     for (let at = 0; at < tokens.length; ) {
-      // at a row's start or where a document begins; one that goes on into the next row is named there too
-      if (at === 0 || this.filled === 0) this.documents.push(...documents);
+      this.documents.push({ id, begin: this.filled });
       const take = Math.min(this.tokens.length - this.filled, tokens.length - at);
       for (let i = 0; i < take; i++) this.tokens[this.filled + i] = tokens[at + i]!;
       this.filled += take;
@@ -37,13 +42,16 @@ class RowFiller {
     return rows;
   }
 
-  /** What is left over: less than a row. */
-  rest(): { tokens: Uint32Array; documents: string[] } {
-    return { tokens: this.tokens.subarray(0, this.filled), documents: this.documents };
+  /** What is left over, by document: less than a row. */
+  rest(): Part[] {
+    return this.documents.map(({ id, begin }, i) => ({
+      document: id,
+      tokens: this.tokens.subarray(begin, this.documents[i + 1]?.begin ?? this.filled),
+    }));
   }
 
   private takeRow(): Row {
-    const row = { tokens: this.tokens, documents: this.documents, domain: this.domain };
+    const row = { tokens: this.tokens, documents: this.documents.map(({ id }) => id), domain: this.domain };
     this.tokens = new Uint32Array(row.tokens.length);
     this.documents = [];
     this.filled = 0;
@@ -69,17 +77,15 @@ export class ShardPacker {
       filler = new RowFiller(this.sequenceLength, domain);
       this.domains.set(domain, filler);
     }
-    return filler.add(tokens.concat(this.endOfText), [id]);
+    return filler.add({ document: id, tokens: tokens.concat(this.endOfText) });
   }
 
   /** Joins the domains' ends, in order of name, into mixed rows; the last incomplete row is dropped. */
   finish(): { rows: Row[]; droppedTokens: number } {
     const filler = new RowFiller(this.sequenceLength, MIXED_DOMAIN);
     const rows: Row[] = [];
-    for (const name of [...this.domains.keys()].sort()) {
-      const { tokens, documents } = this.domains.get(name)!.rest();
-      rows.push(...filler.add(tokens, documents));
-    }
-    return { rows, droppedTokens: filler.rest().tokens.length };
+    for (const name of [...this.domains.keys()].sort())
+      for (const part of this.domains.get(name)!.rest()) rows.push(...filler.add(part));
+    return { rows, droppedTokens: filler.rest().reduce((sum, { tokens }) => sum + tokens.length, 0) };
   }
 }

@@ -53,5 +53,6 @@ function label(
 function nameOf(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'symbol') return 'bytes that are not UTF-8'; // read-parquet.ts
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

@@ -1,0 +1,110 @@
+/** Tokenizers of any kind, by Hugging Face's library for JavaScript, which reads some parts unlike the original in Rust. */
+import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
+import { ConfigError, InputError } from '../errors.ts';
+import { BYTE_CHARACTERS, isInUtf8 } from './byte-level.ts';
+import type { Tokenizer } from './tokenizer.ts';
+import type { NormalizerJson, PreTokenizerJson, TokenizerJson } from './tokenizer-json.ts';
+
+/**
+ * Any tokenizer.json by the library, at about a tenth of the speed.
+ *
+ * @throws ConfigError for a kind that the library does not know, or reads as something else.
+ */
+export function libraryTokenizer(
+  json: TokenizerJson,
+  vocab: ReadonlyMap<string, number>,
+  name: string,
+): Pick<Tokenizer, 'encode' | 'decode'> {
+  const misread = misreadBy(json, vocab);
+  if (misread)
+    throw new ConfigError(`${name}: ${misread}, which is not supported: its ids would be others than Hugging Face's.`);
+  // JavaScript lowers the last sigma of a word to another letter, Rust does not.
+  const folds = normalizers(json).some(({ type, lowercase }) => type === 'Lowercase' || lowercase === true);
+  const words = json.pre_tokenizer && withUnicodeClasses(json.pre_tokenizer, name);
+  // For a WordLevel model, the library does not know it.
+  const unknown = vocab.get(json.model.unk_token ?? '');
+  let library: LibraryTokenizer;
+  try {
+    library = new LibraryTokenizer({ ...json, pre_tokenizer: words }, { clean_up_tokenization_spaces: false });
+  } catch (error) {
+    throw new ConfigError(`${name}: a kind of tokenizer that is not supported (${(error as Error).message}).`);
+  }
+  return {
+    encode(text) {
+      try {
+        const { ids } = library.encode(folds ? text.replaceAll('Σ', 'σ') : text, { add_special_tokens: false }) as {
+          ids: (number | undefined)[];
+        };
+        return ids.map((id) => id ?? unknown).filter((id) => id !== undefined);
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error; // some kinds hand over all ids of a text as arguments of one call
+        throw new InputError(
+          `a text of ${text.length} characters is too long for a tokenizer of the kind ${json.model.type}: cut it into shorter documents.`,
+        );
+      }
+    },
+    decode: (ids) => (ids.length === 0 ? '' : library.decode(Array.from(ids), { clean_up_tokenization_spaces: false })),
+  };
+}
+
+/** What the library (0.2.0) reads as something else, in words; undefined when there is nothing of that kind. */
+function misreadBy(json: TokenizerJson, vocab: ReadonlyMap<string, number>): string | undefined {
+  const { model, added_tokens = [] } = json;
+  const single = added_tokens.find((token) => token.single_word);
+  if (single) return `the added token "${single.content}" has single_word`;
+  if (model.type === 'BPE' && model.continuing_subword_prefix)
+    return `the BPE has the continuing_subword_prefix ${JSON.stringify(model.continuing_subword_prefix)}`;
+  if (model.type === 'BPE' && !model.unk_token && !model.byte_fallback && !hasAllBytes(vocab))
+    return 'the BPE has neither an unk_token nor all bytes';
+  if (model.type === 'Unigram' && model.byte_fallback) return 'the Unigram has byte_fallback';
+  // The library has the table nmt_nfkc of SentencePiece in place of the file's own, and that does not fold case.
+  const precompiled = normalizers(json).some(({ type }) => type === 'Precompiled');
+  if (precompiled && ![...vocab.keys()].some((token) => /[A-Z]/.test(token) && !isAdded(token, json)))
+    return 'the Precompiled normalizer seems to fold case, as no token has a capital letter';
+  return undefined;
+}
+
+const isAdded = (token: string, { added_tokens = [] }: TokenizerJson) =>
+  added_tokens.some(({ content }) => content === token);
+
+const hasAllBytes = (vocab: ReadonlyMap<string, number>) =>
+  BYTE_CHARACTERS.every((character, byte) => vocab.has(character) || !isInUtf8(byte));
+
+/** The normalizers that are applied, those of a sequence one by one. */
+function normalizers({ normalizer }: TokenizerJson): NormalizerJson[] {
+  const flat = (one: NormalizerJson): NormalizerJson[] => (one.normalizers ? one.normalizers.flatMap(flat) : [one]);
+  return normalizer ? flat(normalizer) : [];
+}
+
+/** What `\w` stands for in Rust's regular expressions. */
+const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
+
+/**
+ * The pre-tokenizer, changed so that the library cuts a text as Hugging Face's own does: the library's `Whitespace` and
+ * `Digits` know ASCII letters and digits alone, while the regular expressions of its `Split` know all of Unicode's.
+ *
+ * @throws ConfigError for what the library would read as something else.
+ */
+function withUnicodeClasses(words: PreTokenizerJson, name: string): PreTokenizerJson {
+  switch (words.type) {
+    case 'Sequence':
+      return { ...words, pretokenizers: (words.pretokenizers ?? []).map((one) => withUnicodeClasses(one, name)) };
+    case 'Whitespace':
+      return { type: 'Split', pattern: { Regex: `[${WORD}]+|[^${WORD}\\s]+` }, behavior: 'Removed', invert: true };
+    case 'Digits':
+      return {
+        type: 'Split',
+        pattern: { Regex: words.individual_digits ? '\\p{N}' : '\\p{N}+' },
+        behavior: 'Isolated',
+        invert: false,
+      };
+    case 'Split':
+      if (!/^(isolated|removed)$/i.test(words.behavior ?? ''))
+        throw new ConfigError(
+          `${name}: the pre-tokenizer Split has the behavior ${words.behavior}, which is not supported.`,
+        );
+      return words;
+    default:
+      return words;
+  }
+}
