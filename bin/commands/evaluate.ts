@@ -14,7 +14,14 @@ import {
   textLosses,
 } from '../../core/evaluation/index.ts';
 import { counted, plural } from '../../core/plural.ts';
-import { readInput, type StoreOpener, splitUri, storeOpener } from '../../core/storage/index.ts';
+import {
+  getJsonIfPresent,
+  readInput,
+  type Store,
+  type StoreOpener,
+  splitUri,
+  storeOpener,
+} from '../../core/storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../../core/tokenizer/index.ts';
 import { loadModel, type Model } from '../../engine/files/checkpoint.ts';
 import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
@@ -95,6 +102,7 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
   const open = storeOpener();
   const loaded = await loadModel(open(checkpoint), '');
   const tokenizer = await openTokenizer(open, checkpoint, loaded, options.tokenizer);
+  const prefix = await beginOfText(open(checkpoint), tokenizer);
   const model = new LanguageModel(await createRuntime(options.runtime, { threads: options.threads }), loaded.shape);
   const { parameters, contextLength } = loaded;
 
@@ -104,7 +112,7 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
     const bytes = await readFile(open, file, 'expected a JSONL file');
     if (!target) {
       const delimiter = options.delimiter?.replaceAll('\\n', '\n');
-      const task = encodeTask(await parseTask([bytes], file, { limit, delimiter }), tokenizer, contextLength);
+      const task = encodeTask(await parseTask([bytes], file, { limit, delimiter }), tokenizer, contextLength, prefix);
       warnOfCuts(file, task.truncated, task.requests.length, 'context', contextLength);
       works.push({ file, task });
       continue;
@@ -210,11 +218,35 @@ async function openTokenizer(
   given?: string,
 ): Promise<Tokenizer> {
   const path = given ?? `${checkpoint}/tokenizer.json`;
-  const tokenizer = loadTokenizer(await readFile(open, path, 'name one with --tokenizer'), path);
+  const bytes = await readFile(open, path, 'name one with --tokenizer');
+  const tokenizer = loadTokenizer(bytes, path);
+  if (addsTokens(bytes))
+    process.stderr.write(
+      `${path}: its post_processor adds tokens to a text, with which lm-evaluation-harness begins contexts; here they are left out.\n`,
+    );
   if (tokenizer.vocabularySize <= shape.vocabularySize) return tokenizer;
   throw new ConfigError(
     `${path}: ${tokenizer.vocabularySize} ids do not fit the model's ${shape.vocabularySize}; it is another model's tokenizer.`,
   );
+}
+
+/** Whether a tokenizer.json, alone or among others, has a template with tokens of its own for a single text. */
+function addsTokens(tokenizer: Uint8Array): boolean {
+  type Processor = { type: string; single?: object[]; processors?: Processor[] } | null;
+  const adds = (one?: Processor): boolean =>
+    one?.processors?.some(adds) ?? one?.single?.some((piece) => 'SpecialToken' in piece) ?? false;
+  return adds(JSON.parse(new TextDecoder().decode(tokenizer)).post_processor);
+}
+
+/**
+ * The token that the harness puts before a text without a context: the tokenizer's `bos_token` where it names one, as
+ * Llama's does, else the one that ends documents.
+ */
+async function beginOfText(checkpoint: Store, tokenizer: Tokenizer): Promise<number> {
+  type Named = string | { content: string } | null;
+  const { bos_token: bos } = (await getJsonIfPresent<{ bos_token?: Named }>(checkpoint, 'tokenizer_config.json')) ?? {};
+  const [id, ...more] = bos ? tokenizer.encode(typeof bos === 'string' ? bos : bos.content) : [];
+  return id === undefined || more.length > 0 ? tokenizer.endOfText : id;
 }
 
 /** @throws InputError when the file is not there. */

@@ -24,12 +24,18 @@ export interface EncodedTask extends Task {
  * Encodes every item.
  *
  * @param contextLength tokens that the model reads; longer contexts lose their start.
+ * @param prefix the token that a text without a context follows.
  * @throws InputError naming the line when nothing of a pair is left to score, or its continuation alone is too long.
  */
-export function encodeTask(task: Task, tokenizer: Tokenizer, contextLength: number): EncodedTask {
+export function encodeTask(
+  task: Task,
+  tokenizer: Tokenizer,
+  contextLength: number,
+  prefix = tokenizer.endOfText,
+): EncodedTask {
   let cut = 0;
   const requests = task.items.flatMap((item, index) => {
-    const whole = encodeItem(task, item, tokenizer, contextLength);
+    const whole = encodeItem(task, item, tokenizer, contextLength, prefix);
     return whole.map((pair, option): TaskRequest => {
       const targets = pair.tokens.length - pair.firstTarget;
       const at = `${task.file}, line ${item.line}`;
@@ -49,8 +55,14 @@ export function encodeTask(task: Task, tokenizer: Tokenizer, contextLength: numb
   return { ...task, requests, truncated: cut };
 }
 
-function encodeItem(task: Task, item: TaskItem, tokenizer: Tokenizer, contextLength: number): Passage[] {
-  if (task.layout !== 'text') return item.pairs.map((pair) => encodePair(pair, tokenizer));
+function encodeItem(
+  task: Task,
+  item: TaskItem,
+  tokenizer: Tokenizer,
+  contextLength: number,
+  prefix: number,
+): Passage[] {
+  if (task.layout !== 'text') return item.pairs.map((pair) => encodePair(pair, tokenizer, prefix));
   const tokens = tokenizer.encode(item.pairs[0]!.continuation);
-  return rollingWindows(tokens, tokenizer.endOfText, contextLength);
+  return rollingWindows(tokens, prefix, contextLength);
 }

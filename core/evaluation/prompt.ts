@@ -38,22 +38,25 @@ export function joined(context: string, continuation: string, delimiter?: string
 /**
  * The harness's `_encode_pair`: white space at the context's end belongs to the continuation; the two are encoded as one
  * text, and the continuation's tokens are those beyond the context's own number of tokens. Without a context the
- * continuation follows the end-of-text token.
+ * continuation follows `prefix`.
  *
  * Two cases that the harness cannot score: a context of white space alone counts as none; and if the continuation's
  * first letters merge into the context's last token, so that nothing is left, the last token counts.
  */
-export function encodePair({ context, continuation }: Pair, tokenizer: Tokenizer): Passage {
+export function encodePair(
+  { context, continuation }: Pair,
+  tokenizer: Tokenizer,
+  prefix = tokenizer.endOfText,
+): Passage {
   const start = context.replace(TRAILING_SPACE, '');
   const tokens = tokenizer.encode(context + continuation);
-  if (start === '')
-    return { tokens: tokens[0] === tokenizer.endOfText ? tokens : [tokenizer.endOfText, ...tokens], firstTarget: 1 };
+  if (start === '') return { tokens: tokens[0] === prefix ? tokens : [prefix, ...tokens], firstTarget: 1 };
   return { tokens, firstTarget: Math.max(1, Math.min(tokenizer.encode(start).length, tokens.length - 1)) };
 }
 
 /**
- * The harness's rolling windows over a whole text: each token is predicted once, the first one from the end-of-text
- * token, with as much context as fits in windows that do not overlap, except for the last one, which is full.
+ * The harness's rolling windows over a whole text: each token is predicted once, the first one from `prefix`,
+ * with as much context as fits in windows that do not overlap, except for the last one, which is full.
  */
 export function rollingWindows(tokens: readonly number[], prefix: number, contextLength: number): Passage[] {
   if (!(contextLength >= 1)) throw new RangeError(`a context of ${contextLength} tokens predicts none.`);

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -188,6 +188,26 @@ describe('mates evaluate', () => {
     const nats = result.bitsPerByte * Math.LN2 * Buffer.byteLength(text + TEXTS[1]);
     expect(windows.length).toBeGreaterThan(3);
     expect(result.loss).toBeCloseTo(nats / tokens, 10);
+  });
+
+  it('begins texts with the bos_token of tokenizer_config.json, and tells of tokens that it leaves out', async () => {
+    const begun = await mkdtemp(join(folder, 'begun-'));
+    for (const name of ['config.json', 'model.safetensors']) await copyFile(join(folder, name), join(begun, name));
+    const json = JSON.parse(await readFile(join(folder, 'tokenizer.json'), 'utf8'));
+    json.post_processor = { type: 'TemplateProcessing', single: [{ SpecialToken: { id: 'a' } }, { Sequence: {} }] };
+    await writeFile(join(begun, 'tokenizer.json'), JSON.stringify(json));
+    const task = join(folder, 'begun.jsonl');
+    await writeFile(task, `${JSON.stringify({ text: TEXTS[1] })}\n`);
+    const measured = async () => {
+      const { stdout, stderr } = await mates('evaluate', begun, '--task', task, '--json');
+      return [JSON.parse(stdout.trim().split('\n').at(-1)!).loss, stderr];
+    };
+    const [loss, stderr] = await measured();
+    expect(stderr).toMatch(/its post_processor adds tokens to a text/);
+    await writeFile(join(begun, 'tokenizer_config.json'), JSON.stringify({ bos_token: { content: 'a' } }));
+    expect((await measured())[0]).not.toBe(loss);
+    await writeFile(join(begun, 'tokenizer_config.json'), JSON.stringify({ bos_token: null }));
+    expect((await measured())[0]).toBe(loss);
   });
 
   it('takes files of one name with --target, where no task is scored', async () => {

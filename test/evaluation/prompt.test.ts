@@ -87,6 +87,11 @@ describe('encodePair', () => {
     }
   });
 
+  it('begins with the prefix that it is given', () => {
+    const tokens = [5, ...tokenizer.encode('the cat')];
+    expect(encodePair({ context: '', continuation: 'the cat' }, tokenizer, 5)).toEqual({ tokens, firstTarget: 1 });
+  });
+
   it('always leaves a token to score and one to predict it from', () => {
     const words = fc.array(fc.constantFrom('the', ' cat', 'sat', ' ', '\n', 'é', '😀', 'th', 'e'), { maxLength: 6 });
     fc.assert(
