@@ -4,6 +4,7 @@ import { parseConfig, parseJson, type SetField, setField } from '../core/config/
 import { resolvePaths } from '../core/config/paths.ts';
 import { type RunConfig, runConfig } from '../core/config/schema.ts';
 import { ConfigError } from '../core/errors.ts';
+import { isObject } from '../core/objects.ts';
 import { absolute } from './paths.ts';
 
 /** The fields that `--set` and `--seed` change. */
@@ -36,10 +37,9 @@ export async function readConfigFile(file: string, changes: Changes): Promise<Ra
     if (error.code === 'EISDIR') throw new ConfigError(`${file}: this is a folder; name a configuration file.`);
     throw error;
   });
-  const raw = parseJson(text, file);
-  if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
+  const fields = parseJson(text, file);
+  if (!isObject(fields))
     throw new ConfigError(`${file}: expected a JSON object of fields; see examples/quickstart.json.`);
-  const fields = raw as Record<string, unknown>;
   const fromFlags = applyChanges(fields, changes);
   // Otherwise two unnamed configurations would both be the run `run`. A file name that no run may have leaves the
   // default.

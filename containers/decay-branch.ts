@@ -1,6 +1,6 @@
 import type { RunConfig } from '../core/config/schema.ts';
 import type { Corpus } from '../core/corpus/corpus.ts';
-import { InterruptedError } from '../core/errors.ts';
+import { throwIfStopped } from '../core/errors.ts';
 import type { Arm, StagePlan } from '../core/formats.ts';
 import { armLayout } from '../core/layout.ts';
 import { mapAhead } from '../core/parallel.ts';
@@ -61,10 +61,10 @@ export async function decayBranchEnd(
         await partial.save(optimizer.step, (key) => saveCheckpoint(store, key, parts));
         kept = true;
       }
-      if (job.signal.aborted)
-        throw new InterruptedError(
-          `The decay branch of stage ${plan.stage} stopped after step ${done} of ${decaySteps}; it resumes there.`,
-        );
+      throwIfStopped(
+        job.signal,
+        `The decay branch of stage ${plan.stage} stopped after step ${done} of ${decaySteps}; it resumes there.`,
+      );
       onStep(done);
     }
     trainer.collect();

@@ -34,6 +34,11 @@ export class InterruptedError extends MatesError {
   readonly exitCode = INTERRUPTED;
 }
 
+/** @throws InterruptedError with the message if the signal is aborted. */
+export function throwIfStopped(signal: AbortSignal | undefined, message: string): void {
+  if (signal?.aborted) throw new InterruptedError(message);
+}
+
 const CLASSES = { ConfigError, InputError, RunError, InterruptedError };
 
 /**

@@ -103,19 +103,12 @@ export interface StagePlan {
   scoreItems: number;
 }
 
-/** One item of the probing map: probes numbers `begin` to `end` of the stage's probe order. */
-export interface ProbeItem {
-  index: number;
-  begin: number;
-  end: number;
-}
-
 /**
- * One item of the scoring map: rows `begin` to `end` of the stage's pool, counted along its shards. It is small
- * whatever the number of shards, because it travels to the job in its environment, which Batch limits to 8,192
- * characters.
+ * One item of the probing map, `begin` to `end` of the stage's probe order, or of the scoring map, rows `begin` to `end`
+ * of the stage's pool, counted along its shards. It is small whatever the number of shards, because it travels to the
+ * job in its environment, which Batch limits to 8,192 characters.
  */
-export interface ScoreItem {
+export interface Slice {
   index: number;
   begin: number;
   end: number;

@@ -1,5 +1,5 @@
 /** Runs the trainer like the process of a container: it alone gets the signals, as process 1 would. */
-import { ConfigError, InterruptedError } from '../../core/errors.ts';
+import { ConfigError, InterruptedError, throwIfStopped } from '../../core/errors.ts';
 import { type Progress, parseProgress } from '../../core/progress.ts';
 import { runChild } from '../../local/child-process.ts';
 
@@ -43,7 +43,7 @@ export async function runTrainer(
   interruption?: Interruption,
   stop = new AbortController().signal,
 ): Promise<TrainerRun> {
-  refuseStopped(stop);
+  throwIfStopped(stop, STOPPED);
   const begin = performance.now();
   const seconds = () => (performance.now() - begin) / 1000;
   const interrupt = new AbortController();
@@ -85,7 +85,7 @@ export async function runTrainer(
         void consider();
       },
     });
-    refuseStopped(stop);
+    throwIfStopped(stop, STOPPED);
     return {
       exitCode,
       interrupted: stopped,
@@ -116,9 +116,7 @@ class LastWords {
   }
 }
 
-function refuseStopped(stop: AbortSignal): void {
-  if (stop.aborted) throw new InterruptedError('The check was stopped; the same command starts it over.');
-}
+const STOPPED = 'The check was stopped; the same command starts it over.';
 
 /** Splits a command at spaces outside quotes. No shell is used, because it would not pass the signals on. */
 export function splitCommand(command: string): string[] {

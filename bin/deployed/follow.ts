@@ -1,5 +1,5 @@
 import type { DescribeExecutionOutput, SFNClient } from '@aws-sdk/client-sfn';
-import { InterruptedError } from '../../core/errors.ts';
+import { throwIfStopped } from '../../core/errors.ts';
 import { WARNING } from '../../core/progress.ts';
 import type { ProgressView } from '../progress-view.ts';
 import { describeExecution, describeMapRun, ExecutionHistory, parsed, stepOf } from './execution.ts';
@@ -57,10 +57,7 @@ export async function followExecution(
     }
     await showMap();
     if (execution.status !== 'RUNNING') return execution;
-    if (signal.aborted)
-      throw new InterruptedError(
-        'No longer watching; the execution goes on. mates stop ends it, mates watch shows it.',
-      );
+    throwIfStopped(signal, 'No longer watching; the execution goes on. mates stop ends it, mates watch shows it.');
     await sleep();
   }
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { readLines } from '../../core/corpus/reading/read-lines.ts';
-import { InterruptedError } from '../../core/errors.ts';
+import { throwIfStopped } from '../../core/errors.ts';
 import type { ProgressReporter } from '../../core/progress.ts';
 import { finite } from '../../core/selection/scores.ts';
 import { readPieces, type Store } from '../../core/storage/index.ts';
@@ -42,7 +42,7 @@ export async function* documentScores(
     const { firstRow, rows } = shards[shard]!;
     const found = new Map<string, { sum: number; tokens: number; ends: number }>();
     for (let begin = firstRow; begin < firstRow + rows; begin += step) {
-      if (signal.aborted) throw new InterruptedError('scoring the documents stopped; the same command starts it over.');
+      throwIfStopped(signal, 'scoring the documents stopped; the same command starts it over.');
       const range = { shard, begin, end: Math.min(firstRow + rows, begin + step) };
       const tokens = await corpus.tokenRows(range);
       for (const [i, ids] of (await corpus.documents(range)).entries()) {

@@ -1,5 +1,5 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
-import { InterruptedError } from '../../core/errors.ts';
+import { throwIfStopped } from '../../core/errors.ts';
 import { parquetRows, readParquet } from '../../core/parquet.ts';
 import type { ProgressReporter } from '../../core/progress.ts';
 import { finite } from '../../core/selection/scores.ts';
@@ -29,7 +29,7 @@ export async function* rowTexts(
     const columns = { row: 'INT64', domain: 'STRING', utility: 'FLOAT' } as const;
     const { row, domain, utility } = await readParquet(selection, columns, { begin, end });
     for (let first = 0; first < row.length; first += step) {
-      if (signal.aborted) throw new InterruptedError('writing the texts stopped; the same command writes them.');
+      throwIfStopped(signal, 'writing the texts stopped; the same command writes them.');
       const rows = row.slice(first, first + step);
       const texts = await corpus.texts(rows);
       const documents = await corpus.documents(rows);

@@ -4,7 +4,7 @@
  * checkpoint.
  */
 
-import { InterruptedError } from '../../core/errors.ts';
+import { throwIfStopped } from '../../core/errors.ts';
 import { meanScore, scoreTask } from '../../core/evaluation/index.ts';
 import type { Evaluation } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
@@ -45,8 +45,7 @@ async function evaluate(job: Job, partial: PartialCheckpoints): Promise<Computed
   const model = await openLanguageModel(config, corpus.index);
   const domains = [...(await holdOut(job.run, corpus, plan)).evaluation].sort(([a], [b]) => a - b);
   const tell = (progress: Progress) => {
-    if (job.signal.aborted)
-      throw new InterruptedError(`${label} of stage ${job.stage} stopped; its measurements start over.`);
+    throwIfStopped(job.signal, `${label} of stage ${job.stage} stopped; its measurements start over.`);
     job.progress(progress);
   };
   const measured = (done: number) => tell({ step: label, done, total: 2 + domains.length, unit: 'losses' });

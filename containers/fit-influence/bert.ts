@@ -1,7 +1,7 @@
 /** The influence model that reads text: a BERT regressor, trained on labelled rows and kept at its best epoch. */
 import type { RunConfig } from '../../core/config/schema.ts';
 import { encoderForwardFlops } from '../../core/cost/flops.ts';
-import { InterruptedError, RunError } from '../../core/errors.ts';
+import { RunError, throwIfStopped } from '../../core/errors.ts';
 import type { InfluenceFit } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { spearman } from '../../core/metrics/index.ts';
@@ -159,10 +159,10 @@ async function trainEpoch({ job, encoder, fit, arrays, gradient, at, partial }: 
     const { step } = optimizer;
     if (step > 0 && (job.signal.aborted || partial.isDue(step)))
       await partial.save(step, (key) => saveFitState(job.run.store, key, arrays, at));
-    if (job.signal.aborted)
-      throw new InterruptedError(
-        `The influence model of stage ${job.stage} stopped after step ${step} of ${steps}; it resumes there.`,
-      );
+    throwIfStopped(
+      job.signal,
+      `The influence model of stage ${job.stage} stopped after step ${step} of ${steps}; it resumes there.`,
+    );
     const documents = order.subarray(b * batchDocuments, (b + 1) * batchDocuments);
     const loss = await lossAndGradient(job, encoder, parameters, gradient, { fit, documents, step });
     if (!Number.isFinite(loss))

@@ -2,7 +2,7 @@
  * Makes the checkpoint ready for probing, once for all probing and scoring jobs of a stage: takes it to the end of its
  * decay branch if that is to be probed, and makes the two copies that `lookahead` or `directional` compares.
  */
-import { InterruptedError } from '../../core/errors.ts';
+import { throwIfStopped } from '../../core/errors.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { CHECKED_ROWS, controlRows, MORE_ROWS, randomRows } from '../../core/plan/hold-out.ts';
 import { counted, plural } from '../../core/plural.ts';
@@ -45,7 +45,7 @@ async function prepare(job: Job, partial: PartialCheckpoints): Promise<Prepared>
   const decaySteps = probe.checkpoint === 'decayed' ? pretrain.decaySteps : 0;
   const copySteps = probe.method === 'lookahead' ? 2 * probe.lookahead.steps : 0;
   const report = (done: number) => {
-    if (job.signal.aborted) throw new InterruptedError(`Preparing the probe of stage ${job.stage} starts over.`);
+    throwIfStopped(job.signal, `Preparing the probe of stage ${job.stage} starts over.`);
     job.progress({ step: 'Prepare the probe', done, total: decaySteps + copySteps, unit: 'steps' });
   };
   const branchEnd = async () => {

@@ -4,7 +4,7 @@
  * last resumable checkpoint to the same bytes.
  */
 
-import { InterruptedError } from '../../core/errors.ts';
+import { throwIfStopped } from '../../core/errors.ts';
 import type { Arm, TrainingMetrics } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { mapAhead } from '../../core/parallel.ts';
@@ -78,10 +78,10 @@ async function pretrain(job: Job, partial: PartialCheckpoints): Promise<Computed
       if (done === plan.steps) break; // the stage's own checkpoint comes next
       if (job.signal.aborted || partial.isDue(done))
         await partial.save(optimizer.step, (key) => saveCheckpoint(store, key, parts({ metrics })));
-      if (job.signal.aborted)
-        throw new InterruptedError(
-          `${step} of stage ${job.stage} stopped after step ${done} of ${plan.steps}; it resumes there.`,
-        );
+      throwIfStopped(
+        job.signal,
+        `${step} of stage ${job.stage} stopped after step ${done} of ${plan.steps}; it resumes there.`,
+      );
     }
   } finally {
     await trainer.close();

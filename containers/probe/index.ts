@@ -2,8 +2,8 @@
  * Probes a slice of the stage's probe order: the influence of hold-out rows on the current checkpoint. Results are
  * flushed as they come, so a lost job loses at most `probe.flushEvery` of them.
  */
-import { InterruptedError } from '../../core/errors.ts';
-import type { ProbeItem } from '../../core/formats.ts';
+import { throwIfStopped } from '../../core/errors.ts';
+import type { Slice } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { writeParquet } from '../../core/parquet.ts';
 import { probeOrder } from '../../core/plan/hold-out.ts';
@@ -23,7 +23,7 @@ interface Measured {
 }
 
 export async function run(job: Job): Promise<void> {
-  const item = job.item as ProbeItem;
+  const item = job.item as Slice;
   const layout = stageLayout(job.stage);
   // An earlier attempt that was killed after writing its whole result left its flushed part behind.
   if ((await job.run.store.size(layout.probe(item.index))) !== undefined)
@@ -31,7 +31,7 @@ export async function run(job: Job): Promise<void> {
   await timed(job, `probe-${item.index}`, () => probe(job, item));
 }
 
-async function probe(job: Job, item: ProbeItem): Promise<Computed> {
+async function probe(job: Job, item: Slice): Promise<Computed> {
   const { store, record } = job.run;
   const { config } = record;
   const layout = stageLayout(job.stage);
@@ -63,8 +63,7 @@ async function probe(job: Job, item: ProbeItem): Promise<Computed> {
       await putJson(store, partial, measured);
       flushed = done;
     }
-    if (job.signal.aborted)
-      throw new InterruptedError(`probing of stage ${job.stage} stopped after ${done} of ${total}; it resumes there.`);
+    throwIfStopped(job.signal, `probing of stage ${job.stage} stopped after ${done} of ${total}; it resumes there.`);
   }
   const file = writeParquet([
     { name: 'row', type: 'INT64', data: measured.row },

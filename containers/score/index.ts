@@ -1,7 +1,7 @@
 /** Scores a slice of the stage's candidate pool: the stage's scorer gives each row's utility. */
 
-import { InterruptedError } from '../../core/errors.ts';
-import type { ScoreItem } from '../../core/formats.ts';
+import { throwIfStopped } from '../../core/errors.ts';
+import type { Slice } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { scoredRanges } from '../../core/plan/stage-plan.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
@@ -12,7 +12,7 @@ import { type Computed, type Job, timed } from '../job.ts';
 import { openScorer } from './open-scorer.ts';
 
 export async function run(job: Job): Promise<void> {
-  const item = job.item as ScoreItem;
+  const item = job.item as Slice;
   if (await hasScores(job.run.store, stageLayout(job.stage).score(item.index))) return;
   await timed(job, `score-${item.index}`, () => score(job, item));
 }
@@ -20,7 +20,7 @@ export async function run(job: Job): Promise<void> {
 /** Rows that are scored together, so that memory does not grow with the slice. */
 const ROWS_AT_ONCE = 8192;
 
-async function score(job: Job, item: ScoreItem): Promise<Computed> {
+async function score(job: Job, item: Slice): Promise<Computed> {
   const { store, record } = job.run;
   const { config } = record;
   const layout = stageLayout(job.stage);
@@ -38,7 +38,7 @@ async function score(job: Job, item: ScoreItem): Promise<Computed> {
     for (let first = begin; first < end; first += ROWS_AT_ONCE) {
       const rows = Array.from({ length: Math.min(ROWS_AT_ONCE, end - first) }, (_, i) => first + i);
       const found = await scorer.utilities(rows, (rowsDone) => {
-        if (job.signal.aborted) throw new InterruptedError(`scoring of slice ${item.index} stopped; it starts over.`);
+        throwIfStopped(job.signal, `scoring of slice ${item.index} stopped; it starts over.`);
         job.progress({ step: `Score, slice ${item.index + 1}`, done: done + rowsDone, total, unit: 'rows' });
       });
       utilities.set(found, done);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ConfigError } from '../errors.ts';
+import { isObject } from '../objects.ts';
 import { type RunConfig, runConfig } from './schema.ts';
 
 /** A field that a flag has set. */
@@ -66,7 +67,7 @@ export function setField(config: Record<string, unknown>, assignment: string): s
   for (const name of path.slice(0, -1)) {
     refuseInherited(name);
     const next = at[name];
-    if (next !== undefined && (typeof next !== 'object' || next === null || Array.isArray(next)))
+    if (next !== undefined && !isObject(next))
       throw new ConfigError(`--set ${assignment}: ${name} is not a group of fields.`);
     if (next === undefined) at[name] = {};
     at = at[name] as Record<string, unknown>;

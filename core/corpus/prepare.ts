@@ -6,7 +6,7 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
-import { ConfigError, InputError } from '../errors.ts';
+import { ConfigError, InputError, throwIfStopped } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { sha256 } from '../hash.ts';
 import { counted, plural } from '../plural.ts';
@@ -30,7 +30,7 @@ import { type DocumentFields, textDigest } from './document.ts';
 import { countKept } from './duplicates/duplicates.ts';
 import { withoutNearDuplicates } from './duplicates/near-duplicates.ts';
 import { packShards } from './packing/pack-shards.ts';
-import { interrupted } from './packing/shard-maker.ts';
+import { STOPPED } from './packing/shard-maker.ts';
 import { removeRecords } from './packing/shard-records.ts';
 import { Spool } from './packing/spool.ts';
 import type { InputFile } from './reading/input-file.ts';
@@ -100,7 +100,8 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
   const given =
     'file' in options.tokenizer ? await readTokenizerFile(absolute(options.tokenizer.file), options.opener) : undefined;
   const hashes: string[] = [];
-  for (const { store, key } of files) hashes.push((await hashObject(store, key, () => goOn(options))).sha256);
+  for (const { store, key } of files)
+    hashes.push((await hashObject(store, key, () => throwIfStopped(options.signal, STOPPED))).sha256);
   const fingerprint = fingerprintOf(options, files, hashes, given);
   const existing = await getJsonIfPresent<CorpusIndex>(options.target, CORPUS_FILE);
   if (existing?.fingerprint === fingerprint) return existing;
@@ -201,7 +202,7 @@ async function dealDocuments(files: readonly InputFile[], spool: Spool, options:
 
   for (const [number, file] of files.entries()) {
     for await (const { id, text, domain: name } of readDocuments(file, fields, report)) {
-      goOn(options);
+      throwIfStopped(options.signal, STOPPED);
       if (text.trim() === '') {
         emptyRemoved++;
         continue;
@@ -248,13 +249,9 @@ function dealtWords(digest: Buffer, seed: number): [shard: number, rank: number]
 function findDistinct(spool: Spool, directory: string, options: PrepareOptions): Promise<Uint8Array[]> {
   const total = spool.counts.reduce((sum, count) => sum + count, 0);
   return withoutNearDuplicates(spool, directory, options.seed, (done) => {
-    goOn(options);
+    throwIfStopped(options.signal, STOPPED);
     options.progress({ step: 'Find near-duplicates', done, total, unit: 'documents' });
   });
-}
-
-function goOn({ signal }: PrepareOptions): void {
-  if (signal?.aborted) throw interrupted();
 }
 
 interface GivenTokenizer {

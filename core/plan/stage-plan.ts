@@ -4,7 +4,7 @@
  */
 import type { RunConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
-import type { CorpusIndex, ProbeItem, RowRange, ScoreItem, StagePlan } from '../formats.ts';
+import type { CorpusIndex, RowRange, Slice, StagePlan } from '../formats.ts';
 import { counted, plural } from '../plural.ts';
 import { type CounterRandom, distinctBelow } from '../random/philox.ts';
 import { MORE_ROWS, mostLabels } from './hold-out.ts';
@@ -89,17 +89,17 @@ export function planStage(config: RunConfig, corpus: CorpusIndex, stage: number)
 }
 
 /** The probing map's items: contiguous slices of the stage's probe order. */
-export function probeItems(plan: StagePlan): ProbeItem[] {
-  return slices(plan.probes, plan.probeItems).map(({ begin, end }, index) => ({ index, begin, end }));
+export function probeItems(plan: StagePlan): Slice[] {
+  return slices(plan.probes, plan.probeItems);
 }
 
 /** The scoring map's items: the pool's rows in equal parts. */
-export function scoreItems(plan: StagePlan): ScoreItem[] {
-  return slices(plan.poolRows, plan.scoreItems).map(({ begin, end }, index) => ({ index, begin, end }));
+export function scoreItems(plan: StagePlan): Slice[] {
+  return slices(plan.poolRows, plan.scoreItems);
 }
 
 /** The rows of a scoring item, as ranges that stay within a shard. */
-export function scoredRanges(plan: StagePlan, corpus: CorpusIndex, item: ScoreItem): RowRange[] {
+export function scoredRanges(plan: StagePlan, corpus: CorpusIndex, item: Slice): RowRange[] {
   let first = 0; // position in the pool of the shard's first row
   return rowRanges(corpus, plan.poolShards).flatMap((whole) => {
     const offset = whole.begin - first;
@@ -168,10 +168,11 @@ function tooManyProbes(probes: number, holdOutRows: number, most: number, contro
   );
 }
 
-function slices(total: number, parts: number): { begin: number; end: number }[] {
-  return Array.from({ length: parts }, (_, i) => ({
-    begin: Math.floor((total * i) / parts),
-    end: Math.floor((total * (i + 1)) / parts),
+function slices(total: number, parts: number): Slice[] {
+  return Array.from({ length: parts }, (_, index) => ({
+    index,
+    begin: Math.floor((total * index) / parts),
+    end: Math.floor((total * (index + 1)) / parts),
   }));
 }
 

@@ -3,6 +3,7 @@ import { type RunConfig, runConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import type { RunRecord } from '../formats.ts';
 import { CORPUS_FOLDER, RUN_FILE, stageLayout } from '../layout.ts';
+import { isObject } from '../objects.ts';
 import { getJsonIfPresent, putJson, type Store, splitUri } from '../storage/index.ts';
 
 /**
@@ -74,12 +75,9 @@ const withoutFolders = (config: RunConfig) => withPaths(config, (path) => splitU
 /** `path: old -> new` of each leaf that differs. */
 function differences(before: unknown, after: unknown, path = ''): string[] {
   if (JSON.stringify(before) === JSON.stringify(after)) return [];
-  if (isRecord(before) && isRecord(after)) {
+  if (isObject(before) && isObject(after)) {
     const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
     return names.flatMap((name) => differences(before[name], after[name], path ? `${path}.${name}` : name));
   }
   return [`${path} was ${JSON.stringify(before)} and is now ${JSON.stringify(after)}`];
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

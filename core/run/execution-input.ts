@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ConfigError } from '../errors.ts';
+import { isObject } from '../objects.ts';
 
 /** Job names begin with the run's id, and SageMaker wants them to begin with a letter or digit. */
 export const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9-]{0,47}$/;
@@ -71,10 +72,7 @@ export function mergeFields(base: Record<string, unknown>, over: Record<string, 
   const merged = { ...base };
   for (const [name, value] of Object.entries(over)) {
     const before = merged[name];
-    merged[name] = isGroup(before) && isGroup(value) ? mergeFields(before, value) : value;
+    merged[name] = isObject(before) && isObject(value) ? mergeFields(before, value) : value;
   }
   return merged;
 }
-
-const isGroup = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,7 +1,7 @@
 /** Checks a run, or a prepared corpus, against what was recorded about it, and throws the first fault. */
 import type { Corpus } from '../corpus/corpus.ts';
 import { findInputs } from '../corpus/reading/inputs.ts';
-import { InputError, InterruptedError } from '../errors.ts';
+import { InputError, throwIfStopped } from '../errors.ts';
 import type { Manifest } from '../formats.ts';
 import { MANIFEST_FILE, RUN_FILE } from '../layout.ts';
 import { mapAhead } from '../parallel.ts';
@@ -85,7 +85,7 @@ export async function verifyRun(run: Run, options: VerifyOptions = {}): Promise<
     const corpus = await openRunCorpus(run);
     checkCorpusIndex(corpus);
     for (; stages < record.config.pretrain.stages; stages++) {
-      stopIfAsked(options);
+      throwIfStopped(options.signal, STOPPED);
       await checkStage(run, corpus, stages);
     }
     if (options.inputs) await checkInputFiles(run, corpus, manifest, options);
@@ -124,7 +124,7 @@ async function checkFiles(
 ): Promise<{ files: number; bytes: number }> {
   let [files, bytes] = [0, 0];
   const check = async ([key, record]: [string, Recorded]) => {
-    stopIfAsked(options);
+    throwIfStopped(options.signal, STOPPED);
     const size = await store.size(key);
     if (size === undefined) throw new InputError(`${store.uri}/${key} is missing; ${source} names it. ${REMEDY}`);
     if (record.bytes !== undefined && size !== record.bytes)
@@ -165,7 +165,7 @@ async function checkInputFiles(run: Run, corpus: Corpus, manifest: Manifest, opt
   let done = 0;
   const count = () => options.progress?.({ step: 'Compare inputs', done: ++done, total, unit: 'files' });
   for (const file of texts) {
-    const { sha256 } = await hashObject(file.store, file.key, () => stopIfAsked(options));
+    const { sha256 } = await hashObject(file.store, file.key, () => throwIfStopped(options.signal, STOPPED));
     if (sha256 !== recorded.get(file.name)?.sha256) throw changed(file.uri);
     recorded.delete(file.name);
     count();
@@ -176,7 +176,7 @@ async function checkInputFiles(run: Run, corpus: Corpus, manifest: Manifest, opt
       `${missing.uri}, which corpus.input (${input.join(', ')}) had when the run read it, is missing, and the run cannot be repeated without it: restore the file.`,
     );
   for (const { uri, sha256 } of manifest.inputs.slice(corpus.index.inputs.length)) {
-    stopIfAsked(options);
+    throwIfStopped(options.signal, STOPPED);
     const { folder, name } = splitUri(uri);
     const store = run.open(folder);
     if ((await store.size(name)) === undefined)
@@ -188,9 +188,7 @@ async function checkInputFiles(run: Run, corpus: Corpus, manifest: Manifest, opt
   }
 }
 
-function stopIfAsked({ signal }: VerifyOptions): void {
-  if (signal?.aborted) throw new InterruptedError('Stopped; nothing was changed.');
-}
+const STOPPED = 'Stopped; nothing was changed.';
 
 const OTHER_VERSION = 'another version wrote it; verify the run with that one';
 

@@ -1,5 +1,7 @@
 /** Reads and writes the files of a Hugging Face model directory in a store: config.json and safetensors weights. */
+
 import { InputError } from '../../core/errors.ts';
+import { isObject } from '../../core/objects.ts';
 import { getJsonIfPresent, NotFoundError, type Store } from '../../core/storage/index.ts';
 import type { ParameterSet } from '../parameters.ts';
 import { type EncodedSafetensors, encodeSafetensors, type Place, readSafetensors } from './safetensors.ts';
@@ -27,8 +29,8 @@ export async function readModelConfig(store: Store, prefix: string, modelType: s
   const json = await getJsonIfPresent<unknown>(store, keyOf(prefix, CONFIG_FILE));
   if (json === undefined)
     throw new InputError(`${file} does not exist; name a Hugging Face model directory (config.json, ${WEIGHTS_FILE}).`);
-  if (typeof json !== 'object' || json === null) throw new InputError(`${file} is no JSON object.`);
-  const config = new ModelConfig(json as Record<string, unknown>, file);
+  if (!isObject(json)) throw new InputError(`${file} is no JSON object.`);
+  const config = new ModelConfig(json, file);
   config.require('model_type', modelType);
   return config;
 }
@@ -73,7 +75,7 @@ export class ModelConfig {
   /** The fields of an object; none if the field is missing or not an object. */
   object(field: string): Record<string, unknown> {
     const value = this.json[field];
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+    return isObject(value) ? value : {};
   }
 
   /** Refuses any value of a field but the one that is implemented; `absent` is the value that a missing field means. */

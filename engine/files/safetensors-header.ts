@@ -1,7 +1,9 @@
 /**
  * The header of a safetensors file, which says where each tensor lies. All of it is checked before any tensor is read.
  */
+
 import { InputError } from '../../core/errors.ts';
+import { isObject } from '../../core/objects.ts';
 import { sizeOf } from '../parameters.ts';
 
 /** A tensor of a file. */
@@ -67,8 +69,7 @@ export function parseHeader(bytes: Uint8Array, dataBytes: number, file: string):
   } catch {
     return refuse(file, 'is no safetensors file: the header is not JSON');
   }
-  if (typeof header !== 'object' || header === null || Array.isArray(header))
-    return refuse(file, 'is no safetensors file: the header is not an object');
+  if (!isObject(header)) return refuse(file, 'is no safetensors file: the header is not an object');
   const twice = repeatedKey(text);
   if (twice !== undefined) refuse(file, `names the tensor ${twice} twice`);
   const entries = Object.entries(header)

@@ -10,6 +10,7 @@ import { type QuotaNeed, quotaNeeds } from '../../core/cost/quotas.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { RunRecord } from '../../core/formats.ts';
 import { RUN_FILE } from '../../core/layout.ts';
+import { isObject } from '../../core/objects.ts';
 import { checkInputs, refuseLocalPaths } from '../../core/run/check-inputs.ts';
 import { checkRun, createRun } from '../../core/run/create-run.ts';
 import {
@@ -175,7 +176,7 @@ async function readConfigFile(uri: string, open: StoreOpener): Promise<Record<st
     );
   }
   const raw = parseJson(text, uri);
-  if (typeof raw !== 'object' || raw === null || Array.isArray(raw))
+  if (!isObject(raw))
     throw new ConfigError(`${uri}: expected a JSON object of fields; see examples/ for configurations.`);
-  return raw as Record<string, unknown>;
+  return raw;
 }

@@ -6,7 +6,7 @@ import { holdOut } from '../../containers/hold-out.ts';
 import { modelShape } from '../../containers/model.ts';
 import { loadPassageSet } from '../../containers/passages.ts';
 import { InputError, InterruptedError } from '../../core/errors.ts';
-import type { Evaluation, PassagesCheck, ProbeItem, StagePlan } from '../../core/formats.ts';
+import type { Evaluation, PassagesCheck, Slice, StagePlan } from '../../core/formats.ts';
 import { armLayout, INPUTS_FILE, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { probeItems } from '../../core/plan/stage-plan.ts';
@@ -155,7 +155,7 @@ describe('probing', () => {
   });
 
   it('gives the same numbers in one job as in several', async () => {
-    const one: ProbeItem = { index: 90, begin: 0, end: plan.probes };
+    const one: Slice = { index: 90, begin: 0, end: plan.probes };
     await tiny.probe(1, one);
     const several = await Promise.all(probeItems(plan).map(({ index }) => probed(index)));
     for (const column of ['row', 'loss', 'baseline', 'influence'] as const)
@@ -164,7 +164,7 @@ describe('probing', () => {
 
   it.each([1, 2, 3, 11, 12])('that is stopped after %i of 12 resumes to the same bytes', async (done) => {
     const { probe, probePartial } = stageLayout(1);
-    const item: ProbeItem = { index: 90 + done, begin: 0, end: plan.probes };
+    const item: Slice = { index: 90 + done, begin: 0, end: plan.probes };
     await expect(tiny.probe(1, item, stopAt(done))).rejects.toThrow(InterruptedError);
     expect(await tiny.store.size(probe(item.index))).toBeUndefined();
     const partial = await getJson<{ row: number[] }>(tiny.store, probePartial(item.index));
@@ -216,7 +216,7 @@ describe('a job whose attempt before was killed between its result and its clear
     const { checkpoint, partialCheckpoints } = armLayout(0, 'main');
     const partial = stageLayout(1).probePartial(0);
     const left = `${partialCheckpoints}000000005/training.json`;
-    const item: ProbeItem = probeItems(plan)[0]!;
+    const item: Slice = probeItems(plan)[0]!;
     await tiny.probe(1, item);
     await tiny.store.put(partial, '{}');
     await tiny.store.put(left, await tiny.store.get(`${checkpoint}/training.json`));

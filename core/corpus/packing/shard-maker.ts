@@ -78,7 +78,7 @@ export class ShardMaker {
     let at = 0;
     for await (const { id, domain, text } of spool.read(shard)) {
       if (!isKept[at++]) continue;
-      this.goOn();
+      this.throwIfStopped();
       for (const row of packer.add(id, this.setup.names[domain]!, encodeDocument(tokenizer, id, text))) {
         await rows.add(row);
         count++;
@@ -97,7 +97,7 @@ export class ShardMaker {
     const writer = new ShardWriter(this.target, shardName(shard), this.format, firstRow);
     try {
       for await (const row of rows.read()) {
-        this.goOn();
+        this.throwIfStopped();
         await writer.add(row);
       }
       const files = await writer.finish();
@@ -113,18 +113,16 @@ export class ShardMaker {
     return new RowFile(join(this.setup.directory, `${shard}.rows`), this.setup.sequenceLength);
   }
 
-  private goOn(): void {
-    if (Atomics.load(this.setup.stop, 0) !== 0) throw interrupted();
+  private throwIfStopped(): void {
+    if (Atomics.load(this.setup.stop, 0) !== 0) throw new InterruptedError(STOPPED);
   }
 }
 
 /** The start of the names of a shard's files. */
 export const shardName = (shard: number) => `shards/${String(shard).padStart(5, '0')}`;
 
-export const interrupted = () =>
-  new InterruptedError(
-    'the preparation of the corpus stopped; the same command goes on after the shards that are written.',
-  );
+export const STOPPED =
+  'the preparation of the corpus stopped; the same command goes on after the shards that are written.';
 
 function encodeDocument(tokenizer: Tokenizer, id: string, text: string): number[] {
   try {

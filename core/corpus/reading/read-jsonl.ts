@@ -1,4 +1,5 @@
 import { InputError } from '../../errors.ts';
+import { isObject } from '../../objects.ts';
 import type { Document, DocumentFields } from '../document.ts';
 import { toDocument } from './fields.ts';
 import type { InputFile } from './input-file.ts';
@@ -26,10 +27,10 @@ export function parseObject(line: string, uri: string, number: number): Record<s
     const detail = (error as Error).message.replace(/\s+/g, ' ').slice(0, 160);
     throw new InputError(`${uri}, line ${number}: not valid JSON (${detail}); each line must be one JSON object.`);
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  if (!isObject(value)) {
     throw new InputError(
       `${uri}, line ${number}: expected a JSON object such as {"text": "..."}, found ${line.slice(0, 40)}`,
     );
   }
-  return value as Record<string, unknown>;
+  return value;
 }
