@@ -75,7 +75,12 @@ export function evaluate(program: Command): void {
     .description('measure zero-shot tasks and losses of a checkpoint; docs/evaluation.md has layouts and conventions')
     .argument('<checkpoint>', 'a GPT-NeoX Hugging Face directory, such as mates export writes')
     .requiredOption('--task <file...>', 'JSONL files of multiple choice, LAMBADA or {"text"} lines')
-    .option('--target <which>', 'measure only losses, of every token (passage) or of the last word (last-word)')
+    .addOption(
+      new Option(
+        '--target <which>',
+        'measure only losses, of every token (passage) or of the last word (last-word)',
+      ).choices(['passage', 'last-word']),
+    )
     .option('--delimiter <text>', "text between context and continuation, \\n for a newline; by default the harness's")
     .option('--tokenizer <file>', "tokenizer.json; by default the checkpoint's")
     .option('--limit <n>', 'how many lines of each file to use', wholeNumber('--limit', 1))
@@ -101,7 +106,7 @@ export function exportModel(program: Command): void {
     .argument('<run>', 'folder of a run')
     .requiredOption('--out <dir>', 'where config.json, model.safetensors and tokenizer.json are written')
     .option('--stage <n>', 'which stage; by default the last that has a checkpoint', wholeNumber('--stage', 0))
-    .option('--arm <arm>', 'main or control', 'main')
+    .addOption(new Option('--arm <arm>', 'which arm').choices(['main', 'control']).default('main'))
     .option('--decayed', "train the stage's decay branch once more, and write the model at its end")
     .option('--json', 'print what was written as JSON')
     .action(async (run, options) => (await import('../commands/export.ts')).exportModel(run, options));

@@ -41,7 +41,11 @@ export function prepare(program: Command): void {
     .requiredOption('--out <dir>', 'where the corpus is written')
     .option('--shards <n>', 'shards to deal the documents to', within('--shards', SHARDS), 32)
     .option('--seed <n>', 'seed of the dealing', wholeNumber('--seed', 0), 1)
-    .option('--near-duplicates <keep|remove>', 'keep or remove near-duplicate documents', 'keep')
+    .addOption(
+      new Option('--near-duplicates <what>', 'what becomes of near-duplicate documents')
+        .choices(['keep', 'remove'])
+        .default('keep'),
+    )
     .option('--text-field <name>', 'field of the text', 'text')
     .option('--domain-field <name>', 'field of the domain; without it the file is the domain', 'domain')
     .option('--id-field <name>', "field of the document's id; without it file:line", 'id')

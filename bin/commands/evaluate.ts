@@ -37,7 +37,7 @@ import { createProgressView } from '../progress-view.ts';
 
 interface Options {
   task: string[];
-  target?: string;
+  target?: 'passage' | 'last-word';
   delimiter?: string;
   tokenizer?: string;
   limit?: number;
@@ -80,8 +80,6 @@ const CHECKPOINT_FILES = /^(config|tokenizer)\.json$|\.safetensors(\.index\.json
 
 async function evaluateFiles(checkpoint: string, options: Options): Promise<void> {
   const target = options.target;
-  if (target !== undefined && target !== 'passage' && target !== 'last-word')
-    throw new ConfigError(`--target ${target}: expected passage or last-word.`);
   if (!target) refuseNamesakes(options.task);
   for (const flag of ['samples', 'delimiter'] as const)
     if (target && options[flag] !== undefined)

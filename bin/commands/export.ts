@@ -11,7 +11,7 @@ import { absolute } from '../paths.ts';
 interface Options {
   out: string;
   stage?: number;
-  arm: string;
+  arm: Arm;
   decayed?: boolean;
   json?: boolean;
 }
@@ -21,9 +21,7 @@ interface Options {
  * directory that `transformers` reads.
  */
 export async function exportModel(runPath: string, options: Options): Promise<void> {
-  if (options.arm !== 'main' && options.arm !== 'control')
-    throw new ConfigError(`--arm ${options.arm}: expected main or control.`);
-  const arm: Arm = options.arm;
+  const { arm } = options;
   const open = storeOpener();
   const run = await openRun(open, absolute(runPath));
   const last = run.record.config.pretrain.stages - 1;

@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { corpusWarnings } from '../../core/diagnostics/corpus.ts';
-import { ConfigError } from '../../core/errors.ts';
 import { counted, plural } from '../../core/plural.ts';
 import { WARNING } from '../../core/progress.ts';
 import {
@@ -26,7 +25,7 @@ interface Options {
   out: string;
   shards: number;
   seed: number;
-  nearDuplicates: string;
+  nearDuplicates: 'keep' | 'remove';
   textField: string;
   domainField: string;
   idField: string;
@@ -73,7 +72,7 @@ async function prepareFiles(options: Options): Promise<void> {
       shards: options.shards,
       seed: options.seed,
       fields: { text: options.textField, domain: options.domainField, id: options.idField },
-      removeNearDuplicates: removes(options.nearDuplicates),
+      removeNearDuplicates: options.nearDuplicates === 'remove',
       exclude,
       target: open(options.out),
       progress: (progress) => view.update('prepare', progress),
@@ -107,11 +106,6 @@ async function hashesOf(open: StoreOpener, files: readonly string[]): Promise<Se
     for (const hash of await passageHashes(pieces, file)) all.add(hash);
   }
   return all;
-}
-
-function removes(nearDuplicates: string): boolean {
-  if (nearDuplicates === 'keep' || nearDuplicates === 'remove') return nearDuplicates === 'remove';
-  throw new ConfigError(`--near-duplicates ${nearDuplicates}: expected keep or remove.`);
 }
 
 function parseTokenizer(text: string): { file: string } | { train: number } {

@@ -252,7 +252,12 @@ describe('mates evaluate', () => {
       2,
       /--samples is for tasks: with --target, files are read as passages/,
     ],
-    ['an unknown target', ['--task', 'x', '--target', 'word'], 2, /--target word: expected passage or last-word/],
+    [
+      'an unknown target',
+      ['--task', 'x', '--target', 'word'],
+      2,
+      /'--target <which>' argument 'word' is invalid\. Allowed choices are passage, last-word/,
+    ],
   ])('refuses %s', async (_, args, code, message) => {
     const finished = await mates('evaluate', folder, ...args);
     expect(finished.code).toBe(code);

@@ -31,7 +31,7 @@ afterAll(async () => {
 
 it('mates export writes over its own files, and over no others', async () => {
   const out = join(folder, 'model');
-  const write = (arm: string) => printed(() => exportModel(run.directory, { out, arm }));
+  const write = (arm: Arm) => printed(() => exportModel(run.directory, { out, arm }));
   const model = () => readFile(join(out, 'model.safetensors'), 'utf8');
   await write('main');
   expect((await readdir(out)).sort()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);

@@ -16,7 +16,7 @@ describe('mates prepare', () => {
   const at = (name: string) => join(folder, name);
   const options = (over: Partial<Parameters<typeof prepare>[0]> = {}) => ({
     ...{ input: [at('posts.jsonl')], tokenizer: 'train:300', sequenceLength: 8, shards: 2, seed: 1 },
-    ...{ nearDuplicates: 'keep', textField: 'body', domainField: 'site', idField: 'url', out: at('corpus') },
+    ...{ nearDuplicates: 'keep' as const, textField: 'body', domainField: 'site', idField: 'url', out: at('corpus') },
     ...over,
   });
   const post = (n: number) => ({
