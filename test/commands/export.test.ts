@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { exportModel } from '../../bin/commands/export.ts';
 import { loadPassageSet } from '../../containers/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
-import type { Evaluation } from '../../core/formats.ts';
+import type { Arm, Evaluation } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { DirectoryStore, getJson } from '../../core/storage/index.ts';
