@@ -2,10 +2,13 @@
  * The study's pools and references: 13 domains of good, medium and junk text, cut to one size, with word-shuffled text
  * and near-duplicates among them; and for each reference set 256 reference and 800 held-out passages.
  */
+import { createReadStream } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { InputError } from '../../core/errors.ts';
+import type { Pair } from '../../core/evaluation/prompt.ts';
+import { parseTask } from '../../core/evaluation/task.ts';
 import { passagesOf } from '../../examples/corpus/passages.ts';
 import { readAusten } from '../../examples/corpus/sources.ts';
 import { Draws, numbered, sampleTexts, words } from '../../examples/corpus/text.ts';
@@ -19,9 +22,11 @@ const STREAM = { shuffled: 82, duplicates: 83, passages: 84 };
 
 /**
  * Folders of passages: those of LAMBADA (Paperno et al. 2016), whole, which are of novels, as they are and with plain
- * quotation marks, and those of Python's manual.
+ * quotation marks, those of Python's manual, and the answers to PIQA's questions (Bisk et al. 2020).
  */
-type Passages = 'lambada' | 'lambada-plain' | 'python-docs';
+type Passages = 'lambada' | 'lambada-plain' | 'python-docs' | 'piqa';
+/** The folder of passages that is made only where a file of them is given. */
+export const OPTIONAL_PASSAGES: Passages = 'piqa';
 
 export interface Setting {
   passages: Passages;
@@ -37,6 +42,7 @@ export const REFERENCE_SETS = {
   'lambada-plain': { passages: 'lambada-plain' },
   'python-docs': { passages: 'python-docs', without: 'python-docs' },
   'lambada-distinct': { passages: 'lambada', distinct: true },
+  piqa: { passages: 'piqa' },
 } as const satisfies Record<string, Setting>;
 
 export type ReferenceSet = keyof typeof REFERENCE_SETS;
@@ -142,12 +148,24 @@ function manualPassages(documents: string[]): string[] {
   return new Draws(STREAM.passages).shuffle(pieces.filter((text) => text.length > 250));
 }
 
-async function writePassages(out: string, name: Passages, passages: string[]): Promise<void> {
+/**
+ * Writes `piqa/reference.jsonl` and `piqa/held-out.jsonl`: questions as contexts, right answers as continuations, whose tokens alone are
+ * targets.
+ *
+ * @param file JSON lines of `{"query", "choices", "gold"}`.
+ */
+export async function writeQuestions(file: string, out: string): Promise<void> {
+  const { items } = await parseTask(createReadStream(file), file, { name: 'piqa' });
+  const answers = items.map(({ pairs, gold }) => pairs[gold]!);
+  await writePassages(out, 'piqa', new Draws(STREAM.passages).shuffle(answers));
+}
+
+async function writePassages(out: string, name: Passages, passages: readonly (string | Pair)[]): Promise<void> {
   if (passages.length < REFERENCES + HELD_OUT)
     throw new InputError(`${name}: ${passages.length} passages, ${REFERENCES + HELD_OUT} are needed.`);
   await mkdir(join(out, name), { recursive: true });
-  const write = (file: string, texts: string[]) =>
-    writeFile(join(out, name, file), lines(texts.map((text) => ({ text }))));
+  const write = (file: string, chosen: readonly (string | Pair)[]) =>
+    writeFile(join(out, name, file), lines(chosen.map((one) => (typeof one === 'string' ? { text: one } : one))));
   const references = passages.slice(0, REFERENCES);
   // LAMBADA has a few passages twice; one that is a reference is not held out.
   const others = passages.slice(REFERENCES).filter((text) => !references.includes(text));

@@ -1,6 +1,6 @@
 /**
- * The study of docs/results.md: `npx tsx bench/study/index.ts --lambada FILE [--folder DIR] [--at-once N] [--only TEXT,...]
- * [--runtime onnx-cuda] [--results DIR] [--prepare]`.
+ * The study of docs/results.md: `npx tsx bench/study/index.ts --lambada FILE [--piqa FILE] [--folder DIR] [--at-once N]
+ * [--only TEXT,...] [--runtime onnx-cuda] [--results DIR] [--prepare]`. Without PIQA's questions their cells are left out.
  *
  * Fetches the packages, makes the pools and runs every cell of grid.ts that has no result yet, or of those the one with such a
  * name, or all whose name has the text in it, in the order of the texts. Stop it at any time; the same command goes on. Results
@@ -19,7 +19,14 @@ import { armLayout, RUN_FILE, SUMMARY_FILE, stageLayout } from '../../core/layou
 import { DirectoryStore, getJson, getJsonIfPresent, storeOpener } from '../../core/storage/index.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
-import { REFERENCE_SETS, type ReferenceSet, type Setting, writeCorpus } from './corpus.ts';
+import {
+  OPTIONAL_PASSAGES,
+  REFERENCE_SETS,
+  type ReferenceSet,
+  type Setting,
+  writeCorpus,
+  writeQuestions,
+} from './corpus.ts';
 import { type Cell, cells, configOf, type Place, SEQUENCE_LENGTH, VOCABULARY } from './grid.ts';
 import { requireSameTexts } from './same-texts.ts';
 
@@ -28,6 +35,7 @@ const HERE = import.meta.dirname;
 const { values } = parseArgs({
   options: {
     lambada: { type: 'string' },
+    piqa: { type: 'string' },
     folder: { type: 'string', default: 'out/study' },
     'at-once': { type: 'string', default: '1' },
     only: { type: 'string', default: '' },
@@ -46,14 +54,18 @@ const runtime = values.runtime as Place['runtime'];
 async function makeTexts(): Promise<string> {
   const data = join(folder, 'data');
   const done = join(data, 'done');
-  if (existsSync(done)) return data;
+  if (!existsSync(done)) await makeMost(data, done);
+  if (values.piqa && !existsSync(join(data, OPTIONAL_PASSAGES))) await writeQuestions(values.piqa, data);
+  return data;
+}
+
+async function makeMost(data: string, done: string): Promise<void> {
   if (!values.lambada) throw new Error('--lambada FILE: name the test set of LAMBADA as JSON lines, once.');
   const sources = join(folder, 'sources');
   const { status } = spawnSync('sh', [join(HERE, 'sources.sh'), sources], { stdio: 'inherit' });
   if (status !== 0) throw new Error('The packages could not be fetched; see above.');
   await writeCorpus(sources, values.lambada, data);
   await writeFile(done, '');
-  return data;
 }
 
 /** The prepared corpus of a reference set and a seed, which deals the documents anew. */
@@ -172,11 +184,12 @@ async function resultOf(cell: Cell, run: string) {
 }
 
 const data = await makeTexts();
-await requireSameTexts(data, results);
+await requireSameTexts(data, results, OPTIONAL_PASSAGES);
 const corpora = new Map<string, Promise<string>>();
 const main = await bundleJobs();
 const machine = synthesizeMachine();
-const all = cells();
+const given = existsSync(join(data, OPTIONAL_PASSAGES));
+const all = cells().filter(({ references }) => given || REFERENCE_SETS[references].passages !== OPTIONAL_PASSAGES);
 const missing = all.filter(({ id }) => !existsSync(join(results, `${id}.json`)));
 const named = new Set(all.map(({ id }) => id));
 const isMeant = (id: string, part: string) => (named.has(part) ? id === part : id.includes(part));

@@ -11,24 +11,24 @@ type Hashes = Record<string, string>;
 /**
  * Compares the texts with those that `<results>/texts.json` names, or names them there if it is missing.
  *
+ * @param optional a folder that may be missing in either.
  * @throws InputError when they differ.
  */
-export async function requireSameTexts(data: string, results: string): Promise<void> {
+export async function requireSameTexts(data: string, results: string, optional?: string): Promise<void> {
   const file = join(results, 'texts.json');
   const found = await hashesOf(data);
   const recorded = await readFile(file, 'utf8').catch(() => undefined);
-  if (recorded === undefined) {
-    await mkdir(results, { recursive: true });
-    await writeFile(file, `${JSON.stringify(found, null, 1)}\n`);
-    return;
-  }
-  const expected: Hashes = JSON.parse(recorded);
-  const other = Object.keys({ ...expected, ...found }).filter((path) => expected[path] !== found[path]);
+  const expected: Hashes = recorded === undefined ? found : JSON.parse(recorded);
+  const mayLack = (path: string) => path.startsWith(`${optional}/`) && !(path in found && path in expected);
+  const all = { ...expected, ...found };
+  const other = Object.keys(all).filter((path) => expected[path] !== found[path] && !mayLack(path));
   if (other.length > 0)
     throw new InputError(
       `${data}: ${other.join(', ')}: not the texts of the results in ${results}, so that runs on them are not comparable. ` +
         'Make them of the packages that bench/study/sources.sh names, or give --results a folder of its own.',
     );
+  await mkdir(results, { recursive: true });
+  await writeFile(file, `${JSON.stringify(all, null, 1)}\n`);
 }
 
 async function hashesOf(data: string): Promise<Hashes> {

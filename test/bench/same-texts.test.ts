@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -30,5 +30,23 @@ describe('the texts of a study', () => {
     await writeFile(join(data, 'novels.jsonl'), '{"text":"c"}\n');
     await writeFile(join(data, 'more.jsonl'), '');
     await expect(requireSameTexts(data, results)).rejects.toThrow(/: novels\.jsonl, more\.jsonl: not the texts of/);
+  });
+
+  it('of an optional folder are recorded when they are first there, may be missing, and may not change', async () => {
+    await requireSameTexts(data, results, 'piqa');
+    await mkdir(join(data, 'piqa'));
+    const answers = join(data, 'piqa', 'reference.jsonl');
+    await writeFile(answers, '1');
+    await requireSameTexts(data, results, 'piqa');
+    expect(Object.keys(JSON.parse(await readFile(join(results, 'texts.json'), 'utf8')))).toContain(
+      'piqa/reference.jsonl',
+    );
+    await rm(answers);
+    await expect(requireSameTexts(data, results, 'piqa')).resolves.toBeUndefined();
+    expect(Object.keys(JSON.parse(await readFile(join(results, 'texts.json'), 'utf8')))).toContain(
+      'piqa/reference.jsonl',
+    );
+    await writeFile(answers, '2');
+    await expect(requireSameTexts(data, results, 'piqa')).rejects.toThrow(/: piqa\/reference\.jsonl: not the texts of/);
   });
 });
