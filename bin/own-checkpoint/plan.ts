@@ -1,7 +1,9 @@
 /** What `mates select` does and costs, as pure functions. */
+
 import { modelCost, passagesCost, passagesLossCost } from '../../containers/model.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
+import { lookaheadFlops } from '../../core/cost/flops.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { CorpusIndex, StagePlan } from '../../core/formats.ts';
 import { mostLabels } from '../../core/plan/hold-out.ts';
@@ -121,15 +123,19 @@ export function selectionCost(
   const cost = modelCost(config, index);
   const row = cost(1, index.sequenceLength);
   const { steps, batchRows } = config.probe.lookahead;
-  const stepped = row + passagesCost(cost, passages) / passages.length; // one row and one passage, by either copy
-  const guard =
-    (guardReadings(steps) * guardPassages(passages.length) * passagesLossCost(config, index, passages)) /
-    passages.length;
+  const copies = lookaheadFlops(
+    { steps, tried: steps, batchRows, guardReads: guardReadings(steps) * guardPassages(passages.length) },
+    {
+      passage: passagesCost(cost, passages) / passages.length,
+      row,
+      guard: passagesLossCost(config, index, passages) / passages.length,
+    },
+  );
   const features = readsModel(config.influenceModel.features) ? row : 0;
   const { score } = methodTraits(config.selection.method);
   const scored = { 'influence-model': features, probe: 2 * row, loss: row, dsir: 0, classifier: 0 }[score ?? 'dsir'];
   return {
-    labelling: (plan.preparesProbe ? 3 * steps * batchRows * stepped + guard : 0) + plan.probes * (2 * row + features),
+    labelling: (plan.preparesProbe ? copies : 0) + plan.probes * (2 * row + features),
     scoring: plan.poolRows * scored,
     training: 3 * plan.selectedRows * row,
   };

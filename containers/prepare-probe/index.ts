@@ -2,6 +2,7 @@
  * Makes the checkpoint ready for probing, once for all probing and scoring jobs of a stage: takes it to the end of its
  * decay branch if that is to be probed, and makes the two copies that `lookahead` or `directional` compares.
  */
+import { directionalFlops, lookaheadFlops } from '../../core/cost/flops.ts';
 import { throwIfStopped } from '../../core/errors.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { CHECKED_ROWS, controlRows, MORE_ROWS, randomRows } from '../../core/plan/hold-out.ts';
@@ -74,7 +75,9 @@ async function prepare(job: Job, partial: PartialCheckpoints): Promise<Prepared>
     const agreement = await checkFirstOrder(model, checkpoint.parameters, copies, rows, length);
     const record = { method, learningRate, scale: copies.scale, agreement };
     return {
-      flops: decay + 3 * passagesCost(cost, passages) + 5 * cost(rows.length / length, length),
+      flops:
+        decay +
+        directionalFlops({ passages: passagesCost(cost, passages), checked: cost(rows.length / length, length) }),
       save: () => savePreparedProbe(store, job.stage, record, parts, copies),
     };
   }
@@ -91,11 +94,16 @@ async function prepare(job: Job, partial: PartialCheckpoints): Promise<Prepared>
   });
   const { scale, steps, tried, guard } = copies;
   const record = { method, learningRate, scale, steps, controlRows: copies.controlRows, guard };
-  const perStep = 3 * probe.lookahead.batchRows;
-  const learned = passagesCost(cost, passages) / passages.length;
-  const read = passagesLossCost(config, corpus.index, passages) / passages.length;
+  const made = lookaheadFlops(
+    { steps, tried, batchRows: probe.lookahead.batchRows, guardReads: copies.guardReads },
+    {
+      passage: passagesCost(cost, passages) / passages.length,
+      row: cost(1, length),
+      guard: passagesLossCost(config, corpus.index, passages) / passages.length,
+    },
+  );
   return {
-    flops: decay + tried * perStep * learned + steps * perStep * cost(1, length) + copies.guardReads * read,
+    flops: decay + made,
     save: () => savePreparedProbe(store, job.stage, record, parts, copies),
   };
 }

@@ -7,7 +7,14 @@ import { guardPassages, guardReadings } from '../plan/lookahead.ts';
 import { planStage } from '../plan/stage-plan.ts';
 import { stageWork } from '../plan/stage-work.ts';
 import { CALIBRATION_ROWS, measuresScale, weightedScores } from '../selection/weighted-scores.ts';
-import { decoderForwardFlops, encoderForwardFlops, gptNeoxParameters, passageForwardFlops } from './flops.ts';
+import {
+  decoderForwardFlops,
+  directionalFlops,
+  encoderForwardFlops,
+  gptNeoxParameters,
+  lookaheadFlops,
+  passageForwardFlops,
+} from './flops.ts';
 
 export interface CostEstimate {
   parameters: number;
@@ -165,9 +172,11 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
   const items = evaluation.tasks.reduce((count, { limit = TASK.items }) => count + Math.min(limit, TASK.items), 0);
   const copies = {
     exact: 0,
-    directional: 3 * reference.passages * whole + 5 * CHECKED_ROWS * row, // checked: two forward passes and one backward
-    lookahead:
-      3 * steps * batchRows * (row + whole) + guardReadings(steps) * guardPassages(reference.passages) * passage,
+    directional: directionalFlops({ passages: reference.passages * whole, checked: CHECKED_ROWS * row }),
+    lookahead: lookaheadFlops(
+      { steps, tried: steps, batchRows, guardReads: guardReadings(steps) * guardPassages(reference.passages) },
+      { passage: whole, row, guard: passage },
+    ),
   }[probe.method];
   const encoder = influenceModel.pretrained ? BERT_BASE : influenceModel;
   const document =

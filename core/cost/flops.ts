@@ -34,3 +34,37 @@ export function encoderForwardFlops(layers: number, width: number, length: numbe
 export function gptNeoxParameters({ layers, width, vocabularySize }: DecoderCost): number {
   return layers * (12 * width ** 2 + 13 * width) + 2 * vocabularySize * width + 2 * width;
 }
+
+/** Lookahead's two copies, by what they did or would do. */
+export interface LookaheadWork {
+  /** Steps of the copy that learns the reference set: those of the best guard loss, and all that were tried. */
+  steps: number;
+  tried: number;
+  /** Rows, or passages, in a step. */
+  batchRows: number;
+  /** Passages kept aside that were read, counted anew each time. */
+  guardReads: number;
+}
+
+/**
+ * Lookahead's copies: one takes `tried` steps on passages, the other `steps` on rows, forward and backward, and the loss
+ * of the passages kept aside is measured in between.
+ *
+ * @param forward of one passage, of one row, and of one passage kept aside to its loss.
+ */
+export function lookaheadFlops(
+  { steps, tried, batchRows, guardReads }: LookaheadWork,
+  forward: Record<'passage' | 'row' | 'guard', number>,
+): number {
+  return 3 * batchRows * (tried * forward.passage + steps * forward.row) + guardReads * forward.guard;
+}
+
+/**
+ * The directional probe's gradient over all passages, and the check of its first order on some rows: two forward passes
+ * each, and a gradient.
+ *
+ * @param forward of all passages, and of all checked rows.
+ */
+export function directionalFlops(forward: Record<'passages' | 'checked', number>): number {
+  return 3 * forward.passages + 5 * forward.checked;
+}
