@@ -29,7 +29,7 @@ describe('bench/gpu.ts', () => {
     expect(parity).toMatchObject({ lossError: 0, gradientError: 0, repeatable: true });
     expect(parity!.accumulationError).toBeGreaterThan(0);
     expect(parity!.accumulationError).toBeLessThan(1e-5);
-    // Of 2 x 4 rows of 16 tokens, of 4, and of one probe.
+    // The tasks have 2 x 4 rows of 16 tokens, 4 rows, and one probe.
     for (const [{ speed }, units] of [[train, 128] as const, [forward, 64] as const, [probe, 1] as const])
       expect(speed!.perSecond.median * speed!.seconds).toBeCloseTo(units, 6);
     expect(table(results)).toMatch(/tiny .*float32 .*train, 2 micro-batches/);

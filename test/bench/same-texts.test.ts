@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { requireSameTexts } from '../../bench/study/same-texts.ts';
-import { temporaryFolder } from '../corpus/support.ts';
+import { temporaryFolder } from '../support.ts';
 
 let data: string;
 let results: string;
@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 
 describe('the texts of a study', () => {
-  it('are recorded by what is in them with the first result, and taken as often as they are the same', async () => {
+  it('are recorded by their content with the first result, and accepted for as long as it stays the same', async () => {
     await requireSameTexts(data, results);
     const recorded = JSON.parse(await readFile(join(results, 'texts.json'), 'utf8'));
     expect(Object.keys(recorded)).toEqual(['domains/mails.jsonl.gz', 'novels.jsonl']);
@@ -25,7 +25,7 @@ describe('the texts of a study', () => {
     await expect(requireSameTexts(data, results)).resolves.toBeUndefined();
   });
 
-  it('are refused where one is another, is missing or is new', async () => {
+  it('are refused where one has changed, is missing or is new', async () => {
     await requireSameTexts(data, results);
     await writeFile(join(data, 'novels.jsonl'), '{"text":"c"}\n');
     await writeFile(join(data, 'more.jsonl'), '');

@@ -15,7 +15,9 @@ import {
 /** A cell whose stages of 10 operations each end in these losses; `selection` operations before every stage but the first. */
 function cell(method: string, seed: number, losses: number[], selection = 0, spearman?: number): CellResult {
   const stages = losses.map((loss, stage) => ({
-    ...{ stage, selectionFlops: stage > 0 ? selection : 0, selectedDomains: { a: 1 } },
+    stage,
+    selectionFlops: stage > 0 ? selection : 0,
+    selectedDomains: { a: 1 },
     ...(spearman !== undefined && stage > 0 ? { spearman, staleSpearman: stage > 1 ? spearman - 0.1 : undefined } : {}),
     main: { trainingFlops: 10, heldOutLoss: loss, referenceLoss: loss, mixedDomainLoss: loss },
   }));
@@ -97,7 +99,7 @@ describe("the study's tables", () => {
     ]);
   });
 
-  it('compare at equal operations, where the longer random run reaches', () => {
+  it('compare at equal operations, as far as the longer random run reaches', () => {
     expect(randomLossAt(cell(LONGER_RUN, 1, [5, 4.6, 4.3, 4.1]), 34)).toBeCloseTo(
       4.3 - (0.2 * Math.log(34 / 30)) / Math.log(40 / 30),
     );
@@ -111,7 +113,7 @@ describe("the study's tables", () => {
     expect(table['lookahead, every row']![2]).toMatch(/more than the longest random run/);
   });
 
-  it('tell what was chosen apart by the seeds that it was chosen on and those that it was not, as far as there are both', () => {
+  it('give the difference of a chosen method separately on the seeds it was chosen on and on the others, where there are both', () => {
     const [best] = CHOSEN as [string];
     const halves = [1, 2, 3, 4, 5, 6, 7].flatMap((seed) => [
       cell('dsir', seed, [5, 4.4, 4.1]),

@@ -1,20 +1,19 @@
-/** The checks of a trainer, on our own job, and on trainers that break one rule each. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+/** The checks of a trainer, applied to our own job and to trainers that break one rule each. */
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { checkTrainer, type RuleResult, shortcomings } from '../../bin/conformance/check-trainer.ts';
 import { runTrainer, splitCommand } from '../../bin/conformance/command.ts';
 import { ConfigError, InterruptedError } from '../../core/errors.ts';
 import { storeOpener } from '../../core/storage/index.ts';
 import { mates, startMates } from '../end-to-end/support.ts';
+import { temporaryFolder } from '../support.ts';
 
 let folder: string;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'mates-conformance-'));
+  folder = await temporaryFolder();
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const OWN_JOB = [process.execPath, '--import', 'tsx', resolve('containers/main.ts'), 'pretrain'];
 
@@ -77,7 +76,7 @@ it('a job that fails is judged by its failure alone', async () => {
   expect(results.get('a first stage ends with exit code 0')!.detail).toBe('it ended with 1; its last words: no GPU');
 });
 
-it('a job that does nothing is judged by what it does not leave, and nothing else of what needs that', async () => {
+it('a job that does nothing fails for what it does not write, and the rules that need it are skipped', async () => {
   const results = await check('idle', [process.execPath, '-e', 'process.exit(0)']);
   const rules = (status: RuleResult['status']) =>
     [...results.values()].filter((result) => result.status === status).map(({ rule }) => rule);
@@ -99,7 +98,7 @@ it('a job that does nothing is judged by what it does not leave, and nothing els
   expect(results.get('the loss falls')!.detail).toBe('it needs metrics.json');
 }, 60_000);
 
-it('what could not be tried is not said to be kept', async () => {
+it('a rule that could not be tried is not reported as kept', async () => {
   const of = (...statuses: RuleResult['status'][]) => shortcomings(statuses.map((status) => ({ rule: 'r', status })));
   expect(of('pass', 'advice', 'pass')).toBeUndefined();
   expect(of('pass', 'fail', 'fail')).toMatch(/^2 of 3 rules are broken; see docs/);
@@ -118,7 +117,7 @@ it('a command that fails ends with 1, and with the verdict', async () => {
 it.each(['SIGINT', 'SIGTERM'] as const)(
   '%s ends the trainer too, and removes the temporary folder',
   async (signal) => {
-    const temporary = await mkdtemp(join(folder, 'temporary-'));
+    const temporary = await temporaryFolder();
     const [path, pidFile] = [join(temporary, 'sleeper.mjs'), join(temporary, 'pid')];
     await writeFile(
       path,
@@ -142,7 +141,7 @@ it.each(['SIGINT', 'SIGTERM'] as const)(
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
-        // it is gone, as it should be
+        // It has ended, as it should.
       }
     }
   },
@@ -172,7 +171,7 @@ describe('a command', () => {
     ["throw Object.assign(new TypeError('no GPU', { cause: new Error('driver') }), { code: 3 })", 'TypeError: no GPU'],
     ["Promise.reject(Object.assign(new Error('no GPU'), { stack: 'Error: no GPU' }))", '[Error: no GPU]'],
     ["console.error('{'); console.error('  a'); console.error('done\\n\\n')", 'done'],
-  ])('has last words, whatever Node adds to them: %s', async (source, lastWords) => {
+  ])('has its last words reported without what Node adds to them: %s', async (source, lastWords) => {
     expect(await runTrainer([process.execPath, '-e', source], process.env, 60)).toMatchObject({ lastWords });
   });
 
@@ -194,7 +193,7 @@ describe('a command', () => {
     expect(await runTrainer(sleeper, process.env, 60, { signal, after: 60, when })).toMatchObject(expected);
   });
 
-  it('is asked about one time after the other, and a failure to answer is a no', async () => {
+  it('is interrupted once the condition holds, which is asked one call at a time; a call that fails counts as a no', async () => {
     let [asked, open, most] = [0, 0, 0];
     const when = async () => {
       most = Math.max(most, ++open);

@@ -15,7 +15,10 @@ const ROWS = [
 ];
 const corpus = {
   index: {
-    ...{ rows: 4, sequenceLength: 4, tokens: 16, tokenizer: { endOfText: 0 } },
+    rows: 4,
+    sequenceLength: 4,
+    tokens: 16,
+    tokenizer: { endOfText: 0 },
     shards: [
       { firstRow: 0, rows: 2 },
       { firstRow: 2, rows: 2 },
@@ -54,7 +57,7 @@ describe('documents', () => {
     expect(await cutDocuments({ store, key }, 1)).toMatchObject({ documents: 1, poolDocuments: 2 });
   });
 
-  it('have the mean of their rows, by the tokens that they have there', async () => {
+  it("have the mean of their rows' utilities, weighted by their tokens in each row", async () => {
     const { lines } = await chosen(UTILITIES, 1);
     const lowest = -3.4028234663852886e38;
     expect(lines).toEqual([
@@ -103,7 +106,7 @@ describe('documents', () => {
     expect((await cutDocuments({ store, key: KEY }, 1)).sharingIds).toBe(3);
   });
 
-  it('share a row whose parts are not theirs', () => {
+  it('share a row evenly where its parts do not match their number', () => {
     expect(partLengths([1, 0, 2, 2], 2, 0)).toEqual([2, 2]);
     expect(partLengths([1, 2, 2, 0], 1, 0)).toEqual([4]);
     expect(partLengths([1, 2, 0, 2], 3, 0)).toEqual([2, 1, 1]);

@@ -1,7 +1,6 @@
-import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { trainBpe } from '../../core/tokenizer/index.ts';
 import { loadTokenizer } from '../../core/tokenizer/load.ts';
@@ -11,6 +10,7 @@ import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
 import { initialParameters } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { mates } from '../end-to-end/support.ts';
+import { temporaryFolder } from '../support.ts';
 
 const QUIZ = resolve('test/fixtures/tasks/quiz.jsonl');
 const TEXTS = ['the cat sat on the mat', 'a dog', 'and then they all went home again, one by one'];
@@ -19,12 +19,18 @@ describe('mates evaluate', () => {
   let folder: string;
   let perText: number[][];
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'mates-evaluate-'));
+    folder = await temporaryFolder();
     const json = trainBpe(TEXTS, 280);
     const tokenizer = loadTokenizer(json, 'tokenizer.json');
     const shape = {
-      ...{ layers: 1, width: 16, heads: 2, vocabularySize: 384 },
-      ...{ rotaryFraction: 0.25, rotaryBase: 10_000, layerNormEpsilon: 1e-5, initializerStd: 0.3 },
+      layers: 1,
+      width: 16,
+      heads: 2,
+      vocabularySize: 384,
+      rotaryFraction: 0.25,
+      rotaryBase: 10_000,
+      layerNormEpsilon: 1e-5,
+      initializerStd: 0.3,
     };
     const model = new LanguageModel(await createRuntime('onnx', { threads: 1 }), shape);
     const parameters = initialParameters(model.specs, 5);
@@ -46,7 +52,6 @@ describe('mates evaluate', () => {
       perText.push([...(await model.tokenLosses(parameters, { batch: 1, length: tokens.length, tokens }))]);
     }
   });
-  afterAll(() => rm(folder, { recursive: true }));
 
   it('gives the mean loss of plain text lines, over tokens and over passages', async () => {
     const { code, stdout } = await mates('evaluate', folder, '--task', join(folder, 'task.jsonl'), '--json');
@@ -58,7 +63,7 @@ describe('mates evaluate', () => {
     expect(results[0].passages).toBe(3);
   });
 
-  it.each(['words.jsonl', 'model.safetensors'])('does not write samples in the place of %s', async (name) => {
+  it.each(['words.jsonl', 'model.safetensors'])('does not overwrite %s with samples', async (name) => {
     const path = join(folder, name);
     await writeFile(join(folder, 'words.jsonl'), await readFile('test/fixtures/tasks/words.jsonl'));
     const before = await readFile(path);
@@ -139,7 +144,7 @@ describe('mates evaluate', () => {
     expect(Math.log(results[2].perplexity)).toBeCloseTo(nats / 3, 10);
   });
 
-  it('prints a table, its progress apart from it', async () => {
+  it('prints a table, and its progress elsewhere', async () => {
     const tasks = ['quiz', 'words'].map((name) => resolve(`test/fixtures/tasks/${name}.jsonl`));
     const { stdout, stderr } = await mates('evaluate', folder, '--limit', '2', '--batch', '3', '--task', ...tasks);
     expect(stdout).toMatch(/│ task +│ items │ +acc │ +acc_norm │ +perplexity │/);
@@ -157,7 +162,7 @@ describe('mates evaluate', () => {
     expect(JSON.parse(scored.trim().split('\n').at(-1)!).loss).toBeCloseTo(loss, 2); // one more token of context fits
   });
 
-  it('gives a loss beside the results only where one file has one, whatever its place', async () => {
+  it('gives an overall loss only where exactly one file has a loss, wherever it stands in the list', async () => {
     const words = resolve('test/fixtures/tasks/words.jsonl');
     const lossOf = async (...files: string[]) => {
       const { stdout } = await mates('evaluate', folder, '--task', ...files, '--limit', '2', '--json');
@@ -170,7 +175,7 @@ describe('mates evaluate', () => {
     expect([none, both]).toEqual([undefined, [only, expect.any(Number)]]);
   });
 
-  it('counts every token of a text that is longer than the model reads, in its loss as in its bits per byte', async () => {
+  it("counts every token of a text that is longer than the model's context, in its loss and in its bits per byte", async () => {
     const text = TEXTS.join(' ').repeat(9);
     const task = join(folder, 'long.jsonl');
     const samples = join(folder, 'windows.jsonl');
@@ -191,7 +196,7 @@ describe('mates evaluate', () => {
   });
 
   it('begins texts with the bos_token of tokenizer_config.json, and tells of tokens that it leaves out', async () => {
-    const begun = await mkdtemp(join(folder, 'begun-'));
+    const begun = await temporaryFolder();
     for (const name of ['config.json', 'model.safetensors']) await copyFile(join(folder, name), join(begun, name));
     const json = JSON.parse(await readFile(join(folder, 'tokenizer.json'), 'utf8'));
     json.post_processor = { type: 'TemplateProcessing', single: [{ SpecialToken: { id: 'a' } }, { Sequence: {} }] };

@@ -1,7 +1,6 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { exportModel } from '../../bin/commands/export.ts';
 import { loadPassageSet } from '../../containers/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
@@ -12,24 +11,21 @@ import { DirectoryStore, getJson } from '../../core/storage/index.ts';
 import { loadModel } from '../../engine/files/checkpoint.ts';
 import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { filesOf, TinyRun, tinyConfig, tinyModel } from '../containers/support.ts';
+import { temporaryFolder } from '../support.ts';
 import { printed } from './support.ts';
 
 let run: TinyRun;
 let folder: string;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'mates-export-'));
+  folder = await temporaryFolder();
   run = await TinyRun.create();
   await run.store.put('corpus/tokenizer.json', 'tokenizer');
   for (const arm of ['main', 'control'] as const)
     for (const name of ['config.json', 'model.safetensors', 'optimizer.safetensors', 'training.json'])
       await run.store.put(`${armLayout(1, arm).checkpoint}/${name}`, name === 'config.json' ? '{}' : `${name} ${arm}`);
 });
-afterAll(async () => {
-  await run?.remove();
-  await rm(folder, { recursive: true, force: true });
-});
 
-it('mates export writes over its own files, and over no others', async () => {
+it('mates export overwrites files of the same model, and no others', async () => {
   const out = join(folder, 'model');
   const write = (arm: Arm) => printed(() => exportModel(run.directory, { out, arm }));
   const model = () => readFile(join(out, 'model.safetensors'), 'utf8');
@@ -53,27 +49,21 @@ it('mates export writes over its own files, and over no others', async () => {
 
 it('mates export --decayed writes the model whose losses the evaluation has, and leaves the run as it is', async () => {
   const tiny = await TinyRun.create(tinyConfig({ pretrain: { stages: 1 } }));
-  try {
-    await tiny.prepare();
-    await tiny.stage(0);
-    const before = await filesOf(tiny.store, '');
-    const out = join(folder, 'decayed');
-    const write = () => printed(() => exportModel(tiny.directory, { out, arm: 'main', decayed: true, json: true }));
-    expect(JSON.parse(await write())).toEqual({ out, stage: 0, arm: 'main', decayed: true });
-    await write(); // the same model may be written again
-    expect((await readdir(out)).sort()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);
-    expect(await filesOf(tiny.store, '')).toEqual(before);
+  await tiny.prepare();
+  await tiny.stage(0);
+  const before = await filesOf(tiny.store, '');
+  const out = join(folder, 'decayed');
+  const write = () => printed(() => exportModel(tiny.directory, { out, arm: 'main', decayed: true, json: true }));
+  expect(JSON.parse(await write())).toEqual({ out, stage: 0, arm: 'main', decayed: true });
+  await write(); // the same model may be written again
+  expect((await readdir(out)).sort()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);
+  expect(await filesOf(tiny.store, '')).toEqual(before);
 
-    const { shape, parameters } = await loadModel(new DirectoryStore(out), '');
-    const corpus = await openRunCorpus(tiny.run);
-    const passages = await loadPassageSet(tiny.run, corpus, tiny.run.record.config.heldOut);
-    const loss = await new PassageSet(await tinyModel(shape), passages).loss(parameters);
-    const { heldOutLoss } = await getJson<Evaluation>(tiny.store, armLayout(0, 'main').evaluation);
-    expect(loss).toBe(heldOutLoss);
-    await expect(exportModel(tiny.directory, { out, arm: 'main' })).rejects.toThrow(
-      "another model's model.safetensors",
-    );
-  } finally {
-    await tiny.remove();
-  }
+  const { shape, parameters } = await loadModel(new DirectoryStore(out), '');
+  const corpus = await openRunCorpus(tiny.run);
+  const passages = await loadPassageSet(tiny.run, corpus, tiny.run.record.config.heldOut);
+  const loss = await new PassageSet(await tinyModel(shape), passages).loss(parameters);
+  const { heldOutLoss } = await getJson<Evaluation>(tiny.store, armLayout(0, 'main').evaluation);
+  expect(loss).toBe(heldOutLoss);
+  await expect(exportModel(tiny.directory, { out, arm: 'main' })).rejects.toThrow("another model's model.safetensors");
 });

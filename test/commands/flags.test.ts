@@ -7,20 +7,20 @@ import { SEQUENCE_LENGTH, SHARDS } from '../../core/config/ranges.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { mates } from '../end-to-end/support.ts';
 
-describe('what a flag is given', () => {
-  it('is a number', () => {
+describe('the value of a flag', () => {
+  it('is read as a number', () => {
     expect(wholeNumber('--stage', 0)('0')).toBe(0);
     expect(share('--fraction')('1')).toBe(1);
     expect(positive('--learning-rate')('1e-4')).toBe(1e-4);
   });
 
-  it('is names in one order', () => {
+  it('is read as names, which are put into one order', () => {
     const features = someOf('--features', ['dsir', 'loss', 'hidden']);
     expect(features('hidden, dsir')).toEqual(['dsir', 'hidden']);
     expect(features('none')).toEqual([]);
   });
 
-  it('adds to what it was given before', () => {
+  it('is added to the earlier values of the same flag', () => {
     expect(['a', 'b'].reduce<string[] | undefined>((before, value) => collect(value, before), undefined)).toEqual([
       'a',
       'b',
@@ -51,7 +51,7 @@ describe('what a flag is given', () => {
     expect(() => parse(text)).toThrow(new ConfigError(message));
   });
 
-  it('ends the command with 2 where it is wrong, before anything is read', async () => {
+  it('ends the command with 2 where it is wrong, before any file is read', async () => {
     const { code, stderr } = await mates('export', 'nowhere', '--out', 'out', '--stage', 'last');
     expect(stderr).toBe('mates: --stage last: expected a whole number, at least 0.\n');
     expect(code).toBe(2);

@@ -1,17 +1,16 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { type Changes, loadConfigFile } from '../../bin/load-config.ts';
 import { ConfigError } from '../../core/errors.ts';
+import { temporaryFolder } from '../support.ts';
 
 const FIELDS = { corpus: { input: ['a.jsonl'] }, reference: { input: 'r.jsonl' }, heldOut: { input: 'h.jsonl' } };
 
 let folder: string;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'mates-config-'));
+  folder = await temporaryFolder();
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function file(name: string, over: object = {}): Promise<string> {
   await writeFile(join(folder, name), JSON.stringify({ ...FIELDS, ...over }));
@@ -36,8 +35,8 @@ describe('a configuration without a name', () => {
   });
 });
 
-describe('what is wrong', () => {
-  it('with the file is said of it, a folder included', async () => {
+describe('an error', () => {
+  it('in the file is reported for the file, even where that is a folder', async () => {
     const path = join(folder, 'data');
     await mkdir(path);
     const refused = new ConfigError(`${path}: this is a folder; name a configuration file.`);
@@ -51,11 +50,11 @@ describe('what is wrong', () => {
     [{ set: ['corpus.tokenizer.trian=9'] }, /^--set corpus\.tokenizer\.trian=9: corpus\.tokenizer/],
     [{ set: ['model.heads=5'] }, /^--set model\.heads=5: must divide model\.width/],
     [{ set: ['seed=y'], seed: 'x' }, /^--seed x: [^\n]*$/], // the one that acts
-  ])('with a flag is said of the flag: %o', async (changes, message) => {
+  ])('in a flag is reported for the flag: %o', async (changes, message) => {
     await expect(loadConfigFile(await file('mine.json'), changes)).rejects.toThrow(message);
   });
 
-  it('with both is said of each', async () => {
+  it('in both is reported for each', async () => {
     const path = await file('mine.json', { model: { layers: 0 }, stages: 3 });
     await expect(loadConfigFile(path, { seed: 'x' })).rejects.toThrow(
       /^\S+mine\.json: model\.layers: [^\n]+\n {2}stages: unknown field[^\n]+\n--seed x: [^\n]+$/,

@@ -1,6 +1,5 @@
 /** What `mates select` decides before it computes anything. */
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { refuseUnusedFlags } from '../../bin/own-checkpoint/flags-of-methods.ts';
@@ -12,21 +11,26 @@ import { modelShape } from '../../containers/model.ts';
 import type { CorpusIndex, SelectionSummary } from '../../core/formats.ts';
 import { scoreItems } from '../../core/plan/stage-plan.ts';
 import { MemoryStore } from '../memory-store.ts';
+import { temporaryFolder } from '../support.ts';
 
 const OPTIONS: Options = {
-  ...{ corpus: 'corpus', checkpoint: 'model', reference: 'reference.jsonl', out: 'best.parquet', work: 'work' },
-  ...{
-    fraction: 0.2,
-    temperature: 0.5,
-    target: 'passage',
-    passages: 256,
-    labels: 3000,
-    learningRate: 1e-4,
-    method: 'influence',
-    features: ['dsir'],
-    classifierWeight: 0,
-  },
-  ...{ runtime: 'onnx', threads: 0, seed: 1 },
+  corpus: 'corpus',
+  checkpoint: 'model',
+  reference: 'reference.jsonl',
+  out: 'best.parquet',
+  work: 'work',
+  fraction: 0.2,
+  temperature: 0.5,
+  target: 'passage',
+  passages: 256,
+  labels: 3000,
+  learningRate: 1e-4,
+  method: 'influence',
+  features: ['dsir'],
+  classifierWeight: 0,
+  runtime: 'onnx',
+  threads: 0,
+  seed: 1,
 };
 const settings = (over: Partial<Options> = {}) => settingsOf({ ...OPTIONS, ...over });
 
@@ -34,7 +38,9 @@ const settings = (over: Partial<Options> = {}) => settingsOf({ ...OPTIONS, ...ov
 function corpus(rows: number, shards: number, domains = 3): CorpusIndex {
   const size = rows / shards;
   const index = {
-    ...{ rows, sequenceLength: 32, tokenizer: { vocabularySize: 300 } },
+    rows,
+    sequenceLength: 32,
+    tokenizer: { vocabularySize: 300 },
     shards: Array.from({ length: shards }, (_, shard) => ({ firstRow: shard * size, rows: size })),
     domains: Array.from({ length: domains }, (_, i) => ({ name: `domain-${i}`, rows: rows / domains })),
   };
@@ -84,7 +90,7 @@ describe('the plan of a selection', () => {
     expect(plan.holdOutRows).toBe(8000);
   });
 
-  it('has no candidates in the shards that an oracle compares with', () => {
+  it('leaves the shards that an oracle compares with out of the candidates', () => {
     const plan = planSelection(settings({ method: 'oracle' }), corpus(1_000_000, 1000));
     expect(plan).toMatchObject({ poolRows: 998_000, holdOutRows: 2000, selectedRows: 199_600, probes: 0 });
     expect(plan.poolShards).toEqual(Array.from({ length: 998 }, (_, shard) => shard));
@@ -105,7 +111,10 @@ describe('the plan of a selection', () => {
     const large = planSelection(settings(), corpus(1_000_000, 100));
     expect(large.holdOutRows).toBe(150_000);
     expect(planSelection(settings({ method: 'dsir' }), corpus(12_000, 12))).toMatchObject({
-      ...{ probes: 0, probeItems: 0, preparesProbe: false, holdOutRows: 2000 },
+      probes: 0,
+      probeItems: 0,
+      preparesProbe: false,
+      holdOutRows: 2000,
     });
   });
 
@@ -125,7 +134,7 @@ describe('the plan of a selection', () => {
     expect(parts({}, 200_000_000)).toBe(400);
   });
 
-  it('names --labels, and a number that does', () => {
+  it('names --labels, and a number that would do', () => {
     const index = corpus(900, 2);
     expect(() => planSelection(settings(), index)).toThrow(
       /--labels 3000: the corpus has 900 rows.*Set --labels to 896 or/,
@@ -137,7 +146,7 @@ describe('the plan of a selection', () => {
     );
   });
 
-  it('tells what it costs as shares of the training', () => {
+  it('reports its costs as shares of the training', () => {
     expect(costLine({ labelling: 1.234e15, scoring: 1.67e18, training: 1e18 })).toMatch(
       /labelling 1\.2e\+15 \(0\.12 %\), scoring 1\.7e\+18 \(167 %\)\.$/,
     );
@@ -161,26 +170,29 @@ describe('the settings of a selection', () => {
   });
 
   it('leaves what it reads as it is, also by a link', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'mates-outputs-'));
-    try {
-      await mkdir(join(folder, 'data'));
-      await writeFile(join(folder, 'data/passages.jsonl'), '');
-      await symlink('data', join(folder, 'link'));
-      await symlink('data/passages.jsonl', join(folder, 'named.jsonl'));
-      for (const reference of ['data/passages.jsonl', 'link/passages.jsonl', 'named.jsonl'])
-        for (const out of ['data/passages.jsonl', 'link/passages.jsonl'])
-          expect(() => settings({ reference: join(folder, reference), text: join(folder, out) })).toThrow(
-            /^--text \S+: that is --reference \S+, which is read/,
-          );
-    } finally {
-      await rm(folder, { recursive: true });
-    }
+    const folder = await temporaryFolder();
+    await mkdir(join(folder, 'data'));
+    await writeFile(join(folder, 'data/passages.jsonl'), '');
+    await symlink('data', join(folder, 'link'));
+    await symlink('data/passages.jsonl', join(folder, 'named.jsonl'));
+    for (const reference of ['data/passages.jsonl', 'link/passages.jsonl', 'named.jsonl'])
+      for (const out of ['data/passages.jsonl', 'link/passages.jsonl'])
+        expect(() => settings({ reference: join(folder, reference), text: join(folder, out) })).toThrow(
+          /^--text \S+: that is --reference \S+, which is read/,
+        );
   });
 
   it.each([true, false])('keeps the shape of the checkpoint, with parallelResidual %s', (parallelResidual) => {
     const shape = {
-      ...{ layers: 3, width: 24, heads: 2, vocabularySize: 301, rotaryFraction: 0.5, rotaryBase: 5000 },
-      ...{ layerNormEpsilon: 1e-6, initializerStd: 0.1, parallelResidual },
+      layers: 3,
+      width: 24,
+      heads: 2,
+      vocabularySize: 301,
+      rotaryFraction: 0.5,
+      rotaryBase: 5000,
+      layerNormEpsilon: 1e-6,
+      initializerStd: 0.1,
+      parallelResidual,
     };
     const index = corpus(900, 2);
     const given = { shape: { ...shape, mlpWidth: 96 }, contextLength: 32 };
@@ -195,8 +207,12 @@ describe('the settings of a selection', () => {
 
 describe('the work folder', () => {
   const record = (over: Partial<WorkRecord> = {}): WorkRecord => ({
-    ...{ format: 'mates-select/1', corpus: 'c', checkpoint: { 'config.json': 'a', 'model.safetensors': 'b' } },
-    ...{ reference: 'r', settings: settings(), versions: { mates: '1', node: '20' } },
+    format: 'mates-select/1',
+    corpus: 'c',
+    checkpoint: { 'config.json': 'a', 'model.safetensors': 'b' },
+    reference: 'r',
+    settings: settings(),
+    versions: { mates: '1', node: '20' },
     ...over,
   });
   let store: MemoryStore;
@@ -205,11 +221,11 @@ describe('the work folder', () => {
     await claimWorkFolder(store, 'work', record());
   });
 
-  it('goes on with the same selection, by another Node too', async () => {
+  it('goes on with the same selection, even under another version of Node', async () => {
     await claimWorkFolder(store, 'work', record({ versions: { mates: '1', node: '22' } }));
   });
 
-  it('takes the rows anew where labels and scores stay', async () => {
+  it('allows another selection of rows from the same labels and scores', async () => {
     const summary = 'stages/1/selection.json';
     const changes: Partial<Options>[] = [
       { fraction: 0.1 },
@@ -228,7 +244,7 @@ describe('the work folder', () => {
     }
   });
 
-  it('counts the threads of a GPU, and another score', async () => {
+  it('is refused when the threads beside a GPU change, or the score', async () => {
     const gpu = new MemoryStore();
     const claim = (over: Partial<Options>) =>
       claimWorkFolder(gpu, 'work', record({ settings: settings({ runtime: 'onnx-cuda', ...over }) }));
@@ -261,14 +277,14 @@ describe('the work folder', () => {
     await expect(claimed).rejects.toThrow(/^--work work: .*Name another folder with --work, or delete this one\.$/);
   });
 
-  it('is not one of a run', async () => {
+  it('is refused where it belongs to a run', async () => {
     const run = new MemoryStore();
     await run.put('run.json', '{}');
     await expect(claimWorkFolder(run, 'out/runs/a', record())).rejects.toThrow(/--work out\/runs\/a: .*it is a run's/);
   });
 });
 
-it('says of each domain how much of it is selected, and what the rows of mixed are', () => {
+it('says how much of each domain is selected, and what the rows of mixed are', () => {
   const poolDomains = { mixed: 40, novels: 400, web: 1 };
   expect(
     domainLines({ poolDomains, selectedDomains: { mixed: 5, novels: 100 } } as unknown as SelectionSummary),

@@ -1,22 +1,31 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { hostname, tmpdir } from 'node:os';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { prepare } from '../../bin/commands/prepare.ts';
 import { verify } from '../../bin/commands/verify.ts';
 import { namingFlags } from '../../bin/naming-flags.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { mates } from '../end-to-end/support.ts';
+import { temporaryFolder } from '../support.ts';
 import { printed } from './support.ts';
 
 describe('mates prepare', () => {
   let folder: string;
   const at = (name: string) => join(folder, name);
   const options = (over: Partial<Parameters<typeof prepare>[0]> = {}) => ({
-    ...{ input: [at('posts.jsonl')], tokenizer: 'train:300', sequenceLength: 8, shards: 2, seed: 1 },
-    ...{ nearDuplicates: 'keep' as const, textField: 'body', domainField: 'site', idField: 'url', out: at('corpus') },
+    input: [at('posts.jsonl')],
+    tokenizer: 'train:300',
+    sequenceLength: 8,
+    shards: 2,
+    seed: 1,
+    nearDuplicates: 'keep' as const,
+    textField: 'body',
+    domainField: 'site',
+    idField: 'url',
+    out: at('corpus'),
     ...over,
   });
   const post = (n: number) => ({
@@ -27,7 +36,7 @@ describe('mates prepare', () => {
   });
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'mates-prepare-'));
+    folder = await temporaryFolder();
     const posts = Array.from({ length: 20 }, (_, n) => post(n));
     await writeFile(at('posts.jsonl'), posts.map((one) => `${JSON.stringify(one)}\n`).join(''));
     for (const name of ['a', 'b']) {
@@ -40,7 +49,6 @@ describe('mates prepare', () => {
     await writeFile(at('kept-out.jsonl'), `${JSON.stringify({ text: post(3).body })}\n`);
     await writeFile(at('too.jsonl'), `${JSON.stringify({ text: post(4).body })}\n`);
   });
-  afterAll(() => rm(folder, { recursive: true }));
 
   it('reads the fields that it is told, and keeps passages out', async () => {
     const flags = ['--text-field', 'body', '--domain-field', 'site', '--id-field', 'url', '--shards', '2'];

@@ -12,7 +12,7 @@ describe('in a pipe', () => {
     return String(stream.read() ?? '').split('\n');
   }
 
-  it('a step that is finished is written once, with its unit and nothing behind', () => {
+  it('a finished step is written once for each job, with its unit and nothing after it', () => {
     const done = { step: 'Read the documents', done: 1813, total: 1813, unit: 'kB' };
     const written = lines((view) => {
       for (let i = 0; i < 3; i++) view.update('prepare', done);
@@ -21,7 +21,7 @@ describe('in a pipe', () => {
     expect(written).toEqual(['  Read the documents 1,813/1,813 kB', '  Read the documents 1,813/1,813 kB', '']);
   });
 
-  it('has the note behind', () => {
+  it('the note comes last', () => {
     expect(lines((view) => view.update('job', { ...progress, done: 1813 }))[0]).toBe(
       '  Pretrain 1,813/1,813 steps, loss 5.413',
     );
@@ -39,13 +39,13 @@ describe('a bar', () => {
       .match(/[█░]/g)
       ?.join('') ?? '';
 
-  it.each([200, 100, 80, 60])('leaves count, pace and note their room in %i columns', (columns) => {
+  it.each([200, 100, 80, 60])('leaves room for count, pace and note in %i columns', (columns) => {
     expect(line(columns)).toMatch(/^ {2}Pretrain /);
     expect(line(columns).endsWith(numbers)).toBe(true);
     expect(line(columns).length).toBeLessThan(columns);
   });
 
-  it('is as long as there is room, up to 24, and leaves what its numbers have needed', () => {
+  it('is as long as there is room, up to 24, and leaves the room that its numbers have needed so far', () => {
     expect(bar(200, half)).toBe('█'.repeat(12) + '░'.repeat(12));
     expect(bar(90)).toHaveLength(90 - 1 - 28 - numbers.length);
     expect(bar(90, progress, numbers.length + 3)).toHaveLength(90 - 1 - 28 - numbers.length - 3);

@@ -1,13 +1,14 @@
 import { cp, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Manifest } from '../../core/formats.ts';
 import { MANIFEST_FILE } from '../../core/layout.ts';
 import { openRun } from '../../core/run/open-run.ts';
 import { compareManifests, replaySelection, selectedStages } from '../../core/run/replay.ts';
 import { DirectoryStore, getJson, putJson, storeOpener } from '../../core/storage/index.ts';
 import { filesOf } from '../containers/support.ts';
-import { mates, temporaryFolder, writeConfig } from '../end-to-end/support.ts';
+import { mates, writeConfig } from '../end-to-end/support.ts';
+import { temporaryFolder } from '../support.ts';
 
 /** A run of two stages, as `mates run` makes it. */
 let out: string;
@@ -20,9 +21,6 @@ beforeAll(async () => {
   expect((await mates('run', config, '--out', out)).code).toBe(0);
   folder = await temporaryFolder();
 }, 120_000);
-afterAll(async () => {
-  for (const each of [out, folder]) await rm(each, { recursive: true, force: true });
-});
 
 const original = () => join(out, 'runs', 'tiny');
 let copy: DirectoryStore;
@@ -54,54 +52,36 @@ it('makes the selections again, with the same bytes, and changes nothing', async
 });
 
 it('makes the scores again, of one stage, and keeps them where it is told to', async () => {
-  const work = join(folder, '..', 'replayed');
-  try {
-    const { code, stdout } = await mates(
-      'replay',
-      folder,
-      '--from',
-      'scores',
-      '--stage',
-      '1',
-      '--work',
-      work,
-      '--json',
-    );
-    expect(code).toBe(0);
-    const { files } = resultOf(stdout);
-    expect(files.filter(({ key }) => /\/scores\//.test(key))).toHaveLength(6);
-    expect(files.every(({ same }) => same)).toBe(true);
-    const again = new DirectoryStore(work);
-    const keys = ['stages/1/scores/00001/scores.f32', 'stages/1/selection.parquet'];
-    for (const key of keys) expect(await again.get(key)).toEqual(await copy.get(key));
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
+  const work = join(await temporaryFolder(), 'replayed');
+  const { code, stdout } = await mates('replay', folder, '--from', 'scores', '--stage', '1', '--work', work, '--json');
+  expect(code).toBe(0);
+  const { files } = resultOf(stdout);
+  expect(files.filter(({ key }) => /\/scores\//.test(key))).toHaveLength(6);
+  expect(files.every(({ same }) => same)).toBe(true);
+  const again = new DirectoryStore(work);
+  const keys = ['stages/1/scores/00001/scores.f32', 'stages/1/selection.parquet'];
+  for (const key of keys) expect(await again.get(key)).toEqual(await copy.get(key));
 });
 
-it('makes a selection again that an earlier call has left, and goes on with no other run', async () => {
-  const work = join(folder, '..', 'replayed-twice');
-  try {
-    expect((await mates('replay', folder, '--work', work)).code).toBe(0);
-    const key = 'stages/1/selection.parquet';
-    await new DirectoryStore(work).put(key, await copy.get('stages/1/control/selection.parquet'));
-    expect((await mates('replay', folder, '--work', work)).stdout).toMatch(/6 of 6 files/);
-    expect(await new DirectoryStore(work).get(key)).toEqual(await copy.get(key));
-    await copy.put(
-      'run.json',
-      Buffer.from(await copy.get('run.json'))
-        .toString()
-        .replace('"seed": 3', '"seed": 4'),
-    );
-    const { code, stderr } = await mates('replay', folder, '--work', work);
-    expect([code, stderr]).toEqual([2, expect.stringMatching(/--work .*: the folder has parts of another run/)]);
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
+it('overwrites a selection that an earlier call has left, and refuses the folder of another run', async () => {
+  const work = join(await temporaryFolder(), 'replayed');
+  expect((await mates('replay', folder, '--work', work)).code).toBe(0);
+  const key = 'stages/1/selection.parquet';
+  await new DirectoryStore(work).put(key, await copy.get('stages/1/control/selection.parquet'));
+  expect((await mates('replay', folder, '--work', work)).stdout).toMatch(/6 of 6 files/);
+  expect(await new DirectoryStore(work).get(key)).toEqual(await copy.get(key));
+  await copy.put(
+    'run.json',
+    Buffer.from(await copy.get('run.json'))
+      .toString()
+      .replace('"seed": 3', '"seed": 4'),
+  );
+  const { code, stderr } = await mates('replay', folder, '--work', work);
+  expect([code, stderr]).toEqual([2, expect.stringMatching(/--work .*: the folder has parts of another run/)]);
 });
 
-it('ends with 1, and says how a selection differs that is not that of its scores', async () => {
-  // The control's random rows in the main arm's place.
+it('ends with 1 and says how a selection differs that does not follow from its scores', async () => {
+  // The control's random rows take the place of the main arm's.
   for (const name of ['selection.parquet', 'selection.json'])
     await copy.put(`stages/1/${name}`, await copy.get(`stages/1/control/${name}`));
   const { code, stdout, stderr } = await mates('replay', folder);
@@ -110,7 +90,7 @@ it('ends with 1, and says how a selection differs that is not that of its scores
   expect(stderr).toMatch(/stages\/1\/selection\.parquet differs: \d+ of its \d+ rows differ, the first \d+/);
 });
 
-it('says how scores differ that are not those of the influence model', async () => {
+it('says how scores differ that the influence model does not give', async () => {
   const key = 'stages/1/scores/00000/scores.f32';
   const scores = new Float32Array((await copy.get(key)).slice().buffer);
   scores[3]! += 0.25;
@@ -126,7 +106,7 @@ it('says how scores differ that are not those of the influence model', async () 
   ]);
 });
 
-it('takes no URI for the work folder', async () => {
+it('refuses a URI as the work folder', async () => {
   const { code, stderr } = await mates('replay', folder, '--work', 's3://bucket/replayed');
   expect([code, stderr]).toEqual([2, expect.stringMatching(/--work s3:\/\/bucket\/replayed: .*; name a folder\./)]);
 });
@@ -137,7 +117,7 @@ it('makes the whole run again', async () => {
   expect(code).toBe(0);
 }, 120_000);
 
-it('does not take the run itself, or a copy of it, for a second one', async () => {
+it('does not accept the run itself, or a copy of it, as a second run', async () => {
   const start = ['replay', folder, '--from', 'start', '--work'];
   const lake = join(folder, 'lake');
   try {
@@ -181,7 +161,7 @@ it('names the first difference of two manifests in the order of the loop', () =>
   ]);
 });
 
-it('works on a run that has not finished, as far as it got', async () => {
+it('replays an unfinished run as far as it got', async () => {
   await copy.delete('stages/1/selection.json');
   await copy.delete(MANIFEST_FILE);
   const run = await openRun(storeOpener(), folder);
@@ -189,7 +169,6 @@ it('works on a run that has not finished, as far as it got', async () => {
   const again = await temporaryFolder();
   const found = await replaySelection(run, new DirectoryStore(again), 0);
   expect(found.every(({ same }) => same)).toBe(true);
-  await rm(again, { recursive: true });
   await expect(selectedStages(run, 1)).rejects.toThrow('stage 1 has no selection');
 });
 
@@ -207,7 +186,7 @@ it.each<[string, string[], RegExp, number]>([
 it.each<[string, string, string[]]>([
   ['replay', 'stages/1/plan.json', []],
   ['export', 'corpus/tokenizer.json', ['--out', 'exported']],
-])('mates %s names %s where it is gone, without a stack', async (command, key, flags) => {
+])('mates %s names %s where it is missing, without a stack trace', async (command, key, flags) => {
   await copy.delete(key);
   const rest = flags.map((flag) => (flag === 'exported' ? join(folder, flag) : flag));
   const { code, stderr } = await mates(command, folder, ...rest);
@@ -215,7 +194,7 @@ it.each<[string, string, string[]]>([
   expect(stderr).toMatch(new RegExp(`^mates: file:.*/${key} does not exist: .*make it again\\.\n$`));
 });
 
-it('says so when other versions are at work', async () => {
+it('says so when the run was made with other versions', async () => {
   const record = await getJson<{ versions: Record<string, string> }>(copy, 'run.json');
   record.versions.mates = '0.0.1';
   await putJson(copy, 'run.json', record);

@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
-import { mkdtemp, readdir, readFile, rm, stat, symlink, unlink, utimes, writeFile } from 'node:fs/promises';
-import { hostname, tmpdir } from 'node:os';
+import { readdir, readFile, stat, symlink, unlink, utimes, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { lockFolder } from '../../bin/run-lock.ts';
 import { ConfigError } from '../../core/errors.ts';
+import { temporaryFolder } from '../support.ts';
 
-/** What happens between the moment that a lock is read and what is made of it. */
+/** What happens after a lock is read and before it is acted upon. */
 const meanwhile = vi.hoisted(() => ({ happens: undefined as (() => Promise<void>) | undefined }));
 vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof import('node:fs/promises')>();
@@ -24,13 +25,12 @@ const DEAD = 2 ** 22 + 1; // above Linux's and macOS's largest process id
 
 let folder: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'mates-lock-'));
+  folder = await temporaryFolder();
 });
-afterEach(() => rm(folder, { recursive: true }));
 
 const holder = async () => JSON.parse(await readFile(join(folder, '.lock'), 'utf8'));
 
-/** A lock as this process writes it, but for some fields, that was written so many seconds ago. */
+/** Leaves a lock as this process would have written it so many seconds ago, with some fields changed. */
 async function leave(change: object, seconds = 0): Promise<void> {
   const unlock = await lockFolder(folder, 'choose another');
   const own = await holder();
@@ -73,7 +73,7 @@ it('is not taken twice by one process, by whatever name the folder is called', a
   await (await lockFolder(alias, 'choose another'))();
 });
 
-it('of a dead process, which another takes over at the same time, stays with that one', async () => {
+it('of a dead process stays with another process that takes it over at the same moment', async () => {
   const path = join(folder, '.lock');
   await writeFile(path, `${DEAD}\n`);
   meanwhile.happens = async () => {
@@ -90,16 +90,16 @@ it('of a dead process, which another takes over at the same time, stays with tha
 describe.skipIf(process.platform !== 'linux')('of a process whose id can be looked for', () => {
   const ofParent = () => readFileSync(`/proc/${process.ppid}/stat`, 'utf8').split(') ').at(-1)!.split(' ')[19];
 
-  it('stays with it while it is at work, however long it was silent', async () => {
+  it('stays with it while it is running, however long it has been silent', async () => {
     await leave({ pid: process.ppid, started: ofParent() }, 1000);
     await expect(lockFolder(folder, 'choose another')).rejects.toThrow(`process ${process.ppid} on ${hostname()} is`);
   });
 
   it.each([
     ['has died', { pid: DEAD }],
-    ['had the number of another that is at work now', { pid: process.ppid, started: '1' }],
-    ['had the number of this one', { started: '1' }],
-  ])('is taken over at once where it %s', async (_, change) => {
+    ['had the id that another process has now', { pid: process.ppid, started: '1' }],
+    ['had the id of this process', { started: '1' }],
+  ])('is taken over at once where the process %s', async (_, change) => {
     await leave(change);
     await (await lockFolder(folder, 'choose another'))();
     expect(await readdir(folder)).toEqual([]);
@@ -111,7 +111,7 @@ it.each([
   ['another container', { namespace: 'pid:[1]' }],
   ['the time before the machine was started again', { boot: 'earlier' }],
   ['a system that does not tell', { boot: undefined, namespace: undefined, started: undefined }],
-])('of a process of %s is taken over when it was silent for a minute', async (_, change) => {
+])('of a process of %s is taken over once it has been silent for a minute', async (_, change) => {
   await leave({ pid: DEAD, ...change }, 50);
   const { host } = await holder();
   await expect(lockFolder(folder, 'choose another')).rejects.toThrow(
@@ -124,7 +124,7 @@ it.each([
   expect(await readdir(folder)).toEqual([]);
 });
 
-it('is refreshed while it is held, and another that has taken it over keeps it', async () => {
+it('is refreshed while it is held, and stays with another process that has taken it over', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
   try {
     const path = join(folder, '.lock');

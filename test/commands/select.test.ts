@@ -1,7 +1,6 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { runConfig } from '../../core/config/schema.ts';
 import { openCorpus } from '../../core/corpus/corpus.ts';
 import { sha256 } from '../../core/hash.ts';
@@ -17,6 +16,7 @@ import { rowLosses } from '../../engine/gpt-neox/row-passes.ts';
 import { initialParameters } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { mates } from '../end-to-end/support.ts';
+import { temporaryFolder } from '../support.ts';
 
 const FIXTURES = resolve('test/fixtures/mini-corpus');
 
@@ -30,8 +30,14 @@ describe('mates select', () => {
     const bytes = await readFile(at('corpus/tokenizer.json'));
     const { vocabularySize } = loadTokenizer(bytes, 'tokenizer.json');
     const shape = {
-      ...{ layers: 1, width: 16, heads: 2, vocabularySize: Math.ceil(vocabularySize / 64) * 64 },
-      ...{ rotaryFraction: 0.25, rotaryBase: 10_000, layerNormEpsilon: 1e-5, initializerStd: 0.3 },
+      layers: 1,
+      width: 16,
+      heads: 2,
+      vocabularySize: Math.ceil(vocabularySize / 64) * 64,
+      rotaryFraction: 0.25,
+      rotaryBase: 10_000,
+      layerNormEpsilon: 1e-5,
+      initializerStd: 0.3,
       ...variant,
     };
     const parameters = initialParameters(gptNeoxSpecs(shape), 5);
@@ -53,20 +59,19 @@ describe('mates select', () => {
   const select = (...more: string[]) => {
     const named = ['--corpus', at('corpus'), '--checkpoint', at('model'), '--out', at('best.parquet')];
     const reference = join(FIXTURES, 'reference.jsonl');
-    // What other methods do not use is refused.
+    // Flags that the method does not use are refused.
     const labels = ['oracle', 'dsir', 'perplexity'].some((name) => more.includes(name)) ? [] : ['--labels', '60'];
     const passages = more.includes('perplexity') ? [] : ['--passages', '8'];
     return mates('select', ...named, '--reference', reference, ...passages, ...labels, '--threads', '1', ...more);
   };
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'mates-select-'));
+    folder = await temporaryFolder();
     const inputs = ['novels-austen', 'dictionary', 'logs'].map((name) => join(FIXTURES, `${name}.jsonl`));
     const flags = ['--tokenizer', 'train:300', '--sequence-length', '32', '--shards', '6', '--out', at('corpus')];
     expect((await mates('prepare', '--input', ...inputs, ...flags)).code).toBe(0);
     await checkpoint('model');
   });
-  afterAll(() => rm(folder, { recursive: true }));
 
   it('writes the best fifth of the corpus, and the same again when it goes on', async () => {
     const { code, stdout, stderr } = await select('--work', at('work'), '--json', '--text', at('best.jsonl'));
@@ -84,10 +89,14 @@ describe('mates select', () => {
     const [texts, documents] = [await corpus.texts(row), await corpus.documents(row)];
     expect(lines.map((line) => JSON.parse(line))).toEqual(
       row.map((_, i) => ({
-        ...{ row: row[i], domain: domain[i], utility: utility[i], text: texts[i], documents: documents[i] },
+        row: row[i],
+        domain: domain[i],
+        utility: utility[i],
+        text: texts[i],
+        documents: documents[i],
       })),
     );
-    // What is there is kept, and what follows from it is made again.
+    // The files that are left are kept, and those that follow from them are made again.
     await rm(at('work/stages/1/scores'), { recursive: true });
     await rm(at('work/stages/1/selection.json'));
     const left = at('work/stages/1/probe-model/first.partial-0123456789ab'); // of one that was killed
@@ -156,7 +165,7 @@ describe('mates select', () => {
     expect(stderr).not.toMatch(/stage|probe\.|influenceModel/);
   });
 
-  it('says by what rate labels are worthless, whatever their Spearman, and again where it finds them done', async () => {
+  it('warns of labels that too high a learning rate makes worthless, whatever their Spearman, and again on a second call', async () => {
     const far = ['--work', at('far'), '--learning-rate', '50', '--out', at('far.parquet')];
     for (const { code, stdout } of [await select(...far), await select(...far)]) {
       expect(code).toBe(0);
@@ -166,14 +175,15 @@ describe('mates select', () => {
     }
   });
 
-  it('leaves out of an oracle what it compares with', async () => {
+  it('an oracle selects none of the rows that its probes compare with', async () => {
     const outputs = ['--out', at('oracle.parquet'), '--documents', at('oracle.jsonl')];
     const { code, stdout } = await select('--work', at('oracle'), '--method', 'oracle', ...outputs, '--json');
     expect(code).toBe(0);
     const { index } = await openCorpus(new DirectoryStore(at('corpus')));
     const { firstRow } = index.shards.at(-1)!;
     expect(JSON.parse(stdout.trim().split('\n').at(-1)!)).toMatchObject({
-      ...{ poolRows: firstRow, selectedRows: Math.floor(firstRow / 5) },
+      poolRows: firstRow,
+      selectedRows: Math.floor(firstRow / 5),
     });
     const { row } = await readParquet(await readFile(at('oracle.parquet')), { row: 'INT64' });
     expect(Math.max(...row)).toBeLessThan(firstRow);
@@ -182,7 +192,7 @@ describe('mates select', () => {
     expect(tokens).toBe(firstRow * index.sequenceLength);
   });
 
-  it('leaves a folder of another checkpoint as it is, and says so', async () => {
+  it('refuses the work folder of another checkpoint, and leaves it as it is', async () => {
     await checkpoint('second', { initializerStd: 0.1 });
     const before = await readFile(at('best.parquet'));
     const { code, stderr } = await select('--work', at('work'), '--checkpoint', at('second'));
@@ -193,7 +203,7 @@ describe('mates select', () => {
     expect(await readFile(at('best.parquet'))).toEqual(before);
   });
 
-  it('labels as many rows as it says can be, at the cost that it tells', async () => {
+  it('labels as many rows as it says that it can, at the cost that it reports', async () => {
     const refused = await select('--work', at('most'), '--labels', '100000');
     expect(refused.code).toBe(2);
     const most = /--labels 100000: .* Set --labels to (\d+) or less/.exec(refused.stderr)![1]!;
@@ -211,7 +221,7 @@ describe('mates select', () => {
     expect(taken.labelling).toBeLessThan(1.1 * labelling!);
   });
 
-  it('says how much it is and computes nothing, when that is all that is asked', async () => {
+  it('only reports the cost, and computes nothing, when asked to', async () => {
     const lines = Array.from({ length: 11 }, (_, i) => ({
       context: 'So they said '.repeat(i),
       continuation: `again ${i}.`,
@@ -241,7 +251,7 @@ describe('mates select', () => {
     expect((await readdir(folder)).filter((name) => name.startsWith('dry'))).toEqual([]);
   });
 
-  it('has every engine', async () => {
+  it('lists every engine in its help', async () => {
     const { stdout } = await mates('select', '--help');
     for (const runtime of runConfig.shape.engine.unwrap().shape.runtime.unwrap().options)
       expect(stdout).toContain(`"${runtime}"`);
@@ -364,11 +374,11 @@ describe('mates select', () => {
     expect(stdout).toMatch(/Warning: \S*bare has no tokenizer\.json, so nothing shows/);
   });
 
-  it('tells what a reference file lacks', async () => {
+  it('says what a reference file lacks', async () => {
     await writeFile(at('broken.jsonl'), '{"txt": 1}\n');
     const { code, stderr } = await select('--work', at('broken'), '--reference', at('broken.jsonl'));
     expect(code).toBe(1);
     expect(stderr).toMatch(/broken\.jsonl, line 1/);
-    await expect(readdir(at('broken'))).rejects.toThrow('ENOENT'); // or the mended file would be refused there
+    await expect(readdir(at('broken'))).rejects.toThrow('ENOENT'); // otherwise the mended file would be refused there
   });
 });

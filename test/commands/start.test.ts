@@ -1,5 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
 import {
@@ -9,10 +8,11 @@ import {
   StartExecutionCommand,
 } from '@aws-sdk/client-sfn';
 import { mockClient } from 'aws-sdk-client-mock';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { executionInput, start } from '../../bin/deployed/commands/start.ts';
 import { executionArn, findDeployment } from '../../bin/deployed/machine.ts';
 import { ConfigError } from '../../core/errors.ts';
+import { temporaryFolder } from '../support.ts';
 import { EXECUTION, MACHINE, printed, sfn } from './support.ts';
 
 const stacks = mockClient(CloudFormationClient);
@@ -22,9 +22,8 @@ const named = (name: string, message = name) => Object.assign(new Error(message)
 
 let folder: string;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'mates-start-'));
+  folder = await temporaryFolder();
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
 beforeEach(() => {
   sfn.reset();
   stacks.reset();
@@ -61,7 +60,7 @@ const started = () => {
 };
 
 describe('the input', () => {
-  it('is empty for the smoke run, and has what was changed of it', async () => {
+  it('is empty for the smoke run, apart from the fields that were changed', async () => {
     expect(await executionInput(undefined, {})).toEqual({});
     expect(await executionInput(undefined, { set: ['pretrain.stages=3'], seed: '7', maxCostUsd: '2.5' })).toEqual({
       overrides: { pretrain: { stages: 3 }, seed: 7 },
@@ -69,7 +68,7 @@ describe('the input', () => {
     });
   });
 
-  it('names a configuration on S3, and has one of this machine whole', async () => {
+  it('names a configuration on S3, and contains a local one whole', async () => {
     expect(await executionInput('s3://b/c.json', { set: ['seed=2'] })).toEqual({
       config: 's3://b/c.json',
       overrides: { seed: 2 },
@@ -84,7 +83,7 @@ describe('the input', () => {
     expect(await executionInput(undefined, { resume: 'run-1' })).toEqual({ resumeFrom: 'run-1' });
   });
 
-  it('calls a configuration of this machine without a name after its file, and says which flag is wrong', async () => {
+  it('names a local configuration without a name after its file, and says which flag is wrong', async () => {
     const { name: _, ...nameless } = remote;
     const path = await file(nameless);
     expect(await executionInput(path, {})).toEqual({ config: { ...nameless, name: 'config' } });
@@ -103,7 +102,7 @@ describe('the input', () => {
 });
 
 describe('mates start', () => {
-  it("starts the machine of the stack's output, under a name that tells the run and the time", async () => {
+  it("starts the machine of the stack's output, under a name that gives the run and the time", async () => {
     const json = JSON.parse(await printed(() => start(undefined, { ...target, json: true })));
     expect(started()).toMatchObject({ stateMachineArn: `${MACHINE}:live`, input: {} });
     expect(started().name).toMatch(/^smoke-\d{8}-\d{6}$/);

@@ -38,7 +38,7 @@ beforeEach(() => {
   sfn.on(DescribeExecutionCommand).resolves({ status: 'RUNNING', name: 'run-1', input: '{}' });
   sfn.on(StopExecutionCommand).resolves({});
   sfn.on(ListMapRunsCommand).resolves({ mapRuns: [] });
-  // Listed as running for a while after it was stopped.
+  // It is listed as running for a while after it was stopped.
   sfn.on(ListExecutionsCommand).resolves({ executions: [{ executionArn: EXECUTION, name: 'run-1' } as never] });
 });
 
@@ -71,7 +71,7 @@ it('ends the training jobs of the run on SageMaker, and no other', async () => {
   expect(told.sort()).toEqual(['run-1-1-bbbbbbbb', 'run-1-1-cccccccc']);
 });
 
-it('does not mind a training job that ends by itself, and names one that does not end', async () => {
+it('tolerates a training job that ends by itself, and names one that does not end', async () => {
   const run = 's3://lake/runs/run-1';
   fakeSageMaker([{ name: 'run-1-1-bbbbbbbb', run, status: 'InProgress' }]);
   const ended = Object.assign(new Error('it is Completed'), { name: 'ValidationException' });
@@ -95,7 +95,7 @@ it('leaves the jobs to another execution that works on the run', async () => {
   expect(told).toEqual([]);
 });
 
-it('waits until they have gone, and says which have not', async () => {
+it('waits until the jobs have ended, and says which have not', async () => {
   fakeBatch([{ id: 'stuck', name: 'pretrain-run-1-0-main', run: 'run-1', status: 'RUNNING', lasts: 1000 }]);
   const attempt = () => stopRun(...clients, EXECUTION, { ...options, looks: 5 });
   await expect(attempt()).rejects.toThrow(RunError);
@@ -126,7 +126,7 @@ it('stops the children of the newest map, which would go on submitting, before i
   expect(stopped()).toEqual([EXECUTION, 'child']);
 });
 
-it('clears up after an execution that has ended, and needs no jobs to look at where none can be', async () => {
+it('clears up after an execution that has ended, and lists no jobs where its input names no run', async () => {
   sfn.on(DescribeExecutionCommand).resolves({ status: 'FAILED', name: 'x', input: '{"resumeFrom": "run-1"}' });
   const told = fakeBatch([{ id: 'left', name: 'score-run-1-1', run: 'run-1', status: 'RUNNING' }]);
   expect(await stopRun(...clients, EXECUTION, options)).toEqual({ run: 'run-1', wasRunning: false, jobs: 1 });

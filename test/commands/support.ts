@@ -62,7 +62,10 @@ export function fakeBatch(jobs: FakeJob[]): string[] {
     jobs: jobs
       .filter(({ id }) => ids.includes(id))
       .map(({ id, name, run, status, reason }) => ({
-        ...{ jobId: id, jobName: name, status, statusReason: reason },
+        jobId: id,
+        jobName: name,
+        status,
+        statusReason: reason,
         tags: { 'mates:run': run },
       })),
   }));

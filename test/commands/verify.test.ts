@@ -1,6 +1,6 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Manifest } from '../../core/formats.ts';
 import { sha256 } from '../../core/hash.ts';
 import { MANIFEST_FILE, SUMMARY_FILE } from '../../core/layout.ts';
@@ -11,7 +11,8 @@ import { summarise } from '../../core/run/summary.ts';
 import { verifyRun } from '../../core/run/verify.ts';
 import { DirectoryStore, getJson, putJson, storeOpener } from '../../core/storage/index.ts';
 import { TinyRun, tinyConfig } from '../containers/support.ts';
-import { mates, temporaryFolder } from '../end-to-end/support.ts';
+import { mates } from '../end-to-end/support.ts';
+import { temporaryFolder } from '../support.ts';
 
 /** A finished run; every test spoils a copy of it. */
 let finished: TinyRun;
@@ -37,10 +38,6 @@ beforeAll(async () => {
   await putJson(finished.store, SUMMARY_FILE, await summarise(finished.run));
   await putJson(finished.store, MANIFEST_FILE, await makeManifest(finished.run));
   folder = await temporaryFolder();
-});
-afterAll(async () => {
-  await finished?.remove();
-  for (const each of [inputs, folder]) await rm(each, { recursive: true, force: true });
 });
 
 let copy: DirectoryStore;
@@ -71,7 +68,7 @@ const forgeJson = (key: string, change: (value: never) => void) =>
   });
 
 describe('a finished run', () => {
-  it('is in order with its inputs, and files that were added are told of', async () => {
+  it('is in order with its inputs, and files that were added are listed', async () => {
     const found = await verify(true);
     const { outputs } = await getJson<Manifest>(copy, MANIFEST_FILE);
     expect(found).toMatchObject({ kind: 'run', finished: true, files: outputs.length, stages: 2, unnamed: [] });
@@ -89,7 +86,7 @@ describe('a finished run', () => {
     'stages/1/control/selection.parquet',
     'stages/1/checkpoint/optimizer.safetensors',
     'stages/1/plan.json',
-  ])('is damaged by a changed byte in %s, or without it', async (key) => {
+  ])('is damaged where a byte of %s has changed or is cut off, or the file is missing', async (key) => {
     await edit(key, flip);
     await expect(verify()).rejects.toThrow(`${key} is damaged: its SHA-256`);
     await edit(key, (bytes) => bytes.subarray(1));
@@ -111,7 +108,7 @@ describe('a finished run', () => {
     await expect(verify()).rejects.toThrow('run.json is not valid JSON');
   });
 
-  it('must have been read from files that are as they were, where that is asked for', async () => {
+  it('must have inputs that are unchanged, where that is to be checked', async () => {
     for (const name of ['texts/logs', 'reference']) {
       const path = join(inputs, `${name}.jsonl`);
       const text = await readFile(path);
@@ -268,7 +265,7 @@ describe('mates verify', () => {
     expect(corpus.stdout).toMatch(/a corpus; 37 files/); // three of each of the 12 shards, and the tokenizer
   });
 
-  it('does not say that the inputs of a corpus are in order, whose folder it does not know', async () => {
+  it('refuses to check the inputs of a corpus, as it does not know their folder', async () => {
     const { code, stdout, stderr } = await mates('verify', join(folder, 'corpus'), '--inputs');
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toMatch(/^mates: --inputs: \S+corpus is a corpus, .* repeat the command that prepared it/);

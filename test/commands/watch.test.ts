@@ -58,7 +58,7 @@ describe('following an execution', () => {
     entered(8, 'Finish the run', { stage: 2, stages: 2 }),
   ];
 
-  it('tells each step once, in order, and how far a map is', async () => {
+  it('reports each step once, in order, and how far a map has got', async () => {
     const events: HistoryEvent[] = [];
     fakeHistory(events);
     const looks = [story.slice(0, 4), story.slice(4, 6), story.slice(6)];
@@ -194,7 +194,7 @@ describe('a failure', () => {
 });
 
 describe('mates status', () => {
-  it('is one screen about an execution', async () => {
+  it('shows an execution on one screen', async () => {
     fakeDefinition();
     fakeBatch([
       { id: '1', name: 'probe-run-1-1', run: 'run-1', status: 'RUNNABLE', reason: 'UNDETERMINED - it is blocked' },

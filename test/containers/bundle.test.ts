@@ -1,14 +1,13 @@
-/** The jobs as the images have them. */
+/** The jobs as they are bundled for the images. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import type { PackingThread } from '../../core/corpus/packing/pack-shards.ts';
 import { trainBpe } from '../../core/tokenizer/index.ts';
+import { temporaryFolder } from '../support.ts';
 import { filesOf, TinyRun, tinyConfig } from './support.ts';
 
 const execute = promisify(execFile);
@@ -17,17 +16,13 @@ let jobs: string;
 let tiny: TinyRun;
 
 beforeAll(async () => {
-  image = await mkdtemp(join(tmpdir(), 'mates-image-'));
+  image = await temporaryFolder();
   jobs = join(image, 'dist/jobs');
   await execute('sh', ['containers/bundle.sh', image]);
   tiny = await TinyRun.create(tinyConfig());
 });
-afterAll(async () => {
-  await tiny?.remove();
-  await rm(image, { recursive: true, force: true });
-});
 
-it('every part of them is a module that Node can read', async () => {
+it('every part of the bundled jobs is a module that Node can read', async () => {
   const check = `
     const { readdirSync, readFileSync } = require('node:fs');
     const parts = readdirSync('.').filter((name) => name.endsWith('.js'));
@@ -39,7 +34,7 @@ it('every part of them is a module that Node can read', async () => {
   expect(Number(stdout)).toBeGreaterThan(10);
 });
 
-it('they prepare a corpus of the same bytes', async () => {
+it('the bundled jobs prepare a corpus of the same bytes', async () => {
   await execute(process.execPath, [join(jobs, 'main.js'), 'prepare'], {
     env: { ...process.env, MATES_RUN_URI: tiny.directory },
   });
@@ -49,10 +44,15 @@ it('they prepare a corpus of the same bytes', async () => {
   expect(await filesOf(tiny.store, 'corpus/')).toEqual(bundled);
 });
 
-it('their packing thread starts', async () => {
+it('the packing thread of the bundled jobs starts', async () => {
   const workerData: PackingThread = {
     setup: {
-      ...{ directory: image, counts: [0], names: [], domains: ['mixed'], sequenceLength: 8, idBytes: 2 },
+      directory: image,
+      counts: [0],
+      names: [],
+      domains: ['mixed'],
+      sequenceLength: 8,
+      idBytes: 2,
       stop: new Int32Array(new SharedArrayBuffer(4)),
     },
     tokenizer: Buffer.from(trainBpe(['a text'], 260)),

@@ -1,6 +1,6 @@
 /** The jobs that train, with their steps shared by two workers: the same bytes, and a clean end. */
 import { spawn } from 'node:child_process';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { trainingWorkers } from '../../containers/model.ts';
 import { parseConfig } from '../../core/config/load.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
@@ -22,7 +22,6 @@ beforeAll(async () => {
   await forget();
   workers(2);
 });
-afterAll(() => tiny?.remove());
 
 function workers(count: number): void {
   tiny.run.record.config.engine.workers = count;

@@ -1,4 +1,4 @@
-/** When a job that resumes stops by itself, in the process that a container or the local runner starts. */
+/** When a resumable job stops by itself, in a process as a container or the local runner starts it. */
 import { execFile, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
@@ -8,21 +8,19 @@ import { TinyRun, tinyConfig } from './support.ts';
 
 it('saves and exits with 75 when the process that started it has gone', async () => {
   const tiny = await TinyRun.create(tinyConfig({ pretrain: { stepsPerStage: 60, batchRows: 2, microBatchRows: 1 } }));
-  try {
-    await tiny.prepare();
-    await tiny.select(await tiny.plan(0));
-    const job = fork('containers/main.ts', ['pretrain'], {
-      ...{ env: { ...process.env, MATES_RUN_URI: tiny.directory }, execArgv: ['--import', 'tsx'], silent: true },
-    });
-    job.stdout!.once('data', () => job.disconnect()); // the first step is done
-    const [code] = await once(job, 'exit');
-    expect(code).toBe(75);
-    const { checkpoint, partialCheckpoints } = armLayout(0, 'main');
-    expect(await tiny.store.list(checkpoint)).toEqual([]);
-    expect(await tiny.store.list(partialCheckpoints)).not.toEqual([]);
-  } finally {
-    await tiny.remove();
-  }
+  await tiny.prepare();
+  await tiny.select(await tiny.plan(0));
+  const job = fork('containers/main.ts', ['pretrain'], {
+    env: { ...process.env, MATES_RUN_URI: tiny.directory },
+    execArgv: ['--import', 'tsx'],
+    silent: true,
+  });
+  job.stdout!.once('data', () => job.disconnect()); // the first step is done
+  const [code] = await once(job, 'exit');
+  expect(code).toBe(75);
+  const { checkpoint, partialCheckpoints } = armLayout(0, 'main');
+  expect(await tiny.store.list(checkpoint)).toEqual([]);
+  expect(await tiny.store.list(partialCheckpoints)).not.toEqual([]);
 });
 
 it('saves, exits with 75 before its timeout, and goes on to the end in the next attempt', async () => {
@@ -32,18 +30,14 @@ it('saves, exits with 75 before its timeout, and goes on to the end in the next 
       env: { ...process.env, MATES_RUN_URI: tiny.directory, MATES_DEADLINE_HOURS: String(hours) },
     });
   const { checkpoint, partialCheckpoints } = armLayout(0, 'main');
-  try {
-    await tiny.prepare();
-    await tiny.select(await tiny.plan(0));
-    await expect(pretrain(1e-9)).rejects.toMatchObject({
-      code: 75,
-      stderr: expect.stringContaining('InterruptedError: Pretrain of stage 0 stopped after step 1 of 8'),
-    });
-    expect(await tiny.store.list(partialCheckpoints)).not.toEqual([]);
-    await pretrain(1000); // longer than a timer takes
-    expect(await tiny.store.list(checkpoint)).not.toEqual([]);
-    expect(await tiny.store.list(partialCheckpoints)).toEqual([]);
-  } finally {
-    await tiny.remove();
-  }
+  await tiny.prepare();
+  await tiny.select(await tiny.plan(0));
+  await expect(pretrain(1e-9)).rejects.toMatchObject({
+    code: 75,
+    stderr: expect.stringContaining('InterruptedError: Pretrain of stage 0 stopped after step 1 of 8'),
+  });
+  expect(await tiny.store.list(partialCheckpoints)).not.toEqual([]);
+  await pretrain(1000); // longer than a timer takes
+  expect(await tiny.store.list(checkpoint)).not.toEqual([]);
+  expect(await tiny.store.list(partialCheckpoints)).toEqual([]);
 });

@@ -77,7 +77,7 @@ describe('the exact probe', () => {
     for (const tokens of documents) {
       const { loss, influence } = await probe.influence(tokens);
       const { weights, norm } = await stepByHand(model, checkpoint, tokens, config);
-      expect(norm > config.clipNorm).toBe(clips); // or this would test nothing
+      expect(norm > config.clipNorm).toBe(clips); // otherwise this would test nothing
       const expected = await plainPassageLoss(model, weights, passages);
       expect(Math.abs(loss - expected)).toBeLessThan(1e-6);
       expect(influence).toBe(loss - probe.baseline);

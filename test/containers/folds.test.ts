@@ -1,4 +1,4 @@
-/** What penalties are chosen by: whose labels judge, and which rows are held out together. */
+/** How penalties are chosen: whose labels they are judged by, and which rows are held out together. */
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { dealFolds } from '../../containers/fit-influence/split.ts';
 import type { InfluenceFit } from '../../core/formats.ts';
@@ -26,20 +26,17 @@ beforeAll(async () => {
   await tiny.prepare();
   for (const stage of [0, 1, 2]) await tiny.stage(stage);
 }, 60_000);
-afterAll(async () => {
-  vi.restoreAllMocks();
-  await tiny?.remove();
-});
+afterAll(() => vi.restoreAllMocks());
 
 const fits = (stage: number) => vi.mocked(fitRidge).mock.calls.filter(([, , options]) => options.stage === stage);
-/** That the folds are so many, and each row is in one of them. */
+/** Expects five folds, with each row in one of them. */
 function expectFolds(folds: readonly ArrayLike<number>[] | undefined, rows: number) {
   expect(folds).toHaveLength(5);
   const held = folds!.flatMap((fold) => Array.from(fold));
   expect(held.toSorted((a, b) => a - b)).toEqual(Array.from({ length: rows }, (_, row) => row));
 }
 
-it("the influence model's by five folds of documents, judged by the labels of its own stage", async () => {
+it("the influence model's penalties are chosen by five folds of documents, judged by the labels of its own stage", async () => {
   const { documents } = await getJson<InfluenceFit>(tiny.store, stageLayout(2).fit);
   const { fit, validation, earlier = 0 } = documents;
   expect(earlier).toBeGreaterThan(0);
@@ -53,7 +50,7 @@ it("the influence model's by five folds of documents, judged by the labels of it
   expect(rows.map(documentsOf)).toEqual(await corpus.documents(rows));
 });
 
-it("the classifier's by five folds, each with as many of the reference's rows", () => {
+it("the classifier's penalties are chosen by five folds, each with equally many of the reference's rows", () => {
   const [, labels, { folds }] = fits(2).find(([, , { chooseBy }]) => chooseBy === undefined)!;
   expectFolds(folds, labels.length);
   const ofReference = folds!.map((fold) => Array.from(fold).filter((row) => labels[row] === 1).length);

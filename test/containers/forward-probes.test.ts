@@ -63,7 +63,7 @@ describe.each([
     for (const tokens of documents.toReversed()) backwards.unshift(await influenceOf(probe, tokens));
     expect(backwards).toEqual(forwards);
     expect(await influenceOf(await open(), documents[3]!)).toEqual(forwards[3]);
-    // Rows side by side are measured as each alone.
+    // Rows that are measured together have the same values as each alone.
     const together = Int32Array.from(documents.flatMap((tokens) => [...tokens]));
     expect(await probe.influences(together, LENGTH)).toEqual(forwards);
     expect(digests(checkpoint)).toEqual(before);
@@ -137,7 +137,7 @@ describe('the directional probe', () => {
     expect(middle).toBeLessThan(1.3);
   });
 
-  it('holds its differences against products of gradients, and refuses a step that drowns in rounding', async () => {
+  it('compares its differences with products of gradients, and refuses a step so small that rounding drowns it', async () => {
     const checkpoint = trainedCheckpoint(model);
     const agreementAt = async (relativeStep: number) => {
       const at = tinyConfig({ probe: { method: 'directional', directional: { relativeStep } } });
@@ -148,7 +148,7 @@ describe('the directional probe', () => {
     await expect(agreementAt(1e-8)).rejects.toThrow(/rank correlation of .* Change probe\.directional\.relativeStep/);
   });
 
-  it('needs the gradient of the whole reference set, whatever the batches', async () => {
+  it('takes the gradient of the whole reference set, however it is cut into batches', async () => {
     const { parameters } = trainedCheckpoint(model);
     const [whole, parts] = [new ParameterSet(model.specs), new ParameterSet(model.specs)];
     await new PassageSet(model, passages, 8).gradient(parameters, whole);
@@ -210,7 +210,7 @@ describe('the lookahead probe', () => {
     await expect(copiesAt(1e-3, broken)).rejects.toThrow(/random rows is NaN after 0 steps.* probe\.learningRateScale/);
   });
 
-  it('refuses a reference set with nothing to hold back', async () => {
+  it('refuses a reference set that is too small to hold anything back', async () => {
     const one = passages.slice(0, 1);
     await expect(lookahead(trainedCheckpoint(model), one)).rejects.toThrow(/reference\.passages: 1 are too few/);
   });
@@ -230,7 +230,7 @@ describe.each(['directional', 'lookahead'] as const)('a run with probe.method %s
       said.mockRestore();
       const { controlRows } = await getJson<ProbeRecord>(tiny.store, 'stages/1/probe-model/probe.json');
       if (method === 'lookahead') {
-        // Of the 12 x 32 rows that its steps have room for.
+        // Its steps have room for 12 x 32 rows.
         expect(controlRows).toBeGreaterThan(0);
         expect(told).toContain(`Warning: stage 1: only ${controlRows} rows of the hold-out are not probed`);
       } else expect([controlRows, told.includes('not probed')]).toEqual([undefined, false]);
@@ -247,7 +247,6 @@ describe.each(['directional', 'lookahead'] as const)('a run with probe.method %s
       await tiny.store.put(weights, await tiny.store.get('stages/0/checkpoint/model.safetensors'));
       const record = await getJson<ProbeRecord>(tiny.store, 'stages/1/probe-model/probe.json');
       await expect(loadCopies(tiny.run, 1, record)).rejects.toThrow(/second\/model\.safetensors has other content/);
-      await tiny.remove();
     }
     expect(measured[0]!.size).toBe(12);
     expect(measured[1]).toEqual(measured[0]);

@@ -1,4 +1,4 @@
-/** Which labels, rates and weights a fit of the influence model goes by. */
+/** The labels, rates and weights that a fit of the influence model uses. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { BertPredictor } from '../../containers/fit-influence/bert.ts';
 import { openEncoder } from '../../containers/fit-influence/encoder.ts';
@@ -18,11 +18,7 @@ import { InfluenceRegressor } from '../../engine/bert/influence-regressor.ts';
 import { loadInfluenceModel } from '../../engine/files/bert-checkpoint.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 
-const runs: TinyRun[] = [];
-afterEach(async () => {
-  for (const run of runs.splice(0)) await run.remove();
-  vi.restoreAllMocks();
-});
+afterEach(() => vi.restoreAllMocks());
 
 /** A run up to the probes of stage 1. */
 async function probed(influenceModel: Record<string, unknown>): Promise<TinyRun> {
@@ -30,7 +26,6 @@ async function probed(influenceModel: Record<string, unknown>): Promise<TinyRun>
   const tiny = await TinyRun.create(
     tinyConfig({ influenceModel, probe: { documents: 60, jobs: 1, method: 'directional' } }),
   );
-  runs.push(tiny);
   await tiny.prepare();
   await tiny.stage(0);
   const plan = await tiny.plan(1);
@@ -73,7 +68,7 @@ async function label(tiny: TinyRun, influenceOf: (row: number, influence: number
   );
 }
 
-it('a BERT is fitted at a rate that falls to zero, and its best epoch is what is kept', async () => {
+it('a BERT is fitted at a rate that falls to zero, and its best epoch is kept', async () => {
   const tiny = await probed({
     ...tinyConfig().influenceModel,
     epochs: 4,
@@ -91,7 +86,7 @@ it('a BERT is fitted at a rate that falls to zero, and its best epoch is what is
     expect(rate).toBeCloseTo(3e-3 * (1 - t / rates.length), 12);
   });
   const found = epochs!.map(({ validationSpearman }) => validationSpearman);
-  expect(new Set(found).size).toBeGreaterThan(1); // or this would test nothing
+  expect(new Set(found).size).toBeGreaterThan(1); // otherwise this would test nothing
   expect(bestEpoch).toBe(found.indexOf(Math.max(...found)) + 1);
   const { validation } = await setsOf(tiny);
   const corpus = await openRunCorpus(tiny.run);
@@ -133,7 +128,7 @@ it('a BERT is fitted to other batches in each epoch and with other dropout in ea
 
   const perEpoch = Math.ceil(documents.fit / batchDocuments);
   const rest = documents.fit % batchDocuments;
-  expect(rest).toBeGreaterThan(0); // or the last batch would be a full one
+  expect(rest).toBeGreaterThan(0); // otherwise the last batch would be a full one
   expect(steps).toHaveLength(3 * perEpoch);
   const epochs = [0, 1, 2].map((epoch) =>
     steps
@@ -147,7 +142,7 @@ it('a BERT is fitted to other batches in each epoch and with other dropout in ea
   expect(new Set(steps.map(({ drawn }) => drawn)).size).toBe(steps.length);
   expect(steps[0]!.drawn).toBeTypeOf('number');
   for (const { applied, wanted, weightDecay: decay } of clips) expect([applied, decay]).toEqual([wanted, weightDecay]);
-  expect(Math.min(...clips.map(({ wanted }) => wanted))).toBeLessThan(1); // or the clip would not show
+  expect(Math.min(...clips.map(({ wanted }) => wanted))).toBeLessThan(1); // otherwise the clip would not show
 });
 
 it('a BERT with features adds what it predicts, in the units of the residuals, to the linear part', async () => {
@@ -185,7 +180,7 @@ it('a model whose interval includes zero is weak, however low the least Spearman
     spearmanInterval: [low, high],
     weak,
   } = await fitStage(tiny);
-  expect(low * high).toBeLessThan(0); // or this would test nothing
+  expect(low * high).toBeLessThan(0); // otherwise this would test nothing
   expect(weak).toMatch(/the interval includes zero/);
 });
 

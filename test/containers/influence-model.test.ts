@@ -21,17 +21,12 @@ import { filesOf, TinyRun, tinyConfig } from './support.ts';
 
 type Over = Record<string, Record<string, unknown>>;
 
-const runs: TinyRun[] = [];
-afterEach(async () => {
-  for (const run of runs.splice(0)) await run.remove();
-  vi.restoreAllMocks();
-});
+afterEach(() => vi.restoreAllMocks());
 
 /** A run up to the probes of stage 1. */
 async function probed(over: Over): Promise<TinyRun> {
   vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   const tiny = await TinyRun.create(tinyConfig({ ...over, probe: { documents: 60, jobs: 1, method: 'directional' } }));
-  runs.push(tiny);
   await tiny.prepare();
   await tiny.stage(0);
   const plan = await tiny.plan(1);
@@ -48,7 +43,7 @@ async function fittedScorer(tiny: TinyRun) {
   return { plan, record: await readScorer(tiny.store, plan), corpus: await openRunCorpus(tiny.run) };
 }
 
-/** Puts influences of one's own in the place of those that were probed. */
+/** Replaces the probed influences with made-up ones. */
 async function label(tiny: TinyRun, influenceOf: (rows: number[]) => Promise<ArrayLike<number>>): Promise<number[]> {
   const key = stageLayout(1).probe(0);
   const { row } = await readParquet({ store: tiny.store, key }, { row: 'INT64' });
@@ -109,7 +104,7 @@ it('a fit that is stopped at any step resumes to the same bytes, and keeps no pa
   }
 });
 
-it('finds influences that are linear in a feature, and puts them before what else there is', async () => {
+it('finds influences that are linear in a feature', async () => {
   for (const architecture of ['ngram', 'bert']) {
     const tiny = await probed({ influenceModel: { architecture, features: ['loss'] } });
     const corpus = await openRunCorpus(tiny.run);
@@ -140,26 +135,27 @@ it('the n-gram model finds influences that follow from tokens', async () => {
 });
 
 describe('probes of earlier stages', () => {
-  /** Fits stage 2, whose probes are the first stage's, some anew: what is fitted of those beside them. */
+  /** A run whose stages 1 and 2 are fitted; stage 2 probes some documents of stage 1 again. */
   async function fitted(influenceModel: Record<string, unknown>, selection: Record<string, unknown> = {}) {
     vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     const tiny = await TinyRun.create(
       tinyConfig({
         pretrain: { ...tinyConfig().pretrain, stages: 3 },
-        pools: { holdOut: 0.5 }, // so that each stage probes documents that the one before did not
-        ...{ probe: { documents: 40, jobs: 1, method: 'directional' }, influenceModel, selection },
+        pools: { holdOut: 0.5 }, // so that each stage probes some documents that the stage before did not
+        probe: { documents: 40, jobs: 1, method: 'directional' },
+        influenceModel,
+        selection,
       }),
     );
-    runs.push(tiny);
     await tiny.prepare();
     for (const stage of [0, 1, 2]) await tiny.stage(stage);
     const fits = [1, 2].map((stage) => getJson<InfluenceFit>(tiny.store, stageLayout(stage).fit));
     return { tiny, fits: await Promise.all(fits) };
   }
 
-  it.each(architectures)('are fitted too by %s, and the model loads again', async (_, { influenceModel }) => {
+  it.each(architectures)('are fitted by %s as well, and the model loads again', async (_, { influenceModel }) => {
     const { tiny, fits } = await fitted({ ...influenceModel, earlierStages: 5 });
-    expect(fits[0]!.documents.earlier).toBeUndefined(); // there is none before
+    expect(fits[0]!.documents.earlier).toBeUndefined(); // there is no earlier stage
     expect(fits[1]!.documents.earlier).toBeGreaterThan(10);
     expect(fits[1]!.documents.earlier).toBeLessThan(40);
     const corpus = await openRunCorpus(tiny.run);
@@ -167,7 +163,7 @@ describe('probes of earlier stages', () => {
     expect(new Set(predicted).size).toBe(3);
   });
 
-  it('have been fitted by a model that goes on from the stage before, so it is tested on others', async () => {
+  it('are known to a model that goes on from the stage before, so it is tested on others', async () => {
     const { tiny, fits } = await fitted({ warmStart: true, learningRate: 1e-12, testFraction: 0.6 });
     const corpus = await openRunCorpus(tiny.run);
     const [before, after] = await Promise.all(
@@ -177,7 +173,7 @@ describe('probes of earlier stages', () => {
     expect(fits[0]!.documents.test).toBe(24);
     expect(fits[1]!.documents.test).toBeLessThan(24);
     expect(fits[1]!.documents.test).toBeGreaterThanOrEqual(10);
-    // The model before is tested on the same, and predicts the same.
+    // The earlier model is tested on the same rows, and predicts the same.
     expect(fits[0]!.staleSpearman).toBeUndefined();
     expect(fits[1]!.freshSpearman).toBe(fits[1]!.spearman);
     expect(fits[1]!.staleSpearman).toBeCloseTo(fits[1]!.spearman, 2);
@@ -193,7 +189,7 @@ describe('probes of earlier stages', () => {
     });
   });
 
-  it('are no sample of the scores, whose scale is that of rows which nothing was fitted to', async () => {
+  it('do not set the scale of the scores: that is measured on rows that no stage was fitted to', async () => {
     const { tiny } = await fitted({ architecture: 'ngram', earlierStages: 5 }, { dsirWeight: 0.5 });
     const corpus = await openRunCorpus(tiny.run);
     const [before, plan] = [await readPlan(tiny.run, 1), await readPlan(tiny.run, 2)];
@@ -207,13 +203,13 @@ describe('probes of earlier stages', () => {
     expect(part).toMatchObject({ kind: 'influence-model', mean: expect.closeTo(mean, 9), std: expect.closeTo(std, 9) });
   });
 
-  it('are not, unless it is asked for', async () => {
+  it('are left out unless they are asked for', async () => {
     const { fits } = await fitted({ architecture: 'ngram' });
     expect(fits[1]!.documents.earlier).toBeUndefined();
   });
 });
 
-it('adds a quality classifier, whose scale is that of rows that it has not been fitted to', async () => {
+it('adds a quality classifier, whose scale is measured on rows that it has not been fitted to', async () => {
   const selection = { classifierWeight: 2, dsirWeight: 0.5 };
   const tiny = await probed({ selection, influenceModel: { architecture: 'ngram' }, pools: { holdOut: 0.4 } });
   const { plan, record, corpus } = await fittedScorer(tiny);
@@ -252,7 +248,6 @@ describe('DSIR', () => {
 
   it("alone competes by log weight + Gumbel, as in the paper, whatever the run's temperature", async () => {
     const tiny = await TinyRun.create(tinyConfig({ selection: { method: 'dsir', temperature: 0.25 } }));
-    runs.push(tiny);
     await tiny.prepare();
     await tiny.stage(0);
     const plan = await tiny.plan(1);

@@ -46,10 +46,7 @@ beforeAll(async () => {
   corpus = await openRunCorpus(exact.run);
   model = await tinyModel(modelShape(exact.run.record.config, corpus.index));
 });
-afterAll(async () => {
-  vi.restoreAllMocks();
-  for (const tiny of [exact, directional]) await tiny?.remove();
-});
+afterAll(() => vi.restoreAllMocks());
 
 describe.each([
   [0, 'main'],

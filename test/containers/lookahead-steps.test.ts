@@ -17,7 +17,7 @@ const rows = Array.from({ length: 9 }, (_, i) => randomTokens(LENGTH, model.shap
 const randomRows = Int32Array.from(rows.flatMap((row) => [...row]));
 const lookahead = { steps: 12, batchRows: 8 };
 
-/** Copies by a model that counts what it learns, and whose guard has the losses that are given, one reading after another. */
+/** Copies of a model that records what it learns; the guard reads the given losses one after another. */
 async function copies(guardLosses: number[] = []) {
   const learned = { passages: new Set<string>(), rowBatches: 0 };
   const watched: LanguageModel = Object.create(model);
@@ -67,7 +67,7 @@ describe('lookahead', () => {
       const gradient = emptyGradient(model);
       await model.lossAndGradient(parameters, batch, gradient);
       const norm = globalNorm(gradient.flat);
-      expect(norm > clipNorm).toBe(clipNorm < 1); // or this would test nothing
+      expect(norm > clipNorm).toBe(clipNorm < 1); // otherwise this would test nothing
       optimizer.apply(parameters.flat, gradient.flat, 1e-3, clipCoefficient(norm, clipNorm));
       return parameters;
     };

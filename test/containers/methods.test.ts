@@ -1,4 +1,4 @@
-/** What each method of selection scores by, and that its selection does not depend on how the work is cut. */
+/** How each method of selection scores rows, whatever the number of jobs that share the work. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { holdOut } from '../../containers/hold-out.ts';
 import { modelShape } from '../../containers/model.ts';
@@ -29,15 +29,11 @@ import { rowLosses } from '../../engine/gpt-neox/row-passes.ts';
 import { domainsOfRows } from '../corpus/support.ts';
 import { filesOf, TinyRun, tinyConfig, tinyModel } from './support.ts';
 
-const runs: TinyRun[] = [];
-afterEach(async () => {
-  for (const run of runs.splice(0)) await run.remove();
-  vi.restoreAllMocks();
-});
+afterEach(() => vi.restoreAllMocks());
 
 type Over = Record<string, Record<string, unknown>>;
 
-/** Stages of a run with a method, in one scoring job unless said otherwise. */
+/** A run with the method up to the given number of stages, with one scoring job unless overridden. */
 async function runWith(method: Method, over: Over = {}, stages = 2): Promise<TinyRun> {
   const probe = { documents: 12, jobs: 1, method: method === 'color-filter' ? 'lookahead' : 'exact', ...over.probe };
   const tiny = await TinyRun.create(
@@ -49,7 +45,6 @@ async function runWith(method: Method, over: Over = {}, stages = 2): Promise<Tin
       selection: { method, fraction: 0.3, ...over.selection },
     }),
   );
-  runs.push(tiny);
   await tiny.prepare();
   for (let stage = 0; stage < stages; stage++) await tiny.stage(stage);
   return tiny;
@@ -153,7 +148,7 @@ it('classifier prefers the rows that look like the reference passages, and is fi
   expect(meanOf('novels-austen')).toBeGreaterThan(meanOf('dictionary') + 0.5);
 });
 
-it('classifier scores candidates that it learned by what has not learned them', async () => {
+it('classifier scores a candidate that it was fitted to by a model that was not', async () => {
   const tiny = await runWith('classifier', { reference: { ...tinyConfig().reference, passages: 12 } });
   const { store } = tiny;
   const corpus = await openRunCorpus(tiny.run);
@@ -210,7 +205,7 @@ it('train-on-reference puts reference passages into each batch of the main arm, 
   expect((await rowsOf('main')).map(isReference)).toEqual([true, true, false, false]);
   expect((await rowsOf('control')).map(isReference)).toEqual([false, false, false, false]);
 
-  // Batch after batch goes through all of the reference's rows before one comes again, in another order at each stage.
+  // The batches go through all of the reference's rows before one comes again, in another order at each stage.
   const count = Math.floor((text.match(/,/g)!.length + 1) / length);
   const inOrder = async (stage: number) => {
     const rows = await openTrainingRows(tiny.job(stage, { arm: 'main' }), corpus, { ...plan, stage });
@@ -220,7 +215,7 @@ it('train-on-reference puts reference passages into each batch of the main arm, 
     return seen;
   };
   const first = await inOrder(1);
-  expect(count).toBeGreaterThan(2); // or the rows of one batch would be all
+  expect(count).toBeGreaterThan(2); // otherwise the rows of one batch would be all
   expect(new Set(first).size).toBe(Math.min(count, first.length));
   await tiny.store.put(armLayout(2, 'main').selection, await tiny.store.get(armLayout(1, 'main').selection));
   expect(await inOrder(2)).not.toEqual(first);
@@ -231,7 +226,7 @@ describe('a weak influence model', () => {
     influenceModel: { ...tinyConfig().influenceModel, minimumSpearman: 1, whenWeak },
   });
 
-  it('is told of, and selected by, unless the configuration says otherwise', async () => {
+  it('is warned of, but still selects, unless the configuration says otherwise', async () => {
     const said = quiet();
     const tiny = await runWith('influence', weak('warn'));
     expect(said.mock.calls.join()).toMatch(
@@ -275,7 +270,7 @@ describe('lookahead whose steps make the model worse at the references', () => {
     expect(await getJson<InfluenceFit>(tiny.store, stageLayout(1).fit)).toMatchObject({ weak: because });
   });
 
-  it('is recorded and told of where every row is probed', async () => {
+  it('is recorded and warned of where every row is probed', async () => {
     quiet();
     const tiny = await runWith('color-filter', tooFast('warn'));
     const { method, weak } = await readScorer(tiny.store, { stage: 1 });
@@ -297,7 +292,6 @@ describe('a probe of the decayed checkpoint', () => {
     'by %s that is stopped in its branch resumes to the same bytes',
     async (method) => {
       const tiny = await TinyRun.create(tinyConfig({ probe: { method, checkpoint: 'decayed' } }));
-      runs.push(tiny);
       await tiny.prepare();
       await tiny.stage(0);
       await tiny.plan(1);

@@ -28,7 +28,7 @@ describe('the loss of a set of passages', () => {
     );
   });
 
-  it('weighs passages alike, however long', async () => {
+  it('gives passages equal weight, however long they are', async () => {
     const [short, long] = [randomTokens(2, 40, 1), randomTokens(14, 40, 2)].map((tokens) => ({
       tokens: Array.from(tokens),
       firstTarget: 1,
@@ -54,7 +54,7 @@ describe('the loss of a set of passages', () => {
     expect(await lastWord(other)).not.toBeCloseTo(await lastWord(tokens), 4);
   });
 
-  it('is not touched by what pads a batch', async () => {
+  it('does not depend on the padding of a batch', async () => {
     const short = { tokens: Array.from(randomTokens(4, 40, 6)), firstTarget: 2 };
     const padded = (token: number) => ({ tokens: [...short.tokens, ...Array(8).fill(token)], firstTarget: 11 });
     // beside a long passage the short one is padded; its share is what is left of the mean
@@ -65,7 +65,7 @@ describe('the loss of a set of passages', () => {
     }
   });
 
-  it('sends the states that predict targets through the head and no others, and no bit differs', async () => {
+  it('sends only the states that predict targets through the head, with the same bits', async () => {
     const model = await tinyModel({ ...TINY_GPT, width: 32, heads: 4, vocabularySize: 128 });
     const parameters = randomParameters(model.specs, 4);
     const read = vi.spyOn(model, 'targetLosses');

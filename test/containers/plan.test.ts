@@ -78,7 +78,7 @@ describe('the plans of a run', () => {
         expect(new Set([...trained, ...holdOut]).size).toBe(trained.length + holdOut.length);
       }),
     );
-    expect(feasible).toBeGreaterThan(20); // or hardly anything was tested
+    expect(feasible).toBeGreaterThan(20); // otherwise hardly anything was tested
   });
 
   it('join up: each stage begins at the step where the one before it ended, with a budget for both arms', () => {

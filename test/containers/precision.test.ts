@@ -17,7 +17,7 @@ describe('8 bits', () => {
     expect(judge(exact, near)).toMatchObject({ used: 'int8', rows: 512 });
   });
 
-  it('are not used where it does not, or where there is none', () => {
+  it('are not used where the order changes, or where there is none', () => {
     const far = exact.map((value, i) => value + 200 * Math.cos(7 * i));
     const found = judge(exact, far);
     expect(found.used).toBe('float32');
@@ -29,18 +29,13 @@ describe('8 bits', () => {
 });
 
 describe('a stage', () => {
-  const runs: TinyRun[] = [];
-  afterEach(async () => {
-    for (const run of runs.splice(0)) await run.remove();
-    vi.restoreAllMocks();
-  });
+  afterEach(() => vi.restoreAllMocks());
 
   /** A run through stage 1, its scorer, and the utilities of its pool. */
   async function scored(precision: string, jobs: number) {
     vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     const influenceModel = { width: 64, heads: 2, minimumSpearman: -1 };
     const tiny = await TinyRun.create(tinyConfig({ scoring: { jobs, precision }, influenceModel }));
-    runs.push(tiny);
     await tiny.prepare();
     for (const stage of [0, 1]) await tiny.stage(stage);
     const plan = await readPlan(tiny.run, 1);
@@ -59,7 +54,7 @@ describe('a stage', () => {
     expect(many.record).toEqual(one.record);
     expect(many.utilities.equals(one.utilities)).toBe(true);
 
-    // Where the check had failed, the scores would be those of float32.
+    // If the check had failed, the scores would be those of float32.
     const { tiny, plan, record } = one;
     const corpus = await openRunCorpus(tiny.run);
     const failed = { ...record, precision: { ...record.precision!, used: 'float32' as const } };
@@ -71,7 +66,7 @@ describe('a stage', () => {
     expect(Buffer.from(utilities.buffer).equals(plain.utilities)).toBe(true);
   });
 
-  it('with few rows to score is not worth the check', async () => {
+  it('skips the check where it has few rows to score', async () => {
     expect((await scored('auto', 1)).record.precision).toBeUndefined();
   });
 });

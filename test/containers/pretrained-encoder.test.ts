@@ -1,7 +1,4 @@
 /** An influence model that begins with the weights and the tokenizer of a Hugging Face directory. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { wordPieces } from '../../bench/word-pieces.ts';
 import { openEncoder, rowPieces } from '../../containers/fit-influence/encoder.ts';
@@ -16,6 +13,7 @@ import { bertSpecs } from '../../engine/bert/bert.ts';
 import { loadInfluenceModel } from '../../engine/files/bert-checkpoint.ts';
 import { encodeSafetensors } from '../../engine/files/safetensors.ts';
 import { initialParameters } from '../../engine/parameters.ts';
+import { temporaryFolder } from '../support.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 
 const texts = [
@@ -24,8 +22,15 @@ const texts = [
 ];
 const tokenizer = wordPieces(texts, 200) as { model: { vocab: object } };
 const shape = {
-  ...{ layers: 1, width: 16, heads: 2, intermediateWidth: 24, maxPositions: 32, typeVocabularySize: 2 },
-  ...{ vocabularySize: Object.keys(tokenizer.model.vocab).length, layerNormEpsilon: 1e-12, initializerStd: 0.05 },
+  layers: 1,
+  width: 16,
+  heads: 2,
+  intermediateWidth: 24,
+  maxPositions: 32,
+  typeVocabularySize: 2,
+  vocabularySize: Object.keys(tokenizer.model.vocab).length,
+  layerNormEpsilon: 1e-12,
+  initializerStd: 0.05,
 };
 const weights = initialParameters(bertSpecs(shape), 41);
 const isHead = (name: string) => name.startsWith('regressor.');
@@ -36,12 +41,18 @@ let tiny: TinyRun;
 let corpus: Corpus;
 beforeAll(async () => {
   vi.spyOn(process.stderr, 'write').mockReturnValue(true);
-  folder = await mkdtemp(join(tmpdir(), 'mates-encoder-'));
+  folder = await temporaryFolder();
   encoder = new DirectoryStore(folder);
   await putJson(encoder, 'config.json', {
-    ...{ model_type: 'bert', num_hidden_layers: shape.layers, hidden_size: shape.width },
-    ...{ num_attention_heads: shape.heads, intermediate_size: shape.intermediateWidth, type_vocab_size: 2 },
-    ...{ vocab_size: shape.vocabularySize, max_position_embeddings: shape.maxPositions, initializer_range: 0.05 },
+    model_type: 'bert',
+    num_hidden_layers: shape.layers,
+    hidden_size: shape.width,
+    num_attention_heads: shape.heads,
+    intermediate_size: shape.intermediateWidth,
+    type_vocab_size: 2,
+    vocab_size: shape.vocabularySize,
+    max_position_embeddings: shape.maxPositions,
+    initializer_range: 0.05,
   });
   await putJson(encoder, 'tokenizer.json', tokenizer);
   const tensors = bertSpecs(shape).filter(({ name }) => !isHead(name));
@@ -60,13 +71,9 @@ beforeAll(async () => {
   for (const stage of [0, 1]) await tiny.stage(stage);
   corpus = await openRunCorpus(tiny.run);
 });
-afterAll(async () => {
-  vi.restoreAllMocks();
-  await tiny?.remove();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => vi.restoreAllMocks());
 
-it('has its encoder from there, and is fitted from it', async () => {
+it('starts from the encoder of the directory', async () => {
   const { influenceModel: prefix } = stageLayout(1);
   const fitted = await loadInfluenceModel(tiny.store, prefix);
   expect(fitted.shape).toEqual(shape);
@@ -81,7 +88,7 @@ it('has its encoder from there, and is fitted from it', async () => {
   expect(new Set(predicted).size).toBe(4);
 });
 
-it('reads rows as its own tokenizer cuts their text, with a space between two documents', async () => {
+it('reads the text of rows with its own tokenizer, with a space between two documents', async () => {
   const opened = await openEncoder(tiny.run, corpus);
   const rows = Array.from({ length: 300 }, (_, row) => row);
   const plain = wordPieceEncoderInput(await readWordPieceFiles(encoder), tiny.run.record.config.influenceModel);
@@ -91,10 +98,10 @@ it('reads rows as its own tokenizer cuts their text, with a space between two do
   const by = (separator: string) => idsOf(passages.map((parts) => plain.pieces({ text: parts.join(separator) })));
   const found = idsOf(await rowPieces(opened, rows));
   expect(found).toEqual(by(' '));
-  expect(found).not.toEqual(by('')); // or no document would end in a letter
+  expect(found).not.toEqual(by('')); // otherwise no document would end in a letter
 });
 
-it('has its files among the inputs of the run, and no others of the folder', async () => {
+it('is recorded among the inputs of the run by the files that are read, and no others of the directory', async () => {
   const { files } = await getJson<InputHashes>(tiny.store, INPUTS_FILE);
   const own = files.filter(({ uri }) => uri.startsWith(folder));
   const wanted = ['config.json', 'model.safetensors', 'tokenizer.json'];

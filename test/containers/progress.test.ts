@@ -1,4 +1,4 @@
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { run as evaluate } from '../../containers/evaluate/index.ts';
 import { run as fitInfluence } from '../../containers/fit-influence/index.ts';
 import { run as prepare } from '../../containers/prepare/index.ts';
@@ -7,9 +7,8 @@ import type { Progress } from '../../core/progress.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 
 const tiny = await TinyRun.create(tinyConfig({ selection: { classifierWeight: 1, dsirWeight: 1 } }));
-afterAll(() => tiny.remove());
 
-it('counts one unit in each step, and comes to its end once', async () => {
+it('counts a single unit in each step, and reaches its end once', async () => {
   const reports: Progress[] = [];
   const progress = (report: Progress) => void reports.push(report);
   await prepare(tiny.job(0, { progress }));

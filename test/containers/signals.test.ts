@@ -1,45 +1,42 @@
-/** What the first process of a container does with its signals, with a job of one line in the place of Node's. */
+/** How the first process of a container handles signals; a script of one line stands in for the job. */
 import { spawn } from 'node:child_process';
-import { chmod, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { expect, it, vi } from 'vitest';
+import { temporaryFolder } from '../support.ts';
 
 /** Exit code of `mates-job pretrain` over such a job, sent a signal as soon as it has started, or never. */
 async function exitCode(job: string, signal?: NodeJS.Signals, temporary = tmpdir()): Promise<number | null> {
-  const folder = await mkdtemp(join(tmpdir(), 'mates-signals-'));
-  try {
-    await writeFile(join(folder, 'node'), `#!/bin/sh\n${job}\n`);
-    await chmod(join(folder, 'node'), 0o755);
-    const path = folder + delimiter + process.env.PATH;
-    const started = spawn('containers/mates-job', ['pretrain'], {
-      env: { ...process.env, PATH: path, MATES_STOP_SECONDS: '1', TMPDIR: temporary },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    started.stdout.once('data', () => signal && started.kill(signal));
-    return await new Promise((resolve) => started.once('exit', resolve));
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  const folder = await temporaryFolder();
+  await writeFile(join(folder, 'node'), `#!/bin/sh\n${job}\n`);
+  await chmod(join(folder, 'node'), 0o755);
+  const path = folder + delimiter + process.env.PATH;
+  const started = spawn('containers/mates-job', ['pretrain'], {
+    env: { ...process.env, PATH: path, MATES_STOP_SECONDS: '1', TMPDIR: temporary },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  started.stdout.once('data', () => signal && started.kill(signal));
+  return await new Promise((resolve) => started.once('exit', resolve));
 }
 
-it('ends as its job does', async () => {
+it('ends with the exit code of its job', async () => {
   expect(await exitCode('echo began; exit 0')).toBe(0);
   expect(await exitCode('echo began; exit 3')).toBe(3);
   expect(await exitCode('echo began; kill -KILL $$')).toBe(137);
 });
 
-it('passes a signal on, and waits for what the job makes of it', async () => {
+it('passes a signal on, and waits until the job has dealt with it', async () => {
   const job = "trap 'sleep 0.2; exit 75' TERM; echo began; while :; do sleep 0.05; done";
   expect(await exitCode(job, 'SIGTERM')).toBe(75);
 });
 
-it('ends a job that cannot stop in time, as one that is to be started again', async () => {
+it('kills a job that does not stop in time, with the exit code of one that is to be started again', async () => {
   expect(await exitCode("trap '' TERM; echo began; while :; do sleep 0.05; done", 'SIGTERM')).toBe(75);
 });
 
-it('starts a job of SageMaker again that can go on, as the service takes 75 for a failure', async () => {
-  const counted = await mkdtemp(join(tmpdir(), 'mates-counted-'));
+it('restarts a SageMaker job that can go on, as the service takes 75 for a failure', async () => {
+  const counted = await temporaryFolder();
   const job = (status: string) =>
     `echo x >> ${counted}/${status}; echo began; [ $(wc -l < ${counted}/${status}) -gt 2 ] || exit ${status}`;
   const starts = async (status: string) => (await readFile(join(counted, status), 'utf8')).length / 2;
@@ -57,35 +54,30 @@ it('starts a job of SageMaker again that can go on, as the service takes 75 for 
     expect([await exitCode(stopped, 'SIGTERM'), await starts('told')]).toEqual([75, 1]);
   } finally {
     vi.unstubAllEnvs();
-    await rm(counted, { recursive: true });
   }
 });
 
-it('gives a job a temporary folder of its own, and removes it, and what killed ones have left', async () => {
-  const shared = await mkdtemp(join(tmpdir(), 'mates-shared-'));
-  try {
-    const write = `echo text > "$TMPDIR/spool"; echo began`;
-    expect(await exitCode(`${write}; exit 3`, undefined, shared)).toBe(3);
-    expect(await exitCode(`${write}; kill -KILL $$`, undefined, shared)).toBe(137);
-    expect(await readdir(shared)).toEqual([]);
+it('gives a job its own temporary folder, and removes it along with those that killed jobs have left', async () => {
+  const shared = await temporaryFolder();
+  const write = `echo text > "$TMPDIR/spool"; echo began`;
+  expect(await exitCode(`${write}; exit 3`, undefined, shared)).toBe(3);
+  expect(await exitCode(`${write}; kill -KILL $$`, undefined, shared)).toBe(137);
+  expect(await readdir(shared)).toEqual([]);
 
-    // Killed with its container, it leaves the folder, and here the job, which holds the lock until it ends.
-    const lives = `echo $$ > ${shared}/pid; ${write}; exec sleep 60`;
-    expect(await exitCode(lives, 'SIGKILL', shared)).toBe(null);
-    const [left] = (await readdir(shared)).filter((name) => name.startsWith('mates-job.'));
-    const anotherRuns = async (minutes: number) => {
-      const then = new Date(Date.now() - 60_000 * minutes);
-      await utimes(join(shared, left!), then, then);
-      await exitCode('echo began', undefined, shared);
-      return (await readdir(shared)).includes(left!);
-    };
-    expect(await anotherRuns(60)).toBe(true);
-    const pid = Number(await readFile(join(shared, 'pid'), 'utf8'));
-    expect(pid).toBeGreaterThan(1); // 0 would be this process's group
-    process.kill(pid, 'SIGKILL');
-    expect(await anotherRuns(1)).toBe(true); // as if it had just been made
-    await vi.waitUntil(() => anotherRuns(60).then((there) => !there));
-  } finally {
-    await rm(shared, { recursive: true });
-  }
+  // Killed with its container, it leaves the folder behind, and here also the job, which holds the lock until it ends.
+  const lives = `echo $$ > ${shared}/pid; ${write}; exec sleep 60`;
+  expect(await exitCode(lives, 'SIGKILL', shared)).toBe(null);
+  const [left] = (await readdir(shared)).filter((name) => name.startsWith('mates-job.'));
+  const anotherRuns = async (minutes: number) => {
+    const then = new Date(Date.now() - 60_000 * minutes);
+    await utimes(join(shared, left!), then, then);
+    await exitCode('echo began', undefined, shared);
+    return (await readdir(shared)).includes(left!);
+  };
+  expect(await anotherRuns(60)).toBe(true);
+  const pid = Number(await readFile(join(shared, 'pid'), 'utf8'));
+  expect(pid).toBeGreaterThan(1); // 0 would be this process's group
+  process.kill(pid, 'SIGKILL');
+  expect(await anotherRuns(1)).toBe(true); // as if it had just been made
+  await vi.waitUntil(() => anotherRuns(60).then((there) => !there));
 });

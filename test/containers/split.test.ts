@@ -14,7 +14,7 @@ const shares = { testFraction: 0.2, validationFraction: 0.1 };
 const dealt = <T extends { row: number }>(labelled: T[], documentsOf: (row: number) => string[]) =>
   splitLabelled(labelled, documentsOf, shares, new CounterRandom(7, STREAM.influenceSplit, 1));
 const split = (labelled: One[]) => dealt(labelled, (row) => [labelled[row]!.document]);
-/** Rows of documents that have so many each. */
+/** Rows of documents, each of which has the given number of rows. */
 const rowsOf = (counts: number[]): One[] =>
   counts
     .flatMap((count, d) => Array.from({ length: count }, () => `d${d}`))
@@ -92,7 +92,7 @@ describe('probed rows', () => {
     expect([chain.by, chain.fit.length, chain.validation.length, chain.test.length]).toEqual(['row', 70, 10, 20]);
   });
 
-  it('of a document that is longer than a set are fitted', () => {
+  it('are fitted where their document is longer than a set', () => {
     const { fit, by } = split(rowsOf([60, ...new Array(100).fill(1)]));
     expect(by).toBe('document');
     expect(fit.filter(({ document }) => document === 'd0')).toHaveLength(60);
@@ -113,7 +113,7 @@ describe('probes of earlier stages', () => {
   const sets = { fit: [{ row: 3 }], validation: [{ row: 14 }], test: [{ row: 5 }] };
   const earlier = { rows: [3, 13, 4, 5, 25, 6, 6], labels: [0, 1, 2, 3, 4, 5, 6] };
 
-  it('are fitted but for documents that are held out, and rows that have a new label', () => {
+  it('are fitted, except those of documents that are held out and rows that have a new label', () => {
     expect(notHeldOut(earlier, { ...sets, by: 'document' }, documentsOf)).toEqual({
       rows: [13, 6, 6],
       labels: [1, 5, 6],
@@ -122,7 +122,8 @@ describe('probes of earlier stages', () => {
 
   it('are held out by row where rows were dealt', () => {
     expect(notHeldOut(earlier, { ...sets, by: 'row' }, documentsOf)).toEqual({
-      ...{ rows: [13, 4, 25, 6, 6], labels: [1, 2, 4, 5, 6] },
+      rows: [13, 4, 25, 6, 6],
+      labels: [1, 2, 4, 5, 6],
     });
   });
 });
@@ -131,13 +132,13 @@ describe('probes that an earlier model has not seen', () => {
   const documentsOf = (row: number) => [`d${row % 10}`];
   const probes = [{ row: 1 }, { row: 12 }, { row: 23 }, { row: 4 }];
 
-  it('leave out the documents of those that it has, or the rows where rows were dealt', () => {
+  it('exclude the documents of those that it has seen, or the rows where rows were dealt', () => {
     expect(unseenBefore(probes, [11, 2, 4], 'document', documentsOf)).toEqual([{ row: 23 }]);
     expect(unseenBefore(probes, [11, 2, 4], 'row', documentsOf)).toEqual([{ row: 1 }, { row: 12 }, { row: 23 }]);
   });
 });
 
-describe("the Spearman's interval", () => {
+describe('the interval of the Spearman correlation', () => {
   const at = { seed: 3, stage: 2 };
   const rowInterval = (x: number[], y: number[]) =>
     bootstrapInterval(
@@ -154,7 +155,7 @@ describe("the Spearman's interval", () => {
     return Array.from({ length: n }, (_, i) => random.normal(i));
   };
 
-  it('is that over rows where each document has one', () => {
+  it('is the interval over rows where each document has one row', () => {
     const [x, noise] = [normals(40, 1), normals(40, 2)];
     const y = x.map((value, i) => value + noise[i]!);
     const alone = x.map((_, i) => [`d${i}`]);
@@ -174,7 +175,7 @@ describe("the Spearman's interval", () => {
     expect(high - low).toBeLessThan(0.6 * (once[1] - once[0])); // what rows drawn one by one would claim
   });
 
-  it('says nothing of other documents where there is one', () => {
+  it('spans -1 to 1 where all rows belong together as one document', () => {
     expect(spearmanInterval([1, 2, 3], [1, 2, 3], [['a'], ['a'], ['a']], at)).toEqual([-1, 1]);
     expect(spearmanInterval([1, 2, 3], [1, 2, 3], [['a'], ['a', 'b'], ['b']], at)).toEqual([-1, 1]);
   });

@@ -1,4 +1,4 @@
-/** What a probing job keeps as it goes, rates in the warm-up, and what DSIR's distribution of the pool is counted on. */
+/** What a probing job saves as it goes, learning rates in the warm-up, and the rows that DSIR counts. */
 import { afterEach, expect, it, vi } from 'vitest';
 import { branchRate } from '../../containers/decay-branch.ts';
 import { holdOut } from '../../containers/hold-out.ts';
@@ -16,15 +16,10 @@ import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 
-const runs: TinyRun[] = [];
-afterEach(async () => {
-  for (const run of runs.splice(0)) await run.remove();
-  vi.restoreAllMocks();
-});
+afterEach(() => vi.restoreAllMocks());
 async function beforeProbes(over: Parameters<typeof tinyConfig>[0]): Promise<TinyRun> {
   vi.spyOn(process.stderr, 'write').mockReturnValue(true);
   const tiny = await TinyRun.create(tinyConfig(over));
-  runs.push(tiny);
   await tiny.prepare();
   await tiny.select(await tiny.plan(0));
   await tiny.pretrain(0);
@@ -32,7 +27,7 @@ async function beforeProbes(over: Parameters<typeof tinyConfig>[0]): Promise<Tin
   return tiny;
 }
 
-it('a probing job keeps its probes after every so many, so that one that is killed loses few', async () => {
+it('a probing job saves its probes at intervals, so that a job that is killed loses few', async () => {
   const tiny = await beforeProbes({ probe: { method: 'exact', documents: 12, jobs: 1, flushEvery: 5 } });
   const kept: number[] = [];
   const put = tiny.store.put.bind(tiny.store);
@@ -49,7 +44,7 @@ it('a probing job keeps its probes after every so many, so that one that is kill
   });
   await tiny.probe(1, { index: 0, begin: 0, end: 12 });
   expect(kept).toEqual([5, 10]);
-  expect(whole).toEqual([true]); // what was kept goes when the result is there
+  expect(whole).toEqual([true]); // what was saved is deleted once the result is there
 });
 
 it.each([
@@ -69,7 +64,7 @@ it.each([
   },
 );
 
-it('a decay branch of a trunk that is warming up falls from where that is, and so does the rate of a decayed probe', async () => {
+it('the decay branch of a trunk that is still warming up starts at its current rate, and so does a probe of the decayed checkpoint', async () => {
   const over = {
     pretrain: { ...tinyConfig().pretrain, warmupSteps: 20 },
     probe: { method: 'exact', checkpoint: 'decayed' },
@@ -102,10 +97,10 @@ it("the exact probe of a run clips as the trunk does, at the trunk's rate times 
   const tokens = await corpus.tokenRows([0, 9, 20]);
   const found = await (await openProbe(tiny.run, corpus, plan)).influences(tokens, 32);
   expect(found).toEqual(await by({ clipNorm, learningRate: learningRate / 2 }));
-  expect(found).not.toEqual(await by({ clipNorm: 1e9, learningRate: learningRate / 2 })); // or the clip would not show
+  expect(found).not.toEqual(await by({ clipNorm: 1e9, learningRate: learningRate / 2 })); // otherwise the clip would not show
 });
 
-it("DSIR's distribution of the pool is that of the hold-out's passages, each by itself", async () => {
+it("DSIR estimates the pool's distribution from the passages of the hold-out, each by itself", async () => {
   const tiny = await beforeProbes({ selection: { method: 'dsir' } });
   await (await import('../../containers/fit-influence/index.ts')).run(tiny.job(1));
   const { pool, poolRows } = await getJson<DsirFile>(tiny.store, stageLayout(1).dsir);

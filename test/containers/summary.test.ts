@@ -16,12 +16,9 @@ beforeAll(async () => {
   for (const stage of [0, 1]) await tiny.stage(stage);
   summary = await summarise(tiny.run);
 });
-afterAll(async () => {
-  vi.restoreAllMocks();
-  await tiny?.remove();
-});
+afterAll(() => vi.restoreAllMocks());
 
-it('counts the tokens of all stages up to each, and the loss of the last tenth of its steps', async () => {
+it('gives each stage the tokens of all stages so far, and the loss of the last tenth of its own steps', async () => {
   for (const arm of ['main', 'control'] as const) {
     const { loss } = await getJson<TrainingMetrics>(tiny.store, armLayout(1, arm).metrics);
     expect(summary.stages[1]![arm]).toMatchObject({ tokens: 2 * 8 * 4 * 32, trainingLoss: mean(loss.slice(-1)) });
@@ -39,7 +36,7 @@ it("has each arm's own training time, and that of its interrupted attempts", asy
   expect([main.trainingSeconds, control!.trainingSeconds]).toEqual([33, 77]);
 });
 
-it('counts as selection all that was computed but training, evaluation and preparation', async () => {
+it('counts everything but training, evaluation and preparation as selection', async () => {
   for (const stage of [0, 1]) {
     const others = (await readTimings(tiny.store, stage)).filter(
       ({ job }) => !/^(prepare|pretrain-.*|evaluate-.*)$/.test(job),
@@ -52,7 +49,7 @@ it('counts as selection all that was computed but training, evaluation and prepa
   }
 });
 
-it('tells held-out passages apart by what counts of them', async () => {
+it('tells held-out passages apart by which of their tokens count', async () => {
   const { record } = tiny.run;
   const { heldOut } = record.config;
   const hashOf = async (over: object) => {

@@ -1,6 +1,4 @@
 /** A whole run in this process, and models small enough to check by hand. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Job } from '../../containers/job.ts';
 import { parseConfig } from '../../core/config/load.ts';
@@ -22,7 +20,8 @@ import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { randomParameters, randomTokens, TINY_GPT } from '../engine/support.ts';
-import { TINY_BERT, TINY_SHAPE } from '../support.ts';
+import { temporaryFolder } from '../support.ts';
+import { TINY_BERT, TINY_SHAPE } from '../tiny.ts';
 
 const FIXTURES = resolve('test/fixtures/mini-corpus');
 
@@ -44,8 +43,13 @@ export function tinyConfig(over: Record<string, Record<string, unknown>> = {}): 
     heldOut: { input: join(FIXTURES, 'held-out.jsonl'), passages: 4 },
     model: TINY_SHAPE,
     pretrain: {
-      ...{ stages: 2, stepsPerStage: 8, batchRows: 4, microBatchRows: 2 },
-      ...{ warmupSteps: 4, decaySteps: 3, checkpointEverySteps: 3 },
+      stages: 2,
+      stepsPerStage: 8,
+      batchRows: 4,
+      microBatchRows: 2,
+      warmupSteps: 4,
+      decaySteps: 3,
+      checkpointEverySteps: 3,
     },
     pools: { holdOut: 0.2 },
     probe: { method: 'exact', documents: 12, jobs: 2, flushEvery: 2 },
@@ -65,7 +69,7 @@ export class TinyRun {
   readonly run: Run;
 
   static async create(config = tinyConfig()): Promise<TinyRun> {
-    const directory = await mkdtemp(join(tmpdir(), 'mates-run-'));
+    const directory = await temporaryFolder();
     const open = storeOpener();
     await createRun(open(directory), 'tiny', config, { mates: 'test' });
     return new TinyRun(directory, await openRun(open, directory));
@@ -90,7 +94,7 @@ export class TinyRun {
     await (await import('../../containers/prepare/index.ts')).run(this.job(0));
   }
 
-  /** As the planning function writes it. */
+  /** Writes the plan of a stage as the planning function does. */
   async plan(stage: number): Promise<StagePlan> {
     const { index } = await openRunCorpus(this.run);
     const plan = planStage(this.run.record.config, index, stage);
@@ -136,23 +140,24 @@ export class TinyRun {
       await this.evaluate(stage, arm);
     }
   }
-
-  remove(): Promise<void> {
-    return rm(this.directory, { recursive: true });
-  }
 }
 
-/** The hash of every file under a prefix, by key, but for those that tell of time. */
+/** The hash of every file under a prefix, by key, except those that record times. */
 export async function filesOf(store: Store, prefix: string): Promise<Record<string, string>> {
   const files: Record<string, string> = {};
   for (const key of await store.list(prefix)) if (!key.includes('/timings/')) files[key] = sha256(await store.get(key));
   return files;
 }
 
-/** The fields of a training that no default decides for a test. */
+/** Training settings of which no test depends on a default. */
 export const TRAINING: RunConfig['pretrain'] = {
   ...tinyConfig().pretrain,
-  ...{ batchRows: 4, microBatchRows: 4, learningRate: 0.002, warmupSteps: 2, weightDecay: 0.1, clipNorm: 0.5 },
+  batchRows: 4,
+  microBatchRows: 4,
+  learningRate: 0.002,
+  warmupSteps: 2,
+  weightDecay: 0.1,
+  clipNorm: 0.5,
 };
 
 export async function tinyModel(shape: GptNeoxShape = TINY_GPT): Promise<LanguageModel> {
@@ -171,7 +176,7 @@ export function trainedCheckpoint(model: LanguageModel, config = TRAINING): Chec
   return { shape: model.shape, contextLength: 16, parameters, optimizer, state: { step: 5, tokens: 0 } };
 }
 
-/** What identifies the bytes of all that a training changes, NaN and minus 0 included. */
+/** Hashes of everything that a training changes, by bits, so that NaN and minus 0 count. */
 export function digests({ parameters, optimizer }: Pick<Checkpoint, 'parameters' | 'optimizer'>) {
   const digest = ({ buffer, byteOffset, byteLength }: Float32Array) =>
     sha256(new Uint8Array(buffer, byteOffset, byteLength));

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { run as evaluate } from '../../containers/evaluate/index.ts';
 import { modelShape } from '../../containers/model.ts';
 import { loadTasks } from '../../containers/passages.ts';
@@ -37,7 +37,6 @@ describe('zero-shot tasks of a run', () => {
     await tiny.stage(0);
     found = await getJson<Evaluation>(tiny.store, key);
   });
-  afterAll(() => tiny?.remove());
 
   it('are scored in the order of the configuration, with their mean', () => {
     expect(found.tasks).toMatchObject([
@@ -49,7 +48,7 @@ describe('zero-shot tasks of a run', () => {
     expect(found.taskMean?.tasks).toBe(2);
   });
 
-  it('are scored by the checkpoint`s likelihoods, in the tokens and the length of the corpus', async () => {
+  it("are scored by the checkpoint's likelihoods, with the tokens and the length of the corpus", async () => {
     const corpus = await openRunCorpus(tiny.run);
     const model = await tinyModel(modelShape(config, corpus.index));
     const { parameters } = await loadCheckpoint(tiny.store, checkpoint);
@@ -119,5 +118,4 @@ it('a bad line of a task is refused before anything is trained', async () => {
   tiny.run.record.config.evaluation.tasks = [{ file }];
   await expect(tiny.prepare()).rejects.toThrow(InputError);
   await expect(tiny.prepare()).rejects.toThrow(/bad\.jsonl, line 2: choices is \["a"\]/);
-  await tiny.remove();
 });

@@ -23,7 +23,7 @@ const largestDifference = (a: Float32Array, b: Float32Array) =>
   a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
 
 describe('a training step', () => {
-  it("has the batch's mean loss and the norm of its gradient, before clipping", async () => {
+  it("reports the batch's mean loss and the norm of its gradient before clipping", async () => {
     const { parameters } = trainedCheckpoint(model);
     const gradient = emptyGradient(model);
     const loss = await model.lossAndGradient(parameters, { batch: ROWS, length: LENGTH, tokens }, gradient);

@@ -1,4 +1,4 @@
-/** What a job that S3 fails exits with: Batch tries one again that may pass, and no other. */
+/** Exit codes of a job whose calls to S3 fail: Batch repeats a job after a transient fault, and after no other. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -28,8 +28,12 @@ it.each([
       ['--import', 'tsx', '--import', preload, 'containers/main.ts', 'pretrain'],
       {
         env: {
-          ...{ PATH: process.env.PATH, AWS_ENDPOINT_URL: `http://127.0.0.1:${port}`, AWS_REGION: 'us-east-1' },
-          ...{ AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test', MATES_RUN_URI: 's3://bucket/runs/tiny' },
+          PATH: process.env.PATH,
+          AWS_ENDPOINT_URL: `http://127.0.0.1:${port}`,
+          AWS_REGION: 'us-east-1',
+          AWS_ACCESS_KEY_ID: 'test',
+          AWS_SECRET_ACCESS_KEY: 'test',
+          MATES_RUN_URI: 's3://bucket/runs/tiny',
         },
       },
     );

@@ -1,14 +1,14 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
-import { afterEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { exampleTexts } from '../../bench/example-texts.ts';
 import { wordPieces } from '../../bench/word-pieces.ts';
 import { WordPieces } from '../../containers/fit-influence/word-pieces.ts';
 import { wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
+import { temporaryFolder } from '../support.ts';
 
 const texts = exampleTexts().slice(0, 40);
 const files = { file: 'tokenizer.json', tokenizer: wordPieces(texts, 600) as object, tokenizerConfig: {} };
@@ -16,11 +16,6 @@ const shape = { chunks: 2, chunkTokens: 24 };
 const input = wordPieceEncoderInput(files, shape);
 const plain = (documents: readonly (readonly ArrayLike<number>[])[]) =>
   documents.map((pieces) => pieces.map((ids) => Array.from(ids)));
-
-const folders: string[] = [];
-afterEach(async () => {
-  for (const folder of folders.splice(0)) await rm(folder, { recursive: true });
-});
 
 it('threads make the pieces that the encoder would have read without them, asked for twice at once', async () => {
   const some = ['', 'a', ...texts];
@@ -38,8 +33,7 @@ it('threads that cannot read the tokenizer fail with its reason', async () => {
 });
 
 it('in a bundle, threads start from the chunk beside it, and idle they do not keep the process', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'word-pieces-'));
-  folders.push(folder);
+  const folder = await temporaryFolder();
   const source = `
     import { WordPieces } from './containers/fit-influence/word-pieces.ts';
     const setup = ${JSON.stringify({ files, ...shape })};

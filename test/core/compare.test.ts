@@ -7,8 +7,13 @@ import { COMPARED, comparedRows, comparisonMarkdown, renderComparison } from '..
 import { checkXml } from '../report/xml.ts';
 
 const arm = (tokens: number, referenceLoss: number): ArmSummary => ({
-  ...{ tokens, trainingFlops: 100, trainingSeconds: 10, trainingLoss: 4 },
-  ...{ referenceLoss, heldOutLoss: referenceLoss + 0.1, mixedDomainLoss: referenceLoss - 0.1 },
+  tokens,
+  trainingFlops: 100,
+  trainingSeconds: 10,
+  trainingLoss: 4,
+  referenceLoss,
+  heldOutLoss: referenceLoss + 0.1,
+  mixedDomainLoss: referenceLoss - 0.1,
 });
 
 const compareRuns = (summaries: RunSummary[], baseline?: string) =>
@@ -25,16 +30,28 @@ function summary(
   over: { name?: string; control?: number } = {},
 ): RunSummary {
   const common = {
-    ...{ selectedRows: 10, poolRows: 50, seconds: 20, method, warnings: [] },
+    selectedRows: 10,
+    poolRows: 50,
+    seconds: 20,
+    method,
+    warnings: [],
     mostSelected: { domain: 'a', share: 0.5, poolShare: 0.5 },
   };
   return {
     format: 'mates-summary/1',
-    ...{ runId: `${method}-${seed}`, name: over.name ?? method, method, seed },
+    runId: `${method}-${seed}`,
+    name: over.name ?? method,
+    method,
+    seed,
     stages: [
       { ...common, stage: 0, scored: false, selectionSeconds: 0, selectionFlops: 0, main: arm(1000, 6) },
       {
-        ...{ ...common, stage: 1, scored: method !== 'random', selectionSeconds: 5, selectionFlops: 40, spearman: 0.5 },
+        ...common,
+        stage: 1,
+        scored: method !== 'random',
+        selectionSeconds: 5,
+        selectionFlops: 40,
+        spearman: 0.5,
         main: arm(2000, last),
         control: over.control === undefined ? undefined : arm(2000, over.control),
       },
@@ -75,7 +92,7 @@ describe('a comparison', () => {
     ]);
   });
 
-  it("takes a run's control for random, at the control's cost, unless there is a run of it", () => {
+  it("uses a run's control as the random run, at the control's cost, unless there is a random run", () => {
     const control = compareRuns([summary('influence', 1, 4.5, { control: 5 })]);
     expect(control.labels).toEqual(['influence', 'random']);
     const random = control.courses.find(({ label }) => label === 'random')!;
@@ -88,7 +105,7 @@ describe('a comparison', () => {
     expect(both.stages.find(({ label, stage }) => label === 'random' && stage === 1)!.mean.referenceLoss).toBe(5.2);
   });
 
-  it("holds each run against its own control, and one without against the seed's", () => {
+  it("compares each run with its own control, and a run without one with the seed's", () => {
     const { stages, courses } = compareRuns([
       summary('influence', 1, 4.5, { name: 'small', control: 5 }),
       summary('influence', 1, 3.5, { name: 'big', control: 4 }),
@@ -113,7 +130,7 @@ describe('a comparison', () => {
     expect(() => compareRuns([summary('dsir', 1, 5)], 'random')).toThrow(/--baseline random: .*there are dsir/);
   });
 
-  it('refuses to lose one of two runs of one method, name and seed, whatever their controls, and takes labels', () => {
+  it('refuses two runs of the same method, name and seed, whatever their controls, unless they are labelled', () => {
     const [a, b] = [summary('influence', 1, 5, { control: 6 }), summary('influence', 1, 4, { control: 6 })];
     expect(() =>
       compareEntries([
@@ -206,7 +223,7 @@ describe('the charts of a comparison', () => {
   const pageOf = (...runs: RunSummary[]) => renderComparison(compareRuns(runs));
   const linesOf = (page: string) => [...page.matchAll(/<li><svg[\s\S]*?<\/svg>([^<]*)<\/li>/g)].map(([, line]) => line);
 
-  it('name the seeds that a line is the mean of, where its row in the table has more', () => {
+  it('name the seeds that a line is the mean of, where its row in the table has more of them', () => {
     const page = pageOf(...random, summary('influence', 2, 4.9));
     expect(linesOf(page)).toEqual(['random (1 of 2 seeds)', 'influence']);
     expect(page).toContain('over the seed that all methods have; the tables use all of its seeds.');
@@ -236,7 +253,7 @@ it('counts the runs that were given, and says how many have a control', () => {
   expect(title(summary('random', 1, 5), summary('dsir', 1, 4.8))).toBe('2 runs');
 });
 
-it('has one set of columns, on a page, in Markdown and in a terminal', () => {
+it('has the same columns on a page, in Markdown and in a terminal', () => {
   const comparison = compareRuns([1, 2].map((seed) => summary('influence', seed, 4.8 + seed / 10, { control: 5 })));
   const [influence] = comparedRows(comparison, 1);
   expect(influence).toHaveLength(COMPARED.length);
@@ -247,8 +264,8 @@ it('has one set of columns, on a page, in Markdown and in a terminal', () => {
   for (const text of [...COMPARED, ...influence!]) expect(page).toContain(`>${text}</t`);
 });
 
-describe('a mean of paired differences', () => {
-  it('has intervals that hold it, and none for one pair', () => {
+describe('the mean of paired differences', () => {
+  it('lies within its interval, and has none for one pair', () => {
     expect(differenceOf([0.5])).toEqual({ seeds: 1, mean: 0.5 });
     fc.assert(
       fc.property(fc.array(fc.double({ min: -5, max: 5, noNaN: true }), { minLength: 2, maxLength: 8 }), (values) => {

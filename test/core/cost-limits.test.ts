@@ -33,7 +33,7 @@ it('names the job whose attempts are together too short, and the setting', () =>
   expect(limitWarnings(paper, { deployment: deployed({ jobTimeoutHours: 48, runTimeoutDays: 90 }) })).toEqual([]);
 });
 
-it('has one attempt for what starts over, and for a SageMaker job', () => {
+it('allows one attempt to jobs that start over, and to SageMaker jobs', () => {
   const deployment = deployed({ jobTimeoutHours: 48, runTimeoutDays: 90 });
   expect(limitWarnings(paper, { deployment, trainer: 'sagemaker' })).toEqual([
     expect.stringMatching(/^engine\.runtime onnx-cuda needs NVIDIA's driver 580 or later/),
@@ -51,7 +51,7 @@ it('has one attempt for what starts over, and for a SageMaker job', () => {
   ]);
 });
 
-it('says where the files cannot have the rows', () => {
+it('warns where the files have too little text for the rows', () => {
   const text = (textBytes: number) => limitWarnings(paper, { textBytes }).filter((one) => /text/.test(one));
   expect(text(4e11)).toEqual([]);
   expect(text(4e9)).toEqual([
@@ -78,7 +78,7 @@ it('knows the memory of pretraining, in the job and on the GPU', () => {
   expect(memory(billion, { deployment: deployed({ jobMemoryMib: 30_000 }) })).toEqual([]);
 });
 
-it('tells of a deployment with GPUs that the engine leaves idle', () => {
+it('warns of a deployment with GPUs that the engine leaves idle', () => {
   expect(limitWarnings(example('smoke'), { deployment: DEFAULT_DEPLOYMENT })).toEqual([
     expect.stringMatching(/^engine\.runtime onnx computes on the CPUs of instances that have GPUs: .*onnx-cuda/),
   ]);
@@ -90,7 +90,7 @@ describe('preparing the corpus', () => {
     limitWarnings(config, place).filter((one) => /^Preparing/.test(one));
   const tight = deployed({ rootVolumeGib: 200 });
 
-  it('needs a disk for its text, and attempts that get further than reading it', () => {
+  it('needs a disk that holds its text, and attempts long enough to get beyond reading it', () => {
     // 114 million rows of 1,024 tokens are 490 GB, or 457 GiB; a twentieth for what lies beside the text, and 50 GiB.
     expect(preparing({ deployment: tight })).toEqual([
       expect.stringMatching(/needs a disk of about 529 GiB.*instances have 200: deploy with a larger rootVolumeGib/),
@@ -113,7 +113,7 @@ describe('preparing the corpus', () => {
     expect(preparing({ deployment: tight, textBytes: 2 * textBytes(files) })).toHaveLength(1);
   });
 
-  it('is no matter without a deployment, or with a corpus that is there', () => {
+  it('is not judged without a deployment, or with a corpus prepared beforehand', () => {
     expect(preparing({})).toEqual([]);
     const corpus = { ...paper.corpus, prepared: 's3://lake/corpus' };
     expect(preparing({ deployment: tight }, { ...paper, corpus })).toEqual([]);

@@ -56,39 +56,35 @@ describe.each([
       evaluation: { rowsPerDomain: 2, tasks: [{ file: QUIZ, limit: 4 }] },
     });
     const tiny = await TinyRun.create(config);
-    try {
-      await tiny.prepare();
-      for (const stage of [0, 1]) await tiny.stage(stage);
-      const recorded = { pretrain: 0, control: 0, evaluate: 0, probe: 0, fit: 0, score: 0 };
-      for (const stage of [0, 1])
-        for (const key of await tiny.store.list(`${stageLayout(stage).root}/timings/`)) {
-          const { job, flops } = await getJson<Timing>(tiny.store, key);
-          if (job === 'pretrain-main') recorded.pretrain += flops;
-          if (job === 'pretrain-control') recorded.control += flops;
-          if (/^evaluate-/.test(job)) recorded.evaluate += flops;
-          if (/probe/.test(job)) recorded.probe += flops;
-          if (job === 'fit-influence') recorded.fit += flops;
-          if (/^score-/.test(job)) recorded.score += flops;
-        }
-      const { index } = await openRunCorpus(tiny.run);
-      const { flops, scoredRows } = estimateCost(config, index);
-      expect(scoredRows).toBe((await tiny.plan(1)).poolRows);
-      for (const part of ['pretrain', 'control', 'score'] as const)
-        if (flops[part] > 0) expect(recorded[part] / flops[part], part).toBeCloseTo(1, 1);
-      // Of passages and choices of a length that the estimate does not know.
-      for (const part of ['evaluate', 'probe'] as const)
-        if (flops[part] > 0) {
-          expect(recorded[part] / flops[part], part).toBeGreaterThan(0.9);
-          expect(recorded[part] / flops[part], part).toBeLessThan(1.1);
-        }
-      if (selection?.method === 'perplexity') expect(recorded.fit / flops.fit, 'scale').toBeCloseTo(1, 1);
-      // Before there is a corpus, pools are the least that they must be.
-      const before = estimateCost(config);
-      expect(before.scoredRows).toBeLessThan(scoredRows);
-      expect(before.flops.pretrain / flops.pretrain).toBeCloseTo(1, 1);
-    } finally {
-      await tiny.remove();
-    }
+    await tiny.prepare();
+    for (const stage of [0, 1]) await tiny.stage(stage);
+    const recorded = { pretrain: 0, control: 0, evaluate: 0, probe: 0, fit: 0, score: 0 };
+    for (const stage of [0, 1])
+      for (const key of await tiny.store.list(`${stageLayout(stage).root}/timings/`)) {
+        const { job, flops } = await getJson<Timing>(tiny.store, key);
+        if (job === 'pretrain-main') recorded.pretrain += flops;
+        if (job === 'pretrain-control') recorded.control += flops;
+        if (/^evaluate-/.test(job)) recorded.evaluate += flops;
+        if (/probe/.test(job)) recorded.probe += flops;
+        if (job === 'fit-influence') recorded.fit += flops;
+        if (/^score-/.test(job)) recorded.score += flops;
+      }
+    const { index } = await openRunCorpus(tiny.run);
+    const { flops, scoredRows } = estimateCost(config, index);
+    expect(scoredRows).toBe((await tiny.plan(1)).poolRows);
+    for (const part of ['pretrain', 'control', 'score'] as const)
+      if (flops[part] > 0) expect(recorded[part] / flops[part], part).toBeCloseTo(1, 1);
+    // Of passages and choices of a length that the estimate does not know.
+    for (const part of ['evaluate', 'probe'] as const)
+      if (flops[part] > 0) {
+        expect(recorded[part] / flops[part], part).toBeGreaterThan(0.9);
+        expect(recorded[part] / flops[part], part).toBeLessThan(1.1);
+      }
+    if (selection?.method === 'perplexity') expect(recorded.fit / flops.fit, 'scale').toBeCloseTo(1, 1);
+    // Before there is a corpus, pools are the least that they must be.
+    const before = estimateCost(config);
+    expect(before.scoredRows).toBeLessThan(scoredRows);
+    expect(before.flops.pretrain / flops.pretrain).toBeCloseTo(1, 1);
   });
 });
 
@@ -98,30 +94,26 @@ describe('evaluations', () => {
     evaluation: { rowsPerDomain: 2, tasks: TASK_FILES.map((file) => ({ file })) },
   });
 
-  it('count the passages and the requests of the tasks, and the output head for what counts of them', async () => {
+  it('count the passages and the requests of the tasks, and the output head only for their targets', async () => {
     const tiny = await TinyRun.create(config);
-    try {
-      await tiny.prepare();
-      await tiny.stage(0);
-      const corpus = await openRunCorpus(tiny.run);
-      const shape = modelShape(config, corpus.index);
-      const row = 32 * decoderForwardFlops(shape, 32);
-      const sets = [config.reference, config.heldOut].map((from) => loadPassageSet(tiny.run, corpus, from));
-      const tasks = await loadTasks(tiny.run, corpus);
-      const read = [...(await Promise.all(sets)).flat(), ...tasks.flatMap(({ requests }) => requests)];
-      expect(read.length).toBeGreaterThan(8 + 20);
-      const passages = read.reduce(
-        (sum, { tokens: { length }, firstTarget }) => sum + passageForwardFlops(shape, length, length - firstTarget),
-        0,
-      );
-      const { decaySteps, batchRows } = config.pretrain;
-      const { domainLoss } = await getJson<Evaluation>(tiny.store, armLayout(0, 'main').evaluation);
-      const rows = Object.values(domainLoss).reduce((sum, { rows }) => sum + rows, 0);
-      const { flops } = await getJson<Timing>(tiny.store, stageLayout(0).timing('evaluate-main'));
-      expect(flops / ((3 * decaySteps * batchRows + rows) * row + passages)).toBeCloseTo(1, 9);
-    } finally {
-      await tiny.remove();
-    }
+    await tiny.prepare();
+    await tiny.stage(0);
+    const corpus = await openRunCorpus(tiny.run);
+    const shape = modelShape(config, corpus.index);
+    const row = 32 * decoderForwardFlops(shape, 32);
+    const sets = [config.reference, config.heldOut].map((from) => loadPassageSet(tiny.run, corpus, from));
+    const tasks = await loadTasks(tiny.run, corpus);
+    const read = [...(await Promise.all(sets)).flat(), ...tasks.flatMap(({ requests }) => requests)];
+    expect(read.length).toBeGreaterThan(8 + 20);
+    const passages = read.reduce(
+      (sum, { tokens: { length }, firstTarget }) => sum + passageForwardFlops(shape, length, length - firstTarget),
+      0,
+    );
+    const { decaySteps, batchRows } = config.pretrain;
+    const { domainLoss } = await getJson<Evaluation>(tiny.store, armLayout(0, 'main').evaluation);
+    const rows = Object.values(domainLoss).reduce((sum, { rows }) => sum + rows, 0);
+    const { flops } = await getJson<Timing>(tiny.store, stageLayout(0).timing('evaluate-main'));
+    expect(flops / ((3 * decaySteps * batchRows + rows) * row + passages)).toBeCloseTo(1, 9);
   });
 });
 
@@ -130,25 +122,21 @@ describe('passages of which the last word counts', () => {
 
   it('need the output head for that word alone, by the estimate and by the count of a probe', async () => {
     const tiny = await TinyRun.create(config);
-    try {
-      await tiny.prepare();
-      const corpus = await openRunCorpus(tiny.run);
-      const shape = modelShape(config, corpus.index);
-      const { width, vocabularySize } = shape;
-      const body = (length: number) => length * decoderForwardFlops({ ...shape, vocabularySize: 0 }, length);
-      const head = 2 * width * vocabularySize;
-      const row = 32 * decoderForwardFlops(shape, 32);
-      const passages = await loadPassageSet(tiny.run, corpus, config.reference);
-      const read = passages.reduce(
-        (sum, { tokens, firstTarget }) => sum + body(tokens.length) + head * (tokens.length - firstTarget),
-        0,
-      );
-      expect((await probeCost(tiny.run, corpus)) / (3 * row + read)).toBeCloseTo(1, 9);
-      const { flops, probes } = estimateCost(config, corpus.index);
-      expect(flops.probe / probes / (3 * row + passages.length * (body(32) + 2 * head))).toBeCloseTo(1, 9);
-    } finally {
-      await tiny.remove();
-    }
+    await tiny.prepare();
+    const corpus = await openRunCorpus(tiny.run);
+    const shape = modelShape(config, corpus.index);
+    const { width, vocabularySize } = shape;
+    const body = (length: number) => length * decoderForwardFlops({ ...shape, vocabularySize: 0 }, length);
+    const head = 2 * width * vocabularySize;
+    const row = 32 * decoderForwardFlops(shape, 32);
+    const passages = await loadPassageSet(tiny.run, corpus, config.reference);
+    const read = passages.reduce(
+      (sum, { tokens, firstTarget }) => sum + body(tokens.length) + head * (tokens.length - firstTarget),
+      0,
+    );
+    expect((await probeCost(tiny.run, corpus)) / (3 * row + read)).toBeCloseTo(1, 9);
+    const { flops, probes } = estimateCost(config, corpus.index);
+    expect(flops.probe / probes / (3 * row + passages.length * (body(32) + 2 * head))).toBeCloseTo(1, 9);
   });
 
   it('are read by lookahead to guard its steps', () => {
@@ -170,7 +158,7 @@ describe('dollars', () => {
     expect(through[4]).toBeCloseTo(Math.max(...deployed.map(({ onDemandUsd }) => onDemandUsd)), 6);
   });
 
-  it('are held against the dearest instance type that is deployed, of those with a price', () => {
+  it('are those of the dearest deployed instance type, all of which need a price', () => {
     const config = example('paper-410m');
     const usd = (gpuInstances: string[]) =>
       costThroughStage(config, 4, { deployment: { ...DEFAULT_DEPLOYMENT, gpuInstances } });
@@ -196,7 +184,7 @@ describe('dollars', () => {
     expect(others.map(({ deployed }) => deployed)).not.toContain(true);
   });
 
-  it('are so many times more as the latest stage took longer than estimated', () => {
+  it('grow by the factor by which the latest stage took longer than estimated', () => {
     const config = example('paper-410m');
     const g5 = instancesFor(config).find(({ instance }) => instance === 'g5.xlarge')!;
     const estimated = new Map<StageTask, number>();
@@ -217,7 +205,7 @@ describe('dollars', () => {
     expect(through(3, [])).toBe(through());
   });
 
-  it('of preparing are counted while the run prepares and when it has', () => {
+  it('of preparing are counted both before and after the run has prepared its corpus', () => {
     const config = example('small');
     const deployment = { ...DEFAULT_DEPLOYMENT, accelerator: 'cpu' as const };
     const before = costThroughStage(config, 0, { deployment, textBytes: 5e12 });
@@ -228,7 +216,7 @@ describe('dollars', () => {
     expect(costThroughStage(prepared, 0, { deployment, textBytes: 5e12 })).toBeLessThan(before / 100);
   });
 
-  it('of a small run are those of starting its jobs, not of its operations', () => {
+  it('of a small run come from starting its jobs, not from its operations', () => {
     const { instances, jobs } = pricePlan(example('smoke'));
     expect(instances[0]!.hours).toBeGreaterThan(jobs / 60);
     expect(instances[0]!.onDemandUsd).toBeLessThan(2);
@@ -245,7 +233,7 @@ describe('dollars', () => {
     expect(tasked([{ file: 'arc_easy.jsonl' }, { file: 'piqa.jsonl', limit: 100 }])).toBeGreaterThan(tasked([]));
   });
 
-  it('depend on what computes, and in what precision', () => {
+  it('depend on the engine and its precision', () => {
     const config = example('paper-410m');
     const hours = (engine: Partial<RunConfig['engine']>, deployment = DEFAULT_DEPLOYMENT) =>
       pricePlan({ ...config, engine: { ...config.engine, ...engine } }, { deployment }).instances[0]!;

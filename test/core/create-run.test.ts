@@ -1,27 +1,22 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunRecord } from '../../core/formats.ts';
 import { RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { createRun } from '../../core/run/create-run.ts';
 import { DirectoryStore, getJson, putJson } from '../../core/storage/index.ts';
+import { temporaryFolder } from '../support.ts';
 
 const config = (seed: number) =>
   parseConfig({ seed, corpus: { input: ['a'] }, reference: { input: 'r' }, heldOut: { input: 'h' } }, 'test');
 const versions = { mates: '1', 'onnxruntime-node': '2', node: '20' };
 
 describe('creating a run', () => {
-  let root: string;
   let store: DirectoryStore;
   beforeEach(async () => {
-    root = await mkdtemp(join(tmpdir(), 'mates-run-'));
-    store = new DirectoryStore(root);
+    store = new DirectoryStore(await temporaryFolder());
   });
-  afterEach(() => rm(root, { recursive: true }));
 
-  it('finds the same run again, also with another Node', async () => {
+  it('finds the same run again, even under another version of Node', async () => {
     const record = await createRun(store, 'x', config(1), versions);
     expect(await createRun(store, 'x', config(1), { ...versions, node: '22' })).toEqual(record);
   });
@@ -34,7 +29,7 @@ describe('creating a run', () => {
     );
   });
 
-  it('says where a run was moved that its folders alone differ, and not where a file does', async () => {
+  it('says that only folders differ where a run was moved, and not where a file differs', async () => {
     const at = (path: string) => ({ ...config(1), reference: { ...config(1).reference, input: path } });
     await createRun(store, 'x', at('/before/reference.jsonl'), versions);
     await putJson(store, stageLayout(0).plan, {});
@@ -45,13 +40,13 @@ describe('creating a run', () => {
     expect(await refusal('/after/other.jsonl')).toMatch(/or delete the old run\.$/);
   });
 
-  it('takes another one where the run has not begun, as after a refusal whose advice was followed', async () => {
+  it('accepts another configuration where the run has not begun, as after a refusal whose advice was followed', async () => {
     await createRun(store, 'x', config(1), versions);
     expect((await createRun(store, 'x', config(2), versions)).config.seed).toBe(2);
     expect((await getJson<RunRecord>(store, RUN_FILE)).config.seed).toBe(2);
   });
 
-  it('finds a run again that was written before a field was there', async () => {
+  it('finds a run again that was written before a field existed', async () => {
     const record = await createRun(store, 'x', config(1), versions);
     await putJson(store, stageLayout(0).plan, {});
     const { earlierStages: _, ...influenceModel } = record.config.influenceModel;

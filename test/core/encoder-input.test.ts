@@ -1,12 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
 import { DirectoryStore, putJson } from '../../core/storage/index.ts';
 import { readWordPieceFiles, rowEncoderInput, wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
+import { temporaryFolder } from '../support.ts';
 
 describe('rows of the corpus', () => {
   const corpus = { tokenizer: { vocabularySize: 100 } } as CorpusIndex;
@@ -49,15 +47,12 @@ describe('text for a pretrained encoder', () => {
       vocab,
     },
   };
-  let directory: string;
   let store: DirectoryStore;
   beforeEach(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'encoder-'));
-    store = new DirectoryStore(directory);
+    store = new DirectoryStore(await temporaryFolder());
     await putJson(store, 'tokenizer.json', tokenizer);
     await putJson(store, 'config.json', { max_position_embeddings: 16 });
   });
-  afterEach(() => rm(directory, { recursive: true }));
 
   it('becomes wordpieces between [CLS] and [SEP], chunk by chunk', async () => {
     const input = wordPieceEncoderInput(await readWordPieceFiles(store), { chunks: 2, chunkTokens: 4 });
@@ -79,7 +74,7 @@ describe('text for a pretrained encoder', () => {
     expect([...batch.mask]).toEqual(expected.flat().map((id) => Number(id !== 0)));
   });
 
-  it('has the pieces of the whole text, however little of a long one is read', async () => {
+  it('has the same pieces as the whole text, although only the beginning of a long text is read', async () => {
     const files = await readWordPieceFiles(store);
     const shape = { chunks: 2, chunkTokens: 6 };
     const input = wordPieceEncoderInput(files, shape);

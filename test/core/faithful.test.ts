@@ -19,8 +19,15 @@ describe('paper-410m', () => {
 
   it('uses AdamW and WSD with the published constants', () => {
     expect(paper.pretrain).toMatchObject({
-      ...{ learningRate: 1e-3, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 },
-      ...{ warmupSteps: 2000, decaySteps: 200, decayHalvings: 4 },
+      learningRate: 1e-3,
+      beta1: 0.9,
+      beta2: 0.95,
+      epsilon: 1e-8,
+      weightDecay: 0.1,
+      clipNorm: 1,
+      warmupSteps: 2000,
+      decaySteps: 200,
+      decayHalvings: 4,
     });
     expect(trunkLearningRate(paper.pretrain, 1999)).toBe(1e-3);
     expect(trunkLearningRate(paper.pretrain, 49_999)).toBe(1e-3);
@@ -31,15 +38,25 @@ describe('paper-410m', () => {
   it('is the 410M Pythia model', () => {
     expect(paper.model).toEqual({
       architecture: 'gpt-neox',
-      ...{ layers: 24, width: 1024, heads: 16, rotaryFraction: 0.25, rotaryBase: 10_000 },
-      ...{ layerNormEpsilon: 1e-5, initializerStd: 0.02, parallelResidual: true, vocabularyMultiple: 128 },
+      layers: 24,
+      width: 1024,
+      heads: 16,
+      rotaryFraction: 0.25,
+      rotaryBase: 10_000,
+      layerNormEpsilon: 1e-5,
+      initializerStd: 0.02,
+      parallelResidual: true,
+      vocabularyMultiple: 128,
     });
     expect(Math.ceil(50_277 / paper.model.vocabularyMultiple) * paper.model.vocabularyMultiple).toBe(50_304);
   });
 
   it('probes 80,000 documents a stage by one step each, against the last words of 1,024 LAMBADA passages', () => {
     expect(paper.probe).toMatchObject({
-      ...{ method: 'exact', documents: 80_000, checkpoint: 'trunk', learningRateScale: 1 },
+      method: 'exact',
+      documents: 80_000,
+      checkpoint: 'trunk',
+      learningRateScale: 1,
     });
     expect(paper.reference).toMatchObject({ passages: 1024, target: 'last-word' });
     expect(paper.reference.input).toMatch(/lambada-train/); // never the test split by default
@@ -47,8 +64,17 @@ describe('paper-410m', () => {
 
   it('fits BERT-base on two pieces of 512 wordpieces, with a tenth kept aside', () => {
     expect(paper.influenceModel).toMatchObject({
-      ...{ architecture: 'bert', features: [], chunks: 2, chunkTokens: 512, dropout: 0.1, learningRate: 5e-5 },
-      ...{ weightDecay: 0.01, batchDocuments: 256, epochs: 5, warmStart: false, earlierStages: 0 },
+      architecture: 'bert',
+      features: [],
+      chunks: 2,
+      chunkTokens: 512,
+      dropout: 0.1,
+      learningRate: 5e-5,
+      weightDecay: 0.01,
+      batchDocuments: 256,
+      epochs: 5,
+      warmStart: false,
+      earlierStages: 0,
     });
     expect(paper.influenceModel.pretrained).toMatch(/bert-base-uncased$/);
     const { validationFraction, testFraction } = paper.influenceModel;
@@ -64,7 +90,12 @@ describe('paper-410m', () => {
 
   it('selects a fifth by exact Gumbel-top-k at a temperature of 0.5', () => {
     expect(paper.selection).toMatchObject({
-      ...{ method: 'influence', fraction: 0.2, temperature: 0.5, gumbel: 'exact', dsirWeight: 0, classifierWeight: 0 },
+      method: 'influence',
+      fraction: 0.2,
+      temperature: 0.5,
+      gumbel: 'exact',
+      dsirWeight: 0,
+      classifierWeight: 0,
     });
   });
 });

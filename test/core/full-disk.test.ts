@@ -1,9 +1,8 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdir } from 'node:fs/promises';
 import { expect, it, vi } from 'vitest';
 import { explainSystemError } from '../../core/errors.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
+import { temporaryFolder } from '../support.ts';
 
 const ROOM = 10_000;
 
@@ -27,7 +26,7 @@ vi.mock('node:fs/promises', async (original) => {
 });
 
 it('a full disk in the middle of a stream leaves nothing behind, and the message names the file', async () => {
-  const root = await mkdtemp(join(tmpdir(), 'mates-full-'));
+  const root = await temporaryFolder();
   const store = new DirectoryStore(root);
   let ended = false;
   async function* pieces(count: number) {
@@ -37,19 +36,15 @@ it('a full disk in the middle of a stream leaves nothing behind, and the message
       ended = true;
     }
   }
-  try {
-    await store.put('checkpoint', pieces(9));
-    ended = false;
-    const failure = await store.put('checkpoint', pieces(99)).catch((error: unknown) => error);
-    expect(explainSystemError(failure)).toMatch(
-      /No space left on the disk \(.*checkpoint\): free some space.*rootVolumeGib/,
-    );
-    expect(await readdir(root)).toEqual(['checkpoint']);
-    expect(await store.size('checkpoint')).toBe(9000);
-    expect(ended).toBe(true);
-  } finally {
-    await rm(root, { recursive: true });
-  }
+  await store.put('checkpoint', pieces(9));
+  ended = false;
+  const failure = await store.put('checkpoint', pieces(99)).catch((error: unknown) => error);
+  expect(explainSystemError(failure)).toMatch(
+    /No space left on the disk \(.*checkpoint\): free some space.*rootVolumeGib/,
+  );
+  expect(await readdir(root)).toEqual(['checkpoint']);
+  expect(await store.size('checkpoint')).toBe(9000);
+  expect(ended).toBe(true);
 });
 
 it.each([

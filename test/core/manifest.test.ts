@@ -62,7 +62,7 @@ const prefixed = (files: Map<string, Uint8Array>, folder: string) =>
     [...files].filter(([key]) => key.startsWith(folder)).map(([key, bytes]) => [key.slice(folder.length + 1), bytes]),
   );
 
-it('has the hash of every file, and reads none that was hashed when it was written', async () => {
+it('has the hash of every file, and does not read those that were hashed when they were written', async () => {
   await store.put('stages/1/.DS_Store', 'of the system');
   store.reads.length = 0;
   const { inputs, outputs } = await makeManifest(run);
@@ -78,7 +78,7 @@ it('has the hash of every file, and reads none that was hashed when it was writt
   expect(inputs).toEqual([{ uri: 'in.jsonl', bytes: 3, sha256: 'abc' }, passages, passages]);
 });
 
-it('hashes a file again whose size is not the recorded one', async () => {
+it('hashes a file again where its size differs from the recorded one', async () => {
   const key = 'stages/1/selection.parquet';
   await store.put(key, 'cut');
   const { outputs } = await makeManifest(run);

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { mapParallel } from '../../core/parallel.ts';
 
 describe('mapParallel', () => {
-  it('gives the results in order, with as many under way as it may', async () => {
+  it('gives the results in order, with as many calls under way as allowed', async () => {
     let [underWay, most] = [0, 0];
     const results = await mapParallel([5, 4, 3, 2, 1, 0], 3, async (turns, index) => {
       most = Math.max(most, ++underWay);
@@ -15,7 +15,7 @@ describe('mapParallel', () => {
     expect(most).toBe(3);
   });
 
-  it('after a failure starts nothing more, and throws it when what is under way has seen it and ended', async () => {
+  it('starts nothing more after a failure, and throws it once the calls under way have ended', async () => {
     const log: string[] = [];
     const work = async (item: number, _: number, signal: AbortSignal) => {
       log.push(`start ${item}`);

@@ -201,7 +201,7 @@ describe('hold-out', () => {
     expect(new Set(first).size).toBe(50);
   });
 
-  it('has as many rows to label as the plan takes to be sure, whatever their domains', () => {
+  it('has as many rows to label as the plan counts on, whatever their domains', () => {
     const assigned = fc.array(fc.integer({ min: 0, max: 6 }), { maxLength: 120 });
     const others = fc.array(fc.integer({ min: 0, max: 50 }), { minLength: 7, maxLength: 7 }); // of pools
     fc.assert(

@@ -16,7 +16,7 @@ describe('on Linux', () => {
     );
   });
 
-  it('a process is told from another that has its id now', () => {
+  it('a process is distinguished from a later one with the same id', () => {
     const self = thisProcess();
     expect(self).toMatchObject({ boot: 'b', namespace: 'pid:[1]', started: '77' });
     expect(isAtWork(self)).toBe(true);
@@ -24,7 +24,7 @@ describe('on Linux', () => {
     expect(isAtWork({ ...self, pid: gone() })).toBe(false);
   });
 
-  it('nothing is known of one in another container, on another machine, or of before this one was started', () => {
+  it('nothing is known of a process in another container, on another machine, or from before the last restart of this one', () => {
     const self = thisProcess();
     for (const other of [{ namespace: 'pid:[2]' }, { host: 'elsewhere' }, { boot: 'a' }])
       expect(isAtWork({ ...self, ...other })).toBeUndefined();
@@ -39,7 +39,7 @@ describe('where the system does not tell when a process started', () => {
       });
   });
 
-  it('a process that is gone is known to be, and one that is there may be another', () => {
+  it('a process that has ended is known to have ended, and a running one may be another with its id', () => {
     const self = thisProcess();
     expect(isAtWork({ ...self, pid: gone() })).toBe(false);
     expect(isAtWork(self)).toBeUndefined();

@@ -8,7 +8,7 @@ const example = (name: string) => parseConfig(JSON.parse(readFileSync(`examples/
 const needs = (name: string, place: Parameters<typeof quotaNeeds>[1] = {}) =>
   quotaNeeds(example(name), place).map(({ code, least, useful }) => [code, least, useful]);
 
-it('are those of the instances, as many as the widest step has jobs, up to what is deployed', () => {
+it('quotas cover as many instances as the widest step has jobs, up to what is deployed', () => {
   const prepared = [
     ['L-34B43A08', 4, 4],
     ['L-1216C47A', 4, 4],
@@ -23,7 +23,7 @@ it('are those of the instances, as many as the widest step has jobs, up to what 
   ]);
 });
 
-it('are of whole instances, however little of one a job takes, and of training jobs by type', () => {
+it('quotas count whole instances, however little of one a job takes, and training jobs by type', () => {
   const deployment = { ...DEFAULT_DEPLOYMENT, gpuInstances: ['p5.48xlarge'] };
   expect(needs('paper-410m', { deployment }).slice(0, 2)).toEqual([
     ['L-C4BD4855', 192, 192], // P5 has a quota of its own on spot, and those of all P on demand

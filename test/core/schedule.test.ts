@@ -27,13 +27,13 @@ describe('trunk', () => {
 });
 
 describe('decay branch', () => {
-  it('halves decayHalvings times: 1/16 of the rate at the last of the paper`s 200 steps', () => {
+  it("halves decayHalvings times: 1/16 of the rate at the last of the paper's 200 steps", () => {
     expect(decayLearningRate(config, 50)).toBe(0.5e-3);
     expect(decayLearningRate(config, 100)).toBe(0.25e-3);
     expect(decayLearningRate(config, 200)).toBe(1e-3 / 16);
   });
 
-  it('goes on from the trunk`s rate', () => {
+  it("goes on from the trunk's rate", () => {
     expect(decayLearningRate(config, 0)).toBe(trunkLearningRate(config, 10));
   });
 });

@@ -1,5 +1,4 @@
-import { mkdir, mkdtemp, open, readdir, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, open, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   CreateMultipartUploadCommand,
@@ -10,7 +9,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { mockClient } from 'aws-sdk-client-mock';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { errorNamed, InputError } from '../../core/errors.ts';
 import {
   DirectoryStore,
@@ -25,15 +24,15 @@ import {
   storeOpener,
 } from '../../core/storage/index.ts';
 import { MemoryStore } from '../memory-store.ts';
+import { temporaryFolder } from '../support.ts';
 
 describe('a directory as a store', () => {
   let root: string;
   let store: DirectoryStore;
   beforeEach(async () => {
-    root = await mkdtemp(join(tmpdir(), 'mates-store-'));
+    root = await temporaryFolder();
     store = new DirectoryStore(root);
   });
-  afterEach(() => rm(root, { recursive: true }));
 
   it('reads back what was put, whole and by range', async () => {
     await store.put('a/b.txt', 'hello world');
@@ -54,7 +53,7 @@ describe('a directory as a store', () => {
     expect(await store.list('')).toEqual(['a-b', 'a.b', 'a/b', 'a0']); // - . / 0 in ASCII
   });
 
-  it('has the bytes of a file on the disk before its name', async () => {
+  it('syncs the bytes of a file to the disk before it has its name', async () => {
     const file = await open(join(root, 'probe'), 'w');
     const sync = vi.spyOn(Object.getPrototypeOf(file), 'sync');
     await file.close();
@@ -88,7 +87,7 @@ describe('a directory as a store', () => {
     expect(await readdir(root)).toEqual(['file', 'folder']);
   });
 
-  it('lists links to files, as a cache of models has them, and what stays while other folders come and go', async () => {
+  it('lists links to files, as caches of models use them, and keeps listing a file while other folders come and go', async () => {
     await store.put('blobs/abc', 'weights');
     await mkdir(join(root, 'snapshot'));
     await symlink('../blobs/abc', join(root, 'snapshot/model.safetensors'));
@@ -108,28 +107,24 @@ describe('a directory as a store', () => {
   });
 
   it('lists what is behind links to folders, and ends where they lead back', async () => {
-    const elsewhere = await mkdtemp(join(tmpdir(), 'mates-store-'));
-    try {
-      await new DirectoryStore(elsewhere).put('1/plan.json', '{}');
-      await new DirectoryStore(elsewhere).put('1/x.partial-0123456789ab', '');
-      await symlink(elsewhere, join(root, 'stages'));
-      await store.put('a/b/file', '');
-      for (const [target, name] of [
-        [root, 'stages/back'],
-        ['..', 'a/b/up'],
-        ['.', 'a/b/self'],
-        ['gone', 'a/nowhere'],
-      ] as const)
-        await symlink(target, join(root, name));
-      expect(await store.list('')).toEqual(['a/b/file', 'stages/1/plan.json']);
-      expect(await store.list('stages/1/')).toEqual(['stages/1/plan.json']);
-      await writeFile(join(root, 'a/y.partial-0123456789ab'), '');
-      await store.removePartial();
-      expect(await readdir(join(root, 'a'))).toEqual(['b', 'nowhere']);
-      expect(await readdir(join(elsewhere, '1'))).toEqual(['plan.json', 'x.partial-0123456789ab']); // another may write it
-    } finally {
-      await rm(elsewhere, { recursive: true });
-    }
+    const elsewhere = await temporaryFolder();
+    await new DirectoryStore(elsewhere).put('1/plan.json', '{}');
+    await new DirectoryStore(elsewhere).put('1/x.partial-0123456789ab', '');
+    await symlink(elsewhere, join(root, 'stages'));
+    await store.put('a/b/file', '');
+    for (const [target, name] of [
+      [root, 'stages/back'],
+      ['..', 'a/b/up'],
+      ['.', 'a/b/self'],
+      ['gone', 'a/nowhere'],
+    ] as const)
+      await symlink(target, join(root, name));
+    expect(await store.list('')).toEqual(['a/b/file', 'stages/1/plan.json']);
+    expect(await store.list('stages/1/')).toEqual(['stages/1/plan.json']);
+    await writeFile(join(root, 'a/y.partial-0123456789ab'), '');
+    await store.removePartial();
+    expect(await readdir(join(root, 'a'))).toEqual(['b', 'nowhere']);
+    expect(await readdir(join(elsewhere, '1'))).toEqual(['plan.json', 'x.partial-0123456789ab']); // another may write it
   });
 
   it('keeps no empty folder', async () => {
@@ -189,11 +184,11 @@ describe('S3 as a store', () => {
     ['a fault of the service', { name: 'InternalError', $metadata: { httpStatusCode: 500 } }, true],
     ['a refusal', { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } }, false],
     ['a bug', {}, false],
-  ])('%s may pass: %s', async (_, of, may) => {
+  ])('%s is transient: %s', async (_, of, may) => {
     expect(await isTransient(Object.assign(new Error('failed'), of))).toBe(may);
   });
 
-  it('puts conditionally and tells when the key was taken', async () => {
+  it('puts conditionally, and says when the key was taken', async () => {
     s3.on(PutObjectCommand).rejects(Object.assign(new Error('taken'), { name: 'PreconditionFailed' }));
     expect(await store.putIfAbsent('lock', 'x')).toBe(false);
     expect(s3.commandCalls(PutObjectCommand)[0]!.args[0].input.IfNoneMatch).toBe('*');
@@ -243,14 +238,14 @@ describe('S3 as a store', () => {
     expect(await client.config.maxAttempts()).toBeGreaterThanOrEqual(8);
   });
 
-  it('reports a missing object like a directory does', async () => {
+  it('reports a missing object as a directory does', async () => {
     s3.on(GetObjectCommand).rejects(Object.assign(new Error('none'), { name: 'NoSuchKey' }));
     await expect(store.get('none')).rejects.toThrow(NotFoundError);
   });
 });
 
 describe('an overlay', () => {
-  it('reads from below what is not hidden, and writes above', async () => {
+  it('reads what is not hidden from the store below, and writes to the one above', async () => {
     const [base, scratch] = [new MemoryStore(), new MemoryStore()];
     for (const key of ['a', 'b', 'c']) await base.put(key, `base ${key}`);
     const store = new OverlayStore(base, scratch, (key) => key === 'b');
@@ -276,7 +271,7 @@ it('names the object that is not valid JSON', async () => {
 });
 
 describe('opening a store', () => {
-  it('takes the local lake for its bucket, and S3 for any other', () => {
+  it('opens the local lake for its own bucket, and S3 for any other', () => {
     const open = storeOpener('/data/lake-directory');
     expect(open('s3://lake/runs/x').uri).toBe('file:///data/lake-directory/runs/x');
     expect(open('s3://other/runs/x').uri).toBe('s3://other/runs/x');

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   AbortMultipartUploadCommand,
@@ -13,7 +12,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { mockClient } from 'aws-sdk-client-mock';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
 import { sha256 } from '../../core/hash.ts';
 import {
@@ -27,7 +26,7 @@ import {
   S3Store,
 } from '../../core/storage/index.ts';
 import { bytesOf, MemoryStore } from '../memory-store.ts';
-import { startModule } from '../support.ts';
+import { startModule, temporaryFolder } from '../support.ts';
 
 const MIB = 1 << 20;
 const PART = 5 * MIB;
@@ -54,10 +53,9 @@ async function* broken(bytes: Uint8Array, error: Error): AsyncGenerator<Uint8Arr
 let root: string;
 let directory: DirectoryStore;
 beforeEach(async () => {
-  root = await mkdtemp(join(tmpdir(), 'mates-streams-'));
+  root = await temporaryFolder();
   directory = new DirectoryStore(root);
 });
-afterEach(() => rm(root, { recursive: true }));
 
 describe('a directory', () => {
   it('gets the same file from any cut of the stream', async () => {
@@ -156,7 +154,7 @@ describe('S3', () => {
     );
   });
 
-  it('gets what is small in one request, and what is larger in parts', async () => {
+  it('gets small objects in one request, and larger ones in parts', async () => {
     await store.put('small', cut(pattern(1000), [10]));
     await store.put('text', 'x');
     expect(s3.commandCalls(CreateMultipartUploadCommand)).toHaveLength(0);
@@ -247,7 +245,7 @@ describe('an object that is written piece by piece', () => {
     expect(taken).toBe(2_000_000);
   });
 
-  it('is not there when it is given up', async () => {
+  it('does not exist when it is abandoned', async () => {
     const writer = new ObjectWriter(directory, 'file');
     await writer.write(pattern(MIB));
     await writer.abort();
@@ -290,7 +288,7 @@ describe('pieces', () => {
     );
   });
 
-  it('end in an error when there is no object, or less of it than there was', async () => {
+  it('end in an error when the object is missing or has become shorter', async () => {
     await expect(bytesOf(readPieces(directory, 'none'))).rejects.toThrow(NotFoundError);
     await directory.put('short', 'abc');
     const read = bytesOf(readPieces(directory, 'short', { length: 5 }));

@@ -22,7 +22,7 @@ describe('the hash of the settings that losses depend on', () => {
     { evaluation: { tasks: [{ file: 'arc_easy.jsonl' }] } },
     { engine: { runtime: 'tfjs-cpu', threads: 1 } },
     { pools: { warmup: 0.15, holdOut: 0.15 }, model: { heads: 4, width: 128 } }, // the defaults, in another order
-  ])('is the same with %j, which runs that are compared may differ in', (over) => {
+  ])('is the same with %j, in which compared runs may differ', (over) => {
     expect(settingsHash(config(over))).toBe(same);
   });
 
@@ -33,7 +33,7 @@ describe('the hash of the settings that losses depend on', () => {
     { pretrain: { decaySteps: 10 } },
     { pools: { holdOut: 0.3 } },
     { evaluation: { rowsPerDomain: 8 } },
-  ])('is another with %j', (over) => {
+  ])('is different with %j', (over) => {
     expect(settingsHash(config(over))).not.toBe(same);
   });
 

@@ -49,13 +49,13 @@ it('starts from a folder whose name has an apostrophe', async () => {
   }
 });
 
-it('a full disk is still one, and what may pass still may', async () => {
+it('a full disk and a transient error are still recognised', async () => {
   expect(explainSystemError(await failure('disk'))).toMatch(/No space left on the disk \(\/scratch\/00001\.rows\)/);
   expect(await isTransient(await failure('network'))).toBe(true);
   expect(await isTransient(await failure('other'))).toBe(false);
 });
 
-it('a name that is none of ours, or none at all, stands for a RunError', () => {
+it('an error with a name that is not ours, or with none, becomes a RunError', () => {
   for (const name of [undefined, 'constructor', 'RangeError'])
     expect(errorNamed(name, 'it failed')).toEqual(new RunError('it failed'));
 });

@@ -4,7 +4,8 @@ import { Corpus, openCorpus } from '../../core/corpus/corpus.ts';
 import { InputError } from '../../core/errors.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { MemoryStore } from '../memory-store.ts';
-import { domainsOfRows, prepareRecords, someRecords, temporaryFolder } from './support.ts';
+import { temporaryFolder } from '../support.ts';
+import { domainsOfRows, prepareRecords, someRecords } from './support.ts';
 
 let corpus: Corpus;
 let all: Int32Array;
@@ -55,7 +56,7 @@ describe('Corpus', () => {
     expect(passages.flat().some((passage) => passage.includes('<|endoftext|>') || passage === '')).toBe(false);
     expect(passages.map((own) => own.join(''))).toEqual(allTexts.map((text) => text.replaceAll('<|endoftext|>', '')));
     expect(Math.max(...passages.map((own) => own.length))).toBeGreaterThan(1);
-    // A row of a domain begins in another document than the one before it did only where an end lies between them.
+    // A row begins in another document than the row before it only where a document ends between their beginnings.
     const domains = await domainsOfRows(corpus);
     for (const row of rows.slice(1)) {
       const together = domains[row] === domains[row - 1] && corpus.shardOf(row) === corpus.shardOf(row - 1);

@@ -6,7 +6,8 @@ import { type PrepareOptions, prepareCorpus } from '../../core/corpus/prepare.ts
 import { InterruptedError } from '../../core/errors.ts';
 import { sha256 } from '../../core/hash.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
-import { jsonl, prepareRecords, settings, someRecords, temporaryFolder, writeInput } from './support.ts';
+import { temporaryFolder } from '../support.ts';
+import { jsonl, prepareRecords, settings, someRecords, writeInput } from './support.ts';
 
 /** Documents of three domains, some of which are there twice. */
 const RECORDS = [...someRecords(300), ...someRecords(40)];
@@ -52,14 +53,14 @@ async function stopped(workers: number, change: Partial<PrepareOptions> = {}) {
   return { folder, options, records: left.filter((name) => name.endsWith('.partial.json')) };
 }
 
-it.each([1, 2])('%s workers go on after the shards that are written', async (workers) => {
+it.each([1, 2])('%s workers go on after the shards that are already written', async (workers) => {
   const { folder, options, records } = await stopped(workers);
   expect(records.length).toBeGreaterThanOrEqual(2);
   expect(records.length).toBeLessThan(SHARDS);
   const files = records.flatMap((name) =>
     ['tokens.bin', 'parquet', 'domains.bin'].map((end) => join(folder, name.replace('partial.json', end))),
   );
-  // A file that is written again is another one.
+  // A file that is written again gets another inode.
   const places = () => Promise.all(files.map(async (path) => (await stat(path)).ino));
   const before = await places();
   const seen: number[] = [];
@@ -74,7 +75,7 @@ it.each([1, 2])('%s workers go on after the shards that are written', async (wor
   expect(await hashOf(options.target as DirectoryStore)).toBe(WHOLE);
 });
 
-it('takes no shard of other settings for its own', async () => {
+it('does not reuse a shard that was written with other settings', async () => {
   const { options } = await stopped(1, { seed: 2 });
   await prepareCorpus(options);
   expect(await hashOf(options.target as DirectoryStore)).toBe(WHOLE);

@@ -48,7 +48,7 @@ describe('packing', () => {
           const owners = [...row.tokens].flatMap((token) => owner.get(token) ?? []);
           if (row.domain !== MIXED_DOMAIN) expect(owners.every(({ domain }) => domain === row.domain)).toBe(true);
           expect(owners.every(({ id }) => row.documents.includes(id))).toBe(true);
-          // Each ends there, but perhaps the last: none is named that has no token in the row.
+          // All but perhaps the last end in the row: no document is named that has no token in it.
           const ended = [...row.tokens].filter((token) => token === END).length;
           expect(row.documents).toHaveLength(ended + (row.tokens.at(-1) === END ? 0 : 1));
         }

@@ -4,7 +4,7 @@ import { InputError } from '../../core/errors.ts';
 import { ParquetFileWriter, parquetRows, readParquet, writeParquet } from '../../core/parquet.ts';
 import { DirectoryStore, NotFoundError } from '../../core/storage/index.ts';
 import { MemoryStore } from '../memory-store.ts';
-import { temporaryFolder } from './support.ts';
+import { temporaryFolder } from '../support.ts';
 
 const row = fc.record({
   row: fc.maxSafeInteger(),
@@ -47,7 +47,7 @@ describe('Parquet', () => {
     await expect(readParquet({ store, key: 'none' }, { text: 'STRING' })).rejects.toThrow(NotFoundError);
   });
 
-  it('names the file that lacks a column, and what it has', async () => {
+  it('names the file that lacks a column, and the columns that it has', async () => {
     const bytes = writeParquet([{ name: 'row', type: 'INT64', data: [1] }]);
     await expect(readParquet(bytes, { text: 'STRING' })).rejects.toThrow(/no column text; it has row\./);
     const store = new DirectoryStore(await temporaryFolder());
@@ -59,7 +59,7 @@ describe('Parquet', () => {
     );
   });
 
-  it('names the file that is damaged, in its end or in its pages', async () => {
+  it('names a damaged file, whether its footer or its pages are damaged', async () => {
     const store = new DirectoryStore(await temporaryFolder());
     const bytes = writeParquet([{ name: 'text', type: 'STRING', data: Array.from({ length: 99 }, (_, i) => `${i}`) }]);
     const flipped = bytes.map((byte, i) => (i > 4 && i < 60 ? byte ^ 255 : byte));
@@ -75,7 +75,7 @@ describe('Parquet', () => {
     await expect(parquetRows({ store, key: 'x.parquet' })).rejects.toThrow(/x\.parquet: not a Parquet file/);
   });
 
-  it('is not called damaged where the store fails: that may pass', async () => {
+  it('does not call a file damaged where the store fails, as that may be transient', async () => {
     const store = new MemoryStore();
     await store.put('x.parquet', writeParquet([{ name: 'row', type: 'INT64', data: [1] }]));
     const failure = new Error('socket hang up');

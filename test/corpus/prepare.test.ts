@@ -13,7 +13,8 @@ import { verifyCorpus } from '../../core/run/verify.ts';
 import { rangeDomains } from '../../core/selection/domains.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { trainBpe } from '../../core/tokenizer/index.ts';
-import { jsonl, prepareRecords, settings, someRecords, temporaryFolder, writeInput } from './support.ts';
+import { temporaryFolder } from '../support.ts';
+import { jsonl, prepareRecords, settings, someRecords, writeInput } from './support.ts';
 
 async function bytesOf(store: DirectoryStore): Promise<Record<string, string>> {
   const files: Record<string, string> = {};
@@ -150,12 +151,13 @@ describe('prepareCorpus', () => {
     const page = { id: 'page', text: characters.join('') };
     const copy = { id: 'copy', text: characters.with(100, '的').join('') };
     const { index } = await prepareRecords([...signs, page, copy, ...someRecords(10)], {
-      ...{ sequenceLength: 8, removeNearDuplicates: true },
+      sequenceLength: 8,
+      removeNearDuplicates: true,
     });
     expect(index).toMatchObject({ documents: 15, duplicatesRemoved: 0, nearDuplicatesRemoved: 1 });
   });
 
-  it('counts a duplicate where its text came first, and no domain that has nothing else', async () => {
+  it('keeps a duplicated text in the domain where it came first, and drops domains with nothing else', async () => {
     const records = someRecords(40);
     const first = await writeInput('first.jsonl', jsonl(records.slice(0, 25)));
     const again = records.slice(0, 30).map((record) => ({ ...record, domain: 'elsewhere' }));
@@ -191,7 +193,7 @@ describe('prepareCorpus', () => {
   });
 
   it.each(['Read the documents', 'Pack the shards'])(
-    'leaves no temporary file when it is stopped at: %s',
+    'leaves no temporary file when it is stopped at this step: %s',
     async (at) => {
       const input = await writeInput('in.jsonl', jsonl(someRecords(200)));
       const [folder, temporary] = [await temporaryFolder(), await temporaryFolder()];
@@ -236,7 +238,7 @@ describe('prepareCorpus', () => {
     },
   );
 
-  it('returns a corpus that is there without touching it, also one cut off before its index', async () => {
+  it('returns an existing corpus without touching it, and completes one that lacks only its index', async () => {
     const input = await writeInput('in.jsonl', jsonl(someRecords(50)));
     const target = new DirectoryStore(await temporaryFolder());
     const index = await prepareCorpus(settings(input, target));

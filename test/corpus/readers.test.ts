@@ -12,7 +12,8 @@ import { InputError } from '../../core/errors.ts';
 import { writeParquet } from '../../core/parquet.ts';
 import { DirectoryStore, storeOpener } from '../../core/storage/index.ts';
 import { MemoryStore } from '../memory-store.ts';
-import { FIELDS, jsonl, readAll, temporaryFolder, writeInput } from './support.ts';
+import { temporaryFolder } from '../support.ts';
+import { FIELDS, jsonl, readAll, writeInput } from './support.ts';
 
 /** Written by zstd 1.5 at level 3 with a checksum: two lines of JSON. */
 const ZSTD = Buffer.from(
@@ -73,7 +74,7 @@ describe('JSON Lines', () => {
     ]);
   });
 
-  it('reads zstd of several frames, and of some that say nothing, however they are cut', async () => {
+  it('reads zstd of several frames, skippable ones among them, however they are cut', async () => {
     const skippable = Buffer.from('532a4d1803000000010203502a4d1800000000', 'hex');
     const whole = Buffer.concat([ZSTD, skippable, ZSTD]);
     const read = async (size: number) => {
@@ -211,13 +212,13 @@ describe('Parquet', () => {
     expect(await failure(await writeInput('web.parquet', bytes))).toMatch(/row 2: .*UTF-8/);
   });
 
-  it('refuses a file that is none', async () => {
+  it('refuses a file that is not Parquet', async () => {
     expect(await failure(await writeInput('web.parquet', 'PAR0, not parquet'))).toMatch(/not a Parquet file/);
   });
 });
 
 describe('inputs', () => {
-  it('takes other endings of JSON Lines, and names domains without them', async () => {
+  it('accepts other file endings of JSON Lines, and leaves them out of the names of domains', async () => {
     const folder = await temporaryFolder();
     const line = '{"text":"x"}\n';
     await writeFile(join(folder, 'c4.json.gz'), gzipSync(line));
@@ -227,7 +228,7 @@ describe('inputs', () => {
     expect(documents.map(({ domain }) => domain)).toEqual(['c4', 'news', 'notes']);
   });
 
-  it('finds globs in order of name, each file once, and names documents below the shared folder', async () => {
+  it('expands globs in order of name, each file once, and names documents relative to the shared folder', async () => {
     const folder = await temporaryFolder();
     for (const name of ['b.jsonl', 'a.jsonl', 'c.txt']) {
       await writeFile(join(folder, name), name.endsWith('txt') ? 'text' : '{"text":"x"}\n');
@@ -280,7 +281,7 @@ describe('inputs', () => {
   });
 });
 
-it('a text that is null is an empty one', async () => {
+it('a text that is null counts as an empty text', async () => {
   const [first, second] = ['a', null];
   const lines = await writeInput('in.jsonl', jsonl([{ text: first }, { text: second }]));
   const columnData = [{ name: 'text', type: 'STRING' as const, data: [first, second] }];
@@ -314,7 +315,7 @@ describe('bad content names the file, the line and the remedy', () => {
     expect((await readAll(await writeInput('in.jsonl', jsonl([{ text }]))))[0]!.text).toBe(text);
   });
 
-  it('zstd whose content is not that of its checksum', async () => {
+  it('zstd whose content does not match its checksum', async () => {
     const text = ZSTD.indexOf('three'); // as it is written in the frame
     const other = Buffer.from(ZSTD);
     other[text]! ^= 1;

@@ -20,7 +20,7 @@ describe('DigestSet', () => {
 });
 
 describe('TextSample', () => {
-  it('keeps those of lowest rank that fit, once each and in whatever order they come', () =>
+  it('keeps the texts of lowest rank that fit, once each, whatever order they come in', () =>
     fc.assert(
       fc.property(
         fc.uniqueArray(fc.nat(1000), { maxLength: 40 }),

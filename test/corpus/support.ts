@@ -1,7 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { Document } from '../../core/corpus/document.ts';
 import { type PrepareOptions, prepareCorpus } from '../../core/corpus/prepare.ts';
@@ -11,20 +9,9 @@ import type { CorpusIndex } from '../../core/formats.ts';
 import { rowRanges } from '../../core/plan/stage-plan.ts';
 import { rangeDomains } from '../../core/selection/domains.ts';
 import { DirectoryStore, storeOpener } from '../../core/storage/index.ts';
+import { temporaryFolder } from '../support.ts';
 
 export const FIELDS = { text: 'text', domain: 'domain', id: 'id' };
-
-const folders: string[] = [];
-afterAll(async () => {
-  for (const folder of folders) await rm(folder, { recursive: true, force: true });
-});
-
-/** A directory that goes when the file's tests have run. */
-export async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'mates-test-'));
-  folders.push(folder);
-  return folder;
-}
 
 /** Writes one input file and returns its path. */
 export async function writeInput(name: string, content: string | Uint8Array): Promise<string> {

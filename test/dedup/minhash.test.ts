@@ -25,7 +25,7 @@ function clustersOf(rows: Int32Array[], spec = SPEC): Uint32Array {
 describe('MinHasher', () => {
   const hasher = new MinHasher(SPEC);
 
-  it('agrees in as large a share of the signature as the sets are similar', () => {
+  it('agrees in a share of the signature that equals the similarity of the sets', () => {
     // 600 pairs over all similarities: the mean error is within 4 of its standard deviations, and so is their spread.
     let [errors, squares, expected, pairs] = [0, 0, 0, 600];
     for (let i = 0; i < pairs; i++) {
@@ -78,7 +78,7 @@ describe('MinHasher', () => {
     { bands: 1, height: 1 },
     { bands: 3, height: 5 },
     { bands: 2, height: 40 },
-  ])('takes any shape of bands: %j', (shape) => {
+  ])('accepts any shape of bands: %j', (shape) => {
     const small = new MinHasher({ ...SPEC, ...shape });
     const row = randomRow();
     expect(small.signature(row).length).toBe(shape.bands * shape.height);

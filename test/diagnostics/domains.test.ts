@@ -11,14 +11,17 @@ it('warns of a field for domains that no document has, and of no other', () => {
     'no document names a domain in the field "sorce", so each file counts as one: check corpus.domainField.',
   ]);
   expect(domainWarnings(corpus('books', 'novels'), 'source')).toEqual([]);
-  expect(domainWarnings(corpus('books'), 'domain')).toEqual([]); // nobody has set it
+  expect(domainWarnings(corpus('books'), 'domain')).toEqual([]); // the default, which nobody has set
 });
 
-it('warns of files of one name in different folders where that is the domain of documents, once for all names', () => {
+it('warns once of files in different folders whose shared name is the domain of their documents', () => {
   const names = (...domains: string[]) => ({
     domains: domains.map((name) => ({ name, rows: 3 })),
     inputs: ['en/part-0.jsonl', 'en/part-1.jsonl', 'fr/part-0.jsonl', 'fr/part-1.jsonl.gz', 'notes.txt'].map((uri) => ({
-      ...{ uri, bytes: 1, sha256: '', documents: 2 },
+      uri,
+      bytes: 1,
+      sha256: '',
+      documents: 2,
     })),
   });
   const remedy =

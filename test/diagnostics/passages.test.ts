@@ -8,7 +8,7 @@ const passage = (tokens: number[], firstTarget = 1) => ({ tokens, firstTarget })
 const often = (tokens: number[], times: number) => Array.from({ length: times }, () => passage(tokens));
 
 describe('passageStatistics', () => {
-  it('finds the tokens that the corpus next to never has, and what they are', () => {
+  it('finds the tokens that the corpus hardly ever has, and what they are', () => {
     const statistics = passageStatistics(often([0, 1, 8, 9, 2, 3], 10), counts, decode);
     expect(statistics).toEqual({ targets: 50, missing: 20 / 50, examples: ['\u201c'] });
   });
@@ -46,7 +46,7 @@ describe('passageStatistics', () => {
   });
 });
 
-it('says so from a fiftieth on, naming the field and what is missing', () => {
+it('warns from a fiftieth of missing tokens on, naming the field and the tokens', () => {
   const statistics = { targets: 100, examples: ['\u201c', '\u2019'] };
   expect(passageWarnings('reference.input', { ...statistics, missing: 0.019 })).toEqual([]);
   const [warning] = passageWarnings('heldOut.input', { ...statistics, missing: 0.061 });
@@ -58,7 +58,7 @@ it('says so from a fiftieth on, naming the field and what is missing', () => {
   );
 });
 
-it('says which passages were not kept out of a corpus, or that this is not known', () => {
+it('says which passages were not kept out of a corpus, or that this is unknown', () => {
   const warnings = (hashes: string[], excluded?: string[]) =>
     exclusionWarnings('heldOut.input', 'held-out.jsonl', new Set(hashes), { excluded });
   expect(warnings(['a', 'b'], ['a', 'b', 'c'])).toEqual([]);

@@ -34,7 +34,8 @@ describe('selectionWarnings', () => {
     poolRows: 500,
     selectedDomains: { novels: 60, web: 40 },
     poolDomains: { novels: 100, web: 400 },
-    ...{ method: 'influence', gumbel: 'exact' },
+    method: 'influence',
+    gumbel: 'exact',
   } as unknown as SelectionSummary;
   const warn = (selected: Partial<RowStatistics>, over: Partial<SelectionSummary> = {}, pool: RowStatistics = plain) =>
     selectionWarnings({ selected: { ...plain, ...selected }, pool }, { ...summary, ...over });
@@ -43,7 +44,7 @@ describe('selectionWarnings', () => {
     expect(warn({})).toEqual([]);
   });
 
-  it('tells of near-duplicates, unless the pool is full of them', () => {
+  it('warns of near-duplicates, unless the pool is full of them', () => {
     expect(warn({ repeated: 0.4 })).toEqual([
       expect.stringMatching(/^40 % of the selected text .* \(in the pool: 1 %\)/),
     ]);
@@ -57,7 +58,7 @@ describe('selectionWarnings', () => {
     expect(warning).toContain(plainPercent(39 / 40).replace('%', ' %'));
   });
 
-  it('tells of one domain, unless the pool is of it', () => {
+  it('warns of a selection from one domain, unless the pool is of that domain too', () => {
     const selectedDomains = { novels: 90, web: 10 };
     expect(warn({}, { selectedDomains })).toEqual([expect.stringMatching(/^90 % .* domain novels, which is 20 %/)]);
     expect(warn({}, { selectedDomains, poolDomains: { novels: 400, web: 100 } })).toEqual([]);
@@ -67,7 +68,7 @@ describe('selectionWarnings', () => {
     expect(warn({}, { selectedDomains, method: 'dsir' })[0]).toMatch(/a higher selection\.fraction keeps/);
   });
 
-  it('tells of very short texts', () => {
+  it('warns of very short texts', () => {
     expect(warn({ documents: 6 })).toEqual([expect.stringMatching(/6\.0 documents on average, one of the pool 0\.5/)]);
     expect(warn({ documents: 6 }, {}, { ...plain, documents: 4 })).toEqual([]);
   });

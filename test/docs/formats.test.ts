@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { globSync } from 'tinyglobby';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import {
   armLayout,
   CORPUS_FOLDER,
@@ -40,7 +40,6 @@ beforeAll(async () => {
   await putJson(tiny.store, SUMMARY_FILE, await summarise(tiny.run));
   await putJson(tiny.store, MANIFEST_FILE, await makeManifest(tiny.run));
 });
-afterAll(() => tiny?.remove());
 
 /** The first cells of the first table with a header after a place of the page. */
 function firstCells(from: string, header: string): string[] {
@@ -103,7 +102,7 @@ describe('docs/formats.md', () => {
     expect(described).toContain(`${armLayout(7, 'control').root.replace('7', '<k>')}/`);
   });
 
-  it('has no path for which a run has no place', async () => {
+  it('lists no path that a run does not write', async () => {
     const keys = await tiny.store.list('');
     for (const row of firstCells('## Where everything is', 'path')) {
       if (/partial|interrupted|logs|report|executions|classifier/.test(row)) continue; // there while a job runs, after one was interrupted, where something was printed, on AWS, or with another method

@@ -13,7 +13,7 @@ it("the README's table of costs is what the command above it prints", async () =
   expect(block[2]).toBe(stdout.trim());
 });
 
-it('every path and example that the README names is there', async () => {
+it('every path and example that the README names exists', async () => {
   const text = await readme;
   const links = [...text.matchAll(/\]\(([^)#:]+)\)/g)].map(([, path]) => path!);
   expect(links.length).toBeGreaterThan(20);
@@ -22,7 +22,7 @@ it('every path and example that the README names is there', async () => {
     await expect(access(path!), path).resolves.toBeUndefined();
 });
 
-it('its configuration for own data is one, and selects as the quickstart does', async () => {
+it("its configuration for one's own data is valid, and selects as the quickstart does", async () => {
   const block = /```json\n([\s\S]*?)```/.exec(await readme)![1]!;
   const { probe, influenceModel, selection } = parseConfig(JSON.parse(block), 'README.md');
   const quickstart = JSON.parse(await readFile('examples/quickstart.json', 'utf8'));

@@ -58,13 +58,13 @@ describe('docs/selection.md', () => {
     expect(tableOf('feature').map(([name]) => name)).toEqual(features.map((name) => `\`${name}\``));
   });
 
-  it('names fields that are there', () => {
+  it('names only fields that exist', () => {
     const named = [...page.matchAll(/`((?:corpus|reference|probe|influenceModel|selection|scoring)\.[\w.]+)`/g)];
     expect(named.length).toBeGreaterThan(20);
     for (const [, path] of named) expect(fieldOf(path!), path).toBeDefined();
   });
 
-  it('compares methods over stages that can tell them apart, by fields that are there', async () => {
+  it('compares methods over stages that can tell them apart, by fields that exist', async () => {
     const [commands] = /```sh\n[\s\S]*?mates compare[\s\S]*?```/.exec(
       page.slice(page.indexOf('## Comparing methods')),
     )!;
@@ -96,7 +96,7 @@ describe('docs/selection.md', () => {
     expect(detection(0.5, DEFAULT_MINHASH).toFixed(2)).toBe('0.15');
   });
 
-  it('links to files that are there', async () => {
+  it('links to files that exist', async () => {
     for (const [, path] of page.matchAll(/\]\(([^)#:]+)\)/g))
       await expect(access(join('docs', path!)), path).resolves.toBeUndefined();
   });

@@ -133,7 +133,7 @@ describe('DsirModel', () => {
     expect(model.logWeight('error 404 not found')).toBeLessThan(0);
   });
 
-  it('gives each bucket some occurrences in advance where it is asked to', () => {
+  it('gives each bucket some occurrences in advance where asked to', () => {
     const { logRatio } = new DsirModel(reference, pool, { epsilon: 0, pseudoCount: 0.5 });
     const [total, size] = [reference.total() + 5000, pool.total() + 5000];
     const found = bucketsOf('subscribe')[0]!;
@@ -157,7 +157,7 @@ describe('DsirModel', () => {
     expect(() => model.rowWeight(['sea'], 'mean')).toThrow('fit it again');
   });
 
-  it('leaves a row that was counted out of the pool', () => {
+  it('removes a row that was counted from the counts of the pool', () => {
     const row = ['the whale and the sea', 'error'];
     const others = ['error 404 : not found', 'click here to subscribe'];
     const whole = new DsirModel(reference, countsOf([...row, ...others]), undefined, 3);
@@ -185,7 +185,7 @@ describe('DsirModel', () => {
     expect(() => DsirModel.fromFile({ ...file, pool: {} }, 'dsir.json')).toThrow('dsir.json, pool has the format');
   });
 
-  it('refuses sides without words, of different hashing, and no smoothing', () => {
+  it('refuses sides without words or with different hashing, and a model without smoothing', () => {
     expect(() => new DsirModel(countsOf([' ']), pool)).toThrow('the reference set has no words');
     expect(() => new DsirModel(reference, countsOf([]))).toThrow('the candidate pool has no words');
     expect(() => new DsirModel(reference, countsOf(['a'], { mode: 'package', buckets: 10_000 }))).toThrow(InputError);

@@ -1,15 +1,15 @@
 /** Each kind of bad input ends the command at once, with one line that names the file or field and the remedy. */
 import { existsSync } from 'node:fs';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { mates, type TINY, temporaryFolder, writeConfig } from './support.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../support.ts';
+import { mates, type TINY, writeConfig } from './support.ts';
 
 let folder: string;
 beforeAll(async () => {
   folder = await temporaryFolder();
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const line = (text: string) => `${JSON.stringify({ id: 'a', text, domain: 'd' })}\n`;
 
@@ -142,7 +142,7 @@ describe('mates run refuses', () => {
     const complaint = finished.stderr.split('\n').filter((text) => text.startsWith('mates: '));
     expect(complaint).toHaveLength(1);
     expect(finished.stderr.slice(finished.stderr.indexOf('mates: '))).toMatch(message);
-    expect(finished.stderr).not.toMatch(/^\s+at .*\(.*:\d+:\d+\)/m); // no stack
+    expect(finished.stderr).not.toMatch(/^\s+at .*\(.*:\d+:\d+\)/m); // no stack trace
     expect(finished.code).toBe(code);
     if (absent) expect(existsSync(join(out, 'runs/tiny', absent))).toBe(false);
     if (files) expect(existsSync(join(out, 'runs/tiny/corpus/corpus.json'))).toBe(false);

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { holdOut } from '../../containers/hold-out.ts';
 import { parseConfig } from '../../core/config/load.ts';
 import { openCorpus } from '../../core/corpus/corpus.ts';
@@ -17,7 +17,8 @@ import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { Trainer } from '../../engine/trainer.ts';
-import { hashes, mates, readManifest, startMates, TINY, temporaryFolder, writeConfig } from './support.ts';
+import { temporaryFolder } from '../support.ts';
+import { hashes, mates, readManifest, startMates, TINY, writeConfig } from './support.ts';
 
 const SELECTIONS = /selection\.parquet$/;
 const RESULTS = /(selection\.parquet|selection\.json|safetensors|metrics\.json|evaluation\.json|fit\.json|probes\/.*)$/;
@@ -37,8 +38,6 @@ beforeAll(async () => {
   manifest = readManifest(out);
   store = new DirectoryStore(join(out, 'runs', 'tiny'));
 });
-
-afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const plan = (stage: number) => getJson<StagePlan>(store, `stages/${stage}/plan.json`);
 const selection = async (stage: number, arm: 'main' | 'control' = 'main') => {
@@ -141,8 +140,8 @@ describe('a finished run', () => {
   });
 });
 
-describe('the same configuration and seed', () => {
-  it('give the same bytes, also with other numbers of probing and scoring jobs', async () => {
+describe('runs of the same configuration', () => {
+  it('give the same bytes with the same seed, whatever the numbers of probing and scoring jobs', async () => {
     const expected = hashes(manifest, RESULTS);
     for (const [probing, scoring] of [
       [2, 2],
@@ -159,14 +158,14 @@ describe('the same configuration and seed', () => {
     }
   });
 
-  it('and another seed give another selection', async () => {
+  it('give another selection with another seed', async () => {
     const other = join(folder, 'seed');
     expect((await mates('run', config, '--out', other, '--seed', '4')).code).toBe(0);
     const [a, b] = [hashes(manifest, SELECTIONS), hashes(readManifest(other), SELECTIONS)];
     for (const key of Object.keys(a)) expect(b[key]).not.toBe(a[key]);
   });
 
-  it('leave the trunk as it is when the decay branch is another', async () => {
+  it('give the same trunk when only the decay branch differs', async () => {
     const other = join(folder, 'decay');
     expect((await mates('run', config, '--out', other, '--set', 'pretrain.decaySteps=0')).code).toBe(0);
     const trunk = /(selection\.parquet|checkpoint\/.*)$/;
@@ -176,7 +175,7 @@ describe('the same configuration and seed', () => {
 });
 
 describe('a run that is killed', () => {
-  it('goes on where it was, to the same bytes', async () => {
+  it('resumes where it was, to the same bytes', async () => {
     const other = join(folder, 'killed');
     const landmarks = [
       'stages/0/partial-checkpoint',
@@ -195,7 +194,7 @@ describe('a run that is killed', () => {
     expect(hashes(readManifest(other), RESULTS)).toEqual(hashes(manifest, RESULTS));
   });
 
-  it('or whose checkpoints were deleted, trains them again, to the same bytes', async () => {
+  it('trains deleted checkpoints again, to the same bytes', async () => {
     const other = join(folder, 'deleted');
     await cp(out, other, { recursive: true });
     const stages = join(other, 'runs/tiny/stages');
@@ -206,7 +205,7 @@ describe('a run that is killed', () => {
     expect(readManifest(other)).toEqual(manifest);
   });
 
-  it('by SIGTERM ends with exit code 75 and no process left', async () => {
+  it('by SIGTERM ends with exit code 75 and leaves no process', async () => {
     const other = join(folder, 'stopped');
     const { child, finished } = startMates(['run', config, '--out', other]);
     await appears(join(other, 'runs/tiny/stages/0/plan.json'), finished);

@@ -1,10 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Manifest } from '../../core/formats.ts';
-import { TINY_BERT, TINY_SHAPE } from '../support.ts';
+import { TINY_BERT, TINY_SHAPE } from '../tiny.ts';
 
 export const MINI_CORPUS = resolve('test/fixtures/mini-corpus');
 
@@ -38,8 +37,6 @@ export const TINY = {
   evaluation: { rowsPerDomain: 4 },
   engine: { threads: 1 },
 };
-
-export const temporaryFolder = () => mkdtemp(join(tmpdir(), 'mates-test-'));
 
 /** Writes a configuration and returns its path; `change` edits a copy of {@link TINY}. */
 export async function writeConfig(folder: string, change: (config: typeof TINY) => void = () => {}): Promise<string> {

@@ -130,7 +130,7 @@ describe('trial', () => {
     expect(after).toEqual(alone);
   });
 
-  it('feels the moments: a fresh optimizer would step elsewhere', () => {
+  it('depends on the moments: a fresh optimizer would step elsewhere', () => {
     const weights = Float32Array.of(0);
     const [fresh, carried] = [new Float32Array(1), new Float32Array(1)];
     new AdamW(1, options).trial(weights, Float32Array.of(1), 0.01, fresh);

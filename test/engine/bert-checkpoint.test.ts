@@ -1,7 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
 import { DirectoryStore, putJson } from '../../core/storage/index.ts';
 import { type BertShape, bertSpecs } from '../../engine/bert/bert.ts';
@@ -13,6 +10,7 @@ import {
 } from '../../engine/files/bert-checkpoint.ts';
 import { encodeSafetensors, type Tensor } from '../../engine/files/safetensors.ts';
 import { initialParameters } from '../../engine/parameters.ts';
+import { temporaryFolder } from '../support.ts';
 
 const shape: BertShape = {
   layers: 1,
@@ -39,13 +37,10 @@ const config = {
   initializer_range: 0.1,
 };
 
-let directory: string;
 let store: DirectoryStore;
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'bert-'));
-  store = new DirectoryStore(directory);
+  store = new DirectoryStore(await temporaryFolder());
 });
-afterEach(() => rm(directory, { recursive: true }));
 
 describe('a pretrained encoder', () => {
   const encoder = initialParameters(specs, 3);

@@ -1,7 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
 import { DirectoryStore, getJson, putJson } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
@@ -9,6 +6,7 @@ import { hasCheckpoint, loadCheckpoint, loadModel, saveCheckpoint } from '../../
 import { encodeSafetensors, type Tensor } from '../../engine/files/safetensors.ts';
 import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
 import { initialParameters, type ParameterSet } from '../../engine/parameters.ts';
+import { temporaryFolder } from '../support.ts';
 
 const shape: GptNeoxShape = {
   layers: 2,
@@ -34,13 +32,10 @@ function trained() {
   return { shape, parameters, optimizer, state, contextLength: 32, endOfText: 10 };
 }
 
-let directory: string;
 let store: DirectoryStore;
 beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'checkpoint-'));
-  store = new DirectoryStore(directory);
+  store = new DirectoryStore(await temporaryFolder());
 });
-afterEach(() => rm(directory, { recursive: true }));
 
 describe('a checkpoint', () => {
   it('comes back whole: training goes on as if it had never stopped', async () => {
@@ -144,7 +139,7 @@ describe('a downloaded model', () => {
     set.specs.map((spec) => [spec.name, { shape: spec.shape, data: set.view(spec.name) }]);
   const buffer: Tensor = { shape: [1, 1], data: Float32Array.of(1) };
 
-  it('is read with its buffers left out and the library`s defaults filled in', async () => {
+  it("is read with its buffers left out and the library's defaults filled in", async () => {
     await putJson(store, 'config.json', config);
     const buffers = ['attention.bias', 'attention.masked_bias', 'attention.rotary_emb.inv_freq'];
     const tensors = [...tensorsOf(parameters), ...buffers.map((b) => [`gpt_neox.layers.1.${b}`, buffer] as const)];

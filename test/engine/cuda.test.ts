@@ -14,13 +14,13 @@ describe('onnx-cuda', () => {
   it.each([
     'CUDA failure 100: no CUDA-capable device is detected',
     'CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version',
-  ])('says of %s what to do', (failure) => {
+  ])('says what to do about %s', (failure) => {
     const error = explained(new Error(`[ErrorCode:RuntimeException] provider.cc:167 ${failure} ; GPU=-1 ; expr=...`));
     expect(error).toBeInstanceOf(ConfigError);
     expect(error.message).toMatch(`no GPU can be used (${failure}). Check the driver (nvidia-smi)`);
   });
 
-  it('hands on what has another reason', () => {
+  it('passes on errors that have another reason', () => {
     const error = new Error('Could not find an implementation for Loop(16)');
     expect(explained(error)).toBe(error);
   });

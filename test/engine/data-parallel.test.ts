@@ -63,7 +63,7 @@ describe('data-parallel training', () => {
     }
   });
 
-  it('goes on from what it was in the middle of, with another number of workers', async () => {
+  it('goes on from the middle of a training with another number of workers', async () => {
     const first = await open(2);
     await first.trainer.step(batchOf(0), LENGTH, 1e-3);
     first.trainer.collect();
@@ -153,6 +153,6 @@ describe('a step', () => {
   });
 });
 
-it('a pool of no workers is none', async () => {
+it('a pool of no workers is empty', async () => {
   expect((await WorkerPool.start(TRAINING_WORKER, [])).size).toBe(0);
 });

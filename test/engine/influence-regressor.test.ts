@@ -166,7 +166,7 @@ describe('the loss', () => {
     const size = batch.documents * batch.chunks * d;
     const masks = 2 * TINY_BERT.layers + 1;
     const losses: number[] = [];
-    // One mask drops every second channel; the others, and of the last case all, drop none.
+    // One mask drops every second channel, and the others drop none; in the last case no mask drops any.
     for (let mask = 0; mask <= masks; mask++) {
       const random = (i: number) => (Math.floor(i / size) === mask && mask < masks && i % 2 === 0 ? 0.01 : 0.99);
       losses.push(await model.lossAndGradient(parameters, batch, { rate: 0.1, random }, gradient));

@@ -12,8 +12,15 @@ import { predictionsOf } from './whole-outputs.ts';
 
 /** Wide enough for the matrix products to be cut into blocks, and for int8. */
 const SHAPE: BertShape = {
-  ...{ layers: 2, width: 192, heads: 3, intermediateWidth: 768, vocabularySize: 500 },
-  ...{ maxPositions: 128, typeVocabularySize: 2, layerNormEpsilon: 1e-12, initializerStd: 0.02 },
+  layers: 2,
+  width: 192,
+  heads: 3,
+  intermediateWidth: 768,
+  vocabularySize: 500,
+  maxPositions: 128,
+  typeVocabularySize: 2,
+  layerNormEpsilon: 1e-12,
+  initializerStd: 0.02,
 };
 const LIMITS = { longest: 128, batchTokens: 512 };
 
@@ -43,8 +50,11 @@ describe('scores', () => {
     const length = SHAPE.maxPositions;
     const size = documents.length * 2 * length;
     const batch = {
-      ...{ documents: documents.length, chunks: 2, length },
-      ...{ tokens: new Int32Array(size), mask: new Float32Array(size) },
+      documents: documents.length,
+      chunks: 2,
+      length,
+      tokens: new Int32Array(size),
+      mask: new Float32Array(size),
     };
     documents.forEach((pieces, d) => {
       pieces.forEach((ids, c) => {
@@ -102,7 +112,7 @@ describe('scores', () => {
     for (let i = 0; i < documents.length; i++) expect(found[0]![i]).toBeCloseTo(found[1]![i]!, 5);
   });
 
-  it('are reported as they come', async () => {
+  it('are reported as they are computed', async () => {
     const shares: number[] = [];
     await new InfluenceScorer(regressor, parameters, LIMITS).score(randomDocuments(20, SHAPE), (share) =>
       shares.push(share),

@@ -260,7 +260,10 @@ describe('the cross-entropy', () => {
     const vectors = { targets: { shape: [n], dtype: 'int32' }, weights: { shape: [n], dtype: 'float32' } } as const;
     for (const runtime of [onnx, reference]) {
       const weighted = await runtime.compile({
-        ...{ key: `cross-entropy of ${n}`, parameters: specs, inputs: vectors, differentiate: true },
+        key: `cross-entropy of ${n}`,
+        parameters: specs,
+        inputs: vectors,
+        differentiate: true,
         build: (p, { targets, weights }) => crossEntropy(p.x!, p.head!, targets!, weights!),
       });
       const gradient = values.sibling();
@@ -269,7 +272,10 @@ describe('the cross-entropy', () => {
       for (const difference of Object.values(relativeDifferences(gradient, expected.gradient)))
         expect(difference).toBeLessThan(1e-5);
       const each = await runtime.compile({
-        ...{ key: `losses of ${n}`, parameters: specs, inputs: { targets: vectors.targets }, differentiate: false },
+        key: `losses of ${n}`,
+        parameters: specs,
+        inputs: { targets: vectors.targets },
+        differentiate: false,
         build: (p, { targets }) => tokenCrossEntropy(p.x!, p.head!, targets!),
       });
       (await each.run(values, { targets })).forEach((value, i) => {
@@ -284,7 +290,9 @@ describe('the cross-entropy', () => {
     const values = randomParameters(specs);
     const targets = randomTokens(n, v);
     const executable = await onnx.compile({
-      ...{ key: 'a large vocabulary', parameters: specs, differentiate: false },
+      key: 'a large vocabulary',
+      parameters: specs,
+      differentiate: false,
       inputs: { targets: { shape: [n], dtype: 'int32' } },
       build: (p, { targets }) => tokenCrossEntropy(p.x!, p.head!, targets!),
     });

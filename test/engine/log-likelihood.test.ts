@@ -113,7 +113,7 @@ describe('log-likelihoods', () => {
     expect(seen).toEqual([V]);
   });
 
-  it('of several lists are each list`s own', async () => {
+  it('of several lists are the same as of each list alone', async () => {
     const lists = [manyRequests().slice(0, 5), [], manyRequests().slice(5, 8)];
     const found = await logLikelihoodsOf(model, parameters, lists);
     for (const [i, list] of lists.entries()) expect(found[i]).toEqual(await logLikelihoods(model, parameters, list));

@@ -34,7 +34,7 @@ describe('lengths to pad to', () => {
     );
   });
 
-  it('are the same where there are no more', () => {
+  it('are the lengths themselves where these are no more than allowed', () => {
     expect(paddedLengths([2, 2, 5, 9], 3)).toEqual([2, 2, 5, 9]);
     expect(paddedLengths([], 3)).toEqual([]);
   });

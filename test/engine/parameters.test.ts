@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { STREAM } from '../../core/random/philox.ts';
 import { initialParameters } from '../../engine/parameters.ts';
 
-it('initial values are of their seed, stream and stage, and of no other', () => {
+it('initial values depend on their seed, stream and stage', () => {
   const specs = ['first', 'second'].map((name) => ({ name, shape: [4], init: { std: 1 } }));
   const ofInfluence = (seed: number, stage: number) =>
     initialParameters(specs, { seed, stream: STREAM.influenceWeights, stage });

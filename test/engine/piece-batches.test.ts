@@ -8,7 +8,7 @@ it('pads to sixteenths of the longest, or to multiples of 16', () => {
   expect([1, 9].map((tokens) => paddedPieceLength(tokens, 9))).toEqual([9, 9]);
 });
 
-it('puts every piece that has tokens into one batch, with as many others as its length alone says', () => {
+it('puts every piece that has tokens into exactly one batch, whose size depends on the length of the piece alone', () => {
   const length = fc.oneof(fc.integer({ min: 0, max: 512 }), fc.constant(512));
   const lengths = fc.array(length, { maxLength: 200 });
   fc.assert(

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
+import { temporaryFolder } from '../support.ts';
 
 /** Opens a session and runs it; ONNX Runtime otherwise leaves an identifier in the home directory. */
 const PROGRAM = (engine: string) => `
@@ -18,8 +18,8 @@ console.log((await model.tokenLosses(new ParameterSet(model.specs), batch)).leng
 process.exit(0);
 `;
 
-it('the engine leaves no telemetry behind', () => {
-  const home = mkdtempSync(join(tmpdir(), 'mates-home-'));
+it('the engine leaves no telemetry behind', async () => {
+  const home = await temporaryFolder();
   const program = PROGRAM(`${pathToFileURL(resolve('engine')).href}/`);
   const env = { PATH: process.env.PATH, HOME: home };
   const { status, stdout, stderr } = spawnSync(
@@ -29,5 +29,4 @@ it('the engine leaves no telemetry behind', () => {
   );
   expect([status, stdout.trim()], stderr).toEqual([0, '6']);
   expect(readdirSync(home)).toEqual([]);
-  rmSync(home, { recursive: true });
 });

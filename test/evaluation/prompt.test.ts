@@ -59,7 +59,7 @@ describe('encodePair', () => {
     }
   });
 
-  it('encodes both as one text: the continuation is what is beyond the context`s number of tokens', () => {
+  it("encodes both as one text: the continuation is what follows the context's number of tokens", () => {
     const [context, continuation] = ['on t', 'he mat and the dog'];
     const { tokens, firstTarget } = encodePair({ context, continuation }, tokenizer);
     expect(tokens).toEqual(tokenizer.encode('on the mat and the dog'));
@@ -67,7 +67,7 @@ describe('encodePair', () => {
     expect(decode(tokens.slice(firstTarget))).not.toBe(continuation); // the cut is within a token
   });
 
-  it('counts the last token where the context takes up as many as both, and nothing would be left', () => {
+  it('counts the last token where the context alone has as many tokens as both, so that none would be left', () => {
     expect(tokenizer.encode(' t').length).toBeGreaterThanOrEqual(tokenizer.encode(' the').length);
     expect(encodePair({ context: 'on t', continuation: 'he' }, tokenizer)).toEqual({
       tokens: tokenizer.encode('on the'),

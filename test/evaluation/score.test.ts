@@ -56,13 +56,13 @@ describe('choices', () => {
     expect(score).toMatchObject({ acc: 0, accNorm: 1 }); // -1.5 against -1.33; per UTF-16 unit -0.75 would win
   });
 
-  it('of equal likelihood: the first is chosen', () => {
+  it('take the first of several that are equally likely', () => {
     const of = (gold: number) => scoreTask(task('choices', [{ choices: ['x', 'y'], gold }]), results(-1, -1));
     expect(of(0)).toMatchObject({ acc: 1, accNorm: 1 });
     expect(of(1)).toMatchObject({ acc: 0, accNorm: 0 });
   });
 
-  it('have the standard error of a sample`s mean', () => {
+  it("have the standard error of a sample's mean", () => {
     const four = task('choices', Array(4).fill({ choices: ['x', 'y'], gold: 0 }));
     const score = scoreTask(four, results(-1, -2, -2, -1, -1, -2, -1, -2));
     expect(score).toMatchObject({ acc: 0.75, correct: '1011', items: 4 });
@@ -147,7 +147,12 @@ it('a model that gives no number is refused by the line', () => {
 
 describe('the mean over tasks', () => {
   const choice = (acc: number, accStderr: number, norm?: [number, number]): TaskScore => ({
-    ...{ task: 't', layout: 'choices', items: 9, acc, accStderr, correct: '' },
+    task: 't',
+    layout: 'choices',
+    items: 9,
+    acc,
+    accStderr,
+    correct: '',
     ...(norm && { accNorm: norm[0], accNormStderr: norm[1] }),
   });
   const other: TaskScore = {
@@ -167,7 +172,7 @@ describe('the mean over tasks', () => {
     expect(mean.accNormStderr).toBeCloseTo(Math.hypot(0.04, 0.04) / 2, 12);
   });
 
-  it('is none of fewer than two', () => {
+  it('is undefined for fewer than two tasks', () => {
     expect(meanScore([choice(0.5, 0.1), other])).toBeUndefined();
   });
 });
@@ -181,7 +186,7 @@ describe('pairedDifference', () => {
     expect(stderr).toBeLessThan(0.3 * Math.hypot(0.049, 0.0496));
   });
 
-  it('is none for items of different files', () => {
+  it('is undefined for items of different files', () => {
     expect(pairedDifference('10', '101')).toBeUndefined();
   });
 });

@@ -11,7 +11,9 @@ const question = { query: 'Question: who sat?', choices: ['the cat', 'the dog'],
 describe('parseTask', () => {
   it('reads each layout, the pairs joined by one space', async () => {
     expect(await parse([question])).toMatchObject({
-      ...{ name: 'own', layout: 'choices', normalised: true },
+      name: 'own',
+      layout: 'choices',
+      normalised: true,
       items: [
         {
           line: 1,
@@ -25,7 +27,8 @@ describe('parseTask', () => {
       ],
     });
     expect(await parse([{ context_options: ['so Sarah', 'so Maria'], continuation: 'sat.', gold: 0 }])).toMatchObject({
-      ...{ layout: 'contexts', normalised: false },
+      layout: 'contexts',
+      normalised: false,
       items: [{ gold: 0, pairs: [{ context: 'so Sarah', continuation: ' sat.' }, { context: 'so Maria' }] }],
     });
     expect(await parse([{ context: 'the cat', continuation: 'sat' }])).toMatchObject({

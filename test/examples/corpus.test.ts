@@ -80,7 +80,7 @@ describe('the committed corpus', () => {
     expect(junk / total).toBeGreaterThan(0.38);
   });
 
-  it('shares no run of 12 words with the passages, nor these with one another', () => {
+  it('shares no run of 12 words with the passages, which share none with one another', () => {
     expect([reference.length, heldOut.length]).toEqual([128, 128]);
     const [first, second] = [runsOf(reference), runsOf(heldOut)];
     expect([...first].filter((run) => second.has(run))).toEqual([]);
@@ -193,7 +193,7 @@ describe('R character vectors', () => {
     expect(decodeStringVector(buffer, 'x.rdb')).toEqual(['Emma', '', '', '£é']);
   });
 
-  it('are told from other objects', () => {
+  it('are distinguished from other objects', () => {
     expect(() => decodeStringVector(Buffer.concat([...header, integer(13), integer(0)]), 'x.rdb')).toThrow(
       'x.rdb: expected a serialized R character vector',
     );

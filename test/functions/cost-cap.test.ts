@@ -14,7 +14,7 @@ const plan = async (stage: number, options: Partial<Parameters<typeof planOn>[2]
 it('maxCostUsd is held against the trainer of the run and the instances of the deployment', async () => {
   const usd = (place: Omit<Place, 'corpus'>) => costThroughStage(config(), 1, { corpus, ...place });
   const between = (a: number, b: number) => {
-    expect(Math.abs(a / b - 1)).toBeGreaterThan(0.01); // or this would test nothing
+    expect(Math.abs(a / b - 1)).toBeGreaterThan(0.01); // otherwise this would test nothing
     return (a + b) / 2;
   };
   const [batch, sagemaker] = [usd({ trainer: 'batch' }), usd({ trainer: 'sagemaker' })];
@@ -31,7 +31,7 @@ it('maxCostUsd is held against the trainer of the run and the instances of the d
   expect((await plan(1, { maxCostUsd: cap })).withinBudget).toBe(false);
 });
 
-it('maxCostUsd needs a price of what prepares the corpus, where the run prepares it', () => {
+it('maxCostUsd needs a price for the instance that prepares the corpus, where the run prepares it', () => {
   const deployment = { ...DEFAULT_DEPLOYMENT, cpuInstances: ['m7i.xlarge', 'x9z.xlarge'] };
   const onGpus = { engine: { runtime: 'onnx-cuda' } };
   expect(() => costThroughStage(config(onGpus), 0, { deployment })).toThrow(/no price of x9z\.xlarge to/);
@@ -39,7 +39,7 @@ it('maxCostUsd needs a price of what prepares the corpus, where the run prepares
   expect(costThroughStage(prepared, 0, { deployment })).toBeGreaterThan(0);
 });
 
-it('what cannot work at a later stage is refused when the first is planned', async () => {
+it('a configuration that cannot work at a later stage is refused when the first is planned', async () => {
   const late = config({
     pretrain: { stages: 3, stepsPerStage: 60, batchRows: 2, microBatchRows: 2 },
     pools: { warmup: 0.4 },
@@ -62,7 +62,7 @@ it('SageMaker is priced by the instance type that is deployed', () => {
   );
 });
 
-it('what `mixed` leaves in float32 takes as long as in float32, and what it does not, less', () => {
+it('the jobs that `mixed` leaves in float32 take as long as in float32, and the others less', () => {
   const [float32, mixed] = (['float32', 'mixed'] as const).map((precision) =>
     config({ engine: { runtime: 'onnx-cuda', precision } }),
   );

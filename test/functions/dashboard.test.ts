@@ -8,7 +8,7 @@ const STACK = 'arn:aws:cloudformation:us-east-1:123456789012:stack/MatesPipeline
 const stacks = mockClient(CloudFormationClient);
 beforeEach(() => stacks.reset());
 
-it("is the output of the function's own stack", async () => {
+it("the dashboard's name is an output of the function's own stack", async () => {
   const stack = { StackName: 'MatesPipeline', CreationTime: new Date(), StackStatus: 'UPDATE_COMPLETE' as const };
   const Outputs = [
     { OutputKey: 'MachineArn', OutputValue: 'x' },
@@ -20,7 +20,7 @@ it("is the output of the function's own stack", async () => {
   expect(await dashboardName(STACK)).toBeUndefined();
 });
 
-it('is missing, and the run done all the same, when the stack cannot be read', async () => {
+it("the dashboard's name is left out, with a warning, when the stack cannot be read", async () => {
   stacks.on(DescribeStacksCommand).rejects(new Error('Rate exceeded'));
   const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
   expect(await dashboardName(STACK)).toBeUndefined();

@@ -1,11 +1,11 @@
-import { cp, rm, writeFile } from 'node:fs/promises';
+import { cp, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
 import { armLayout, MANIFEST_FILE, SUMMARY_FILE } from '../../core/layout.ts';
 import { handler } from '../../functions/finish-run/index.ts';
 import { TinyRun, tinyConfig } from '../containers/support.ts';
-import { temporaryFolder } from '../end-to-end/support.ts';
+import { temporaryFolder } from '../support.ts';
 
 let inputs: string;
 let tiny: TinyRun;
@@ -18,10 +18,8 @@ beforeAll(async () => {
   await tiny.prepare();
   await tiny.stage(0);
 });
-afterAll(async () => {
+afterAll(() => {
   delete process.env.MATES_LAKE_DIRECTORY;
-  await rm(inputs, { recursive: true, force: true });
-  await tiny?.remove();
 });
 
 const finish = () => {
@@ -41,7 +39,7 @@ it('writes nothing where an input was changed while the run was at work', async 
   expect(await tiny.store.size(MANIFEST_FILE)).toBeGreaterThan(0);
 });
 
-it('writes nothing where the corpus is another than the one that the run began with', async () => {
+it('writes nothing where the corpus differs from the one that the run began with', async () => {
   const { store } = tiny;
   await store.delete(MANIFEST_FILE);
   const key = 'corpus/corpus.json';
@@ -53,7 +51,7 @@ it('writes nothing where the corpus is another than the one that the run began w
   await finish();
 });
 
-it('does not make an altered file that of a finished run', async () => {
+it('does not accept an altered file as one of the finished run', async () => {
   const { store } = tiny;
   await finish();
   const [manifest, summary] = [await store.get(MANIFEST_FILE), await store.get(SUMMARY_FILE)];

@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { DescribeExecutionCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { mockClient } from 'aws-sdk-client-mock';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -10,6 +7,7 @@ import { isRunning } from '../../functions/validate-run/execution-status.ts';
 import { type ExecutionRecord, takeRun } from '../../functions/validate-run/lease.ts';
 import { liveJobs } from '../../functions/validate-run/live-jobs.ts';
 import { batch, fakeBatch, fakeSageMaker, QUEUES, sagemaker, TRAINING_ROLE } from '../commands/support.ts';
+import { temporaryFolder } from '../support.ts';
 
 process.env.AWS_REGION ??= 'us-east-1';
 const arn = (name: string) => `arn:aws:states:us-east-1:123456789012:execution:Machine:${name}`;
@@ -17,9 +15,8 @@ const arn = (name: string) => `arn:aws:states:us-east-1:123456789012:execution:M
 describe('a run', () => {
   let store: DirectoryStore;
   beforeEach(async () => {
-    store = new DirectoryStore(await mkdtemp(join(tmpdir(), 'mates-lease-')));
+    store = new DirectoryStore(await temporaryFolder());
   });
-  afterEach(() => rm(new URL(store.uri), { recursive: true, force: true }));
   const holders = async () =>
     Promise.all(
       (await store.list('executions/')).map(async (key) => (await getJson<ExecutionRecord>(store, key)).execution),
@@ -48,7 +45,7 @@ describe('a run', () => {
   it('is taken over from one that has ended, however often', async () => {
     for (let i = 0; i < 12; i++) await takeRun(store, arn(`e${i}`), never);
     expect(await holders()).toEqual(Array.from({ length: 12 }, (_, i) => arn(`e${i}`)));
-    // Whoever comes back after it was taken over has no right to it any more.
+    // An execution that comes back after the run was taken over has no right to it any more.
     await expect(takeRun(store, arn('e3'), always)).rejects.toThrow(/the execution e11 has been working/);
   });
 
@@ -105,13 +102,13 @@ describe('an execution', () => {
     expect(await isRunning(held(1))).toBe(goesOn);
   });
 
-  it('that the service does not know is too new, or its ninety days are over', async () => {
+  it('that the service does not know counts as running when recent, and as ended after ninety days', async () => {
     sfn.on(DescribeExecutionCommand).rejects(refused('ExecutionDoesNotExist'));
     expect(await isRunning(held(1))).toBe(true);
     expect(await isRunning(held(60 * 24 * 100))).toBe(false);
   });
 
-  it('of another machine counts as one that nobody can tell of', async () => {
+  it('of another state machine is an error, as it cannot be asked about', async () => {
     sfn.on(DescribeExecutionCommand).rejects(refused('AccessDeniedException'));
     await expect(isRunning(held(1))).rejects.toThrow(ConfigError);
     await expect(isRunning(held(1))).rejects.toThrow(/another state machine.*delete the newest file/);
@@ -125,7 +122,9 @@ describe('an execution', () => {
 
 describe('the jobs that an execution has left', () => {
   const holder = (trainer?: 'batch' | 'sagemaker'): ExecutionRecord => ({
-    ...{ format: 'mates-execution/1', execution: arn('run-1'), since: '2026-01-01T00:00:00Z' },
+    format: 'mates-execution/1',
+    execution: arn('run-1'),
+    since: '2026-01-01T00:00:00Z',
     trainer,
   });
   beforeEach(() => {

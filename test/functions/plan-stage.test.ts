@@ -39,7 +39,7 @@ it('asks for no jobs of a stage that is done', async () => {
 });
 
 describe('maxCostUsd', () => {
-  it('stops before the stage whose end would pass it', async () => {
+  it('stops before the stage that would exceed it', async () => {
     const place = { corpus: corpusOf(24, 50) };
     const [through0, through1] = [costThroughStage(config(), 0, place), costThroughStage(config(), 1, place)];
     expect(through0).toBeLessThan(through1);
@@ -48,13 +48,13 @@ describe('maxCostUsd', () => {
     expect((await plan(1, limit)).answer.withinBudget).toBe(false);
   });
 
-  it('without it, or at it, the run goes on', async () => {
+  it('lets the run go on where it is not set or just reached', async () => {
     expect((await plan(2)).answer.withinBudget).toBe(true);
     expect((await plan(2, costThroughStage(config(), 2, { corpus: corpusOf(24, 50) }))).answer.withinBudget).toBe(true);
   });
 });
 
-it('maxCostUsd is held against the hours that the stage before has taken, where those are more than estimated', async () => {
+it('maxCostUsd is compared with the hours of the previous stage where they exceed the estimate', async () => {
   const place = { corpus: corpusOf(24, 50) };
   const limit = 1.5 * costThroughStage(config(), 1, place);
   const timing = (job: string, seconds: number) => ({ job, begin: 0, seconds, flops: 0 });
@@ -70,7 +70,7 @@ it('maxCostUsd is held against the hours that the stage before has taken, where 
   expect((await plan(1, limit)).answer.withinBudget).toBe(false);
 });
 
-it('maxCostUsd is held against the pools that there are', async () => {
+it('maxCostUsd is compared with the cost of the actual pools', async () => {
   const least = costThroughStage(config(), 1);
   expect((await plan(1, 1.1 * least)).answer.withinBudget).toBe(true);
   expect((await plan(1, 1.1 * least, 5_000_000)).answer.withinBudget).toBe(false);

@@ -1,24 +1,20 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
 import { parseConfig } from '../../core/config/load.ts';
 import { CORPUS_FOLDER } from '../../core/layout.ts';
 import { createRun } from '../../core/run/create-run.ts';
 import { putJson, storeOpener } from '../../core/storage/index.ts';
 import { handler as planStage } from '../../functions/plan-stage/index.ts';
-import { corpusOf } from '../support.ts';
+import { corpusOf, temporaryFolder } from '../support.ts';
 
 /** Gives each test a lake of its own, in a directory; `lake.path` is where. */
 export function temporaryLake(): { path: string } {
   const lake = { path: '' };
   beforeEach(async () => {
-    lake.path = await mkdtemp(join(tmpdir(), 'mates-functions-'));
+    lake.path = await temporaryFolder();
     process.env.MATES_LAKE_DIRECTORY = lake.path;
   });
-  afterEach(async () => {
+  afterEach(() => {
     delete process.env.MATES_LAKE_DIRECTORY;
-    await rm(lake.path, { recursive: true, force: true });
   });
   return lake;
 }

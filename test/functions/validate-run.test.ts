@@ -79,7 +79,7 @@ describe('on one machine', () => {
       expect((await record('first')).config.seed).toBe(9);
     });
 
-    it('names a run that is there', async () => {
+    it('is refused where it names no run', async () => {
       await expect(validate({ resumeFrom: 'nowhere' })).rejects.toThrow(ConfigError);
       await expect(validate({ resumeFrom: 'nowhere' })).rejects.toThrow(
         /resumeFrom: there is no run nowhere .*run\.json/,
@@ -335,7 +335,7 @@ describe('on S3', () => {
     expect(config.corpus.input).toEqual(['s3://data/run/web/*.jsonl', 's3://data/run/b.jsonl']);
   });
 
-  it('a key or pattern without an object fails', async () => {
+  it('a key or pattern that matches no object is refused', async () => {
     await expect(validate(config('s3://data/a.jsonl'))).rejects.toThrow(/^s3:\/\/data\/a\.jsonl: no such file/);
     await expect(validate(config('s3://data/*.jsonl'))).rejects.toThrow(
       /^s3:\/\/data\/\*\.jsonl: no file has such a name/,
@@ -347,13 +347,13 @@ describe('on S3', () => {
     ['NoSuchBucket', 404, /corpus\.input .*there is no such bucket/],
     ['AccessDenied', 403, /corpus\.input .*inputBuckets/],
     ['PermanentRedirect', 301, /corpus\.input .*another region/],
-  ])('%s is said in words', async (name, status, message) => {
+  ])('%s is explained in words', async (name, status, message) => {
     s3.on(ListObjectsV2Command).rejects(refusal(name, status));
     await expect(validate(config('s3://data/*.jsonl'))).rejects.toThrow(InputError);
     await expect(validate(config('s3://data/*.jsonl'))).rejects.toThrow(message);
   });
 
-  it('a HEAD that is forbidden has no name but its status', async () => {
+  it('a forbidden HEAD is recognised by its status, as it has no other name', async () => {
     s3.on(HeadObjectCommand).rejects(refusal('403', 403));
     await expect(validate(config('s3://data/a.jsonl'))).rejects.toThrow(/inputBuckets/);
   });

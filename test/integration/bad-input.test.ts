@@ -67,7 +67,7 @@ it('a function that is throttled three times is called again', async () => {
   } finally {
     await lambda.send(new DeleteFunctionConcurrencyCommand({ FunctionName }));
   }
-  // Called in the end, it says what it has to say.
+  // When it is called at last, it refuses the input as always.
   expect(await ended(executionArn)).toMatchObject({ status: 'FAILED', error: 'ConfigError' });
 });
 

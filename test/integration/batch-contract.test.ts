@@ -1,4 +1,4 @@
-/** That the job runner keeps Batch's promises, on which the other tests rely: through the endpoint, with the real SDK. */
+/** The job runner keeps Batch's promises, on which the other tests rely: through the endpoint, with the real SDK. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   DescribeJobsCommand,

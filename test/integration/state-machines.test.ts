@@ -1,4 +1,4 @@
-/** That the interpreter of `mates run` and LocalStack's Step Functions take the same machine to the same end. */
+/** The interpreter of `mates run` and LocalStack's Step Functions take the same machine to the same end. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { LambdaClient, ListFunctionsCommand } from '@aws-sdk/client-lambda';
 import {

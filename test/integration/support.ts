@@ -87,7 +87,7 @@ export async function running(run: string, task: string): Promise<ProcessRecord>
   }
 }
 
-/** Lets the next attempts of a task meet with faults. */
+/** Orders faults for the next attempts of a task. */
 export async function disturb(run: string, task: string, ...faults: Fault[]): Promise<void> {
   const answer = await fetch(`${jobRunnerUrl}/_faults`, {
     method: 'POST',

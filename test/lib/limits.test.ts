@@ -1,6 +1,6 @@
 /**
- * That a run of 100 stages over 10,000 shards, the most that a configuration may ask for, stays within the quotas of
- * Step Functions and Batch: computed by running the definition with the largest values that can occur (worst-case.ts).
+ * A run of 100 stages over 10,000 shards, the most that a configuration may ask for, stays within the quotas of Step
+ * Functions and Batch: computed by running the definition with the largest values that can occur (worst-case.ts).
  */
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';

@@ -1,14 +1,13 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { App, Validations } from 'aws-cdk-lib/core';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { buildApp } from '../../lib/build-app.ts';
 import { projectContext } from '../../lib/synthesize.ts';
+import { temporaryFolder } from '../support.ts';
 
-const outdir = mkdtempSync(join(tmpdir(), 'mates-nag-'));
-afterAll(() => rmSync(outdir, { recursive: true, force: true }));
+const outdir = await temporaryFolder();
 
 // The second is as different from the first as the settings allow.
 it.each([

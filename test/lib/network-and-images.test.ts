@@ -8,7 +8,8 @@ import { DIFFERENT, ECR_IMAGE, list, resources, statements, synthesize } from '.
 const { template } = synthesize();
 const other = synthesize(DIFFERENT);
 const fixed = {
-  ...{ account: '123456789012', region: 'us-east-1' },
+  account: '123456789012',
+  region: 'us-east-1',
   'availability-zones:account=123456789012:region=us-east-1': [...'abcdef'].map((zone) => `us-east-1${zone}`),
 };
 const IN_EUROPE = ECR_IMAGE.replace('us-east-1', 'eu-west-1');

@@ -82,7 +82,7 @@ describe('compute environments', () => {
     expect(gpu.map(({ Type }) => Type).sort()).toEqual(['EC2', 'SPOT']);
   });
 
-  it('have GPU images and GPU instances alone', () => {
+  it('use GPU images with GPU instances only', () => {
     for (const environment of gpu) {
       expect(environment.Ec2Configuration).toEqual([{ ImageType: 'ECS_AL2023_NVIDIA' }]);
       expect(environment.InstanceTypes).toEqual(['g6.xlarge', 'g5.xlarge']);
@@ -201,7 +201,11 @@ describe('job definitions', () => {
       return hours ? [[variable('MATES_TASK'), Timeout.AttemptDurationSeconds / 3600 - Number(hours)]] : [];
     });
     expect(Object.fromEntries(deadlines)).toEqual({
-      ...{ prepare: 0.5, pretrain: 0.5, probe: 0.5, 'fit-influence': 0.5, evaluate: 0.5 },
+      prepare: 0.5,
+      pretrain: 0.5,
+      probe: 0.5,
+      'fit-influence': 0.5,
+      evaluate: 0.5,
     });
   });
 
@@ -275,7 +279,7 @@ describe('operations', () => {
     expect(JSON.stringify(other.template.Outputs!.MachineArn!.Value)).not.toContain('Alias');
   });
 
-  it('tell of failed runs and jobs', () => {
+  it('report failed runs and jobs', () => {
     const alarms = resources(template, 'AWS::CloudWatch::Alarm');
     expect(alarms.map(({ MetricName }) => MetricName)).toContain('ExecutionsFailed');
     for (const alarm of alarms) {
@@ -289,13 +293,13 @@ describe('operations', () => {
     expect(resources(template, 'AWS::CloudWatch::Dashboard')).toHaveLength(1);
   });
 
-  it('budget when asked to', () => {
+  it('have a budget when asked to', () => {
     expect(resources(template, 'AWS::Budgets::Budget')).toEqual([]);
     const [{ Budget, NotificationsWithSubscribers }] = resources(other.template, 'AWS::Budgets::Budget');
     expect(Budget.BudgetLimit).toEqual({ Amount: 250, Unit: 'USD' });
     expect(NotificationsWithSubscribers).toHaveLength(2);
     expect(resources(other.template, 'AWS::SNS::Subscription')).toHaveLength(1);
-    // Without which the budget sees nothing.
+    // The budget sees nothing until this tag is activated.
     expect(other.template.Outputs!.BudgetTag).toMatchObject({
       Value: Budget.CostFilters.TagKeyValue[0].replace(/^user:|\$.*$/g, ''),
       Description: expect.stringContaining('activated'),

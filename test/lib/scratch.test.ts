@@ -1,17 +1,16 @@
 /** The script of an instance's user data, with programs of a line each in the place of those that touch disks. */
 import { execFile } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
+import { temporaryFolder } from '../support.ts';
 
 let folder: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'mates-scratch-'));
+  folder = await temporaryFolder();
   await mkdir(join(folder, 'by-id'));
 });
-afterEach(() => rm(folder, { recursive: true }));
 
 /** Programs and arguments in the order in which they were called, on an instance with so many disks. */
 async function calls(disks: number, programs: Record<string, string> = {}): Promise<string[]> {
@@ -48,7 +47,7 @@ it('mounts the one disk of a small instance', async () => {
   expect(await calls(1)).toEqual([`mkfs.xfs -f ${disk(0)}`, `mount -o noatime ${disk(0)} scratch`]);
 });
 
-it('joins several', async () => {
+it('joins several disks', async () => {
   expect(await calls(2)).toEqual([
     `mdadm --create /dev/md0 --run --level=0 --raid-devices=2 ${disk(0)} ${disk(1)}`,
     'mkfs.xfs -f /dev/md0',
@@ -56,7 +55,7 @@ it('joins several', async () => {
   ]);
 });
 
-it('takes the largest where they cannot be joined, and goes on where that cannot be mounted', async () => {
+it('takes the largest disk where they cannot be joined, and goes on without where that cannot be mounted', async () => {
   const lsblk = `printf '900 %s\\n1900 %s\\n' "$3" "$4"`;
   const taken = await calls(2, { mdadm: 'exit 1', lsblk, 'mkfs.xfs': 'exit 1' });
   expect(taken.slice(1)).toEqual([`lsblk -dbnro SIZE,PATH ${disk(0)} ${disk(1)}`, `mkfs.xfs -f ${disk(1)}`]);

@@ -38,7 +38,7 @@ describe('context', () => {
     });
   });
 
-  it('has as many jobs of a map at once as one environment holds, unless told otherwise', () => {
+  it('runs as many jobs of a map at once as one environment holds, unless told otherwise', () => {
     const jobs = (values: object) => mapConcurrency(parseSettings({ ...values }));
     expect(jobs({})).toBe(16);
     expect(jobs({ maxGpuVcpus: 100, jobVcpus: 8 })).toBe(12);

@@ -1,17 +1,16 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { FUNCTION_NAMES } from '../../lib/compute/function-code.ts';
 import { PROJECT_ROOT } from '../../lib/project.ts';
+import { temporaryFolder } from '../support.ts';
 
 let outdir: string;
 beforeAll(async () => {
-  outdir = await mkdtemp(join(tmpdir(), 'mates-cdk-'));
+  outdir = await temporaryFolder();
 });
-afterAll(() => rm(outdir, { recursive: true, force: true }));
 
 it('cdk synth needs no network, account or Docker, and bundles every function', async () => {
   await promisify(execFile)(

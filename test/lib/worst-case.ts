@@ -3,8 +3,7 @@
  * takes note of every payload. Functions that only compute are the real ones; what the others answer is typed by their
  * handlers, so that a new field cannot be forgotten here.
  */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RunReference } from '../../core/run/execution-input.ts';
 import { getJson, storeOpener } from '../../core/storage/index.ts';
@@ -19,7 +18,7 @@ import { type Json, type JsonObject, type Machine, StatesError, type TaskCall } 
 import { validate } from '../../local/asl/validate.ts';
 import { taskProblem } from '../../local/tasks.ts';
 import { readTemplate } from '../../local/template.ts';
-import { corpusOf } from '../support.ts';
+import { corpusOf, temporaryFolder } from '../support.ts';
 
 export interface Size {
   stages: number;
@@ -69,7 +68,7 @@ const bytes = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
 
 /** @throws StatesError when a quota of Step Functions is passed, of payloads or of the history. */
 export async function worstCase({ template, dataTemplate }: Synthesized, size: Size): Promise<Course> {
-  const lake = await mkdtemp(join(tmpdir(), 'mates-worst-case-'));
+  const lake = await temporaryFolder();
   const before = process.env.MATES_LAKE_DIRECTORY;
   process.env.MATES_LAKE_DIRECTORY = lake;
   try {
@@ -116,7 +115,6 @@ export async function worstCase({ template, dataTemplate }: Synthesized, size: S
   } finally {
     if (before === undefined) delete process.env.MATES_LAKE_DIRECTORY;
     else process.env.MATES_LAKE_DIRECTORY = before;
-    await rm(lake, { recursive: true, force: true });
   }
 }
 

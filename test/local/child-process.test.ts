@@ -50,7 +50,7 @@ describe('a child process', () => {
     expect(lines).toEqual(['ready']);
   });
 
-  it('has a channel, unless it is to have none', async () => {
+  it('has a channel unless told otherwise', async () => {
     const script = "console.log(typeof process.send, process.env.NODE_CHANNEL_FD ?? '')";
     expect((await run(script)).lines[0]).toMatch(/^function/);
     expect((await run(script, { channel: false })).lines).toEqual(['undefined ']);

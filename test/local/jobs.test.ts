@@ -1,18 +1,17 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ConfigError, InterruptedError, RunError } from '../../core/errors.ts';
 import type { Progress } from '../../core/progress.ts';
 import { type JobRequest, JobRunner, type JobRunnerOptions, retries } from '../../local/jobs.ts';
+import { temporaryFolder } from '../support.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'mates-jobs-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const folder = await temporaryFolder();
 
 /** A job whose command is a script for Node. */
 function run(script: string, request: Partial<JobRequest> = {}, options: Partial<JobRunnerOptions> = {}) {
@@ -70,7 +69,7 @@ describe('one job', () => {
     expect(environment).toEqual({ PATH: process.env.PATH, MATES_STAGE: '3', AWS_BATCH_JOB_ATTEMPT: '1' });
   });
 
-  it('tells progress, logs the rest, line by line', async () => {
+  it('reports progress and logs everything else, line by line', async () => {
     const at: Progress = { step: 'Pretrain', done: 1, total: 2, unit: 'steps' };
     const script = `console.log('hello'); console.log(${JSON.stringify(JSON.stringify({ progress: at }))}); console.error('careful'); process.stdout.write('no newline')`;
     const { progress, lines, failure } = await run(script);
@@ -114,7 +113,7 @@ describe('one job', () => {
     else expect(failure!.message).toMatch(message);
   });
 
-  it('a program that is not there', async () => {
+  it('fails where its program does not exist', async () => {
     const program = () => ({ file: join(import.meta.dirname, 'no-such-program'), arguments: [] });
     await expect(run('', {}, { program })).rejects.toMatchObject({ code: 'ENOENT' });
   });
@@ -124,7 +123,7 @@ describe('attempts', () => {
   const counting = (name: string, then: string) =>
     `const n = Number(process.env.AWS_BATCH_JOB_ATTEMPT); require('fs').appendFileSync('${join(folder, name)}', 'x'); ${then}`;
 
-  it('exit 75 is tried again', async () => {
+  it('are repeated after exit code 75', async () => {
     const { attempts, failure } = await run(counting('a', 'process.exit(n < 3 ? 75 : 0)'), {
       retryStrategy: strategy(10),
     });
@@ -132,14 +131,14 @@ describe('attempts', () => {
     expect(failure).toBeUndefined();
   });
 
-  it('until the attempts are used up', async () => {
+  it('end when the attempts are used up', async () => {
     const script = counting('b', "console.error('InterruptedError: stopped'); process.exit(75)");
     const { attempts, failure } = await run(script, { retryStrategy: strategy(2) });
     expect(attempts).toHaveLength(2);
     expect(failure).toBeInstanceOf(InterruptedError);
   });
 
-  it('another exit code is final', async () => {
+  it('are not repeated after another exit code', async () => {
     expect((await run('process.exit(1)', { retryStrategy: strategy(10) })).attempts).toHaveLength(1);
   });
 
@@ -150,13 +149,13 @@ describe('attempts', () => {
     });
     expect(attempts).toMatchObject([{ statusReason: 'Job attempt duration exceeded timeout', exitCode: 137 }]);
     expect(failure!.message).toContain('longer than its 0.3 s');
-    // Whatever the conditions say.
+    // It is not repeated, whatever the conditions say.
     const always = { attempts: 10, evaluateOnExit: [] };
     const again = await run('setInterval(() => {}, 1000)', { retryStrategy: always, timeout: 0.3 });
     expect(again.attempts).toHaveLength(1);
   });
 
-  it('conditions: the first that fits, patterns by their start; none that fits retries', () => {
+  it('are decided by the first condition that fits, whose patterns match from the start; without one they are repeated', () => {
     const end = { exitCode: 1, statusReason: 'Host EC2 (instance i-1) terminated.', startedAt: 0, stoppedAt: 0 };
     expect(retries(strategy(1).evaluateOnExit, end)).toBe(true);
     expect(retries(strategy(1).evaluateOnExit, { ...end, statusReason: 'A Host EC2' })).toBe(false);
@@ -168,7 +167,7 @@ describe('attempts', () => {
 });
 
 describe('slots', () => {
-  it('no more jobs at once than slots', async () => {
+  it('run no more jobs at once than there are slots', async () => {
     const file = join(folder, 'peak');
     const program = () => ({
       file: process.execPath,
@@ -256,12 +255,19 @@ describe('stopping', () => {
   it('a job that no longer waits leaves its place to the next', async () => {
     const runner = new JobRunner({
       program: ([text]) => ({ file: process.execPath, arguments: ['-e', text!] }),
-      ...{ environment: {}, slots: 1, grace: 0.2 },
+      environment: {},
+      slots: 1,
+      grace: 0.2,
     });
     const job = (text: string, signal = new AbortController().signal) =>
       runner.run({
-        ...{ label: 'job', state: 'It', items: [], command: [text], environment: {} },
-        ...{ retryStrategy: strategy(1), signal },
+        label: 'job',
+        state: 'It',
+        items: [],
+        command: [text],
+        environment: {},
+        retryStrategy: strategy(1),
+        signal,
       });
     const stop = new AbortController();
     const first = job(writesPid('slow', 'setTimeout(() => process.exit(0), 300)'));

@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -7,18 +6,16 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConfigError, InterruptedError, RunError } from '../../core/errors.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { type RunMachineOptions, runMachine } from '../../local/run-machine.ts';
+import { temporaryFolder } from '../support.ts';
 
 const synthesized = synthesizeMachine();
 const functionsDirectory = fileURLToPath(new URL('functions', import.meta.url));
 
 let lakeDirectory: string;
-beforeEach(() => {
-  lakeDirectory = mkdtempSync(join(tmpdir(), 'mates-run-'));
+beforeEach(async () => {
+  lakeDirectory = await temporaryFolder();
 });
-afterEach(() => {
-  vi.unstubAllEnvs();
-  rmSync(lakeDirectory, { recursive: true });
-});
+afterEach(() => vi.unstubAllEnvs());
 
 /** A stand-in for every job: notes what it was told, and fails or waits where a file of the lake says so. */
 const JOB = `
@@ -157,11 +154,11 @@ describe('failures', () => {
     expect(jobs().at(-1)).toMatch(new RegExp(`^${task}|^pretrain`));
   });
 
-  it('a name that cannot be one', async () => {
+  it('of an invalid execution name', async () => {
     await expect(run({}, { executionName: 'a b' })).rejects.toBeInstanceOf(ConfigError);
   });
 
-  it('a command that is none of ours', async () => {
+  it('of a command that is not ours', async () => {
     const template = structuredClone(synthesized.template);
     for (const { Type, Properties } of Object.values(template.Resources))
       if (Type === 'AWS::Batch::JobDefinition')
@@ -182,7 +179,7 @@ describe('abort', () => {
     expect(() => process.kill(Number(readFileSync(file, 'utf8')), 0)).toThrow('ESRCH');
   });
 
-  it('before the beginning', async () => {
+  it('starts nothing when it comes before the beginning', async () => {
     await expect(run({}, { signal: AbortSignal.abort() })).rejects.toBeInstanceOf(InterruptedError);
   });
 });

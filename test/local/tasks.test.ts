@@ -80,7 +80,7 @@ describe('lambda:invoke', () => {
     expect(on.failureBehind(thrown.cause)!.message).toContain(message);
   });
 
-  it('a function that is not there', async () => {
+  it('fails for a function that does not exist', async () => {
     await expect(invoke(tasks(), {}, 'nobody')).rejects.toMatchObject({ error: 'Lambda.ResourceNotFoundException' });
   });
 });

@@ -1,15 +1,14 @@
-/** Peak memory of processes of their own. Bounds are generous; `bench/memory.ts` measures what docs/performance.md states. */
+/** Peak memory, measured in new processes. Bounds are generous; `bench/memory.ts` measures what docs/performance.md states. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { trainBpe } from '../../core/tokenizer/index.ts';
-import { temporaryFolder } from '../corpus/support.ts';
-import { startModule } from '../support.ts';
+import { startModule, temporaryFolder } from '../support.ts';
 
-/** So that garbage does not wait for the gigabytes that V8 would let it have. */
+/** Keeps V8 from letting garbage pile up to gigabytes. */
 const SMALL_HEAP = ['--max-old-space-size=128', '--max-semi-space-size=4'];
 
-/** Most memory, in MB, that a process has had which runs a module's text; `folder` there is one to write to. */
+/** Peak memory, in MB, of a process that runs the text of a module, which may write to its `folder`. */
 async function peakOf(source: string, folder?: string): Promise<number> {
   const path = JSON.stringify(folder ?? (await temporaryFolder()));
   const report = 'console.log(process.resourceUsage().maxRSS / 1024);';
@@ -60,7 +59,7 @@ it('a corpus of four times the documents is prepared in the same memory', async 
       if (documents !== ${documents}) throw new Error(documents + ' documents');`);
   };
   const few = await peak(30_000);
-  // What must be held is so in every run; what the collector has not come to yet differs by up to 50 MB between two.
+  // What must be held is the same in every run; garbage not yet collected differs by up to 50 MB between two runs.
   const many = Math.min(await peak(120_000), await peak(120_000));
   expect(many - few).toBeLessThan(80); // of 110 MB of text
 });

@@ -63,7 +63,8 @@ const DEMANDS: Record<string, (parameters: Parameters) => Demand[]> = {
 
   'sagemaker.CreateTrainingJob': (parameters) => [
     {
-      ...{ action: 'sagemaker:CreateTrainingJob', resource: trainingJob(parameters) },
+      action: 'sagemaker:CreateTrainingJob',
+      resource: trainingJob(parameters),
       context: prefixed('aws:RequestTag/', tagsOf(parameters)),
     },
     ...(parameters.Tags?.length ? [{ action: 'sagemaker:AddTags', resource: trainingJob(parameters) }] : []),
@@ -83,7 +84,7 @@ const DEMANDS: Record<string, (parameters: Parameters) => Demand[]> = {
   'cloudformation.DescribeStacks': onField('cloudformation:DescribeStacks', 'StackName'),
 };
 
-/** @throws Error for a call of which it is not known what it demands. */
+/** @throws Error for a call whose demands are not known here. */
 export function demandsOf({ service, operation, parameters }: Call): Demand[] {
   const demands = DEMANDS[`${service}.${operation}`];
   if (!demands) throw new Error(`It is not known what ${service}.${operation} demands; say so in demands.ts.`);

@@ -91,7 +91,7 @@ describe('a call', () => {
     });
   });
 
-  it('of an operation that nobody has thought of fails', () => {
+  it('of an unknown operation is an error', () => {
     expect(() => call('s3', 'PutBucketPolicy', {})).toThrow(/not known what s3.PutBucketPolicy demands/);
   });
 });

@@ -4,7 +4,7 @@ import { CounterRandom, STREAM, uniformOf } from '../../core/random/philox.ts';
 import { PhiloxRun, RUN } from '../../core/random/philox-run.ts';
 import { philox4x32 } from '../../core/random/philox4x32.ts';
 
-it('has the numbers of CounterRandom, whatever the seed, stream, stage and index', () => {
+it('gives the numbers of CounterRandom, whatever the seed, stream, stage and index', () => {
   const index = fc.oneof(fc.maxSafeNat(), fc.integer({ min: 2 ** 32 - 50, max: 2 ** 32 + 50 }));
   const counts = fc.oneof(fc.integer({ min: 0, max: 9 }), fc.constantFrom(RUN - 1, RUN, RUN + 1));
   const stage = fc.integer({ min: 0, max: 2 ** 31 });

@@ -210,7 +210,7 @@ describe('fitRidge', () => {
     );
   });
 
-  it('takes a row that is there twice, at twice the penalty, as once', () => {
+  it('treats a row that occurs twice, at twice the penalty, as if it occurred once', () => {
     fc.assert(
       fc.property(problem, (given) => {
         const twice = <T>(values: T[]) => [...values, ...values];
@@ -352,7 +352,7 @@ describe('a planted signal', () => {
   });
 });
 
-it('chooses by what all folds predict of the rows that are held out', () => {
+it('chooses the penalty by the predictions of all folds for the rows held out', () => {
   const x = Array.from({ length: 40 }, (_, i) => [((i * 17) % 40) / 10, ((i * 7) % 40) / 10]);
   const y = x.map(([a, b], i) => a! - 0.5 * b! + ((i * 29) % 13) / 3);
   const blocksOf = (rows: number[]) => ({
@@ -385,7 +385,7 @@ it('chooses by what all folds predict of the rows that are held out', () => {
   }
 });
 
-it('chooses by the first rows alone where it is told to, and fits the others too', () => {
+it('chooses the penalty by the first rows alone where told to, but fits the others too', () => {
   // The first rows rise with x, and more rows that come after them fall steeply.
   const x = Array.from({ length: 60 }, (_, i) => ((i * 37) % 60) - 29.5);
   const y = x.map((value, i) => (i < 40 ? value : -3 * value));

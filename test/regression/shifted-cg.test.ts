@@ -33,7 +33,7 @@ it('solves for every shift, of a matrix that may be singular', () => {
   );
 });
 
-it('needs no more products for many shifts than for the least', () => {
+it('needs no more products for many shifts than for the smallest', () => {
   const diagonal = Float64Array.from({ length: 100 }, (_, i) => 1.1 ** i);
   let products = 0;
   const times = (p: Float64Array, result: Float64Array) => {
@@ -47,13 +47,13 @@ it('needs no more products for many shifts than for the least', () => {
   expect(solveShifted(times, b, [30, 3, 300, 3000], limits).iterations).toBe(alone);
 });
 
-it('says when so many iterations do not do', () => {
+it('says when the iterations do not suffice', () => {
   const times = (p: Float64Array, result: Float64Array) => result.set(p);
   const limits = { tolerance: 1e-8, maxIterations: 0 };
   expect(() => solveShifted(times, new Float64Array(3).fill(1), [1], limits)).toThrow('in 0 iterations');
 });
 
-it('gives zeros for a right side of zeros', () => {
+it('gives zeros for a right-hand side of zeros', () => {
   const times = (p: Float64Array, result: Float64Array) => result.set(p);
   const limits = { tolerance: 1e-8, maxIterations: 1 };
   expect(solveShifted(times, new Float64Array(3), [1], limits).solutions).toEqual([new Float64Array(3)]);

@@ -69,7 +69,7 @@ it.each([
   ['report-fixture', 'report-fixture'],
   ['report-fixture-7', 'report-fixture-7'],
   ['warmer', 'report-fixture \u00b7 warmer'],
-])('heads the run %s of the configuration report-fixture with %s', async (id, title) => {
+])('gives the run %s of the configuration report-fixture the heading %s', async (id, title) => {
   const open = memoryOpener();
   const store = open('memory:run');
   await writeFixture(store, { stopAt: -1 });
@@ -137,7 +137,7 @@ describe('hostile text', () => {
   });
 });
 
-it('tells long names of domains apart, and has each whole as a title', async () => {
+it('tells long names of domains apart, and gives each in full as a title', async () => {
   const open = memoryOpener();
   const store = open('memory:run');
   await writeFixture(store);
@@ -164,7 +164,7 @@ describe('a run in progress', () => {
     expect(page).not.toMatch(/undefined|NaN/);
   });
 
-  it('is no error before anything is trained', async () => {
+  it('renders without error before anything is trained', async () => {
     const page = await report({ stopAt: -1 });
     expect(page).toContain('No stage has been evaluated yet.');
     expect(page).toContain('Nothing has been trained yet.');
@@ -200,7 +200,7 @@ describe('the verdict', () => {
     return { header: /<header>[\s\S]*<\/header>/.exec(page)![0], row, figures };
   }
 
-  it('subtracts what it shows, and makes nothing of a thousandth', async () => {
+  it('subtracts the numbers as shown, and ignores a difference of a thousandth', async () => {
     const { header, row, figures } = await withLosses(
       { referenceLoss: 10.8264, heldOutLoss: 10.8284, mixedDomainLoss: 4.0021 },
       { referenceLoss: 10.8256, heldOutLoss: 10.8288, mixedDomainLoss: 4.0009 },
@@ -236,7 +236,7 @@ describe('the verdict', () => {
     expect(await page()).toContain('Stage 2: the probe is weak: its steps made the model worse.');
   });
 
-  it('repeats what the passages and the selection were warned of', async () => {
+  it('repeats the warnings about the passages and the selection', async () => {
     const open = memoryOpener();
     const store = open('memory:run');
     await writeFixture(store);

@@ -3,7 +3,9 @@ import type { ArmSummary, RunSummary } from '../../core/formats.ts';
 import { closingTable, summaryWarnings } from '../../report/table.ts';
 
 const arm = (referenceLoss: number, heldOutLoss = 5): ArmSummary => ({
-  ...{ tokens: 1000, trainingFlops: 1e9, trainingSeconds: 7 },
+  tokens: 1000,
+  trainingFlops: 1e9,
+  trainingSeconds: 7,
   referenceLoss,
   heldOutLoss,
   mixedDomainLoss: 4,
@@ -89,7 +91,7 @@ describe('closingTable', () => {
     expect(closingTable(summary, { color: false, columns: wide.indexOf('\n') })).toBe(wide);
   });
 
-  it('does not take training on the reference passages for a selection', () => {
+  it('does not treat training on the reference passages as a selection', () => {
     const table = closingTable({ ...summary, method: 'train-on-reference' }, { color: false });
     expect(table).toContain('go by the held-out loss');
     expect(table).not.toContain('favours selection');
@@ -111,6 +113,6 @@ describe('closingTable', () => {
     expect(closingTable(summary, { color: false })).not.toContain(code);
     const colored = closingTable(summary, { color: true });
     expect(colored).toContain(`5.110 (${code}[32m\u22120.060`);
-    expect(colored).toContain('4.000 (0.000)'); // no difference is neither good nor bad
+    expect(colored).toContain('4.000 (0.000)'); // a difference of zero is neither good nor bad
   });
 });

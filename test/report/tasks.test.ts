@@ -17,12 +17,12 @@ async function tasksOf(options: FixtureOptions): Promise<string[][] | undefined>
     ?.map((row) => Array.from(row.matchAll(/<t[hd][^>]*>(.*?)<\/t[hd]>/g), ([, cell]) => cell!));
 }
 
-describe('the report`s zero-shot section', () => {
+describe("the report's zero-shot section", () => {
   it('is there only when tasks are configured', async () => {
     expect(await tasksOf({})).toBeUndefined();
   });
 
-  it('compares both runs, the difference paired', async () => {
+  it('compares both runs by paired differences', async () => {
     expect(await tasksOf({ tasks: true })).toEqual([
       ['task', 'metric', 'selected', 'random', 'diff.'],
       // 6 and 4 of 10 right, of which 4 in both: differences of 1 twice and 0 eight times

@@ -6,7 +6,7 @@ const rows = [
   ['stages', '2'],
 ];
 
-it('has a line for each row without a head, with a long value below itself', () => {
+it('has a line for each row where there is no head, and wraps long values below themselves', () => {
   const options = { style: { border: [] } };
   expect(terminalTable(rows, options, 200)).toMatch(/^┌/);
   expect(terminalTable(rows, options, 40)).toBe(

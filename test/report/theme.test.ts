@@ -70,7 +70,7 @@ describe.each([
   });
 });
 
-it('leaves the widest tables, measured in the wide letters of DejaVu Sans, their room', () => {
+it('leaves room for the widest tables, as measured in the wide letters of DejaVu Sans', () => {
   const [, width] = /main\{max-width:(\d+)px/.exec(styles)!;
   const paddings = 2 * 24 + 2 * 24 + 2; // of main and of a section, and its border
   expect(Number(width) - paddings).toBeGreaterThanOrEqual(1123); // compare.html with intervals

@@ -118,7 +118,7 @@ describe('merge', () => {
     expect(store.reads.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(0.22 * 12 * n);
   });
 
-  it('counts rows of domains that are called as an object has members', async () => {
+  it('counts rows of domains whose names are members of every object', async () => {
     const corpus = fakeCorpus(30);
     for (const [i, name] of ['constructor', '__proto__', 'web'].entries()) corpus.index.domains[i]!.name = name;
     const { store, prefixes } = await score(corpus, [wholeShards(corpus)], new Float32Array(30), exact);
@@ -130,7 +130,7 @@ describe('merge', () => {
     ]);
   });
 
-  it('refuses unfinished, foreign, doubled and missing scores', async () => {
+  it('refuses unfinished, foreign, duplicate and missing scores', async () => {
     const corpus = fakeCorpus(30, [0, 10, 20]);
     const [a, b, c] = wholeShards(corpus);
     const utilities = new Float32Array(30);

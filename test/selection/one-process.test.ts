@@ -216,7 +216,7 @@ describe('selectInMemory on large pools', () => {
     }
   });
 
-  it('gives no selection for a bracket that misses the cut, however narrowly', () => {
+  it('gives no selection for a bracket that misses the cut, by however little', () => {
     const pool = { ranges: oneRange(30_000), utilities: normal.subarray(0, 30_000) };
     const k = 6000;
     const right = selectInMemory(pool, k, exact);

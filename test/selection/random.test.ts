@@ -9,7 +9,7 @@ import { collect, deal, fakeCorpus, merge, wholeShards } from './pool.ts';
 const randomRecipe = (noise: Noise): KeyRecipe => ({ noise, temperature: 1, gumbel: 'exact' });
 
 describe('random selection', () => {
-  it('is the selection by utilities of 0', async () => {
+  it('equals the selection by utilities of 0', async () => {
     const cases = fc.record({
       n: fc.integer({ min: 1, max: 400 }),
       share: fc.double({ min: 0, max: 1, noNaN: true }),
@@ -38,7 +38,7 @@ describe('random selection', () => {
     );
   });
 
-  it('is so for a pool that one bracket does not hold whole', async () => {
+  it('equals it for a pool that does not fit into one bracket, too', async () => {
     const n = 40_000;
     const corpus = fakeCorpus(n, [0, 15_000]);
     const noise = { seed: 5, stage: 1, arm: 'control' } as const;

@@ -145,7 +145,9 @@ describe('what a plan asks for', () => {
   const configOf = (method: Method) =>
     parseConfig(
       {
-        ...{ corpus: { input: ['a'] }, reference: { input: 'r' }, heldOut: { input: 'h' } },
+        corpus: { input: ['a'] },
+        reference: { input: 'r' },
+        heldOut: { input: 'h' },
         selection: { method, gumbel: 'reference-code', temperature: 0.2 },
         probe: { method: 'lookahead' },
       },

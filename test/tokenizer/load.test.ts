@@ -110,7 +110,7 @@ describe('a byte-level BPE', () => {
       }),
     ));
 
-  it('encodes long words as short ones: the heap and the scan agree', () => {
+  it('encodes long words as it does short ones: the heap and the scan agree', () => {
     const unit = 'consoleandsoon';
     const library = new Library(JSON.parse(source), {});
     for (let repeats = 1; repeats < 12; repeats++) {
@@ -124,7 +124,7 @@ describe('a byte-level BPE', () => {
     expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
   });
 
-  it('decodes bytes that are no text to U+FFFD', () => {
+  it('decodes bytes that are not UTF-8 to U+FFFD', () => {
     const [first] = tokenizer.encode('語x');
     expect(tokenizer.decode([first!])).toMatch(/\ufffd|語/);
     expect(tokenizer.decode([])).toBe('');
@@ -207,7 +207,7 @@ describe('other tokenizers', () => {
     expect(digits(false).encode('a\u0967\u0968½')).toEqual([9, 0]);
   });
 
-  it('end documents with a special token, if need be after one like any other', () => {
+  it('end documents with a special token, which may be an ordinary entry of the vocabulary', () => {
     expect(loadTokenizer(wordLevel(), 'gemma.json').endOfText).toBe(1); // where </s> is a tag of HTML
     expect(loadTokenizer(wordLevel({ added_tokens: [] }), 'gemma.json').endOfText).toBe(1);
   });

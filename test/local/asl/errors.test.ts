@@ -96,7 +96,7 @@ describe('Catch', () => {
 
   it('catches what a payload template fails with', async () => {
     const outcome = await trial(
-      machine({ Parameters: { 'x.$': '$.none' }, ...{ Catch: [{ ErrorEquals: ['States.ALL'], Next: 'Caught' }] } }),
+      machine({ Parameters: { 'x.$': '$.none' }, Catch: [{ ErrorEquals: ['States.ALL'], Next: 'Caught' }] }),
     );
     expect(outcome.output).toMatchObject({ Error: 'States.ParameterPathFailure' });
   });

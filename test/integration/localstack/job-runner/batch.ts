@@ -260,7 +260,15 @@ export class Batch {
         (job) => job.jobQueue === queue && (!status || job.status === status) && (!name || glob(name, job.jobName)),
       )
       .map(({ jobId, jobArn, jobName, status, statusReason, createdAt, startedAt, stoppedAt, jobDefinition }) => ({
-        ...{ jobId, jobArn, jobName, status, statusReason, createdAt, startedAt, stoppedAt, jobDefinition },
+        jobId,
+        jobArn,
+        jobName,
+        status,
+        statusReason,
+        createdAt,
+        startedAt,
+        stoppedAt,
+        jobDefinition,
       }));
     return { jobSummaryList };
   }

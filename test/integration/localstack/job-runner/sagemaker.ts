@@ -54,7 +54,10 @@ export class SageMaker {
         .filter((job) => job.TrainingJobName.includes(NameContains))
         .filter((job) => !StatusEquals || job.TrainingJobStatus === StatusEquals)
         .map(({ TrainingJobName, TrainingJobArn, TrainingJobStatus, CreationTime }) => ({
-          ...{ TrainingJobName, TrainingJobArn, TrainingJobStatus, CreationTime },
+          TrainingJobName,
+          TrainingJobArn,
+          TrainingJobStatus,
+          CreationTime,
         })),
     }),
     ListTags: () => ({ Tags: [] }),
@@ -70,7 +73,14 @@ export class SageMaker {
       const environment: Record<string, string> = job.Environment ?? {};
       const task = command[1] ?? '';
       const record: ProcessRecord = {
-        ...{ service: 'sagemaker', job: name, name, task, attempt: 1, startedAt: Date.now(), environment, log: [] },
+        service: 'sagemaker',
+        job: name,
+        name,
+        task,
+        attempt: 1,
+        startedAt: Date.now(),
+        environment,
+        log: [],
       };
       this.host.processes.push(record);
       if (job.TrainingJobStatus === 'Stopping') return this.finish(job, 'Stopped');
