@@ -20,7 +20,7 @@ beforeAll(async () => {
   });
   expect((await mates('run', config, '--out', out)).code).toBe(0);
   folder = await temporaryFolder();
-}, 120_000);
+});
 
 const original = () => join(out, 'runs', 'tiny');
 let copy: DirectoryStore;
@@ -115,7 +115,7 @@ it('makes the whole run again', async () => {
   const { code, stdout } = await mates('replay', folder, '--from', 'start', '--work', join(folder, 'again'));
   expect(stdout).toMatch(/(\d+) of \1 files have the same bytes again/);
   expect(code).toBe(0);
-}, 120_000);
+});
 
 it('does not accept the run itself, or a copy of it, as a second run', async () => {
   const start = ['replay', folder, '--from', 'start', '--work'];

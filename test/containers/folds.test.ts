@@ -25,7 +25,7 @@ beforeAll(async () => {
   );
   await tiny.prepare();
   for (const stage of [0, 1, 2]) await tiny.stage(stage);
-}, 60_000);
+});
 afterAll(() => vi.restoreAllMocks());
 
 const fits = (stage: number) => vi.mocked(fitRidge).mock.calls.filter(([, , options]) => options.stage === stage);
