@@ -81,9 +81,10 @@ interface Group {
   comparison: Comparison;
 }
 
-/** The cells by size and reference set, compared with random. */
+/** The cells by size and reference set, compared with random; without a cell of random there is nothing to compare with. */
 export function groupsOf(results: readonly CellResult[]): Group[] {
-  const names = [...new Set(results.map(({ size, references }) => `${size} ${references}`))].sort();
+  const random = results.filter(({ method }) => method === 'random');
+  const names = [...new Set(random.map(({ size, references }) => `${size} ${references}`))].sort();
   return names.map((name) => {
     const [size, references] = name.split(' ') as [string, string];
     const cells = results.filter((cell) => cell.size === size && cell.references === references);

@@ -27,11 +27,15 @@ const STREAM = { shuffled: 82, duplicates: 83, passages: 84 };
 type Passages = 'lambada' | 'lambada-plain' | 'python-docs' | 'piqa';
 /** The folder of passages that is made only where a file of them is given. */
 export const OPTIONAL_PASSAGES: Passages = 'piqa';
+/** The answers of `piqa/reference.jsonl`, without their questions. */
+export const ANSWERS_FILE = 'answers.jsonl';
 
 export interface Setting {
   passages: Passages;
   /** The domain that is left out of the pool. */
   without?: string;
+  /** The file of reference passages, if not `reference.jsonl`. */
+  reference?: string;
   /** Near-duplicates are removed before anything is drawn, as `corpus.nearDuplicates: "remove"` does. */
   distinct?: boolean;
 }
@@ -43,6 +47,8 @@ export const REFERENCE_SETS = {
   'python-docs': { passages: 'python-docs', without: 'python-docs' },
   'lambada-distinct': { passages: 'lambada', distinct: true },
   piqa: { passages: 'piqa' },
+  /** The answers alone: what filters of the text should look for, if not for "Question:" and "Answer:". */
+  'piqa-answers': { passages: 'piqa', reference: ANSWERS_FILE },
 } as const satisfies Record<string, Setting>;
 
 export type ReferenceSet = keyof typeof REFERENCE_SETS;
@@ -149,15 +155,17 @@ function manualPassages(documents: string[]): string[] {
 }
 
 /**
- * Writes `piqa/reference.jsonl` and `piqa/held-out.jsonl`: questions as contexts, right answers as continuations, whose tokens alone are
+ * Writes `piqa/reference.jsonl`, `piqa/answers.jsonl` and `piqa/held-out.jsonl`: questions as contexts, right answers as continuations, whose tokens alone are
  * targets.
  *
  * @param file JSON lines of `{"query", "choices", "gold"}`.
  */
 export async function writeQuestions(file: string, out: string): Promise<void> {
   const { items } = await parseTask(createReadStream(file), file, { name: 'piqa' });
-  const answers = items.map(({ pairs, gold }) => pairs[gold]!);
-  await writePassages(out, 'piqa', new Draws(STREAM.passages).shuffle(answers));
+  const answers = new Draws(STREAM.passages).shuffle(items.map(({ pairs, gold }) => pairs[gold]!));
+  await writePassages(out, 'piqa', answers);
+  const alone = answers.slice(0, REFERENCES).map(({ continuation }) => ({ text: continuation.trim() }));
+  await writeFile(join(out, 'piqa', ANSWERS_FILE), lines(alone));
 }
 
 async function writePassages(out: string, name: Passages, passages: readonly (string | Pair)[]): Promise<void> {

@@ -1,6 +1,6 @@
 /** What the study runs: methods, seeds, reference sets and sizes. A cell is one run; its id names its result file. */
 import type { RunConfigInput } from '../../core/config/schema.ts';
-import { REFERENCE_SETS, type ReferenceSet } from './corpus.ts';
+import { REFERENCE_SETS, type ReferenceSet, type Setting } from './corpus.ts';
 
 export interface Cell {
   id: string;
@@ -259,6 +259,7 @@ export function cells(): Cell[] {
     ...(['lookahead, every row, no noise', 'lookahead, every row + classifier score, no noise'] as const),
   ];
   for (const seed of seeds) add('1M', 'piqa', [seed], ofQuestions);
+  for (const seed of seeds) add('1M', 'piqa-answers', [seed], ['dsir', 'classifier', FREE]);
   for (const seed of [1, 2, 3]) add('4M', 'piqa', [seed], ['random', 'dsir', 'classifier', FREE, BESIDE_CLASSIFIER]);
   add('1M', 'lambada-distinct', seeds, ['random', 'dsir', 'lookahead, n-gram + dsir', WEAK_NOISE, ...WEIGHTS]);
   for (const method of [...WEIGHTS, ...LABELS])
@@ -297,13 +298,15 @@ export function configOf(
 ): RunConfigInput {
   const { layers, width, heads, learningRate } = SIZES[size];
   const longer = LONGER[method];
+  const { passages: set, reference = 'reference.jsonl' }: Setting = REFERENCE_SETS[references];
+  const folder = `${passages}/${set}`;
   const { probe, influenceModel, selection }: Overrides = STUDY_METHODS[method as StudyMethod];
   return {
     name: 'study',
     seed,
     corpus: { prepared: corpus },
-    reference: { input: `${passages}/${REFERENCE_SETS[references].passages}/reference.jsonl`, passages: 256 },
-    heldOut: { input: `${passages}/${REFERENCE_SETS[references].passages}/held-out.jsonl`, passages: 800 },
+    reference: { input: `${folder}/${reference}`, passages: 256 },
+    heldOut: { input: `${folder}/held-out.jsonl`, passages: 800 },
     model: { layers, width, heads },
     pretrain: {
       ...{

@@ -20,6 +20,7 @@ import { DirectoryStore, getJson, getJsonIfPresent, storeOpener } from '../../co
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
 import {
+  ANSWERS_FILE,
   OPTIONAL_PASSAGES,
   REFERENCE_SETS,
   type ReferenceSet,
@@ -55,7 +56,7 @@ async function makeTexts(): Promise<string> {
   const data = join(folder, 'data');
   const done = join(data, 'done');
   if (!existsSync(done)) await makeMost(data, done);
-  if (values.piqa && !existsSync(join(data, OPTIONAL_PASSAGES))) await writeQuestions(values.piqa, data);
+  if (values.piqa && !existsSync(join(data, OPTIONAL_PASSAGES, ANSWERS_FILE))) await writeQuestions(values.piqa, data);
   return data;
 }
 
