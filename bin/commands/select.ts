@@ -21,7 +21,7 @@ import { costLine, planLine, planSelection, STAGE, selectionCost } from '../own-
 import { readReference, referenceLine } from '../own-checkpoint/reference.ts';
 import { type Results, report, type Selection, sizes, writeResults } from '../own-checkpoint/results.ts';
 import { FIELD_FLAGS, type Options, outputsOf, SETTING_FLAGS, settingsOf } from '../own-checkpoint/settings.ts';
-import { claimWorkFolder } from '../own-checkpoint/work-folder.ts';
+import { checkWorkFolder, claimWorkFolder, type WorkRecord } from '../own-checkpoint/work-folder.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView, type ProgressView } from '../progress-view.ts';
 import { lockPath } from '../run-lock.ts';
@@ -60,6 +60,7 @@ async function selectBest(options: Options): Promise<void> {
     ...passageWarnings(options.reference, compare(reference.passages)),
   ];
   if (options.dryRun) {
+    await checkWorkFolder(selection.open(absolute(options.work)), options.work, await workRecord(selection));
     for (const line of [...lines, ...warnings.map((warning) => `${WARNING}${warning}`)]) console.log(line);
     if (options.json) console.log(JSON.stringify({ ...sizes(selection), operations: cost }));
     return;
@@ -99,26 +100,33 @@ async function selectInto(selection: Selection, notes: { lines: string[]; warnin
 }
 
 /** Checks everything that can be refused, then claims the folder for this selection and writes the checkpoint there. */
-async function openWork({ open, options, settings, corpus, checkpoint }: Selection): Promise<Run> {
-  const { model, hashes, config } = checkpoint;
-  const { folder, name } = splitUri(absolute(options.reference));
-  const versions = softwareVersions();
+async function openWork(selection: Selection): Promise<Run> {
+  const { open, options, corpus, checkpoint } = selection;
+  const { model, config } = checkpoint;
   const store = open(absolute(options.work));
-  await claimWorkFolder(store, options.work, {
-    format: 'mates-select/1',
-    corpus: sha256(await corpus.store.get(CORPUS_FILE)),
-    checkpoint: hashes,
-    reference: (await hashObject(open(folder), name)).sha256,
-    settings,
-    versions,
-  });
+  const work = await workRecord(selection);
+  await claimWorkFolder(store, options.work, work);
   if (store instanceof DirectoryStore) await store.removePartial(); // left by a killed process; they may be gigabytes
   // Always rewritten, because the same files may have moved.
+  const { versions } = work;
   const record: RunRecord = { format: 'mates-run/1', id: 'select', config, corpus: absolute(options.corpus), versions };
   await putJson(store, RUN_FILE, record);
   const run = { store, record, open };
   await importCheckpoint(run, corpus, model);
   return run;
+}
+
+/** What the labels and scores depend on. */
+async function workRecord({ open, options, settings, corpus, checkpoint }: Selection): Promise<WorkRecord> {
+  const { folder, name } = splitUri(absolute(options.reference));
+  return {
+    format: 'mates-select/1',
+    corpus: sha256(await corpus.store.get(CORPUS_FILE)),
+    checkpoint: checkpoint.hashes,
+    reference: (await hashObject(open(folder), name)).sha256,
+    settings,
+    versions: softwareVersions(),
+  };
 }
 
 /** The jobs of a scored stage, one after the other in this process; each skips what already exists. */

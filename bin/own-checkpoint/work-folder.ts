@@ -33,10 +33,27 @@ export interface WorkRecord {
  * Claims an empty folder for a selection, or finds the same labels and scores in it and continues from them. If only
  * flags that decide which rows are taken have changed, the rows are selected anew.
  *
- * @param name the folder as it was given.
- * @throws ConfigError when the folder has another selection (the message names what differs) or something else.
+ * @throws ConfigError as {@link checkWorkFolder} does.
  */
 export async function claimWorkFolder(store: Store, name: string, record: WorkRecord): Promise<void> {
+  const existing = await checkWorkFolder(store, name, record);
+  if (!existing) {
+    await putJson(store, WORK_FILE, record);
+    return;
+  }
+  if (changedKeys(existing.settings, record.settings).length === 0) return;
+  await store.delete(armLayout(STAGE, 'main').selectionSummary);
+  await putJson(store, WORK_FILE, record);
+}
+
+/**
+ * Checks that a folder can be claimed for a selection, and writes nothing.
+ *
+ * @param name the folder as it was given.
+ * @returns what the folder has been claimed for.
+ * @throws ConfigError when the folder has another selection (the message names what differs) or something else.
+ */
+export async function checkWorkFolder(store: Store, name: string, record: WorkRecord): Promise<WorkRecord | undefined> {
   const remedy = 'Name another folder with --work, or delete this one.';
   const existing = await getJsonIfPresent<WorkRecord>(store, WORK_FILE);
   if (!existing) {
@@ -45,15 +62,12 @@ export async function claimWorkFolder(store: Store, name: string, record: WorkRe
       throw new ConfigError(
         `--work ${name}: the folder has a ${other.file} and no ${WORK_FILE}: it is ${other.is}'s. ${remedy}`,
       );
-    await putJson(store, WORK_FILE, record);
-    return;
+    return undefined;
   }
   const changed = differences(existing, record);
   if (changed.length)
     throw new ConfigError(`--work ${name}: the folder has another selection: ${changed.join('; ')}. ${remedy}`);
-  if (changedKeys(existing.settings, record.settings).length === 0) return;
-  await store.delete(armLayout(STAGE, 'main').selectionSummary);
-  await putJson(store, WORK_FILE, record);
+  return existing;
 }
 
 /** The settings that labels and scores depend on. */

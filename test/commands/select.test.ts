@@ -356,6 +356,13 @@ describe('mates select', () => {
     expect(stderr).toMatch(message);
   });
 
+  it('refuses a work folder in a dry run too, and writes nothing there', async () => {
+    const { code, stderr } = await select('--dry-run', '--work', at('work'), '--seed', '9');
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/--work .*another selection: --seed was 1 and is now 9/)]);
+    expect((await select('--dry-run', '--work', at('unclaimed'))).code).toBe(0);
+    await expect(readdir(at('unclaimed'))).rejects.toThrow('ENOENT');
+  });
+
   it('is refused where another process writes to the work folder', async () => {
     await mkdir(at('locked'));
     await writeFile(at('locked/.lock'), `${process.pid}\n`);
