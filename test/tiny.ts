@@ -10,3 +10,14 @@ export const TINY_BERT = {
   chunkTokens: 32,
   batchDocuments: 8,
 };
+
+/** A corpus of few rows, and stages of a few steps, some of which save a checkpoint. */
+export const TINY_CORPUS = { tokenizer: { train: 300 }, sequenceLength: 32, shards: 12 };
+export const TINY_STAGE = {
+  stepsPerStage: 8,
+  batchRows: 4,
+  microBatchRows: 2,
+  warmupSteps: 4,
+  decaySteps: 3,
+  checkpointEverySteps: 3,
+};

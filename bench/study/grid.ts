@@ -254,9 +254,17 @@ export function cells(): Cell[] {
     for (const references of CONCLUSIVE) add('1M', references, [seed], ['hard top-k, 4000 labels, earlier']);
   // A reference set that does not look like the text that it may learn from.
   const ofQuestions: StudyMethod[] = [
-    ...(['random', 'dsir', 'classifier', FREE, BESIDE_CLASSIFIER, 'random, two stages more'] as const),
-    ...(['train-on-reference', BEST_EARLIER, 'hard top-k, 4000 labels, earlier'] as const),
-    ...(['lookahead, every row, no noise', 'lookahead, every row + classifier score, no noise'] as const),
+    'random',
+    'dsir',
+    'classifier',
+    FREE,
+    BESIDE_CLASSIFIER,
+    'random, two stages more',
+    'train-on-reference',
+    BEST_EARLIER,
+    'hard top-k, 4000 labels, earlier',
+    'lookahead, every row, no noise',
+    'lookahead, every row + classifier score, no noise',
   ];
   for (const seed of seeds) add('1M', 'piqa', [seed], ofQuestions);
   for (const seed of seeds) add('1M', 'piqa-answers', [seed], ['dsir', 'classifier', FREE]);

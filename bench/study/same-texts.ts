@@ -27,8 +27,10 @@ export async function requireSameTexts(data: string, results: string, optional?:
       `${data}: ${other.join(', ')}: not the texts of the results in ${results}, so that runs on them are not comparable. ` +
         'Make them of the packages that bench/study/sources.sh names, or give --results a folder of its own.',
     );
+  const text = `${JSON.stringify(all, null, 1)}\n`;
+  if (text === recorded) return;
   await mkdir(results, { recursive: true });
-  await writeFile(file, `${JSON.stringify(all, null, 1)}\n`);
+  await writeFile(file, text);
 }
 
 async function hashesOf(data: string): Promise<Hashes> {

@@ -14,6 +14,7 @@ import {
   textLosses,
 } from '../../core/evaluation/index.ts';
 import { counted, plural } from '../../core/plural.ts';
+import { MODEL_FILES } from '../../core/run/inputs.ts';
 import {
   getJsonIfPresent,
   readInput,
@@ -75,9 +76,6 @@ const FIELD_FLAGS = {
   'target "passage"': '--target passage',
 };
 
-/** The files of a checkpoint's folder that are read. */
-const CHECKPOINT_FILES = /^(config|tokenizer)\.json$|\.safetensors(\.index\.json)?$/;
-
 async function evaluateFiles(checkpoint: string, options: Options): Promise<void> {
   const target = options.target;
   if (!target) refuseNamesakes(options.task);
@@ -93,7 +91,7 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
     refuseInputs(samples, [
       ...options.task.map((path) => ({ flag: '--task', path })),
       ...(options.tokenizer ? [{ flag: '--tokenizer', path: options.tokenizer }] : []),
-      ...(CHECKPOINT_FILES.test(name) ? [{ flag: "the checkpoint's", path: `${checkpoint}/${name}` }] : []),
+      ...(MODEL_FILES.test(name) ? [{ flag: "the checkpoint's", path: `${checkpoint}/${name}` }] : []),
     ]);
     await requireFiles(samples);
   }

@@ -269,8 +269,12 @@ class Checks {
 
   private train({ store }: Scene, stage: number, arm: Arm, interruption?: Interruption): Promise<TrainerRun> {
     const { command, environment, timeout, signal } = this.options;
-    const { task, runUri, stage: number, arm: name } = JOB_VARIABLE;
-    const own = { [task]: 'pretrain', [runUri]: store.uri, [number]: String(stage), [name]: arm };
+    const own = {
+      [JOB_VARIABLE.task]: 'pretrain',
+      [JOB_VARIABLE.runUri]: store.uri,
+      [JOB_VARIABLE.stage]: String(stage),
+      [JOB_VARIABLE.arm]: arm,
+    };
     return runTrainer(command, { ...environment, ...own }, timeout, interruption, signal);
   }
 

@@ -13,8 +13,8 @@ import { corpusStore, type Run } from './open-run.ts';
 /** Files hashed at once. */
 const FILES_AT_ONCE = 4;
 
-/** The files of a pretrained encoder's directory that are read; models are published with others, too. */
-const ENCODER_FILES = /^(config|tokenizer|tokenizer_config)\.json$|\.safetensors(\.index\.json)?$/;
+/** The files of a Hugging Face model's directory that are read; models are published with others, too. */
+export const MODEL_FILES = /^(config|tokenizer|tokenizer_config)\.json$|\.safetensors(\.index\.json)?$/;
 
 /**
  * Writes `inputs.json`, or compares the files with the one that is there.
@@ -84,7 +84,7 @@ async function hashInputs(run: Run): Promise<InputHash[]> {
 async function inputFiles({ record, open }: Run): Promise<string[]> {
   const { corpus, reference, heldOut, evaluation, influenceModel } = record.config;
   const { pretrained } = influenceModel;
-  const encoder = pretrained ? (await open(pretrained).list('')).filter((name) => ENCODER_FILES.test(name)) : [];
+  const encoder = pretrained ? (await open(pretrained).list('')).filter((name) => MODEL_FILES.test(name)) : [];
   return [
     ...[reference.input, heldOut.input],
     ...evaluation.tasks.map(({ file }) => file),

@@ -37,6 +37,11 @@ function byteCharacters(): string[] {
 }
 
 /** Whether a byte occurs in UTF-8 at all; Pythia's vocabulary leaves out those that do not. */
-export function isInUtf8(byte: number): boolean {
+function isInUtf8(byte: number): boolean {
   return byte !== 0xc0 && byte !== 0xc1 && byte < 0xf5;
+}
+
+/** Whether a byte-level vocabulary can spell any text. */
+export function hasAllBytes(vocab: ReadonlyMap<string, number>): boolean {
+  return BYTE_CHARACTERS.every((character, byte) => vocab.has(character) || !isInUtf8(byte));
 }

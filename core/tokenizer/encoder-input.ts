@@ -6,6 +6,8 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import { ConfigError, InputError } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { getJsonIfPresent, type Store } from '../storage/index.ts';
+import { loweringSigma } from './library-tokenizer.ts';
+import type { NormalizerJson } from './tokenizer-json.ts';
 
 /** A document; an {@link EncoderInput} reads the one field that it names. */
 export interface EncoderDocument {
@@ -60,7 +62,7 @@ export interface WordPieceFiles {
   /** Where the tokenizer is, for messages. */
   file: string;
   tokenizer: {
-    normalizer?: { type?: string; lowercase?: boolean };
+    normalizer?: NormalizerJson;
     pre_tokenizer?: { type?: string };
     model?: { type?: string };
     added_tokens?: { content: string }[];
@@ -102,9 +104,7 @@ export function wordPieceEncoderInput(files: WordPieceFiles, shape: ChunkShape):
     if (id === undefined) throw new InputError(`${files.file} has no ${token} token; name a BERT-family model.`);
     return id;
   }) as [number, number, number];
-  // JavaScript lower-cases a final sigma to another letter; the reference tokenizer goes character by character.
-  const lowercase = files.tokenizer.normalizer?.lowercase;
-  const lowered = (text: string) => (lowercase ? text.replaceAll('\u03a3', '\u03c3') : text);
+  const lowered = loweringSigma(files.tokenizer);
   const room = chunkTokens - 2;
   const encode = (text: string) => tokenizer.encode(lowered(text), { add_special_tokens: false }).ids;
   const firstIds = wordByWord(files) ? (text: string) => encodeStart(text, chunks * room, encode) : encode;

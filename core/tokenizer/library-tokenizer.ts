@@ -1,7 +1,7 @@
 /** Tokenizers of any kind, by Hugging Face's library for JavaScript, which reads some parts unlike the original in Rust. */
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { ConfigError, InputError } from '../errors.ts';
-import { BYTE_CHARACTERS, isInUtf8 } from './byte-level.ts';
+import { hasAllBytes } from './byte-level.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import type { NormalizerJson, PreTokenizerJson, TokenizerJson } from './tokenizer-json.ts';
 
@@ -18,8 +18,7 @@ export function libraryTokenizer(
   const misread = misreadBy(json, vocab);
   if (misread)
     throw new ConfigError(`${name}: ${misread}, which is not supported: its ids would be others than Hugging Face's.`);
-  // JavaScript lowers the last sigma of a word to another letter, Rust does not.
-  const folds = normalizers(json).some(({ type, lowercase }) => type === 'Lowercase' || lowercase === true);
+  const lowered = loweringSigma(json);
   const words = json.pre_tokenizer && withUnicodeClasses(json.pre_tokenizer, name);
   // For a WordLevel model, the library does not know it.
   const unknown = vocab.get(json.model.unk_token ?? '');
@@ -32,7 +31,7 @@ export function libraryTokenizer(
   return {
     encode(text) {
       try {
-        const { ids } = library.encode(folds ? text.replaceAll('Σ', 'σ') : text, { add_special_tokens: false }) as {
+        const { ids } = library.encode(lowered(text), { add_special_tokens: false }) as {
           ids: (number | undefined)[];
         };
         return ids.map((id) => id ?? unknown).filter((id) => id !== undefined);
@@ -45,6 +44,15 @@ export function libraryTokenizer(
     },
     decode: (ids) => (ids.length === 0 ? '' : library.decode(Array.from(ids), { clean_up_tokenization_spaces: false })),
   };
+}
+
+/**
+ * What to do with a text before a tokenizer that folds case reads it: JavaScript lowers the last sigma of a word to another
+ * letter, Hugging Face's own goes character by character.
+ */
+export function loweringSigma(json: Pick<TokenizerJson, 'normalizer'>): (text: string) => string {
+  const folds = normalizers(json).some(({ type, lowercase }) => type === 'Lowercase' || lowercase === true);
+  return folds ? (text) => text.replaceAll('Σ', 'σ') : (text) => text;
 }
 
 /** What the library (0.2.0) reads as something else, in words; undefined when there is nothing of that kind. */
@@ -67,11 +75,8 @@ function misreadBy(json: TokenizerJson, vocab: ReadonlyMap<string, number>): str
 const isAdded = (token: string, { added_tokens = [] }: TokenizerJson) =>
   added_tokens.some(({ content }) => content === token);
 
-const hasAllBytes = (vocab: ReadonlyMap<string, number>) =>
-  BYTE_CHARACTERS.every((character, byte) => vocab.has(character) || !isInUtf8(byte));
-
 /** The normalizers that are applied, those of a sequence one by one. */
-function normalizers({ normalizer }: TokenizerJson): NormalizerJson[] {
+function normalizers({ normalizer }: Pick<TokenizerJson, 'normalizer'>): NormalizerJson[] {
   const flat = (one: NormalizerJson): NormalizerJson[] => (one.normalizers ? one.normalizers.flatMap(flat) : [one]);
   return normalizer ? flat(normalizer) : [];
 }

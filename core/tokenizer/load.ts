@@ -2,7 +2,7 @@
 import { ConfigError } from '../errors.ts';
 import { sha256 } from '../hash.ts';
 import { BpeEncoder } from './bpe-encoder.ts';
-import { BYTE_CHARACTERS, isInUtf8, splitWords, tokenBytes } from './byte-level.ts';
+import { BYTE_CHARACTERS, hasAllBytes, splitWords, tokenBytes } from './byte-level.ts';
 import { libraryTokenizer } from './library-tokenizer.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import type { AddedToken, TokenizerJson } from './tokenizer-json.ts';
@@ -100,8 +100,7 @@ function byteLevelBpe(json: TokenizerJson, facts: Facts): Tokenizer | undefined 
     const spelled = tokenBytes(token);
     if (spelled) bytes[id] = spelled;
   }
-  const byteIds = BYTE_CHARACTERS.map((character) => ids.get(character));
-  if (byteIds.some((id, byte) => id === undefined && isInUtf8(byte))) return undefined;
+  if (!hasAllBytes(ids)) return undefined;
   const merges: [number, number, number][] = [];
   for (const merge of model.merges!) {
     const [left = '', right = ''] = typeof merge === 'string' ? merge.split(' ', 2) : merge;
@@ -110,7 +109,7 @@ function byteLevelBpe(json: TokenizerJson, facts: Facts): Tokenizer | undefined 
     merges.push(merged as [number, number, number]);
   }
   const encoder = new BpeEncoder(
-    Uint32Array.from(byteIds, (id) => id ?? 0),
+    Uint32Array.from(BYTE_CHARACTERS, (character) => ids.get(character) ?? 0),
     merges,
     model.ignore_merges ? wholeWords(bytes) : undefined,
   );

@@ -52,9 +52,8 @@ export async function logLikelihoods(
   const batchTokens = model.onGpu ? GPU_TOKENS : CPU_TOKENS;
   let done = 0;
   for (const [length, rows] of rowsByLength(requests)) {
-    const least = Math.min(2, rowsPerBatch ?? 2);
     const batch = rowsPerBatch
-      ? Math.min(rowsPerBatch, Math.max(least, rows.length))
+      ? Math.min(rowsPerBatch, Math.max(2, rows.length))
       : Math.max(2, Math.floor(batchTokens / length));
     for (let first = 0; first < rows.length; first += batch) {
       const part = rows.slice(first, first + batch);

@@ -21,7 +21,7 @@ import { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { randomParameters, randomTokens, TINY_GPT } from '../engine/support.ts';
 import { temporaryFolder } from '../support.ts';
-import { TINY_BERT, TINY_SHAPE } from '../tiny.ts';
+import { TINY_BERT, TINY_CORPUS, TINY_SHAPE, TINY_STAGE } from '../tiny.ts';
 
 const FIXTURES = resolve('test/fixtures/mini-corpus');
 
@@ -35,22 +35,12 @@ export function tinyConfig(over: Record<string, Record<string, unknown>> = {}): 
   const fields: Record<string, Record<string, unknown>> = {
     corpus: {
       input: ['novels-austen', 'dictionary', 'logs'].map((name) => join(FIXTURES, `${name}.jsonl`)),
-      tokenizer: { train: 300 },
-      sequenceLength: 32,
-      shards: 12,
+      ...TINY_CORPUS,
     },
     reference: { input: join(FIXTURES, 'reference.jsonl'), passages: 4 },
     heldOut: { input: join(FIXTURES, 'held-out.jsonl'), passages: 4 },
     model: TINY_SHAPE,
-    pretrain: {
-      stages: 2,
-      stepsPerStage: 8,
-      batchRows: 4,
-      microBatchRows: 2,
-      warmupSteps: 4,
-      decaySteps: 3,
-      checkpointEverySteps: 3,
-    },
+    pretrain: { stages: 2, ...TINY_STAGE },
     pools: { holdOut: 0.2 },
     probe: { method: 'exact', documents: 12, jobs: 2, flushEvery: 2 },
     influenceModel: { ...TINY_BERT, epochs: 1 },

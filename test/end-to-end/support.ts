@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Manifest } from '../../core/formats.ts';
-import { TINY_BERT, TINY_SHAPE } from '../tiny.ts';
+import { TINY_BERT, TINY_CORPUS, TINY_SHAPE, TINY_STAGE } from '../tiny.ts';
 
 export const MINI_CORPUS = resolve('test/fixtures/mini-corpus');
 
@@ -13,22 +13,12 @@ export const TINY = {
   seed: 3,
   corpus: {
     input: [`${MINI_CORPUS}/novels-austen.jsonl`, `${MINI_CORPUS}/dictionary.jsonl`, `${MINI_CORPUS}/logs.jsonl`],
-    tokenizer: { train: 300 },
-    sequenceLength: 32,
-    shards: 12,
+    ...TINY_CORPUS,
   },
   reference: { input: `${MINI_CORPUS}/reference.jsonl`, passages: 4 },
   heldOut: { input: `${MINI_CORPUS}/held-out.jsonl`, passages: 4 },
   model: TINY_SHAPE,
-  pretrain: {
-    stages: 3,
-    stepsPerStage: 8,
-    batchRows: 4,
-    microBatchRows: 2,
-    warmupSteps: 4,
-    decaySteps: 3,
-    checkpointEverySteps: 3,
-  },
+  pretrain: { stages: 3, ...TINY_STAGE },
   pools: { holdOut: 0.2, warmup: 0.15 },
   probe: { method: 'exact', documents: 40, jobs: 2, flushEvery: 5 },
   influenceModel: { ...TINY_BERT, epochs: 2, testFraction: 0.5 },
