@@ -41,6 +41,7 @@ it('two executions of one run at once: one works on it, the other is refused and
   const input = { config: lakeConfig(), runId: run };
   const executions = await Promise.all(['a', 'b'].map((which) => start(input, `${run}-${which}`)));
   const results = await Promise.all(executions.map(ended));
+  expect(results.map(({ status }) => status).toSorted()).toEqual(['FAILED', 'SUCCEEDED']);
   const winner = results.find(({ status }) => status === 'SUCCEEDED')!;
   const loser = results.find(({ status }) => status === 'FAILED')!;
   expect(loser.error).toBe('ConfigError');

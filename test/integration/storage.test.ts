@@ -39,6 +39,15 @@ it('a text does not replace what is there, where the key must be free', async ()
   expect((await hashObject(store, 'once')).sha256).toBe(sha256('first'));
 });
 
+it('of many texts at once for a free key, one is taken', async () => {
+  for (let round = 0; round < 50; round++) {
+    const key = `contested/${round}`;
+    const taken = await Promise.all(Array.from({ length: 8 }, (_, i) => store.putIfAbsent(key, `${i}`)));
+    expect(taken.filter(Boolean)).toHaveLength(1);
+    expect((await hashObject(store, key)).sha256).toBe(sha256(`${taken.indexOf(true)}`));
+  }
+});
+
 it('a stream that breaks off leaves neither an object nor parts', async () => {
   await expect(store.put('broken', pieces(new Error('the source is gone')))).rejects.toThrow('the source is gone');
   expect(await store.size('broken')).toBeUndefined();
