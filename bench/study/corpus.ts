@@ -2,7 +2,7 @@
  * The study's pools and references: 13 domains of good, medium and junk text, cut to one size, with word-shuffled text
  * and near-duplicates among them; and for each reference set 256 reference and 800 held-out passages.
  */
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -21,14 +21,19 @@ const HELD_OUT = 800;
 const STREAM = { shuffled: 82, duplicates: 83, passages: 84 };
 
 /**
- * Folders of passages: those of LAMBADA (Paperno et al. 2016), whole, which are of novels, as they are and with plain
- * quotation marks, those of Python's manual, and the answers to PIQA's questions (Bisk et al. 2020).
+ * Folders of passages that are made only where a file of questions is given, each with the name of its task: the right
+ * answers to the questions of PIQA (Bisk et al. 2020) and of ARC's easy set (Clark et al. 2018).
  */
-type Passages = 'lambada' | 'lambada-plain' | 'python-docs' | 'piqa';
-/** The folder of passages that is made only where a file of them is given. */
-export const OPTIONAL_PASSAGES: Passages = 'piqa';
-/** The answers of `piqa/reference.jsonl`, without their questions. */
-export const ANSWERS_FILE = 'answers.jsonl';
+export const QUESTIONS = { piqa: 'piqa', 'arc-easy': 'arc_easy' } as const;
+export type Questions = keyof typeof QUESTIONS;
+
+/**
+ * Folders of passages: those of LAMBADA (Paperno et al. 2016), whole, which are of novels, as they are and with plain
+ * quotation marks, those of Python's manual, and answers to questions.
+ */
+type Passages = 'lambada' | 'lambada-plain' | 'python-docs' | Questions;
+/** The answers of `reference.jsonl`, without their questions. */
+const ANSWERS_FILE = 'answers.jsonl';
 
 export interface Setting {
   passages: Passages;
@@ -49,6 +54,7 @@ export const REFERENCE_SETS = {
   piqa: { passages: 'piqa' },
   /** The answers alone: what filters of the text should look for, if not for "Question:" and "Answer:". */
   'piqa-answers': { passages: 'piqa', reference: ANSWERS_FILE },
+  'arc-easy': { passages: 'arc-easy' },
 } as const satisfies Record<string, Setting>;
 
 export type ReferenceSet = keyof typeof REFERENCE_SETS;
@@ -155,17 +161,18 @@ function manualPassages(documents: string[]): string[] {
 }
 
 /**
- * Writes `piqa/reference.jsonl`, `piqa/answers.jsonl` and `piqa/held-out.jsonl`: questions as contexts, right answers as continuations, whose tokens alone are
- * targets.
+ * Writes `<set>/reference.jsonl`, `<set>/held-out.jsonl` and last `<set>/answers.jsonl`: questions as contexts, right
+ * answers as continuations, whose tokens alone are targets.
  *
  * @param file JSON lines of `{"query", "choices", "gold"}`.
  */
-export async function writeQuestions(file: string, out: string): Promise<void> {
-  const { items } = await parseTask(createReadStream(file), file, { name: 'piqa' });
+export async function writeQuestions(set: Questions, file: string, out: string): Promise<void> {
+  if (existsSync(join(out, set, ANSWERS_FILE))) return;
+  const { items } = await parseTask(createReadStream(file), file, { name: QUESTIONS[set] });
   const answers = new Draws(STREAM.passages).shuffle(items.map(({ pairs, gold }) => pairs[gold]!));
-  await writePassages(out, 'piqa', answers);
+  await writePassages(out, set, answers);
   const alone = answers.slice(0, REFERENCES).map(({ continuation }) => ({ text: continuation.trim() }));
-  await writeFile(join(out, 'piqa', ANSWERS_FILE), lines(alone));
+  await writeFile(join(out, set, ANSWERS_FILE), lines(alone));
 }
 
 async function writePassages(out: string, name: Passages, passages: readonly (string | Pair)[]): Promise<void> {

@@ -268,7 +268,12 @@ export function cells(): Cell[] {
   ];
   for (const seed of seeds) add('1M', 'piqa', [seed], ofQuestions);
   for (const seed of seeds) add('1M', 'piqa-answers', [seed], ['dsir', 'classifier', FREE]);
-  for (const seed of [1, 2, 3]) add('4M', 'piqa', [seed], ['random', 'dsir', 'classifier', FREE, BESIDE_CLASSIFIER]);
+  const againstFilters: StudyMethod[] = ['random', 'dsir', 'classifier', FREE, BESIDE_CLASSIFIER];
+  for (const seed of [1, 2, 3]) add('4M', 'piqa', [seed], againstFilters);
+  add('4M', 'piqa', [4, 5], [FREE, BESIDE_CLASSIFIER]);
+  add('4M', 'piqa', [1, 2, 3], ['random, two stages more']);
+  // Another set of questions, decided on before any cell of it was run.
+  for (const seed of seeds) add('1M', 'arc-easy', [seed], [...againstFilters, 'random, two stages more']);
   add('1M', 'lambada-distinct', seeds, ['random', 'dsir', 'lookahead, n-gram + dsir', WEAK_NOISE, ...WEIGHTS]);
   for (const method of [...WEIGHTS, ...LABELS])
     for (const references of REFERENCES) add('1M', references, seeds, [method]);

@@ -1,6 +1,7 @@
 /**
- * The study of docs/results.md: `npx tsx bench/study/index.ts --lambada FILE [--piqa FILE] [--folder DIR] [--at-once N]
- * [--only TEXT,...] [--runtime onnx-cuda] [--results DIR] [--prepare]`. Without PIQA's questions their cells are left out.
+ * The study of docs/results.md: `npx tsx bench/study/index.ts --lambada FILE [--piqa FILE] [--arc-easy FILE] [--folder DIR]
+ * [--at-once N] [--only TEXT,...] [--runtime onnx-cuda] [--results DIR] [--prepare]`. Cells of questions that are not given
+ * are left out.
  *
  * Fetches the packages, makes the pools and runs every cell of grid.ts that has no result yet, or of those the one with such a
  * name, or all whose name has the text in it, in the order of the texts. Stop it at any time; the same command goes on. Results
@@ -20,8 +21,8 @@ import { DirectoryStore, getJson, getJsonIfPresent, storeOpener } from '../../co
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
 import {
-  ANSWERS_FILE,
-  OPTIONAL_PASSAGES,
+  QUESTIONS,
+  type Questions,
   REFERENCE_SETS,
   type ReferenceSet,
   type Setting,
@@ -37,6 +38,7 @@ const { values } = parseArgs({
   options: {
     lambada: { type: 'string' },
     piqa: { type: 'string' },
+    'arc-easy': { type: 'string' },
     folder: { type: 'string', default: 'out/study' },
     'at-once': { type: 'string', default: '1' },
     only: { type: 'string', default: '' },
@@ -50,13 +52,14 @@ const folder = resolve(values.folder);
 const results = resolve(values.results);
 const only = values.only.split(',');
 const runtime = values.runtime as Place['runtime'];
+const optional = Object.keys(QUESTIONS) as Questions[];
 
 /** Packages and texts, made where they are missing. */
 async function makeTexts(): Promise<string> {
   const data = join(folder, 'data');
   const done = join(data, 'done');
   if (!existsSync(done)) await makeMost(data, done);
-  if (values.piqa && !existsSync(join(data, OPTIONAL_PASSAGES, ANSWERS_FILE))) await writeQuestions(values.piqa, data);
+  for (const set of optional) if (values[set]) await writeQuestions(set, values[set], data);
   return data;
 }
 
@@ -185,12 +188,12 @@ async function resultOf(cell: Cell, run: string) {
 }
 
 const data = await makeTexts();
-await requireSameTexts(data, results, OPTIONAL_PASSAGES);
+await requireSameTexts(data, results, optional);
 const corpora = new Map<string, Promise<string>>();
 const main = await bundleJobs();
 const machine = synthesizeMachine();
-const given = existsSync(join(data, OPTIONAL_PASSAGES));
-const all = cells().filter(({ references }) => given || REFERENCE_SETS[references].passages !== OPTIONAL_PASSAGES);
+const absent: readonly string[] = optional.filter((set) => !existsSync(join(data, set)));
+const all = cells().filter(({ references }) => !absent.includes(REFERENCE_SETS[references].passages));
 const missing = all.filter(({ id }) => !existsSync(join(results, `${id}.json`)));
 const named = new Set(all.map(({ id }) => id));
 const isMeant = (id: string, part: string) => (named.has(part) ? id === part : id.includes(part));

@@ -11,15 +11,16 @@ type Hashes = Record<string, string>;
 /**
  * Compares the texts with those that `<results>/texts.json` names, or names them there if it is missing.
  *
- * @param optional a folder that may be missing in either.
+ * @param optional folders that may be missing in either.
  * @throws InputError when they differ.
  */
-export async function requireSameTexts(data: string, results: string, optional?: string): Promise<void> {
+export async function requireSameTexts(data: string, results: string, optional: readonly string[] = []): Promise<void> {
   const file = join(results, 'texts.json');
   const found = await hashesOf(data);
   const recorded = await readFile(file, 'utf8').catch(() => undefined);
   const expected: Hashes = recorded === undefined ? found : JSON.parse(recorded);
-  const mayLack = (path: string) => path.startsWith(`${optional}/`) && !(path in found && path in expected);
+  const mayLack = (path: string) =>
+    optional.some((folder) => path.startsWith(`${folder}/`)) && !(path in found && path in expected);
   const all = { ...expected, ...found };
   const other = Object.keys(all).filter((path) => expected[path] !== found[path] && !mayLack(path));
   if (other.length > 0)

@@ -120,7 +120,12 @@ export function sizesTable(cells: readonly CellResult[]): string {
 }
 
 /** The reference sets that conclusions rest on, as the README calls them. */
-const CONCLUSIVE = { 'lambada-plain': 'LAMBADA, plain', 'python-docs': "Python's manual", piqa: "PIQA's answers" };
+const CONCLUSIVE = {
+  'lambada-plain': 'LAMBADA, plain',
+  'python-docs': "Python's manual",
+  piqa: "PIQA's answers",
+  'arc-easy': "ARC's answers",
+};
 
 /**
  * The README's summary: the best method against the baselines it has to beat, at every size and on all reference sets

@@ -33,20 +33,22 @@ describe('the texts of a study', () => {
   });
 
   it('of an optional folder are recorded when they are first there, may be missing, and may not change', async () => {
-    await requireSameTexts(data, results, 'piqa');
+    await requireSameTexts(data, results, ['piqa']);
     await mkdir(join(data, 'piqa'));
     const answers = join(data, 'piqa', 'reference.jsonl');
     await writeFile(answers, '1');
-    await requireSameTexts(data, results, 'piqa');
+    await requireSameTexts(data, results, ['piqa']);
     expect(Object.keys(JSON.parse(await readFile(join(results, 'texts.json'), 'utf8')))).toContain(
       'piqa/reference.jsonl',
     );
     await rm(answers);
-    await expect(requireSameTexts(data, results, 'piqa')).resolves.toBeUndefined();
+    await expect(requireSameTexts(data, results, ['piqa'])).resolves.toBeUndefined();
     expect(Object.keys(JSON.parse(await readFile(join(results, 'texts.json'), 'utf8')))).toContain(
       'piqa/reference.jsonl',
     );
     await writeFile(answers, '2');
-    await expect(requireSameTexts(data, results, 'piqa')).rejects.toThrow(/: piqa\/reference\.jsonl: not the texts of/);
+    await expect(requireSameTexts(data, results, ['piqa'])).rejects.toThrow(
+      /: piqa\/reference\.jsonl: not the texts of/,
+    );
   });
 });
