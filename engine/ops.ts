@@ -54,6 +54,11 @@ export function embedding(table: tf.Tensor, ids: tf.Tensor): tf.Tensor {
   );
 }
 
+export interface LinearParameters {
+  weight: tf.Tensor;
+  bias?: tf.Tensor | undefined;
+}
+
 interface LinearOptions {
   /** Factors of the input and of the output; matrix products scale their results at no cost. */
   inputScale?: number;
@@ -66,16 +71,15 @@ interface LinearOptions {
  */
 const FEW_ROWS = 64;
 
-/** x [n, in], weight [out, in], bias [out] -> x weight^T + bias [n, out]. */
+/** x [n, in], weight [out, in], bias [out] or none -> x weight^T + bias [n, out]. */
 export function linear(
   x: tf.Tensor,
-  weight: tf.Tensor,
-  bias: tf.Tensor,
+  { weight, bias }: LinearParameters,
   { inputScale = 1, outputScale = 1 }: LinearOptions = {},
 ): tf.Tensor {
   const alpha = inputScale * outputScale;
   return withGradient(
-    [x, weight, bias],
+    bias ? [x, weight, bias] : [x, weight],
     (save) => {
       save([x, weight]);
       const options = { transposeB: true, bias, alpha, beta: outputScale };
@@ -89,7 +93,8 @@ export function linear(
       // beforehand.
       const dWeight =
         out <= into ? gemm(tf.transpose(dy), x!, { alpha }) : tf.transpose(gemm(tf.transpose(x!), dy, { alpha })); // [out, in]
-      return [gemm(dy, weight!, { alpha }), dWeight, tf.mul(tf.sum(dy, 0), outputScale)];
+      const dx = gemm(dy, weight!, { alpha });
+      return bias ? [dx, dWeight, tf.mul(tf.sum(dy, 0), outputScale)] : [dx, dWeight];
     },
   );
 }
@@ -97,7 +102,7 @@ export function linear(
 interface GemmOptions {
   transposeA?: boolean;
   transposeB?: boolean;
-  bias?: tf.Tensor;
+  bias?: tf.Tensor | undefined;
   alpha?: number;
   beta?: number;
 }
@@ -159,22 +164,26 @@ export function scaleAndShift(
   );
 }
 
-interface LinearParameters {
-  weight: tf.Tensor;
-  bias: tf.Tensor;
-}
+/** GELU by erf, exactly, or its approximation by tanh (Hendrycks and Gimpel 2016, arXiv 1606.08415). */
+export type Activation = 'gelu' | 'gelu-tanh';
 
 /**
- * The feed-forward part of a layer: linear, exact GELU (by erf, not the tanh approximation), linear. x [n, d] -> [n, d].
+ * The feed-forward part of a layer: linear, GELU, linear. x [n, d] -> [n, d].
  *
  * The hidden tensors are the widest of a layer, and each pass over them costs memory traffic. With s = z / sqrt(2),
  * gelu(z) = s (1 + erf s) / sqrt(2): both constant factors go into the matrix products, which leaves six passes for the
  * derivative. Where nothing is differentiated, one fused kernel computes all of gelu.
  */
-export function feedForward(x: tf.Tensor, up: LinearParameters, down: LinearParameters): tf.Tensor {
-  if (!tf.engine().isTapeOn()) return linear(gelu(linear(x, up.weight, up.bias)), down.weight, down.bias);
-  const s = linear(x, up.weight, up.bias, { outputScale: Math.SQRT1_2 });
-  return linear(erfGate(s), down.weight, down.bias, { inputScale: Math.SQRT1_2 });
+export function feedForward(
+  x: tf.Tensor,
+  up: LinearParameters,
+  down: LinearParameters,
+  activation: Activation = 'gelu',
+): tf.Tensor {
+  if (activation === 'gelu-tanh') return linear(geluByTanh(linear(x, up)), down);
+  if (!tf.engine().isTapeOn()) return linear(gelu(linear(x, up)), down);
+  const s = linear(x, up, { outputScale: Math.SQRT1_2 });
+  return linear(erfGate(s), down, { inputScale: Math.SQRT1_2 });
 }
 
 /** z Phi(z), where Phi is the normal distribution function. */
@@ -196,6 +205,29 @@ function erfGate(s: tf.Tensor): tf.Tensor {
     (dy, [s, gate]) => {
       const density = tf.exp(tf.sub(Math.log(2 / Math.sqrt(Math.PI)), tf.mul(s!, s!)));
       return tf.mul(dy, tf.add(gate!, tf.mul(s!, density)));
+    },
+  );
+}
+
+/** The approximation's constants: tanh(SLOPE (z + CUBIC z^3)). */
+const SLOPE = Math.sqrt(2 / Math.PI);
+const CUBIC = 0.044715;
+
+/** z (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) / 2 */
+function geluByTanh(z: tf.Tensor): tf.Tensor {
+  return withGradient(
+    [z],
+    (save) => {
+      const inner = tf.mul(z, tf.add(tf.mul(tf.square(z), SLOPE * CUBIC), SLOPE));
+      const gate = tf.add(tf.mul(tf.tanh(inner), 0.5), 0.5);
+      save([z, gate]);
+      return tf.mul(z, gate);
+    },
+    // With gate g = (1 + tanh u) / 2: dg/du = 2 g (1 - g), and du/dz = SLOPE (1 + 3 CUBIC z^2)
+    (dy, [z, gate]) => {
+      const inner = tf.add(tf.mul(tf.square(z!), 6 * SLOPE * CUBIC), 2 * SLOPE); // 2 du/dz
+      const slope = tf.mul(tf.mul(gate!, tf.sub(1, gate!)), inner);
+      return tf.mul(dy, tf.add(gate!, tf.mul(z!, slope)));
     },
   );
 }

@@ -8,9 +8,16 @@ export interface ParameterSpec {
   init: 'zeros' | 'ones' | { std: number };
 }
 
+/** A linear layer's weight, [out, in]. */
+export const weightSpec = (name: string, out: number, into: number, init: ParameterSpec['init']): ParameterSpec => ({
+  name: `${name}.weight`,
+  shape: [out, into],
+  init,
+});
+
 /** A linear layer's parameters, [out, in] and [out]. */
 export const linearSpecs = (name: string, out: number, into: number, init: ParameterSpec['init']): ParameterSpec[] => [
-  { name: `${name}.weight`, shape: [out, into], init },
+  weightSpec(name, out, into, init),
   { name: `${name}.bias`, shape: [out], init: 'zeros' },
 ];
 

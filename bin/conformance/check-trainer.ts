@@ -110,8 +110,9 @@ class Checks {
     const { stepsPerStage, batchRows } = config.pretrain;
     const { checkpoint } = armLayout(stage, arm);
     const { shape, parameters, optimizer, state } = await loadCheckpoint(store, checkpoint);
-    const wanted = modelShape(config, corpus);
-    for (const name of ['layers', 'width', 'heads', 'vocabularySize', 'parallelResidual'] as const)
+    const { initializerStd: _, ...model } = modelShape(config, corpus);
+    const wanted = { mlpWidth: 4 * model.width, ...model };
+    for (const name of Object.keys(wanted) as (keyof typeof wanted)[])
       expectEqual(`${checkpoint}/config.json: ${name}`, shape[name], wanted[name]);
     if (!parameters.flat.every(Number.isFinite)) fail(`${checkpoint}/model.safetensors has values that are not finite`);
     const steps = (stage + 1) * stepsPerStage;

@@ -124,17 +124,15 @@ export function configOf(
   { sequenceLength, tokenizer }: CorpusIndex,
   { shape, contextLength }: Pick<Model, 'shape' | 'contextLength'>,
 ): RunConfig {
+  const { vocabularySize, initializerStd: _, ...model } = shape;
   if (sequenceLength > contextLength)
     throw new ConfigError(
       `${options.corpus}: rows of ${sequenceLength} tokens are longer than the ${contextLength} that the checkpoint reads; prepare it with a smaller --sequence-length.`,
     );
-  if (tokenizer.vocabularySize > shape.vocabularySize)
+  if (tokenizer.vocabularySize > vocabularySize)
     throw new ConfigError(
-      `${options.corpus}: its tokenizer has ${tokenizer.vocabularySize} ids, but the checkpoint has ${shape.vocabularySize}; prepare it with the checkpoint's tokenizer.json.`,
+      `${options.corpus}: its tokenizer has ${tokenizer.vocabularySize} ids, but the checkpoint has ${vocabularySize}; prepare it with the checkpoint's tokenizer.json.`,
     );
-  if ((shape.mlpWidth ?? 4 * shape.width) !== 4 * shape.width)
-    throw new ConfigError(`${options.checkpoint}: intermediate_size is not four times hidden_size; use another model.`);
-  const { layers, width, heads, rotaryFraction, rotaryBase, layerNormEpsilon, parallelResidual } = shape;
   const { method, fraction, temperature, classifierWeight, target, passages, features, runtime, threads } = settings;
   const reference = absolute(options.reference);
   return parseConfig(
@@ -144,16 +142,7 @@ export function configOf(
       corpus: { prepared: absolute(options.corpus) },
       reference: { input: reference, passages, target },
       heldOut: { input: reference },
-      model: {
-        layers,
-        width,
-        heads,
-        rotaryFraction,
-        rotaryBase,
-        layerNormEpsilon,
-        parallelResidual,
-        vocabularyMultiple: shape.vocabularySize,
-      },
+      model: { ...model, vocabularyMultiple: vocabularySize },
       pretrain: { stages: 2, learningRate: settings.learningRate, warmupSteps: 0 },
       probe: { method: 'lookahead', documents: settings.labels, jobs: 1 },
       influenceModel: { architecture: 'ngram', features, testFraction: 0.15 },

@@ -52,6 +52,14 @@ const model = z.strictObject({
   layers: positive.default(2),
   width: positive.default(128),
   heads: positive.default(4),
+  /** By default four times the width. */
+  mlpWidth: positive.optional(),
+  /** GELU, exactly or by its approximation with tanh. */
+  activation: z.enum(['gelu', 'gelu-tanh']).default('gelu'),
+  /** Whether the two projections of attention have biases. */
+  attentionBias: z.boolean().default(true),
+  /** Whether the embedding is the output head too. */
+  tiedEmbeddings: z.boolean().default(false),
   /** Share of each head that is rotated. */
   rotaryFraction: z.number().gt(0).max(1).default(0.25),
   rotaryBase: z.number().positive().default(10_000),

@@ -206,7 +206,8 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
 export function shapeOf({ model, corpus: { tokenizer } }: RunConfig, corpus?: CorpusIndex) {
   const planned = 'train' in tokenizer ? tokenizer.train : FILE_VOCABULARY;
   const vocabularySize = paddedVocabulary(corpus?.tokenizer.vocabularySize ?? planned, model);
-  return { layers: model.layers, width: model.width, vocabularySize };
+  const { layers, width, mlpWidth, attentionBias, tiedEmbeddings } = model;
+  return { layers, width, mlpWidth, attentionBias, tiedEmbeddings, vocabularySize };
 }
 
 /** A corpus that was prepared beforehand has rows of its own length. */

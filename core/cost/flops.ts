@@ -8,12 +8,18 @@
 export interface DecoderCost {
   layers: number;
   width: number;
+  /** @default 4 * width */
+  mlpWidth?: number | undefined;
   vocabularySize: number;
 }
 
+/** The weights of a layer's matrices. */
+const layerWeights = ({ width, mlpWidth = 4 * width }: DecoderCost) => 4 * width ** 2 + 2 * width * mlpWidth;
+
 /** Forward pass of one token in a context of `length`: linear layers, attention scores and values, output head. */
-export function decoderForwardFlops({ layers, width, vocabularySize }: DecoderCost, length: number): number {
-  return 2 * (12 * layers * width ** 2 + width * vocabularySize) + 4 * layers * length * width;
+export function decoderForwardFlops(shape: DecoderCost, length: number): number {
+  const { layers, width, vocabularySize } = shape;
+  return 2 * (layers * layerWeights(shape) + width * vocabularySize) + 4 * layers * length * width;
 }
 
 /**
@@ -30,9 +36,20 @@ export function encoderForwardFlops(layers: number, width: number, length: numbe
   return 24 * layers * width ** 2 + 4 * layers * length * width;
 }
 
-/** Parameters of a GPT-NeoX model with biases and an untied head. */
-export function gptNeoxParameters({ layers, width, vocabularySize }: DecoderCost): number {
-  return layers * (12 * width ** 2 + 13 * width) + 2 * vocabularySize * width + 2 * width;
+/** What a GPT-NeoX model's parameters depend on beside that; the defaults are those of `model` in the configuration. */
+export interface DecoderParts extends DecoderCost {
+  attentionBias?: boolean;
+  tiedEmbeddings?: boolean;
+}
+
+/** Parameters of a GPT-NeoX model. */
+export function gptNeoxParameters(shape: DecoderParts): number {
+  const { layers, width, mlpWidth = 4 * width, vocabularySize, attentionBias = true, tiedEmbeddings = false } = shape;
+  const biases = (attentionBias ? 4 * width : 0) + mlpWidth + width;
+  const norms = 4 * width;
+  return (
+    layers * (layerWeights(shape) + biases + norms) + (tiedEmbeddings ? 1 : 2) * vocabularySize * width + 2 * width
+  );
 }
 
 /** Lookahead's two copies, by what they did or would do. */

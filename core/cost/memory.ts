@@ -7,21 +7,23 @@ import { gptNeoxParameters } from './flops.ts';
 /** Node with the code, ONNX Runtime and what the garbage collector leaves. */
 export const BASE_BYTES = 220e6;
 
-/** Layers, width, heads, vocabulary: what a graph's working memory depends on. */
+/** What a graph's working memory depends on. */
 export interface GraphShape {
   layers: number;
   width: number;
+  /** @default 4 * width */
+  mlpWidth?: number | undefined;
   heads: number;
   vocabularySize: number;
 }
 
 /** Working memory of the graph of a loss and its gradient; everything that the backward pass needs is kept. */
 export function trainingBytes(
-  { layers, width, heads, vocabularySize }: GraphShape,
+  { layers, width, mlpWidth = 4 * width, heads, vocabularySize }: GraphShape,
   rows: number,
   tokens: number,
 ): number {
-  return 4 * rows * tokens * (1.6 * vocabularySize + layers * (24 * width + 2.3 * heads * tokens));
+  return 4 * rows * tokens * (1.6 * vocabularySize + layers * (12 * width + 3 * mlpWidth + 2.3 * heads * tokens));
 }
 
 /** The least memory that pretraining and evaluation need on the host, and on the GPU if one computes. */

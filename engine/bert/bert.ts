@@ -73,7 +73,7 @@ function hiddenStates(shape: BertShape, p: Tensors, { tokens, mask, dropout }: H
   const { width: d, heads: h, layerNormEpsilon: epsilon } = shape;
   const c = d / h; // channels of a head
   const affine = (name: string) => ({ weight: p[`${name}.weight`]!, bias: p[`${name}.bias`]! });
-  const layer = (x: tf.Tensor, name: string) => linear(x, p[`${name}.weight`]!, p[`${name}.bias`]!);
+  const layer = (x: tf.Tensor, name: string) => linear(x, { weight: p[`${name}.weight`]!, bias: p[`${name}.bias`] });
   const norm = (x: tf.Tensor, name: string) =>
     scaleAndShift(standardize(x, epsilon), p[`${name}.weight`]!, p[`${name}.bias`]!, { x, epsilon });
   const split = (x: tf.Tensor) => tf.transpose(tf.reshape(x, [N, S, h, c]), [0, 2, 1, 3]); // [N, h, S, c]
@@ -130,5 +130,5 @@ export function bertEmbedding(shape: BertShape, p: Tensors, { tokens, mask, drop
 export function bertPrediction(shape: BertShape, p: Tensors, inputs: Tensors): tf.Tensor {
   const pooled = bertEmbedding(shape, p, inputs); // [documents, d]
   const kept = inputs.pooledDropout ? tf.mul(pooled, inputs.pooledDropout) : pooled;
-  return tf.reshape(linear(kept, p['regressor.weight']!, p['regressor.bias']!), [-1]);
+  return tf.reshape(linear(kept, { weight: p['regressor.weight']!, bias: p['regressor.bias'] }), [-1]);
 }

@@ -15,7 +15,8 @@ import {
   type Store,
 } from '../../core/storage/index.ts';
 import { AdamW, type AdamWOptions } from '../adamw.ts';
-import { type GptNeoxShape, gptNeoxSpecs } from '../gpt-neox/gpt-neox.ts';
+import { type GptNeoxShape, gptNeoxSpecs, HEAD } from '../gpt-neox/gpt-neox.ts';
+import type { Activation } from '../ops.ts';
 import { ParameterSet } from '../parameters.ts';
 import {
   CONFIG_FILE,
@@ -170,9 +171,6 @@ async function loadMoments(
  */
 export async function loadModel(store: Store, prefix: string, check?: FileCheck): Promise<Model> {
   const config = await readModelConfig(store, prefix, 'gpt_neox');
-  config.require('hidden_act', 'gelu', 'gelu');
-  config.require('attention_bias', true, true);
-  config.require('tie_word_embeddings', false, false);
   config.refuse('quantization_config', 'quantised weights cannot be read; save the model dequantised');
   // Transformers 5 writes one object, `rope_parameters`; earlier versions write two fields, and call the object
   // rope_scaling.
@@ -209,6 +207,9 @@ export async function loadModel(store: Store, prefix: string, check?: FileCheck)
     width,
     heads,
     mlpWidth: config.count('intermediate_size', 4 * MOST.width, 4 * width),
+    activation: config.choice('hidden_act', ACTIVATIONS, 'gelu'),
+    attentionBias: config.boolean('attention_bias', true),
+    tiedEmbeddings: config.boolean('tie_word_embeddings', false),
     rotaryFraction,
     rotaryBase: number(rope.rope_theta, 'rope_theta') ?? config.number('rotary_emb_base', 10_000),
     layerNormEpsilon: config.number('layer_norm_eps', 1e-5),
@@ -218,9 +219,19 @@ export async function loadModel(store: Store, prefix: string, check?: FileCheck)
   };
   const contextLength = config.count('max_position_embeddings', MOST.positions, 2048);
   const parameters = new ParameterSet(gptNeoxSpecs(shape));
-  await loadWeights(store, prefix, parameters, { ignore: isBuffer, check });
+  // A tied head is not always left out of the files; Transformers does not read it either.
+  const ignore = (name: string) => isBuffer(name) || (shape.tiedEmbeddings === true && name === HEAD);
+  await loadWeights(store, prefix, parameters, { ignore, check });
   return { shape, parameters, contextLength };
 }
+
+/** Transformers' names of the activations; it has three for the approximation by tanh, the first of which is written. */
+const ACTIVATIONS: Readonly<Record<string, Activation>> = {
+  gelu: 'gelu',
+  gelu_pytorch_tanh: 'gelu-tanh',
+  gelu_new: 'gelu-tanh',
+  gelu_fast: 'gelu-tanh',
+};
 
 /** The causal mask and rotary frequencies that older versions of Transformers stored among the weights. */
 function isBuffer(name: string): boolean {
@@ -231,10 +242,10 @@ function isBuffer(name: string): boolean {
 function huggingFaceConfig({ shape, contextLength, endOfText }: ModelParts): Record<string, unknown> {
   return {
     architectures: ['GPTNeoXForCausalLM'],
-    attention_bias: true,
+    attention_bias: shape.attentionBias ?? true,
     bos_token_id: endOfText,
     eos_token_id: endOfText,
-    hidden_act: 'gelu',
+    hidden_act: shape.activation === 'gelu-tanh' ? 'gelu_pytorch_tanh' : 'gelu',
     hidden_size: shape.width,
     initializer_range: shape.initializerStd,
     intermediate_size: shape.mlpWidth ?? 4 * shape.width,
@@ -245,7 +256,7 @@ function huggingFaceConfig({ shape, contextLength, endOfText }: ModelParts): Rec
     num_hidden_layers: shape.layers,
     rotary_emb_base: shape.rotaryBase,
     rotary_pct: shape.rotaryFraction,
-    tie_word_embeddings: false,
+    tie_word_embeddings: shape.tiedEmbeddings ?? false,
     torch_dtype: 'float32',
     use_parallel_residual: shape.parallelResidual ?? true,
     vocab_size: shape.vocabularySize,

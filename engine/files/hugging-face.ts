@@ -2,6 +2,7 @@
 
 import { InputError } from '../../core/errors.ts';
 import { isObject } from '../../core/objects.ts';
+import { plural } from '../../core/plural.ts';
 import { getJsonIfPresent, NotFoundError, type Store } from '../../core/storage/index.ts';
 import type { ParameterSet } from '../parameters.ts';
 import { type EncodedSafetensors, encodeSafetensors, type Place, readSafetensors } from './safetensors.ts';
@@ -72,6 +73,13 @@ export class ModelConfig {
     throw this.refusal(field, value, 'true or false was expected');
   }
 
+  /** What a name stands for. */
+  choice<T>(field: string, choices: Readonly<Record<string, T>>, fallback: string): T {
+    const value = this.json[field] ?? fallback;
+    if (typeof value === 'string' && Object.hasOwn(choices, value)) return choices[value]!;
+    throw this.unsupported(field, value, Object.keys(choices));
+  }
+
   /** The fields of an object; none if the field is missing or not an object. */
   object(field: string): Record<string, unknown> {
     const value = this.json[field];
@@ -81,9 +89,15 @@ export class ModelConfig {
   /** Refuses any value of a field but the one that is implemented; `absent` is the value that a missing field means. */
   require(field: string, only: unknown, absent?: unknown): void {
     const value = this.json[field] ?? absent;
-    if (value === only) return;
-    const [found, needed] = [JSON.stringify(value), JSON.stringify(only)];
-    throw new InputError(`${this.file}: ${field} is ${found}; only ${needed} is supported. Use another model.`);
+    if (value !== only) throw this.unsupported(field, value, [only]);
+  }
+
+  private unsupported(field: string, value: unknown, supported: readonly unknown[]): InputError {
+    const names = supported.map((one) => JSON.stringify(one)).join(', ');
+    const are = plural(supported.length, 'is', 'are');
+    return new InputError(
+      `${this.file}: ${field} is ${JSON.stringify(value)}; only ${names} ${are} supported. Use another model.`,
+    );
   }
 
   /** Refuses a field that has any value. */

@@ -1,9 +1,10 @@
 /**
  * GPT-NeoX (Black et al. 2022; Pythia): parallel residual (or sequential, as in RedPajama-INCITE), rotary positions on
- * part of each head, biases, exact GELU, untied output head. Names and memory layout are those of Hugging Face's `GPTNeoXForCausalLM`.
+ * part of each head. Names and memory layout are those of Hugging Face's `GPTNeoXForCausalLM`.
  */
 import * as tf from '@tensorflow/tfjs-core';
 import {
+  type Activation,
   crossEntropy,
   embedding,
   feedForward,
@@ -14,7 +15,7 @@ import {
   tokenCrossEntropy,
   worksInParts,
 } from '../ops.ts';
-import { linearSpecs, normSpecs, type ParameterSpec } from '../parameters.ts';
+import { linearSpecs, normSpecs, type ParameterSpec, weightSpec } from '../parameters.ts';
 import type { Tensors } from '../runtime/program.ts';
 import { causalAttention, causalAttentionAt, rotary, rotaryAngles, rowsAt } from './causal-attention.ts';
 
@@ -24,6 +25,12 @@ export interface GptNeoxShape {
   heads: number;
   /** @default 4 * width */
   mlpWidth?: number;
+  /** @default 'gelu' */
+  activation?: Activation;
+  /** Whether the two projections of attention have biases. @default true */
+  attentionBias?: boolean;
+  /** Whether the embedding is the output head too. @default false */
+  tiedEmbeddings?: boolean;
   /** Share of each head that is rotated: floor(width / heads * rotaryFraction) dimensions, an even number. */
   rotaryFraction: number;
   rotaryBase: number;
@@ -39,26 +46,34 @@ export interface GptNeoxShape {
   vocabularySize: number;
 }
 
+const EMBEDDING = 'gpt_neox.embed_in.weight';
+export const HEAD = 'embed_out.weight';
+
+/** The output head, [vocabularySize, d]: the embedding where the two are tied. */
+export const headOf = (p: Tensors): tf.Tensor => p[HEAD] ?? p[EMBEDDING]!;
+
 /** The parameters in the order of Hugging Face's state dict. Linear weights are [out, in]. */
 export function gptNeoxSpecs(shape: GptNeoxShape): ParameterSpec[] {
-  const { layers, width: d, mlpWidth = 4 * d, vocabularySize } = shape;
+  const { layers, width: d, mlpWidth = 4 * d, attentionBias = true, tiedEmbeddings = false, vocabularySize } = shape;
   const init = { std: shape.initializerStd };
   const linear = (name: string, out: number, into: number) => linearSpecs(name, out, into, init);
+  const projection = (name: string, out: number) =>
+    attentionBias ? linear(name, out, d) : [weightSpec(name, out, d, init)];
   const norm = (name: string) => normSpecs(name, d);
   const block = (layer: string): ParameterSpec[] => [
     ...norm(`${layer}.input_layernorm`),
     ...norm(`${layer}.post_attention_layernorm`),
     // The rows of the projection are (head, [q, k, v], channel).
-    ...linear(`${layer}.attention.query_key_value`, 3 * d, d),
-    ...linear(`${layer}.attention.dense`, d, d),
+    ...projection(`${layer}.attention.query_key_value`, 3 * d),
+    ...projection(`${layer}.attention.dense`, d),
     ...linear(`${layer}.mlp.dense_h_to_4h`, mlpWidth, d),
     ...linear(`${layer}.mlp.dense_4h_to_h`, d, mlpWidth),
   ];
   return [
-    { name: 'gpt_neox.embed_in.weight', shape: [vocabularySize, d], init },
+    { name: EMBEDDING, shape: [vocabularySize, d], init },
     ...Array.from({ length: layers }, (_, i) => block(`gpt_neox.layers.${i}`)).flat(),
     ...norm('gpt_neox.final_layer_norm'),
-    { name: 'embed_out.weight', shape: [vocabularySize, d], init },
+    ...(tiedEmbeddings ? [] : [{ name: HEAD, shape: [vocabularySize, d], init }]),
   ];
 }
 
@@ -70,7 +85,7 @@ export function gptNeoxSpecs(shape: GptNeoxShape): ParameterSpec[] {
  */
 export function gptNeoxHiddenStates(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, at?: tf.Tensor): tf.Tensor {
   const [B, S] = tokens.shape as [number, number];
-  const embedded = embedding(p['gpt_neox.embed_in.weight']!, tf.reshape(tokens, [B * S])); // [B*S, d]
+  const embedded = embedding(p[EMBEDDING]!, tf.reshape(tokens, [B * S])); // [B*S, d]
   const groups = rowGroups(B, S);
   const ofGroup = (x: tf.Tensor) => tf.unstack(tf.reshape(x, [groups, x.shape[0]! / groups, x.shape[1]!]));
   if (groups === 1) return layers(shape, p, embedded, [B, S], at);
@@ -105,8 +120,7 @@ function layers(
   const c = d / h; // channels of a head
   const rotated = Math.floor(c * shape.rotaryFraction);
   const angles = rotated > 0 ? rotaryAngles(S, rotated, shape.rotaryBase) : undefined;
-  const affine = (name: string) => ({ weight: p[`${name}.weight`]!, bias: p[`${name}.bias`]! });
-  const layer = (x: tf.Tensor, name: string) => linear(x, p[`${name}.weight`]!, p[`${name}.bias`]!);
+  const affine = (name: string) => ({ weight: p[`${name}.weight`]!, bias: p[`${name}.bias`] });
   const norm = (x: tf.Tensor, standard: tf.Tensor, name: string) =>
     scaleAndShift(standard, p[`${name}.weight`]!, p[`${name}.bias`]!, { x, epsilon });
 
@@ -114,7 +128,7 @@ function layers(
     const name = `gpt_neox.layers.${i}`;
     let standard = standardize(x, epsilon); // [B*S, d], shared by both branches of a parallel residual
 
-    const qkv = layer(norm(x, standard, `${name}.input_layernorm`), `${name}.attention.query_key_value`); // [B*S, 3d]
+    const qkv = linear(norm(x, standard, `${name}.input_layernorm`), affine(`${name}.attention.query_key_value`)); // [B*S, 3d]
     const [q, k, v] = tf.unstack(tf.reshape(qkv, [B, S, h, 3, c]), 3) as [tf.Tensor, tf.Tensor, tf.Tensor];
     const turn = (x: tf.Tensor) => (angles ? rotary(x, angles) : x);
     let attended: tf.Tensor; // [B, S, h, c]; with `at`, [B, T, h, c], and T instead of S in all that follows
@@ -126,13 +140,14 @@ function layers(
       ];
     } else attended = causalAttention(turn(q), turn(k), v);
 
-    const output = tf.add(x, layer(tf.reshape(attended, [-1, d]), `${name}.attention.dense`)); // [B*S, d]
+    const output = tf.add(x, linear(tf.reshape(attended, [-1, d]), affine(`${name}.attention.dense`))); // [B*S, d]
     const [of, read] = parallelResidual ? [x, standard] : [output, standardize(output, epsilon)];
 
     const mlp = feedForward(
       norm(of, read, `${name}.post_attention_layernorm`),
       affine(`${name}.mlp.dense_h_to_4h`),
       affine(`${name}.mlp.dense_4h_to_h`),
+      shape.activation,
     ); // [B*S, d]
 
     x = tf.add(output, mlp);
@@ -147,12 +162,12 @@ export function gptNeoxTokenLosses(shape: GptNeoxShape, p: Tensors, tokens: tf.T
 
 /** The head's negative log-likelihoods. hidden [n, d], targets [n] -> [n]. */
 export function gptNeoxTargetLosses(p: Tensors, hidden: tf.Tensor, targets: tf.Tensor): tf.Tensor {
-  return tokenCrossEntropy(hidden, p['embed_out.weight']!, targets);
+  return tokenCrossEntropy(hidden, headOf(p), targets);
 }
 
 /** {@link targetLogProbabilities} of the head. hidden [n, d], targets [n] -> [n, 2]. */
 export function gptNeoxTargetLogProbabilities(p: Tensors, hidden: tf.Tensor, targets: tf.Tensor): tf.Tensor {
-  return targetLogProbabilities(hidden, p['embed_out.weight']!, targets);
+  return targetLogProbabilities(hidden, headOf(p), targets);
 }
 
 /**
@@ -162,7 +177,7 @@ export function gptNeoxTargetLogProbabilities(p: Tensors, hidden: tf.Tensor, tar
 export function gptNeoxRowFeatures(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, targets: tf.Tensor): tf.Tensor {
   const [B, S] = tokens.shape as [number, number];
   const states = gptNeoxHiddenStates(shape, p, tokens); // [B*S, d]
-  const losses = tokenCrossEntropy(states, p['embed_out.weight']!, targets); // [B*S]
+  const losses = tokenCrossEntropy(states, headOf(p), targets); // [B*S]
   const meanState = tf.mean(tf.reshape(states, [B, S, shape.width]), 1); // [B, d]
   return tf.concat([tf.reshape(losses, [B, S]), meanState], 1);
 }
@@ -175,5 +190,5 @@ export function gptNeoxLoss(
   targets: tf.Tensor,
   weights: tf.Tensor,
 ): tf.Tensor {
-  return crossEntropy(gptNeoxHiddenStates(shape, p, tokens), p['embed_out.weight']!, targets, weights);
+  return crossEntropy(gptNeoxHiddenStates(shape, p, tokens), headOf(p), targets, weights);
 }

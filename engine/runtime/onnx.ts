@@ -95,10 +95,9 @@ function tensorsOf(set: ParameterSet): Map<string, Tensor> {
   return tensors;
 }
 
-/** Fills the table with zeros and adds the rows at their ids, in the order of the rows. */
+/** Adds the rows to the table at their ids, in the order of the rows. */
 function addRows(table: Float32Array, ids: BigInt64Array, rows: Float32Array): void {
   const width = rows.length / ids.length;
-  table.fill(0);
   for (let i = 0; i < ids.length; i++) {
     const at = Number(ids[i]!) * width;
     for (let j = 0; j < width; j++) table[at + j] = table[at + j]! + rows[i * width + j]!;
@@ -143,14 +142,15 @@ class OnnxExecutable implements Executable {
 
     const fetches: Record<string, Tensor | null> = { [graphName.output]: null };
     const scattered: string[] = [];
-    for (const [name, tensor] of tensorsOf(gradient))
+    for (const [name, tensor] of tensorsOf(gradient)) {
       if (this.names.outputs.has(graphName.gradient(name)))
         fetches[graphName.gradient(name)] = tensor; // its node writes into the caller's memory: no copy
-      else {
-        scattered.push(name);
-        fetches[graphName.gradientIds(name)] = null;
-        fetches[graphName.gradientRows(name)] = null;
-      }
+      else gradient.view(name).fill(0);
+      if (!this.names.outputs.has(graphName.gradientIds(name))) continue;
+      scattered.push(name);
+      fetches[graphName.gradientIds(name)] = null;
+      fetches[graphName.gradientRows(name)] = null;
+    }
     const results = await this.session.run(feeds, fetches);
     for (const name of scattered) {
       const [ids, rows] = [results[graphName.gradientIds(name)]!, results[graphName.gradientRows(name)]!];

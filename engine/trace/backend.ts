@@ -25,7 +25,7 @@ export const graphName = {
   parameter: (name: string) => `parameter:${name}`,
   input: (name: string) => `input:${name}`,
   gradient: (name: string) => `gradient:${name}`,
-  /** For a gradient that is zero except in some rows: their ids and values. */
+  /** For a gradient that has more in some rows, or is zero except in them: their ids and values. */
   gradientIds: (name: string) => `gradient-ids:${name}`,
   gradientRows: (name: string) => `gradient-rows:${name}`,
   output: 'output',
@@ -33,7 +33,8 @@ export const graphName = {
 
 /**
  * Records the program as a graph. Its inputs are the parameters and the program's inputs; its outputs are the program's
- * output and, for a program that differentiates, each parameter's gradient (an embedding's as ids and rows to add up).
+ * output and, for a program that differentiates, each parameter's gradient (an embedding's as ids and rows to add up, and
+ * beside them what it is added to where the embedding is the head too).
  * @throws Error naming the kernel, when the program uses one that has no rule.
  */
 export function trace(program: Program, style: TraceStyle = 'cut'): Graph {
@@ -65,7 +66,9 @@ export function trace(program: Program, style: TraceStyle = 'cut'): Graph {
         if (scattered) {
           graph.output(graphName.gradientIds(name), scattered.ids);
           graph.output(graphName.gradientRows(name), scattered.rows);
-        } else graph.output(graphName.gradient(name), value);
+        }
+        const whole = scattered ? scattered.rest : value;
+        if (whole) graph.output(graphName.gradient(name), whole);
       }
     });
   } catch (error) {

@@ -49,6 +49,13 @@ export interface NodeOptions {
   type?: ElementType;
 }
 
+/** A table that is zero but for some rows, or the sum of one and `rest`. */
+export interface Scattered {
+  ids: Value;
+  rows: Value;
+  rest?: Value;
+}
+
 /** A placeholder, not an ONNX operator. */
 const ROWS_AT = 'RowsAt';
 
@@ -137,7 +144,7 @@ export class Graph implements Computation {
   }
 
   /**
-   * Zeros [count, d], to which rows [n, d] are added at ids [n]. It can only be an output. The graph then gives the ids
+   * Zeros [count, d], to which rows [n, d] are added at ids [n]. It can only be an output, or a term of one. The graph then gives the ids
    * and rows ({@link scattered}), and whoever runs it adds them up: ONNX Runtime's ScatterND adds rows of one id in
    * whatever order its threads arrive, and its ScatterElements takes a hundred times as long.
    */
@@ -145,10 +152,18 @@ export class Graph implements Computation {
     return this.op(ROWS_AT, [ids, rows], [count, ...rows.shape.slice(1)], { type: rows.type });
   }
 
-  /** The ids and rows of a value that {@link rowsAt} made. */
-  scattered(value: Value): { ids: Value; rows: Value } | undefined {
+  /** The ids and rows of a value that {@link rowsAt} made, and what else is in the sum if one was added to it. */
+  scattered(value: Value): Scattered | undefined {
     const node = this.producer(value);
-    return node?.op === ROWS_AT ? { ids: node.inputs[0]!, rows: node.inputs[1]! } : undefined;
+    if (node?.op === ROWS_AT) return { ids: node.inputs[0]!, rows: node.inputs[1]! };
+    if (node?.op !== 'Add') return undefined;
+    const [a, b] = node.inputs as [Value, Value];
+    for (const [rows, rest] of [
+      [a, b],
+      [b, a],
+    ] as const)
+      if (this.producer(rows)?.op === ROWS_AT) return { ...this.scattered(rows)!, rest };
+    return undefined;
   }
 
   /** The nodes that some output needs, in order, so that a forward-only program computes nothing else. */

@@ -173,6 +173,7 @@ export const RULES: Record<string, Rule> = {
   Log: unary('Log'),
   Neg: unary('Neg'),
   Reciprocal: unary('Reciprocal'),
+  Tanh: unary('Tanh'),
   Square: (graph, { x }) => graph.op('Mul', [x!, x!], x!.shape),
 
   Add: add,

@@ -182,7 +182,10 @@ describe('the settings of a selection', () => {
         );
   });
 
-  it.each([true, false])('keeps the shape of the checkpoint, with parallelResidual %s', (parallelResidual) => {
+  it.each([
+    { parallelResidual: true, mlpWidth: 96, activation: 'gelu', attentionBias: true, tiedEmbeddings: false },
+    { parallelResidual: false, mlpWidth: 40, activation: 'gelu-tanh', attentionBias: false, tiedEmbeddings: true },
+  ] as const)('keeps the shape of the checkpoint, %j', (variant) => {
     const shape = {
       layers: 3,
       width: 24,
@@ -192,10 +195,10 @@ describe('the settings of a selection', () => {
       rotaryBase: 5000,
       layerNormEpsilon: 1e-6,
       initializerStd: 0.1,
-      parallelResidual,
+      ...variant,
     };
     const index = corpus(900, 2);
-    const given = { shape: { ...shape, mlpWidth: 96 }, contextLength: 32 };
+    const given = { shape, contextLength: 32 };
     const { initializerStd, ...kept } = modelShape(configOf(OPTIONS, settings(), index, given), index);
     expect({ ...kept, initializerStd: 0.1 }).toEqual(shape);
     // What a trained checkpoint was initialised with is of no use, and some say 0, which a run may not.

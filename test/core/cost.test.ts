@@ -8,13 +8,16 @@ import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { DEFAULT_DEPLOYMENT } from '../../core/cost/deployment.ts';
 import { estimateCost, estimateStages, type StageTask, shapeOf } from '../../core/cost/estimate.ts';
-import { decoderForwardFlops, passageForwardFlops } from '../../core/cost/flops.ts';
+import { decoderForwardFlops, gptNeoxParameters, passageForwardFlops } from '../../core/cost/flops.ts';
 import { costThroughStage, idleUsdPerMonth, instancesFor, jobHours, pricePlan } from '../../core/cost/price.ts';
 import type { Evaluation, Timing } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { getJson } from '../../core/storage/index.ts';
+import { gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
+import { sizeOf } from '../../engine/parameters.ts';
 import { TASK_FILES, TinyRun, tinyConfig } from '../containers/support.ts';
+import { TINY_GPT } from '../engine/support.ts';
 import { corpusOf } from '../support.ts';
 
 const example = (name: string): RunConfig =>
@@ -86,6 +89,23 @@ describe.each([
     expect(before.scoredRows).toBeLessThan(scoredRows);
     expect(before.flops.pretrain / flops.pretrain).toBeCloseTo(1, 1);
   });
+});
+
+it.each([{}, { mlpWidth: 40 }, { attentionBias: false }, { tiedEmbeddings: true }])(
+  'the parameters of a model are those that it has, %j',
+  (variant) => {
+    const shape = { ...TINY_GPT, ...variant };
+    const has = gptNeoxSpecs(shape).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+    expect(gptNeoxParameters(shape)).toBe(has);
+  },
+);
+
+it('a narrower MLP saves its part of the layers alone', () => {
+  const shape = { layers: 3, width: 8, vocabularySize: 100 };
+  expect(decoderForwardFlops({ ...shape, mlpWidth: 32 }, 16)).toBe(decoderForwardFlops(shape, 16));
+  // Two matrices a layer, two operations for each weight.
+  const saved = 3 * 2 * 2 * 8 * (32 - 20);
+  expect(decoderForwardFlops(shape, 16) - decoderForwardFlops({ ...shape, mlpWidth: 20 }, 16)).toBe(saved);
 });
 
 describe('evaluations', () => {

@@ -8,7 +8,7 @@ import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.
 import { initialParameters, type ParameterSet } from '../../engine/parameters.ts';
 import { temporaryFolder } from '../support.ts';
 
-const shape: GptNeoxShape = {
+const SHAPE: GptNeoxShape = {
   layers: 2,
   width: 8,
   heads: 2,
@@ -18,13 +18,17 @@ const shape: GptNeoxShape = {
   layerNormEpsilon: 1e-6,
   initializerStd: 0.03,
   parallelResidual: false,
+  activation: 'gelu',
+  attentionBias: true,
+  tiedEmbeddings: false,
   vocabularySize: 11,
 };
 const options = { beta1: 0.8, beta2: 0.9, epsilon: 1e-7, weightDecay: 0.2 };
 const state = { step: 3, tokens: 96, rows: [4, 5], metrics: { loss: [2.5, 2.25] } };
 
 /** A model that has taken three steps. */
-function trained() {
+function trained(variant: Partial<GptNeoxShape> = {}) {
+  const shape = { ...SHAPE, ...variant };
   const parameters = initialParameters(gptNeoxSpecs(shape), 5);
   const optimizer = new AdamW(parameters.flat.length, options);
   for (let step = 0; step < 3; step++)
@@ -42,7 +46,7 @@ describe('a checkpoint', () => {
     const parts = trained();
     await saveCheckpoint(store, 'a/b', parts);
     const back = await loadCheckpoint(store, 'a/b');
-    expect(back.shape).toEqual(shape);
+    expect(back.shape).toEqual(SHAPE);
     expect(back.parameters.specs).toEqual(parts.parameters.specs);
     expect(back.parameters.flat).toEqual(parts.parameters.flat);
     expect(back.optimizer).toEqual(parts.optimizer);
@@ -51,6 +55,20 @@ describe('a checkpoint', () => {
     const gradient = initialParameters(parts.parameters.specs, 1).flat;
     parts.optimizer.apply(parts.parameters.flat, gradient, 0.1);
     back.optimizer.apply(back.parameters.flat, gradient, 0.1);
+    expect(back.parameters.flat).toEqual(parts.parameters.flat);
+  });
+
+  it.each<[Partial<GptNeoxShape>, object]>([
+    [{ activation: 'gelu-tanh' }, { hidden_act: 'gelu_pytorch_tanh' }],
+    [{ attentionBias: false }, { attention_bias: false }],
+    [{ tiedEmbeddings: true }, { tie_word_embeddings: true }],
+  ])('comes back with %j', async (variant, fields) => {
+    const parts = trained(variant);
+    await saveCheckpoint(store, '', parts);
+    expect(await getJson(store, 'config.json')).toMatchObject(fields);
+    const back = await loadCheckpoint(store, '');
+    expect(back.shape).toEqual({ ...SHAPE, ...variant });
+    expect(back.parameters.specs).toEqual(parts.parameters.specs);
     expect(back.parameters.flat).toEqual(parts.parameters.flat);
   });
 
@@ -126,7 +144,7 @@ describe('a checkpoint', () => {
 });
 
 describe('a downloaded model', () => {
-  const parameters = initialParameters(gptNeoxSpecs(shape), 9);
+  const parameters = initialParameters(gptNeoxSpecs(SHAPE), 9);
   const config = {
     model_type: 'gpt_neox',
     hidden_size: 8,
@@ -157,6 +175,25 @@ describe('a downloaded model', () => {
     expect((await loadModel(store, '')).shape).toMatchObject({ rotaryFraction: 0.5, rotaryBase: 777 });
   });
 
+  it.each(['gelu_new', 'gelu_fast', 'gelu_pytorch_tanh'])('may approximate GELU as %s', async (hidden_act) => {
+    await putJson(store, 'config.json', { ...config, hidden_act });
+    await store.put('model.safetensors', encodeSafetensors(tensorsOf(parameters)));
+    expect((await loadModel(store, '')).shape.activation).toBe('gelu-tanh');
+  });
+
+  it('may have its embedding as its head, which is then not read', async () => {
+    await putJson(store, 'config.json', { ...config, tie_word_embeddings: true });
+    const read = async (tensors: [string, Tensor][]) => {
+      await store.put('model.safetensors', encodeSafetensors(tensors));
+      return (await loadModel(store, '')).parameters;
+    };
+    const tensors = tensorsOf(parameters);
+    const tied = await read(tensors);
+    expect(tied.specs.map(({ name }) => name)).not.toContain('embed_out.weight');
+    expect(tied.flat).toEqual(parameters.flat.subarray(0, -11 * 8));
+    expect((await read(tensors.slice(0, -1))).flat).toEqual(tied.flat);
+  });
+
   it('may be sharded', async () => {
     const tensors = tensorsOf(parameters);
     const weight_map = Object.fromEntries(tensors.map(([name], i) => [name, `model-${i % 3}.safetensors`]));
@@ -175,9 +212,10 @@ describe('a downloaded model', () => {
 
   it.each([
     [{ model_type: 'llama' }, /config\.json: model_type is "llama"; only "gpt_neox" is supported/],
-    [{ hidden_act: 'gelu_new' }, /hidden_act is "gelu_new"/],
+    [{ hidden_act: 'relu' }, /hidden_act is "relu"; only "gelu", "gelu_pytorch_tanh", .* are supported/],
+    [{ hidden_act: 'constructor' }, /hidden_act is "constructor"; only/],
+    [{ attention_bias: false }, /attention\.dense\.bias is no part of the model that config\.json describes/],
     [{ use_parallel_residual: 'no' }, /use_parallel_residual is "no", true or false was expected/],
-    [{ tie_word_embeddings: true }, /tie_word_embeddings is true/],
     [{ rope_scaling: { type: 'linear', factor: 2 } }, /rope_type is "linear"/],
     [{ hidden_size: '8' }, /hidden_size is "8", a number was expected/],
     [{ num_attention_heads: 3 }, /config\.json: num_attention_heads is 3, a divisor of hidden_size \(8\) was expected/],

@@ -1,10 +1,12 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { InfluenceRegressor, type LabelledBatch } from '../../engine/bert/influence-regressor.ts';
+import { gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
 import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
 import {
   documentBatch,
+  OTHER_GPT,
   randomParameters,
   relativeDifferences,
   TINY_BERT,
@@ -23,8 +25,8 @@ beforeAll(async () => {
 
 type LossAndGradient = (parameters: ParameterSet, gradient: ParameterSet) => Promise<number>;
 
-function gptLoss(runtime: Runtime): { specs: LanguageModel['specs']; loss: LossAndGradient } {
-  const model = new LanguageModel(runtime, TINY_GPT);
+function gptLoss(runtime: Runtime, shape = TINY_GPT): { specs: LanguageModel['specs']; loss: LossAndGradient } {
+  const model = new LanguageModel(runtime, shape);
   const batch = tokenBatch(2, 7, TINY_GPT.vocabularySize);
   return { specs: model.specs, loss: (parameters, gradient) => model.lossAndGradient(parameters, batch, gradient) };
 }
@@ -46,10 +48,34 @@ function bertLoss(runtime: Runtime, rate = 0): { specs: LanguageModel['specs']; 
 }
 
 const cases = {
-  'GPT-NeoX': gptLoss,
+  'GPT-NeoX': (runtime: Runtime) => gptLoss(runtime),
+  'GPT-NeoX unlike Pythia': (runtime: Runtime) => gptLoss(runtime, { ...TINY_GPT, ...OTHER_GPT }),
   BERT: (runtime: Runtime) => bertLoss(runtime),
   'BERT with dropout': (runtime: Runtime) => bertLoss(runtime, 0.3),
 };
+
+/** Sizes at which the head's gradient is made in other ways: from one product or several, of either factor transposed. */
+it.each([
+  { vocabularySize: 16, batch: 2, length: 9 },
+  { vocabularySize: 128, batch: 2, length: 100 },
+  { vocabularySize: 40, batch: 3, length: 201 },
+  { vocabularySize: 40, batch: 6, length: 9, microBatches: 3 },
+])('an embedding that is the head too has the sum of both gradients, %j', async ({ vocabularySize, ...size }) => {
+  const shape = { ...TINY_GPT, vocabularySize, tiedEmbeddings: true };
+  const batch = { ...tokenBatch(size.batch, size.length, vocabularySize), ...size };
+  const specs = gptNeoxSpecs(shape);
+  const parameters = randomParameters(specs);
+  const gradients = await Promise.all(
+    [onnx, reference].map(async (runtime) => {
+      const gradient = new ParameterSet(specs);
+      gradient.flat.fill(Number.NaN);
+      await new LanguageModel(runtime, shape).lossAndGradient(parameters, batch, gradient);
+      return gradient;
+    }),
+  );
+  for (const [name, difference] of Object.entries(relativeDifferences(gradients[0]!, gradients[1]!)))
+    expect(difference, name).toBeLessThan(1e-4);
+});
 
 describe.each(Object.entries(cases))('%s', (_, make) => {
   it('has the same loss and gradient traced to ONNX as on the tfjs CPU backend', async () => {

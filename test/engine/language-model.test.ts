@@ -1,12 +1,21 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { AdamW } from '../../engine/adamw.ts';
+import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
 import { LanguageModel, type TokenBatch } from '../../engine/gpt-neox/language-model.ts';
 import { crossEntropy, tokenCrossEntropy } from '../../engine/ops.ts';
 import { initialParameters, ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
 import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
 import { plainGptNeox } from './plain-models.ts';
-import { randomParameters, randomTokens, relativeDifferences, TINY_GPT, tokenBatch, uniforms } from './support.ts';
+import {
+  OTHER_GPT,
+  randomParameters,
+  randomTokens,
+  relativeDifferences,
+  TINY_GPT,
+  tokenBatch,
+  uniforms,
+} from './support.ts';
 import { logitsOf } from './whole-outputs.ts';
 
 let onnx: Runtime;
@@ -23,23 +32,27 @@ beforeAll(async () => {
 });
 
 describe('the model', () => {
-  it.each([{ rotaryFraction: 0.25 }, { rotaryFraction: 0.5 }, { rotaryFraction: 1 }, { parallelResidual: false }])(
-    'equals GPT-NeoX written as plain loops, %j',
-    async (variant) => {
-      const shape = { ...TINY_GPT, ...variant };
-      const tokens = randomTokens(2 * 6, V);
-      for (const runtime of [onnx, reference]) {
-        const logits = await logitsOf(runtime, shape, parameters, { batch: 2, length: 6, tokens });
-        const expected = [tokens.slice(0, 6), tokens.slice(6)].flatMap((row) =>
-          plainGptNeox(shape, parameters, [...row]),
-        );
-        const scale = Math.max(...expected.flat().map(Math.abs));
-        expected.flat().forEach((value, i) => {
-          expect(Math.abs(logits[i]! - value) / scale).toBeLessThan(3e-6);
-        });
-      }
-    },
-  );
+  it.each([
+    { rotaryFraction: 0.25 },
+    { rotaryFraction: 0.5 },
+    { rotaryFraction: 1 },
+    ...Object.entries(OTHER_GPT).map(([name, value]) => ({ [name]: value })),
+    OTHER_GPT,
+  ])('equals GPT-NeoX written as plain loops, %j', async (variant) => {
+    const shape: GptNeoxShape = { ...TINY_GPT, ...variant };
+    const parameters = randomParameters(gptNeoxSpecs(shape));
+    const tokens = randomTokens(2 * 6, V);
+    for (const runtime of [onnx, reference]) {
+      const logits = await logitsOf(runtime, shape, parameters, { batch: 2, length: 6, tokens });
+      const expected = [tokens.slice(0, 6), tokens.slice(6)].flatMap((row) =>
+        plainGptNeox(shape, parameters, [...row]),
+      );
+      const scale = Math.max(...expected.flat().map(Math.abs));
+      expected.flat().forEach((value, i) => {
+        expect(Math.abs(logits[i]! - value) / scale).toBeLessThan(3e-6);
+      });
+    }
+  });
 
   it('has the parameters, names and shapes of GPTNeoXForCausalLM', () => {
     const shapes = Object.fromEntries(model.specs.map(({ name, shape }) => [name, shape]));
@@ -56,6 +69,12 @@ describe('the model', () => {
       'embed_out.weight': [40, 24],
     });
     expect(model.specs).toHaveLength(2 + 2 + 2 * 12);
+    const names = gptNeoxSpecs({ ...TINY_GPT, ...OTHER_GPT }).map(({ name }) => name);
+    const left = model.specs.filter(({ name }) => !names.includes(name)).map(({ name }) => name);
+    expect(left).toHaveLength(2 * 2 + 1);
+    expect(left).toContain('gpt_neox.layers.1.attention.dense.bias');
+    expect(left).toContain('gpt_neox.layers.1.attention.query_key_value.bias');
+    expect(left).toContain('embed_out.weight');
   });
 
   it('begins at a loss of about log(vocabulary)', async () => {
@@ -96,9 +115,10 @@ it.each([
   const positions = Int32Array.from(randomTokens(3 * count, length, 5));
   positions[0] = 0;
   positions[positions.length - 1] = length - 1;
-  for (const variant of [{}, { parallelResidual: false }])
+  for (const variant of [{}, OTHER_GPT])
     for (const runtime of [onnx, reference]) {
       const model = new LanguageModel(runtime, { ...TINY_GPT, ...variant });
+      const parameters = randomParameters(model.specs);
       const batch = { batch: 3, length, tokens };
       const all = await model.hiddenStates(parameters, batch);
       const found = await model.hiddenStatesAt(parameters, batch, positions);

@@ -25,7 +25,7 @@ describe('a matrix product in mixed precision', () => {
     parameters: specs,
     inputs: { x: { shape: [1, 3], dtype: 'float32' } },
     differentiate: true,
-    build: ({ w }, { x }) => tf.sum(linear(x!, w!, tf.zeros([2]))),
+    build: ({ w }, { x }) => tf.sum(linear(x!, { weight: w! })),
   };
   const w = [1.001, 2.003, 3.1, 4.7, 5.3, 6.77];
   const x = [0.3, 1.1, 0.77];

@@ -8,8 +8,9 @@ import type { ParameterSet } from '../../engine/parameters.ts';
 
 type Vector = number[];
 
-function linear(p: ParameterSet, name: string, x: Vector): Vector {
-  const [weight, bias] = [p.view(`${name}.weight`), p.view(`${name}.bias`)];
+function linear(p: ParameterSet, name: string, x: Vector, hasBias = true): Vector {
+  const weight = p.view(`${name}.weight`);
+  const bias = hasBias ? p.view(`${name}.bias`) : new Float32Array(weight.length / x.length);
   return [...bias].map((b, out) => b + x.reduce((sum, value, i) => sum + value * weight[out * x.length + i]!, 0));
 }
 
@@ -31,6 +32,8 @@ function erf(x: number): number {
 }
 
 const gelu = (x: number) => (Math.abs(x) > 5 ? Math.max(x, 0) : x * 0.5 * (1 + erf(x / Math.SQRT2)));
+
+const geluByTanh = (x: number) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
 
 const add = (...xs: Vector[]) => xs[0]!.map((_, i) => xs.reduce((sum, x) => sum + x[i]!, 0));
 
@@ -54,12 +57,18 @@ export function plainGptNeox(shape: GptNeoxShape, p: ParameterSet, tokens: numbe
       const angle = position / shape.rotaryBase ** ((2 * (i % half)) / rotated);
       return value * Math.cos(angle) + (i < half ? -x[i + half]! : x[i - half]!) * Math.sin(angle);
     });
+  const activation = shape.activation === 'gelu-tanh' ? geluByTanh : gelu;
   const table = p.view('gpt_neox.embed_in.weight');
   let states = tokens.map((token) => [...table.subarray(token * d, (token + 1) * d)]);
   for (let l = 0; l < shape.layers; l++) {
     const name = `gpt_neox.layers.${l}`;
     const qkv = states.map((x) =>
-      linear(p, `${name}.attention.query_key_value`, layerNorm(p, `${name}.input_layernorm`, x, epsilon)),
+      linear(
+        p,
+        `${name}.attention.query_key_value`,
+        layerNorm(p, `${name}.input_layernorm`, x, epsilon),
+        shape.attentionBias,
+      ),
     );
     // A head's rows are its query, key and value in turn.
     const part = (t: number, head: number, which: number) =>
@@ -73,14 +82,14 @@ export function plainGptNeox(shape: GptNeoxShape, p: ParameterSet, tokens: numbe
           past.map((s) => part(s, head, 2)),
         ),
       ).flat();
-      const attended = add(x, linear(p, `${name}.attention.dense`, heads_));
+      const attended = add(x, linear(p, `${name}.attention.dense`, heads_, shape.attentionBias));
       const read = shape.parallelResidual === false ? attended : x;
       const normed = layerNorm(p, `${name}.post_attention_layernorm`, read, epsilon);
       const up = linear(p, `${name}.mlp.dense_h_to_4h`, normed);
-      return add(attended, linear(p, `${name}.mlp.dense_4h_to_h`, up.map(gelu)));
+      return add(attended, linear(p, `${name}.mlp.dense_4h_to_h`, up.map(activation)));
     });
   }
-  const head = p.view('embed_out.weight');
+  const head = shape.tiedEmbeddings ? table : p.view('embed_out.weight');
   return states.map((state) => {
     const x = layerNorm(p, 'gpt_neox.final_layer_norm', state, epsilon);
     return Array.from({ length: shape.vocabularySize }, (_, v) =>

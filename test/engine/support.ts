@@ -17,6 +17,15 @@ export const TINY_GPT: GptNeoxShape = {
   vocabularySize: 40,
 };
 
+/** Everything that GPT-NeoX models of others have and Pythia has not. */
+export const OTHER_GPT = {
+  mlpWidth: 40,
+  activation: 'gelu-tanh',
+  attentionBias: false,
+  tiedEmbeddings: true,
+  parallelResidual: false,
+} satisfies Partial<GptNeoxShape>;
+
 export const TINY_BERT: BertShape = {
   layers: 2,
   width: 16,

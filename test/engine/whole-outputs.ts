@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { DocumentBatch } from '../../core/tokenizer/encoder-input.ts';
 import { type BertShape, bertEmbedding, bertPrediction, bertSpecs } from '../../engine/bert/bert.ts';
-import { type GptNeoxShape, gptNeoxHiddenStates, gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
+import { type GptNeoxShape, gptNeoxHiddenStates, gptNeoxSpecs, headOf } from '../../engine/gpt-neox/gpt-neox.ts';
 import type { TokenBatch } from '../../engine/gpt-neox/language-model.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import type { Runtime } from '../../engine/runtime/runtime.ts';
@@ -19,7 +19,7 @@ export async function logitsOf(
     parameters: gptNeoxSpecs(shape),
     inputs: { tokens: { shape: [batch, length], dtype: 'int32' } },
     differentiate: false,
-    build: (p, i) => tf.matMul(gptNeoxHiddenStates(shape, p, i.tokens!), p['embed_out.weight']!, false, true),
+    build: (p, i) => tf.matMul(gptNeoxHiddenStates(shape, p, i.tokens!), headOf(p), false, true),
   });
   return executable.run(parameters, { tokens });
 }

@@ -1,7 +1,7 @@
 """GPT-NeoX: logits, loss and gradients of Transformers' GPTNeoXForCausalLM and of ours, on the same directory.
 
 Both ways: a directory that our checkpoint writer made, read by Transformers, and directories that Transformers made (one
-file; sharded; float16), read by us.
+file; sharded; float16; unlike Pythia), read by us.
 """
 
 import tempfile
@@ -43,6 +43,9 @@ with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder) / f"ours-{rotary}"
         ours("write-logits.ts", "create", directory, rotary)
         compare(f"GPT-NeoX made by us, rotary {rotary}", directory)
+    directory = Path(folder) / "ours-other"
+    ours("write-logits.ts", "create", directory, 0.5, "other")
+    compare("GPT-NeoX made by us, unlike Pythia", directory)
 
     torch.manual_seed(1)
     config = GPTNeoXConfig(
@@ -57,6 +60,20 @@ with tempfile.TemporaryDirectory() as folder:
     model = GPTNeoXForCausalLM(config)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
+    others = {
+        "an MLP of another width, GELU by tanh": {"intermediate_size": 100, "hidden_act": "gelu_new"},
+        "no biases in attention": {"attention_bias": False},
+        "a tied head": {"tie_word_embeddings": True},
+    }
+    for what, changes in others.items():
+        other = GPTNeoXForCausalLM(GPTNeoXConfig(**{**config.to_dict(), **changes}))
+        for parameter in other.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+        directory = Path(folder) / what
+        other.save_pretrained(directory)
+        ours("write-logits.ts", "read", directory)
+        compare(f"GPT-NeoX made by Transformers, {what}", directory)
+
     cases = {"one file": {}, "sharded": {"max_shard_size": "60KB"}, "sequential residual": {}, "float16": {}}
     for what, options in cases.items():
         directory = Path(folder) / what

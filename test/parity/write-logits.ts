@@ -1,7 +1,7 @@
 /**
- * `write-logits.ts create|read DIRECTORY [ROTARY_FRACTION]`: the logits, loss and gradient of a GPT-NeoX model as
- * DIRECTORY/ours.safetensors. `create` first makes a small random model there, with our own checkpoint writer; `read`
- * takes what is there.
+ * `write-logits.ts create|read DIRECTORY [ROTARY_FRACTION] [other]`: the logits, loss and gradient of a GPT-NeoX model as
+ * DIRECTORY/ours.safetensors. `create` first makes a small random model there, with our own checkpoint writer, as Pythia is
+ * or with all that others have; `read` takes what is there.
  */
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
@@ -11,9 +11,10 @@ import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.
 import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
 import { initialParameters, ParameterSet, sizeOf } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
+import { OTHER_GPT } from '../engine/support.ts';
 import { logitsOf } from '../engine/whole-outputs.ts';
 
-const [mode, directory = '', rotary = '0.25'] = process.argv.slice(2);
+const [mode, directory = '', rotary = '0.25', kind] = process.argv.slice(2);
 const store = new DirectoryStore(directory);
 if (mode === 'create') await createModel(Number(rotary));
 const { shape, parameters } = await loadModel(store, '');
@@ -48,6 +49,7 @@ async function createModel(rotaryFraction: number): Promise<void> {
     layerNormEpsilon: 1e-5,
     initializerStd: 0.02,
     vocabularySize: 256,
+    ...(kind === 'other' && OTHER_GPT),
   };
   const specs = gptNeoxSpecs(shape).map((spec) => ({ ...spec, init: { std: spec.init === 'ones' ? 1 : 0.2 } }));
   const parameters = initialParameters(specs, 11);
