@@ -104,7 +104,10 @@ export function exportModel(program: Command): void {
         'one whose losses are in the report, which are measured after a decay of the learning rate',
     )
     .argument('<run>', 'folder of a run')
-    .requiredOption('--out <dir>', 'where config.json, model.safetensors and tokenizer.json are written')
+    .requiredOption(
+      '--out <dir>',
+      'where config.json, model.safetensors, tokenizer.json and tokenizer_config.json are written',
+    )
     .option('--stage <n>', 'which stage; by default the last that has a checkpoint', wholeNumber('--stage', 0))
     .addOption(new Option('--arm <arm>', 'which arm').choices(['main', 'control']).default('main'))
     .option('--decayed', "train the stage's decay branch once more, and write the model at its end")

@@ -37,6 +37,10 @@ export function prepare(program: Command): void {
       'files or globs; a .txt file is one document, cut at blank lines every 100,000 characters',
     )
     .requiredOption('--tokenizer <file|train:N>', 'a tokenizer.json, or train:N to train one with N tokens')
+    .option(
+      '--end-of-text <token>',
+      "the tokenizer's token that ends a document; by default <|endoftext|> or another with a usual name",
+    )
     .requiredOption('--sequence-length <n>', 'tokens in a row', within('--sequence-length', SEQUENCE_LENGTH))
     .requiredOption('--out <dir>', 'where the corpus is written')
     .option('--shards <n>', 'shards to deal the documents to', within('--shards', SHARDS), 32)

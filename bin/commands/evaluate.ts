@@ -71,6 +71,7 @@ export function evaluate(checkpoint: string, options: Options): Promise<void> {
 
 /** The flags that replace fields and other words in the messages of the code used here. */
 const FIELD_FLAGS = {
+  'corpus.tokenizer.endOfText': 'eos_token of tokenizer_config.json',
   'engine.runtime': '--runtime',
   'engine.threads': '--threads',
   'target "passage"': '--target passage',
@@ -215,7 +216,8 @@ async function openTokenizer(
 ): Promise<Tokenizer> {
   const path = given ?? `${checkpoint}/tokenizer.json`;
   const bytes = await readFile(open, path, 'name one with --tokenizer');
-  const tokenizer = loadTokenizer(bytes, path);
+  const { eos_token: end } = given === undefined ? await tokenizerConfig(open(checkpoint)) : {};
+  const tokenizer = loadTokenizer(bytes, path, textOf(end));
   if (addsTokens(bytes))
     process.stderr.write(
       `${path}: its post_processor adds tokens to a text, with which lm-evaluation-harness begins contexts; here they are left out.\n`,
@@ -239,11 +241,17 @@ function addsTokens(tokenizer: Uint8Array): boolean {
  * Llama's does, else the one that ends documents.
  */
 async function beginOfText(checkpoint: Store, tokenizer: Tokenizer): Promise<number> {
-  type Named = string | { content: string } | null;
-  const { bos_token: bos } = (await getJsonIfPresent<{ bos_token?: Named }>(checkpoint, 'tokenizer_config.json')) ?? {};
-  const [id, ...more] = bos ? tokenizer.encode(typeof bos === 'string' ? bos : bos.content) : [];
+  const begin = textOf((await tokenizerConfig(checkpoint)).bos_token);
+  const [id, ...more] = begin === undefined ? [] : tokenizer.encode(begin);
   return id === undefined || more.length > 0 ? tokenizer.endOfText : id;
 }
+
+type NamedToken = string | { content: string } | null | undefined;
+const textOf = (token: NamedToken) => (typeof token === 'string' ? token : token?.content);
+
+type TokenizerConfig = Partial<Record<'bos_token' | 'eos_token', NamedToken>>;
+const tokenizerConfig = async (checkpoint: Store): Promise<TokenizerConfig> =>
+  (await getJsonIfPresent<TokenizerConfig>(checkpoint, 'tokenizer_config.json')) ?? {};
 
 /** @throws InputError when the file is not there. */
 async function readFile(open: StoreOpener, path: string, remedy: string): Promise<Uint8Array> {

@@ -1,7 +1,8 @@
 import { ConfigError, InputError } from '../../core/errors.ts';
 import type { Arm } from '../../core/formats.ts';
+import { sha256 } from '../../core/hash.ts';
 import { armLayout, TRAINING_FILE } from '../../core/layout.ts';
-import { corpusStore, openRun } from '../../core/run/open-run.ts';
+import { corpusStore, openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
 import { copyObject, hashObject, type Store, storeOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint } from '../../engine/files/checkpoint.ts';
 import { CONFIG_FILE, WEIGHTS_FILE } from '../../engine/files/hugging-face.ts';
@@ -36,19 +37,22 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
   const target = open(options.out);
   const other = await runOrCorpus(target);
   if (other) throw new ConfigError(`--out ${options.out}: that is ${other.is}; name another folder.`);
-  const tokenizer: ExportedFile = { from: corpusStore(run), key: 'tokenizer.json', name: 'tokenizer.json' };
-  const model = (from: Store, folder: string): ExportedFile[] =>
+  const tokenizer: ExportedFile[] = [
+    { from: corpusStore(run), key: 'tokenizer.json', name: 'tokenizer.json' },
+    { text: await tokenizerConfig(run), name: 'tokenizer_config.json' },
+  ];
+  const model = (from: Store, folder: string) =>
     [CONFIG_FILE, WEIGHTS_FILE].map((name) => ({ from, key: `${folder}/${name}`, name }));
   if (options.decayed) {
-    await refuseOther(tokenizer, target, options.out);
+    for (const file of tokenizer) await refuseOther(file, target, options.out);
     // Each checkpoint has its own place, so that no branch continues from another's.
-    const { sha256 } = await hashObject(run.store, `${checkpoint}/${TRAINING_FILE}`);
-    const branch = `.decay-branch-${sha256.slice(0, 16)}`;
+    const { sha256: hash } = await hashObject(run.store, `${checkpoint}/${TRAINING_FILE}`);
+    const branch = `.decay-branch-${hash.slice(0, 16)}`;
     const { writeDecayedModel } = await import('../decayed-model.ts'); // loads the engine
     await writeDecayedModel(run, { stage, arm }, target, branch);
-    await copyAll([...model(target, branch), tokenizer], target, options.out);
+    await writeAll([...model(target, branch), ...tokenizer], target, options.out);
     for (const { key } of model(target, branch)) await target.delete(key);
-  } else await copyAll([...model(run.store, checkpoint), tokenizer], target, options.out);
+  } else await writeAll([...model(run.store, checkpoint), ...tokenizer], target, options.out);
   console.log(
     options.json
       ? JSON.stringify({ out: absolute(options.out), stage, arm, decayed: Boolean(options.decayed) })
@@ -56,24 +60,40 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
   );
 }
 
-interface ExportedFile {
-  from: Store;
-  key: string;
-  /** Its name in the folder that is written. */
-  name: string;
+/**
+ * Without this file, Transformers 5 takes every tokenizer of a GPT-NeoX model for Pythia's: it cuts text into words as
+ * that one does, whatever tokenizer.json says, and adds `<|endoftext|>` and a padding token, whose ids the model lacks.
+ */
+async function tokenizerConfig(run: Run): Promise<string> {
+  const corpus = await openRunCorpus(run);
+  const tokenizer = await corpus.tokenizer();
+  const end = tokenizer.decode([tokenizer.endOfText]);
+  const config = {
+    bos_token: end,
+    clean_up_tokenization_spaces: false,
+    eos_token: end,
+    model_max_length: corpus.index.sequenceLength,
+    tokenizer_class: 'PreTrainedTokenizerFast',
+  };
+  return `${JSON.stringify(config, null, 2)}\n`;
 }
 
-async function copyAll(files: ExportedFile[], target: Store, out: string): Promise<void> {
+/** A file of the folder that is written, and what is in it: that of another, or a text. */
+type ExportedFile = { name: string } & ({ from: Store; key: string } | { text: string });
+
+async function writeAll(files: ExportedFile[], target: Store, out: string): Promise<void> {
   for (const file of files) await refuseOther(file, target, out);
-  for (const { from, key, name } of files) await copyObject(from, key, target, name);
+  for (const file of files)
+    if ('text' in file) await target.put(file.name, file.text);
+    else await copyObject(file.from, file.key, target, file.name);
 }
 
 /** Never replaces another model; the same export may be repeated, for example after an interruption. */
-async function refuseOther({ from, key, name }: ExportedFile, target: Store, out: string): Promise<void> {
-  const size = await target.size(name);
-  if (size === undefined) return;
-  const isSame =
-    size === (await from.size(key)) && (await hashObject(target, name)).sha256 === (await hashObject(from, key)).sha256;
-  if (!isSame)
+async function refuseOther(file: ExportedFile, target: Store, out: string): Promise<void> {
+  const { name } = file;
+  if ((await target.size(name)) === undefined) return;
+  const { sha256: found } = await hashObject(target, name);
+  const expected = 'text' in file ? sha256(file.text) : (await hashObject(file.from, file.key)).sha256;
+  if (found !== expected)
     throw new ConfigError(`--out ${out}: another model's ${name} is there; name another folder, or delete that one.`);
 }

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { passageHashes } from '../../core/corpus/passages.ts';
-import { prepareCorpus } from '../../core/corpus/prepare.ts';
+import { type PrepareOptions, prepareCorpus } from '../../core/corpus/prepare.ts';
 import { corpusWarnings } from '../../core/diagnostics/corpus.ts';
+import { ConfigError } from '../../core/errors.ts';
 import { counted, plural } from '../../core/plural.ts';
 import { WARNING } from '../../core/progress.ts';
 import {
@@ -21,6 +22,7 @@ import { lockPath } from '../run-lock.ts';
 interface Options {
   input: string[];
   tokenizer: string;
+  endOfText?: string;
   sequenceLength: number;
   out: string;
   shards: number;
@@ -41,6 +43,7 @@ const FIELD_FLAGS = {
   'corpus.idField': '--id-field',
   'corpus.tokenizer.file': '--tokenizer',
   'corpus.tokenizer.train': '--tokenizer train:N',
+  'corpus.tokenizer.endOfText': '--end-of-text',
   'corpus.sequenceLength': '--sequence-length',
   'corpus.shards': '--shards',
   'corpus.nearDuplicates': '--near-duplicates',
@@ -55,7 +58,7 @@ export function prepare(options: Options): Promise<void> {
 
 async function prepareFiles(options: Options): Promise<void> {
   const open = storeOpener();
-  const tokenizer = parseTokenizer(options.tokenizer);
+  const tokenizer = parseTokenizer(options);
   const exclude = await hashesOf(open, options.exclude ?? []);
   const unlock = await lockPath(options.out, 'choose another --out');
   // A killed process may leave gigabytes. Only shards/, because the folder may yet turn out to be something else.
@@ -108,7 +111,10 @@ async function hashesOf(open: StoreOpener, files: readonly string[]): Promise<Se
   return all;
 }
 
-function parseTokenizer(text: string): { file: string } | { train: number } {
+function parseTokenizer({ tokenizer: text, endOfText }: Options): PrepareOptions['tokenizer'] {
   const train = /^train:(.+)$/.exec(text);
-  return train ? { train: wholeNumber('--tokenizer train:N', 257)(train[1]!) } : { file: text };
+  if (!train) return { file: text, endOfText };
+  if (endOfText !== undefined)
+    throw new ConfigError('--end-of-text: a tokenizer that is trained has a token of its own for that; leave it out.');
+  return { train: wholeNumber('--tokenizer train:N', 257)(train[1]!) };
 }

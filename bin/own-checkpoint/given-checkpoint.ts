@@ -59,7 +59,7 @@ async function requireTokenizer(checkpoint: Store, options: Options, { store, in
   if (typeof end !== 'number' || end === index.tokenizer.endOfText) return [];
   return [
     `${options.checkpoint}/${CONFIG_FILE} has the eos_token_id ${end}, but documents of ${options.corpus} end with token ${index.tokenizer.endOfText}. ` +
-      'If the model was trained with the former between documents, it reads rows that it does not know.',
+      'If the model was trained with the former between documents, prepare the corpus with that token as --end-of-text.',
   ];
 }
 

@@ -22,7 +22,8 @@ export function withPaths(
       ...corpus,
       input: corpus.input.map(changeInput),
       prepared: corpus.prepared && change(corpus.prepared),
-      tokenizer: 'file' in corpus.tokenizer ? { file: change(corpus.tokenizer.file) } : corpus.tokenizer,
+      tokenizer:
+        'file' in corpus.tokenizer ? { ...corpus.tokenizer, file: change(corpus.tokenizer.file) } : corpus.tokenizer,
     },
     reference: { ...reference, input: change(reference.input) },
     heldOut: { ...heldOut, input: change(heldOut.input) },

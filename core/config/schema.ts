@@ -15,7 +15,13 @@ const path = z.string().min(1);
 
 const tokenizer = z.union(
   [
-    z.strictObject({ file: path }).describe('a Hugging Face tokenizer.json'),
+    z
+      .strictObject({
+        file: path,
+        /** The token that ends a document, if none has a usual name such as `<|endoftext|>`, or another does. */
+        endOfText: z.string().min(1).optional(),
+      })
+      .describe('a Hugging Face tokenizer.json'),
     z.strictObject({ train: positive.min(257) }).describe('train a byte-level BPE of this vocabulary on the corpus'),
   ],
   { error: 'expected {"file": a tokenizer.json} or {"train": a vocabulary of at least 257}, one of the two' },

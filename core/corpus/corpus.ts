@@ -51,10 +51,10 @@ export class Corpus {
   }
 
   private async loadTokenizer(): Promise<Tokenizer> {
-    const { key, sha256: expected } = this.index.tokenizer;
+    const { key, sha256: expected, endOfText } = this.index.tokenizer;
     const bytes = await this.store.get(key);
     if (sha256(bytes) !== expected) throw this.changed(key);
-    return loadTokenizer(bytes, `${this.store.uri}/${key}`);
+    return loadTokenizer(bytes, `${this.store.uri}/${key}`, endOfText);
   }
 
   /**

@@ -56,8 +56,8 @@ export interface PrepareOptions {
   inputs: readonly string[];
   /** What relative inputs and the tokenizer's file are relative to: a directory or an `s3://` prefix. */
   baseDirectory: string;
-  /** A tokenizer.json, or the vocabulary size of one to train on the corpus. */
-  tokenizer: { file: string } | { train: number };
+  /** A tokenizer.json, whose token `endOfText` ends documents, or the vocabulary size of one to train on the corpus. */
+  tokenizer: { file: string; endOfText?: string | undefined } | { train: number };
   /** Tokens in a row. */
   sequenceLength: number;
   shards: number;
@@ -98,7 +98,9 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
   const absolute = (path: string) => absolutePath(path, options.baseDirectory);
   const files = await findInputs(options.inputs.map(absolute), options.opener);
   const given =
-    'file' in options.tokenizer ? await readTokenizerFile(absolute(options.tokenizer.file), options.opener) : undefined;
+    'file' in options.tokenizer
+      ? await readTokenizer(absolute(options.tokenizer.file), options.opener, options.tokenizer.endOfText)
+      : undefined;
   const hashes: string[] = [];
   for (const { store, key } of files)
     hashes.push((await hashObject(store, key, () => throwIfStopped(options.signal, STOPPED))).sha256);
@@ -260,7 +262,7 @@ interface GivenTokenizer {
   uri: string;
 }
 
-async function readTokenizerFile(uri: string, open: StoreOpener): Promise<GivenTokenizer> {
+async function readTokenizer(uri: string, open: StoreOpener, endOfText?: string): Promise<GivenTokenizer> {
   const { folder, name } = splitUri(uri);
   const bytes = await open(folder)
     .get(name)
@@ -268,7 +270,7 @@ async function readTokenizerFile(uri: string, open: StoreOpener): Promise<GivenT
       if (!(error instanceof NotFoundError)) throw error;
       throw new InputError(`corpus.tokenizer.file: ${uri}: no such file; correct the path, or train one instead.`);
     });
-  return { bytes, tokenizer: loadTokenizer(bytes, uri), uri };
+  return { bytes, tokenizer: loadTokenizer(bytes, uri, endOfText), uri };
 }
 
 function absolutePath(path: string, base: string): string {
@@ -287,12 +289,13 @@ function fingerprintOf(
   hashes: readonly string[],
   given: GivenTokenizer | undefined,
 ): string {
-  const { sequenceLength, shards, seed, fields, exclude = [], removeNearDuplicates } = options;
+  const { tokenizer, sequenceLength, shards, seed, fields, exclude = [], removeNearDuplicates } = options;
   return sha256(
     JSON.stringify({
       preparation: PREPARATION,
       inputs: files.map(({ name }, i) => [name, hashes[i]]),
       tokenizer: given?.tokenizer.sha256 ?? trainedSize(options),
+      ...('file' in tokenizer && tokenizer.endOfText !== undefined && { endOfText: given!.tokenizer.endOfText }),
       sequenceLength,
       shards,
       seed,
@@ -315,6 +318,11 @@ function refuseOther(
   if (given && given.tokenizer.sha256 !== existing.tokenizer.sha256) {
     differs.push(
       `its tokenizer has sha256 ${existing.tokenizer.sha256}, corpus.tokenizer.file (${given.uri}) has ${given.tokenizer.sha256}`,
+    );
+  }
+  if (given && given.tokenizer.endOfText !== existing.tokenizer.endOfText) {
+    differs.push(
+      `its documents end with token ${existing.tokenizer.endOfText}, corpus.tokenizer.endOfText is ${given.tokenizer.endOfText}`,
     );
   }
   if (existing.sequenceLength !== options.sequenceLength) {

@@ -24,15 +24,19 @@ const END_OF_TEXT_NAMES = [
  *
  * @param source the file's bytes or text.
  * @param name what to name in messages: the file's path or URI.
+ * @param end the token that ends a document, or its id. @default - one with a usual name
  * @throws ConfigError when it is not a tokenizer.json, has no end-of-text token, or would give other ids than Hugging Face's.
  */
-export function loadTokenizer(source: Uint8Array | string, name: string): Tokenizer {
+export function loadTokenizer(source: Uint8Array | string, name: string, end?: string | number): Tokenizer {
   const json = parse(typeof source === 'string' ? source : new TextDecoder().decode(source), name);
   const vocab = vocabulary(json);
-  const endOfText = endOfTextOf(json, vocab);
-  if (endOfText === undefined) {
-    throw new ConfigError(`${name}: no token ends a document; expected one of ${END_OF_TEXT_NAMES.join(', ')}.`);
-  }
+  const endOfText = typeof end === 'number' ? end : typeof end === 'string' ? vocab.get(end) : usualEnd(json, vocab);
+  if (endOfText === undefined)
+    throw new ConfigError(
+      end === undefined
+        ? `${name}: it has no token that usually ends a document (${END_OF_TEXT_NAMES.join(', ')}); name the one that does in corpus.tokenizer.endOfText.`
+        : `${name}: it has no token ${JSON.stringify(end)}; correct corpus.tokenizer.endOfText.`,
+    );
   let vocabularySize = 0;
   for (const id of vocab.values()) vocabularySize = Math.max(vocabularySize, id + 1);
   const facts = { vocabularySize, endOfText, sha256: sha256(source) };
@@ -55,7 +59,7 @@ function parse(text: string, name: string): TokenizerJson {
 }
 
 /** Prefers a special token: Gemma has HTML's `</s>` as a token like any other. */
-function endOfTextOf({ added_tokens = [] }: TokenizerJson, vocab: Map<string, number>): number | undefined {
+function usualEnd({ added_tokens = [] }: TokenizerJson, vocab: Map<string, number>): number | undefined {
   const special = new Map(added_tokens.filter((token) => token.special).map(({ content, id }) => [content, id]));
   const first = (ids: Map<string, number>) =>
     END_OF_TEXT_NAMES.map((token) => ids.get(token)).find((id) => id !== undefined);

@@ -213,6 +213,11 @@ describe('mates evaluate', () => {
     expect((await measured())[0]).not.toBe(loss);
     await writeFile(join(begun, 'tokenizer_config.json'), JSON.stringify({ bos_token: null }));
     expect((await measured())[0]).toBe(loss);
+    await writeFile(join(begun, 'tokenizer_config.json'), JSON.stringify({ eos_token: 'a' }));
+    const ended = (await measured())[0];
+    await writeFile(join(begun, 'tokenizer_config.json'), JSON.stringify({ bos_token: 'a', eos_token: 'b' }));
+    expect((await measured())[0]).toBe(ended);
+    expect(ended).not.toBe(loss);
   });
 
   it('takes files of one name with --target, where no task is scored', async () => {

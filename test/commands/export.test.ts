@@ -14,12 +14,14 @@ import { filesOf, TinyRun, tinyConfig, tinyModel } from '../containers/support.t
 import { temporaryFolder } from '../support.ts';
 import { printed } from './support.ts';
 
+const FILES = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
+
 let run: TinyRun;
 let folder: string;
 beforeAll(async () => {
   folder = await temporaryFolder();
   run = await TinyRun.create();
-  await run.store.put('corpus/tokenizer.json', 'tokenizer');
+  await run.prepare();
   for (const arm of ['main', 'control'] as const)
     for (const name of ['config.json', 'model.safetensors', 'optimizer.safetensors', 'training.json'])
       await run.store.put(`${armLayout(1, arm).checkpoint}/${name}`, name === 'config.json' ? '{}' : `${name} ${arm}`);
@@ -30,7 +32,7 @@ it('mates export overwrites files of the same model, and no others', async () =>
   const write = (arm: Arm) => printed(() => exportModel(run.directory, { out, arm }));
   const model = () => readFile(join(out, 'model.safetensors'), 'utf8');
   await write('main');
-  expect((await readdir(out)).sort()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);
+  expect((await readdir(out)).sort()).toEqual(FILES);
   await write('main');
 
   const refused = (name: string) =>
@@ -43,6 +45,9 @@ it('mates export overwrites files of the same model, and no others', async () =>
   await expect(write('control')).rejects.toThrow(refused('tokenizer.json'));
   await expect(model()).rejects.toThrow('ENOENT');
   await rm(join(out, 'tokenizer.json'));
+  await writeFile(join(out, 'tokenizer_config.json'), '{}');
+  await expect(write('control')).rejects.toThrow(refused('tokenizer_config.json'));
+  await rm(join(out, 'tokenizer_config.json'));
   await write('control');
   expect(await model()).toBe('model.safetensors control');
 });
@@ -56,7 +61,12 @@ it('mates export --decayed writes the model whose losses the evaluation has, and
   const write = () => printed(() => exportModel(tiny.directory, { out, arm: 'main', decayed: true, json: true }));
   expect(JSON.parse(await write())).toEqual({ out, stage: 0, arm: 'main', decayed: true });
   await write(); // the same model may be written again
-  expect((await readdir(out)).sort()).toEqual(['config.json', 'model.safetensors', 'tokenizer.json']);
+  expect((await readdir(out)).sort()).toEqual(FILES);
+  expect(JSON.parse(await readFile(join(out, 'tokenizer_config.json'), 'utf8'))).toMatchObject({
+    tokenizer_class: 'PreTrainedTokenizerFast',
+    bos_token: '<|endoftext|>',
+    eos_token: '<|endoftext|>',
+  });
   expect(await filesOf(tiny.store, '')).toEqual(before);
 
   const { shape, parameters } = await loadModel(new DirectoryStore(out), '');

@@ -56,6 +56,7 @@ it('the packing thread of the bundled jobs starts', async () => {
       stop: new Int32Array(new SharedArrayBuffer(4)),
     },
     tokenizer: Buffer.from(trainBpe(['a text'], 260)),
+    endOfText: 0,
     target: tiny.store.uri,
   };
   const thread = new Worker(join(jobs, 'packing-worker.js'), { workerData });

@@ -286,6 +286,33 @@ describe('prepareCorpus', () => {
     ).rejects.toThrow(/corpus\.tokenizer\.file: .*none\.json: no such file/);
   });
 
+  it('ends documents with the token that is named, in every thread', async () => {
+    const text = trainBpe(['some other text, some other text'], 262);
+    const tokenizer = await writeInput('tokenizer.json', text.replaceAll('<|endoftext|>', '<|end|>'));
+    const records = someRecords(50);
+    await expect(prepareRecords(records, { tokenizer: { file: tokenizer } })).rejects.toThrow(/no token that usually/);
+    for (const workers of [1, 2]) {
+      const named = { tokenizer: { file: tokenizer, endOfText: '<|end|>' }, shards: 7, workers };
+      const { index, target } = await prepareRecords(records, named);
+      const corpus = await openCorpus(target);
+      expect(index.tokenizer.endOfText).toBe(0);
+      expect((await corpus.tokenizer()).endOfText).toBe(0);
+      const tokens = await corpus.tokenRows(Array.from({ length: index.rows }, (_, row) => row));
+      const ends = tokens.filter((token) => token === 0).length;
+      expect(ends).toBeLessThanOrEqual(50);
+      expect(ends).toBeGreaterThan(25); // those of the last documents may be in remainders, which fill no row
+    }
+  });
+
+  it('refuses to replace a corpus whose documents end with another token', async () => {
+    const tokenizer = { file: await writeInput('tokenizer.json', trainBpe(['some other text'], 260)) };
+    const input = await writeInput('in.jsonl', jsonl(someRecords(50)));
+    const target = new DirectoryStore(await temporaryFolder());
+    await prepareCorpus({ ...settings(input, target), tokenizer });
+    const other = prepareCorpus({ ...settings(input, target), tokenizer: { ...tokenizer, endOfText: 'a' } });
+    await expect(other).rejects.toThrow(/its documents end with token 0, corpus\.tokenizer\.endOfText is \d+\./);
+  });
+
   it.each([
     ['only empty documents', [{ text: ' ' }, { text: '\n' }], /no documents with text \(2 empty/],
     ['too little text for one row', [{ text: 'a' }], /too little text, 2 tokens over 4 shards fill no row of 16/],

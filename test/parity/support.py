@@ -10,10 +10,19 @@ failed = False
 
 def ours(script: str, *arguments: object) -> None:
     """Runs one of the TypeScript companions in this folder."""
-    command = ["npx", "--no-install", "tsx", str(HERE / script), *map(str, arguments)]
-    done = subprocess.run(command, cwd=HERE.parent.parent, capture_output=True, text=True)
+    run("npx", "--no-install", "tsx", HERE / script, *arguments)
+
+
+def mates(*arguments: object) -> None:
+    """Runs the command line."""
+    run("node", "bin/mates.js", *arguments)
+
+
+def run(*command: object) -> None:
+    words = list(map(str, command))
+    done = subprocess.run(words, cwd=HERE.parent.parent, capture_output=True, text=True)
     if done.returncode != 0:
-        sys.exit(f"{script} failed:\n{done.stdout}{done.stderr}")
+        sys.exit(f"{' '.join(words)} failed:\n{done.stdout}{done.stderr}")
 
 
 def report(what: str, difference: float, limit: float) -> None:

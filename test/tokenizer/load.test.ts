@@ -296,9 +296,26 @@ describe('other tokenizers', () => {
     ],
     ['no JSON', '{', /x\.json: not a tokenizer\.json/],
     ['another file', '{"a": 1}', /x\.json: not a Hugging Face tokenizer\.json \(it has no model\.vocab\)/],
-    ['no end of text', source.replaceAll('<|endoftext|>', '<|start|>'), /x\.json: no token ends a document/],
+    [
+      'no end of text',
+      source.replaceAll('<|endoftext|>', '<|start|>'),
+      /x\.json: it has no token that usually ends a document \(<\|endoftext\|>, .*; name the one that does in corpus\.tokenizer\.endOfText\.$/,
+    ],
   ])('refuses %s', (_, text, message) => {
     expect(() => loadTokenizer(text, 'x.json')).toThrow(ConfigError);
     expect(() => loadTokenizer(text, 'x.json')).toThrow(message);
+  });
+
+  it('ends documents with the token that is named', () => {
+    const named = source.replaceAll('<|endoftext|>', '<|end|>');
+    for (const end of ['<|end|>', 0]) {
+      const tokenizer = loadTokenizer(named, 'x.json', end);
+      expect([tokenizer.endOfText, tokenizer.decode([0])]).toEqual([0, '<|end|>']);
+    }
+    const newline = loadTokenizer(source, 'x.json', 'Ċ');
+    expect(newline.decode([newline.endOfText])).toBe('\n');
+    expect(() => loadTokenizer(source, 'x.json', '<|end|>')).toThrow(
+      new ConfigError('x.json: it has no token "<|end|>"; correct corpus.tokenizer.endOfText.'),
+    );
   });
 });

@@ -46,6 +46,8 @@ export interface PackedShards {
 export interface PackingThread {
   setup: PackingSetup;
   tokenizer: Uint8Array;
+  /** Id of the token that ends a document. */
+  endOfText: number;
   target: string;
 }
 
@@ -167,7 +169,13 @@ function threadsFor({ sizes }: Spool): number {
 type PackingPool = WorkerPool<PackingRequest, PackingResult>;
 
 function startPool(workers: number, setup: PackingSetup, options: PackOptions): Promise<PackingPool> {
-  const thread: PackingThread = { setup, tokenizer: options.tokenizerBytes, target: options.target.uri };
+  const { tokenizer, tokenizerBytes, target } = options;
+  const thread: PackingThread = {
+    setup,
+    tokenizer: tokenizerBytes,
+    endOfText: tokenizer.endOfText,
+    target: target.uri,
+  };
   return WorkerPool.start(PACKING_WORKER, new Array(workers).fill(thread));
 }
 

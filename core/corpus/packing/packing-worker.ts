@@ -6,12 +6,12 @@ import { loadTokenizer } from '../../tokenizer/index.ts';
 import type { PackingRequest, PackingResult, PackingThread } from './pack-shards.ts';
 import { ShardMaker } from './shard-maker.ts';
 
-const { setup, tokenizer, target }: PackingThread = workerData;
+const { setup, tokenizer, endOfText, target }: PackingThread = workerData;
 let maker: ShardMaker;
 
 serve<PackingRequest, PackingResult>(
   async () => {
-    maker = new ShardMaker(setup, loadTokenizer(tokenizer, 'tokenizer.json'), storeOpener()(target));
+    maker = new ShardMaker(setup, loadTokenizer(tokenizer, 'tokenizer.json', endOfText), storeOpener()(target));
     return 'ready';
   },
   async (request) =>
