@@ -148,7 +148,7 @@ const influenceModel = z.strictObject({
     .min(256)
     .max(1 << 20)
     .default(65_536),
-  /** A BERT-family Hugging Face directory to start from; without it the encoder starts from scratch. */
+  /** The Hugging Face directory of a BERT to start from; without it the encoder starts from scratch. */
   pretrained: path.optional(),
   /** Shape of an encoder from scratch; it reads the corpus tokenizer's ids. Ignored with `pretrained`. */
   layers: positive.default(2),

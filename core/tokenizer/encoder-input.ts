@@ -101,7 +101,7 @@ export function wordPieceEncoderInput(files: WordPieceFiles, shape: ChunkShape):
   const tokenizer = new Tokenizer(files.tokenizer, files.tokenizerConfig);
   const [cls, sep, padding] = ['[CLS]', '[SEP]', '[PAD]'].map((token) => {
     const id = tokenizer.token_to_id(token);
-    if (id === undefined) throw new InputError(`${files.file} has no ${token} token; name a BERT-family model.`);
+    if (id === undefined) throw new InputError(`${files.file} has no ${token} token; name a BERT.`);
     return id;
   }) as [number, number, number];
   const lowered = loweringSigma(files.tokenizer);
