@@ -274,6 +274,7 @@ export function cells(): Cell[] {
   add('4M', 'piqa', [1, 2, 3], ['random, two stages more']);
   // Another set of questions, decided on before any cell of it was run.
   for (const seed of seeds) add('1M', 'arc-easy', [seed], [...againstFilters, 'random, two stages more']);
+  for (const seed of [1, 2, 3]) add('4M', 'arc-easy', [seed], [BESIDE_CLASSIFIER, FREE]);
   add('1M', 'lambada-distinct', seeds, ['random', 'dsir', 'lookahead, n-gram + dsir', WEAK_NOISE, ...WEIGHTS]);
   for (const method of [...WEIGHTS, ...LABELS])
     for (const references of REFERENCES) add('1M', references, seeds, [method]);
