@@ -5,12 +5,13 @@ import type { Arm, StagePlan } from '../core/formats.ts';
 import { armLayout } from '../core/layout.ts';
 import { mapAhead } from '../core/parallel.ts';
 import { decayLearningRate, trunkLearningRate } from '../core/schedule.ts';
-import { type Checkpoint, loadCheckpoint, saveCheckpoint } from '../engine/files/checkpoint.ts';
+import { type Checkpoint, saveCheckpoint } from '../engine/files/checkpoint.ts';
 import type { LanguageModel } from '../engine/gpt-neox/language-model.ts';
 import type { Job } from './job.ts';
 import { openTrainer } from './model.ts';
 import type { PartialCheckpoints } from './partial-checkpoints.ts';
 import { openTrainingRows, stepsFrom } from './pretrain/training-rows.ts';
+import { loadRunCheckpoint } from './run-checkpoint.ts';
 
 /** The checkpoint that the branch begins at, and where the branch saves itself. */
 export interface DecayBranch {
@@ -41,7 +42,7 @@ export async function decayBranchEnd(
   const trunkStep = plan.firstStep + plan.steps;
   const { store } = job.run;
   const saved = await partial.newest();
-  const checkpoint = await loadCheckpoint(store, saved ?? armLayout(plan.stage, arm).checkpoint);
+  const checkpoint = await loadRunCheckpoint(job.run, corpus.index, saved ?? armLayout(plan.stage, arm).checkpoint);
   const { optimizer } = checkpoint;
   const batch = await openTrainingRows(job, corpus, plan, arm);
   const steps = Math.min(decaySteps, plan.steps);

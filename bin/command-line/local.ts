@@ -39,7 +39,7 @@ export function prepare(program: Command): void {
     .requiredOption('--tokenizer <file|train:N>', 'a tokenizer.json, or train:N to train one with N tokens')
     .option(
       '--end-of-text <token>',
-      "the tokenizer's token that ends a document; by default <|endoftext|> or another with a usual name",
+      "which of the tokenizer's added tokens ends a document; by default <|endoftext|> or another with a usual name",
     )
     .requiredOption('--sequence-length <n>', 'tokens in a row', within('--sequence-length', SEQUENCE_LENGTH))
     .requiredOption('--out <dir>', 'where the corpus is written')

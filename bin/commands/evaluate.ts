@@ -15,14 +15,7 @@ import {
 } from '../../core/evaluation/index.ts';
 import { counted, plural } from '../../core/plural.ts';
 import { MODEL_FILES } from '../../core/run/inputs.ts';
-import {
-  getJsonIfPresent,
-  readInput,
-  type Store,
-  type StoreOpener,
-  splitUri,
-  storeOpener,
-} from '../../core/storage/index.ts';
+import { readInput, type Store, type StoreOpener, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../../core/tokenizer/index.ts';
 import { loadModel, type Model } from '../../engine/files/checkpoint.ts';
 import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
@@ -33,6 +26,7 @@ import { taskTable } from '../../report/task-table.ts';
 import { terminalColumns } from '../format.ts';
 import { namingFlags } from '../naming-flags.ts';
 import { refuseInputs, requireFiles } from '../own-checkpoint/outputs.ts';
+import { textOf, tokenizerConfig } from '../own-checkpoint/tokenizer-config.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
 
@@ -71,7 +65,7 @@ export function evaluate(checkpoint: string, options: Options): Promise<void> {
 
 /** The flags that replace fields and other words in the messages of the code used here. */
 const FIELD_FLAGS = {
-  'corpus.tokenizer.endOfText': 'eos_token of tokenizer_config.json',
+  'corpus.tokenizer.endOfText': 'eos_token of the tokenizer_config.json beside it',
   'engine.runtime': '--runtime',
   'engine.threads': '--threads',
   'target "passage"': '--target passage',
@@ -99,7 +93,7 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
   const open = storeOpener();
   const loaded = await loadModel(open(checkpoint), '');
   const tokenizer = await openTokenizer(open, checkpoint, loaded, options.tokenizer);
-  const prefix = await beginOfText(open(checkpoint), tokenizer);
+  const prefix = await beginOfText(open(options.tokenizer ? folderOf(options.tokenizer) : checkpoint), tokenizer);
   const model = new LanguageModel(await createRuntime(options.runtime, { threads: options.threads }), loaded.shape);
   const { parameters, contextLength } = loaded;
 
@@ -216,8 +210,8 @@ async function openTokenizer(
 ): Promise<Tokenizer> {
   const path = given ?? `${checkpoint}/tokenizer.json`;
   const bytes = await readFile(open, path, 'name one with --tokenizer');
-  const { eos_token: end } = given === undefined ? await tokenizerConfig(open(checkpoint)) : {};
-  const tokenizer = loadTokenizer(bytes, path, textOf(end));
+  const { eos_token: end } = await tokenizerConfig(open(folderOf(path)));
+  const tokenizer = loadTokenizer(bytes, path, { preferredEnd: textOf(end) });
   if (addsTokens(bytes))
     process.stderr.write(
       `${path}: its post_processor adds tokens to a text, with which lm-evaluation-harness begins contexts; here they are left out.\n`,
@@ -227,6 +221,8 @@ async function openTokenizer(
     `${path}: ${tokenizer.vocabularySize} ids do not fit the model's ${shape.vocabularySize}; it is another model's tokenizer.`,
   );
 }
+
+const folderOf = (path: string) => splitUri(absolute(path)).folder;
 
 /** Whether a tokenizer.json, alone or among others, has a template with tokens of its own for a single text. */
 function addsTokens(tokenizer: Uint8Array): boolean {
@@ -245,13 +241,6 @@ async function beginOfText(checkpoint: Store, tokenizer: Tokenizer): Promise<num
   const [id, ...more] = begin === undefined ? [] : tokenizer.encode(begin);
   return id === undefined || more.length > 0 ? tokenizer.endOfText : id;
 }
-
-type NamedToken = string | { content: string } | null | undefined;
-const textOf = (token: NamedToken) => (typeof token === 'string' ? token : token?.content);
-
-type TokenizerConfig = Partial<Record<'bos_token' | 'eos_token', NamedToken>>;
-const tokenizerConfig = async (checkpoint: Store): Promise<TokenizerConfig> =>
-  (await getJsonIfPresent<TokenizerConfig>(checkpoint, 'tokenizer_config.json')) ?? {};
 
 /** @throws InputError when the file is not there. */
 async function readFile(open: StoreOpener, path: string, remedy: string): Promise<Uint8Array> {

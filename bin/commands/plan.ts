@@ -4,6 +4,7 @@ import { limitWarnings } from '../../core/cost/limits.ts';
 import { textBytes } from '../../core/cost/preparation.ts';
 import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/price.ts';
 import { type QuotaNeed, quotaNeeds } from '../../core/cost/quotas.ts';
+import type { CorpusIndex } from '../../core/formats.ts';
 import { counted, plural } from '../../core/plural.ts';
 import { WARNING } from '../../core/progress.ts';
 import { inputProblems } from '../../core/run/check-inputs.ts';
@@ -37,8 +38,10 @@ export async function plan(files: string[], options: Options): Promise<void> {
   const configs: RunConfig[] = [];
   for (const file of files) configs.push(await loadConfigFile(file, options));
   const plans: Plan[] = [];
+  const corpora: (CorpusIndex | undefined)[] = [];
   for (const config of configs) {
     const corpus = await preparedIndex(config, storeOpener());
+    corpora.push(corpus);
     const place = { corpus };
     const quotas = quotaNeeds(config, place);
     const { problems, bytes } = await filesHere(config);
@@ -50,7 +53,7 @@ export async function plan(files: string[], options: Options): Promise<void> {
     return;
   }
   if (plans.length > 1 || options.markdown) console.log(options.markdown ? costMarkdown(plans) : costTable(plans));
-  else console.log(describe(configs[0]!, plans[0]!));
+  else console.log(describe(configs[0]!, plans[0]!, corpora[0]));
 }
 
 /**
@@ -66,17 +69,18 @@ async function filesHere(config: RunConfig): Promise<{ problems: string[]; bytes
   };
 }
 
-function describe(config: RunConfig, plan: Plan): string {
+function describe(config: RunConfig, plan: Plan, corpus?: CorpusIndex): string {
+  const { sequenceLength } = corpus ?? config.corpus;
   const columns = terminalColumns();
   const facts = [
-    ['model', `${formatCount(plan.parameters)} parameters (${shape(config)})`],
+    ['model', `${formatCount(plan.parameters)} parameters (${shape(config, sequenceLength)})`],
     [
       'stages',
       `${config.pretrain.stages} of ${formatCount(config.pretrain.stepsPerStage)} ${plural(config.pretrain.stepsPerStage, 'step')}, the first on random rows`,
     ],
     ['selection', config.selection.method],
     ['training tokens', formatCount(plan.tokens)],
-    ['rows the corpus must have', `about ${formatCount(plan.rowsNeeded)} of ${config.corpus.sequenceLength} tokens`],
+    ['rows the corpus must have', `about ${formatCount(plan.rowsNeeded)} of ${sequenceLength} tokens`],
     ['probes', plan.probes ? `${formatCount(plan.probes)}, ${probing(config)}` : 'none'],
     [
       'rows scored',
@@ -154,6 +158,14 @@ const dollars = (value: number) =>
 
 const showHours = (hours: number) => (hours < 100 ? hours.toPrecision(2) : formatCount(hours));
 
-function shape({ model, corpus }: RunConfig): string {
-  return `${counted(model.layers, 'layer')}, width ${model.width}, ${counted(model.heads, 'head')}, context ${corpus.sequenceLength}`;
+function shape({ model }: RunConfig, context: number): string {
+  const { layers, width, heads, mlpWidth, activation, attentionBias, tiedEmbeddings } = model;
+  return [
+    `${counted(layers, 'layer')}, width ${width}, ${counted(heads, 'head')}`,
+    ...(mlpWidth === undefined ? [] : [`MLPs of ${mlpWidth}`]),
+    ...(activation === 'gelu' ? [] : [activation]),
+    ...(attentionBias ? [] : ['no biases in attention']),
+    ...(tiedEmbeddings ? ['a tied head'] : []),
+    `context ${context}`,
+  ].join(', ');
 }

@@ -1,6 +1,7 @@
 /** The rules of docs/trainer-contract.md, each tried on a tiny run. */
 
 import { modelShape } from '../../containers/model.ts';
+import { shapeDifference } from '../../containers/run-checkpoint.ts';
 import { JOB_VARIABLE } from '../../core/deployed-names.ts';
 import { INTERRUPTED, InputError } from '../../core/errors.ts';
 import type { Arm, TrainingMetrics } from '../../core/formats.ts';
@@ -110,10 +111,8 @@ class Checks {
     const { stepsPerStage, batchRows } = config.pretrain;
     const { checkpoint } = armLayout(stage, arm);
     const { shape, parameters, optimizer, state } = await loadCheckpoint(store, checkpoint);
-    const { initializerStd: _, ...model } = modelShape(config, corpus);
-    const wanted = { mlpWidth: 4 * model.width, ...model };
-    for (const name of Object.keys(wanted) as (keyof typeof wanted)[])
-      expectEqual(`${checkpoint}/config.json: ${name}`, shape[name], wanted[name]);
+    const difference = shapeDifference(shape, modelShape(config, corpus));
+    if (difference !== undefined) fail(`${checkpoint}/config.json: ${difference}`);
     if (!parameters.flat.every(Number.isFinite)) fail(`${checkpoint}/model.safetensors has values that are not finite`);
     const steps = (stage + 1) * stepsPerStage;
     expectEqual(`${checkpoint}/training.json: state.step`, state.step, steps);

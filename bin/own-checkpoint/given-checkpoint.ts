@@ -14,6 +14,7 @@ import { CONFIG_FILE } from '../../engine/files/hugging-face.ts';
 import { absolute } from '../paths.ts';
 import { STAGE } from './plan.ts';
 import { configOf, type Options, type Settings } from './settings.ts';
+import { textOf, tokenizerConfig } from './tokenizer-config.ts';
 
 export interface GivenCheckpoint {
   model: Model;
@@ -55,11 +56,16 @@ async function requireTokenizer(checkpoint: Store, options: Options, { store, in
     throw new ConfigError(
       `${options.corpus}: it was prepared with another tokenizer than the checkpoint's; prepare it with --tokenizer ${options.checkpoint}/tokenizer.json.`,
     );
-  const { eos_token_id: end } = (await getJsonIfPresent<{ eos_token_id?: unknown }>(checkpoint, CONFIG_FILE)) ?? {};
-  if (typeof end !== 'number' || end === index.tokenizer.endOfText) return [];
+  const tokens = (await getJson<TokenizerJson>(checkpoint, 'tokenizer.json')).added_tokens ?? [];
+  const tokenOf = (end: unknown) => tokens.find(({ id }) => id === end)?.content;
+  const named = (await tokenizerConfig(checkpoint)).eos_token;
+  // The default of a GPTNeoXConfig is 2, an ordinary token of most vocabularies.
+  const { eos_token_id } = (await getJsonIfPresent<{ eos_token_id?: unknown }>(checkpoint, CONFIG_FILE)) ?? {};
+  const [theirs, ours] = [textOf(named) ?? tokenOf(eos_token_id), tokenOf(index.tokenizer.endOfText)];
+  if (theirs === undefined || theirs === ours) return [];
   return [
-    `${options.checkpoint}/${CONFIG_FILE} has the eos_token_id ${end}, but documents of ${options.corpus} end with token ${index.tokenizer.endOfText}. ` +
-      'If the model was trained with the former between documents, prepare the corpus with that token as --end-of-text.',
+    `${options.checkpoint} has ${theirs} as its eos_token, but documents of ${options.corpus} end with ${ours}. ` +
+      `If the model was trained with the former between documents, prepare the corpus with --end-of-text '${theirs}'.`,
   ];
 }
 

@@ -8,7 +8,6 @@ import { armLayout, stageLayout } from '../../core/layout.ts';
 import { CHECKED_ROWS, controlRows, MORE_ROWS, randomRows } from '../../core/plan/hold-out.ts';
 import { counted, plural } from '../../core/plural.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
-import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { decayBranchEnd } from '../decay-branch.ts';
 import { holdOut } from '../hold-out.ts';
@@ -20,6 +19,7 @@ import { checkFirstOrder, directionalCopies } from '../probe/directional.ts';
 import { lookaheadCopies } from '../probe/lookahead.ts';
 import { probeLearningRate } from '../probe/open-probe.ts';
 import { hasPreparedProbe, savePreparedProbe } from '../probe/prepared-probe.ts';
+import { loadRunCheckpoint } from '../run-checkpoint.ts';
 
 /** The job's result before it is written, and the operations that it took. */
 interface Prepared {
@@ -54,7 +54,9 @@ async function prepare(job: Job, partial: PartialCheckpoints): Promise<Prepared>
     return decayBranchEnd(job, { model, corpus, plan, arm: 'main', partial }, report);
   };
   const checkpoint =
-    decaySteps > 0 ? await branchEnd() : await loadCheckpoint(store, armLayout(job.stage - 1, 'main').checkpoint);
+    decaySteps > 0
+      ? await branchEnd()
+      : await loadRunCheckpoint(job.run, corpus.index, armLayout(job.stage - 1, 'main').checkpoint);
   const learningRate = probeLearningRate(config, checkpoint.optimizer.step - decaySteps);
 
   const length = corpus.index.sequenceLength;

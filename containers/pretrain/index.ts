@@ -5,25 +5,20 @@
  */
 
 import { throwIfStopped } from '../../core/errors.ts';
-import type { Arm, TrainingMetrics } from '../../core/formats.ts';
+import type { Arm, CorpusIndex, TrainingMetrics } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { mapAhead } from '../../core/parallel.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
-import {
-  type Checkpoint,
-  type CheckpointParts,
-  hasCheckpoint,
-  loadCheckpoint,
-  saveCheckpoint,
-} from '../../engine/files/checkpoint.ts';
+import { type Checkpoint, type CheckpointParts, hasCheckpoint, saveCheckpoint } from '../../engine/files/checkpoint.ts';
 import { gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
 import { initialParameters } from '../../engine/parameters.ts';
 import { type Computed, type Job, timed } from '../job.ts';
 import { modelCost, modelShape, openTrainer } from '../model.ts';
 import { PartialCheckpoints } from '../partial-checkpoints.ts';
+import { loadRunCheckpoint } from '../run-checkpoint.ts';
 import { openTrainingRows, stepsFrom } from './training-rows.ts';
 
 export async function run(job: Job): Promise<void> {
@@ -45,7 +40,7 @@ async function pretrain(job: Job, partial: PartialCheckpoints): Promise<Computed
   const { batchRows } = config.pretrain;
 
   const rows = await openTrainingRows(job, corpus, plan);
-  const { checkpoint, metrics } = await startingPoint(job, partial, plan.firstStep);
+  const { checkpoint, metrics } = await startingPoint(job, corpus.index, partial, plan.firstStep);
   const shape = modelShape(config, corpus.index);
   const parameters = checkpoint?.parameters ?? initialParameters(gptNeoxSpecs(shape), config.seed);
   const optimizer = checkpoint?.optimizer ?? AdamW.beside(parameters.flat, config.pretrain);
@@ -99,12 +94,13 @@ async function pretrain(job: Job, partial: PartialCheckpoints): Promise<Computed
 /** The newest resumable checkpoint of this stage, else the checkpoint of the stage before, else nothing. */
 async function startingPoint(
   job: Job,
+  corpus: CorpusIndex,
   partial: PartialCheckpoints,
   firstStep: number,
 ): Promise<{ checkpoint?: Checkpoint; metrics: TrainingMetrics }> {
   const newest = await partial.newest();
   if (newest) {
-    const checkpoint = await loadCheckpoint(job.run.store, newest);
+    const checkpoint = await loadRunCheckpoint(job.run, corpus, newest);
     return { checkpoint, metrics: checkpoint.state.metrics as TrainingMetrics };
   }
   const metrics: TrainingMetrics = {
@@ -116,7 +112,7 @@ async function startingPoint(
     tokens: 0,
   };
   if (job.stage === 0) return { metrics };
-  return { checkpoint: await loadCheckpoint(job.run.store, previousCheckpoint(job.stage, job.arm)), metrics };
+  return { checkpoint: await loadRunCheckpoint(job.run, corpus, previousCheckpoint(job.stage, job.arm)), metrics };
 }
 
 /** The control arm shares the random first stage with the main arm and branches off after it. */

@@ -4,11 +4,11 @@ import type { StagePlan } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
-import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { branchRate } from '../decay-branch.ts';
 import { modelCost, openLanguageModel, passagesLossCost } from '../model.ts';
 import { loadPassageSet } from '../passages.ts';
+import { loadRunCheckpoint } from '../run-checkpoint.ts';
 import { DifferenceProbe } from './difference-probe.ts';
 import { ExactProbe } from './exact-probe.ts';
 import type { InfluenceProbe } from './influence-probe.ts';
@@ -25,7 +25,7 @@ export async function openProbe(run: Run, corpus: Corpus, { scorerStage }: Stage
   const decayed = config.probe.checkpoint === 'decayed';
   const checkpoint = decayed
     ? await loadDecayedCheckpoint(run, scorerStage)
-    : await loadCheckpoint(run.store, armLayout(scorerStage - 1, 'main').checkpoint);
+    : await loadRunCheckpoint(run, corpus.index, armLayout(scorerStage - 1, 'main').checkpoint);
   const learningRate = decayed
     ? (await readProbeRecord(run, scorerStage)).learningRate
     : probeLearningRate(config, checkpoint.optimizer.step);

@@ -18,7 +18,7 @@ const tokenizer = z.union(
     z
       .strictObject({
         file: path,
-        /** The token that ends a document, if none has a usual name such as `<|endoftext|>`, or another does. */
+        /** Which of its added tokens ends a document, if none has a usual name such as `<|endoftext|>`, or another does. */
         endOfText: z.string().min(1).optional(),
       })
       .describe('a Hugging Face tokenizer.json'),
@@ -279,6 +279,11 @@ export const runConfig = z
       context.issues.push({ code: 'custom', path, message, input: context.value });
     if (!corpus.prepared && corpus.input.length === 0)
       refuse(['corpus', 'input'], 'name at least one file or glob, or a prepared corpus in corpus.prepared');
+    if (!corpus.prepared && corpus.shards < pretrain.stages + 1)
+      refuse(
+        ['corpus', 'shards'],
+        `is ${corpus.shards}, too few for the pools of ${pretrain.stages} stages and a hold-out: set it to at least ${pretrain.stages + 1}, better ${8 * pretrain.stages}`,
+      );
     if (model.width % model.heads !== 0) refuse(['model', 'heads'], `must divide model.width (${model.width})`);
     else if (rotatedDimensions(model) % 2 !== 0 || rotatedDimensions(model) === 0)
       refuse(
@@ -298,10 +303,13 @@ export const runConfig = z
     if (influenceModel.validationFraction + influenceModel.testFraction >= 0.9)
       refuse(['influenceModel', 'testFraction'], 'validation and test leave less than a tenth for fitting');
     if (methodTraits(selection.method).score === 'influence-model' && !splitSizes(probe.documents, influenceModel))
-      refuse(['probe', 'documents'], 'too few to fit an influence model to, stop early and test it');
+      refuse(['probe', 'documents'], 'too few to fit an influence model to, stop early and test it: raise it');
     for (const weight of ['dsirWeight', 'classifierWeight'] as const)
       if (selection[weight] > 0 && !methodTraits(selection.method).score)
-        refuse(['selection', weight], `${selection.method} has no score to add another to`);
+        refuse(
+          ['selection', weight],
+          `${selection.method} has no score to add another to: set it to 0, or choose another method`,
+        );
     if (selection.method === 'color-filter' && probe.method !== 'lookahead')
       refuse(['probe', 'method'], 'must be "lookahead" with selection.method "color-filter"');
     const names = evaluation.tasks.map(({ file, name = taskName(file) }) => name);
@@ -315,7 +323,8 @@ export const runConfig = z
       refuse(['engine', 'precision'], `"mixed" needs engine.runtime onnx or onnx-cuda, not ${runtime}`);
     if (workers > 1 && runtime === 'tfjs-gpu')
       refuse(['engine', 'workers'], 'must be 1 with engine.runtime tfjs-gpu, which drives one GPU');
-    if (pools.holdOut + pools.warmup >= 1) refuse(['pools', 'warmup'], 'hold-out and warm-up leave no later pool');
+    if (pretrain.stages > 1 && pools.holdOut + pools.warmup >= 1)
+      refuse(['pools', 'warmup'], 'hold-out and warm-up leave no later pool: lower one of them');
   });
 
 /** As GPT-NeoX counts them: the share of a head, rounded down. */

@@ -54,7 +54,7 @@ export class Corpus {
     const { key, sha256: expected, endOfText } = this.index.tokenizer;
     const bytes = await this.store.get(key);
     if (sha256(bytes) !== expected) throw this.changed(key);
-    return loadTokenizer(bytes, `${this.store.uri}/${key}`, endOfText);
+    return loadTokenizer(bytes, `${this.store.uri}/${key}`, { end: endOfText });
   }
 
   /**

@@ -24,7 +24,7 @@ import {
   type StoreOpener,
   splitUri,
 } from '../storage/index.ts';
-import { loadTokenizer, type Tokenizer, trainBpe } from '../tokenizer/index.ts';
+import { loadTokenizer, type Tokenizer, trainBpe, usualEndOfText } from '../tokenizer/index.ts';
 import { CORPUS_FILE } from './corpus.ts';
 import { type DocumentFields, textDigest } from './document.ts';
 import { countKept } from './duplicates/duplicates.ts';
@@ -270,8 +270,10 @@ async function readTokenizer(uri: string, open: StoreOpener, endOfText?: string)
       if (!(error instanceof NotFoundError)) throw error;
       throw new InputError(`corpus.tokenizer.file: ${uri}: no such file; correct the path, or train one instead.`);
     });
-  return { bytes, tokenizer: loadTokenizer(bytes, uri, endOfText), uri };
+  return { bytes, tokenizer: loadTokenizer(bytes, uri, { end: endOfText }), uri };
 }
+
+const endsUnusually = ({ bytes, uri, tokenizer }: GivenTokenizer) => usualEndOfText(bytes, uri) !== tokenizer.endOfText;
 
 function absolutePath(path: string, base: string): string {
   if (!isLocalPath(path)) return path;
@@ -289,13 +291,13 @@ function fingerprintOf(
   hashes: readonly string[],
   given: GivenTokenizer | undefined,
 ): string {
-  const { tokenizer, sequenceLength, shards, seed, fields, exclude = [], removeNearDuplicates } = options;
+  const { sequenceLength, shards, seed, fields, exclude = [], removeNearDuplicates } = options;
   return sha256(
     JSON.stringify({
       preparation: PREPARATION,
       inputs: files.map(({ name }, i) => [name, hashes[i]]),
       tokenizer: given?.tokenizer.sha256 ?? trainedSize(options),
-      ...('file' in tokenizer && tokenizer.endOfText !== undefined && { endOfText: given!.tokenizer.endOfText }),
+      ...(given && endsUnusually(given) && { endOfText: given.tokenizer.endOfText }),
       sequenceLength,
       shards,
       seed,

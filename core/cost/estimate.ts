@@ -81,24 +81,39 @@ const BERT_BASE = { layers: 12, width: 768 };
 
 /** @throws ConfigError when the corpus is too small for a stage. */
 export function estimateCost(config: RunConfig, corpus?: CorpusIndex): CostEstimate {
-  const { pretrain, selection, pools } = config;
+  const { pretrain } = config;
   const stages = estimateStages(config, corpus);
   const work = stages.flatMap((stage) => stage.work);
   const total = sum(work);
-  const stageRows = pretrain.stepsPerStage * pretrain.batchRows;
-  const candidates = Math.ceil(stageRows / selection.fraction) * (pretrain.stages - 1);
   const steps = pretrain.stages * pretrain.stepsPerStage;
   return {
     parameters: gptNeoxParameters(shapeOf(config, corpus)),
     steps,
     tokens: steps * pretrain.batchRows * rowTokens(config, corpus),
-    rowsNeeded: Math.ceil(Math.max(candidates / (1 - pools.holdOut - pools.warmup), stageRows / pools.warmup)),
+    rowsNeeded: rowsNeeded(config),
     probes: stages.reduce((count, { probes }) => count + probes, 0),
     scoredRows: stages.reduce((count, { scoredRows }) => count + scoredRows, 0),
     jobs: 1 + work.reduce((count, { jobs }) => count + jobs, 0),
     flops: total,
     selectionOverhead: (total.probe + total.fit + total.score) / total.pretrain,
   };
+}
+
+/** Rows that a corpus must have for every stage's pool. A single stage has all rows but the hold-out. */
+function rowsNeeded(config: RunConfig): number {
+  const { stages } = config.pretrain;
+  const { holdOut, warmup } = config.pools;
+  const [first, ...later] = Array.from({ length: stages }, (_, stage) => leastPool(config, stage));
+  if (stages === 1) return Math.ceil(first! / (1 - holdOut));
+  const candidates = later.reduce((rows, pool) => rows + pool, 0);
+  return Math.ceil(Math.max(candidates / (1 - holdOut - warmup), first! / warmup));
+}
+
+/** Rows of the smallest pool that gives a stage its rows: those alone, unless a share of the pool is selected by a score. */
+function leastPool(config: RunConfig, stage: number): number {
+  const { stepsPerStage, batchRows } = config.pretrain;
+  const rows = stepsPerStage * batchRows;
+  return stageWork(config, stage).score ? Math.ceil(rows / config.selection.fraction) : rows;
 }
 
 /**
@@ -116,11 +131,10 @@ export function estimateStages(
 
 /** The counterpart of planStage, which says how large the pool is where there is a corpus. */
 function estimateStage(config: RunConfig, stage: number, corpus?: CorpusIndex): StageEstimate {
-  const { pretrain, probe, selection, scoring } = config;
+  const { probe, selection, scoring } = config;
   const { score, once, probes, preparesProbe, arms } = stageWork(config, stage);
-  const stageRows = pretrain.stepsPerStage * pretrain.batchRows;
   const plan = corpus && planStage(config, corpus, stage);
-  const poolRows = plan?.poolRows ?? Math.ceil(stageRows / selection.fraction);
+  const poolRows = plan?.poolRows ?? leastPool(config, stage);
   const scoredRows = score ? poolRows : 0;
   const earlier = probes * Math.min(config.influenceModel.earlierStages, Math.max(0, stage - 1));
   const { row, evaluated, probed, prepared, labelled, again, predicted } = unitCosts(config, corpus);
@@ -179,9 +193,10 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
     ),
   }[probe.method];
   const encoder = influenceModel.pretrained ? BERT_BASE : influenceModel;
+  const chunk = Math.min(length, influenceModel.chunkTokens);
   const document =
     influenceModel.architecture === 'bert'
-      ? length * encoderForwardFlops(encoder.layers, encoder.width, Math.min(length, influenceModel.chunkTokens))
+      ? Math.min(length, influenceModel.chunks * chunk) * encoderForwardFlops(encoder.layers, encoder.width, chunk)
       : 0;
   const features = influenceModel.features.some((feature) => feature !== 'dsir') ? row : 0;
   const { epochs, validationFraction, testFraction } = influenceModel;

@@ -26,13 +26,20 @@ export function trainingBytes(
   return 4 * rows * tokens * (1.6 * vocabularySize + layers * (12 * width + 3 * mlpWidth + 2.3 * heads * tokens));
 }
 
+/** A data-parallel worker's own code and session: a thread of the trainer's process. */
+const WORKER_BYTES = 90e6;
+
 /** The least memory that pretraining and evaluation need on the host, and on the GPU if one computes. */
 export function trainerMemory(config: RunConfig, onGpu: boolean, corpus?: CorpusIndex): { host: number; gpu: number } {
   const { batchRows, microBatchRows, stepsPerStage } = config.pretrain;
   const shape = { ...shapeOf(config, corpus), heads: config.model.heads };
   const weights = 4 * gptNeoxParameters(shape);
   const graph = trainingBytes(shape, microBatchRows, (corpus ?? config.corpus).sequenceLength);
-  // Weights, both moments and the gradient, with accumulation the sum of gradients too; and the rows of the stage.
-  const host = BASE_BYTES + (batchRows > microBatchRows ? 5 : 4) * weights + 28 * stepsPerStage * batchRows;
-  return onGpu ? { host, gpu: graph + 2 * weights } : { host: host + graph, gpu: 0 };
+  const workers = Math.min(Math.max(1, config.engine.workers), batchRows / microBatchRows);
+  // Weights, both moments and the gradient, with accumulation the sum of gradients too; each of several workers has
+  // weights, a gradient and the sum of its own. And the rows of the stage.
+  const copies = workers > 1 ? 4 + 3 * workers : batchRows > microBatchRows ? 5 : 4;
+  const threads = workers > 1 ? workers * WORKER_BYTES : 0;
+  const host = BASE_BYTES + threads + copies * weights + 28 * stepsPerStage * batchRows;
+  return onGpu ? { host, gpu: graph + 2 * weights } : { host: host + workers * graph, gpu: 0 };
 }

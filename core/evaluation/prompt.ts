@@ -18,11 +18,11 @@ const LEADING_SPACE = new RegExp(`^${SPACE}+`, 'u');
  *
  * @param delimiter stands between them in place of any white space that is there. If the context already ends with its
  *   visible part, such as "Answer:", that is not written again. Without a delimiter the white space between them stays
- *   as it is, or is one space if there is none.
+ *   as it is, or is one space if there is none, even after an empty context, as in the harness.
  */
 export function joined(context: string, continuation: string, delimiter?: string): Pair {
   if (delimiter === undefined) {
-    const apart = context === '' || TRAILING_SPACE.test(context) || LEADING_SPACE.test(continuation);
+    const apart = TRAILING_SPACE.test(context) || LEADING_SPACE.test(continuation);
     return { context, continuation: apart ? continuation : ` ${continuation}` };
   }
   const start = context.replace(TRAILING_SPACE, '');

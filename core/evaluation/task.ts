@@ -115,7 +115,10 @@ const ITEM: Record<Layout, ItemReader> = {
   },
   continuation(record, delimiter, at) {
     const continuation = filled(record, 'continuation', at);
-    return { pairs: [joined(string(record, 'context', at), continuation, delimiter)], gold: 0 };
+    const context = string(record, 'context', at);
+    // The harness puts no delimiter before the target of a task of this kind, whose text begins here.
+    if (context === '') return { pairs: [{ context, continuation }], gold: 0 };
+    return { pairs: [joined(context, continuation, delimiter)], gold: 0 };
   },
   text: (record, _, at) => ({ pairs: [{ context: '', continuation: filled(record, 'text', at) }], gold: 0 }),
 };

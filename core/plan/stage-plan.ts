@@ -24,7 +24,8 @@ export function dealPools(config: RunConfig, shardCount: number): Pools {
   const { stages } = config.pretrain;
   if (shardCount < stages + 1)
     throw new ConfigError(
-      `corpus.shards: ${counted(shardCount, 'shard')} cannot give ${stages} disjoint ${plural(stages, 'stage pool')} and a hold-out; use at least ${stages + 1}, better ${8 * stages}.`,
+      `corpus.shards: ${counted(shardCount, 'shard')} cannot give ${stages} disjoint ${plural(stages, 'stage pool')} and a hold-out; use at least ${stages + 1}, better ${8 * stages} ` +
+        '(a prepared corpus has as many as mates prepare --shards says).',
     );
   const holdOutShards = clamp(Math.round(config.pools.holdOut * shardCount), 1, shardCount - stages);
   const dealt = shardCount - holdOutShards;
@@ -156,9 +157,13 @@ function tooSmall(
   return (
     `stage ${stage}: the candidate pool has ${counted(poolRows, 'row')}${selected}, but the stage consumes ${stepsPerStage * batchRows} ` +
     `(pretrain.stepsPerStage ${stepsPerStage} x pretrain.batchRows ${batchRows}) and no row is used twice. ` +
-    `${fewer}, ${scored ? 'raise selection.fraction' : `${stage === 0 ? 'raise' : 'lower'} pools.warmup`}, or add text to the corpus.`
+    `${fewer}, ${scored ? 'raise selection.fraction' : moreRows(stage, most.length)}, or add text to the corpus.`
   );
 }
+
+/** A single stage has all rows but the hold-out. */
+const moreRows = (stage: number, stages: number) =>
+  stages === 1 ? 'lower pools.holdOut' : `${stage === 0 ? 'raise' : 'lower'} pools.warmup`;
 
 function tooManyProbes(probes: number, holdOutRows: number, most: number, control: boolean): string {
   const others = control ? ', and probe.method "lookahead" compares with one at least that is not probed' : '';

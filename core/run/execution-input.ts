@@ -67,12 +67,16 @@ export interface RunReference {
   maxCostUsd?: number;
 }
 
-/** Deep merge of plain objects; arrays and values of `over` replace those of `base`. */
+/**
+ * Deep merge of plain objects; arrays and values of `over` replace those of `base`, and so does a whole tokenizer, since
+ * the fields of a given and of a trained one exclude each other.
+ */
 export function mergeFields(base: Record<string, unknown>, over: Record<string, unknown>): Record<string, unknown> {
   const merged = { ...base };
   for (const [name, value] of Object.entries(over)) {
     const before = merged[name];
-    merged[name] = isObject(before) && isObject(value) ? mergeFields(before, value) : value;
+    const isTokenizer = name === 'tokenizer' && isObject(value) && ('file' in value || 'train' in value);
+    merged[name] = isObject(before) && isObject(value) && !isTokenizer ? mergeFields(before, value) : value;
   }
   return merged;
 }

@@ -87,11 +87,20 @@ export async function summarise(run: Run): Promise<RunSummary> {
 const NOT_OF_LOSSES = ['stages', 'microBatchRows', 'checkpointEverySteps', 'checkpointEveryMinutes'];
 
 /**
+ * Fields of `model` that came later, with what they were before: left out, so that such a run can be compared with
+ * older ones.
+ */
+const LATER_FIELDS: Partial<RunConfig['model']> = { activation: 'gelu', attentionBias: true, tiedEmbeddings: false };
+
+/**
  * SHA-256 of the settings that losses depend on whatever the method. It leaves out what compared runs may differ in:
  * the number of stages, as a random run may go on for more; what is in memory or on a disk at once; and tasks, which no
  * loss is measured on.
  */
-export function settingsHash({ model, pretrain, pools, evaluation: { rowsPerDomain } }: RunConfig): string {
+export function settingsHash({ model: all, pretrain, pools, evaluation: { rowsPerDomain } }: RunConfig): string {
+  const model = Object.fromEntries(
+    Object.entries(all).filter(([name, value]) => LATER_FIELDS[name as keyof RunConfig['model']] !== value),
+  );
   const training = Object.entries(pretrain).filter(([name]) => !NOT_OF_LOSSES.includes(name));
   return sha256(JSON.stringify({ model, training, pools, rowsPerDomain }));
 }

@@ -2,12 +2,12 @@
  * How documents become the input of the influence model's encoder: wordpieces of their text for a pretrained BERT, or
  * their own token ids for an encoder from scratch.
  */
-import { Tokenizer } from '@huggingface/tokenizers';
 import { ConfigError, InputError } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { getJsonIfPresent, type Store } from '../storage/index.ts';
-import { loweringSigma } from './library-tokenizer.ts';
-import type { NormalizerJson } from './tokenizer-json.ts';
+import { libraryTokenizer } from './library-tokenizer.ts';
+import { vocabulary } from './load.ts';
+import type { TokenizerJson } from './tokenizer-json.ts';
 
 /** A document; an {@link EncoderInput} reads the one field that it names. */
 export interface EncoderDocument {
@@ -61,13 +61,7 @@ export function rowEncoderInput(corpus: CorpusIndex, shape: ChunkShape): Encoder
 export interface WordPieceFiles {
   /** Where the tokenizer is, for messages. */
   file: string;
-  tokenizer: {
-    normalizer?: NormalizerJson;
-    pre_tokenizer?: { type?: string };
-    model?: { type?: string };
-    added_tokens?: { content: string }[];
-  };
-  tokenizerConfig: object;
+  tokenizer: TokenizerJson;
   /** Positions that the encoder has; absent if its directory does not say. */
   positions?: number;
 }
@@ -79,8 +73,7 @@ export async function readWordPieceFiles(store: Store): Promise<WordPieceFiles> 
   if (!tokenizer)
     throw new InputError(`${file} does not exist; a pretrained encoder needs its tokenizer beside its weights.`);
   const config = await getJsonIfPresent<{ max_position_embeddings?: number }>(store, 'config.json');
-  const tokenizerConfig = (await getJsonIfPresent<object>(store, 'tokenizer_config.json')) ?? {};
-  return { file, tokenizer, tokenizerConfig, positions: config?.max_position_embeddings };
+  return { file, tokenizer, positions: config?.max_position_embeddings };
 }
 
 /**
@@ -88,7 +81,8 @@ export async function readWordPieceFiles(store: Store): Promise<WordPieceFiles> 
  * [CLS] and end with [SEP]. A document shorter than a chunk leaves the other chunks empty.
  *
  * @throws InputError when the tokenizer has no [CLS], [SEP] or [PAD].
- * @throws ConfigError when a chunk is longer than what the encoder was trained to read.
+ * @throws ConfigError when a chunk is longer than what the encoder was trained to read, or the tokenizer is of a kind that
+ *   would be read unlike Hugging Face's.
  */
 export function wordPieceEncoderInput(files: WordPieceFiles, shape: ChunkShape): EncoderInput {
   const { chunks, chunkTokens } = shape;
@@ -98,15 +92,14 @@ export function wordPieceEncoderInput(files: WordPieceFiles, shape: ChunkShape):
       `influenceModel.chunkTokens: ${chunkTokens}, expected 3 to ${longest}, the encoder's positions; ` +
         'longer documents are read in several influenceModel.chunks.',
     );
-  const tokenizer = new Tokenizer(files.tokenizer, files.tokenizerConfig);
+  const vocab = vocabulary(files.tokenizer);
   const [cls, sep, padding] = ['[CLS]', '[SEP]', '[PAD]'].map((token) => {
-    const id = tokenizer.token_to_id(token);
+    const id = vocab.get(token);
     if (id === undefined) throw new InputError(`${files.file} has no ${token} token; name a BERT.`);
     return id;
   }) as [number, number, number];
-  const lowered = loweringSigma(files.tokenizer);
+  const { encode } = libraryTokenizer(files.tokenizer, vocab, files.file);
   const room = chunkTokens - 2;
-  const encode = (text: string) => tokenizer.encode(lowered(text), { add_special_tokens: false }).ids;
   const firstIds = wordByWord(files) ? (text: string) => encodeStart(text, chunks * room, encode) : encode;
   return encoderInput('text', shape, padding, ({ text = '' }) => {
     const ids = firstIds(text);

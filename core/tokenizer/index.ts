@@ -1,3 +1,3 @@
-export { loadTokenizer } from './load.ts';
+export { loadTokenizer, usualEndOfText } from './load.ts';
 export type { Tokenizer } from './tokenizer.ts';
 export { trainBpe } from './train-bpe.ts';

@@ -3,7 +3,7 @@ import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { ConfigError, InputError } from '../errors.ts';
 import { hasAllBytes } from './byte-level.ts';
 import type { Tokenizer } from './tokenizer.ts';
-import type { NormalizerJson, PreTokenizerJson, TokenizerJson } from './tokenizer-json.ts';
+import type { AddedToken, NormalizerJson, PreTokenizerJson, TokenizerJson } from './tokenizer-json.ts';
 
 /**
  * Any tokenizer.json by the library, at about a tenth of the speed.
@@ -19,7 +19,7 @@ export function libraryTokenizer(
   if (misread)
     throw new ConfigError(`${name}: ${misread}, which is not supported: its ids would be others than Hugging Face's.`);
   const lowered = loweringSigma(json);
-  const words = json.pre_tokenizer && withUnicodeClasses(json.pre_tokenizer, name);
+  const words = json.pre_tokenizer && asInRust(json.pre_tokenizer, json, name);
   // For a WordLevel model, the library does not know it.
   const unknown = vocab.get(json.model.unk_token ?? '');
   let library: LibraryTokenizer;
@@ -50,7 +50,7 @@ export function libraryTokenizer(
  * What to do with a text before a tokenizer that folds case reads it: JavaScript lowers the last sigma of a word to another
  * letter, Hugging Face's own goes character by character.
  */
-export function loweringSigma(json: Pick<TokenizerJson, 'normalizer'>): (text: string) => string {
+function loweringSigma(json: Pick<TokenizerJson, 'normalizer'>): (text: string) => string {
   const folds = normalizers(json).some(({ type, lowercase }) => type === 'Lowercase' || lowercase === true);
   return folds ? (text) => text.replaceAll('Σ', 'σ') : (text) => text;
 }
@@ -60,6 +60,8 @@ function misreadBy(json: TokenizerJson, vocab: ReadonlyMap<string, number>): str
   const { model, added_tokens = [] } = json;
   const single = added_tokens.find((token) => token.single_word);
   if (single) return `the added token "${single.content}" has single_word`;
+  const token = folded(json);
+  if (token) return `the added token "${token.content}" is changed by the normalizer that it is looked for after`;
   if (model.type === 'BPE' && model.continuing_subword_prefix)
     return `the BPE has the continuing_subword_prefix ${JSON.stringify(model.continuing_subword_prefix)}`;
   if (model.type === 'BPE' && !model.unk_token && !model.byte_fallback && !hasAllBytes(vocab))
@@ -72,6 +74,14 @@ function misreadBy(json: TokenizerJson, vocab: ReadonlyMap<string, number>): str
   return undefined;
 }
 
+/** The first added token that is looked for in normalised text, as it is written, where normalising changes it. */
+function folded({ added_tokens = [], ...json }: TokenizerJson): AddedToken | undefined {
+  const folding = ['Lowercase', 'StripAccents', 'NFD', 'NFKD', 'BertNormalizer'];
+  if (!normalizers(json).some(({ type }) => folding.includes(type))) return undefined;
+  const plain = (text: string) => text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
+  return added_tokens.find(({ special, normalized = !special, content }) => normalized && plain(content) !== content);
+}
+
 const isAdded = (token: string, { added_tokens = [] }: TokenizerJson) =>
   added_tokens.some(({ content }) => content === token);
 
@@ -81,35 +91,59 @@ function normalizers({ normalizer }: Pick<TokenizerJson, 'normalizer'>): Normali
   return normalizer ? flat(normalizer) : [];
 }
 
-/** What `\w` stands for in Rust's regular expressions. */
+/** What `\w` and `\s` stand for in Rust's regular expressions, and what its pre-tokenizers take for punctuation. */
 const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
+const SPACE = '\\p{White_Space}';
+const PUNCTUATION = '[\\p{P}$+<=>^`|~]';
+
+const split = (pattern: string, behavior: 'Isolated' | 'Removed', invert = false): PreTokenizerJson => ({
+  type: 'Split',
+  pattern: { Regex: pattern },
+  behavior,
+  invert,
+});
 
 /**
- * The pre-tokenizer, changed so that the library cuts a text as Hugging Face's own does: the library's `Whitespace` and
- * `Digits` know ASCII letters and digits alone, while the regular expressions of its `Split` know all of Unicode's.
+ * The pre-tokenizer, changed so that the library cuts a text as Hugging Face's own does. The library's `Whitespace` and
+ * `Digits` know ASCII letters and digits alone, those that cut at white space know JavaScript's, and its `Punctuation`
+ * keeps marks together whatever the file says, while the regular expressions of its `Split` know all of Unicode's.
  *
  * @throws ConfigError for what the library would read as something else.
  */
-function withUnicodeClasses(words: PreTokenizerJson, name: string): PreTokenizerJson {
+function asInRust(words: PreTokenizerJson, json: TokenizerJson, name: string): PreTokenizerJson {
   switch (words.type) {
     case 'Sequence':
-      return { ...words, pretokenizers: (words.pretokenizers ?? []).map((one) => withUnicodeClasses(one, name)) };
+      return { ...words, pretokenizers: (words.pretokenizers ?? []).map((one) => asInRust(one, json, name)) };
     case 'Whitespace':
-      return { type: 'Split', pattern: { Regex: `[${WORD}]+|[^${WORD}\\s]+` }, behavior: 'Removed', invert: true };
+      return split(`[${WORD}]+|[^${WORD}${SPACE}]+`, 'Removed', true);
+    case 'WhitespaceSplit':
+      return split(`${SPACE}+`, 'Removed');
+    case 'BertPreTokenizer':
+      // After BERT's normalizer there is no white space but the usual.
+      if (normalizers(json).some(({ type }) => type === 'BertNormalizer')) return words;
+      return { type: 'Sequence', pretokenizers: [split(`${SPACE}+`, 'Removed'), split(PUNCTUATION, 'Isolated')] };
     case 'Digits':
-      return {
-        type: 'Split',
-        pattern: { Regex: words.individual_digits ? '\\p{N}' : '\\p{N}+' },
-        behavior: 'Isolated',
-        invert: false,
-      };
+      return split(words.individual_digits ? '\\p{N}' : '\\p{N}+', 'Isolated');
+    case 'Punctuation':
+      switch (words.behavior?.toLowerCase() ?? 'isolated') {
+        case 'isolated':
+          return split(PUNCTUATION, 'Isolated');
+        case 'removed':
+          return split(PUNCTUATION, 'Removed');
+        case 'contiguous':
+          return split(`${PUNCTUATION}+`, 'Isolated');
+        default:
+          throw unsupported(words, name);
+      }
     case 'Split':
-      if (!/^(isolated|removed)$/i.test(words.behavior ?? ''))
-        throw new ConfigError(
-          `${name}: the pre-tokenizer Split has the behavior ${words.behavior}, which is not supported.`,
-        );
+      if (!/^(isolated|removed)$/i.test(words.behavior ?? '')) throw unsupported(words, name);
       return words;
+    case 'FixedLength': // the library counts UTF-16's units
+      throw new ConfigError(`${name}: the pre-tokenizer FixedLength is not supported.`);
     default:
       return words;
   }
 }
+
+const unsupported = ({ type, behavior }: PreTokenizerJson, name: string) =>
+  new ConfigError(`${name}: the pre-tokenizer ${type} has the behavior ${behavior}, which is not supported.`);

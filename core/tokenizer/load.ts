@@ -19,23 +19,37 @@ const END_OF_TEXT_NAMES = [
   '<|im_end|>',
 ];
 
+/** Which token ends a document. @default - one with a usual name */
+export interface TokenizerOptions {
+  /** The token, or its id. */
+  end?: string | number | undefined;
+  /** A token that is taken if it is one of the added tokens. */
+  preferredEnd?: string | undefined;
+}
+
+/** The id of the token with a usual name that ends documents, if a tokenizer.json has one. */
+export function usualEndOfText(source: Uint8Array, name: string): number | undefined {
+  const json = parse(new TextDecoder().decode(source), name);
+  return usualEnd(json, vocabulary(json));
+}
+
 /**
  * Loads a tokenizer.json.
  *
  * @param source the file's bytes or text.
  * @param name what to name in messages: the file's path or URI.
- * @param end the token that ends a document, or its id. @default - one with a usual name
  * @throws ConfigError when it is not a tokenizer.json, has no end-of-text token, or would give other ids than Hugging Face's.
  */
-export function loadTokenizer(source: Uint8Array | string, name: string, end?: string | number): Tokenizer {
+export function loadTokenizer(source: Uint8Array | string, name: string, options: TokenizerOptions = {}): Tokenizer {
   const json = parse(typeof source === 'string' ? source : new TextDecoder().decode(source), name);
   const vocab = vocabulary(json);
-  const endOfText = typeof end === 'number' ? end : typeof end === 'string' ? vocab.get(end) : usualEnd(json, vocab);
+  const endOfText = endOf(json, vocab, options);
   if (endOfText === undefined)
     throw new ConfigError(
-      end === undefined
-        ? `${name}: it has no token that usually ends a document (${END_OF_TEXT_NAMES.join(', ')}); name the one that does in corpus.tokenizer.endOfText.`
-        : `${name}: it has no token ${JSON.stringify(end)}; correct corpus.tokenizer.endOfText.`,
+      `${name}: ` +
+        (options.end === undefined
+          ? `it has no token that usually ends a document (${END_OF_TEXT_NAMES.join(', ')}); name the one that does in corpus.tokenizer.endOfText.`
+          : `${JSON.stringify(options.end)} is none of its added tokens, of which one has to end documents; correct corpus.tokenizer.endOfText.`),
     );
   let vocabularySize = 0;
   for (const id of vocab.values()) vocabularySize = Math.max(vocabularySize, id + 1);
@@ -58,6 +72,13 @@ function parse(text: string, name: string): TokenizerJson {
   return json;
 }
 
+/** The id of the token that ends a document; only an added token can be named, as texts contain the others. */
+function endOf(json: TokenizerJson, vocab: Map<string, number>, { end, preferredEnd }: TokenizerOptions) {
+  const named = (token?: string) => json.added_tokens?.find(({ content }) => content === token)?.id;
+  if (typeof end === 'number') return end;
+  return end === undefined ? (named(preferredEnd) ?? usualEnd(json, vocab)) : named(end);
+}
+
 /** Prefers a special token: Gemma has HTML's `</s>` as a token like any other. */
 function usualEnd({ added_tokens = [] }: TokenizerJson, vocab: Map<string, number>): number | undefined {
   const special = new Map(added_tokens.filter((token) => token.special).map(({ content, id }) => [content, id]));
@@ -67,7 +88,7 @@ function usualEnd({ added_tokens = [] }: TokenizerJson, vocab: Map<string, numbe
 }
 
 /** Every token's id, added tokens included. */
-function vocabulary({ model, added_tokens = [] }: TokenizerJson): Map<string, number> {
+export function vocabulary({ model, added_tokens = [] }: TokenizerJson): Map<string, number> {
   const vocab = new Map<string, number>(
     Array.isArray(model.vocab) ? model.vocab.map(([token], id) => [token, id]) : Object.entries(model.vocab),
   );

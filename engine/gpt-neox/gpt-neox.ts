@@ -46,7 +46,7 @@ export interface GptNeoxShape {
   vocabularySize: number;
 }
 
-const EMBEDDING = 'gpt_neox.embed_in.weight';
+export const EMBEDDING = 'gpt_neox.embed_in.weight';
 export const HEAD = 'embed_out.weight';
 
 /** The output head, [vocabularySize, d]: the embedding where the two are tied. */

@@ -213,11 +213,15 @@ describe('mates evaluate', () => {
     expect((await measured())[0]).not.toBe(loss);
     await writeFile(join(begun, 'tokenizer_config.json'), JSON.stringify({ bos_token: null }));
     expect((await measured())[0]).toBe(loss);
-    await writeFile(join(begun, 'tokenizer_config.json'), JSON.stringify({ eos_token: 'a' }));
-    const ended = (await measured())[0];
-    await writeFile(join(begun, 'tokenizer_config.json'), JSON.stringify({ bos_token: 'a', eos_token: 'b' }));
-    expect((await measured())[0]).toBe(ended);
-    expect(ended).not.toBe(loss);
+    const added = { ...json.added_tokens[0], content: '<|stop|>', id: json.model.vocab.a };
+    await writeFile(
+      join(begun, 'tokenizer.json'),
+      JSON.stringify({ ...json, added_tokens: [...json.added_tokens, added] }),
+    );
+    await writeFile(join(begun, 'tokenizer_config.json'), JSON.stringify({ eos_token: '<|stop|>' }));
+    expect((await measured())[0]).not.toBe(loss);
+    await writeFile(join(begun, 'tokenizer_config.json'), JSON.stringify({ eos_token: '<|missing|>' }));
+    expect((await measured())[0]).toBe(loss);
   });
 
   it('takes files of one name with --target, where no task is scored', async () => {

@@ -17,7 +17,7 @@ import type { Checkpoint } from '../../engine/files/checkpoint.ts';
 import type { LanguageModel, TokenBatch } from '../../engine/gpt-neox/language-model.ts';
 import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
-import { randomTokens } from '../engine/support.ts';
+import { randomTokens, TINY_GPT } from '../engine/support.ts';
 import {
   digests,
   emptyGradient,
@@ -146,6 +146,18 @@ describe('the directional probe', () => {
     };
     expect(await agreementAt(3e-3)).toBeGreaterThan(0.95);
     await expect(agreementAt(1e-8)).rejects.toThrow(/rank correlation of .* Change probe\.directional\.relativeStep/);
+  });
+
+  it('leaves out the embedding, unless it is the head too', async () => {
+    for (const tiedEmbeddings of [false, true]) {
+      const model = await tinyModel({ ...TINY_GPT, tiedEmbeddings });
+      const checkpoint = trainedCheckpoint(model);
+      const set = new PassageSet(model, passages, 3);
+      const { first } = await directionalCopies(checkpoint, set, config, rateOf(checkpoint));
+      const [before, after] = [checkpoint.parameters, first].map((p) => p.view('gpt_neox.embed_in.weight'));
+      if (tiedEmbeddings) expect(after).not.toEqual(before);
+      else expect(after).toEqual(before);
+    }
   });
 
   it('takes the gradient of the whole reference set, however it is cut into batches', async () => {

@@ -7,11 +7,12 @@ import { expect, it } from 'vitest';
 import { exampleTexts } from '../../bench/example-texts.ts';
 import { wordPieces } from '../../bench/word-pieces.ts';
 import { WordPieces } from '../../containers/fit-influence/word-pieces.ts';
-import { wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
+import { type WordPieceFiles, wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
+import type { TokenizerJson } from '../../core/tokenizer/tokenizer-json.ts';
 import { temporaryFolder } from '../support.ts';
 
 const texts = exampleTexts().slice(0, 40);
-const files = { file: 'tokenizer.json', tokenizer: wordPieces(texts, 600) as object, tokenizerConfig: {} };
+const files: WordPieceFiles = { file: 'tokenizer.json', tokenizer: wordPieces(texts, 600) as TokenizerJson };
 const shape = { chunks: 2, chunkTokens: 24 };
 const input = wordPieceEncoderInput(files, shape);
 const plain = (documents: readonly (readonly ArrayLike<number>[])[]) =>
@@ -27,8 +28,18 @@ it('threads make the pieces that the encoder would have read without them, asked
   expect(plain(few)).toEqual(expected.slice(0, 2));
 });
 
+it('words of any script are cut as in a corpus', () => {
+  const vocab = Object.fromEntries(['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'привет', '!'].map((word, id) => [word, id]));
+  const normalizer = { type: 'Sequence', normalizers: [{ type: 'NFD' }, { type: 'Lowercase' }] };
+  const model = { type: 'WordPiece', unk_token: '[UNK]', continuing_subword_prefix: '##', vocab };
+  const words = { pre_tokenizer: { type: 'Whitespace' }, post_processor: null, decoder: null };
+  const tokenizer: TokenizerJson = { added_tokens: [], normalizer, ...words, model };
+  const { pieces } = wordPieceEncoderInput({ file: 'tokenizer.json', tokenizer }, shape);
+  expect(plain([pieces({ text: 'Привет! Привет' })])).toEqual([[[2, 4, 5, 4, 3]]]);
+});
+
 it('threads that cannot read the tokenizer fail with its reason', async () => {
-  const broken = { ...files, tokenizer: {} };
+  const broken = { ...files, tokenizer: {} as TokenizerJson };
   await expect(new WordPieces({ files: broken, ...shape }, 2).of(texts)).rejects.toThrow(/^tokenizing thread 1 of 1/);
 });
 

@@ -59,6 +59,9 @@ describe('configuration', () => {
       'pretrain.microBatchRows',
     );
     expect(messageOf({ ...minimal, corpus: {} })).toContain('corpus.input: name at least one file');
+    expect(messageOf({ ...minimal, corpus: { input: ['a'], shards: 3 } })).toContain(
+      'corpus.shards: is 3, too few for the pools of 3 stages and a hold-out: set it to at least 4',
+    );
     expect(messageOf({ ...minimal, model: { width: 48, heads: 4 } })).toContain(
       'model.rotaryFraction: of a head of 12 dimensions it rotates 3, which must be an even number',
     );
@@ -79,7 +82,7 @@ describe('configuration', () => {
   it('refuses labels that are too few to fit and test an influence model on', () => {
     const few = (method: string) => ({ ...minimal, selection: { method }, probe: { documents: 5 } });
     expect(messageOf(few('influence'))).toContain(
-      'probe.documents: too few to fit an influence model to, stop early and test it (found 5)',
+      'probe.documents: too few to fit an influence model to, stop early and test it: raise it (found 5)',
     );
     expect(parseConfig(few('oracle'), 'run.json').probe.documents).toBe(5); // needs none
   });

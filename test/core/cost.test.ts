@@ -9,6 +9,7 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { DEFAULT_DEPLOYMENT } from '../../core/cost/deployment.ts';
 import { estimateCost, estimateStages, type StageTask, shapeOf } from '../../core/cost/estimate.ts';
 import { decoderForwardFlops, gptNeoxParameters, passageForwardFlops } from '../../core/cost/flops.ts';
+import { trainerMemory } from '../../core/cost/memory.ts';
 import { costThroughStage, idleUsdPerMonth, instancesFor, jobHours, pricePlan } from '../../core/cost/price.ts';
 import type { Evaluation, Timing } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
@@ -106,6 +107,36 @@ it('a narrower MLP saves its part of the layers alone', () => {
   // Two matrices a layer, two operations for each weight.
   const saved = 3 * 2 * 2 * 8 * (32 - 20);
   expect(decoderForwardFlops(shape, 16) - decoderForwardFlops({ ...shape, mlpWidth: 20 }, 16)).toBe(saved);
+});
+
+it('a corpus needs the rows of the smallest pools that give each stage its own', () => {
+  const needed = (over: object) => estimateCost(tinyConfig({ pretrain: { stepsPerStage: 100 }, ...over })).rowsNeeded;
+  const pretrain = { stepsPerStage: 100, batchRows: 8 };
+  const pools = { warmup: 0.2, holdOut: 0.1 };
+  const three = { pretrain: { ...pretrain, stages: 3 }, pools };
+  expect(needed({ ...three, selection: { fraction: 0.2 } })).toBe(Math.ceil((2 * 800 * 5) / 0.7));
+  expect(needed({ ...three, selection: { method: 'random', fraction: 0.2 } })).toBe(800 / 0.2);
+  expect(needed({ pretrain: { ...pretrain, stages: 1 }, pools })).toBe(Math.ceil(800 / 0.9));
+});
+
+it('a BERT reads as many chunks of a row as it has, and no more', () => {
+  const score = (influenceModel: object) =>
+    estimateCost(
+      tinyConfig({ influenceModel: { architecture: 'bert', features: [], chunkTokens: 8, ...influenceModel } }),
+    ).flops.score;
+  // Rows of 32 tokens.
+  expect(score({ chunks: 2 }) / score({ chunks: 1 })).toBeCloseTo(2, 9);
+  expect(score({ chunks: 4 }) / score({ chunks: 1 })).toBeCloseTo(4, 9);
+  expect(score({ chunks: 9 })).toBe(score({ chunks: 4 }));
+});
+
+it('workers of a trainer have weights, gradients and a graph each', () => {
+  const memory = (workers: number) =>
+    trainerMemory(tinyConfig({ pretrain: { batchRows: 8, microBatchRows: 2 }, engine: { workers } }), false).host;
+  const [one, two, four] = [1, 2, 4].map(memory) as [number, number, number];
+  expect(two).toBeGreaterThan(one);
+  expect((four - two) / 2).toBeGreaterThan(90e6);
+  expect(memory(9)).toBe(four); // one a micro-batch
 });
 
 describe('evaluations', () => {

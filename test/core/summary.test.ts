@@ -26,8 +26,16 @@ describe('the hash of the settings that losses depend on', () => {
     expect(settingsHash(config(over))).toBe(same);
   });
 
+  it('stays what it was, so that runs can be compared with older ones', () => {
+    expect(same).toBe('eb760d4550048497f2613e8cd075b1a37c4e99be3f6f95cee3015f4c0554b6c0');
+  });
+
   it.each<Record<string, unknown>>([
     { model: { layers: 3 } },
+    { model: { mlpWidth: 256 } },
+    { model: { activation: 'gelu-tanh' } },
+    { model: { attentionBias: false } },
+    { model: { tiedEmbeddings: true } },
     { pretrain: { learningRate: 2e-3 } },
     { pretrain: { stepsPerStage: 50 } },
     { pretrain: { decaySteps: 10 } },

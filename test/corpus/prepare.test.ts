@@ -305,12 +305,18 @@ describe('prepareCorpus', () => {
   });
 
   it('refuses to replace a corpus whose documents end with another token', async () => {
-    const tokenizer = { file: await writeInput('tokenizer.json', trainBpe(['some other text'], 260)) };
+    const json = JSON.parse(trainBpe(['some other text'], 260));
+    json.added_tokens.push({ ...json.added_tokens[0], id: 300, content: '<|stop|>' });
+    const file = await writeInput('tokenizer.json', JSON.stringify(json));
     const input = await writeInput('in.jsonl', jsonl(someRecords(50)));
     const target = new DirectoryStore(await temporaryFolder());
-    await prepareCorpus({ ...settings(input, target), tokenizer });
-    const other = prepareCorpus({ ...settings(input, target), tokenizer: { ...tokenizer, endOfText: 'a' } });
-    await expect(other).rejects.toThrow(/its documents end with token 0, corpus\.tokenizer\.endOfText is \d+\./);
+    const endingWith = (endOfText?: string) =>
+      prepareCorpus({ ...settings(input, target), tokenizer: { file, endOfText } });
+    const made = await endingWith();
+    expect(await endingWith('<|endoftext|>')).toEqual(made);
+    await expect(endingWith('<|stop|>')).rejects.toThrow(
+      /its documents end with token 0, corpus\.tokenizer\.endOfText is 300\./,
+    );
   });
 
   it.each([

@@ -12,7 +12,7 @@ describe('joined', () => {
     ['one space where there is none', 'a cat', 'sat', undefined, 'a cat', ' sat'],
     ['nothing where white space is there', 'a cat\n', 'sat', undefined, 'a cat\n', 'sat'],
     ['nothing where the continuation has it', 'a cat', ' sat', undefined, 'a cat', ' sat'],
-    ['nothing after an empty context', '', 'sat', undefined, '', 'sat'],
+    ['one space after an empty context', '', 'sat', undefined, '', ' sat'],
     [
       'a delimiter, its visible part in the context',
       'Question: who?',

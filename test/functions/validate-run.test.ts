@@ -14,6 +14,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { wordPieces } from '../../bench/word-pieces.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { stageLayout } from '../../core/layout.ts';
+import { mergeFields } from '../../core/run/execution-input.ts';
 import { putJson, storeOpener } from '../../core/storage/index.ts';
 import { handler } from '../../functions/validate-run/index.ts';
 import { temporaryLake } from './support.ts';
@@ -61,6 +62,14 @@ describe('on one machine', () => {
     }
     expect(plan!.pricesDated).toMatch(/^\d{4}-\d{2}/);
     expect(existsSync(join(lake.path, 'runs'))).toBe(false);
+  });
+
+  it('an override of the tokenizer replaces it, as a given one has other fields than a trained one', () => {
+    const train = { corpus: { tokenizer: { train: 300 }, shards: 4 } };
+    const over = { corpus: { tokenizer: { file: 'tokenizer.json' } } };
+    expect(mergeFields(train, over)).toEqual({ corpus: { ...over.corpus, shards: 4 } });
+    const end = { corpus: { tokenizer: { endOfText: '</s>' } } };
+    expect(mergeFields(over, end).corpus).toEqual({ tokenizer: { file: 'tokenizer.json', endOfText: '</s>' } });
   });
 
   it('overrides change single fields, however deep', async () => {

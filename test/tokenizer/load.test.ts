@@ -207,6 +207,25 @@ describe('other tokenizers', () => {
     expect(digits(false).encode('a\u0967\u0968½')).toEqual([9, 0]);
   });
 
+  it.each([
+    [{ type: 'Punctuation' }, 'a|-|-|b  |$|c\u0085d\ufeffe|,| |«|f|»|…|g|_|h'],
+    [{ type: 'Punctuation', behavior: 'Isolated' }, 'a|-|-|b  |$|c\u0085d\ufeffe|,| |«|f|»|…|g|_|h'],
+    [{ type: 'Punctuation', behavior: 'Removed' }, 'a|b  |c\u0085d\ufeffe| |f|g|h'],
+    [{ type: 'Punctuation', behavior: 'Contiguous' }, 'a|--|b  |$|c\u0085d\ufeffe|,| |«|f|»…|g|_|h'],
+    [{ type: 'WhitespaceSplit' }, 'a--b|$c|d\ufeffe,|«f»…g_h'],
+    [{ type: 'BertPreTokenizer' }, 'a|-|-|b|$|c|d\ufeffe|,|«|f|»|…|g|_|h'],
+    [{ type: 'Whitespace' }, 'a|--|b|$|c|d|\ufeff|e|,|«|f|»…|g_h'],
+  ])('cut as %j does', (pre_tokenizer, pieces) => {
+    // The pieces are those of Hugging Face's tokenizers 0.23.
+    const words = pieces.split('|');
+    const vocab = Object.fromEntries(['[UNK]', ...words].map((word, id) => [word, id]));
+    const tokenizer = loadTokenizer(
+      wordLevel({ pre_tokenizer, model: { type: 'WordLevel', unk_token: '[UNK]', vocab } }),
+      'x.json',
+    );
+    expect(tokenizer.encode('a--b  $c\u0085d\ufeffe, «f»…g_h')).toEqual(words.map((word) => vocab[word]));
+  });
+
   it('end documents with a special token, which may be an ordinary entry of the vocabulary', () => {
     expect(loadTokenizer(wordLevel(), 'gemma.json').endOfText).toBe(1); // where </s> is a tag of HTML
     expect(loadTokenizer(wordLevel({ added_tokens: [] }), 'gemma.json').endOfText).toBe(1);
@@ -275,6 +294,27 @@ describe('other tokenizers', () => {
       'x.json: the pre-tokenizer Split has the behavior MergedWithNext',
     ],
     [
+      'punctuation that stays with what follows',
+      wordLevel({ pre_tokenizer: { type: 'Punctuation', behavior: 'MergedWithNext' } }),
+      'x.json: the pre-tokenizer Punctuation has the behavior MergedWithNext',
+    ],
+    [
+      'pieces of a fixed length',
+      wordLevel({ pre_tokenizer: { type: 'FixedLength', length: 5 } }),
+      'x.json: the pre-tokenizer FixedLength is not supported',
+    ],
+    [
+      'a token that is looked for in lower case but written in capitals',
+      wordLevel({
+        normalizer: { type: 'Lowercase' },
+        added_tokens: [
+          { id: 1, content: '</s>', special: true },
+          { id: 12, content: 'NASA', normalized: true },
+        ],
+      }),
+      /the added token "NASA" is changed by the normalizer/,
+    ],
+    [
       'a BPE with a prefix of subwords',
       bpe({ continuing_subword_prefix: '##' }),
       /the BPE has the continuing_subword_prefix "##"/,
@@ -309,13 +349,19 @@ describe('other tokenizers', () => {
   it('ends documents with the token that is named', () => {
     const named = source.replaceAll('<|endoftext|>', '<|end|>');
     for (const end of ['<|end|>', 0]) {
-      const tokenizer = loadTokenizer(named, 'x.json', end);
+      const tokenizer = loadTokenizer(named, 'x.json', { end });
       expect([tokenizer.endOfText, tokenizer.decode([0])]).toEqual([0, '<|end|>']);
     }
-    const newline = loadTokenizer(source, 'x.json', 'Ċ');
-    expect(newline.decode([newline.endOfText])).toBe('\n');
-    expect(() => loadTokenizer(source, 'x.json', '<|end|>')).toThrow(
-      new ConfigError('x.json: it has no token "<|end|>"; correct corpus.tokenizer.endOfText.'),
-    );
+    // An ordinary token, as the line feed is, is in texts too.
+    for (const end of ['<|end|>', 'Ċ'])
+      expect(() => loadTokenizer(source, 'x.json', { end })).toThrow(
+        new ConfigError(
+          `x.json: "${end}" is none of its added tokens, of which one has to end documents; correct corpus.tokenizer.endOfText.`,
+        ),
+      );
+    const both = { ...JSON.parse(source) };
+    both.added_tokens.push({ ...both.added_tokens[0], id: 420, content: '<|stop|>' });
+    const endOf = (preferredEnd: string) => loadTokenizer(JSON.stringify(both), 'x.json', { preferredEnd }).endOfText;
+    expect(['<|stop|>', '<|end|>', 'Ċ'].map(endOf)).toEqual([420, 0, 0]);
   });
 });

@@ -11,7 +11,11 @@ let maker: ShardMaker;
 
 serve<PackingRequest, PackingResult>(
   async () => {
-    maker = new ShardMaker(setup, loadTokenizer(tokenizer, 'tokenizer.json', endOfText), storeOpener()(target));
+    maker = new ShardMaker(
+      setup,
+      loadTokenizer(tokenizer, 'tokenizer.json', { end: endOfText }),
+      storeOpener()(target),
+    );
     return 'ready';
   },
   async (request) =>
