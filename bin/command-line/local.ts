@@ -23,7 +23,7 @@ export function plan(program: Command): void {
     .argument('<config...>', 'configuration files')
     .option('--set <field=value>', 'change a field (repeatable)', collect)
     .option('--seed <n>', 'the same as --set seed=n')
-    .option('--markdown', 'print the table of costs in Markdown')
+    .addOption(new Option('--markdown', 'print the table of costs in Markdown').conflicts('json'))
     .option('--json', 'print it as JSON')
     .action(async (configs, options) => (await import('../commands/plan.ts')).plan(configs, options));
 }

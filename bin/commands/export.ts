@@ -25,7 +25,10 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
   const { arm } = options;
   const open = storeOpener();
   const run = await openRun(open, absolute(runPath));
-  const last = run.record.config.pretrain.stages - 1;
+  const { control, pretrain } = run.record.config;
+  if (arm === 'control' && control === 'none')
+    throw new ConfigError('--arm control: the run has none, as its configuration has control "none"; leave --arm out.');
+  const last = pretrain.stages - 1;
   let stage = options.stage ?? last;
   if (options.stage === undefined)
     while (stage > 0 && !(await hasCheckpoint(run.store, armLayout(stage, arm).checkpoint))) stage--;

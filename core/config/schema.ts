@@ -142,7 +142,10 @@ const influenceModel = z.strictObject({
    * Features that are fitted first, linearly; the architecture then fits the residual. They are DSIR's log-weight, and
    * the current checkpoint's loss on the row and mean hidden state. The last two cost a forward pass per row.
    */
-  features: z.array(z.enum(['dsir', 'loss', 'hidden'])).default(['dsir']),
+  features: z
+    .array(z.enum(['dsir', 'loss', 'hidden']))
+    .refine((names) => new Set(names).size === names.length, 'names a feature twice: leave one out')
+    .default(['dsir']),
   /** Buckets of `ngram`. */
   buckets: positive
     .min(256)

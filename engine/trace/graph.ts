@@ -144,9 +144,9 @@ export class Graph implements Computation {
   }
 
   /**
-   * Zeros [count, d], to which rows [n, d] are added at ids [n]. It can only be an output, or a term of one. The graph then gives the ids
-   * and rows ({@link scattered}), and whoever runs it adds them up: ONNX Runtime's ScatterND adds rows of one id in
-   * whatever order its threads arrive, and its ScatterElements takes a hundred times as long.
+   * Zeros [count, d], to which rows [n, d] are added at ids [n]. It can only be an output, or a term of one. The graph
+   * then gives the ids and rows ({@link scattered}), and whoever runs it adds them up: ONNX Runtime's ScatterND adds
+   * rows of one id in whatever order its threads arrive, and its ScatterElements takes a hundred times as long.
    */
   rowsAt(count: number, ids: Value, rows: Value): Value {
     return this.op(ROWS_AT, [ids, rows], [count, ...rows.shape.slice(1)], { type: rows.type });

@@ -52,6 +52,13 @@ it('mates export overwrites files of the same model, and no others', async () =>
   expect(await model()).toBe('model.safetensors control');
 });
 
+it('mates export refuses the control arm of a run that has none', async () => {
+  const { directory } = await TinyRun.create({ ...tinyConfig(), control: 'none' });
+  await expect(exportModel(directory, { out: join(folder, 'none'), arm: 'control' })).rejects.toThrow(
+    /^--arm control: the run has none/,
+  );
+});
+
 it('mates export --decayed writes the model whose losses the evaluation has, and leaves the run as it is', async () => {
   const tiny = await TinyRun.create(tinyConfig({ pretrain: { stages: 1 } }));
   await tiny.prepare();

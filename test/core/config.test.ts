@@ -59,6 +59,9 @@ describe('configuration', () => {
       'pretrain.microBatchRows',
     );
     expect(messageOf({ ...minimal, corpus: {} })).toContain('corpus.input: name at least one file');
+    expect(messageOf({ ...minimal, influenceModel: { features: ['dsir', 'dsir'] } })).toContain(
+      'influenceModel.features: names a feature twice',
+    );
     expect(messageOf({ ...minimal, corpus: { input: ['a'], shards: 3 } })).toContain(
       'corpus.shards: is 3, too few for the pools of 3 stages and a hold-out: set it to at least 4',
     );

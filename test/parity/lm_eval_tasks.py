@@ -63,6 +63,7 @@ TASKS = {
     "logi_qa": ANSWER,
     "boolq": ANSWER | dict(metric_list=[ACC]),
     "openbook_qa": CHOICE | NORMED | dict(doc_to_text="query"),
+    "blimp": CHOICE | NORMED | dict(doc_to_text=""),
     "copa": CHOICE
     | dict(doc_to_text="query", doc_to_choice="{{[' ' + choices[0], ' ' + choices[1]]}}", metric_list=[ACC]),
     "winogrande": dict(
@@ -117,6 +118,7 @@ def make_tasks(folder: Path) -> list[Path]:
         "piqa": lambda i: choices(i, 2) | dict(query="Question: " + halves[i][0] + "\n"),
         "boolq": lambda i: dict(query=" ".join(texts[i].split()), choices=["no", "yes"], gold=i % 2),
         "openbook_qa": lambda i: choices(i, 4),
+        "blimp": lambda i: choices(i, 2) | dict(query=""),
         "copa": lambda i: choices(i, 2),
         "winogrande": contexts,
         "lambada_openai": lambda i: dict(zip(("context", "continuation"), texts[i % len(texts)].rsplit(" ", 1))),
