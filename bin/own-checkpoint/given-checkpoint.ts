@@ -62,7 +62,7 @@ async function requireTokenizer(checkpoint: Store, options: Options, { store, in
   // The default of a GPTNeoXConfig is 2, an ordinary token of most vocabularies.
   const { eos_token_id } = (await getJsonIfPresent<{ eos_token_id?: unknown }>(checkpoint, CONFIG_FILE)) ?? {};
   const [theirs, ours] = [textOf(named) ?? tokenOf(eos_token_id), tokenOf(index.tokenizer.endOfText)];
-  if (theirs === undefined || theirs === ours) return [];
+  if (theirs === undefined || ours === undefined || theirs === ours) return [];
   return [
     `${options.checkpoint} has ${theirs} as its eos_token, but documents of ${options.corpus} end with ${ours}. ` +
       `If the model was trained with the former between documents, prepare the corpus with --end-of-text '${theirs}'.`,

@@ -26,7 +26,7 @@ export function trainingBytes(
   return 4 * rows * tokens * (1.6 * vocabularySize + layers * (12 * width + 3 * mlpWidth + 2.3 * heads * tokens));
 }
 
-/** A data-parallel worker's own code and session: a thread of the trainer's process. */
+/** A data-parallel worker's own code and session, measured with four: a thread of the trainer's process. */
 const WORKER_BYTES = 90e6;
 
 /** The least memory that pretraining and evaluation need on the host, and on the GPU if one computes. */

@@ -72,6 +72,8 @@ export async function readWordPieceFiles(store: Store): Promise<WordPieceFiles> 
   const tokenizer = await getJsonIfPresent<WordPieceFiles['tokenizer']>(store, 'tokenizer.json');
   if (!tokenizer)
     throw new InputError(`${file} does not exist; a pretrained encoder needs its tokenizer beside its weights.`);
+  if (typeof tokenizer.model?.vocab !== 'object')
+    throw new InputError(`${file}: not a Hugging Face tokenizer.json (it has no model.vocab).`);
   const config = await getJsonIfPresent<{ max_position_embeddings?: number }>(store, 'config.json');
   return { file, tokenizer, positions: config?.max_position_embeddings };
 }

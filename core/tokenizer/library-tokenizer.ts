@@ -76,8 +76,8 @@ function misreadBy(json: TokenizerJson, vocab: ReadonlyMap<string, number>): str
 
 /** The first added token that is looked for in normalised text, as it is written, where normalising changes it. */
 function folded({ added_tokens = [], ...json }: TokenizerJson): AddedToken | undefined {
-  const folding = ['Lowercase', 'StripAccents', 'NFD', 'NFKD', 'BertNormalizer'];
-  if (!normalizers(json).some(({ type }) => folding.includes(type))) return undefined;
+  const folding = ['Lowercase', 'StripAccents', 'NFD', 'NFKD'];
+  if (!normalizers(json).some(({ type, lowercase }) => folding.includes(type) || lowercase === true)) return undefined;
   const plain = (text: string) => text.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase();
   return added_tokens.find(({ special, normalized = !special, content }) => normalized && plain(content) !== content);
 }
