@@ -212,6 +212,18 @@ describe('Parquet', () => {
     expect(await failure(await writeInput('web.parquet', bytes))).toMatch(/row 2: .*UTF-8/);
   });
 
+  it('names the row whose field is of another type', async () => {
+    const columnData = [
+      { name: 'text', data: ['a', 'b'] },
+      { name: 'domain', data: [true, false] },
+      { name: 'id', data: [new Date(0), new Date(1)] },
+    ];
+    const path = await writeInput('web.parquet', new Uint8Array(parquetWriteBuffer({ columnData })));
+    expect(await failure(path)).toMatch(/web\.parquet, row 1: field "id" is a date, expected a string/);
+    const others = new Uint8Array(parquetWriteBuffer({ columnData: columnData.slice(0, 2) }));
+    expect(await failure(await writeInput('web.parquet', others))).toMatch(/row 1: field "domain" is a boolean/);
+  });
+
   it('refuses a file that is not Parquet', async () => {
     expect(await failure(await writeInput('web.parquet', 'PAR0, not parquet'))).toMatch(/not a Parquet file/);
   });

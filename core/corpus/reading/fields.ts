@@ -5,6 +5,7 @@ import { baseName, type InputFile } from './input-file.ts';
 /**
  * Makes a document of a record's fields. Domain and id may be missing or null; a text that is null is empty.
  *
+ * @param unit what the file's documents are counted by.
  * @throws InputError that names the line, the field, and the fields that are there.
  */
 export function toDocument(
@@ -12,41 +13,37 @@ export function toDocument(
   fields: DocumentFields,
   { uri, name }: InputFile,
   line: number,
+  unit: 'line' | 'row' = 'line',
 ): Document {
+  const at = `${uri}, ${unit} ${line}`;
   const text = fields.text in record ? (record[fields.text] ?? '') : undefined;
   if (typeof text !== 'string') {
     const found =
       fields.text in record
         ? `field "${fields.text}" is ${nameOf(text)}, expected a string`
         : `no field "${fields.text}"; the fields are ${Object.keys(record).join(', ') || 'none'}`;
-    throw new InputError(`${uri}, line ${line}: ${found}. Name the field that holds the text in corpus.textField.`);
+    throw new InputError(`${at}: ${found}. Name the field that holds the text in corpus.textField.`);
   }
   return {
-    id: label(record, fields.id, 'corpus.idField', uri, line) ?? `${name}:${line}`,
+    id: label(record, fields.id, 'corpus.idField', at) ?? `${name}:${line}`,
     text,
-    domain: label(record, fields.domain, 'corpus.domainField', uri, line) ?? baseName(name),
+    domain: label(record, fields.domain, 'corpus.domainField', at) ?? baseName(name),
     source: { uri, line },
   };
 }
 
-function label(
-  record: Record<string, unknown>,
-  field: string,
-  option: string,
-  uri: string,
-  line: number,
-): string | undefined {
+function label(record: Record<string, unknown>, field: string, option: string, at: string): string | undefined {
   const value = record[field];
   if (value === undefined || value === null || value === '') return undefined;
   if (typeof value === 'string') return value;
   // JSON's numbers beyond 2^53 are rounded when they are read: many documents would get the same id.
   if (Number.isInteger(value) && !Number.isSafeInteger(value))
     throw new InputError(
-      `${uri}, line ${line}: field "${field}" is a whole number beyond 2^53, which JSON cannot hold exactly; write it as a string.`,
+      `${at}: field "${field}" is a whole number beyond 2^53, which JSON cannot hold exactly; write it as a string.`,
     );
   if (typeof value === 'number' || typeof value === 'bigint') return String(value);
   throw new InputError(
-    `${uri}, line ${line}: field "${field}" is ${nameOf(value)}, expected a string; correct ${option} or the file.`,
+    `${at}: field "${field}" is ${nameOf(value)}, expected a string; correct ${option} or the file.`,
   );
 }
 
@@ -54,5 +51,6 @@ function nameOf(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'symbol') return 'bytes that are not UTF-8'; // read-parquet.ts
+  if (value instanceof Date) return 'a date';
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }

@@ -50,7 +50,7 @@ export async function* readParquetDocuments(
           throw new InputError(`${file.uri}, row ${row}: column "${columns[c]}" is not valid UTF-8; write it again.`);
         record[columns[c]!] = value instanceof Uint8Array ? stringFromBytes(value) : value;
       }
-      const document = toDocument(record, fields, file, row);
+      const document = toDocument(record, fields, file, row, 'row');
       if (document.text.length * 3 > DOCUMENT_BYTES && Buffer.byteLength(document.text) > DOCUMENT_BYTES)
         throw tooLong(file.uri, row);
       yield document;
