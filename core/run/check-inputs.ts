@@ -8,9 +8,10 @@ import { findInputs } from '../corpus/reading/inputs.ts';
 import { ConfigError, InputError, MatesError } from '../errors.ts';
 import { getJson, isLocalPath, type StoreOpener, splitUri } from '../storage/index.ts';
 import { readWordPieceFiles, wordPieceEncoderInput } from '../tokenizer/encoder-input.ts';
+import { loadTokenizer } from '../tokenizer/index.ts';
 
 /**
- * Looks for every file that the configuration names, and reads only those that describe a pretrained encoder.
+ * Looks for every file that the configuration names, and reads only the tokenizer and what describes a pretrained encoder.
  *
  * @returns the corpus's input files; none where it was prepared beforehand.
  * @throws InputError naming the first that is missing, empty or out of reach, and its field.
@@ -53,7 +54,10 @@ function checks(config: RunConfig, open: StoreOpener): (() => Promise<InputFile[
     prepared
       ? file(`${prepared}/corpus.json`, 'corpus.prepared names the folder that mates prepare has written')
       : () => reachable(`corpus.input (${corpus.input.join(', ')})`, () => findInputs(corpus.input, open)),
-    ...(!prepared && 'file' in tokenizer ? [file(tokenizer.file, 'corpus.tokenizer.file names a tokenizer.json')] : []),
+    async () => {
+      if (!prepared && 'file' in tokenizer) await checkTokenizer(open, tokenizer.file, tokenizer.endOfText);
+      return [];
+    },
     file(reference.input, passages),
     file(heldOut.input, passages),
     ...evaluation.tasks.map((task) => file(task.file, 'evaluation.tasks names JSON Lines files')),
@@ -62,6 +66,13 @@ function checks(config: RunConfig, open: StoreOpener): (() => Promise<InputFile[
       return [];
     },
   ];
+}
+
+/** Checks that a tokenizer is of a kind that is read, and has the token that ends documents. */
+async function checkTokenizer(open: StoreOpener, uri: string, end: string | undefined): Promise<void> {
+  await requireFile(open, uri, 'corpus.tokenizer.file names a tokenizer.json');
+  const { folder, name } = splitUri(uri);
+  loadTokenizer(await open(folder).get(name), uri, { end });
 }
 
 /**

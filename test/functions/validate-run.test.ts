@@ -16,6 +16,7 @@ import { ConfigError, InputError } from '../../core/errors.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { mergeFields } from '../../core/run/execution-input.ts';
 import { putJson, storeOpener } from '../../core/storage/index.ts';
+import { trainBpe } from '../../core/tokenizer/index.ts';
 import { handler } from '../../functions/validate-run/index.ts';
 import { temporaryLake } from './support.ts';
 
@@ -141,6 +142,20 @@ describe('on one machine', () => {
     const config = { corpus: { input: ['builtin:corpus/logs.jsonl.gz'] }, ...PASSAGES };
     await expect(validate({ config, overrides })).rejects.toThrow(InputError);
     await expect(validate({ config, overrides })).rejects.toThrow(message);
+    expect(existsSync(join(lake.path, 'runs'))).toBe(false);
+  });
+
+  it('a tokenizer that no corpus could be prepared with is refused now', async () => {
+    const file = join(lake.path, 'tokenizer.json');
+    const given = (endOfText?: string) => ({
+      config: { ...PASSAGES, corpus: { input: ['builtin:corpus/logs.jsonl.gz'], tokenizer: { file, endOfText } } },
+    });
+    await writeFile(file, trainBpe(['some words'], 260));
+    await expect(validate(given('<|stop|>'))).rejects.toThrow(
+      'tokenizer.json: "<|stop|>" is none of its added tokens, of which one has to end documents',
+    );
+    await writeFile(file, '{}');
+    await expect(validate(given())).rejects.toThrow(/tokenizer\.json: not a Hugging Face tokenizer\.json/);
     expect(existsSync(join(lake.path, 'runs'))).toBe(false);
   });
 
