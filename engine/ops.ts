@@ -54,7 +54,7 @@ export function embedding(table: tf.Tensor, ids: tf.Tensor): tf.Tensor {
   );
 }
 
-export interface LinearParameters {
+interface LinearParameters {
   weight: tf.Tensor;
   bias?: tf.Tensor | undefined;
 }

@@ -15,7 +15,7 @@ import {
 } from '../../core/evaluation/index.ts';
 import { counted, plural } from '../../core/plural.ts';
 import { MODEL_FILES } from '../../core/run/inputs.ts';
-import { readInput, type Store, type StoreOpener, splitUri, storeOpener } from '../../core/storage/index.ts';
+import { readInput, type StoreOpener, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../../core/tokenizer/index.ts';
 import { loadModel, type Model } from '../../engine/files/checkpoint.ts';
 import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
@@ -92,8 +92,7 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
   }
   const open = storeOpener();
   const loaded = await loadModel(open(checkpoint), '');
-  const tokenizer = await openTokenizer(open, checkpoint, loaded, options.tokenizer);
-  const prefix = await beginOfText(open(options.tokenizer ? folderOf(options.tokenizer) : checkpoint), tokenizer);
+  const { tokenizer, prefix } = await openTokenizer(open, checkpoint, loaded, options.tokenizer);
   const model = new LanguageModel(await createRuntime(options.runtime, { threads: options.threads }), loaded.shape);
   const { parameters, contextLength } = loaded;
 
@@ -202,27 +201,27 @@ function refuseNamesakes(files: readonly string[]): void {
   );
 }
 
+/** The tokenizer, and the token that a text without a context follows. */
 async function openTokenizer(
   open: StoreOpener,
   checkpoint: string,
   { shape }: Model,
   given?: string,
-): Promise<Tokenizer> {
+): Promise<{ tokenizer: Tokenizer; prefix: number }> {
   const path = given ?? `${checkpoint}/tokenizer.json`;
   const bytes = await readFile(open, path, 'name one with --tokenizer');
-  const { eos_token: end } = await tokenizerConfig(open(folderOf(path)));
-  const tokenizer = loadTokenizer(bytes, path, { preferredEnd: textOf(end) });
+  const config = await tokenizerConfig(open(splitUri(absolute(path)).folder));
+  const tokenizer = loadTokenizer(bytes, path, { preferredEnd: textOf(config.eos_token) });
   if (addsTokens(bytes))
     process.stderr.write(
       `${path}: its post_processor adds tokens to a text, with which lm-evaluation-harness begins contexts; here they are left out.\n`,
     );
-  if (tokenizer.vocabularySize <= shape.vocabularySize) return tokenizer;
+  if (tokenizer.vocabularySize <= shape.vocabularySize)
+    return { tokenizer, prefix: beginOfText(textOf(config.bos_token), tokenizer) };
   throw new ConfigError(
     `${path}: ${tokenizer.vocabularySize} ids do not fit the model's ${shape.vocabularySize}; it is another model's tokenizer.`,
   );
 }
-
-const folderOf = (path: string) => splitUri(absolute(path)).folder;
 
 /** Whether a tokenizer.json, alone or among others, has a template with tokens of its own for a single text. */
 function addsTokens(tokenizer: Uint8Array): boolean {
@@ -236,8 +235,7 @@ function addsTokens(tokenizer: Uint8Array): boolean {
  * The token that the harness puts before a text without a context: the tokenizer's `bos_token` where it names one, as
  * Llama's does, else the one that ends documents.
  */
-async function beginOfText(checkpoint: Store, tokenizer: Tokenizer): Promise<number> {
-  const begin = textOf((await tokenizerConfig(checkpoint)).bos_token);
+function beginOfText(begin: string | undefined, tokenizer: Tokenizer): number {
   const [id, ...more] = begin === undefined ? [] : tokenizer.encode(begin);
   return id === undefined || more.length > 0 ? tokenizer.endOfText : id;
 }

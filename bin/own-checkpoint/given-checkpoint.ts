@@ -52,12 +52,12 @@ async function requireTokenizer(checkpoint: Store, options: Options, { store, in
         'is no better than chance: save the tokenizer there (in Transformers, tokenizer.save_pretrained).',
     ];
   const isSame = sha256(await checkpoint.get('tokenizer.json')) === index.tokenizer.sha256;
-  if (!isSame && !sameIds(await getJson(checkpoint, 'tokenizer.json'), await getJson(store, index.tokenizer.key)))
+  const tokenizer = await getJson<TokenizerJson>(checkpoint, 'tokenizer.json');
+  if (!isSame && !sameIds(tokenizer, await getJson(store, index.tokenizer.key)))
     throw new ConfigError(
       `${options.corpus}: it was prepared with another tokenizer than the checkpoint's; prepare it with --tokenizer ${options.checkpoint}/tokenizer.json.`,
     );
-  const tokens = (await getJson<TokenizerJson>(checkpoint, 'tokenizer.json')).added_tokens ?? [];
-  const tokenOf = (end: unknown) => tokens.find(({ id }) => id === end)?.content;
+  const tokenOf = (end: unknown) => tokenizer.added_tokens?.find(({ id }) => id === end)?.content;
   const named = (await tokenizerConfig(checkpoint)).eos_token;
   // The default of a GPTNeoXConfig is 2, an ordinary token of most vocabularies.
   const { eos_token_id } = (await getJsonIfPresent<{ eos_token_id?: unknown }>(checkpoint, CONFIG_FILE)) ?? {};

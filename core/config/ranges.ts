@@ -5,3 +5,6 @@ export const SEQUENCE_LENGTH = { least: 8, most: 1 << 20 };
 
 /** A pool is a set of shards, so one is too few; each has three files of its own, so more are too many. */
 export const SHARDS = { least: 2, most: 10_000 };
+
+/** Shards from which each stage gets a pool of its own, beside the hold-out: the fewest, and enough for even sizes. */
+export const shardsFor = (stages: number) => ({ least: stages + 1, better: 8 * stages });

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { taskName } from '../evaluation/conventions.ts';
 import { DSIR_SCORES, METHODS, methodTraits } from '../selection/methods.ts';
 import { splitSizes } from './label-split.ts';
-import { SEQUENCE_LENGTH, SHARDS } from './ranges.ts';
+import { SEQUENCE_LENGTH, SHARDS, shardsFor } from './ranges.ts';
 import { RUNTIMES } from './runtimes.ts';
 
 const positive = z.int().positive();
@@ -282,10 +282,11 @@ export const runConfig = z
       context.issues.push({ code: 'custom', path, message, input: context.value });
     if (!corpus.prepared && corpus.input.length === 0)
       refuse(['corpus', 'input'], 'name at least one file or glob, or a prepared corpus in corpus.prepared');
-    if (!corpus.prepared && corpus.shards < pretrain.stages + 1)
+    const { least, better } = shardsFor(pretrain.stages);
+    if (!corpus.prepared && corpus.shards < least)
       refuse(
         ['corpus', 'shards'],
-        `is ${corpus.shards}, too few for the pools of ${pretrain.stages} stages and a hold-out: set it to at least ${pretrain.stages + 1}, better ${8 * pretrain.stages}`,
+        `is ${corpus.shards}, too few for the pools of ${pretrain.stages} stages and a hold-out: set it to at least ${least}, better ${better}`,
       );
     if (model.width % model.heads !== 0) refuse(['model', 'heads'], `must divide model.width (${model.width})`);
     else if (rotatedDimensions(model) % 2 !== 0 || rotatedDimensions(model) === 0)

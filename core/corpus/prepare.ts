@@ -260,6 +260,8 @@ interface GivenTokenizer {
   bytes: Uint8Array;
   tokenizer: Tokenizer;
   uri: string;
+  /** Whether documents end with another token than they would if none had been named. */
+  endsUnusually: boolean;
 }
 
 async function readTokenizer(uri: string, open: StoreOpener, endOfText?: string): Promise<GivenTokenizer> {
@@ -270,10 +272,10 @@ async function readTokenizer(uri: string, open: StoreOpener, endOfText?: string)
       if (!(error instanceof NotFoundError)) throw error;
       throw new InputError(`corpus.tokenizer.file: ${uri}: no such file; correct the path, or train one instead.`);
     });
-  return { bytes, tokenizer: loadTokenizer(bytes, uri, { end: endOfText }), uri };
+  const tokenizer = loadTokenizer(bytes, uri, { end: endOfText });
+  const endsUnusually = endOfText !== undefined && usualEndOfText(bytes, uri) !== tokenizer.endOfText;
+  return { bytes, tokenizer, uri, endsUnusually };
 }
-
-const endsUnusually = ({ bytes, uri, tokenizer }: GivenTokenizer) => usualEndOfText(bytes, uri) !== tokenizer.endOfText;
 
 function absolutePath(path: string, base: string): string {
   if (!isLocalPath(path)) return path;
@@ -297,7 +299,7 @@ function fingerprintOf(
       preparation: PREPARATION,
       inputs: files.map(({ name }, i) => [name, hashes[i]]),
       tokenizer: given?.tokenizer.sha256 ?? trainedSize(options),
-      ...(given && endsUnusually(given) && { endOfText: given.tokenizer.endOfText }),
+      ...(given?.endsUnusually && { endOfText: given.tokenizer.endOfText }),
       sequenceLength,
       shards,
       seed,

@@ -2,6 +2,7 @@
  * Plans a stage: which shards are its pool, how many rows are selected and consumed, and how probing and scoring are cut
  * into jobs. Pure: the same configuration and corpus always give the same plan.
  */
+import { shardsFor } from '../config/ranges.ts';
 import type { RunConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import type { CorpusIndex, RowRange, Slice, StagePlan } from '../formats.ts';
@@ -22,9 +23,10 @@ export interface Pools {
  */
 export function dealPools(config: RunConfig, shardCount: number): Pools {
   const { stages } = config.pretrain;
-  if (shardCount < stages + 1)
+  const { least, better } = shardsFor(stages);
+  if (shardCount < least)
     throw new ConfigError(
-      `corpus.shards: ${counted(shardCount, 'shard')} cannot give ${stages} disjoint ${plural(stages, 'stage pool')} and a hold-out; use at least ${stages + 1}, better ${8 * stages} ` +
+      `corpus.shards: ${counted(shardCount, 'shard')} cannot give ${stages} disjoint ${plural(stages, 'stage pool')} and a hold-out; use at least ${least}, better ${better} ` +
         '(a prepared corpus has as many as mates prepare --shards says).',
     );
   const holdOutShards = clamp(Math.round(config.pools.holdOut * shardCount), 1, shardCount - stages);

@@ -157,13 +157,9 @@ export class Graph implements Computation {
     const node = this.producer(value);
     if (node?.op === ROWS_AT) return { ids: node.inputs[0]!, rows: node.inputs[1]! };
     if (node?.op !== 'Add') return undefined;
-    const [a, b] = node.inputs as [Value, Value];
-    for (const [rows, rest] of [
-      [a, b],
-      [b, a],
-    ] as const)
-      if (this.producer(rows)?.op === ROWS_AT) return { ...this.scattered(rows)!, rest };
-    return undefined;
+    const table = node.inputs.find((term) => this.producer(term)?.op === ROWS_AT);
+    const rest = node.inputs.find((term) => term !== table);
+    return table && rest && { ...this.scattered(table)!, rest };
   }
 
   /** The nodes that some output needs, in order, so that a forward-only program computes nothing else. */
