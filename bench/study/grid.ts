@@ -275,6 +275,10 @@ export function cells(): Cell[] {
   // Another set of questions, decided on before any cell of it was run.
   for (const seed of seeds) add('1M', 'arc-easy', [seed], [...againstFilters, 'random, two stages more']);
   for (const seed of [1, 2, 3]) add('4M', 'arc-easy', [seed], [BESIDE_CLASSIFIER, FREE]);
+  add('4M', 'arc-easy', [1, 2, 3], [...againstFilters, 'random, two stages more']);
+  // And what the model adds to the two filters for questions at the largest size.
+  for (const references of ['piqa', 'arc-easy'] as const)
+    for (const seed of [1, 2, 3]) add('12M', references, [seed], [BESIDE_CLASSIFIER, FREE]);
   add('1M', 'lambada-distinct', seeds, ['random', 'dsir', 'lookahead, n-gram + dsir', WEAK_NOISE, ...WEIGHTS]);
   for (const method of [...WEIGHTS, ...LABELS])
     for (const references of REFERENCES) add('1M', references, seeds, [method]);
