@@ -11,7 +11,7 @@ import { counted, plural } from '../../core/plural.ts';
 import { getJsonIfPresent, type Store, type StoreOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint, loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { GRACE_SECONDS, type Interruption, runTrainer, type TrainerRun } from './command.ts';
-import { copyScene, fingerprint, prepareScene, type Scene } from './scene.ts';
+import { copyScene, fingerprint, OTHER_KIND, prepareScene, type Scene, withModel } from './scene.ts';
 
 export interface RuleResult {
   rule: string;
@@ -101,7 +101,8 @@ class Checks {
     await later('run again, it ends with 0 and changes nothing', () => this.repetition(whole));
     await later('the next stage goes on from the checkpoint', () => this.nextStage(whole, 'main'));
     await later('the control arm has files of its own', () => this.nextStage(whole, 'control'));
-    this.advise('it reports its progress on stdout', first.toldProgress, 'then mates run can show it');
+    this.advise('it reports its progress on stdout', first.toldProgress ? undefined : 'then mates run can show it');
+    await this.otherKind();
     await this.termination(whole, first, complete);
     if (complete) await this.kill(whole, first.seconds);
     else this.skip(STARTS_AGAIN, 'it needs the checkpoint and metrics.json');
@@ -156,8 +157,7 @@ class Checks {
     if (await hasCheckpoint(scene.store, checkpoint))
       this.advise(
         'it removes its partial checkpoints at the end',
-        left.length === 0,
-        `${counted(left.length, 'file is', 'files are')} left`,
+        left.length === 0 ? undefined : `${counted(left.length, 'file is', 'files are')} left`,
       );
   }
 
@@ -177,6 +177,17 @@ class Checks {
     const [fresh] = await losses(scene.store, 0, 'main');
     const [gone] = await losses(scene.store, 1, arm);
     if (!(gone! < 0.97 * fresh!)) fail(`its first loss is ${gone}, and a new model's is ${fresh}`);
+  }
+
+  /** Only advice: a trainer may be made for the runs of one model. */
+  private async otherKind(): Promise<void> {
+    const scene = await withModel(await this.scene('other-kind'), OTHER_KIND);
+    const run = await this.train(scene, 0, 'main');
+    const why = await shortcoming(async () => {
+      expectExit(run, 0);
+      await this.checkpoint(scene, 0, 'main');
+    });
+    this.advise('it trains models of other kinds, as run.json describes them', why);
   }
 
   /** @param complete whether there are a checkpoint and losses to compare with. */
@@ -232,7 +243,8 @@ class Checks {
     const prefix = `${armLayout(0, 'main').checkpoint}/`;
     const [expected, found] = [await fingerprint(whole), await fingerprint(scene)];
     const differs = [...expected].filter(([key, hash]) => key.startsWith(prefix) && found.get(key) !== hash);
-    this.advise('an interruption leaves the same bytes', differs.length === 0, 'then the runs cannot be told apart');
+    const why = differs.length === 0 ? undefined : 'then the runs cannot be told apart';
+    this.advise('an interruption leaves the same bytes', why);
   }
 
   private async refusal(): Promise<void> {
@@ -279,15 +291,9 @@ class Checks {
   }
 
   private async rule(rule: string, check: () => void | Promise<void>): Promise<boolean> {
-    try {
-      await check();
-      this.add({ rule, status: 'pass' });
-      return true;
-    } catch (error) {
-      if (!(error instanceof Broken) && !(error instanceof InputError)) throw error;
-      this.add({ rule, status: 'fail', detail: error.message });
-      return false;
-    }
+    const detail = await shortcoming(check);
+    this.add(detail === undefined ? { rule, status: 'pass' } : { rule, status: 'fail', detail });
+    return detail === undefined;
   }
 
   /** @param why the reason to give if the rule is not ready to be tried. */
@@ -296,8 +302,9 @@ class Checks {
     else this.skip(rule, why);
   }
 
-  private advise(rule: string, kept: boolean, why: string): void {
-    this.add(kept ? { rule, status: 'pass' } : { rule, status: 'advice', detail: why });
+  /** @param why the rule is not kept; undefined if it is. */
+  private advise(rule: string, why: string | undefined): void {
+    this.add(why === undefined ? { rule, status: 'pass' } : { rule, status: 'advice', detail: why });
   }
 
   private skip(rule: string, why: string): void {
@@ -312,6 +319,17 @@ class Checks {
 
 /** Thrown when a rule is not kept. */
 class Broken extends Error {}
+
+/** Why a check is not passed; undefined if it is. */
+async function shortcoming(check: () => void | Promise<void>): Promise<string | undefined> {
+  try {
+    await check();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof Broken) && !(error instanceof InputError)) throw error;
+    return error.message;
+  }
+}
 
 function fail(why: string): never {
   throw new Broken(why);

@@ -3,13 +3,13 @@ import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { openCorpus } from '../../core/corpus/corpus.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
-import type { Arm, CorpusIndex } from '../../core/formats.ts';
-import { CORPUS_FOLDER, stageLayout } from '../../core/layout.ts';
+import type { Arm, CorpusIndex, RunRecord } from '../../core/formats.ts';
+import { CORPUS_FOLDER, RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { planStage } from '../../core/plan/stage-plan.ts';
 import { createRun } from '../../core/run/create-run.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
 import { selectionRequest, selectRows } from '../../core/selection/select.ts';
-import { copyObject, hashObject, putJson, type Store, type StoreOpener } from '../../core/storage/index.ts';
+import { copyObject, getJson, hashObject, putJson, type Store, type StoreOpener } from '../../core/storage/index.ts';
 
 export interface Scene {
   store: Store;
@@ -41,6 +41,15 @@ const CONFIG = {
   selection: { method: 'random' },
   engine: { threads: 1 },
 };
+
+/** What a GPT-NeoX may have otherwise than Pythia. */
+export const OTHER_KIND = {
+  mlpWidth: 48,
+  activation: 'gelu-tanh',
+  attentionBias: false,
+  tiedEmbeddings: true,
+  parallelResidual: false,
+} satisfies Partial<RunConfig['model']>;
 
 /** Prepares the corpus, and the plans and selections of both stages, for the main arm and for a control. */
 export async function prepareScene(open: StoreOpener, uri: string): Promise<Scene> {
@@ -74,6 +83,14 @@ export async function prepareScene(open: StoreOpener, uri: string): Promise<Scen
 export async function copyScene({ store, config, corpus }: Scene, target: Store): Promise<Scene> {
   for (const key of await store.list('')) await copyObject(store, key, target, key);
   return { store: target, config, corpus };
+}
+
+/** The scene as one whose model differs; the plans and selections do not depend on it. */
+export async function withModel(scene: Scene, model: Partial<RunConfig['model']>): Promise<Scene> {
+  const config = { ...scene.config, model: { ...scene.config.model, ...model } };
+  const run = await getJson<RunRecord>(scene.store, RUN_FILE);
+  await putJson(scene.store, RUN_FILE, { ...run, config });
+  return { ...scene, config };
 }
 
 /** sha256 of every file of the run. */
