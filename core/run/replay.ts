@@ -34,6 +34,8 @@ export async function selectedStages(run: Run, only?: number): Promise<number[]>
   for (const stage of asked)
     if ((await run.store.size(armLayout(stage, 'main').selectionSummary)) !== undefined) found.push(stage);
   if (found.length > 0) return found;
+  if (only !== undefined && only >= stages)
+    throw new InputError(`${run.store.uri}: there is no stage ${only}; the run's last is ${stages - 1}.`);
   const what = only === undefined ? 'no stage has a selection yet' : `stage ${only} has no selection`;
   throw new InputError(`${run.store.uri}: ${what}; let the run go on first (mates run, the same command again).`);
 }

@@ -176,7 +176,7 @@ it.each<[string, string[], RegExp, number]>([
   ['a whole run without a folder', ['--from', 'start'], /--from start: name a folder .* with --work/, 2],
   ['one stage of a whole run', ['--from', 'start', '--stage', '1', '--work', 'x'], /--stage: with --from start/, 2],
   ['a step that is none', ['--from', 'probes'], /Allowed choices are selection, scores, start/, 2],
-  ['a stage that is none', ['--stage', '7'], /stage 7 has no selection/, 1],
+  ['a stage that is none', ['--stage', '7'], /there is no stage 7; the run's last is 1/, 1],
 ])('refuses %s', async (_, flags, message, status) => {
   const { code, stderr } = await mates('replay', folder, ...flags);
   expect(code).toBe(status);
