@@ -5,7 +5,7 @@ import type { CorpusIndex, CorpusShard, RowRange } from '../formats.ts';
 import { sha256 } from '../hash.ts';
 import { mapParallel } from '../parallel.ts';
 import { readParquet } from '../parquet.ts';
-import { getJsonIfPresent, requireFormat, type Store, type StoreOpener } from '../storage/index.ts';
+import { getRecordIfPresent, type Store, type StoreOpener } from '../storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';
 
 export const CORPUS_FILE = 'corpus.json';
@@ -21,18 +21,18 @@ const READS = 8;
 
 /** Opens a prepared corpus. Throws InputError when `corpus.json`, which is written last, is not there. */
 export async function openCorpus(store: Store): Promise<Corpus> {
-  const index = await getJsonIfPresent<CorpusIndex>(store, CORPUS_FILE);
-  if (!index) {
-    throw new InputError(`${store.uri} holds no prepared corpus (no ${CORPUS_FILE}): prepare it first.`);
-  }
-  requireFormat(index, 'mates-corpus/1', `${store.uri}/${CORPUS_FILE}`, 'prepare it again');
+  const index = await corpusIndex(store);
+  if (!index) throw new InputError(`${store.uri} holds no prepared corpus (no ${CORPUS_FILE}): prepare it first.`);
   return new Corpus(store, index);
 }
 
 /** The index of the prepared corpus that a configuration names; undefined where it names none or none is there yet. */
 export async function preparedIndex({ corpus }: RunConfig, open: StoreOpener): Promise<CorpusIndex | undefined> {
-  return corpus.prepared === undefined ? undefined : getJsonIfPresent(open(corpus.prepared), CORPUS_FILE);
+  return corpus.prepared === undefined ? undefined : corpusIndex(open(corpus.prepared));
 }
+
+const corpusIndex = (store: Store) =>
+  getRecordIfPresent<CorpusIndex>(store, CORPUS_FILE, 'mates-corpus/1', 'prepare it again');
 
 export class Corpus {
   readonly store: Store;
@@ -96,7 +96,7 @@ export class Corpus {
   private async strings(column: 'text' | 'documents', rows: RowRange | ArrayLike<number>): Promise<string[]> {
     const wanted = asRows(rows);
     const result: string[] = new Array(wanted.length);
-    for (const part of this.plan(wanted)) {
+    await mapParallel(this.plan(wanted), READS, async (part) => {
       const shard = this.index.shards[part.shard]!;
       const { [column]: values } = await readParquet(
         { store: this.store, key: shard.text.key },
@@ -104,7 +104,7 @@ export class Corpus {
         { begin: part.begin - shard.firstRow, end: part.end - shard.firstRow },
       );
       for (const { at, row } of part.rows) result[at] = values![row - part.begin]!;
-    }
+    });
     return result;
   }
 

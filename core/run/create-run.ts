@@ -4,7 +4,7 @@ import { ConfigError } from '../errors.ts';
 import type { RunRecord } from '../formats.ts';
 import { CORPUS_FOLDER, RUN_FILE, stageLayout } from '../layout.ts';
 import { isObject } from '../objects.ts';
-import { getJsonIfPresent, putJson, type Store, splitUri } from '../storage/index.ts';
+import { getRecordIfPresent, putJson, type Store, splitUri } from '../storage/index.ts';
 
 /**
  * Writes `run.json`, or finds it there with the same configuration, in which case the run resumes. A run that has planned
@@ -40,7 +40,7 @@ export async function createRun(
  * @throws ConfigError when it has another configuration; the message names the first differences.
  */
 export async function checkRun(store: Store, id: string, config: RunConfig): Promise<RunRecord | undefined> {
-  const existing = await getJsonIfPresent<RunRecord>(store, RUN_FILE);
+  const existing = await getRecordIfPresent<RunRecord>(store, RUN_FILE, 'mates-run/1');
   if (!existing) return undefined;
   // A configuration that was written before a field existed has the field's default.
   const before = runConfig.safeParse(existing.config);

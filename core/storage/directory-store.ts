@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readdir, realpath, rename, rm, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, sep } from 'node:path';
+import { basename, dirname, join, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type Content, NotFoundError, type Store } from './store.ts';
 
@@ -17,8 +17,8 @@ export class DirectoryStore implements Store {
   private readonly root: string;
 
   constructor(root: string) {
-    this.root = root;
-    this.uri = pathToFileURL(root).href;
+    this.root = resolve(root); // without a slash at its end
+    this.uri = pathToFileURL(this.root).href;
   }
 
   async get(key: string, range?: { offset: number; length: number }): Promise<Uint8Array> {

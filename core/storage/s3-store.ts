@@ -68,6 +68,7 @@ export class S3Store implements Store {
         return await answer.Body!.transformToByteArray();
       } catch (error) {
         if (isNotFound(error)) throw new NotFoundError(`${this.uri}/${key}`);
+        if ((error as Error).name === 'InvalidRange') return new Uint8Array(0); // the object ends before it
         // The SDK tries again until it has an answer, but not when the connection breaks within its body.
         if (attempt === BODY_ATTEMPTS || !(await isTransient(error))) throw error;
         await delay(100 * 2 ** attempt);

@@ -10,7 +10,10 @@ export type Content = Uint8Array | string | Pieces;
 export interface Store {
   /** The root that keys are relative to: `s3://bucket/prefix` or `file:///directory`. */
   readonly uri: string;
-  /** The object's bytes, or `range.length` of them from `range.offset`. Throws {@link NotFoundError}. */
+  /**
+   * The object's bytes, or `range.length` of them from `range.offset`, fewer where the object ends before. Throws
+   * {@link NotFoundError}.
+   */
   get(key: string, range?: { offset: number; length: number }): Promise<Uint8Array>;
   /**
    * Writes the whole object or nothing: no reader ever sees half of it, even when the pieces end in an error, which is
@@ -87,9 +90,10 @@ export async function getRecordIfPresent<T extends { format: string }>(
   store: Store,
   key: string,
   format: T['format'],
+  remedy?: string,
 ): Promise<T | undefined> {
   const record = await getJsonIfPresent<T>(store, key);
-  if (record) requireFormat(record, format, `${store.uri}/${key}`);
+  if (record) requireFormat(record, format, `${store.uri}/${key}`, remedy);
   return record;
 }
 

@@ -21,7 +21,7 @@ import {
   runIdOf,
 } from '../../core/run/execution-input.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
-import { getJsonIfPresent, NotFoundError, type Store, type StoreOpener, splitUri } from '../../core/storage/index.ts';
+import { getRecordIfPresent, NotFoundError, type Store, type StoreOpener, splitUri } from '../../core/storage/index.ts';
 import smoke from '../../examples/smoke.json' with { type: 'json' };
 import { deploymentFromEnvironment, lakeBucket, onOneMachine, openerFromEnvironment, told } from '../environment.ts';
 import { isRunning } from './execution-status.ts';
@@ -150,7 +150,7 @@ interface RawConfig {
 
 async function rawConfig({ config, resumeFrom }: ExecutionInput, store: Store, open: StoreOpener): Promise<RawConfig> {
   if (resumeFrom !== undefined) {
-    const record = await getJsonIfPresent<RunRecord>(store, RUN_FILE);
+    const record = await getRecordIfPresent<RunRecord>(store, RUN_FILE, 'mates-run/1');
     if (!record)
       throw new ConfigError(
         `execution input: resumeFrom: there is no run ${resumeFrom} (no ${store.uri}/${RUN_FILE}); ` +

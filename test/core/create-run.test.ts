@@ -21,6 +21,13 @@ describe('creating a run', () => {
     expect(await createRun(store, 'x', config(1), { ...versions, node: '22' })).toEqual(record);
   });
 
+  it('refuses a record of another format', async () => {
+    await putJson(store, RUN_FILE, { format: 'mates-run/2' });
+    await expect(createRun(store, 'x', config(1), versions)).rejects.toThrow(
+      /run\.json has the format "mates-run\/2", "mates-run\/1" was expected/,
+    );
+  });
+
   it('refuses another configuration under the same id, naming what differs', async () => {
     await createRun(store, 'x', config(1), versions);
     await putJson(store, stageLayout(0).plan, {});

@@ -42,6 +42,15 @@ describe('a directory as a store', () => {
     expect(await store.size('a')).toBeUndefined();
   });
 
+  it('is the same with a slash at the end of its name', async () => {
+    await store.put('a/b.txt', 'hello');
+    for (const uri of [`${root}/`, `file://${root}/`]) {
+      const slashed = storeOpener()(uri);
+      expect(slashed.uri).toBe(store.uri);
+      expect(await slashed.list('')).toEqual(['a/b.txt']);
+    }
+  });
+
   it('lists by prefix in byte order, without what is half-written', async () => {
     for (const key of ['b/2', 'b/10', 'b2', 'a']) await store.put(key, key);
     expect(await store.list('b')).toEqual(['b/10', 'b/2', 'b2']);

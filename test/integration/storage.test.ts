@@ -33,6 +33,12 @@ it('a stream goes up in parts and comes back in pieces', async () => {
   expect(await store.list('')).toEqual(['copy', 'large']);
 });
 
+it('a range beyond the end gives what there is, as in a directory', async () => {
+  await store.put('short', 'hello world');
+  const text = async (offset: number) => new TextDecoder().decode(await store.get('short', { offset, length: 99 }));
+  expect([await text(6), await text(11), await text(500)]).toEqual(['world', '', '']);
+});
+
 it('a text does not replace what is there, where the key must be free', async () => {
   expect(await store.putIfAbsent('once', 'first')).toBe(true);
   expect(await store.putIfAbsent('once', 'second')).toBe(false);
