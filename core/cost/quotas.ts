@@ -40,7 +40,8 @@ export function quotaNeeds(
   const { vcpus } = host!.cpu;
   const gpus = onGpu(config.engine.runtime) || deployment.accelerator === 'gpu';
   const most = gpus ? deployment.maxGpuVcpus : deployment.maxCpuVcpus;
-  const jobs = Math.max(...estimateStages(config, corpus).flatMap(({ work }) => work.map((one) => one.jobs)));
+  const stages = estimateStages(config, corpus);
+  const jobs = Math.max(...stages.flatMap(({ work }) => work.map((one) => one.jobs)));
   const useful = Math.max(vcpus, Math.min(vcpus * Math.ceil(jobs / host!.jobsAtOnce), most));
   const needs = ec2Needs(host!, { least: vcpus, useful });
   // A corpus is prepared on CPUs, whatever the rest runs on.
@@ -49,7 +50,7 @@ export function quotaNeeds(
     needs.push(...ec2Needs({ instance: deployment.cpuInstances[0]! }, { least, useful: least }));
   }
   if (trainer === 'sagemaker') {
-    const arms = config.control === 'random' ? 2 : 1;
+    const arms = Math.max(...stages.map(({ work }) => work.filter(({ task }) => task === 'pretrain').length));
     const quota = `SageMaker: ${deployment.sagemakerInstanceType} for (spot) training job usage`;
     // Both arms train at once, and an arm that is refused for hours fails the run.
     const least = Math.min(arms, deployment.pretrainConcurrency);

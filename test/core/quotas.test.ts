@@ -29,11 +29,18 @@ it('quotas count whole instances, however little of one a job takes, and trainin
     ['L-C4BD4855', 192, 192], // P5 has a quota of its own on spot, and those of all P on demand
     ['L-417A185B', 192, 192],
   ]);
-  const training = (pretrainConcurrency: number) => {
+  const training = (pretrainConcurrency: number, config = example('smoke')) => {
     const deployment = { ...DEFAULT_DEPLOYMENT, pretrainConcurrency };
-    return quotaNeeds(example('smoke'), { trainer: 'sagemaker', deployment }).at(-1);
+    return quotaNeeds(config, { trainer: 'sagemaker', deployment }).at(-1);
   };
   const quota = 'SageMaker: ml.g5.xlarge for (spot) training job usage';
   expect(training(2)).toEqual({ quota, unit: 'instances', least: 2, useful: 2 });
   expect(training(1)).toEqual({ quota, unit: 'instances', least: 1, useful: 1 });
+  // Both arms share the first stage, and where rows are random there is no control.
+  const smoke = example('smoke');
+  const alone = [
+    { ...smoke, pretrain: { ...smoke.pretrain, stages: 1 } },
+    { ...smoke, selection: { ...smoke.selection, method: 'random' as const } },
+  ];
+  for (const config of alone) expect(training(2, config)).toMatchObject({ least: 1 });
 });
