@@ -32,6 +32,16 @@ export interface EarlierProbes extends LabelledRows {
 }
 
 /**
+ * Rows of earlier stages that the influence model of this one was fitted to: with weights that continue from the stage
+ * before, all of them.
+ */
+export async function learnedBefore(job: Job): Promise<number[]> {
+  const { warmStart, earlierStages } = job.run.record.config.influenceModel;
+  const probes = await earlierProbes(job, warmStart ? job.stage : earlierStages);
+  return probes.flatMap(({ rows }) => rows);
+}
+
+/**
  * The probes of earlier stages that had any, latest first. Each stage's are in its own standard deviations, because
  * checkpoints differ in the scale of influence far more than in the order of documents.
  *

@@ -11,7 +11,7 @@ import {
   type ScorerRecord,
 } from '../../core/selection/scorer-record.ts';
 import { CALIBRATION_ROWS, measuresScale, weightedScores } from '../../core/selection/weighted-scores.ts';
-import { earlierProbes, readProbes } from '../fit-influence/labelled.ts';
+import { learnedBefore, readProbes } from '../fit-influence/labelled.ts';
 import { holdOut, sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
 import { classifierSample } from './classifier.ts';
@@ -83,12 +83,11 @@ async function calibrated(
 
 /** Hold-out rows that a scorer has been fitted to, so that their scores are not representative of the pool's. */
 async function learnedRows(job: Job, corpus: Corpus, plan: StagePlan, score: ScoreKind): Promise<Set<number>> {
-  const { probe, influenceModel, seed } = job.run.record.config;
+  const { probe, seed } = job.run.record.config;
   if (score === 'classifier') return new Set(await classifierSample(job, corpus, plan));
   if (score === 'influence-model') {
-    const earlier = await earlierProbes(job, influenceModel.earlierStages);
     const labelled = await readProbes(job, plan);
-    return new Set([...labelled.map(({ row }) => row), ...earlier.flatMap(({ rows }) => rows)]);
+    return new Set([...labelled.map(({ row }) => row), ...(await learnedBefore(job))]);
   }
   if (score !== 'probe' || probe.method !== 'lookahead') return new Set();
   const { probed } = await holdOut(job.run, corpus, plan);

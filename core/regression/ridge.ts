@@ -96,9 +96,11 @@ export function fitRidge(blocks: FeatureBlocks, targets: ArrayLike<number>, opti
       const judged = Uint32Array.from(isHeld)
         .filter((row) => row < chooseBy)
         .sort();
+      if (judged.length === 0) continue;
       const fitted = all.filter((row) => !isHeld.has(row));
       const models = fitAll(blocks, targets, fitted, candidates, Math.max(CHOOSING_TOLERANCE, tolerance));
-      for (const [i, model] of models.entries()) predicted[i]!.push(...predictRows(model, blocks, judged));
+      for (const [i, model] of models.entries())
+        for (const value of predictRows(model, blocks, judged)) predicted[i]!.push(value);
       for (const row of judged) wanted.push(targets[row]!);
     }
     for (const [i, candidate] of candidates.entries()) candidate.spearman = spearman(predicted[i]!, wanted);

@@ -189,8 +189,11 @@ describe('probes of earlier stages', () => {
     });
   });
 
-  it('do not set the scale of the scores: that is measured on rows that no stage was fitted to', async () => {
-    const { tiny } = await fitted({ architecture: 'ngram', earlierStages: 5 }, { dsirWeight: 0.5 });
+  it.each([
+    ['fitted again', { architecture: 'ngram', earlierStages: 5 }],
+    ['what the weights go on from', { warmStart: true }],
+  ])('do not set the scale of the scores where they are %s', async (_, influenceModel) => {
+    const { tiny } = await fitted(influenceModel, { dsirWeight: 0.5 });
     const corpus = await openRunCorpus(tiny.run);
     const [before, plan] = [await readPlan(tiny.run, 1), await readPlan(tiny.run, 2)];
     const labelled = [...(await readProbes(tiny.job(1), before)), ...(await readProbes(tiny.job(2), plan))];
