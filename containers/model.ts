@@ -90,6 +90,20 @@ export function passagesLossCost(config: RunConfig, corpus: CorpusIndex, passage
   }, 0);
 }
 
+/** Operations of a forward pass over one reference passage, one row and the loss of one guard passage, on average. */
+export function lookaheadForwards(
+  config: RunConfig,
+  corpus: CorpusIndex,
+  passages: readonly Passage[],
+): Record<'passage' | 'row' | 'guard', number> {
+  const cost = modelCost(config, corpus);
+  return {
+    passage: passagesCost(cost, passages) / passages.length,
+    row: cost(1, corpus.sequenceLength),
+    guard: passagesLossCost(config, corpus, passages) / passages.length,
+  };
+}
+
 /** Operations of a forward pass over all tokens of passages, as in training on them, without the padding. */
 export function passagesCost(cost: ModelCost, passages: readonly Passage[]): number {
   return passages.reduce((sum, { tokens }) => sum + cost(1, tokens.length), 0);

@@ -1,6 +1,6 @@
 /** What `mates select` does and costs, as pure functions. */
 
-import { modelCost, passagesCost, passagesLossCost } from '../../containers/model.ts';
+import { lookaheadForwards } from '../../containers/model.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
 import { lookaheadFlops } from '../../core/cost/flops.ts';
@@ -120,16 +120,12 @@ export function selectionCost(
   plan: StagePlan,
   passages: readonly Passage[],
 ): SelectionCost {
-  const cost = modelCost(config, index);
-  const row = cost(1, index.sequenceLength);
+  const forwards = lookaheadForwards(config, index, passages);
+  const { row } = forwards;
   const { steps, batchRows } = config.probe.lookahead;
   const copies = lookaheadFlops(
     { steps, tried: steps, batchRows, guardReads: guardReadings(steps) * guardPassages(passages.length) },
-    {
-      passage: passagesCost(cost, passages) / passages.length,
-      row,
-      guard: passagesLossCost(config, index, passages) / passages.length,
-    },
+    forwards,
   );
   const features = readsModel(config.influenceModel.features) ? row : 0;
   const { score } = methodTraits(config.selection.method);
