@@ -226,6 +226,8 @@ export interface InfluenceFit {
   testedOnSeen?: true;
   /** Why the model should not be trusted to select by; absent when it may be. */
   weak?: string;
+  /** `weak` is about the labels that the model was fitted to, whatever its Spearman with them. Absent in older files. */
+  weakLabels?: true;
 }
 
 /** When a job was at work; in a {@link Timing}, its last attempt. */

@@ -1,4 +1,5 @@
 /** What the run shows, in plain words, and what it does not show. */
+import { weaknessOf } from '../core/diagnostics/weakness.ts';
 import type { Evaluation, InfluenceFit } from '../core/formats.ts';
 import { armNames, selects, trainsOnReferences } from './arms.ts';
 import { controlEvaluation, isShared, type ReportData } from './data.ts';
@@ -175,11 +176,10 @@ function doubtsOf(fits: { stage: number; fit: InfluenceFit }[]): string[] {
   const reversed = fits.filter(({ fit }) => fit.spearmanInterval[1] < 0);
   const of = (list: typeof fits) =>
     list.map(({ stage, fit }) => `stage ${stage} ${interval(fit.spearmanInterval)}`).join(', ');
-  const weak = fits.filter(
-    ({ fit }) => fit.weak !== undefined && fit.spearmanInterval[0] > 0 && fit.spearmanInterval[1] > 0,
-  );
+  // What is wrong with an interval is said below.
+  const weak = fits.filter(({ fit }) => fit.weakLabels || fit.testedOnSeen || fit.spearmanInterval[0] > 0);
   return [
-    ...weak.map(({ stage, fit }) => `Stage ${stage}: the influence model is weak: ${fit.weak}.`),
+    ...weak.flatMap(({ stage, fit }) => (fit.weak === undefined ? [] : [`Stage ${stage}: ${weaknessOf(fit)}.`])),
     ...(uncertain.length
       ? [
           `The influence model\u2019s Spearman interval includes zero (${of(uncertain)}), so its ranking may be no better than chance. More probes (probe.documents) narrow the interval.`,
@@ -195,7 +195,9 @@ function doubtsOf(fits: { stage: number; fit: InfluenceFit }[]): string[] {
 
 /** Whether every stage selected by a model or probe that is shown to rank better than chance. */
 const isTrusted = (stages: ReportData['stages']) =>
-  stages.every(({ fit, weakProbe }) => weakProbe === undefined && !(fit && fit.spearmanInterval[0] <= 0));
+  stages.every(
+    ({ fit, weakProbe }) => weakProbe === undefined && !(fit && (fit.weakLabels || fit.spearmanInterval[0] <= 0)),
+  );
 
 /** Warnings about the probes, the passages and the selections. */
 function oddities({ passages, stages }: ReportData): string[] {

@@ -1,6 +1,8 @@
 /** The results of a selection: rows, their texts, documents, and what is printed about them. */
+
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { MIXED_DOMAIN } from '../../core/corpus/packing/pack.ts';
+import { weaknessOf } from '../../core/diagnostics/weakness.ts';
 import type { InfluenceFit, SelectionSummary, StagePlan } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { scoreItems } from '../../core/plan/stage-plan.ts';
@@ -113,11 +115,9 @@ export async function report(selection: Selection, run: Run, { summary, document
     console.log(`The influence model's Spearman on held-out labels is ${fit.spearman.toFixed(2)} [${interval}].`);
   }
   if (fit?.weak !== undefined) {
-    const { readProbeRecord, worsenedGuard } = await import('../../containers/probe/prepared-probe.ts');
-    const worse = worsenedGuard(await readProbeRecord(run, STAGE)) !== undefined;
     const { REMEDIES } = await import('../../containers/fit-influence/index.ts');
-    const remedy = REMEDIES[worse ? 'labels' : 'model'];
-    console.log(inFlags(`${WARNING}the influence model is weak: ${fit.weak}. ${remedy}`, FIELD_FLAGS));
+    const remedy = REMEDIES[fit.weakLabels ? 'labels' : 'model'];
+    console.log(inFlags(`${WARNING}${weaknessOf(fit)}. ${remedy}`, FIELD_FLAGS));
   }
   for (const line of domainLines(summary)) console.log(line);
   if (json)

@@ -5,6 +5,7 @@
  */
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Corpus } from '../../core/corpus/corpus.ts';
+import { weaknessOf } from '../../core/diagnostics/weakness.ts';
 import { RunError } from '../../core/errors.ts';
 import type { InfluenceFit, StagePlan } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
@@ -39,6 +40,7 @@ async function fitScorer(job: Job): Promise<Computed> {
   const plan = await readPlan(job.run, job.stage);
   let method: Method = config.selection.method;
   const badLabels = await labelsWeakness(job, plan);
+  const weakLabels = badLabels === undefined ? undefined : true;
   let weak = badLabels;
   let flops = 0;
   const kinds = scoredBy(config);
@@ -48,11 +50,11 @@ async function fitScorer(job: Job): Promise<Computed> {
     const fitted = await fitInfluenceModel(job, corpus, plan);
     flops += fitted.flops;
     weak ??= weakness(fitted.result, config.influenceModel);
-    await putJson(job.run.store, stageLayout(job.stage).fit, { ...fitted.result, weak });
+    await putJson(job.run.store, stageLayout(job.stage).fit, { ...fitted.result, weak, weakLabels });
   }
   if (weak !== undefined) {
-    const what = plan.probes > 0 ? 'the influence model' : 'the probe';
-    method = inItsPlace(job, `${what} is weak: ${weak}`, REMEDIES[badLabels ? 'labels' : 'model']) ?? method;
+    const why = plan.probes > 0 ? weaknessOf({ weak, weakLabels })! : `the probe is weak: ${weak}`;
+    method = inItsPlace(job, why, REMEDIES[weakLabels ? 'labels' : 'model']) ?? method;
     if (method === 'dsir') await fitDsir(job, corpus, plan);
   }
   const { scorer, flops: measuring } = await makeScorer(job, corpus, plan, { method, weak });

@@ -2,6 +2,7 @@ import type { RunConfig } from '../config/schema.ts';
 import { CORPUS_FILE } from '../corpus/corpus.ts';
 import { type StageTask, trainingFlops } from '../cost/estimate.ts';
 import { mostSelected } from '../diagnostics/selection.ts';
+import { weaknessOf } from '../diagnostics/weakness.ts';
 import type { ChoiceScore, TaskScore } from '../evaluation/index.ts';
 import type {
   Arm,
@@ -119,9 +120,10 @@ function passagesHash({ input, passages, target }: RunConfig['heldOut'], inputs:
 async function warningsOf(run: Run, stage: number, fit?: InfluenceFit): Promise<string[]> {
   const { selection } = await getJson<Evaluation>(run.store, armLayout(stage, 'main').evaluation);
   const scorer = await getJsonIfPresent<ScorerRecord>(run.store, stageLayout(stage).scorer);
-  const weak = fit?.weak === undefined ? [] : [`The influence model is weak: ${fit.weak}.`];
-  if (!fit && scorer?.weak !== undefined) weak.push(`The probe is weak: ${scorer.weak}.`);
-  return [...weak, ...(selection?.warnings ?? [])];
+  const ofProbe = fit || scorer?.weak === undefined ? undefined : `the probe is weak: ${scorer.weak}`;
+  const weak = fit ? weaknessOf(fit) : ofProbe;
+  const sentence = weak === undefined ? [] : [`${weak[0]!.toUpperCase()}${weak.slice(1)}.`];
+  return [...sentence, ...(selection?.warnings ?? [])];
 }
 
 async function armSummary(

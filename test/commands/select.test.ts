@@ -171,7 +171,7 @@ describe('mates select', () => {
     for (const { code, stdout } of [await select(...far), await select(...far)]) {
       expect(code).toBe(0);
       expect(stdout).toMatch(
-        /\nWarning: the influence model is weak: lookahead's steps .* worse model\. With another --work, lower --learning-rate/,
+        /\nWarning: the labels are weak: lookahead's steps .* worse model\. With another --work, lower --learning-rate/,
       );
     }
   });

@@ -267,7 +267,12 @@ describe('lookahead whose steps make the model worse at the references', () => {
     const tiny = await runWith('influence', tooFast('dsir'));
     const because = expect.stringMatching(/lookahead's steps .* kept aside from \d\.\d{3} to \d+\.\d{3}/);
     expect(await readScorer(tiny.store, { stage: 1 })).toMatchObject({ method: 'dsir', weak: because });
-    expect(await getJson<InfluenceFit>(tiny.store, stageLayout(1).fit)).toMatchObject({ weak: because });
+    expect(await getJson<InfluenceFit>(tiny.store, stageLayout(1).fit)).toMatchObject({
+      weak: because,
+      weakLabels: true,
+    });
+    const { stages } = await summarise(tiny.run);
+    expect(stages[1]!.warnings[0]).toMatch(/^The labels are weak: lookahead's steps .* worse model\.$/);
   });
 
   it('is recorded and warned of where every row is probed', async () => {

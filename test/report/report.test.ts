@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { InputError } from '../../core/errors.ts';
-import type { Arm, Evaluation, RunRecord, SelectionSummary, StagePlan } from '../../core/formats.ts';
+import type { Arm, Evaluation, InfluenceFit, RunRecord, SelectionSummary, StagePlan } from '../../core/formats.ts';
 import { armLayout, PASSAGES_FILE, REPORT_FILE, RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { type Method, methodTraits } from '../../core/selection/methods.ts';
 import { getJson, putJson } from '../../core/storage/index.ts';
@@ -234,6 +234,25 @@ describe('the verdict', () => {
     await putJson(store, stageLayout(2).scorer, { weak: 'its steps made the model worse' });
     expect(await page()).toContain('class="verdict warn"');
     expect(await page()).toContain('Stage 2: the probe is weak: its steps made the model worse.');
+  });
+
+  it('warns of labels that are not to be trusted, beside an interval that includes zero', async () => {
+    const open = memoryOpener();
+    const store = open('memory:run');
+    await writeFixture(store);
+    const { fit: key } = stageLayout(2);
+    const fit = await getJson<InfluenceFit>(store, key);
+    const page = async () => renderReport(await collectReportData(open, 'memory:run'));
+    expect(await page()).toContain('class="verdict good"');
+    await putJson(store, key, { ...fit, weak: 'its steps made the model worse', weakLabels: true });
+    expect(await page()).toContain('class="verdict warn"');
+    expect(await page()).toContain('Stage 2: the labels are weak: its steps made the model worse.');
+    const uncertain = { ...fit, spearmanInterval: [-0.1, 0.2] };
+    await putJson(store, key, { ...uncertain, weak: 'its steps made the model worse', weakLabels: true });
+    expect(await page()).toContain('Stage 2: the labels are weak: its steps made the model worse.');
+    expect(await page()).toContain('Spearman interval includes zero (stage 2 ');
+    await putJson(store, key, { ...uncertain, weak: 'its interval includes zero' });
+    expect(await page()).not.toContain('weak: its interval includes zero');
   });
 
   it('repeats the warnings about the passages and the selection', async () => {
