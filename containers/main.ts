@@ -1,14 +1,16 @@
 /** Entry point of every job, on AWS and locally: `node main.js TASK`; everything else comes from the environment. */
+
 import { JOB_VARIABLE } from '../core/deployed-names.ts';
 import { explainSystemError, INTERRUPTED, MatesError } from '../core/errors.ts';
 import type { Arm } from '../core/formats.ts';
 import { progressToStdout, WARNING } from '../core/progress.ts';
 import { openRun } from '../core/run/open-run.ts';
 import { isTransient, LAKE_DIRECTORY_VARIABLE, storeOpener } from '../core/storage/index.ts';
+import type { TaskName } from '../core/tasks.ts';
 import type { Job } from './job.ts';
 import { hyperparameters, reportFailure } from './sagemaker.ts';
 
-const TASKS: Record<string, () => Promise<{ run(job: Job): Promise<void> }>> = {
+const TASKS: Record<TaskName, () => Promise<{ run(job: Job): Promise<void> }>> = {
   prepare: () => import('./prepare/index.ts'),
   'prepare-probe': () => import('./prepare-probe/index.ts'),
   probe: () => import('./probe/index.ts'),
@@ -27,8 +29,10 @@ const GRACE_MILLISECONDS = 15 * 60_000;
 async function main(): Promise<void> {
   const environment: NodeJS.ProcessEnv = { ...hyperparameters(), ...process.env };
   // SageMaker's way of starting a job has no place for the task's name.
-  const task = TASKS[process.argv[2] ?? environment[JOB_VARIABLE.task] ?? ''];
-  if (!task) throw new Error(`usage: main TASK, where TASK is one of ${Object.keys(TASKS).join(', ')}`);
+  const name = process.argv[2] ?? environment[JOB_VARIABLE.task] ?? '';
+  if (!Object.hasOwn(TASKS, name))
+    throw new Error(`usage: main TASK, where TASK is one of ${Object.keys(TASKS).join(', ')}`);
+  const task = TASKS[name as TaskName];
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
   // A job that runs into its timeout is not started again, so one that can resume stops before. Timers last at most 24

@@ -22,13 +22,14 @@ import {
 import type { Construct } from 'constructs';
 import { DEFAULT_DEPLOYMENT, type Deployment } from '../core/cost/deployment.ts';
 import { FUNCTION_VARIABLE, OUTPUT } from '../core/deployed-names.ts';
+import type { TaskName } from '../core/tasks.ts';
 import { type FunctionName, functionCode } from './compute/function-code.ts';
 import { type JobImage, jobImage, referencedImage } from './compute/job-image.ts';
 import { JobRoles } from './compute/job-roles.ts';
 import { LakeAccess } from './compute/lake-access.ts';
 import { Network } from './compute/network.ts';
 import { PipelineFunction, type PipelineFunctionProps } from './compute/pipeline-function.ts';
-import { PipelineJob, type TaskName } from './compute/pipeline-job.ts';
+import { PipelineJob } from './compute/pipeline-job.ts';
 import { Queue } from './compute/queue.ts';
 import { acknowledge } from './operations/acknowledge.ts';
 import { Alerts } from './operations/alerts.ts';

@@ -1,6 +1,8 @@
 /** Arguments and options of the commands for checkpoints, of one's own or of a run. */
+
 import { type Command, Option } from 'commander';
 import { RUNTIMES } from '../../core/config/runtimes.ts';
+import { FEATURES } from '../../core/selection/methods.ts';
 import { atLeastZero, positive, share, someOf, wholeNumber } from '../flags.ts';
 import { SELECT_METHODS } from '../own-checkpoint/flags-of-methods.ts';
 
@@ -42,7 +44,7 @@ export function select(program: Command): void {
         '--features <names>',
         'features of the influence model besides n-grams: dsir, loss and hidden, separated by commas, or none; loss and hidden cost a forward pass of every row',
       )
-        .argParser(someOf('--features', ['dsir', 'loss', 'hidden']))
+        .argParser(someOf('--features', FEATURES))
         .default(['dsir'], 'dsir'),
     )
     .option(

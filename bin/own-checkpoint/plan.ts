@@ -10,7 +10,7 @@ import { mostLabels } from '../../core/plan/hold-out.ts';
 import { guardPassages, guardReadings } from '../../core/plan/lookahead.ts';
 import { fractionOf } from '../../core/plan/stage-plan.ts';
 import { counted } from '../../core/plural.ts';
-import { methodTraits, ofTextAlone } from '../../core/selection/methods.ts';
+import { methodTraits, ofTextAlone, readsModel } from '../../core/selection/methods.ts';
 import type { Settings } from './settings.ts';
 
 /** The stage that scores; its checkpoint is that of the stage before. */
@@ -162,6 +162,3 @@ export function planLine(name: string, index: CorpusIndex, { selectedRows, poolR
 }
 
 const percent = (share: number) => `${share < 0.1 ? (100 * share).toPrecision(2) : (100 * share).toFixed(0)} %`;
-
-/** Whether features need a forward pass of the checkpoint. */
-const readsModel = (features: Settings['features']) => features.some((name) => name !== 'dsir');

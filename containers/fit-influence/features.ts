@@ -1,8 +1,10 @@
 /** Features of a row other than its tokens, which an influence model may use. */
+
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { armLayout } from '../../core/layout.ts';
 import type { DenseBlock } from '../../core/regression/ridge.ts';
 import { readPlan } from '../../core/run/open-run.ts';
+import { type Feature, readsModel } from '../../core/selection/methods.ts';
 import { loadModel } from '../../engine/files/checkpoint.ts';
 import { fullPasses, ROWS_PER_PASS } from '../../engine/gpt-neox/row-passes.ts';
 import type { Job } from '../job.ts';
@@ -26,13 +28,13 @@ export async function openFeatures(job: Job, corpus: Corpus, stage: number): Pro
   const { config } = job.run.record;
   const { features } = config.influenceModel;
   const dsir = features.includes('dsir') ? await openDsir(job, corpus, await readPlan(job.run, stage)) : undefined;
-  const readsModel = features.some((name) => name === 'loss' || name === 'hidden');
-  const passes = readsModel ? await openForwardPasses(job, corpus, stage) : undefined;
+  const reads = readsModel(features);
+  const passes = reads ? await openForwardPasses(job, corpus, stage) : undefined;
   return {
-    cost: readsModel ? modelCost(config, corpus.index)(1, corpus.index.sequenceLength) : 0,
+    cost: reads ? modelCost(config, corpus.index)(1, corpus.index.sequenceLength) : 0,
     async blocks(rows) {
       const found = await passes?.(rows);
-      const block: Record<(typeof features)[number], () => Promise<DenseBlock>> = {
+      const block: Record<Feature, () => Promise<DenseBlock>> = {
         dsir: async () => {
           const values = Float32Array.from(await dsir!(rows));
           return { name: 'dsir', columns: 1, values };

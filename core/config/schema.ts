@@ -4,10 +4,10 @@
  */
 import { z } from 'zod';
 import { taskName } from '../evaluation/conventions.ts';
-import { DSIR_SCORES, METHODS, methodTraits } from '../selection/methods.ts';
+import { DSIR_SCORES, FEATURES, METHODS, methodTraits } from '../selection/methods.ts';
 import { splitSizes } from './label-split.ts';
 import { SEQUENCE_LENGTH, SHARDS, shardsFor } from './ranges.ts';
-import { RUNTIMES } from './runtimes.ts';
+import { PRECISION_RUNTIMES, type Precision, precisionRefusal, RUNTIMES } from './runtimes.ts';
 
 const positive = z.int().positive();
 const fraction = z.number().gt(0).lt(1);
@@ -143,7 +143,7 @@ const influenceModel = z.strictObject({
    * the current checkpoint's loss on the row and mean hidden state. The last two cost a forward pass per row.
    */
   features: z
-    .array(z.enum(['dsir', 'loss', 'hidden']))
+    .array(z.enum(FEATURES))
     .refine((names) => new Set(names).size === names.length, 'names a feature twice: leave one out')
     .default(['dsir']),
   /** Buckets of `ngram`. */
@@ -244,7 +244,7 @@ const engine = z.strictObject({
    * weights and all else in float32 (onnx-cuda on GPUs of compute capability 8.0 or later; onnx emulates it). Losses that
    * are only read, as in evaluations and by probes, are float32 in `mixed` too.
    */
-  precision: z.enum(['float32', 'tf32', 'mixed']).default('float32'),
+  precision: z.enum(Object.keys(PRECISION_RUNTIMES) as [Precision, ...Precision[]]).default('float32'),
   /** Threads of one job; 0 means one for each core. */
   threads: z.int().min(0).default(0),
   /**
@@ -321,10 +321,8 @@ export const runConfig = z
     if (twice !== undefined)
       refuse(['evaluation', 'tasks'], `two tasks are called ${twice}: give one of them another name`);
     const { runtime, precision, workers } = engine;
-    if (precision === 'tf32' && runtime !== 'onnx-cuda' && runtime !== 'tfjs-gpu')
-      refuse(['engine', 'precision'], `"tf32" needs engine.runtime onnx-cuda or tfjs-gpu, not ${runtime}`);
-    if (precision === 'mixed' && runtime !== 'onnx' && runtime !== 'onnx-cuda')
-      refuse(['engine', 'precision'], `"mixed" needs engine.runtime onnx or onnx-cuda, not ${runtime}`);
+    const refusal = precisionRefusal(precision, runtime);
+    if (refusal !== undefined) refuse(['engine', 'precision'], refusal);
     if (workers > 1 && runtime === 'tfjs-gpu')
       refuse(['engine', 'workers'], 'must be 1 with engine.runtime tfjs-gpu, which drives one GPU');
     if (pretrain.stages > 1 && pools.holdOut + pools.warmup >= 1)

@@ -1,4 +1,5 @@
 /** Estimates what a run will do, from its configuration and, if there is one, its corpus; reads no file. */
+
 import { paddedVocabulary } from '../config/padded-vocabulary.ts';
 import type { RunConfig } from '../config/schema.ts';
 import type { CorpusIndex } from '../formats.ts';
@@ -6,7 +7,9 @@ import { CHECKED_ROWS } from '../plan/hold-out.ts';
 import { guardPassages, guardReadings } from '../plan/lookahead.ts';
 import { planStage } from '../plan/stage-plan.ts';
 import { stageWork } from '../plan/stage-work.ts';
+import { readsModel } from '../selection/methods.ts';
 import { CALIBRATION_ROWS, measuresScale, weightedScores } from '../selection/weighted-scores.ts';
+import type { StageTask } from '../tasks.ts';
 import {
   decoderForwardFlops,
   directionalFlops,
@@ -42,10 +45,6 @@ export interface StageFlops {
   fit: number;
   score: number;
 }
-
-/** The job kinds of a stage. Timings of jobs begin with these names. */
-export const STAGE_TASKS = ['pretrain', 'evaluate', 'prepare-probe', 'probe', 'fit-influence', 'score'] as const;
-export type StageTask = (typeof STAGE_TASKS)[number];
 
 /** The jobs of one kind in a stage; they are alike, and run side by side. */
 export interface StageJobs {
@@ -198,7 +197,7 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
     influenceModel.architecture === 'bert'
       ? Math.min(length, influenceModel.chunks * chunk) * encoderForwardFlops(encoder.layers, encoder.width, chunk)
       : 0;
-  const features = influenceModel.features.some((feature) => feature !== 'dsir') ? row : 0;
+  const features = readsModel(influenceModel.features) ? row : 0;
   const { epochs, validationFraction, testFraction } = influenceModel;
   const fitted = 1 - validationFraction - testFraction;
   return {

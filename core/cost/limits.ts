@@ -2,8 +2,9 @@
 
 import { onGpu } from '../config/runtimes.ts';
 import type { RunConfig } from '../config/schema.ts';
+import type { TaskName } from '../tasks.ts';
 import { DEFAULT_DEPLOYMENT } from './deployment.ts';
-import { estimateStages, type StageJobs } from './estimate.ts';
+import { estimateStages } from './estimate.ts';
 import { trainerMemory } from './memory.ts';
 import { diskGib, leastTextBytes, preparationHours } from './preparation.ts';
 import { instancesFor, jobHours, type Place, sagemakerInstance } from './price.ts';
@@ -15,13 +16,7 @@ export const DEADLINE_MARGIN_HOURS = 0.5;
 export const SAGEMAKER_HOURS = 28 * 24;
 
 /** Tasks whose next attempt goes on where the one before was stopped; the others start over. */
-export const RESUMED_TASKS: readonly string[] = [
-  'prepare',
-  'pretrain',
-  'probe',
-  'fit-influence',
-  'evaluate',
-] satisfies (StageJobs['task'] | 'prepare')[];
+export const RESUMED_TASKS: readonly TaskName[] = ['prepare', 'pretrain', 'probe', 'fit-influence', 'evaluate'];
 
 /** What a user should know before the run starts, by estimates, in sentences that name the setting or field. */
 export function limitWarnings(config: RunConfig, place: Place = {}): string[] {

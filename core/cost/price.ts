@@ -11,19 +11,14 @@
  * times its float32, and 15 % of its bfloat16 1.7 times (docs/performance.md). Plain JavaScript trains at 1/250 of the rate
  * of ONNX Runtime (docs/decisions/0005-traced-engine.md).
  */
+
 import { onGpu } from '../config/runtimes.ts';
 import type { RunConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
+import type { StageTask } from '../tasks.ts';
 import { DEFAULT_DEPLOYMENT, type Deployment } from './deployment.ts';
-import {
-  type CostEstimate,
-  estimateCost,
-  estimateStages,
-  type StageFlops,
-  type StageJobs,
-  type StageTask,
-} from './estimate.ts';
+import { type CostEstimate, estimateCost, estimateStages, type StageFlops, type StageJobs } from './estimate.ts';
 import { leastTextBytes, preparationHours, preparedBytes } from './preparation.ts';
 import prices from './prices.json' with { type: 'json' };
 

@@ -1,6 +1,6 @@
 import type { RunConfig } from '../config/schema.ts';
 import { CORPUS_FILE } from '../corpus/corpus.ts';
-import { type StageTask, trainingFlops } from '../cost/estimate.ts';
+import { trainingFlops } from '../cost/estimate.ts';
 import { mostSelected } from '../diagnostics/selection.ts';
 import { weaknessOf } from '../diagnostics/weakness.ts';
 import type { ChoiceScore, TaskScore } from '../evaluation/index.ts';
@@ -24,6 +24,7 @@ import { mean } from '../metrics/index.ts';
 import { methodTraits } from '../selection/methods.ts';
 import type { ScorerRecord } from '../selection/scorer-record.ts';
 import { getJson, getJsonIfPresent, hashObject } from '../storage/index.ts';
+import type { StageTask } from '../tasks.ts';
 import { inputsOf } from './inputs.ts';
 import { corpusStore, openRunCorpus, type Run, readPlan } from './open-run.ts';
 import { busySeconds, readTimings, secondsAtWork, taskOf } from './timings.ts';

@@ -1,9 +1,10 @@
 /** How long a stage's jobs took, and what they computed. */
-import { STAGE_TASKS, type StageTask } from '../cost/estimate.ts';
+
 import type { Attempt, Timing } from '../formats.ts';
 import { INTERRUPTED_SUFFIX, stageLayout } from '../layout.ts';
 import { mapParallel } from '../parallel.ts';
 import { getJson, getJsonIfPresent, type Store } from '../storage/index.ts';
+import { STAGE_TASKS, type StageTask } from '../tasks.ts';
 
 /** Files read at once: there is one for each job, and a stage may have thousands. */
 const REQUESTS = 16;

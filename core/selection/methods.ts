@@ -43,6 +43,13 @@ export const METHODS = Object.keys(TRAITS) as [Method, ...Method[]];
 /** Whether a score depends on the text alone, so that no language model has to read the row. */
 export const ofTextAlone = (score?: ScoreKind): boolean => score === 'dsir' || score === 'classifier';
 
+/** Features of the influence model besides n-grams. */
+export const FEATURES = ['dsir', 'loss', 'hidden'] as const;
+export type Feature = (typeof FEATURES)[number];
+
+/** Whether one of the features needs a forward pass of the checkpoint over the row. */
+export const readsModel = (features: readonly Feature[]): boolean => features.some((feature) => feature !== 'dsir');
+
 /** How the log ratios of a row's n-grams become the row's DSIR weight. */
 export const DSIR_SCORES = ['sum', 'mean'] as const;
 export type DsirScore = (typeof DSIR_SCORES)[number];

@@ -1,11 +1,8 @@
 /** NVIDIA GPUs through ONNX Runtime's CUDA provider, which ONNX Runtime loads from the folder of its own library. */
 import { readdirSync } from 'node:fs';
 import type { InferenceSession } from 'onnxruntime-node';
-import type { RunConfig } from '../../core/config/schema.ts';
+import type { Precision } from '../../core/config/runtimes.ts';
 import { ConfigError } from '../../core/errors.ts';
-
-/** Arithmetic of matrix products; see the field `engine.precision` of the configuration. */
-export type Precision = RunConfig['engine']['precision'];
 
 /**
  * NVIDIA's libraries round the factors of float32 products to TF32 unless the caller turns that off, which ONNX
@@ -33,7 +30,7 @@ export function gpuOptions(device: number): InferenceSession.SessionOptions {
  *
  * @throws ConfigError saying what is missing, if ONNX Runtime finds no GPU: it never runs on the CPU instead.
  */
-export async function onGpu(open: () => Promise<InferenceSession>): Promise<InferenceSession> {
+export async function openOnGpu(open: () => Promise<InferenceSession>): Promise<InferenceSession> {
   try {
     return await open();
   } catch (error) {

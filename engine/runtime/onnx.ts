@@ -1,7 +1,9 @@
 /** Programs traced into ONNX graphs and run by ONNX Runtime: on the CPU, the default engine, or on a GPU. */
+
 import { availableParallelism } from 'node:os';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import ort from 'onnxruntime-node';
+import type { Precision } from '../../core/config/runtimes.ts';
 import type { ParameterSet } from '../parameters.ts';
 import { accumulated, stackName } from '../trace/accumulate.ts';
 import { graphName, trace } from '../trace/backend.ts';
@@ -9,7 +11,7 @@ import { type Computation, Graph } from '../trace/graph.ts';
 import { int8Products } from '../trace/int8.ts';
 import { mixedPrecision } from '../trace/mixed-precision.ts';
 import { onnxModel } from '../trace/onnx.ts';
-import { gpuOptions, onGpu, type Precision } from './cuda.ts';
+import { gpuOptions, openOnGpu } from './cuda.ts';
 import { type Compiler, checkInputs, type Executable, type Inputs, type Program } from './program.ts';
 import { threadLimit } from './thread-limit.ts';
 
@@ -79,7 +81,7 @@ export class OnnxCompiler implements Compiler {
       logSeverityLevel: 3,
     };
     if (device === undefined) return ort.InferenceSession.create(model, options);
-    return onGpu(() => ort.InferenceSession.create(model, { ...options, ...gpuOptions(device) }));
+    return openOnGpu(() => ort.InferenceSession.create(model, { ...options, ...gpuOptions(device) }));
   }
 }
 

@@ -1,10 +1,9 @@
-import { GPU_RUNTIMES, onGpu, type RuntimeName } from '../../core/config/runtimes.ts';
+import { onGpu, type Precision, precisionRefusal, type RuntimeName } from '../../core/config/runtimes.ts';
 import { ConfigError } from '../../core/errors.ts';
-import { type Precision, setTf32 } from './cuda.ts';
+import { setTf32 } from './cuda.ts';
 import type { Compiler, Executable, Program } from './program.ts';
 
-export type { RuntimeName } from '../../core/config/runtimes.ts';
-export type { Precision } from './cuda.ts';
+export type { Precision, RuntimeName } from '../../core/config/runtimes.ts';
 export type { Executable, InputSpec, Inputs, Program } from './program.ts';
 
 /** An engine and its compiled programs, one for each key. */
@@ -65,7 +64,8 @@ export interface RuntimeOptions {
  */
 export async function createRuntime(name: RuntimeName, options: RuntimeOptions = {}): Promise<Runtime> {
   const { threads = 0, device = 0, precision = 'float32' } = options;
-  checkPrecision(name, precision);
+  const refusal = precisionRefusal(precision, name);
+  if (refusal !== undefined) throw new ConfigError(`engine.precision ${refusal}.`);
   if (onGpu(name)) setTf32(precision);
   switch (name) {
     case 'onnx': {
@@ -84,13 +84,5 @@ export async function createRuntime(name: RuntimeName, options: RuntimeOptions =
       const { gpuCompiler } = await import('./eager.ts');
       return new Runtime(name, await gpuCompiler());
     }
-    default:
-      throw new ConfigError(`engine.runtime: "${name}" is unknown; expected onnx, onnx-cuda, tfjs-cpu or tfjs-gpu.`);
   }
-}
-
-function checkPrecision(name: RuntimeName, precision: Precision): void {
-  const needs = { float32: undefined, tf32: GPU_RUNTIMES, mixed: ['onnx', 'onnx-cuda'] }[precision];
-  if (needs && !needs.includes(name))
-    throw new ConfigError(`engine.precision "${precision}" needs engine.runtime ${needs.join(' or ')}, not ${name}.`);
 }

@@ -1,4 +1,3 @@
-import type { StageTask } from '../../core/cost/estimate.ts';
 import { costThroughStage } from '../../core/cost/price.ts';
 import type { Arm, CorpusIndex, StagePlan } from '../../core/formats.ts';
 import { armLayout, checkpointMark, stageLayout } from '../../core/layout.ts';
@@ -7,6 +6,7 @@ import type { RunReference } from '../../core/run/execution-input.ts';
 import { openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
 import { readTimings, secondsAtWork, taskOf } from '../../core/run/timings.ts';
 import { putJson } from '../../core/storage/index.ts';
+import type { StageTask } from '../../core/tasks.ts';
 import { deploymentFromEnvironment, openerFromEnvironment } from '../environment.ts';
 
 interface Event {

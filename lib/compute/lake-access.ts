@@ -12,10 +12,10 @@ import {
   RUN_FILE,
   SUMMARY_FILE,
 } from '../../core/layout.ts';
+import type { TaskName } from '../../core/tasks.ts';
 import { acknowledge } from '../operations/acknowledge.ts';
 import type { Settings } from '../settings.ts';
 import type { FunctionName } from './function-code.ts';
-import type { TaskName } from './pipeline-job.ts';
 
 /**
  * What a function or job may change in the lake, as patterns of keys in which `*` stands for any text, slashes

@@ -14,19 +14,16 @@ import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import { JitterType, JsonPath } from 'aws-cdk-lib/aws-stepfunctions';
 import { Duration, Size, Stack } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
-import type { StageTask } from '../../core/cost/estimate.ts';
 import { DEADLINE_MARGIN_HOURS, RESUMED_TASKS } from '../../core/cost/limits.ts';
 import { JOB_VARIABLE, RUN_TAG } from '../../core/deployed-names.ts';
 import { INTERRUPTED } from '../../core/errors.ts';
+import type { TaskName } from '../../core/tasks.ts';
 import type { Settings } from '../settings.ts';
 import type { JobImage } from './job-image.ts';
 import type { JobRoles } from './job-roles.ts';
 import type { LakeAccess } from './lake-access.ts';
 import { SCRATCH } from './queue.ts';
 import { SubmitJob } from './submit-job.ts';
-
-/** The folders of `containers/`. */
-export type TaskName = 'prepare' | StageTask;
 
 export interface PipelineJobProps {
   task: TaskName;

@@ -7,9 +7,10 @@ import type { Construct } from 'constructs';
 import { SAGEMAKER_HOURS } from '../../core/cost/limits.ts';
 import { JOB_VARIABLE, RUN_TAG } from '../../core/deployed-names.ts';
 import { SAGEMAKER_FOLDER } from '../../core/layout.ts';
+import type { TaskName } from '../../core/tasks.ts';
 import { COST_TAG } from '../operations/cost-guard.ts';
 import type { Settings } from '../settings.ts';
-import { jobEnvironment, type TaskName } from './pipeline-job.ts';
+import { jobEnvironment } from './pipeline-job.ts';
 import { ofPipeline, PIPELINE_TAG } from './submit-job.ts';
 
 export interface TrainOnSageMakerProps {

@@ -8,9 +8,10 @@ import {
   StateMachineFragment,
 } from 'aws-cdk-lib/aws-stepfunctions';
 import type { Construct } from 'constructs';
+import type { TaskName } from '../../core/tasks.ts';
 import type { FunctionName } from '../compute/function-code.ts';
 import type { PipelineFunction } from '../compute/pipeline-function.ts';
-import type { PipelineJob, TaskName } from '../compute/pipeline-job.ts';
+import type { PipelineJob } from '../compute/pipeline-job.ts';
 import type { Settings } from '../settings.ts';
 
 /** What the steps are built from. */

@@ -1,4 +1,5 @@
 /** The accounting of operations and dollars, against published figures, recorded runs and hand calculation. */
+
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { modelShape } from '../../containers/model.ts';
@@ -7,7 +8,7 @@ import { probeCost } from '../../containers/probe/open-probe.ts';
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { DEFAULT_DEPLOYMENT } from '../../core/cost/deployment.ts';
-import { estimateCost, estimateStages, type StageTask, shapeOf } from '../../core/cost/estimate.ts';
+import { estimateCost, estimateStages, shapeOf } from '../../core/cost/estimate.ts';
 import { decoderForwardFlops, gptNeoxParameters, passageForwardFlops } from '../../core/cost/flops.ts';
 import { trainerMemory } from '../../core/cost/memory.ts';
 import { costThroughStage, idleUsdPerMonth, instancesFor, jobHours, pricePlan } from '../../core/cost/price.ts';
@@ -15,6 +16,7 @@ import type { Evaluation, Timing } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { getJson } from '../../core/storage/index.ts';
+import type { StageTask } from '../../core/tasks.ts';
 import { gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import { TASK_FILES, TinyRun, tinyConfig } from '../containers/support.ts';

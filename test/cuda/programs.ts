@@ -10,7 +10,7 @@ import { InfluenceRegressor } from '../../engine/bert/influence-regressor.ts';
 import { DataParallelTrainer } from '../../engine/data-parallel/data-parallel-trainer.ts';
 import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
 import { initialParameters, ParameterSet } from '../../engine/parameters.ts';
-import { gpuOptions, onGpu } from '../../engine/runtime/cuda.ts';
+import { gpuOptions, openOnGpu } from '../../engine/runtime/cuda.ts';
 import { createRuntime, type Precision } from '../../engine/runtime/runtime.ts';
 import { Graph } from '../../engine/trace/graph.ts';
 import { onnxModel } from '../../engine/trace/onnx.ts';
@@ -109,7 +109,7 @@ async function unsupported(): Promise<{ name: string; message: string } | null> 
   graph.output('y', graph.op('Acosh', [graph.input('x', [1], 'float32')], [1]));
   const session = { ...gpuOptions(0), logSeverityLevel: 3 } as const;
   try {
-    await onGpu(() => ort.InferenceSession.create(onnxModel(graph.live()), session));
+    await openOnGpu(() => ort.InferenceSession.create(onnxModel(graph.live()), session));
     return null;
   } catch (error) {
     const { name, message } = error as Error;
