@@ -3,6 +3,7 @@ import type { Job } from '../containers/job.ts';
 import { openLanguageModel } from '../containers/model.ts';
 import { PartialCheckpoints } from '../containers/partial-checkpoints.ts';
 import type { Arm } from '../core/formats.ts';
+import { PARTIAL_FOLDER } from '../core/layout.ts';
 import { WARNING } from '../core/progress.ts';
 import { openRunCorpus, type Run, readPlan } from '../core/run/open-run.ts';
 import { OverlayStore, type Store } from '../core/storage/index.ts';
@@ -38,7 +39,7 @@ export async function writeDecayedModel(
     const corpus = await openRunCorpus(run);
     const plan = await readPlan(run, stage);
     const model = await openLanguageModel(config, corpus.index);
-    const partial = new PartialCheckpoints(store, `${folder}/partial-checkpoint/`, config.pretrain);
+    const partial = new PartialCheckpoints(store, `${folder}/${PARTIAL_FOLDER}`, config.pretrain);
     const total = config.pretrain.decaySteps;
     const branch = { model, corpus, plan, arm, partial };
     const { shape, parameters } = await decayBranchEnd(job, branch, (done) =>

@@ -1,6 +1,5 @@
 /** Folders that a command must not write into because they are already something else. */
-import { CORPUS_FILE } from '../core/corpus/corpus.ts';
-import { RUN_FILE } from '../core/layout.ts';
+import { CORPUS_FILE, RUN_FILE } from '../core/layout.ts';
 import type { Store } from '../core/storage/index.ts';
 
 /** What a folder is, and the file that shows it; undefined if it is neither a run nor a corpus. */

@@ -2,6 +2,9 @@
 import type { Arm } from './formats.ts';
 
 export const RUN_FILE = 'run.json';
+/** Of a prepared corpus. */
+export const CORPUS_FILE = 'corpus.json';
+export const TOKENIZER_FILE = 'tokenizer.json';
 /** The prepared corpus of a run that prepares its own. */
 export const CORPUS_FOLDER = 'corpus';
 /** How the text of the reference and held-out passages compares with the corpus. */

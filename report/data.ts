@@ -1,4 +1,3 @@
-import { CORPUS_FILE } from '../core/corpus/corpus.ts';
 import type {
   Arm,
   CorpusIndex,
@@ -10,7 +9,7 @@ import type {
   StagePlan,
   TrainingMetrics,
 } from '../core/formats.ts';
-import { armLayout, PASSAGES_FILE, stageLayout } from '../core/layout.ts';
+import { armLayout, CORPUS_FILE, PASSAGES_FILE, stageLayout } from '../core/layout.ts';
 import { mapParallel } from '../core/parallel.ts';
 import { corpusStore, openRun, type Run } from '../core/run/open-run.ts';
 import { busySeconds, readTimings } from '../core/run/timings.ts';

@@ -1,7 +1,7 @@
 import { ConfigError, InputError } from '../../core/errors.ts';
 import type { Arm } from '../../core/formats.ts';
 import { sha256 } from '../../core/hash.ts';
-import { armLayout, TRAINING_FILE } from '../../core/layout.ts';
+import { armLayout, TOKENIZER_FILE, TRAINING_FILE } from '../../core/layout.ts';
 import { corpusStore, openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
 import { copyObject, hashObject, type Store, storeOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint } from '../../engine/files/checkpoint.ts';
@@ -41,7 +41,7 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
   const other = await runOrCorpus(target);
   if (other) throw new ConfigError(`--out ${options.out}: that is ${other.is}; name another folder.`);
   const tokenizer: ExportedFile[] = [
-    { from: corpusStore(run), key: 'tokenizer.json', name: 'tokenizer.json' },
+    { from: corpusStore(run), key: TOKENIZER_FILE, name: TOKENIZER_FILE },
     { text: await tokenizerConfig(run), name: 'tokenizer_config.json' },
   ];
   const model = (from: Store, folder: string) =>

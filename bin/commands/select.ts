@@ -1,10 +1,10 @@
 import type { Job } from '../../containers/job.ts';
 import { openRuntime } from '../../containers/model.ts';
-import { CORPUS_FILE, openCorpus } from '../../core/corpus/corpus.ts';
+import { openCorpus } from '../../core/corpus/corpus.ts';
 import { comparisonWith, exclusionWarnings, passageWarnings } from '../../core/diagnostics/passages.ts';
 import type { RunRecord, StagePlan } from '../../core/formats.ts';
 import { sha256 } from '../../core/hash.ts';
-import { RUN_FILE, stageLayout } from '../../core/layout.ts';
+import { CORPUS_FILE, RUN_FILE, stageLayout } from '../../core/layout.ts';
 import { probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
 import { type ProgressReporter, WARNING } from '../../core/progress.ts';
 import type { Run } from '../../core/run/open-run.ts';

@@ -1,6 +1,6 @@
-import { CORPUS_FILE, openCorpus } from '../../core/corpus/corpus.ts';
+import { openCorpus } from '../../core/corpus/corpus.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
-import { RUN_FILE } from '../../core/layout.ts';
+import { CORPUS_FILE, RUN_FILE } from '../../core/layout.ts';
 import { plural } from '../../core/plural.ts';
 import { openRun } from '../../core/run/open-run.ts';
 import { type Verified, verifyCorpus, verifyRun } from '../../core/run/verify.ts';

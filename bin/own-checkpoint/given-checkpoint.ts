@@ -1,10 +1,11 @@
 /** The checkpoint that rows are selected for. */
+
 import { isDeepStrictEqual } from 'node:util';
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { sha256 } from '../../core/hash.ts';
-import { armLayout } from '../../core/layout.ts';
+import { armLayout, TOKENIZER_FILE } from '../../core/layout.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { getJson, getJsonIfPresent, type Store, type StoreOpener } from '../../core/storage/index.ts';
 import type { TokenizerJson } from '../../core/tokenizer/tokenizer-json.ts';
@@ -45,14 +46,14 @@ export async function readCheckpoint(
 
 /** @returns warnings if the checkpoint has no tokenizer to compare with, or ends documents by another token. */
 async function requireTokenizer(checkpoint: Store, options: Options, { store, index }: Corpus): Promise<string[]> {
-  const has = (await checkpoint.size('tokenizer.json')) !== undefined;
+  const has = (await checkpoint.size(TOKENIZER_FILE)) !== undefined;
   if (!has)
     return [
       `${options.checkpoint} has no tokenizer.json, so nothing shows that the corpus was prepared with its tokenizer. If it was not, the selection ` +
         'is no better than chance: save the tokenizer there (in Transformers, tokenizer.save_pretrained).',
     ];
-  const isSame = sha256(await checkpoint.get('tokenizer.json')) === index.tokenizer.sha256;
-  const tokenizer = await getJson<TokenizerJson>(checkpoint, 'tokenizer.json');
+  const isSame = sha256(await checkpoint.get(TOKENIZER_FILE)) === index.tokenizer.sha256;
+  const tokenizer = await getJson<TokenizerJson>(checkpoint, TOKENIZER_FILE);
   if (!isSame && !sameIds(tokenizer, await getJson(store, index.tokenizer.key)))
     throw new ConfigError(
       `${options.corpus}: it was prepared with another tokenizer than the checkpoint's; prepare it with --tokenizer ${options.checkpoint}/tokenizer.json.`,

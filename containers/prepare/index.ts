@@ -1,9 +1,8 @@
-import { CORPUS_FILE } from '../../core/corpus/corpus.ts';
 import { passageHashes } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { corpusWarnings } from '../../core/diagnostics/corpus.ts';
 import { InputError } from '../../core/errors.ts';
-import { CORPUS_FOLDER, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
+import { CORPUS_FILE, CORPUS_FOLDER, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
 import { requireGuard } from '../../core/plan/lookahead.ts';
 import { probesByLookahead } from '../../core/plan/stage-work.ts';
 import { recordInputs } from '../../core/run/inputs.ts';

@@ -1,14 +1,14 @@
 /** Reads a prepared corpus: token rows, texts and domains by global row number. */
+
 import type { RunConfig } from '../config/schema.ts';
 import { InputError } from '../errors.ts';
 import type { CorpusIndex, CorpusShard, RowRange } from '../formats.ts';
 import { sha256 } from '../hash.ts';
+import { CORPUS_FILE } from '../layout.ts';
 import { mapParallel } from '../parallel.ts';
 import { readParquet } from '../parquet.ts';
 import { getRecordIfPresent, type Store, type StoreOpener } from '../storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../tokenizer/index.ts';
-
-export const CORPUS_FILE = 'corpus.json';
 
 /** Rows that lie at most this far apart are fetched in one read: on S3 a request costs about as much as 1 MB. */
 const COALESCE_BYTES = 1 << 20;

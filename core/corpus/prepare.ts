@@ -3,12 +3,14 @@
  * duplicates, tokenized, packed into rows and written, several at a time. `corpus.json` is written last and marks the corpus
  * whole. A preparation that was stopped reads the documents again, and goes on after the shards that it had written.
  */
+
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { ConfigError, InputError, throwIfStopped } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { sha256 } from '../hash.ts';
+import { CORPUS_FILE, TOKENIZER_FILE } from '../layout.ts';
 import { counted, plural } from '../plural.ts';
 import { isAtWork, type ProcessMark, thisProcess } from '../processes.ts';
 import type { ProgressReporter } from '../progress.ts';
@@ -25,7 +27,6 @@ import {
   splitUri,
 } from '../storage/index.ts';
 import { loadTokenizer, type Tokenizer, trainBpe, usualEndOfText } from '../tokenizer/index.ts';
-import { CORPUS_FILE } from './corpus.ts';
 import { type DocumentFields, textDigest } from './document.ts';
 import { countKept } from './duplicates/duplicates.ts';
 import { withoutNearDuplicates } from './duplicates/near-duplicates.ts';
@@ -43,8 +44,6 @@ const PREPARATION = 1;
 
 /** Domains are uint16 on disk. */
 const MOST_DOMAINS = 65_535;
-
-const TOKENIZER_FILE = 'tokenizer.json';
 
 /** The names of folders of temporary files begin with this; a file in each says which process made it. */
 const SPOOL = 'mates-prepare-';

@@ -1,14 +1,12 @@
 /**
- * Kinds of characters as PyPI `regex` defines them, by which the package's tokeniser splits a text (NLTK's
+ * Kinds of characters as PyPI `regex` defines them, by which the package's tokenizer splits a text (NLTK's
  * `WordPunctTokenizer`, NLTK 3.10): word characters by Unicode Technical Standard 18, annex C, and white space. Before
  * NLTK 3.10 it was Python's `re`, which ends a word at a combining mark and takes digits such as U+00B2 into it.
  * Characters newer than this Node's Unicode are punctuation.
  */
-const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
-const SPACE = '\\p{White_Space}';
+import { SPACE, WORD, WORDS_AND_PUNCTUATION } from '../unicode.ts';
 
-/** Words and runs of punctuation: `\w+|[^\w\s]+`. */
-export const WORDS = new RegExp(`[${WORD}]+|[^${WORD}${SPACE}]+`, 'gu');
+export const WORDS = new RegExp(WORDS_AND_PUNCTUATION, 'gu');
 
 export const KIND = { space: 0, word: 1, punctuation: 2, surrogate: 3 } as const;
 

@@ -2,10 +2,12 @@
  * Whether a run's inputs are there, from listings, sizes and descriptions: problems are reported before anything is
  * paid for.
  */
+
 import type { RunConfig } from '../config/schema.ts';
 import type { InputFile } from '../corpus/reading/input-file.ts';
 import { findInputs } from '../corpus/reading/inputs.ts';
 import { ConfigError, InputError, MatesError } from '../errors.ts';
+import { CORPUS_FILE, TOKENIZER_FILE } from '../layout.ts';
 import { getJson, isLocalPath, type StoreOpener, splitUri } from '../storage/index.ts';
 import { readWordPieceFiles, wordPieceEncoderInput } from '../tokenizer/encoder-input.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
@@ -52,7 +54,7 @@ function checks(config: RunConfig, open: StoreOpener): (() => Promise<InputFile[
   const passages = 'reference.input and heldOut.input name files of passages';
   return [
     prepared
-      ? file(`${prepared}/corpus.json`, 'corpus.prepared names the folder that mates prepare has written')
+      ? file(`${prepared}/${CORPUS_FILE}`, 'corpus.prepared names the folder that mates prepare has written')
       : () => reachable(`corpus.input (${corpus.input.join(', ')})`, () => findInputs(corpus.input, open)),
     async () => {
       if (!prepared && 'file' in tokenizer) await checkTokenizer(open, tokenizer.file, tokenizer.endOfText);
@@ -81,7 +83,7 @@ async function checkTokenizer(open: StoreOpener, uri: string, end: string | unde
  */
 async function checkEncoder(open: StoreOpener, folder: string, shape: RunConfig['influenceModel']): Promise<void> {
   const remedy = 'influenceModel.pretrained names a Hugging Face directory';
-  for (const name of ['config.json', 'tokenizer.json']) await requireFile(open, `${folder}/${name}`, remedy);
+  for (const name of ['config.json', TOKENIZER_FILE]) await requireFile(open, `${folder}/${name}`, remedy);
   const store = open(folder);
   const { model_type: type } = await getJson<{ model_type?: string }>(store, 'config.json');
   if (type !== 'bert')

@@ -2,10 +2,9 @@
  * What a run reads besides its corpus's texts, hashed when it begins so that it ends with the same files or reports a
  * change.
  */
-import { CORPUS_FILE } from '../corpus/corpus.ts';
 import { InputError } from '../errors.ts';
 import type { InputHash, InputHashes } from '../formats.ts';
-import { INPUTS_FILE } from '../layout.ts';
+import { CORPUS_FILE, INPUTS_FILE } from '../layout.ts';
 import { mapParallel } from '../parallel.ts';
 import { getJsonIfPresent, hashObject, putJson, splitUri } from '../storage/index.ts';
 import { corpusStore, type Run } from './open-run.ts';

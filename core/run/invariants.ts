@@ -1,9 +1,10 @@
 /** How the files of a finished run must agree with each other, beyond having their recorded hashes. */
+
 import { isDeepStrictEqual } from 'node:util';
 import type { Corpus } from '../corpus/corpus.ts';
 import { InputError } from '../errors.ts';
 import type { Arm, Evaluation, SelectionSummary, StagePlan, TrainingMetrics } from '../formats.ts';
-import { armLayout, checkpointMark, stageLayout } from '../layout.ts';
+import { armLayout, CORPUS_FILE, checkpointMark, stageLayout } from '../layout.ts';
 import { parquetRows, readParquet } from '../parquet.ts';
 import { planStage } from '../plan/stage-plan.ts';
 import { findCut, openScores } from '../selection/merging/merge.ts';
@@ -17,7 +18,7 @@ const ROWS_AT_ONCE = 1 << 19;
 
 /** @throws InputError when shards' and domains' rows do not add up to the corpus's. */
 export function checkCorpusIndex({ store, index }: Corpus): void {
-  const at = `${store.uri}/corpus.json`;
+  const at = `${store.uri}/${CORPUS_FILE}`;
   let rows = 0;
   for (const [i, shard] of index.shards.entries()) {
     demand(

@@ -1,6 +1,16 @@
 import { InputError } from '../errors.ts';
 import type { CorpusIndex, FileRecord, Manifest, SelectionSummary } from '../formats.ts';
-import { CORPUS_FOLDER, INPUTS_FILE, MANIFEST_FILE, REPORT_FILE, SAGEMAKER_FOLDER, SUMMARY_FILE } from '../layout.ts';
+import {
+  CORPUS_FILE,
+  CORPUS_FOLDER,
+  EXECUTIONS_FOLDER,
+  INPUTS_FILE,
+  MANIFEST_FILE,
+  PARTIAL_FOLDER,
+  REPORT_FILE,
+  SAGEMAKER_FOLDER,
+  SUMMARY_FILE,
+} from '../layout.ts';
 import { mapParallel } from '../parallel.ts';
 import { getJson, getJsonIfPresent, hashObject, type Store } from '../storage/index.ts';
 import { inputsOf } from './inputs.ts';
@@ -9,7 +19,7 @@ import { openRunCorpus, type Run } from './open-run.ts';
 /** Files whose bytes depend on time or place, and not on the result alone. */
 const NOT_REPEATABLE = [INPUTS_FILE, MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE];
 const NOT_REPEATABLE_FOLDER = new RegExp(
-  `(^|/)(executions|timings|logs|partial-checkpoint|${SAGEMAKER_FOLDER}-(main|control))/`,
+  `(^|/)((${EXECUTIONS_FOLDER}|timings|logs|${SAGEMAKER_FOLDER}-(main|control))/|${PARTIAL_FOLDER})`,
 );
 /** A file that a job deletes when it ends; a kill at that moment leaves it behind. */
 const PARTIAL_FILE = /\.partial\.json$/;
@@ -88,7 +98,7 @@ export async function recordedHashes(store: Store, keys: string[]): Promise<Map<
   };
   await mapParallel(keys, REQUESTS, async (key) => {
     const folder = key.slice(0, key.lastIndexOf('/') + 1);
-    if (key === `${CORPUS_FOLDER}/corpus.json`) {
+    if (key === `${CORPUS_FOLDER}/${CORPUS_FILE}`) {
       const { shards } = await getJson<CorpusIndex>(store, key);
       add(
         folder,

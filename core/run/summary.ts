@@ -1,5 +1,4 @@
 import type { RunConfig } from '../config/schema.ts';
-import { CORPUS_FILE } from '../corpus/corpus.ts';
 import { trainingFlops } from '../cost/estimate.ts';
 import { mostSelected } from '../diagnostics/selection.ts';
 import { weaknessOf } from '../diagnostics/weakness.ts';
@@ -19,7 +18,7 @@ import type {
   TrainingMetrics,
 } from '../formats.ts';
 import { sha256 } from '../hash.ts';
-import { armLayout, PASSAGES_FILE, stageLayout } from '../layout.ts';
+import { armLayout, CORPUS_FILE, PASSAGES_FILE, stageLayout } from '../layout.ts';
 import { mean } from '../metrics/index.ts';
 import { methodTraits } from '../selection/methods.ts';
 import type { ScorerRecord } from '../selection/scorer-record.ts';

@@ -3,7 +3,7 @@ import type { Corpus } from '../corpus/corpus.ts';
 import { findInputs } from '../corpus/reading/inputs.ts';
 import { InputError, throwIfStopped } from '../errors.ts';
 import type { Manifest } from '../formats.ts';
-import { MANIFEST_FILE, RUN_FILE } from '../layout.ts';
+import { CORPUS_FILE, CORPUS_FOLDER, MANIFEST_FILE, RUN_FILE } from '../layout.ts';
 import { mapAhead } from '../parallel.ts';
 import type { ProgressReporter } from '../progress.ts';
 import { getJson, hashObject, requireFormat, type Store, splitUri } from '../storage/index.ts';
@@ -18,7 +18,7 @@ const FILES_AT_ONCE = 4;
 const FORMATS: readonly [end: string, format: string][] = [
   ['/run.json', 'mates-run/1'],
   ['/passages.json', 'mates-passages/1'],
-  ['/corpus/corpus.json', 'mates-corpus/1'],
+  [`/${CORPUS_FOLDER}/${CORPUS_FILE}`, 'mates-corpus/1'],
   ['/plan.json', 'mates-stage-plan/1'],
   ['/probe-model/probe.json', 'mates-probe/1'],
   ['/influence-model/fit.json', 'mates-influence-fit/1'],
@@ -75,7 +75,7 @@ export async function verifyRun(run: Run, options: VerifyOptions = {}): Promise<
     : await recordedHashes(store, present);
   const source = manifest ? MANIFEST_FILE : 'what was recorded when it was written';
   const checked = await checkFiles(store, expected, source, options);
-  if (record.corpus !== 'corpus') {
+  if (record.corpus !== CORPUS_FOLDER) {
     const { files, bytes } = await verifyCorpus(await openRunCorpus(run), options);
     checked.files += files;
     checked.bytes += bytes;
@@ -101,7 +101,7 @@ export async function verifyCorpus(corpus: Corpus, options: VerifyOptions = {}):
   const files = index.shards.flatMap(({ tokens, text, domains }) => [tokens, text, domains]);
   const expected = new Map<string, Recorded>(files.map((file) => [file.key, file]));
   expected.set(index.tokenizer.key, { sha256: index.tokenizer.sha256 });
-  const checked = await checkFiles(store, expected, 'corpus.json', options);
+  const checked = await checkFiles(store, expected, CORPUS_FILE, options);
   return { kind: 'corpus', finished: true, ...checked, stages: 0, unnamed: [] };
 }
 

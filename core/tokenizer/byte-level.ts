@@ -4,12 +4,12 @@
  * Splits text into words before byte pairs are merged. White space is Unicode's, as in the native Hugging Face library;
  * JavaScript's `\s` differs from it at U+0085 and U+FEFF.
  */
-const WORD =
+const PIECE =
   /'(?:[stmd]|re|ve|ll)| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
 /** The words of a text; joined they are the text. */
 export function splitWords(text: string): string[] {
-  return text.match(WORD) ?? [];
+  return text.match(PIECE) ?? [];
 }
 
 /** GPT-2's printable stand-in for each byte: itself where it is printable, else U+0100 and on. */

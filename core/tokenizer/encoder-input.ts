@@ -2,8 +2,10 @@
  * How documents become the input of the influence model's encoder: wordpieces of their text for a pretrained BERT, or
  * their own token ids for an encoder from scratch.
  */
+
 import { ConfigError, InputError } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
+import { TOKENIZER_FILE } from '../layout.ts';
 import { getJsonIfPresent, type Store } from '../storage/index.ts';
 import { libraryTokenizer } from './library-tokenizer.ts';
 import { vocabulary } from './load.ts';
@@ -69,7 +71,7 @@ export interface WordPieceFiles {
 /** @throws InputError when there is no tokenizer. */
 export async function readWordPieceFiles(store: Store): Promise<WordPieceFiles> {
   const file = `${store.uri}/tokenizer.json`;
-  const tokenizer = await getJsonIfPresent<WordPieceFiles['tokenizer']>(store, 'tokenizer.json');
+  const tokenizer = await getJsonIfPresent<WordPieceFiles['tokenizer']>(store, TOKENIZER_FILE);
   if (!tokenizer)
     throw new InputError(`${file} does not exist; a pretrained encoder needs its tokenizer beside its weights.`);
   if (typeof tokenizer.model?.vocab !== 'object')

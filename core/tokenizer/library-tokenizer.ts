@@ -1,6 +1,8 @@
 /** Tokenizers of any kind, by Hugging Face's library for JavaScript, which reads some parts unlike the original in Rust. */
+
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { ConfigError, InputError } from '../errors.ts';
+import { SPACE, WORDS_AND_PUNCTUATION } from '../unicode.ts';
 import { hasAllBytes } from './byte-level.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import type { AddedToken, NormalizerJson, PreTokenizerJson, TokenizerJson } from './tokenizer-json.ts';
@@ -91,9 +93,7 @@ function normalizers({ normalizer }: Pick<TokenizerJson, 'normalizer'>): Normali
   return normalizer ? flat(normalizer) : [];
 }
 
-/** What `\w` and `\s` stand for in Rust's regular expressions, and what its pre-tokenizers take for punctuation. */
-const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}';
-const SPACE = '\\p{White_Space}';
+/** What pre-tokenizers in Rust take for punctuation. */
 const PUNCTUATION = '[\\p{P}$+<=>^`|~]';
 
 const split = (pattern: string, behavior: 'Isolated' | 'Removed', invert = false): PreTokenizerJson => ({
@@ -115,7 +115,7 @@ function asInRust(words: PreTokenizerJson, json: TokenizerJson, name: string): P
     case 'Sequence':
       return { ...words, pretokenizers: (words.pretokenizers ?? []).map((one) => asInRust(one, json, name)) };
     case 'Whitespace':
-      return split(`[${WORD}]+|[^${WORD}${SPACE}]+`, 'Removed', true);
+      return split(WORDS_AND_PUNCTUATION, 'Removed', true);
     case 'WhitespaceSplit':
       return split(`${SPACE}+`, 'Removed');
     case 'BertPreTokenizer':

@@ -5,7 +5,7 @@ import { ConfigError } from '../../core/errors.ts';
 import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
 import { initialParameters, ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
 import { gpuCompiler } from '../../engine/runtime/eager.ts';
-import { createRuntime, type Program, type RuntimeName } from '../../engine/runtime/runtime.ts';
+import { createRuntime, type Program } from '../../engine/runtime/runtime.ts';
 import { randomTokens, TINY_GPT, tokenBatch } from './support.ts';
 
 describe('tfjs-gpu', () => {
