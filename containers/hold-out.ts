@@ -51,9 +51,9 @@ export async function sampleHoldOut(
   wanted: number,
   { without, share = 1 }: { without?: ReadonlySet<number>; share?: number } = {},
 ): Promise<number[]> {
-  const { probed } = await holdOut(job.run, corpus, plan);
-  const others = without ? probed.filter((row) => !without.has(row)) : probed;
+  const { probeable } = await holdOut(job.run, corpus, plan);
+  const others = without ? probeable.filter((row) => !without.has(row)) : probeable;
   const random = new CounterRandom(job.run.record.config.seed, stream, plan.scorerStage);
-  const free = others.length >= LEAST_ROWS ? others : probed;
+  const free = others.length >= LEAST_ROWS ? others : probeable;
   return drawRows(free, Math.min(wanted, Math.ceil(share * free.length)), random).sort((a, b) => a - b);
 }

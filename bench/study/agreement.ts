@@ -98,13 +98,13 @@ async function measureStage(run: Job['run'], stage: number) {
   const corpus = await openRunCorpus(run);
   const plan = await readPlan(run, stage);
   const length = corpus.index.sequenceLength;
-  const { probed } = await holdOut(run, corpus, plan);
-  const order = permutation(probed.length, new CounterRandom(config.seed, 90));
-  const rows = Array.from(order.subarray(0, ROWS), (i) => probed[i]!);
+  const { probeable } = await holdOut(run, corpus, plan);
+  const order = permutation(probeable.length, new CounterRandom(config.seed, 90));
+  const rows = Array.from(order.subarray(0, ROWS), (i) => probeable[i]!);
   // As in a run, the rows that the control copy learns are drawn anew for each stage.
   const rest = order.subarray(ROWS);
   const drawn = permutation(rest.length, new CounterRandom(config.seed, 91 + stage)).subarray(0, 2000);
-  const others = Array.from(drawn, (i) => probed[rest[i]!]!);
+  const others = Array.from(drawn, (i) => probeable[rest[i]!]!);
   const tokens = await corpus.tokenRows(rows);
   const model = await openLanguageModel(config, corpus.index);
   const passages = await loadPassageSet(run, corpus, config.reference);

@@ -75,8 +75,8 @@ await serve({
     call: async () => {
       const rows = new Float64Array(holdOutRows);
       for (let i = 0; i < holdOutRows; i++) rows[i] = i;
-      const { probed } = splitHoldOut(rows, new Uint16Array(holdOutRows), 64, config.seed);
-      return probeOrder(probed, PROBES, config.seed, 1).length;
+      const { probeable } = splitHoldOut(rows, new Uint16Array(holdOutRows), 64, config.seed);
+      return probeOrder(probeable, PROBES, config.seed, 1).length;
     },
   },
 });

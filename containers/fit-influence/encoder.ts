@@ -87,7 +87,7 @@ async function documentsOf(input: EncoderInput, corpus: Corpus, rows: readonly n
 
 /** The rows' texts, without the end-of-text token between documents, which a pretrained encoder does not know. */
 const textsOf = async (corpus: Corpus, rows: readonly number[]) =>
-  (await corpus.passages(rows)).map((passages) => passages.join(' '));
+  (await corpus.documentTexts(rows)).map((passages) => passages.join(' '));
 
 /** A small BERT over the corpus tokenizer's ids, plus one id for padding. */
 export function scratchShape(config: RunConfig['influenceModel'], vocabularySize: number): BertShape {

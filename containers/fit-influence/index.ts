@@ -160,7 +160,7 @@ function scaleOf(fit: readonly Labelled[], stage: number): { mean: number; std: 
 const LEAST_ROWS = 10;
 
 /**
- * How well this stage's model and the previous stage's predict this stage's oracle on the same rows: the drift that makes
+ * How well this stage's model and the previous stage's predict this stage's labels on the same rows: the drift that makes
  * refitting worthwhile.
  *
  * @param unseen rows that neither model was fitted to; if there are too few, the result is empty.

@@ -121,10 +121,7 @@ export async function loadPredictorOf(
   const { store, record } = job.run;
   const { architecture, features } = record.config.influenceModel;
   const prefix = stageLayout(stage).influenceModel;
-  const linear =
-    architecture === 'ngram' || features.length > 0
-      ? await loadRidgeModel(job, corpus, stage, store, prefix)
-      : undefined;
+  const linear = architecture === 'ngram' || features.length > 0 ? await loadRidgeModel(job, corpus, stage) : undefined;
   if (architecture === 'ngram') return linear!;
   const encoder = await openEncoder(job.run, corpus);
   const { parameters, mean, std } = await loadInfluenceModel(store, prefix, encoder.regressor.specs);

@@ -1,4 +1,4 @@
-/** The rows that have been probed, with their oracle influence. */
+/** The rows that have been probed, with their measured influence. */
 import type { InfluenceFit, StagePlan } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
@@ -7,7 +7,7 @@ import { getJson } from '../../core/storage/index.ts';
 import type { Job } from '../job.ts';
 import type { LabelledRows } from './predictor.ts';
 
-/** A probed document: its row and its oracle influence. */
+/** A probed row and its measured influence. */
 export interface Labelled {
   row: number;
   influence: number;

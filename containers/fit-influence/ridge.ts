@@ -2,12 +2,14 @@
  * The cheap influence model: ridge regression on hashed n-grams of a row's tokens and on its features. On features
  * alone, it is the linear part of another architecture, which then fits the residuals.
  */
+
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { NgramFeatures, type NgramSpec } from '../../core/features/ngrams.ts';
+import { stageLayout } from '../../core/layout.ts';
 import { CounterRandom, STREAM } from '../../core/random/philox.ts';
 import { type FeatureBlocks, fitRidge, type LinearModel, predictRidge } from '../../core/regression/ridge.ts';
 import { type RidgeFile, ridgeFile, ridgeModel } from '../../core/regression/ridge-file.ts';
-import { getRecord, putJson, type Store } from '../../core/storage/index.ts';
+import { getRecord, putJson } from '../../core/storage/index.ts';
 import type { Job } from '../job.ts';
 import { openFeatures, type RowFeatures } from './features.ts';
 import { type Architecture, concatenated, type FitSets, type InfluencePredictor } from './predictor.ts';
@@ -117,14 +119,9 @@ export async function fitRidgeModel(
 }
 
 /** @throws RunError when the stage's model was not fitted. */
-export async function loadRidgeModel(
-  job: Job,
-  corpus: Corpus,
-  stage: number,
-  store: Store,
-  prefix: string,
-): Promise<InfluencePredictor> {
+export async function loadRidgeModel(job: Job, corpus: Corpus, stage: number): Promise<InfluencePredictor> {
   const undone = 'the influence model was not fitted';
-  const file = await getRecord<RidgeFile>(store, `${prefix}/${FILE}`, 'mates-ridge/1', undone);
+  const key = `${stageLayout(stage).influenceModel}/${FILE}`;
+  const file = await getRecord<RidgeFile>(job.run.store, key, 'mates-ridge/1', undone);
   return new RidgePredictor(await openInput(job, corpus, stage, file.ngrams), ridgeModel(file));
 }

@@ -99,9 +99,9 @@ async function prepareDirectional(job: Job, start: Start): Promise<Prepared> {
   const { config } = job.run.record;
   const length = corpus.index.sequenceLength;
   const passages = await loadPassageSet(job.run, corpus, config.reference);
-  const { probed } = await holdOut(job.run, corpus, await readPlan(job.run, job.stage));
+  const { probeable } = await holdOut(job.run, corpus, await readPlan(job.run, job.stage));
   const copies = await directionalCopies(checkpoint, new PassageSet(model, passages), config, learningRate);
-  const rows = await corpus.tokenRows(randomRows(probed, CHECKED_ROWS, config.seed, job.stage));
+  const rows = await corpus.tokenRows(randomRows(probeable, CHECKED_ROWS, config.seed, job.stage));
   const agreement = await checkFirstOrder(model, checkpoint.parameters, copies, rows, length);
   const record = { method: 'directional', learningRate, scale: copies.scale, agreement } as const;
   const cost = modelCost(config, corpus.index);
@@ -117,9 +117,9 @@ async function prepareLookahead(job: Job, start: Start, report: Report): Promise
   const { batchRows, steps: most } = config.probe.lookahead;
   const passages = await loadPassageSet(job.run, corpus, config.reference);
   const plan = await readPlan(job.run, job.stage);
-  const { probed } = await holdOut(job.run, corpus, plan);
+  const { probeable } = await holdOut(job.run, corpus, plan);
   const wanted = most * batchRows;
-  const others = controlRows(probed, plan.probes, wanted, config.seed, job.stage);
+  const others = controlRows(probeable, plan.probes, wanted, config.seed, job.stage);
   if (others.length < wanted) job.warn(fewRows(job.stage, others.length, wanted));
   const copies = await lookaheadCopies(model, checkpoint, {
     config,

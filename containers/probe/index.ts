@@ -37,8 +37,8 @@ async function probe(job: Job, item: Slice): Promise<Computed> {
   const layout = stageLayout(job.stage);
   const plan = await readPlan(job.run, job.stage);
   const corpus = await openRunCorpus(job.run);
-  const { probed } = await holdOut(job.run, corpus, plan);
-  const order = probeOrder(probed, plan.probes, config.seed, plan.stage); // the same list in every worker
+  const { probeable } = await holdOut(job.run, corpus, plan);
+  const order = probeOrder(probeable, plan.probes, config.seed, plan.stage); // the same list in every worker
   const rows = order.slice(item.begin, item.end);
   const oracle = await openProbe(job.run, corpus, plan);
 

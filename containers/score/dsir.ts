@@ -27,7 +27,7 @@ export async function fitDsir(job: Job, corpus: Corpus, plan: StagePlan): Promis
   const pool = new NgramCounts(HASHING);
   const rows = await dsirSample(job, corpus, plan);
   for (let first = 0; first < rows.length; first += TEXTS_AT_ONCE)
-    for (const text of (await corpus.passages(rows.slice(first, first + TEXTS_AT_ONCE))).flat()) pool.add(text);
+    for (const text of (await corpus.documentTexts(rows.slice(first, first + TEXTS_AT_ONCE))).flat()) pool.add(text);
   await putJson(job.run.store, key, new DsirModel(reference, pool, PACKAGE_SMOOTHING, rows.length).toFile());
 }
 
@@ -61,7 +61,7 @@ export async function openDsir(
   return async (rows) => {
     if (rows.some((row) => holdOutShards.has(corpus.shardOf(row))))
       counted ??= new Set(await dsirSample(job, corpus, plan));
-    const passages = await corpus.passages(rows);
+    const passages = await corpus.documentTexts(rows);
     return Float64Array.from(passages, (texts, i) => model.rowWeight(texts, dsirScore, counted?.has(rows[i]!)));
   };
 }

@@ -90,9 +90,9 @@ async function learnedRows(job: Job, corpus: Corpus, plan: StagePlan, score: Sco
     return new Set([...labelled.map(({ row }) => row), ...(await learnedBefore(job))]);
   }
   if (score !== 'probe' || probe.method !== 'lookahead') return new Set();
-  const { probed } = await holdOut(job.run, corpus, plan);
+  const { probeable } = await holdOut(job.run, corpus, plan);
   const { steps, batchRows } = probe.lookahead;
-  return new Set(controlRows(probed, plan.probes, steps * batchRows, seed, job.stage));
+  return new Set(controlRows(probeable, plan.probes, steps * batchRows, seed, job.stage));
 }
 
 /** Scores that are all the same get the deviation 1; they then add nothing. */

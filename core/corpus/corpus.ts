@@ -82,7 +82,7 @@ export class Corpus {
   }
 
   /** The text of rows, cut where documents end, without the token that marks the end. */
-  async passages(rows: RowRange | ArrayLike<number>): Promise<string[][]> {
+  async documentTexts(rows: RowRange | ArrayLike<number>): Promise<string[][]> {
     const tokenizer = await this.tokenizer();
     const mark = tokenizer.decode([tokenizer.endOfText]);
     return (await this.texts(rows)).map((text) => text.split(mark).filter((passage) => passage !== ''));

@@ -8,7 +8,7 @@ export interface HoldOutSplit {
   /** For the per-domain losses; the same rows at every stage, so that the losses can be compared. */
   evaluation: Map<number, number[]>;
   /** Rows that may be probed, ascending. In a typed array, eight bytes each, because there may be millions of them. */
-  probed: Float64Array;
+  probeable: Float64Array;
 }
 
 /**
@@ -29,7 +29,7 @@ export function splitHoldOut(
   /** Rows still to be taken from each domain. */
   const wanted = perDomain.map((count) => Math.min(rowsPerDomain, Math.ceil(count / 3)));
   let missing = wanted.reduce((sum, count) => sum + count, 0);
-  const probed = new Float64Array(rows.length - missing);
+  const probeable = new Float64Array(rows.length - missing);
   const evaluation = new Map<number, number[]>();
   const isTaken = new Uint8Array(rows.length);
   for (let at = 0; missing > 0; at++) {
@@ -44,8 +44,8 @@ export function splitHoldOut(
     missing--;
   }
   for (const taken of evaluation.values()) taken.sort((a, b) => a - b);
-  for (let i = 0, at = 0; i < rows.length; i++) if (!isTaken[i]) probed[at++] = rows[i]!;
-  return { evaluation, probed };
+  for (let i = 0, at = 0; i < rows.length; i++) if (!isTaken[i]) probeable[at++] = rows[i]!;
+  return { evaluation, probeable };
 }
 
 /** What to do where the hold-out has too few rows. */
@@ -75,12 +75,12 @@ export function mostLabels(
  *
  * @throws ConfigError when the hold-out has fewer rows than `probe.documents`.
  */
-export function probeOrder(probed: ArrayLike<number>, documents: number, seed: number, stage: number): number[] {
-  if (documents > probed.length)
+export function probeOrder(probeable: ArrayLike<number>, documents: number, seed: number, stage: number): number[] {
+  if (documents > probeable.length)
     throw new ConfigError(
-      `probe.documents: ${documents} probes need as many hold-out rows, and ${counted(probed.length, 'is', 'are')} free. ${MORE_ROWS}`,
+      `probe.documents: ${documents} probes need as many hold-out rows, and ${counted(probeable.length, 'is', 'are')} free. ${MORE_ROWS}`,
     );
-  return drawRows(probed, documents, new CounterRandom(seed, STREAM.probeSample, stage));
+  return drawRows(probeable, documents, new CounterRandom(seed, STREAM.probeSample, stage));
 }
 
 /**
@@ -109,14 +109,14 @@ export function drawRows(rows: ArrayLike<number>, wanted: number, random: Counte
  * @throws ConfigError when every free row is probed.
  */
 export function controlRows(
-  probed: Float64Array,
+  probeable: Float64Array,
   documents: number,
   wanted: number,
   seed: number,
   stage: number,
 ): number[] {
-  const labelled = new Set(probeOrder(probed, documents, seed, stage));
-  const others = probed.filter((row) => !labelled.has(row));
+  const labelled = new Set(probeOrder(probeable, documents, seed, stage));
+  const others = probeable.filter((row) => !labelled.has(row));
   if (others.length === 0)
     throw new ConfigError(
       `probe.documents: ${documents} probes take every free row of the hold-out, and probe.method "lookahead" needs others to ` +

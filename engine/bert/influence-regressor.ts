@@ -1,7 +1,7 @@
 import type { DocumentBatch } from '../../core/tokenizer/encoder-input.ts';
 import { checkTokens } from '../gpt-neox/language-model.ts';
 import { squaredError } from '../ops.ts';
-import type { ParameterSet, ParameterSpec } from '../parameters.ts';
+import { type ParameterSet, type ParameterSpec, sizeOf } from '../parameters.ts';
 import type { InputSpec, Runtime } from '../runtime/runtime.ts';
 import { type BertShape, bertDropoutShapes, bertPrediction, bertSpecs, bertStateSums } from './bert.ts';
 import { Int8ParameterSet } from './int8.ts';
@@ -143,8 +143,7 @@ function draw(shapes: Readonly<Record<string, InputSpec>>, { rate, random }: Dro
   let index = 0;
   return Object.fromEntries(
     Object.entries(shapes).map(([name, { shape }]) => {
-      const size = shape.reduce((product, n) => product * n, 1);
-      return [name, Float32Array.from({ length: size }, () => (random(index++) < rate ? 0 : 1 / (1 - rate)))];
+      return [name, Float32Array.from({ length: sizeOf(shape) }, () => (random(index++) < rate ? 0 : 1 / (1 - rate)))];
     }),
   );
 }

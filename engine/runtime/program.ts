@@ -1,7 +1,7 @@
 /** Defines a computation, and what makes it executable: the runtimes and the tracer all build on this. */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Int8Matrix } from '../bert/int8.ts';
-import type { ParameterSet, ParameterSpec } from '../parameters.ts';
+import { type ParameterSet, type ParameterSpec, sizeOf } from '../parameters.ts';
 
 export interface InputSpec {
   shape: readonly number[];
@@ -41,7 +41,7 @@ export interface Program {
 
 /** The number of elements that an input has in one run. */
 export function inputSize({ microBatches = 1 }: Program, { shape }: InputSpec): number {
-  return shape.reduce((product, n) => product * n, microBatches);
+  return microBatches * sizeOf(shape);
 }
 
 export interface Executable {

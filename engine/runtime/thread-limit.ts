@@ -9,6 +9,7 @@
  * threads than these have elements, the sums run in another order. The other operators that we use compute each element
  * in one thread.
  */
+import { sizeOf } from '../parameters.ts';
 import type { Computation, Node } from '../trace/graph.ts';
 
 /**
@@ -31,8 +32,8 @@ function limitOf(node: Node): number {
   const [rows, columns] = outputs[0]!.shape.slice(-2) as [number, number];
   if (attributes.transA === 1) return Number.POSITIVE_INFINITY;
   if (rows >= columns) return Math.floor(rows / 2); // divided by rows, at least two to a thread
-  const elements = inputs[0]!.shape.reduce((product, n) => product * n, 1);
-  const batch = outputs[0]!.shape.slice(0, -2).reduce((product, n) => product * n, 1);
+  const elements = sizeOf(inputs[0]!.shape);
+  const batch = sizeOf(outputs[0]!.shape.slice(0, -2));
   const inner = elements / (rows * batch);
   return inner <= ONE_BLOCK ? Number.POSITIVE_INFINITY : Math.floor(columns / (NARROW + LOT));
 }
@@ -41,8 +42,7 @@ function reductionLimit({ inputs, attributes }: Node): number {
   const [{ shape }, given] = inputs as [Node['inputs'][number], Node['inputs'][number]?];
   const axes = Array.from((given?.data ?? attributes.axes ?? []) as ArrayLike<number | bigint>, Number);
   const at = axes.map((axis) => (axis + shape.length) % shape.length);
-  const size = (part: readonly number[]) => part.reduce((product, n) => product * n, 1);
-  const before = size(shape.slice(0, Math.min(...at)));
-  const behind = size(shape.slice(Math.max(...at) + 1));
+  const before = sizeOf(shape.slice(0, Math.min(...at)));
+  const behind = sizeOf(shape.slice(Math.max(...at) + 1));
   return before > 1 && behind > 1 ? before : Number.POSITIVE_INFINITY;
 }

@@ -8,7 +8,7 @@ import { PANELS, spread, spreadNote, stageTicks } from '../stages.ts';
 import { aboutUtility, utilityLabel } from '../utility.ts';
 import { chart, figure, legend, Plot, responsive } from './plot.ts';
 
-/** Agreement with the oracle as a chart and a table, then the progress of each fit; undefined before the first fit. */
+/** Agreement with measured influence as a chart and a table, then the progress of each fit; undefined before the first fit. */
 export function influenceModel(stages: StageReport[]): Html | undefined {
   const chart = spearmanChart(stages);
   return chart && html`<div class="pair">${chart}${fitTable(stages)}</div>${validationCharts(stages)}`;
@@ -43,7 +43,7 @@ function spearmanChart(stages: StageReport[]): Html | undefined {
   const [fresh, stale] = [onUnseen('freshSpearman'), onUnseen('staleSpearman')];
   const low = Math.min(-0.1, ...fits.map((fit) => fit.low), ...[...fresh, ...stale].map((fit) => fit.spearman));
   return figure(
-    'Agreement with the oracle on test documents',
+    'Agreement with measured influence on test documents',
     'Bars: bootstrap interval. At zero the model ranks documents no better than chance.',
     html`${legend(
       { color: 'var(--main)', swatch: 'dot', label: 'This stage\u2019s model' },
@@ -54,7 +54,7 @@ function spearmanChart(stages: StageReport[]): Html | undefined {
         ? [{ color: 'var(--muted)', swatch: 'diamond' as const, label: 'Previous stage\u2019s model (stale)' }]
         : []),
     )}${responsive((width) =>
-      chart('Spearman correlation of the influence model with the oracle, per stage', {
+      chart('Spearman correlation of predicted with measured influence, per stage', {
         width: Math.min(width, 480),
         height: 270,
         marginLeft: 46,

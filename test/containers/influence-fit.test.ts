@@ -152,7 +152,7 @@ it('a BERT with features adds what it predicts, in the units of the residuals, t
   const { influenceModel: prefix } = stageLayout(1);
   const rows = [0, 3, 9, 20];
   const whole = await (await loadPredictorOf(tiny.job(1), corpus, 1, 8)).predict(rows);
-  const linear = await (await loadRidgeModel(tiny.job(1), corpus, 1, tiny.store, prefix)).predict(rows);
+  const linear = await (await loadRidgeModel(tiny.job(1), corpus, 1)).predict(rows);
   const encoder = await openEncoder(tiny.run, corpus);
   const { parameters, mean, std } = await loadInfluenceModel(tiny.store, prefix, encoder.regressor.specs);
   const rest = await new BertPredictor(encoder, parameters, 8).predict(rows);

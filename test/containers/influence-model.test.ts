@@ -199,7 +199,7 @@ describe('probes of earlier stages', () => {
     const labelled = [...(await readProbes(tiny.job(1), before)), ...(await readProbes(tiny.job(2), plan))];
     const known = new Set(labelled.map(({ row }) => row));
     expect(known.size).toBeGreaterThan(plan.probes); // of both stages
-    const others = [...(await holdOut(tiny.run, corpus, plan)).probed].filter((row) => !known.has(row));
+    const others = [...(await holdOut(tiny.run, corpus, plan)).probeable].filter((row) => !known.has(row));
     const predicted = await (await loadPredictorOf(tiny.job(2), corpus, 2, 8)).predict(others);
     const { mean, std } = standardise(Array.from(predicted, (influence) => -influence));
     const [part] = (await readScorer(tiny.store, plan)).parts;
@@ -222,7 +222,7 @@ it('adds a quality classifier, whose scale is measured on rows that it has not b
     ['classifier', 2],
   ]);
   const job = tiny.job(1);
-  const { probed: holdOutRows } = await holdOut(tiny.run, corpus, plan);
+  const { probeable: holdOutRows } = await holdOut(tiny.run, corpus, plan);
   const learned = new Set(await classifierSample(job, corpus, plan));
   expect(learned.size).toBe(Math.ceil(holdOutRows.length / 2));
   const labelled = new Set((await readProbes(job, plan)).map(({ row }) => row));
@@ -260,7 +260,7 @@ describe('DSIR', () => {
     const scorer = await openScorer(tiny.job(1), corpus, plan, await readScorer(tiny.store, plan));
     const rows = [0, 5, 9, 40];
     const model = await loadDsir(tiny.job(1), 1);
-    const weights = Float64Array.from(await corpus.passages(rows), (texts) => model.rowWeight(texts, 'sum'));
+    const weights = Float64Array.from(await corpus.documentTexts(rows), (texts) => model.rowWeight(texts, 'sum'));
     const utilities = await scorer.utilities(rows);
     expect(utilities).toEqual(weights);
     const [item] = scoreItems(plan);
@@ -280,14 +280,14 @@ describe('DSIR', () => {
     const [model, dsir] = record.parts;
     // Its scale is that of rows that the influence model has not been fitted to.
     const labelled = new Set((await readProbes(tiny.job(1), plan)).map(({ row }) => row));
-    const others = [...(await holdOut(tiny.run, corpus, plan)).probed].filter((row) => !labelled.has(row));
+    const others = [...(await holdOut(tiny.run, corpus, plan)).probeable].filter((row) => !labelled.has(row));
     const predicted = await (await loadPredictorOf(tiny.job(1), corpus, 1, 8)).predict(others);
     const { mean, std } = standardise(Array.from(predicted, (influence) => -influence));
     expect(model!.mean).toBeCloseTo(mean, 9);
     expect(model!.std).toBeCloseTo(std, 9);
     const [row] = [7];
     const influence = await (await loadPredictorOf(tiny.job(1), corpus, 1, 8)).predict([row]);
-    const [texts] = await corpus.passages([row]);
+    const [texts] = await corpus.documentTexts([row]);
     const weight = (await loadDsir(tiny.job(1), 1)).rowWeight(texts!, 'sum');
     const parts = (-influence[0]! - model!.mean) / model!.std + (0.5 * (weight - dsir!.mean)) / dsir!.std;
     expect((await scorer.utilities([row]))[0]).toBeCloseTo(parts / record.std, 6);

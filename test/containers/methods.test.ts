@@ -179,11 +179,11 @@ it('DSIR weighs rows that it counted by the counts of the others', async () => {
   const weights = async (rows: readonly number[]) =>
     Array.from(await (await dsirScorer(tiny.job(1), corpus, plan)).utilities(rows));
   const expected = async (rows: readonly number[], counted: boolean) =>
-    (await corpus.passages(rows)).map((texts) => model.rowWeight(texts, 'sum', counted));
-  const probed = Array.from((await holdOut(tiny.run, corpus, plan)).probed);
+    (await corpus.documentTexts(rows)).map((texts) => model.rowWeight(texts, 'sum', counted));
+  const probeable = Array.from((await holdOut(tiny.run, corpus, plan)).probeable);
   const candidates = rowRanges(corpus.index, plan.poolShards).map(({ begin }) => begin);
   expect(await weights(candidates)).toEqual(await expected(candidates, false));
-  expect(await weights(probed)).toEqual(await expected(probed, true));
+  expect(await weights(probeable)).toEqual(await expected(probeable, true));
 });
 
 it('train-on-reference puts reference passages into each batch of the main arm, and leaves the control alone', async () => {

@@ -141,9 +141,9 @@ describe('the hold-out', () => {
     fc.assert(
       fc.property(holdOuts, fc.integer({ min: 1, max: 30 }), fc.nat(1000), (domains, perDomain, seed) => {
         const rows = domains.map((_, i) => 500 + 2 * i);
-        const { evaluation, probed } = splitHoldOut(rows, Uint16Array.from(domains), perDomain, seed);
+        const { evaluation, probeable } = splitHoldOut(rows, Uint16Array.from(domains), perDomain, seed);
         const evaluated = [...evaluation.values()].flat();
-        expect([...evaluated, ...probed].sort((a, b) => a - b)).toEqual(rows);
+        expect([...evaluated, ...probeable].sort((a, b) => a - b)).toEqual(rows);
         for (const [domain, taken] of evaluation) {
           const size = domains.filter((one) => one === domain).length;
           expect(taken).toHaveLength(Math.min(perDomain, Math.ceil(size / 3)));

@@ -92,7 +92,7 @@ it('reads the text of rows with its own tokenizer, with a space between two docu
   const opened = await openEncoder(tiny.run, corpus);
   const rows = Array.from({ length: 300 }, (_, row) => row);
   const plain = wordPieceEncoderInput(await readWordPieceFiles(encoder), tiny.run.record.config.influenceModel);
-  const passages = await corpus.passages(rows);
+  const passages = await corpus.documentTexts(rows);
   const idsOf = (documents: readonly (readonly ArrayLike<number>[])[]) =>
     documents.map((pieces) => pieces.map((ids) => Array.from(ids)));
   const by = (separator: string) => idsOf(passages.map((parts) => plain.pieces({ text: parts.join(separator) })));

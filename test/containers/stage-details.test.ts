@@ -105,9 +105,9 @@ it("DSIR estimates the pool's distribution from the passages of the hold-out, ea
   await (await import('../../containers/fit-influence/index.ts')).run(tiny.job(1));
   const { pool, poolRows } = await getJson<DsirFile>(tiny.store, stageLayout(1).dsir);
   const corpus = await openRunCorpus(tiny.run);
-  const { probed } = await holdOut(tiny.run, corpus, await readPlan(tiny.run, 1));
+  const { probeable } = await holdOut(tiny.run, corpus, await readPlan(tiny.run, 1));
   const counts = new NgramCounts(pool.hashing);
-  for (const text of (await corpus.passages([...probed])).flat()) counts.add(text);
-  expect(poolRows).toBe(probed.length);
+  for (const text of (await corpus.documentTexts([...probeable])).flat()) counts.add(text);
+  expect(poolRows).toBe(probeable.length);
   expect(pool).toEqual(counts.toFile());
 });

@@ -168,9 +168,9 @@ describe('hold-out', () => {
   const domains = Uint16Array.from(rows, (row) => row % 3);
 
   it('keeps evaluation and probing apart and loses no row', () => {
-    const { evaluation, probed } = splitHoldOut(rows, domains, 20, 7);
+    const { evaluation, probeable } = splitHoldOut(rows, domains, 20, 7);
     const evaluated = [...evaluation.values()].flat();
-    expect([...evaluated, ...probed].sort((a, b) => a - b)).toEqual(rows);
+    expect([...evaluated, ...probeable].sort((a, b) => a - b)).toEqual(rows);
     for (const [domain, taken] of evaluation) {
       expect(taken).toHaveLength(20);
       for (const row of taken) expect(row % 3).toBe(domain);
@@ -194,10 +194,10 @@ describe('hold-out', () => {
   });
 
   it('probes another sample at each stage, the same one in every worker', () => {
-    const { probed } = splitHoldOut(rows, domains, 20, 7);
-    const first = probeOrder(probed, 50, 7, 1);
-    expect(probeOrder(probed, 50, 7, 1)).toEqual(first);
-    expect(probeOrder(probed, 50, 7, 2)).not.toEqual(first);
+    const { probeable } = splitHoldOut(rows, domains, 20, 7);
+    const first = probeOrder(probeable, 50, 7, 1);
+    expect(probeOrder(probeable, 50, 7, 1)).toEqual(first);
+    expect(probeOrder(probeable, 50, 7, 2)).not.toEqual(first);
     expect(new Set(first).size).toBe(50);
   });
 
@@ -207,13 +207,13 @@ describe('hold-out', () => {
     fc.assert(
       fc.property(assigned, others, fc.integer({ min: 1, max: 30 }), (domains, elsewhere, rowsPerDomain) => {
         const rows = domains.map((_, i) => i);
-        const { probed } = splitHoldOut(rows, Uint16Array.from(domains), rowsPerDomain, 7);
+        const { probeable } = splitHoldOut(rows, Uint16Array.from(domains), rowsPerDomain, 7);
         const corpus = elsewhere.map((count, i) => ({
           name: `${i}`,
           rows: count + domains.filter((domain) => domain === i).length,
         }));
         const most = mostLabels(rows.length, corpus, { rowsPerDomain, control: false });
-        expect(most).toBeLessThanOrEqual(probed.length);
+        expect(most).toBeLessThanOrEqual(probeable.length);
         expect(most).toBeGreaterThanOrEqual(Math.floor((2 * (rows.length - 7)) / 3));
         expect(mostLabels(rows.length, corpus, { rowsPerDomain, control: true })).toBe(Math.max(0, most - 1));
       }),
@@ -221,15 +221,15 @@ describe('hold-out', () => {
   });
 
   it('gives the control copy random rows that are not probed, and none of those that are', () => {
-    const { probed } = splitHoldOut(rows, domains, 20, 7); // 240 rows
-    const control = controlRows(probed, 200, 384, 7, 1);
+    const { probeable } = splitHoldOut(rows, domains, 20, 7); // 240 rows
+    const control = controlRows(probeable, 200, 384, 7, 1);
     expect(control).toHaveLength(40);
-    const all = [...probeOrder(probed, 200, 7, 1), ...control];
-    expect(all.sort((a, b) => a - b)).toEqual([...probed]);
-    expect(controlRows(probed, 200, 8, 7, 1)).toEqual(control.slice(0, 8));
+    const all = [...probeOrder(probeable, 200, 7, 1), ...control];
+    expect(all.sort((a, b) => a - b)).toEqual([...probeable]);
+    expect(controlRows(probeable, 200, 8, 7, 1)).toEqual(control.slice(0, 8));
     expect(control.slice(0, 8)).not.toEqual(control.slice(0, 8).sort((a, b) => a - b));
-    expect(() => controlRows(probed, 240, 384, 7, 1)).toThrow(ConfigError);
-    expect(() => controlRows(probed, 240, 384, 7, 1)).toThrow(
+    expect(() => controlRows(probeable, 240, 384, 7, 1)).toThrow(ConfigError);
+    expect(() => controlRows(probeable, 240, 384, 7, 1)).toThrow(
       /probe\.documents: 240 probes .*"lookahead".*pools\.holdOut/,
     );
   });

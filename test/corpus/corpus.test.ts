@@ -51,7 +51,7 @@ describe('Corpus', () => {
   it('cuts the text of a row where documents end, and names the document that it begins in', async () => {
     const { endOfText } = await corpus.tokenizer();
     const rows = Array.from({ length: corpus.index.rows }, (_, row) => row);
-    const passages = await corpus.passages(rows);
+    const passages = await corpus.documentTexts(rows);
     const first = (await corpus.documents(rows)).map((ids) => ids[0]);
     expect(passages.flat().some((passage) => passage.includes('<|endoftext|>') || passage === '')).toBe(false);
     expect(passages.map((own) => own.join(''))).toEqual(allTexts.map((text) => text.replaceAll('<|endoftext|>', '')));
