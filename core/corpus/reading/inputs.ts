@@ -4,8 +4,12 @@ import { isAbsolute, join } from 'node:path';
 import picomatch from 'picomatch';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { InputError } from '../../errors.ts';
+import { mapParallel } from '../../parallel.ts';
 import { isLocalPath, type StoreOpener, splitUri } from '../../storage/index.ts';
 import { formatOf, INPUT_FORMATS, type InputFile } from './input-file.ts';
+
+/** Files looked at in parallel: each is a request to S3, and a corpus may be in tens of thousands of them. */
+const REQUESTS = 16;
 
 /**
  * The files that absolute paths, `s3://` and `builtin:` URIs, and globs of them name, each once, in the order given and by name within a glob.
@@ -19,8 +23,7 @@ export async function findInputs(inputs: readonly string[], open: StoreOpener): 
     if (found.length === 0) throw noFile(input);
     for (const uri of found) uris.add(uri);
   }
-  const files: Omit<InputFile, 'name'>[] = [];
-  for (const uri of uris) files.push(await openInput(uri, open));
+  const files = await mapParallel([...uris], REQUESTS, (uri) => openInput(uri, open));
   const shared = sharedFolder([...uris]);
   return files.map((file) => ({ ...file, name: file.uri.slice(shared.length) }));
 }
