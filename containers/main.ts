@@ -68,14 +68,23 @@ main().then(
   () => process.exit(0),
   async (error: unknown) => {
     // The run shows the last line of stderr; a stack trace helps only if the fault may be ours.
-    const explained = explainSystemError(error);
+    const withoutRole = isRoleOutOfReach(error);
+    const explained = withoutRole
+      ? `The credentials of the job's role cannot be had: ${(error as Error).message}`
+      : explainSystemError(error);
     if (!(error instanceof MatesError) && !explained) console.error(error);
     const name = error instanceof MatesError ? error.name : 'Error';
     const message = `${name}: ${explained ?? (error as Error).message}`;
     console.error(message);
     reportFailure(message);
     // A transient error counts as interrupted, not failed: Batch tries such a job again, `jobAttempts` times in all.
-    const status = error instanceof MatesError ? error.exitCode : (await isTransient(error)) ? INTERRUPTED : 1;
-    process.exit(status);
+    const transient = withoutRole || (await isTransient(error));
+    process.exit(error instanceof MatesError ? error.exitCode : transient ? INTERRUPTED : 1);
   },
 );
+
+/** Whether the container's agent, which is asked for the role's credentials, gave none: it may be restarting. */
+function isRoleOutOfReach(error: unknown): boolean {
+  const agent = process.env.AWS_CONTAINER_CREDENTIALS_RELATIVE_URI ?? process.env.AWS_CONTAINER_CREDENTIALS_FULL_URI;
+  return agent !== undefined && (error as Error).name === 'CredentialsProviderError';
+}

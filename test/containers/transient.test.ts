@@ -10,6 +10,21 @@ import { expect, it } from 'vitest';
 const IMPATIENT =
   'const later = globalThis.setTimeout; globalThis.setTimeout = (act, ms, ...rest) => later(act, ms < 9000 ? Math.min(ms, 20) : ms, ...rest);';
 
+it('credentials that the container’s agent does not give are tried for again', async () => {
+  const job = promisify(execFile)('node', ['--import', 'tsx', 'containers/main.ts', 'pretrain'], {
+    env: {
+      PATH: process.env.PATH,
+      AWS_REGION: 'us-east-1',
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://127.0.0.1:9/', // where nothing listens
+      MATES_RUN_URI: 's3://bucket/runs/tiny',
+    },
+  });
+  await expect(job).rejects.toMatchObject({
+    code: 75,
+    stderr: expect.stringMatching(/^Error: The credentials of the job's role cannot be had: /m),
+  });
+});
+
 it.each([
   ["a fault of the service's own is tried again", 500, 'InternalError', 75],
   ['a refusal is final', 403, 'AccessDenied', 1],
