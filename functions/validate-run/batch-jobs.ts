@@ -19,10 +19,7 @@ export function batchJobs(batch: BatchClient, queues: string[], run: string): Jo
   return {
     async live() {
       const ids = new Set<string>(); // a set: a job may change status between two listings
-      for (const jobQueue of queues)
-        for (const jobStatus of LIVE)
-          for await (const { jobSummaryList = [] } of paginateListJobs({ client: batch }, { jobQueue, jobStatus }))
-            for (const { jobId, jobName } of jobSummaryList) if (jobName!.includes(`-${run}`)) ids.add(jobId!);
+      for (const queue of queues) for (const id of await liveIn(batch, queue, run)) ids.add(id);
       const jobs: LiveJob[] = [];
       for (let rest = [...ids]; rest.length > 0; rest = rest.slice(DESCRIBED)) {
         const answer = await batch.send(new DescribeJobsCommand({ jobs: rest.slice(0, DESCRIBED) }));
@@ -36,6 +33,22 @@ export function batchJobs(batch: BatchClient, queues: string[], run: string): Jo
       await batch.send(new TerminateJobCommand({ jobId: id, reason }));
     },
   };
+}
+
+/** Ids of the jobs of a queue that have not ended and may be the run's; none where the queue was deleted. */
+async function liveIn(batch: BatchClient, jobQueue: string, run: string): Promise<string[]> {
+  const ids: string[] = [];
+  try {
+    for (const jobStatus of LIVE)
+      for await (const { jobSummaryList = [] } of paginateListJobs({ client: batch }, { jobQueue, jobStatus }))
+        for (const { jobId, jobName } of jobSummaryList) if (jobName!.includes(`-${run}`)) ids.push(jobId!);
+  } catch (error) {
+    // A queue is deleted when a deployment no longer has it, and only once it is empty.
+    const { name, message } = error as Error;
+    if (name === 'ClientException' && /job ?queue.*(not found|does not exist)/i.test(message)) return [];
+    throw error;
+  }
+  return ids;
 }
 
 /** The job's name is not enough: `a-2` could be the run `a-2` or stage 2 of the run `a`. */

@@ -20,6 +20,7 @@ import {
   MACHINE,
   MAP_RUN,
   printed,
+  QUEUES,
   sagemaker,
   sfn,
 } from './support.ts';
@@ -54,6 +55,16 @@ it('ends the execution and every job of its run, in whatever state and queue, an
   expect(await stopRun(...clients, EXECUTION, options)).toEqual({ run: 'run-1', wasRunning: true, jobs: 3 });
   expect(told.sort()).toEqual(['cpu', 'running', 'waiting']);
   expect(stopped()).toEqual([EXECUTION]);
+});
+
+it('takes a queue that a later deployment has deleted for an empty one', async () => {
+  const told = fakeBatch([{ id: 'running', name: 'probe-run-1-1', run: 'run-1', queue: 0, status: 'RUNNING' }]);
+  const refused = (message: string) => Object.assign(new Error(message), { name: 'ClientException' });
+  batch.on(ListJobsCommand, { jobQueue: QUEUES[1] }).rejects(refused(`JobQueue ${QUEUES[1]} not found.`));
+  expect(await stopRun(...clients, EXECUTION, options)).toEqual({ run: 'run-1', wasRunning: true, jobs: 1 });
+  expect(told).toEqual(['running']);
+  batch.on(ListJobsCommand, { jobQueue: QUEUES[1] }).rejects(refused('Too many of something'));
+  await expect(stopRun(...clients, EXECUTION, options)).rejects.toThrow(/Cannot look at the jobs: .*Too many/);
 });
 
 it('ends the training jobs of the run on SageMaker, and no other', async () => {
