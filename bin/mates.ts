@@ -10,6 +10,9 @@ import { compare, conformance, plan, prepare, replay, report, run, verify } from
 // The SDK is pinned; on Node 20 it would print a warning about its future releases before every answer.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
 
+// The AWS CLI knows the region by this name too, the SDK does not.
+if (process.env.AWS_DEFAULT_REGION) process.env.AWS_REGION ??= process.env.AWS_DEFAULT_REGION;
+
 /** In the order of the help. */
 const COMMANDS = [
   ...[run, plan, prepare, select, report, compare, verify, replay, evaluate, exportModel],
