@@ -248,7 +248,36 @@ export function parseSettings(values: Record<string, unknown> = {}): Settings {
       'context vpcId: looking up a VPC needs a fixed account and region; add -c account=... -c region=...',
     );
   if (parsed.data.network === 'endpoints' && !parsed.data.vpcId) requireReachableImages(parsed.data);
+  requireUsableInstances(parsed.data);
   return parsed.data;
+}
+
+/** What Batch would find out when the first jobs cannot start, or be placed. */
+function requireUsableInstances(settings: Settings): void {
+  const { jobVcpus, accelerator } = settings;
+  for (const name of accelerator === 'gpu' ? (['gpuInstances', 'cpuInstances'] as const) : ['cpuInstances' as const]) {
+    const refuse = (why: string) => {
+      throw new ConfigError(`context ${name}: ${why}.`);
+    };
+    const arm = settings[name].find((type) => ARM.test(type));
+    if (arm) refuse(`${arm} has Arm processors, and the images are for x86; choose another type, such as m7i.xlarge`);
+    const other = name === 'gpuInstances' && settings[name].find((type) => !NVIDIA.test(type));
+    if (other)
+      refuse(`${other} has no NVIDIA GPU; choose another type, such as g6.xlarge, or deploy with -c accelerator=cpu`);
+    const most = Math.max(...settings[name].map(vcpusOf));
+    if (jobVcpus > most) refuse(`none of them has the ${jobVcpus} vCPUs of a job (jobVcpus): choose larger types`);
+  }
+}
+
+/** Families by their names' convention: after the generation, a `g` stands for AWS's own Arm processors. */
+const ARM = /^(a1|[a-z]+\d+[a-z]*g[a-z]*)(\.|$)/;
+const NVIDIA = /^(g|gr|p)\d+(?!ad)/;
+
+/** By the size in its name; no limit is known of a family. */
+function vcpusOf(type: string): number {
+  const { times, size } = /\.(?<times>\d+)?(?<size>\w+)$/.exec(type)?.groups ?? {};
+  const vcpus: Record<string, number> = { medium: 1, large: 2, xlarge: 4 };
+  return Number(times ?? 1) * (vcpus[size ?? ''] ?? Number.POSITIVE_INFINITY);
 }
 
 /** Without a way out, jobs would wait for an image elsewhere, attempt after attempt, on instances that cost money. */

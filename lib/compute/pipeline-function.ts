@@ -70,7 +70,7 @@ export class PipelineFunction extends LambdaFunction {
     props.lake.grant(role, props.name);
     acknowledge(this, {
       'AwsSolutions-L1':
-        'Node.js 22 is the newest runtime that every dependency is tested on; it has years of support left.',
+        'Node.js 22 is the newest runtime that the integration tests can run. Lambda supports it until April 2027.',
     });
     acknowledge(role, {
       'AwsSolutions-IAM5[Resource::*]': 'X-Ray has no resources: PutTraceSegments and PutTelemetryRecords take * only.',

@@ -59,7 +59,8 @@ export class Queue extends Construct {
         useOptimalInstanceClasses: false, // otherwise Batch adds families without a GPU
         images: [{ imageType: gpu ? EcsMachineImageType.ECS_AL2023_NVIDIA : EcsMachineImageType.ECS_AL2023 }],
         launchTemplate,
-        // A new AMI or template replaces instances as their jobs end, never under a running one.
+        // A changed template or setting replaces instances as their jobs end, never under a running one, and only then
+        // does Batch look for a newer AMI (Batch User Guide, "Infrastructure updates").
         updateToLatestImageVersion: true,
         terminateOnUpdate: false,
         updateTimeout: Duration.hours(Math.min(settings.jobTimeoutHours, MAX_UPDATE_HOURS)),

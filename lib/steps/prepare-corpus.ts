@@ -3,7 +3,8 @@ import type { Construct } from 'constructs';
 import { Step, type StepProps } from './step.ts';
 
 /**
- * Tokenizes and shards the corpus; ends at once if the run names a prepared corpus or has already prepared its own.
+ * Tokenizes and shards the corpus; ends at once if the run names a prepared corpus. One that
+ * it has already prepared is kept if the files it was made of still have the same hashes.
  *
  * In: `{run, ...}`. Out: the same. Writes `corpus/` of the run.
  */

@@ -41,7 +41,8 @@ describe('context', () => {
   it('runs as many jobs of a map at once as one environment holds, unless told otherwise', () => {
     const jobs = (values: object) => mapConcurrency(parseSettings({ ...values }));
     expect(jobs({})).toBe(16);
-    expect(jobs({ maxGpuVcpus: 100, jobVcpus: 8 })).toBe(12);
+    const larger = { gpuInstances: 'g6.2xlarge', cpuInstances: 'm7i.2xlarge' };
+    expect(jobs({ ...larger, maxGpuVcpus: 100, jobVcpus: 8 })).toBe(12);
     expect(jobs({ accelerator: 'cpu', maxCpuVcpus: 2 })).toBe(1);
     expect(jobs({ mapConcurrency: 40 })).toBe(40);
   });
@@ -52,6 +53,11 @@ describe('context', () => {
     [{ jobAttempts: 11 }, 'context jobAttempts'],
     [{ spot: 'maybe' }, 'context spot'],
     [{ gpuInstances: '' }, 'context gpuInstances'],
+    [{ gpuInstances: 'g6.xlarge,m7i.xlarge' }, 'context gpuInstances: m7i.xlarge has no NVIDIA GPU'],
+    [{ gpuInstances: 'g4ad' }, 'context gpuInstances: g4ad has no NVIDIA GPU'],
+    [{ gpuInstances: 'g5g.xlarge' }, 'context gpuInstances: g5g.xlarge has Arm processors'],
+    [{ cpuInstances: ['m7i', 'c7gn'], accelerator: 'cpu' }, 'context cpuInstances: c7gn has Arm processors'],
+    [{ jobVcpus: 16, gpuInstances: 'g6' }, 'context cpuInstances: none of them has the 16 vCPUs of a job'],
     [{ logRetentionDays: 10 }, 'one of 1, 3, 5'],
     [{ alarmEmail: 'nobody' }, 'context alarmEmail'],
     [{ region: 'eu-west-1' }, 'both or neither'],
@@ -70,6 +76,14 @@ describe('context', () => {
   ])('%j is refused by name', (values, message) => {
     expect(() => parseSettings(values)).toThrow(ConfigError);
     expect(() => parseSettings(values)).toThrow(message);
+  });
+
+  it('takes any type with room for a job, and families', () => {
+    const types = ['g4dn.12xlarge', 'gr6.4xlarge', 'p5en.48xlarge', 'g6'];
+    const cpuInstances = ['m7i-flex.4xlarge', 'c6id.metal', 'is4'];
+    expect(parseSettings({ jobVcpus: 16, gpuInstances: types, cpuInstances })).toMatchObject({ gpuInstances: types });
+    // The queue of GPUs is not deployed then.
+    expect(parseSettings({ accelerator: 'cpu', jobVcpus: 4, gpuInstances: 'g5g.large' }).jobVcpus).toBe(4);
   });
 
   it.each([
