@@ -306,6 +306,8 @@ export interface RunSummary {
     reference: string;
     /** SHA-256 of the settings that every method trains and is evaluated with. Absent in older files. */
     settings?: string;
+    /** SHA-256 of what a token and a row are: the tokenizer's kind and size, and the length of rows. Absent in older files. */
+    rows?: string;
     /** SHA-256 of what rows are chosen by: probing, the influence model and the selection. Absent in older files. */
     choice?: string;
   };
@@ -314,6 +316,8 @@ export interface RunSummary {
   stages: {
     stage: number;
     scored: boolean;
+    /** Rows that the steps take of the selected ones. Absent in older files. */
+    consumedRows?: number;
     selectedRows: number;
     poolRows: number;
     seconds: number;

@@ -1,5 +1,7 @@
 /** The names of a run's arms, which depend on what the main arm was trained on. */
 import type { RunConfig } from '../core/config/schema.ts';
+import type { Method } from '../core/selection/methods.ts';
+import type { StageReport } from './data.ts';
 
 export interface ArmNames {
   main: string;
@@ -30,4 +32,14 @@ export function armNames(config: RunConfig): ArmNames {
       reference: 'the passages that were trained on',
     };
   return { main: 'Random rows', control: CONTROL, column: 'random', reference: 'passages of the desired kind' };
+}
+
+/** Stages whose rows were selected by another method than the configured one, which was not to be trusted. */
+export function replacedStages(
+  { selection: { method: configured } }: RunConfig,
+  stages: readonly StageReport[],
+): { stage: number; method: Method }[] {
+  return stages.flatMap(({ stage, plan, main: { selection } }) =>
+    plan?.scored && selection && selection.method !== configured ? [{ stage, method: selection.method }] : [],
+  );
 }

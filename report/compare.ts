@@ -58,7 +58,7 @@ function cellsOf({ label, seeds, mean, standardError, difference, spearman, flop
 }
 
 /**
- * `-0.123 [-0.150, -0.090] (7)`: the mean of the pairs' differences, the wider of the two intervals, and the number of
+ * `-0.123 [-0.150, -0.090] (7)`: the mean of the pairs' differences, an interval that spans the bootstrap's and Student's, and the number of
  * pairs if it is not the number of `seeds` that the row has.
  */
 export function differenceText(difference: Difference | undefined, seeds = difference?.seeds): string {
@@ -73,11 +73,12 @@ export function differenceText(difference: Difference | undefined, seeds = diffe
 const note = (baseline: string) =>
   'Losses in nats per token, mean \u00b1 standard error over seeds; ' +
   `differences to ${baseline}, taken before rounding, paired by seed${baseline === 'random' ? ' (a run with its own control, if it has one)' : ''}, ` +
-  "with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the number of pairs in parentheses; " +
+  "with 95 % intervals (which span the bootstrap's and Student's t) and, where some seeds have no pair, the number of pairs in parentheses; " +
   'negative is better. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there.';
 
 /** The note below a table of one stage. */
-export const aboutStage = ({ baseline }: Comparison, stage: number) => `After stage ${stage}. ${note(baseline)}`;
+export const aboutStage = ({ baseline, replaced }: Comparison, stage: number) =>
+  [`After stage ${stage}. ${note(baseline)}`, ...replaced].join('\n\n');
 
 const COLORS = [
   '#2563eb',
@@ -102,7 +103,7 @@ const AXES = [
 
 /** The whole page; it has no script and makes no request. */
 export function renderComparison(comparison: Comparison): string {
-  const { runs, baseline, labels, courses, stages } = comparison;
+  const { runs, baseline, labels, courses, stages, replaced } = comparison;
   const numbers = [...new Set(stages.map(({ stage }) => stage))];
   const axes = AXES.filter(({ key }) => courses.some(({ points }) => points.some((one) => one[key] !== undefined)));
   return `<!doctype html>\n${
@@ -119,7 +120,7 @@ export function renderComparison(comparison: Comparison): string {
 <header><p class="eyebrow">MATES comparison</p><h1>${whichRuns(comparison)}</h1></header>
 <section aria-labelledby="after"><h2 id="after">After each stage</h2>
 ${numbers.toReversed().map((stage) => stageTable(comparison, stage))}
-<p class="note">${note(baseline)}</p></section>
+<p class="note">${note(baseline)}</p>${replaced.map((sentence) => html`<p class="note"><b>${sentence}</b></p>`)}</section>
 <section aria-labelledby="courses"><h2 id="courses">What it took</h2>
 ${legend(...labels.map((label) => ({ color: colorOf(labels, label), swatch: 'line' as const, label: lineName(courses, label) })))}
 ${(['referenceLoss', 'heldOutLoss'] as const).map((name) => axes.map((axis) => courseChart(comparison, name, axis)))}

@@ -3,7 +3,7 @@ import type { RunRecord } from '../core/formats.ts';
 import { counted, plural } from '../core/plural.ts';
 import { type Method, methodTraits, type ScoreKind } from '../core/selection/methods.ts';
 import { weightedScores } from '../core/selection/weighted-scores.ts';
-import { armNames, selects, trainsOnReferences } from './arms.ts';
+import { armNames, replacedStages, selects, trainsOnReferences } from './arms.ts';
 import { domainLosses, selectionByDomain } from './charts/charts-domains.ts';
 import { histogramCharts, influenceModel } from './charts/charts-influence.ts';
 import { evaluationCharts, trainingChart } from './charts/charts-training.ts';
@@ -148,7 +148,12 @@ ${missing.length > 0 && html`<p class="note"><b>Not there yet:</b> ${missing.joi
 /** The configuration's name, and the run's id if it differs: several runs may have one configuration. */
 const titleOf = ({ id, config: { name } }: RunRecord) => (id.startsWith(name) ? id : `${name} \u00b7 ${id}`);
 
-function whatWasDone({ record: { config }, corpus }: ReportData): string {
+function whatWasDone(data: ReportData): string {
+  const {
+    record: { config },
+    corpus,
+    stages,
+  } = data;
   const { model, pretrain } = config;
   const sequenceLength = corpus?.sequenceLength ?? config.corpus.sequenceLength;
   const tokens = pretrain.stages * pretrain.stepsPerStage * pretrain.batchRows * sequenceLength;
@@ -156,15 +161,26 @@ function whatWasDone({ record: { config }, corpus }: ReportData): string {
     `A GPT-NeoX model of ${counted(model.layers, 'layer')} and width ${model.width}, trained for ${counted(pretrain.stages, 'stage')} of ` +
     `${format.count(pretrain.stepsPerStage)} ${plural(pretrain.stepsPerStage, 'step')} (${format.count(tokens)} tokens in all)`;
   if (!selects(config) && !trainsOnReferences(config)) return `${trained} on random rows.`;
+  const replaced = replacedStages(config, stages).map(({ stage, method }) => `stage ${stage} by ${method}`);
+  const otherwise = replaced.length ? `, except that rows were selected for ${replaced.join(', ')} instead` : '';
   return (
-    `${trained}: the first stage on random rows, each later one on ${chosenRows(config)}` +
+    `${trained}: the first stage on random rows, each later one on ${chosenRows(config, trainsOnAll(data))}` +
+    otherwise +
     (config.control === 'random' ? '. A control was trained as long on random rows of the same pools.' : '.')
   );
 }
 
-/** The rows of a later stage, in words. */
-function chosenRows({ selection, probe }: RunConfig): string {
-  const share = `the ${format.plainPercent(selection.fraction)} of its candidate pool`;
+/** Whether the steps of each later stage take all rows that were selected for it, or nearly. */
+const trainsOnAll = ({ stages }: ReportData) =>
+  stages.every(({ plan }) => !plan?.scored || plan.consumedRows >= 0.99 * plan.selectedRows);
+
+/**
+ * The rows of a later stage, in words.
+ *
+ * @param all whether all of them were trained on, rather than as many as the steps take.
+ */
+function chosenRows({ selection, probe }: RunConfig, all: boolean): string {
+  const share = `${all ? '' : 'rows of '}the ${format.plainPercent(selection.fraction)} of its candidate pool`;
   const influence = probe.method === 'exact' ? 'oracle influence' : `influence by ${probe.method}`;
   const how: Record<Exclude<Method, 'random'>, string> = {
     influence: `${share} that an influence model, fitted to the current checkpoint, drew`,
@@ -203,13 +219,13 @@ function closingTable(data: ReportData): Html {
     return html`<tr><th scope="row">${stage.stage}</th>${cells('referenceLoss')}${cells('heldOutLoss')}${cells('mixedDomainLoss')}
 <td class="group">${fit ? html`${format.correlation(fit.spearman)} <span class="muted">${format.interval(fit.spearmanInterval)}</span>` : format.NOTHING}</td>
 <td>${optional(fit?.freshSpearman, format.correlation)}</td><td>${optional(fit?.staleSpearman, format.correlation)}</td>
-<td class="group">${plan ? `${format.count(plan.selectedRows)} / ${format.count(plan.poolRows)}` : format.NOTHING}</td>
+<td class="group">${plan ? [plan.consumedRows, plan.selectedRows, plan.poolRows].map(format.count).join(' / ') : format.NOTHING}</td>
 <td>${optional(stage.seconds, format.duration)}</td></tr>
 `;
   };
   const group = (name: string, span: number) => html`<th class="group" scope="colgroup" colspan="${span}">${name}</th>`;
   return html`<div class="scroll" tabindex="0"><table class="closing">
-<thead><tr><th scope="col" rowspan="2">stage</th>${['reference loss', 'held-out loss', 'mixed-domain loss'].map((name) => group(name, compared ? 3 : 1))}${group('Spearman', 3)}<th class="group" scope="col" rowspan="2">selected<br>of pool, rows</th><th scope="col" rowspan="2">job<br>time</th></tr>
+<thead><tr><th scope="col" rowspan="2">stage</th>${['reference loss', 'held-out loss', 'mixed-domain loss'].map((name) => group(name, compared ? 3 : 1))}${group('Spearman', 3)}<th class="group" scope="col" rowspan="2">rows trained on<br>/ selected / of pool</th><th scope="col" rowspan="2">job<br>time</th></tr>
 <tr>${[1, 2, 3].map(() =>
     compared
       ? html`<th class="group" scope="col">${armNames(config).column}</th><th scope="col">random</th><th scope="col">diff.</th>`

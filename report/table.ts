@@ -22,7 +22,7 @@ export function summaryWarnings({ warnings = [], stages }: RunSummary): string[]
 }
 
 const aboutDifferences = ({ method }: RunSummary) =>
-  "In parentheses after a loss: its difference from the control's; " +
+  "In parentheses after a loss: its difference from the control's, after rounding; " +
   (method === 'train-on-reference'
     ? 'negative favours training on the reference passages. Their own loss only says how well they were learned: go by the held-out loss.'
     : 'negative favours selection.');
@@ -72,5 +72,15 @@ export function closingTable(summary: RunSummary, { color, columns }: { color: b
   });
   const colAligns = head.map(() => 'right' as const);
   const table = terminalTable(rows, { head, colAligns, style: { head: [], border: [], compact: true } }, columns);
-  return compared ? `${table}\n${aboutDifferences(summary)}` : table;
+  const notes = [...(compared ? [aboutDifferences(summary)] : []), ...aboutRows(summary)];
+  return [table, ...notes].join('\n');
+}
+
+/** A sentence about the stages whose steps took fewer rows than were selected. */
+function aboutRows({ stages }: RunSummary): string[] {
+  const fewer = stages.filter(
+    ({ scored, consumedRows, selectedRows }) => scored && (consumedRows ?? selectedRows) < selectedRows,
+  );
+  const rows = fewer.map(({ stage, consumedRows }) => `stage ${stage}: ${count(consumedRows!)}`);
+  return rows.length ? [`Selected rows that the steps took, drawn at random: ${rows.join(', ')}.`] : [];
 }

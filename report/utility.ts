@@ -4,6 +4,7 @@ import type { SelectionSummary } from '../core/formats.ts';
 import { methodTraits, type ScoreKind } from '../core/selection/methods.ts';
 import { weightedScores } from '../core/selection/weighted-scores.ts';
 
+/** Each in standard deviations, except DSIR's on its own; see `measuresScale`. */
 const SCORES: Record<ScoreKind, string> = {
   'influence-model': 'minus predicted influence',
   probe: 'minus probed influence',
@@ -11,6 +12,9 @@ const SCORES: Record<ScoreKind, string> = {
   classifier: 'the classifier\u2019s score',
   loss: 'minus loss',
 };
+
+/** A score on its own, with its unit. */
+const alone = (kind: ScoreKind) => (kind === 'dsir' ? SCORES.dsir : `${SCORES[kind]}, in standard deviations`);
 
 /** One stage's selection by a score. */
 interface Selected {
@@ -25,7 +29,7 @@ const scoresOf = ({ method }: Selected['selection'], config: RunConfig) =>
 /** An axis's label: utility is only named after a score if it is a single one. */
 export function utilityLabel(selection: Selected['selection'], config: RunConfig): string {
   const [first, ...added] = scoresOf(selection, config);
-  return first && added.length === 0 ? `utility (${SCORES[first[0]]})` : 'utility';
+  return first && added.length === 0 ? `utility (${alone(first[0])})` : 'utility';
 }
 
 /** What utility is in each of the stages, and how it decides which rows are kept, in sentences. */
@@ -33,7 +37,7 @@ export function aboutUtility(stages: readonly Selected[], config: RunConfig): st
   const meaning = byStage(stages, (selection) => {
     const scores = scoresOf(selection, config);
     const parts = scores.map(([kind, weight]) => (weight === 1 ? SCORES[kind] : `${weight} times ${SCORES[kind]}`));
-    return `utility is ${parts.length > 1 ? `the sum of z-scores: ${parts.join(', plus ')}` : parts[0]}.`;
+    return `utility is ${parts.length > 1 ? `the sum of z-scores, divided by its own standard deviation: ${parts.join(', plus ')}` : alone(scores[0]![0])}.`;
   });
   const taken = byStage(stages, ({ gumbel }) =>
     gumbel === 'none'

@@ -1,7 +1,7 @@
 /** What the run shows, in plain words, and what it does not show. */
 import { weaknessOf } from '../core/diagnostics/weakness.ts';
 import type { Evaluation, InfluenceFit } from '../core/formats.ts';
-import { armNames, selects, trainsOnReferences } from './arms.ts';
+import { armNames, replacedStages, selects, trainsOnReferences } from './arms.ts';
 import { controlEvaluation, isShared, type ReportData } from './data.ts';
 import { LEAST_DIFFERENCE, shownDifference, tone } from './difference.ts';
 import { interval, loss, lossDifference } from './format.ts';
@@ -33,7 +33,7 @@ export function verdict(data: ReportData): Verdict {
   const { record, stages } = data;
   const last = stages.findLast((stage) => stage.main.evaluation && (isShared(stage) || stage.control.evaluation));
   const fits = stages.flatMap(({ stage, fit }) => (fit ? [{ stage, fit }] : []));
-  const doubts = [...doubtsOf(fits), ...oddities(data)];
+  const doubts = [...doubtsOf(fits), ...replacements(data), ...oddities(data)];
   if (!last) return { tone: 'open', sentence: 'No stage has been evaluated yet.', figures: [], cautions: doubts };
   const progress =
     last.stage < stages.length - 1
@@ -55,7 +55,7 @@ function ofSelection({ data, stage, main, progress, doubts }: Seen, control: Eva
   const better = tone(difference) === 'better';
   return {
     // Selection was for the reference set; only other passages show that the gain goes beyond it.
-    tone: tone(difference) === undefined ? 'open' : better && heldOut < 0 && isTrusted(data.stages) ? 'good' : 'warn',
+    tone: tone(difference) === undefined ? 'open' : better && heldOut < 0 && isTrusted(data) ? 'good' : 'warn',
     sentence:
       `After stage ${stage} the model trained on selected data has a reference loss of ${loss(main.referenceLoss)} nats per token, ` +
       besideControl(difference, control.referenceLoss) +
@@ -194,9 +194,16 @@ function doubtsOf(fits: { stage: number; fit: InfluenceFit }[]): string[] {
 }
 
 /** Whether every stage selected by a model or probe that is shown to rank better than chance. */
-const isTrusted = (stages: ReportData['stages']) =>
+const isTrusted = ({ record, stages }: ReportData) =>
+  replacedStages(record.config, stages).length === 0 &&
   stages.every(
     ({ fit, weakProbe }) => weakProbe === undefined && !(fit && (fit.weakLabels || fit.spearmanInterval[0] <= 0)),
+  );
+
+/** What was selected by another method than the configured one. */
+const replacements = ({ record: { config }, stages }: ReportData) =>
+  replacedStages(config, stages).map(
+    ({ stage, method }) => `Stage ${stage}: rows were selected by ${method} instead of ${config.selection.method}.`,
   );
 
 /** Warnings about the probes, the passages and the selections. */
@@ -214,8 +221,9 @@ function oddities({ passages, stages }: ReportData): string[] {
 function breadth(main: Evaluation, control: Evaluation, what: string): string[] {
   const mixed = shownDifference(main.mixedDomainLoss, control.mixedDomainLoss);
   if (tone(mixed) !== 'worse') return [];
+  const traded = tone(shownDifference(main.referenceLoss, control.referenceLoss)) === 'better';
   return [
-    `The loss over all the corpus\u2019s domains is higher than the control\u2019s (${lossDifference(mixed)}): ${what} trades breadth for the reference.`,
+    `The loss over all the corpus\u2019s domains is higher than the control\u2019s${traded ? '' : ', too'} (${lossDifference(mixed)})${traded ? `: ${what} trades breadth for the reference` : ''}.`,
   ];
 }
 

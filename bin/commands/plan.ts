@@ -71,6 +71,8 @@ async function filesHere(config: RunConfig): Promise<{ problems: string[]; bytes
 
 function describe(config: RunConfig, plan: Plan, corpus?: CorpusIndex): string {
   const { sequenceLength } = corpus ?? config.corpus;
+  // Without the corpus, pools are taken to be as small as they may be.
+  const least = corpus || plan.scoredRows === 0 ? '' : 'at least ';
   const columns = terminalColumns();
   const facts = [
     ['model', `${formatCount(plan.parameters)} parameters (${shape(config, sequenceLength)})`],
@@ -82,13 +84,13 @@ function describe(config: RunConfig, plan: Plan, corpus?: CorpusIndex): string {
     ['training tokens', formatCount(plan.tokens)],
     ['rows the corpus must have', `about ${formatCount(plan.rowsNeeded)} of ${sequenceLength} tokens`],
     ['probes', plan.probes ? `${formatCount(plan.probes)}, ${probing(config)}` : 'none'],
-    [
-      'rows scored',
-      plan.scoredRows ? `${config.corpus.prepared ? '' : 'at least '}${formatCount(plan.scoredRows)}` : 'none',
-    ],
+    ['rows scored', plan.scoredRows ? `${least}${formatCount(plan.scoredRows)}` : 'none'],
     ['jobs', formatCount(plan.jobs)],
-    ...Object.entries(plan.flops).map(([step, flops]) => [`FLOPs: ${step}`, flops.toExponential(2)]),
-    ['selection costs', `${(100 * plan.selectionOverhead).toFixed(1)} % of the pretraining it serves`],
+    ...Object.entries(plan.flops).map(([step, flops]) => [
+      `FLOPs: ${step}`,
+      `${step === 'score' ? least : ''}${flops.toExponential(2)}`,
+    ]),
+    ['selection costs', `${least}${(100 * plan.selectionOverhead).toFixed(1)} % of the main arm's pretraining`],
   ];
   const money = plan.instances.map(({ instance, accelerators, hours, onDemandUsd, spotUsd }) => [
     instance,

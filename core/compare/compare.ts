@@ -61,6 +61,8 @@ export interface Comparison {
   labels: string[];
   stages: MethodStage[];
   courses: Course[];
+  /** Sentences about stages that were not selected by the run's method. */
+  replaced: string[];
 }
 
 /** A run to compare. */
@@ -104,7 +106,16 @@ export function compareRuns(entries: readonly Entry[], baseline?: string): Compa
   const stages = [...new Set(all.flatMap(({ points }) => points.map(({ stage }) => stage)))].sort((a, b) => a - b);
   const rows = stages.flatMap((stage) => labels.flatMap((label) => methodStage(all, label, stage, base) ?? []));
   const given = { given: runs.length, controlled: runs.filter(({ control }) => control).length };
-  return { runs: given, baseline: base, labels, stages: rows, courses: all };
+  return { runs: given, baseline: base, labels, stages: rows, courses: all, replaced: replacedIn(entries) };
+}
+
+function replacedIn(entries: readonly Entry[]): string[] {
+  return labelled(entries).flatMap(({ label, summary: { seed, method: configured, stages } }) => {
+    const replaced = stages.filter(({ scored, method }) => scored && method !== undefined && method !== configured);
+    if (replaced.length === 0) return [];
+    const which = replaced.map(({ stage, method }) => `stage ${stage} by ${method}`).join(', ');
+    return [`Not selected by ${configured} in ${label}, seed ${seed}: ${which}, as the scores were weak.`];
+  });
 }
 
 /** What runs must have in common, and what the error says that two runs have if they do not. */
@@ -112,6 +123,7 @@ const COMMON = {
   heldOut: 'different held-out passages',
   reference: 'different reference passages',
   settings: 'different settings of model, pretrain, pools or evaluation',
+  rows: 'different tokenizers or lengths of rows',
   corpus: 'different corpora, though their seed is the same', // the seed deals it anew
 } as const;
 

@@ -13,6 +13,7 @@ import type {
   PassagesCheck,
   RunSummary,
   SelectionSummary,
+  StagePlan,
   TaskSummary,
   Timing,
   TrainingMetrics,
@@ -45,6 +46,7 @@ export async function summarise(run: Run): Promise<RunSummary> {
     stages.push({
       stage,
       scored: plan.scored,
+      consumedRows: plan.consumedRows,
       selectedRows: selection.selectedRows,
       poolRows: selection.poolRows,
       seconds: busySeconds(timings),
@@ -56,7 +58,7 @@ export async function summarise(run: Run): Promise<RunSummary> {
       staleSpearman: fit?.staleSpearman,
       method: selection.method,
       mostSelected: mostSelected(selection),
-      warnings: await warningsOf(run, stage, fit),
+      warnings: await warningsOf(run, plan, selection, fit),
       main: await armSummary(run, corpus.index, { stage, arm: 'main', timings }),
       control: plan.arms.includes('control')
         ? await armSummary(run, corpus.index, { stage, arm: 'control', timings })
@@ -77,6 +79,7 @@ export async function summarise(run: Run): Promise<RunSummary> {
       heldOut: passagesHash(config.heldOut, inputs),
       reference: passagesHash(config.reference, inputs),
       settings: settingsHash(config),
+      rows: rowsHash(config, corpus.index),
       choice: choiceHash(config),
     },
     warnings: passages?.warnings ?? [],
@@ -106,6 +109,15 @@ export function settingsHash({ model: all, pretrain, pools, evaluation: { rowsPe
   return sha256(JSON.stringify({ model, training, pools, rowsPerDomain }));
 }
 
+/**
+ * SHA-256 of what a token and a row are, whatever the seed: a loss per token depends on both. Two tokenizers that were
+ * trained to the same size, each on the texts of its seed, count as the same.
+ */
+function rowsHash({ corpus }: RunConfig, { sequenceLength, tokenizer }: CorpusIndex): string {
+  const given = corpus.tokenizer !== undefined && 'file' in corpus.tokenizer ? tokenizer.sha256 : undefined;
+  return sha256(JSON.stringify({ sequenceLength, vocabularySize: tokenizer.vocabularySize, given }));
+}
+
 /** SHA-256 of what rows are chosen by; for random rows and for training on references, only the selection counts. */
 function choiceHash({ probe, influenceModel, selection }: RunConfig): string {
   const scored = methodTraits(selection.method).score !== undefined;
@@ -117,13 +129,20 @@ function passagesHash({ input, passages, target }: RunConfig['heldOut'], inputs:
   return sha256(JSON.stringify({ file, passages, target }));
 }
 
-async function warningsOf(run: Run, stage: number, fit?: InfluenceFit): Promise<string[]> {
+async function warningsOf(
+  run: Run,
+  { stage, scored }: StagePlan,
+  { method }: SelectionSummary,
+  fit?: InfluenceFit,
+): Promise<string[]> {
   const { selection } = await getJson<Evaluation>(run.store, armLayout(stage, 'main').evaluation);
+  const configured = run.record.config.selection.method;
   const scorer = await getJsonIfPresent<ScorerRecord>(run.store, stageLayout(stage).scorer);
   const ofProbe = fit || scorer?.weak === undefined ? undefined : `the probe is weak: ${scorer.weak}`;
   const weak = fit ? weaknessOf(fit) : ofProbe;
   const sentence = weak === undefined ? [] : [`${weak[0]!.toUpperCase()}${weak.slice(1)}.`];
-  return [...sentence, ...(selection?.warnings ?? [])];
+  const replaced = scored && method !== configured ? [`Rows were selected by ${method} instead of ${configured}.`] : [];
+  return [[...sentence, ...replaced].join(' '), ...(selection?.warnings ?? [])].filter((warning) => warning !== '');
 }
 
 async function armSummary(

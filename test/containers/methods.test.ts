@@ -246,6 +246,10 @@ describe('a weak influence model', () => {
     expect(given!.length).toBeGreaterThan(plain!.length); // a fraction of the pool, and not just what is consumed
     const { method } = await getJson<SelectionSummary>(tiny.store, armLayout(1, 'main').selectionSummary);
     expect(method).toBe('random');
+    const { stages } = await summarise(tiny.run);
+    expect(stages[1]!.warnings[0]).toMatch(
+      /^The influence model is weak: its Spearman .*\. Rows were selected by random instead of influence\.$/,
+    );
   });
 
   it('stops the run', async () => {
@@ -272,7 +276,9 @@ describe('lookahead whose steps make the model worse at the references', () => {
       weakLabels: true,
     });
     const { stages } = await summarise(tiny.run);
-    expect(stages[1]!.warnings[0]).toMatch(/^The labels are weak: lookahead's steps .* worse model\.$/);
+    expect(stages[1]!.warnings[0]).toMatch(
+      /^The labels are weak: lookahead's steps .* worse model\. Rows were selected by dsir instead of influence\.$/,
+    );
   });
 
   it('is recorded and warned of where every row is probed', async () => {

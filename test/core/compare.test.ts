@@ -60,6 +60,17 @@ function summary(
 }
 
 describe('a comparison', () => {
+  it('says which stages were not selected by the method of the run', () => {
+    const one = summary('influence', 7, 5, { control: 5.1 });
+    const replaced = { ...one, stages: one.stages.map((stage) => ({ ...stage, method: 'dsir' as const })) };
+    const sentence = 'Not selected by influence in influence, seed 7: stage 1 by dsir, as the scores were weak.';
+    const comparison = compareRuns([replaced]);
+    expect(comparison.replaced).toEqual([sentence]);
+    expect(comparisonMarkdown(comparison)).toContain(sentence);
+    expect(renderComparison(comparison)).toContain(sentence);
+    expect(compareRuns([one]).replaced).toEqual([]);
+  });
+
   it('pairs methods by seed', () => {
     const runs = [1, 2, 3].flatMap((seed) => [
       summary('random', seed, 5 + seed / 10),
@@ -157,6 +168,13 @@ describe('a comparison', () => {
     expect(() => compareRuns([on(), other({ reference: 'q' })])).toThrow(
       /dsir-1 and other have different reference passages/,
     );
+    const elsewhere = other({ corpus: 'another', rows: 'q' });
+    expect(() =>
+      compareRuns([
+        { ...on(), data: { ...on().data!, rows: 'p' } },
+        { ...elsewhere, seed: 2 },
+      ]),
+    ).toThrow(/have different tokenizers or lengths of rows/);
     expect(() => compareRuns([on(), other({ settings: 't' })])).toThrow(
       /dsir-1 and other have different settings of model, pretrain, pools or evaluation, .* differ only in .*: seed, probe/,
     );
@@ -213,7 +231,7 @@ describe('a comparison', () => {
       | random | 2 | 5.000 ± 0.000 | – | 5.100 ± 0.000 | – | 4.900 ± 0.000 | 0.50 | 2.40e+2 |
       | influence | 2 | 4.900 ± 0.000 | −0.100 [−0.100, −0.100] | 5.000 ± 0.000 | −0.100 [−0.100, −0.100] | 4.800 ± 0.000 | 0.50 | 2.40e+2 |
 
-      After stage 1. Losses in nats per token, mean ± standard error over seeds; differences to random, taken before rounding, paired by seed (a run with its own control, if it has one), with 95 % intervals (the wider of the bootstrap's and Student's t) and, where some seeds have no pair, the number of pairs in parentheses; negative is better. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there."
+      After stage 1. Losses in nats per token, mean ± standard error over seeds; differences to random, taken before rounding, paired by seed (a run with its own control, if it has one), with 95 % intervals (which span the bootstrap's and Student's t) and, where some seeds have no pair, the number of pairs in parentheses; negative is better. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there."
     `);
   });
 });

@@ -255,6 +255,49 @@ describe('the verdict', () => {
     expect(await page()).not.toContain('weak: its interval includes zero');
   });
 
+  it('says which stages were selected by what stood in for the method, and does not praise it for them', async () => {
+    const open = memoryOpener();
+    const store = open('memory:run');
+    await writeFixture(store);
+    const key = armLayout(2, 'main').selectionSummary;
+    await putJson(store, key, { ...(await getJson<SelectionSummary>(store, key)), method: 'dsir' });
+    const page = renderReport(await collectReportData(open, 'memory:run'));
+    expect(page).toContain('class="verdict warn"');
+    expect(page).toContain(', except that rows were selected for stage 2 by dsir instead');
+    expect(page).toContain('Stage 2: rows were selected by dsir instead of influence.');
+  });
+
+  it.each([
+    [-0.2, 'trades breadth for the reference'],
+    [0.2, 'is higher than the control\u2019s, too (+0.100).'],
+  ])('speaks of a trade only where the reference has gained: %d', async (difference, expected) => {
+    const losses = (by: number, mixed: number) => ({
+      referenceLoss: 5 + by,
+      heldOutLoss: 5 + by,
+      mixedDomainLoss: 4 + mixed,
+    });
+    const { header } = await withLosses(losses(difference, 0.1), losses(0, 0));
+    expect(header).toContain(expected);
+    expect(header.includes('trades breadth')).toBe(difference < 0);
+  });
+
+  it('says how many of the selected rows were trained on', async () => {
+    const open = memoryOpener();
+    const store = open('memory:run');
+    await writeFixture(store);
+    const page = async () => renderReport(await collectReportData(open, 'memory:run'));
+    const take = async (stage: number, rows?: number) => {
+      const { plan: key } = stageLayout(stage);
+      const plan = await getJson<StagePlan>(store, key);
+      await putJson(store, key, { ...plan, consumedRows: rows ?? plan.selectedRows });
+    };
+    for (const stage of [1, 2, 3]) await take(stage);
+    expect(await page()).not.toContain('rows of the 20% of its candidate pool');
+    await take(3, 123);
+    expect(await page()).toContain('each later one on rows of the 20% of its candidate pool');
+    expect(await page()).toMatch(/<td class="group">123 \/ [\d,]+ \/ [\d,]+<\/td>/);
+  });
+
   it('repeats the warnings about the passages and the selection', async () => {
     const open = memoryOpener();
     const store = open('memory:run');
@@ -355,13 +398,15 @@ describe('utility', () => {
 
   it('is called what the method makes it, and rows drawn or kept as the method takes them', async () => {
     const drawn = await reportOf({ method: 'influence' });
-    expect(drawn.axes).toEqual(['utility (minus predicted influence)']);
-    expect(drawn.note).toContain('Utility is minus predicted influence. Rows are drawn by Gumbel-top-k');
+    expect(drawn.axes).toEqual(['utility (minus predicted influence, in standard deviations)']);
+    expect(drawn.note).toContain(
+      'Utility is minus predicted influence, in standard deviations. Rows are drawn by Gumbel-top-k',
+    );
     const kept = await reportOf({ method: 'classifier' });
-    expect(kept.axes).toEqual(['utility (the classifier\u2019s score)']);
+    expect(kept.axes).toEqual(['utility (the classifier\u2019s score, in standard deviations)']);
     expect(kept.note).toContain('The rows with the highest utility are kept.');
     expect(kept.note).not.toContain('Gumbel');
-    expect((await reportOf({ method: 'perplexity' })).axes).toEqual(['utility (minus loss)']);
+    expect((await reportOf({ method: 'perplexity' })).axes).toEqual(['utility (minus loss, in standard deviations)']);
     const dsir = await reportOf({ method: 'dsir' });
     expect(dsir.axes).toEqual(['utility (DSIR\u2019s log-weight)']);
     expect(dsir.note).toContain('Gumbel-top-k');
@@ -371,13 +416,16 @@ describe('utility', () => {
     const { axes, note } = await reportOf({ method: 'influence', classifierWeight: 1, dsirWeight: 0.5 });
     expect(axes).toEqual(['utility']);
     expect(note).toContain(
-      'Utility is the sum of z-scores: minus predicted influence, plus 0.5 times DSIR\u2019s log-weight, plus the classifier\u2019s score.',
+      'Utility is the sum of z-scores, divided by its own standard deviation: minus predicted influence, plus 0.5 times DSIR\u2019s log-weight, plus the classifier\u2019s score.',
     );
   });
 
   it('is that of what stood in for the method at a stage', async () => {
     const { axes, note } = await reportOf({ method: 'hard-top-k' }, { 2: 'dsir' });
-    expect(axes).toEqual(['utility (minus predicted influence)', 'utility (DSIR\u2019s log-weight)']);
+    expect(axes).toEqual([
+      'utility (minus predicted influence, in standard deviations)',
+      'utility (DSIR\u2019s log-weight)',
+    ]);
     expect(note).toContain('In stages 1, 3 the rows with the highest utility are kept. In stage 2 rows are drawn');
   });
 });

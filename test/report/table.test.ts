@@ -53,6 +53,15 @@ const summary: RunSummary = {
 };
 
 describe('closingTable', () => {
+  it('says where the steps took fewer rows than were selected', () => {
+    const [first, last] = summary.stages;
+    const table = (consumedRows?: number) =>
+      closingTable({ ...summary, stages: [first!, { ...last!, consumedRows }] }, { color: false });
+    expect(table(480)).toMatch(/\nSelected rows that the steps took, drawn at random: stage 1: 480\.$/);
+    expect(table(974)).not.toContain('the steps took');
+    expect(table()).not.toContain('the steps took'); // an older file
+  });
+
   it('has one row a stage', () => {
     expect(closingTable(summary, { color: false })).toMatchInlineSnapshot(`
       "┌───────┬────────────────┬────────────────┬───────────────────┬─────────────────────┬─────────────────────────┬───────────────┬────────────┐
@@ -61,7 +70,7 @@ describe('closingTable', () => {
       │     0 │          5.310 │          5.000 │             4.000 │                   – │      novels 41% (15.2%) │  960 of 1,210 │      8.3 s │
       │     1 │ 5.110 (−0.060) │ 4.990 (−0.010) │     4.000 (0.000) │  0.06 [−0.14, 0.27] │      novels 41% (15.2%) │  974 of 4,870 │ 3 min 20 s │
       └───────┴────────────────┴────────────────┴───────────────────┴─────────────────────┴─────────────────────────┴───────────────┴────────────┘
-      In parentheses after a loss: its difference from the control's; negative favours selection."
+      In parentheses after a loss: its difference from the control's, after rounding; negative favours selection."
     `);
   });
 
