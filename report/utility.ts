@@ -26,10 +26,12 @@ interface Selected {
 const scoresOf = ({ method }: Selected['selection'], config: RunConfig) =>
   weightedScores(methodTraits(method).score, config.selection);
 
-/** An axis's label: utility is only named after a score if it is a single one. */
+/** An axis's label. */
 export function utilityLabel(selection: Selected['selection'], config: RunConfig): string {
-  const [first, ...added] = scoresOf(selection, config);
-  return first && added.length === 0 ? `utility (${alone(first[0])})` : 'utility';
+  const scores = scoresOf(selection, config);
+  if (scores.length === 0) return 'utility';
+  const isDsir = scores.length === 1 && scores[0]![0] === 'dsir';
+  return isDsir ? `utility (${SCORES.dsir})` : 'utility, in standard deviations';
 }
 
 /** What utility is in each of the stages, and how it decides which rows are kept, in sentences. */

@@ -398,15 +398,15 @@ describe('utility', () => {
 
   it('is called what the method makes it, and rows drawn or kept as the method takes them', async () => {
     const drawn = await reportOf({ method: 'influence' });
-    expect(drawn.axes).toEqual(['utility (minus predicted influence, in standard deviations)']);
+    expect(drawn.axes).toEqual(['utility, in standard deviations']);
     expect(drawn.note).toContain(
       'Utility is minus predicted influence, in standard deviations. Rows are drawn by Gumbel-top-k',
     );
     const kept = await reportOf({ method: 'classifier' });
-    expect(kept.axes).toEqual(['utility (the classifier\u2019s score, in standard deviations)']);
+    expect(kept.axes).toEqual(['utility, in standard deviations']);
     expect(kept.note).toContain('The rows with the highest utility are kept.');
     expect(kept.note).not.toContain('Gumbel');
-    expect((await reportOf({ method: 'perplexity' })).axes).toEqual(['utility (minus loss, in standard deviations)']);
+    expect((await reportOf({ method: 'perplexity' })).axes).toEqual(['utility, in standard deviations']);
     const dsir = await reportOf({ method: 'dsir' });
     expect(dsir.axes).toEqual(['utility (DSIR\u2019s log-weight)']);
     expect(dsir.note).toContain('Gumbel-top-k');
@@ -414,7 +414,7 @@ describe('utility', () => {
 
   it('is a sum where scores are added', async () => {
     const { axes, note } = await reportOf({ method: 'influence', classifierWeight: 1, dsirWeight: 0.5 });
-    expect(axes).toEqual(['utility']);
+    expect(axes).toEqual(['utility, in standard deviations']);
     expect(note).toContain(
       'Utility is the sum of z-scores, divided by its own standard deviation: minus predicted influence, plus 0.5 times DSIR\u2019s log-weight, plus the classifier\u2019s score.',
     );
@@ -422,10 +422,7 @@ describe('utility', () => {
 
   it('is that of what stood in for the method at a stage', async () => {
     const { axes, note } = await reportOf({ method: 'hard-top-k' }, { 2: 'dsir' });
-    expect(axes).toEqual([
-      'utility (minus predicted influence, in standard deviations)',
-      'utility (DSIR\u2019s log-weight)',
-    ]);
+    expect(axes).toEqual(['utility, in standard deviations', 'utility (DSIR\u2019s log-weight)']);
     expect(note).toContain('In stages 1, 3 the rows with the highest utility are kept. In stage 2 rows are drawn');
   });
 });
