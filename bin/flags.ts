@@ -1,5 +1,7 @@
 /** Parsers for the values of flags, in the form that commander calls. */
+
 import { ConfigError } from '../core/errors.ts';
+import { LEAST_TEMPERATURE } from '../core/selection/methods.ts';
 
 /** @throws ConfigError that names the flag, as all parsers here do. */
 export const wholeNumber = (flag: string, least: number) =>
@@ -17,6 +19,13 @@ export const share = (flag: string) =>
 
 export const positive = (flag: string) =>
   number(flag, 'a number above 0, such as 1e-4', (value) => value > 0 && value < Infinity);
+
+export const temperature = (flag: string) =>
+  number(
+    flag,
+    `a number, at least ${LEAST_TEMPERATURE}, such as 0.5; for the highest scores choose --method hard-top-k`,
+    (value) => value >= LEAST_TEMPERATURE && value < Infinity,
+  );
 
 export const dollars = (flag: string) =>
   number(flag, 'dollars, such as 50, or none', (value) => value > 0 && value < Infinity);

@@ -3,7 +3,7 @@
 import { type Command, Option } from 'commander';
 import { RUNTIMES } from '../../core/config/runtimes.ts';
 import { FEATURES } from '../../core/selection/methods.ts';
-import { atLeastZero, positive, share, someOf, wholeNumber } from '../flags.ts';
+import { atLeastZero, positive, share, someOf, temperature, wholeNumber } from '../flags.ts';
 import { SELECT_METHODS } from '../own-checkpoint/flags-of-methods.ts';
 
 export function select(program: Command): void {
@@ -24,7 +24,7 @@ export function select(program: Command): void {
     .option(
       '--temperature <deviations>',
       'temperature of the selection noise, in standard deviations of the score',
-      positive('--temperature'),
+      temperature('--temperature'),
       0.5,
     )
     .option('--passages <n>', 'reference passages to use', wholeNumber('--passages', 2), 256)

@@ -99,7 +99,8 @@ function faults(issue: z.core.$ZodIssue, root: unknown): Fault[] {
     return issue.keys.map((key) => ({ path: [...path, key], words }));
   }
   const found = issue.path.reduce<unknown>((value, name) => (value as Record<PropertyKey, unknown>)?.[name], root);
-  const shown = found === undefined ? 'it is missing' : `found ${JSON.stringify(found)}`;
+  const shown =
+    found === undefined ? 'it is missing' : `found ${typeof found === 'number' ? found : JSON.stringify(found)}`;
   return [{ path, words: `${issue.message} (${shown}).` }];
 }
 

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { taskName } from '../evaluation/conventions.ts';
-import { DSIR_SCORES, FEATURES, METHODS, methodTraits } from '../selection/methods.ts';
+import { DSIR_SCORES, FEATURES, LEAST_TEMPERATURE, METHODS, methodTraits } from '../selection/methods.ts';
 import { splitSizes } from './label-split.ts';
 import { SEQUENCE_LENGTH, SHARDS, shardsFor } from './ranges.ts';
 import { PRECISION_RUNTIMES, type Precision, precisionRefusal, RUNTIMES } from './runtimes.ts';
@@ -210,7 +210,8 @@ const selection = z.strictObject({
   /** Share of each batch's rows that `train-on-reference` fills with reference passages. */
   referenceShare: fraction.default(0.2),
   fraction: z.number().gt(0).max(1).default(0.2),
-  temperature: z.number().positive().default(0.5),
+  /** At its least it is greedy: below, the quotient of a float32 would overflow, and rows be taken by their number. */
+  temperature: z.number().min(LEAST_TEMPERATURE).default(0.5),
   /** `reference-code` keeps the k smallest of prediction/T + Gumbel, as the published code does. */
   gumbel: z.enum(['exact', 'reference-code']).default('exact'),
 });

@@ -50,6 +50,9 @@ export type Feature = (typeof FEATURES)[number];
 /** Whether one of the features needs a forward pass of the checkpoint over the row. */
 export const readsModel = (features: readonly Feature[]): boolean => features.some((feature) => feature !== 'dsir');
 
+/** Lower temperatures are the same as none, for which there is `hard-top-k`. */
+export const LEAST_TEMPERATURE = 1e-6;
+
 /** How the log ratios of a row's n-grams become the row's DSIR weight. */
 export const DSIR_SCORES = ['sum', 'mean'] as const;
 export type DsirScore = (typeof DSIR_SCORES)[number];

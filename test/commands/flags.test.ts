@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
-import { atLeastZero, collect, positive, share, someOf, wholeNumber, within } from '../../bin/flags.ts';
+import { atLeastZero, collect, positive, share, someOf, temperature, wholeNumber, within } from '../../bin/flags.ts';
 import { SEQUENCE_LENGTH, SHARDS } from '../../core/config/ranges.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { mates } from '../end-to-end/support.ts';
@@ -41,6 +41,11 @@ describe('the value of a flag', () => {
     [atLeastZero('--classifier-weight'), '-1', '--classifier-weight -1: expected a number, at least 0.'],
     [wholeNumber('--seed', 0), '', '--seed "": expected a whole number, at least 0.'],
     [atLeastZero('--classifier-weight'), ' ', '--classifier-weight " ": expected a number, at least 0.'],
+    [
+      temperature('--temperature'),
+      '1e-40',
+      '--temperature 1e-40: expected a number, at least 0.000001, such as 0.5; for the highest scores choose --method hard-top-k.',
+    ],
     [positive('--learning-rate'), '0', '--learning-rate 0: expected a number above 0, such as 1e-4.'],
     [
       someOf('--features', ['dsir', 'loss']),

@@ -98,6 +98,13 @@ describe('configuration', () => {
     expect(messageOf({ ...minimal, engine })).toContain(message);
   });
 
+  it.each([
+    [{ selection: { temperature: 1e-40 } }, 'selection.temperature: Too small'],
+    [{ pretrain: { learningRate: Number.POSITIVE_INFINITY } }, 'found Infinity'],
+  ])('refuses the number in %j', (over, message) => {
+    expect(messageOf({ ...minimal, ...over })).toContain(message);
+  });
+
   it('resolves the paths of every file that it names', () => {
     const config = parseConfig({ ...minimal, evaluation: { tasks: [{ file: 'a/t.jsonl' }] } }, 'run.json');
     const resolved = resolvePaths(config, (path) => `/base/${path}`);
