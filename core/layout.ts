@@ -11,6 +11,8 @@ export const CORPUS_FOLDER = 'corpus';
 export const PASSAGES_FILE = 'passages.json';
 /** Hashes of the files that the run reads besides the corpus's texts. */
 export const INPUTS_FILE = 'inputs.json';
+/** In a work folder of `mates select`: what its files were made of. */
+export const SELECT_FILE = 'select.json';
 export const MANIFEST_FILE = 'manifest.json';
 export const SUMMARY_FILE = 'summary.json';
 export const REPORT_FILE = 'report.html';

@@ -9,7 +9,7 @@ import { probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
 import { type ProgressReporter, WARNING } from '../../core/progress.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
-import { readScorer } from '../../core/selection/scorer-record.ts';
+import { readScorer, type ScorerRecord } from '../../core/selection/scorer-record.ts';
 import { selectionRequest, selectRows } from '../../core/selection/select.ts';
 import { DirectoryStore, hashObject, putJson, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { stopSignal } from '../interrupt.ts';
@@ -87,7 +87,9 @@ async function selectInto(selection: Selection, notes: { lines: string[]; warnin
     for (const warning of notes.warnings) view.notice(`${WARNING}${warning}`);
     await scoreCorpus(run, plan, view, signal);
     // The scores may be from an earlier call of another method, with noise or without.
-    const scorer = { ...(await readScorer(run.store, plan)), method: settings.method };
+    const scored = await readScorer(run.store, plan);
+    const scorer: ScorerRecord = { ...scored, method: settings.method };
+    if (scored.method !== scorer.method) await putJson(run.store, stageLayout(STAGE).scorer, scorer); // for mates replay
     const request = selectionRequest(run.store, corpus, checkpoint.config, plan, 'main', scorer);
     const summary = await selectRows({ ...request, inMemory: true });
     const progress: ProgressReporter = (progress) => view.update('write', progress);

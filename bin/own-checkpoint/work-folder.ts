@@ -2,16 +2,16 @@
  * The work folder of `mates select`: it belongs to the scores of one checkpoint, corpus, reference file and set of
  * flags.
  */
+
 import { onGpu } from '../../core/config/runtimes.ts';
 import { ConfigError } from '../../core/errors.ts';
-import { armLayout } from '../../core/layout.ts';
+import { armLayout, SELECT_FILE } from '../../core/layout.ts';
 import { methodTraits } from '../../core/selection/methods.ts';
 import { getJsonIfPresent, putJson, type Store } from '../../core/storage/index.ts';
 import { runOrCorpus } from '../other-folders.ts';
 import { STAGE } from './plan.ts';
 import { SETTING_FLAGS, type Settings } from './settings.ts';
 
-const WORK_FILE = 'select.json';
 /** Scores of the documents as JSON Lines, computed from those of the rows. */
 export const DOCUMENTS_FILE = 'documents.jsonl';
 
@@ -38,12 +38,12 @@ export interface WorkRecord {
 export async function claimWorkFolder(store: Store, name: string, record: WorkRecord): Promise<void> {
   const existing = await checkWorkFolder(store, name, record);
   if (!existing) {
-    await putJson(store, WORK_FILE, record);
+    await putJson(store, SELECT_FILE, record);
     return;
   }
   if (changedKeys(existing.settings, record.settings).length === 0) return;
   await store.delete(armLayout(STAGE, 'main').selectionSummary);
-  await putJson(store, WORK_FILE, record);
+  await putJson(store, SELECT_FILE, record);
 }
 
 /**
@@ -55,12 +55,12 @@ export async function claimWorkFolder(store: Store, name: string, record: WorkRe
  */
 export async function checkWorkFolder(store: Store, name: string, record: WorkRecord): Promise<WorkRecord | undefined> {
   const remedy = 'Name another folder with --work, or delete this one.';
-  const existing = await getJsonIfPresent<WorkRecord>(store, WORK_FILE);
+  const existing = await getJsonIfPresent<WorkRecord>(store, SELECT_FILE);
   if (!existing) {
     const other = await runOrCorpus(store);
     if (other)
       throw new ConfigError(
-        `--work ${name}: the folder has a ${other.file} and no ${WORK_FILE}: it is ${other.is}'s. ${remedy}`,
+        `--work ${name}: the folder has a ${other.file} and no ${SELECT_FILE}: it is ${other.is}'s. ${remedy}`,
       );
     return undefined;
   }

@@ -1,7 +1,7 @@
 /** Makes parts of a finished run again, beside it, and compares their bytes with the run's. */
 import { InputError } from '../errors.ts';
 import type { Arm, FileRecord, Manifest, StagePlan } from '../formats.ts';
-import { armLayout, RUN_FILE, stageLayout } from '../layout.ts';
+import { armLayout, RUN_FILE, SELECT_FILE, stageLayout } from '../layout.ts';
 import { readParquet } from '../parquet.ts';
 import { counted } from '../plural.ts';
 import { readScorer } from '../selection/scorer-record.ts';
@@ -51,10 +51,12 @@ export async function replaySelection(run: Run, scratch: Store, stage: number): 
   const again = beside(run, scratch, (key) => own.has(key));
   const corpus = await openRunCorpus(again);
   const scorer = plan.scored ? await readScorer(again.store, plan) : undefined;
+  // As mates select does, whose scores serve several temperatures.
+  const inMemory = (await run.store.size(SELECT_FILE)) !== undefined;
   const found: Replayed[] = [];
   for (const arm of plan.arms) {
     for (const key of files(arm)) await scratch.delete(key); // what is there would be taken for this selection
-    await selectRows(selectionRequest(again.store, corpus, run.record.config, plan, arm, scorer));
+    await selectRows({ ...selectionRequest(again.store, corpus, run.record.config, plan, arm, scorer), inMemory });
     for (const key of files(arm)) found.push(await compareFile(run.store, scratch, key, stage, selectionDifference));
   }
   return found;
