@@ -66,6 +66,14 @@ describe('JSON Lines', () => {
     );
   });
 
+  it('reads gzip that is padded with zeros, but not over them', async () => {
+    const [first, second] = [gzipSync(jsonl(records.slice(0, 1))), gzipSync(jsonl(records.slice(1)))];
+    const padded = await writeInput('in.jsonl.gz', Buffer.concat([first!, Buffer.alloc(1 << 17)]));
+    expect(await readAll(padded)).toHaveLength(1);
+    const more = await writeInput('in.jsonl.gz', Buffer.concat([first!, Buffer.alloc(512), second!]));
+    await expect(readAll(more)).rejects.toThrow(/in\.jsonl\.gz: .* damaged \(zeros at byte \d+, and more data behind/);
+  });
+
   it('reads zstd', async () => {
     const path = await writeInput('in.jsonl.zst', ZSTD);
     expect((await readAll(path)).map(({ text }) => text)).toEqual([

@@ -20,12 +20,12 @@ async function* readStored({ store, key, bytes }: InputFile, onRead?: (bytes: nu
 /** The file's content: unpacked when its name ends in .gz or .zst. Throws InputError when it is truncated or damaged. */
 export function readContent(file: InputFile, onRead?: (bytes: number) => void): Bytes {
   const pieces = readStored(file, onRead);
-  if (file.format === '.jsonl.gz') return gunzip(pieces, file.uri);
+  if (file.format === '.jsonl.gz') return gunzip(pieces, file);
   if (file.format === '.jsonl.zst') return zstd(pieces, file.uri);
   return pieces;
 }
 
-async function* gunzip(pieces: Bytes, uri: string): Bytes {
+async function* gunzip(pieces: Bytes, file: InputFile): Bytes {
   const unpacked = createGunzip();
   const fed = pipeline(Readable.from(pieces), unpacked);
   fed.catch(() => {}); // the loop below sees the same error
@@ -33,8 +33,16 @@ async function* gunzip(pieces: Bytes, uri: string): Bytes {
     for await (const chunk of unpacked) yield chunk as Uint8Array;
   } catch (error) {
     if (!(error as NodeJS.ErrnoException).code?.startsWith('Z_')) throw error;
-    throw damaged(uri, 'gzip', error);
+    throw damaged(file.uri, 'gzip', error);
   }
+  await requireZeros(file, unpacked.bytesWritten);
+}
+
+/** Node's gunzip ends at a zero byte behind a member. Tape archives are padded with them; other bytes would be lost. */
+async function requireZeros({ store, key, bytes, uri }: InputFile, offset: number): Promise<void> {
+  for await (const piece of readPieces(store, key, { offset, length: bytes - offset }))
+    if (piece.some((byte) => byte !== 0))
+      throw damaged(uri, 'gzip', new Error(`zeros at byte ${offset}, and more data behind them`));
 }
 
 async function* zstd(pieces: Bytes, uri: string): Bytes {

@@ -24,12 +24,12 @@ export function parseObject(line: string, uri: string, number: number): Record<s
   try {
     value = JSON.parse(line);
   } catch (error) {
-    const detail = (error as Error).message.replace(/\s+/g, ' ').slice(0, 160);
+    const detail = (error as Error).message.replace(/[\s\p{Cc}]+/gu, ' ').slice(0, 160);
     throw new InputError(`${uri}, line ${number}: not valid JSON (${detail}); each line must be one JSON object.`);
   }
   if (!isObject(value)) {
     throw new InputError(
-      `${uri}, line ${number}: expected a JSON object such as {"text": "..."}, found ${line.slice(0, 40)}`,
+      `${uri}, line ${number}: expected a JSON object such as {"text": "..."}, found ${line.slice(0, 40).replace(/\p{Cc}/gu, ' ')}`,
     );
   }
   return value;
