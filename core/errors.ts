@@ -87,6 +87,11 @@ export function explainSystemError(error: unknown): string | undefined {
       return `There is a folder where a file is needed${where}: name another file, or move the folder.`;
     case 'ENOTDIR':
       return `There is a file where a folder is needed${where}: correct the path, or move the file.`;
+    case 'EFBIG':
+      return `A file becomes larger than it may be here${where}: raise the limit (ulimit -f), or choose another file system.`;
+    case 'EIO':
+      return `The disk reports an error${where}: check it, and give the same command again, it resumes.`;
+    case 'ENFILE':
     case 'EMFILE':
       return `Too many open files${where}: raise the limit (ulimit -n) and give the same command again.`;
     default:

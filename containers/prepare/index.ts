@@ -24,6 +24,10 @@ export async function run(job: Job): Promise<void> {
 }
 
 async function prepareRun(job: Job): Promise<Computed> {
+  const { store } = job.run;
+  // If the run has not begun, its corpus and inputs may come from another configuration.
+  const begun = (await store.size(stageLayout(0).plan)) !== undefined;
+  if (begun) await recordInputs(job.run, begun); // first, as it names the file that was changed
   const hashes = await distinctPassages(job);
   const own = job.run.record.corpus === CORPUS_FOLDER;
   if (own) await prepare(job);
@@ -37,10 +41,7 @@ async function prepareRun(job: Job): Promise<Computed> {
   const given = { reference: await loaded(reference, hashes[0]), heldOut: await loaded(heldOut, hashes[1]) };
   if (probesByLookahead(config)) requireGuard(given.reference.passages.length);
   await loadTasks(job.run, corpus);
-  const { store } = job.run;
-  // If the run has not begun, both may come from another configuration.
-  const begun = (await store.size(stageLayout(0).plan)) !== undefined;
-  await recordInputs(job.run, begun);
+  if (!begun) await recordInputs(job.run, begun);
   if (!begun || (await store.size(PASSAGES_FILE)) === undefined) {
     const checked = await checkPassages(corpus, seed, given);
     for (const warning of checked.warnings) job.warn(warning);

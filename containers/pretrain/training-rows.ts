@@ -1,9 +1,11 @@
 import type { Corpus } from '../../core/corpus/corpus.ts';
-import type { Arm, StagePlan } from '../../core/formats.ts';
+import { InputError } from '../../core/errors.ts';
+import type { Arm, SelectionSummary, StagePlan } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { trainingOrder } from '../../core/plan/training-order.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
+import { getRecord, hashObject, splitUri } from '../../core/storage/index.ts';
 import type { Job } from '../job.ts';
 import { referenceRows } from '../passages.ts';
 
@@ -22,8 +24,7 @@ export async function openTrainingRows(
 ): Promise<TrainingRows> {
   const { config } = job.run.record;
   const { batchRows } = config.pretrain;
-  const key = armLayout(plan.stage, arm).selection;
-  const { row: selected } = await readParquet({ store: job.run.store, key }, { row: 'INT64' });
+  const selected = await selectedRows(job, plan.stage, arm);
   const order = trainingOrder(selected, plan.consumedRows, config.seed, plan.stage);
   const rows: TrainingRows = (step) => corpus.tokenRows(order.slice(step * batchRows, (step + 1) * batchRows));
   const { method, referenceShare } = config.selection;
@@ -42,6 +43,24 @@ export async function openTrainingRows(
     }
     return tokens;
   };
+}
+
+/** @throws InputError when the file is not the one that was selected. */
+async function selectedRows({ run: { store } }: Job, stage: number, arm: Arm): Promise<number[]> {
+  const { selection: key, selectionSummary } = armLayout(stage, arm);
+  const { file } = await getRecord<SelectionSummary>(
+    store,
+    selectionSummary,
+    'mates-selection/1',
+    'no rows were selected',
+  );
+  if ((await hashObject(store, key)).sha256 !== file.sha256)
+    throw new InputError(
+      `${store.uri}/${key} is not the file that ${splitUri(selectionSummary).name} describes (its sha256 differs): it was changed or damaged. ` +
+        'Delete both, and give the same command again.',
+    );
+  const { row } = await readParquet({ store, key }, { row: 'INT64' });
+  return row;
 }
 
 /** Steps of a stage, for reading ahead: while one batch is trained on, the next is being read. */

@@ -16,6 +16,7 @@ import { isAtWork, type ProcessMark, thisProcess } from '../processes.ts';
 import type { ProgressReporter } from '../progress.ts';
 import { philox4x32 } from '../random/philox4x32.ts';
 import {
+  firstDamaged,
   getJsonIfPresent,
   hashObject,
   isLocalPath,
@@ -105,7 +106,10 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
     hashes.push((await hashObject(store, key, () => throwIfStopped(options.signal, STOPPED))).sha256);
   const fingerprint = fingerprintOf(options, files, hashes, given);
   const existing = await getJsonIfPresent<CorpusIndex>(options.target, CORPUS_FILE);
-  if (existing?.fingerprint === fingerprint) return existing;
+  if (existing?.fingerprint === fingerprint) {
+    await requireWhole(options.target, existing);
+    return existing;
+  }
   if (existing) refuseOther(existing, options, files, hashes, given);
   refuseInputsIn(options.target, files);
   await refuseOtherFiles(options.target);
@@ -113,7 +117,10 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
   await removeAbandoned();
   const directory = await mkdtemp(join(tmpdir(), SPOOL));
   try {
-    await writeFile(join(directory, OWNER_FILE), JSON.stringify(thisProcess()));
+    const owner = join(directory, OWNER_FILE);
+    await writeFile(owner, JSON.stringify(thisProcess())).catch((error) => {
+      throw Object.assign(error, { path: owner }); // Node leaves it out of a failed write
+    });
     const spool = new Spool(directory, options.shards, options.spoolBytes);
     const { sample, domains, ...removed } = await dealDocuments(files, spool, options);
     const distinct = options.removeNearDuplicates ? await findDistinct(spool, directory, options) : undefined;
@@ -350,6 +357,16 @@ function refuseOther(
     `${options.target.uri} holds another corpus: ${differs.join('; ')}. ` +
       (options.otherwise ?? 'Prepare into another directory, or delete this one if no run needs it.'),
   );
+}
+
+/** Sizes alone are compared, which takes seconds: `mates verify` compares hashes. */
+async function requireWhole(target: Store, { shards }: CorpusIndex): Promise<void> {
+  const files = shards.flatMap(({ tokens, text, domains }) => [tokens, text, domains]);
+  const damaged = await firstDamaged(target, files);
+  if (damaged)
+    throw new InputError(
+      `${damaged}: the corpus was damaged after it had been prepared. Delete ${target.uri}, and give the same command again.`,
+    );
 }
 
 /** A shard would replace an input of the same name. */

@@ -76,10 +76,22 @@ async function outputs(store: Store): Promise<FileRecord[]> {
   const known = await recordedHashes(store, keys);
   return mapParallel(keys, REQUESTS, async (key) => {
     const record = known.get(key);
+    if (record && isLocal(store)) return requireSame(store, await hashObject(store, key), record);
     const bytes = record && (await store.size(key));
     if (record === undefined || bytes === undefined || (record.bytes ?? bytes) !== bytes) return hashObject(store, key);
     return { key, bytes, sha256: record.sha256 };
   });
+}
+
+/** On a disk the large files are read again, as nobody else watches over their bytes. */
+const isLocal = ({ uri }: Store) => uri.startsWith('file:');
+
+function requireSame(store: Store, found: FileRecord, { sha256 }: Recorded): FileRecord {
+  if (found.sha256 === sha256) return found;
+  throw new InputError(
+    `${store.uri}/${found.key} is not the file that the run wrote (its sha256 differs): it was changed or damaged, and what came ` +
+      'after may have been made of it. Restore it, or delete the stages from it on (or all, for a corpus), and give the same command again.',
+  );
 }
 
 export interface Recorded {

@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { InputError } from '../errors.ts';
 import type { FileRecord } from '../formats.ts';
-import { mapAhead } from '../parallel.ts';
+import { mapAhead, mapParallel } from '../parallel.ts';
 import { type Content, NotFoundError, type Pieces, type Store } from './store.ts';
 
 /** Large enough that an S3 request's latency (some 30 ms) is small beside the transfer. */
@@ -36,6 +36,18 @@ export async function* readPieces(
       );
     return piece;
   });
+}
+
+/** Sizes asked for at once, so that requests hide each other's latency. */
+const REQUESTS = 16;
+
+/** The first of the files that is missing or has another size than was recorded, in words; undefined if there is none. */
+export async function firstDamaged(store: Store, files: readonly FileRecord[]): Promise<string | undefined> {
+  const sizes = await mapParallel(files, REQUESTS, ({ key }) => store.size(key));
+  const at = files.findIndex(({ bytes }, i) => sizes[i] !== bytes);
+  if (at < 0) return undefined;
+  const how = sizes[at] === undefined ? 'is missing' : `has ${sizes[at]} bytes instead of ${files[at]!.bytes}`;
+  return `${store.uri}/${files[at]!.key} ${how}`;
 }
 
 /** Size and SHA-256 of an object; `onPiece` may throw to stop. Throws NotFoundError. */

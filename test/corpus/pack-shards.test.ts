@@ -1,5 +1,5 @@
 /** The second pass of a preparation: shards side by side, and where an earlier attempt has stopped. */
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, rm, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
 import { type PrepareOptions, prepareCorpus } from '../../core/corpus/prepare.ts';
@@ -72,6 +72,15 @@ it.each([1, 2])('%s workers go on after the shards that are already written', as
   });
   expect(await places()).toEqual(before);
   expect(seen).toEqual(Array.from({ length: SHARDS - records.length + 1 }, (_, i) => records.length + i));
+  expect(await hashOf(options.target as DirectoryStore)).toBe(WHOLE);
+});
+
+it('writes a shard again of which a file is missing or cut off', async () => {
+  const { folder, options, records } = await stopped(1);
+  const [one, other] = records.map((name) => join(folder, name.replace('partial.json', '')));
+  await rm(`${one}tokens.bin`);
+  await truncate(`${other}parquet`, 100);
+  await prepareCorpus(options);
   expect(await hashOf(options.target as DirectoryStore)).toBe(WHOLE);
 });
 

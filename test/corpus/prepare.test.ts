@@ -243,9 +243,14 @@ describe('prepareCorpus', () => {
     const target = new DirectoryStore(await temporaryFolder());
     const index = await prepareCorpus(settings(input, target));
     const files = await bytesOf(target);
-    await target.put('shards/00000.parquet', 'changed'); // a second preparation would restore it
+    const other = (await target.get('shards/00000.parquet')).map((byte) => byte ^ 1);
+    await target.put('shards/00000.parquet', other); // a second preparation would restore it
     expect(await prepareCorpus(settings(input, target))).toEqual(index);
-    expect(await target.size('shards/00000.parquet')).toBe(7);
+    expect(new Uint8Array(await target.get('shards/00000.parquet'))).toEqual(new Uint8Array(other));
+    await target.delete('shards/00001.tokens.bin');
+    await expect(prepareCorpus(settings(input, target))).rejects.toThrow(
+      /shards\/00001\.tokens\.bin is missing: the corpus was damaged after it had been prepared\. Delete .*, and give the same/,
+    );
     await target.delete('corpus.json');
     await prepareCorpus(settings(input, target));
     expect(await bytesOf(target)).toEqual(files);

@@ -3,7 +3,7 @@
  * there.
  */
 import { mapParallel } from '../../parallel.ts';
-import { getJson, putJson, type Store } from '../../storage/index.ts';
+import { firstDamaged, getJson, putJson, type Store } from '../../storage/index.ts';
 import { type PackedRows, shardName, type WrittenShard } from './shard-maker.ts';
 
 /** A shard's part of the index. */
@@ -25,12 +25,17 @@ const RECORD = /^shards\/(\d+)\.partial\.json$/;
 /** Requests in flight at once, to hide their latency. */
 const REQUESTS = 8;
 
-/** The shards that are written, by number. Records of another origin are removed, as their shards are about to be replaced. */
+/**
+ * The shards that are written, by number. Records of another origin, and of shards of which a file is missing or cut off,
+ * are removed, as their shards are about to be replaced.
+ */
 export async function writtenShards(store: Store, origin: Origin): Promise<Map<number, ShardResult>> {
   const written = new Map<number, ShardResult>();
   await mapParallel(await recordKeys(store), REQUESTS, async (key) => {
     const { fingerprint, tokenizer, ...result } = await getJson<ShardRecord>(store, key);
-    if (fingerprint === origin.fingerprint && tokenizer === origin.tokenizer)
+    const { tokens, text, domains } = result.shard;
+    const isOurs = fingerprint === origin.fingerprint && tokenizer === origin.tokenizer;
+    if (isOurs && (await firstDamaged(store, [tokens, text, domains])) === undefined)
       written.set(Number(RECORD.exec(key)![1]), result);
     else await store.delete(key);
   });
