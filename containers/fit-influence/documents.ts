@@ -1,5 +1,7 @@
 /** Rows that share documents: a row can hold the end of one document, whole documents, and the beginning of another. */
 
+import { DisjointSets } from '../../core/disjoint-sets.ts';
+
 /** Gives the documents that a row contains some part of. */
 export type DocumentsOf = (row: number) => readonly string[];
 
@@ -8,28 +10,20 @@ export type DocumentsOf = (row: number) => readonly string[];
  * are linked through other rows. Rows keep their order within a group, and groups are ordered by their first row.
  */
 export function documentGroups<T extends { row: number }>(rows: readonly T[], documentsOf: DocumentsOf): T[][] {
-  const parents = Array.from(rows.keys());
-  const rootOf = (index: number): number => {
-    let at = index;
-    while (parents[at] !== at) {
-      parents[at] = parents[parents[at]!]!; // halves the path for later look-ups
-      at = parents[at]!;
-    }
-    return at;
-  };
+  const sets = new DisjointSets(rows.length);
   const firstWith = new Map<string, number>();
   for (const [index, { row }] of rows.entries())
     for (const document of documentsOf(row)) {
       const first = firstWith.get(document);
       if (first === undefined) firstWith.set(document, index);
-      else parents[rootOf(index)] = rootOf(first);
+      else sets.join(index, first);
     }
   const groups = new Map<number, T[]>();
   for (const [index, one] of rows.entries()) {
-    const root = rootOf(index);
-    const group = groups.get(root);
+    const lowest = sets.lowest(index);
+    const group = groups.get(lowest);
     if (group) group.push(one);
-    else groups.set(root, [one]);
+    else groups.set(lowest, [one]);
   }
   return [...groups.values()];
 }

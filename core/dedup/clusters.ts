@@ -1,14 +1,15 @@
+import { DisjointSets } from '../disjoint-sets.ts';
+
 /**
  * Clusters of near-duplicate rows from their band keys (`minhash.ts`): rows that share a key of a band are joined,
  * directly or through any number of others. Bands are taken one after the other, so memory is that of one band: 8 bytes
  * a row for its keys, some 6 to 12 for looking them up, and 4 for the clusters.
  */
 export class DuplicateClusters {
-  /** A row of the same cluster with a lower number, or the row itself. */
-  private readonly parents: Uint32Array;
+  private readonly sets: DisjointSets;
 
   constructor(rows: number) {
-    this.parents = Uint32Array.from({ length: rows }, (_, row) => row);
+    this.sets = new DisjointSets(rows);
   }
 
   /**
@@ -17,7 +18,7 @@ export class DuplicateClusters {
    * @param keys two words for each row, in order.
    */
   addBand(keys: Uint32Array): void {
-    const rows = this.parents.length;
+    const rows = this.sets.size;
     if (keys.length !== 2 * rows)
       throw new RangeError(`${keys.length} words of keys for ${rows} rows: two are needed for each`);
     // Open addressing: a place holds the number of a row plus one, or 0.
@@ -32,26 +33,12 @@ export class DuplicateClusters {
         other = places[place]! - 1;
       }
       if (other < 0) places[place] = row + 1;
-      else this.join(row, other);
+      else this.sets.join(row, other);
     }
   }
 
   /** For each row, the lowest row of its cluster: the one to keep. */
   representatives(): Uint32Array {
-    return this.parents.map((_, row) => this.lowest(row));
-  }
-
-  private join(a: number, b: number): void {
-    const [x, y] = [this.lowest(a), this.lowest(b)];
-    this.parents[Math.max(x, y)] = Math.min(x, y);
-  }
-
-  private lowest(row: number): number {
-    const { parents } = this;
-    while (parents[row] !== row) {
-      parents[row] = parents[parents[row]!]!; // halves the way for the next time
-      row = parents[row]!;
-    }
-    return row;
+    return Uint32Array.from({ length: this.sets.size }, (_, row) => this.sets.lowest(row));
   }
 }

@@ -1,5 +1,7 @@
 /** How a selection compares with the pool that it is from, and what a user should be told about that. */
+
 import type { RowStatistics, SelectionCheck, SelectionSummary } from '../formats.ts';
+import { FNV_START, fnv1a } from '../random/spread.ts';
 
 /** Tokens in a run: longer than most phrases that independent texts share. */
 const RUN = 8;
@@ -14,8 +16,8 @@ export function rowStatistics(tokens: Int32Array, length: number, endOfText: num
   for (let row = 0, at = 0; row < rows; row++) {
     for (let i = 0; i < length; i++) if (tokens[row * length + i] === endOfText) documents++;
     for (let i = 0; i < runs; i++) {
-      let hash = 0x811c9dc5; // FNV-1a over tokens
-      for (let j = 0; j < RUN; j++) hash = Math.imul(hash ^ tokens[row * length + i + j]!, 0x01000193);
+      let hash = FNV_START;
+      for (let j = 0; j < RUN; j++) hash = fnv1a(hash, tokens[row * length + i + j]!);
       marks[at++] = (hash >>> 0) * ROWS + row;
     }
   }

@@ -3,14 +3,11 @@
  * The bucket is the upper part of a 32-bit hash. The words differ from the package's where a character's lower case
  * depends on others or is two characters: a capital sigma at a word's end, and U+0130.
  */
-import { spread, spreadPair } from '../random/spread.ts';
+import { FNV_PRIME, FNV_START, spread, spreadPair } from '../random/spread.ts';
 import { type Character, characterOf, characterTable, KIND, KIND_SHIFT, LOWER_CASE } from './characters.ts';
 import type { Hasher } from './hasher.ts';
 
 const CHUNK = 1 << 13;
-/** FNV-1a's start and prime, over characters; `spread` makes up for its poorly mixed upper bits. */
-const START = 0x811c9dc5 | 0;
-const PRIME = 0x01000193;
 let table: Uint32Array | undefined;
 /** Characters beyond U+FFFF that have been met: at most a million. */
 const beyond = new Map<number, Character>();
@@ -28,10 +25,10 @@ export class FastHasher implements Hasher {
     table ??= characterTable();
     // Imported names are looked up anew each time they are used, local ones are not.
     const [characters, shift, mask, space, surrogate] = [table, KIND_SHIFT, LOWER_CASE, KIND.space, KIND.surrogate];
-    const [hashOf, hashOfPair] = [spread, spreadPair];
+    const [start, prime, hashOf, hashOfPair] = [FNV_START, FNV_PRIME, spread, spreadPair];
     const { chunk, scale } = this;
     let count = 0;
-    let hash = START;
+    let hash = start;
     let kind: number = space;
     let words = 0;
     let previous = 0;
@@ -56,9 +53,9 @@ export class FastHasher implements Hasher {
           }
         }
         kind = next;
-        hash = START;
+        hash = start;
       }
-      hash = Math.imul(hash ^ (character & mask), PRIME);
+      hash = Math.imul(hash ^ (character & mask), prime);
     }
     if (count > 0) visit(chunk, count);
   }

@@ -14,3 +14,8 @@ export function spread(hash: number): number {
 export function spreadPair(first: number, second: number): number {
   return spread((Math.imul(first, 0x9e3779b1) + second) | 0);
 }
+
+/** FNV-1a over units of any size (Fowler, Noll and Vo, public domain). Its upper bits are poorly mixed: see `spread`. */
+export const FNV_START = 0x811c9dc5 | 0;
+export const FNV_PRIME = 0x01000193;
+export const fnv1a = (hash: number, unit: number): number => Math.imul(hash ^ unit, FNV_PRIME);

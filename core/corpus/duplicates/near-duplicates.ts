@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { bytesOf } from '../../bytes.ts';
 import { DuplicateClusters } from '../../dedup/clusters.ts';
 import { DEFAULT_MINHASH, MinHasher } from '../../dedup/minhash.ts';
-import { spread } from '../../random/spread.ts';
+import { FNV_START, fnv1a, spread } from '../../random/spread.ts';
 import type { Spool } from '../packing/spool.ts';
 
 /**
@@ -93,8 +93,8 @@ function wordsOf(text: string): Int32Array {
   const lower = text.toLowerCase();
   const words = lower.match(IS_UNSPACED.test(lower) ? WORDS_AND_CHARACTERS : WORDS) ?? lower.match(/\S/gu) ?? [];
   return Int32Array.from(words, (word) => {
-    let hash = 0x811c9dc5; // FNV-1a over UTF-16 units
-    for (let i = 0; i < word.length; i++) hash = Math.imul(hash ^ word.charCodeAt(i), 0x01000193);
+    let hash = FNV_START;
+    for (let i = 0; i < word.length; i++) hash = fnv1a(hash, word.charCodeAt(i));
     return spread(hash) >>> 1;
   });
 }
