@@ -217,7 +217,9 @@ it('train-on-reference puts reference passages into each batch of the main arm, 
   const first = await inOrder(1);
   expect(count).toBeGreaterThan(2); // otherwise the rows of one batch would be all
   expect(new Set(first).size).toBe(Math.min(count, first.length));
-  await tiny.store.put(armLayout(2, 'main').selection, await tiny.store.get(armLayout(1, 'main').selection));
+  const [before, after] = [armLayout(1, 'main'), armLayout(2, 'main')];
+  for (const file of ['selection', 'selectionSummary'] as const)
+    await tiny.store.put(after[file], await tiny.store.get(before[file]));
   expect(await inOrder(2)).not.toEqual(first);
 });
 
