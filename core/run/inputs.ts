@@ -25,7 +25,20 @@ export async function recordInputs(run: Run, begun: boolean): Promise<void> {
   const found = await findInputs(run);
   const before = begun ? await readInputs(run) : undefined;
   if (!before) return putJson(run.store, INPUTS_FILE, found);
-  const changed = firstChanged(run, before, found);
+  refuseChanged(firstChanged(before, found.files) ?? changedCorpus(run, before, found));
+}
+
+/**
+ * Compares the files of a run that has begun with `inputs.json`, but not its corpus, which may have to be made again.
+ *
+ * @throws InputError naming the first file that is not the one that the run began with.
+ */
+export async function requireSameFiles(run: Run): Promise<void> {
+  const before = await readInputs(run);
+  if (before) refuseChanged(firstChanged(before, await hashInputs(run)));
+}
+
+function refuseChanged(changed: string | undefined): void {
   if (changed)
     throw new InputError(
       `${changed}, so its stages would not be comparable: restore it, or start another run (--run-id).`,
@@ -39,7 +52,9 @@ export async function recordInputs(run: Run, begun: boolean): Promise<void> {
  */
 export async function requireSameInputs(run: Run): Promise<void> {
   const before = await readInputs(run);
-  const changed = before && firstChanged(run, before, await findInputs(run));
+  if (!before) return;
+  const now = await findInputs(run);
+  const changed = firstChanged(before, now.files) ?? changedCorpus(run, before, now);
   if (changed)
     throw new InputError(
       `${changed}: it was changed while the run was at work, so stages may have read either version. Start another run (--run-id); ` +
@@ -53,14 +68,17 @@ async function findInputs(run: Run): Promise<InputHashes> {
   return { format: 'mates-inputs/1', corpus, files };
 }
 
-/** What has changed, in words; undefined when nothing has. */
-function firstChanged(run: Run, before: InputHashes, now: InputHashes): string | undefined {
+const DIFFERS = `that the run began with (its SHA-256 differs from that in ${INPUTS_FILE})`;
+
+/** The first file that has changed, in words; undefined when none has. */
+function firstChanged(before: InputHashes, now: readonly InputHash[]): string | undefined {
   const known = new Map(before.files.map(({ uri, sha256 }) => [uri, sha256]));
-  const changed = now.files.find(({ uri, sha256 }) => known.get(uri) !== sha256);
-  const differs = `that the run began with (its SHA-256 differs from that in ${INPUTS_FILE})`;
-  if (changed) return `${changed.uri} is not the file ${differs}`;
-  return before.corpus === now.corpus ? undefined : `${corpusStore(run).uri} is not the corpus ${differs}`;
+  const changed = now.find(({ uri, sha256 }) => known.get(uri) !== sha256);
+  return changed && `${changed.uri} is not the file ${DIFFERS}`;
 }
+
+const changedCorpus = (run: Run, before: InputHashes, now: InputHashes): string | undefined =>
+  before.corpus === now.corpus ? undefined : `${corpusStore(run).uri} is not the corpus ${DIFFERS}`;
 
 /** The inputs as they were when the run began; undefined in runs older than this record. */
 function readInputs({ store }: Run): Promise<InputHashes | undefined> {
