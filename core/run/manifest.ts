@@ -29,18 +29,21 @@ const HIDDEN = /(^|\/)\./;
 
 /** Files looked at in parallel, so that the requests, three for each scoring job, hide each other's latency. */
 const REQUESTS = 16;
+/** Files of a disk that are read in parallel. */
+const FILES_AT_ONCE = 4;
 
 /**
  * Makes the content of `manifest.json`: the configuration, seeds, versions, and the hash of every input and output.
  *
- * @throws InputError if the run had finished before, naming the first output that differs from its manifest.
+ * @throws InputError naming an output that is no longer as it was written, or that differs from the manifest of a run that
+ *   had finished before.
  */
 export async function makeManifest(run: Run): Promise<Manifest> {
   const corpus = await openRunCorpus(run);
   const texts = corpus.index.inputs.map(({ uri, bytes, sha256 }) => ({ uri, bytes, sha256 }));
   const inputs = [...texts, ...(await inputsOf(run))];
-  const made = await outputs(run.store);
   const before = await getJsonIfPresent<Manifest>(run.store, MANIFEST_FILE);
+  const made = await outputs(run.store, before ? () => {} : (file) => refuseDamaged(run.store, file));
   if (before) refuseOthers(run.store, before.outputs, made);
   return { format: 'mates-manifest/1', run: run.record, inputs, outputs: made };
 }
@@ -71,26 +74,32 @@ export function isRepeatable(key: string): boolean {
   );
 }
 
-async function outputs(store: Store): Promise<FileRecord[]> {
+/** @param onOther is told of a file with another hash than the one that was recorded when it was written. */
+async function outputs(store: Store, onOther: (file: FileRecord) => void): Promise<FileRecord[]> {
   const keys = await repeatableFiles(store);
   const known = await recordedHashes(store, keys);
-  return mapParallel(keys, REQUESTS, async (key) => {
+  // On a disk the large files are read again, as nobody else watches over their bytes.
+  const isLocal = store.uri.startsWith('file:');
+  return mapParallel(keys, isLocal ? FILES_AT_ONCE : REQUESTS, async (key) => {
     const record = known.get(key);
-    if (record && isLocal(store)) return requireSame(store, await hashObject(store, key), record);
+    if (isLocal) {
+      const found = await hashObject(store, key);
+      if (record && record.sha256 !== found.sha256) onOther(found);
+      return found;
+    }
     const bytes = record && (await store.size(key));
     if (record === undefined || bytes === undefined || (record.bytes ?? bytes) !== bytes) return hashObject(store, key);
     return { key, bytes, sha256: record.sha256 };
   });
 }
 
-/** On a disk the large files are read again, as nobody else watches over their bytes. */
-const isLocal = ({ uri }: Store) => uri.startsWith('file:');
-
-function requireSame(store: Store, found: FileRecord, { sha256 }: Recorded): FileRecord {
-  if (found.sha256 === sha256) return found;
+function refuseDamaged(store: Store, { key }: FileRecord): never {
+  const others = key.startsWith(`${CORPUS_FOLDER}/`)
+    ? `the folders ${CORPUS_FOLDER} and stages`
+    : 'the folders of its stage and of the later ones (stages/N)';
   throw new InputError(
-    `${store.uri}/${found.key} is not the file that the run wrote (its sha256 differs): it was changed or damaged, and what came ` +
-      'after may have been made of it. Restore it, or delete the stages from it on (or all, for a corpus), and give the same command again.',
+    `${store.uri}/${key} is not the file that the run wrote (its sha256 differs): it was changed or damaged, and what came ` +
+      `after may have been made of it. Restore it, or delete ${others}, and give the same command again.`,
   );
 }
 

@@ -1,9 +1,10 @@
 /** Files that were changed after they had been written: a job that reads one says so, and nothing is made of it. */
-import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
-import { armLayout } from '../../core/layout.ts';
+import { armLayout, MANIFEST_FILE } from '../../core/layout.ts';
 import { makeManifest } from '../../core/run/manifest.ts';
+import { putJson } from '../../core/storage/index.ts';
 import { temporaryFolder } from '../support.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 
@@ -39,24 +40,44 @@ it('a selection is not trained on', async () => {
   await tiny.pretrain(0);
 });
 
-it('a shard is not certified by the manifest', async () => {
-  const shard = 'corpus/shards/00000.tokens.bin';
-  await withDamage(shard, () =>
-    expect(makeManifest(tiny.run)).rejects.toThrow(/00000\.tokens\.bin is not the file that the run wrote/),
+it.each([
+  ['a shard', 'corpus/shards/00000.tokens.bin', ['corpus', 'stages'], /delete the folders corpus and stages/],
+  ['a checkpoint', 'stages/0/checkpoint/model.safetensors', ['stages/0'], /delete the folders of its stage/],
+])('%s is not certified by the manifest, and what it advises helps', async (_, key, folders, advice) => {
+  const before = await makeManifest(tiny.run);
+  expect(before.outputs.map((output) => output.key)).toContain(key);
+  const path = join(tiny.directory, key);
+  const bytes = await readFile(path);
+  bytes[bytes.length >> 1]! ^= 1;
+  await writeFile(path, bytes);
+  await expect(makeManifest(tiny.run)).rejects.toThrow(/ is not the file that the run wrote/);
+  await expect(makeManifest(tiny.run)).rejects.toThrow(advice);
+  for (const folder of folders) await rm(join(tiny.directory, folder), { recursive: true });
+  await tiny.prepare();
+  await tiny.stage(0);
+  expect((await makeManifest(tiny.run)).outputs).toEqual(before.outputs);
+});
+
+it('a checkpoint that was changed after the run had finished is told from one that was damaged before', async () => {
+  await putJson(tiny.store, MANIFEST_FILE, await makeManifest(tiny.run));
+  await withDamage('stages/0/checkpoint/model.safetensors', () =>
+    expect(makeManifest(tiny.run)).rejects.toThrow(
+      /model\.safetensors is not the file that manifest\.json has: it was changed after/,
+    ),
   );
-  const { outputs } = await makeManifest(tiny.run);
-  expect(outputs.map(({ key }) => key)).toContain(shard);
+  await tiny.store.delete(MANIFEST_FILE);
 });
 
 it('a corpus with a file that is cut off is not gone on with', async () => {
   const path = join(tiny.directory, 'corpus/shards/00001.domains.bin');
-  const bytes = await readFile(path);
-  await writeFile(path, bytes.subarray(2));
+  const before = await makeManifest(tiny.run);
+  await truncate(path, 2);
   await expect(tiny.prepare()).rejects.toThrow(
     /00001\.domains\.bin has \d+ bytes instead of \d+: the corpus was damaged .* Delete .*corpus, and give the same command again/,
   );
-  await writeFile(path, bytes);
+  await rm(join(tiny.directory, 'corpus'), { recursive: true });
   await tiny.prepare();
+  expect((await makeManifest(tiny.run)).outputs).toEqual(before.outputs);
 });
 
 it('a reference file is named, and not the corpus that it was compared with', async () => {
