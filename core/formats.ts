@@ -306,8 +306,10 @@ export interface RunSummary {
     reference: string;
     /** SHA-256 of the settings that every method trains and is evaluated with. Absent in older files. */
     settings?: string;
-    /** SHA-256 of what a token and a row are: the tokenizer's kind and size, and the length of rows. Absent in older files. */
+    /** SHA-256 of the vocabulary's size and the length of rows. Absent in older files. */
     rows?: string;
+    /** SHA-256 of a tokenizer whose file was given. */
+    tokenizer?: string;
     /** SHA-256 of what rows are chosen by: probing, the influence model and the selection. Absent in older files. */
     choice?: string;
   };

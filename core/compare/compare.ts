@@ -113,8 +113,10 @@ function replacedIn(entries: readonly Entry[]): string[] {
   return labelled(entries).flatMap(({ label, summary: { seed, method: configured, stages } }) => {
     const replaced = stages.filter(({ scored, method }) => scored && method !== undefined && method !== configured);
     if (replaced.length === 0) return [];
-    const which = replaced.map(({ stage, method }) => `stage ${stage} by ${method}`).join(', ');
-    return [`Not selected by ${configured} in ${label}, seed ${seed}: ${which}, as the scores were weak.`];
+    const which = replaced.map(({ stage, method }) => `stage ${stage} (by ${method})`).join(', ');
+    return [
+      `${label}, seed ${seed}: not selected by ${configured} in ${which}, as the influence model or its labels were weak.`,
+    ];
   });
 }
 
@@ -123,7 +125,8 @@ const COMMON = {
   heldOut: 'different held-out passages',
   reference: 'different reference passages',
   settings: 'different settings of model, pretrain, pools or evaluation',
-  rows: 'different tokenizers or lengths of rows',
+  rows: 'different sizes of vocabulary or lengths of rows',
+  tokenizer: 'different tokenizers',
   corpus: 'different corpora, though their seed is the same', // the seed deals it anew
 } as const;
 

@@ -79,7 +79,8 @@ export async function summarise(run: Run): Promise<RunSummary> {
       heldOut: passagesHash(config.heldOut, inputs),
       reference: passagesHash(config.reference, inputs),
       settings: settingsHash(config),
-      rows: rowsHash(config, corpus.index),
+      rows: rowsHash(corpus.index),
+      tokenizer: givenTokenizer(config, corpus.index),
       choice: choiceHash(config),
     },
     warnings: passages?.warnings ?? [],
@@ -109,14 +110,14 @@ export function settingsHash({ model: all, pretrain, pools, evaluation: { rowsPe
   return sha256(JSON.stringify({ model, training, pools, rowsPerDomain }));
 }
 
-/**
- * SHA-256 of what a token and a row are, whatever the seed: a loss per token depends on both. Two tokenizers that were
- * trained to the same size, each on the texts of its seed, count as the same.
- */
-function rowsHash({ corpus }: RunConfig, { sequenceLength, tokenizer }: CorpusIndex): string {
-  const given = corpus.tokenizer !== undefined && 'file' in corpus.tokenizer ? tokenizer.sha256 : undefined;
-  return sha256(JSON.stringify({ sequenceLength, vocabularySize: tokenizer.vocabularySize, given }));
+/** SHA-256 of what a row is: a loss per token depends on it. */
+function rowsHash({ sequenceLength, tokenizer: { vocabularySize } }: CorpusIndex): string {
+  return sha256(JSON.stringify({ sequenceLength, vocabularySize }));
 }
+
+/** One that was trained differs with the texts of each seed, and how that of a prepared corpus came about is not known. */
+const givenTokenizer = ({ corpus }: RunConfig, { tokenizer }: CorpusIndex): string | undefined =>
+  corpus.prepared === undefined && 'file' in corpus.tokenizer ? tokenizer.sha256 : undefined;
 
 /** SHA-256 of what rows are chosen by; for random rows and for training on references, only the selection counts. */
 function choiceHash({ probe, influenceModel, selection }: RunConfig): string {

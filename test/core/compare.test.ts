@@ -63,7 +63,8 @@ describe('a comparison', () => {
   it('says which stages were not selected by the method of the run', () => {
     const one = summary('influence', 7, 5, { control: 5.1 });
     const replaced = { ...one, stages: one.stages.map((stage) => ({ ...stage, method: 'dsir' as const })) };
-    const sentence = 'Not selected by influence in influence, seed 7: stage 1 by dsir, as the scores were weak.';
+    const sentence =
+      'influence, seed 7: not selected by influence in stage 1 (by dsir), as the influence model or its labels were weak.';
     const comparison = compareRuns([replaced]);
     expect(comparison.replaced).toEqual([sentence]);
     expect(comparisonMarkdown(comparison)).toContain(sentence);
@@ -174,7 +175,7 @@ describe('a comparison', () => {
         { ...on(), data: { ...on().data!, rows: 'p' } },
         { ...elsewhere, seed: 2 },
       ]),
-    ).toThrow(/have different tokenizers or lengths of rows/);
+    ).toThrow(/have different sizes of vocabulary or lengths of rows/);
     expect(() => compareRuns([on(), other({ settings: 't' })])).toThrow(
       /dsir-1 and other have different settings of model, pretrain, pools or evaluation, .* differ only in .*: seed, probe/,
     );
