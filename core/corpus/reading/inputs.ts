@@ -23,22 +23,27 @@ export async function findInputs(inputs: readonly string[], open: StoreOpener): 
     if (found.length === 0) throw noFile(input);
     for (const uri of found) uris.add(uri);
   }
-  const files = await mapParallel([...uris], REQUESTS, (uri) => openInput(uri, open));
+  const sized = await mapParallel([...uris], REQUESTS, async (uri) => {
+    const { folder, name: key } = splitUri(uri);
+    const store = open(folder);
+    return { uri, store, key, bytes: await store.size(key) };
+  });
+  const files = sized.map(checked); // in order, so that the same file is named each time
   const shared = sharedFolder([...uris]);
   return files.map((file) => ({ ...file, name: file.uri.slice(shared.length) }));
 }
 
-async function openInput(uri: string, open: StoreOpener): Promise<Omit<InputFile, 'name'>> {
+function checked({
+  uri,
+  bytes,
+  ...place
+}: Pick<InputFile, 'uri' | 'store' | 'key'> & { bytes: number | undefined }): Omit<InputFile, 'name'> {
   const format = formatOf(uri);
-  if (!format) {
+  if (!format)
     throw new InputError(`${uri}: not a form of input that is read; convert it to one of ${INPUT_FORMATS.join(', ')}.`);
-  }
-  const { folder, name } = splitUri(uri);
-  const store = open(folder);
-  const bytes = await store.size(name);
   if (bytes === undefined) throw noFile(uri);
   if (bytes === 0) throw new InputError(`${uri}: the file is empty; remove it from corpus.input or fill it.`);
-  return { uri, store, key: name, bytes, format };
+  return { uri, ...place, bytes, format };
 }
 
 /** The longest folder, with its final slash, that every path starts with. */
