@@ -67,7 +67,9 @@ export async function compareScores(run: Run, scratch: Store, plan: StagePlan): 
   const found: Replayed[] = [];
   for (let job = 0; job < plan.scoreItems; job++) {
     const prefix = stageLayout(plan.stage).score(job);
-    for (const file of ['scores.f32', 'keys.bin', 'index.json'])
+    // Those of mates select may have been written for another temperature than its last.
+    const ofSelect = (await run.store.size(SELECT_FILE)) !== undefined;
+    for (const file of ofSelect ? ['scores.f32'] : ['scores.f32', 'keys.bin', 'index.json'])
       found.push(await compareFile(run.store, scratch, `${prefix}/${file}`, plan.stage, scoreDifference));
   }
   return found;

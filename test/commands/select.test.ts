@@ -149,8 +149,8 @@ describe('mates select', () => {
     expect(Float32Array.from(utility).sort().reverse()).toEqual(all.slice(0, selectedRows));
     expect(JSON.parse(await readFile(at('work/stages/1/selection.json'), 'utf8')).method).toBe('hard-top-k');
     const hard = await readFile(at('best.parquet'));
-    const replayed = await mates('replay', at('work'));
-    expect(replayed.stdout + replayed.stderr).toMatch(/2 of 2 files/);
+    expect((await mates('replay', at('work'))).stdout).toMatch(/2 of 2 files/);
+    expect((await mates('replay', at('work'), '--from', 'scores')).stdout).toMatch(/3 of 3 files/);
     expect((await select('--work', at('work'), '--fraction', '0.1', '--temperature', '0.2')).code).toBe(0);
     expect(await readFile(at('best.parquet'))).not.toEqual(hard);
     expect(await made()).toEqual(before);
