@@ -1,5 +1,4 @@
 /** Parsers for the values of flags, in the form that commander calls. */
-
 import { ConfigError } from '../core/errors.ts';
 import { LEAST_TEMPERATURE } from '../core/selection/methods.ts';
 

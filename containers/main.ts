@@ -1,5 +1,4 @@
 /** Entry point of every job, on AWS and locally: `node main.js TASK`; everything else comes from the environment. */
-
 import { JOB_VARIABLE } from '../core/deployed-names.ts';
 import { explainSystemError, INTERRUPTED, MatesError } from '../core/errors.ts';
 import type { Arm } from '../core/formats.ts';

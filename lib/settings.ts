@@ -76,7 +76,7 @@ const schema = z.strictObject({
   spot: flag.default(true),
   /**
    * Instance families or types of the GPU environments. Types limit what is paid for: from a family, Batch may take a
-   * size of 192 vCPUs. Each must have room for a job of `jobVcpus` and `jobMemoryMib`.
+   * size of 192 vCPUs. At least one must have room for a job of `jobVcpus` and `jobMemoryMib`.
    *
    * @default g6.xlarge, g5.xlarge - one 24 GB GPU, 4 vCPUs and 16 GiB of memory
    */
@@ -260,7 +260,10 @@ function requireUsableInstances(settings: Settings): void {
       throw new ConfigError(`context ${name}: ${why}.`);
     };
     const arm = settings[name].find((type) => ARM.test(type));
-    if (arm) refuse(`${arm} has Arm processors, and the images are for x86; choose another type, such as m7i.xlarge`);
+    if (arm)
+      refuse(
+        `${arm} has Arm processors, and the images are for x86; choose another type, such as ${name === 'gpuInstances' ? 'g6' : 'm7i'}.xlarge`,
+      );
     const other = name === 'gpuInstances' && settings[name].find((type) => !NVIDIA.test(type));
     if (other)
       refuse(`${other} has no NVIDIA GPU; choose another type, such as g6.xlarge, or deploy with -c accelerator=cpu`);
@@ -270,13 +273,13 @@ function requireUsableInstances(settings: Settings): void {
 }
 
 /** Families by their names' convention: after the generation, a `g` stands for AWS's own Arm processors. */
-const ARM = /^(a1|[a-z]+\d+[a-z]*g[a-z]*)(\.|$)/;
+const ARM = /^(a1|[a-z]+\d+[a-z]*g[a-z]*|p\d+e-gb\d+)(\.|$)/;
 const NVIDIA = /^(g|gr|p)\d+(?!ad)/;
 
-/** By the size in its name; no limit is known of a family. */
+/** At most, by the size in its name; no limit is known of a family. */
 function vcpusOf(type: string): number {
   const { times, size } = /\.(?<times>\d+)?(?<size>\w+)$/.exec(type)?.groups ?? {};
-  const vcpus: Record<string, number> = { medium: 1, large: 2, xlarge: 4 };
+  const vcpus: Record<string, number> = { medium: 2, large: 2, xlarge: 4 };
   return Number(times ?? 1) * (vcpus[size ?? ''] ?? Number.POSITIVE_INFINITY);
 }
 

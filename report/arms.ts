@@ -43,3 +43,7 @@ export function replacedStages(
     plan?.scored && selection && selection.method !== configured ? [{ stage, method: selection.method }] : [],
   );
 }
+
+/** Whether a stage's steps use all of the rows that were selected for it, or nearly. Older files do not say. */
+export const usesAll = ({ consumedRows, selectedRows }: { consumedRows?: number; selectedRows: number }): boolean =>
+  consumedRows === undefined || consumedRows >= 0.99 * selectedRows;

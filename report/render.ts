@@ -3,7 +3,7 @@ import type { RunRecord } from '../core/formats.ts';
 import { counted, plural } from '../core/plural.ts';
 import { type Method, methodTraits, type ScoreKind } from '../core/selection/methods.ts';
 import { weightedScores } from '../core/selection/weighted-scores.ts';
-import { armNames, replacedStages, selects, trainsOnReferences } from './arms.ts';
+import { armNames, replacedStages, selects, trainsOnReferences, usesAll } from './arms.ts';
 import { domainLosses, selectionByDomain } from './charts/charts-domains.ts';
 import { histogramCharts, influenceModel } from './charts/charts-influence.ts';
 import { evaluationCharts, trainingChart } from './charts/charts-training.ts';
@@ -164,15 +164,14 @@ function whatWasDone(data: ReportData): string {
   const replaced = replacedStages(config, stages).map(({ stage, method }) => `stage ${stage} by ${method}`);
   const otherwise = replaced.length ? `, except that rows were selected for ${replaced.join(', ')} instead` : '';
   return (
-    `${trained}: the first stage on random rows, each later one on ${chosenRows(config, trainsOnAll(data))}` +
+    `${trained}: the first stage on random rows, each later one on ${chosenRows(
+      config,
+      stages.every(({ plan }) => !plan?.scored || usesAll(plan)),
+    )}` +
     otherwise +
     (config.control === 'random' ? '. A control was trained as long on random rows of the same pools.' : '.')
   );
 }
-
-/** Whether the steps of each later stage take all rows that were selected for it, or nearly. */
-const trainsOnAll = ({ stages }: ReportData) =>
-  stages.every(({ plan }) => !plan?.scored || plan.consumedRows >= 0.99 * plan.selectedRows);
 
 /**
  * The rows of a later stage, in words.
@@ -181,7 +180,7 @@ const trainsOnAll = ({ stages }: ReportData) =>
  */
 function chosenRows({ selection, probe }: RunConfig, all: boolean): string {
   const share = `${all ? '' : 'rows of '}the ${format.plainPercent(selection.fraction)} of its candidate pool`;
-  const influence = probe.method === 'exact' ? 'oracle influence' : `influence by ${probe.method}`;
+  const influence = probe.method === 'exact' ? 'influence' : `influence by ${probe.method}`;
   const how: Record<Exclude<Method, 'random'>, string> = {
     influence: `${share} that an influence model, fitted to the current checkpoint, drew`,
     'hard-top-k': `${share} that an influence model, fitted to the current checkpoint, ranks highest`,
@@ -225,7 +224,7 @@ function closingTable(data: ReportData): Html {
   };
   const group = (name: string, span: number) => html`<th class="group" scope="colgroup" colspan="${span}">${name}</th>`;
   return html`<div class="scroll" tabindex="0"><table class="closing">
-<thead><tr><th scope="col" rowspan="2">stage</th>${['reference loss', 'held-out loss', 'mixed-domain loss'].map((name) => group(name, compared ? 3 : 1))}${group('Spearman', 3)}<th class="group" scope="col" rowspan="2">rows trained on<br>/ selected / of pool</th><th scope="col" rowspan="2">job<br>time</th></tr>
+<thead><tr><th scope="col" rowspan="2">stage</th>${['reference loss', 'held-out loss', 'mixed-domain loss'].map((name) => group(name, compared ? 3 : 1))}${group('Spearman', 3)}<th class="group" scope="col" rowspan="2">rows used /<br>selected / of pool</th><th scope="col" rowspan="2">job<br>time</th></tr>
 <tr>${[1, 2, 3].map(() =>
     compared
       ? html`<th class="group" scope="col">${armNames(config).column}</th><th scope="col">random</th><th scope="col">diff.</th>`

@@ -1,6 +1,7 @@
 import pc from 'picocolors';
 import type { RunSummary } from '../core/formats.ts';
 import { WARNING } from '../core/progress.ts';
+import { usesAll } from './arms.ts';
 import { shownDifference, tone } from './difference.ts';
 import {
   correlation,
@@ -78,9 +79,7 @@ export function closingTable(summary: RunSummary, { color, columns }: { color: b
 
 /** A sentence about the stages whose steps took fewer rows than were selected. */
 function aboutRows({ stages }: RunSummary): string[] {
-  const fewer = stages.filter(
-    ({ scored, consumedRows, selectedRows }) => scored && (consumedRows ?? selectedRows) < selectedRows,
-  );
+  const fewer = stages.filter((stage) => stage.scored && !usesAll(stage));
   const rows = fewer.map(({ stage, consumedRows }) => `stage ${stage}: ${count(consumedRows!)}`);
   return rows.length ? [`Selected rows that the steps took, drawn at random: ${rows.join(', ')}.`] : [];
 }

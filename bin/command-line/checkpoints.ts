@@ -1,5 +1,4 @@
 /** Arguments and options of the commands for checkpoints, of one's own or of a run. */
-
 import { type Command, Option } from 'commander';
 import { RUNTIMES } from '../../core/config/runtimes.ts';
 import { FEATURES } from '../../core/selection/methods.ts';

@@ -1,5 +1,4 @@
 /** The checkpoint that rows are selected for. */
-
 import { isDeepStrictEqual } from 'node:util';
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Corpus } from '../../core/corpus/corpus.ts';

@@ -1,5 +1,4 @@
 /** The results of a selection: rows, their texts, documents, and what is printed about them. */
-
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { MIXED_DOMAIN } from '../../core/corpus/packing/pack.ts';
 import { weaknessOf } from '../../core/diagnostics/weakness.ts';

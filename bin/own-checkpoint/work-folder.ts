@@ -2,7 +2,6 @@
  * The work folder of `mates select`: it belongs to the scores of one checkpoint, corpus, reference file and set of
  * flags.
  */
-
 import { onGpu } from '../../core/config/runtimes.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { armLayout, SELECT_FILE } from '../../core/layout.ts';

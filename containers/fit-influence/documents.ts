@@ -1,5 +1,4 @@
 /** Rows that share documents: a row can hold the end of one document, whole documents, and the beginning of another. */
-
 import { DisjointSets } from '../../core/disjoint-sets.ts';
 
 /** Gives the documents that a row contains some part of. */

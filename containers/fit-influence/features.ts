@@ -1,5 +1,4 @@
 /** Features of a row other than its tokens, which an influence model may use. */
-
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { armLayout } from '../../core/layout.ts';
 import type { DenseBlock } from '../../core/regression/ridge.ts';

@@ -22,7 +22,7 @@ import { fitClassifier } from '../score/classifier.ts';
 import { fitDsir } from '../score/dsir.ts';
 import { makeScorer } from '../score/make-scorer.ts';
 import { fitArchitecture, loadPredictorOf } from './influence-model.ts';
-import { earlierProbes, type Labelled, readProbes } from './labelled.ts';
+import { type Labelled, probesBefore, readProbes } from './labelled.ts';
 import { spearmanInterval } from './spearman-interval.ts';
 import { notHeldOut, splitLabelled, unseenBefore } from './split.ts';
 
@@ -125,17 +125,6 @@ async function fitInfluenceModel(
   };
   await save(store, stageLayout(job.stage).influenceModel);
   return { result, flops: flops + testRows.length * predictor.cost };
-}
-
-/** The probes that the previous stage's model was fitted to, of whichever stages, and those that are fitted again. */
-async function probesBefore(job: Job): Promise<{ seen: number[]; earlier: { rows: number[]; labels: number[] } }> {
-  const { warmStart, earlierStages } = job.run.record.config.influenceModel;
-  const before = await earlierProbes(job, warmStart ? job.stage : 1 + earlierStages);
-  const again = before.filter(({ stage }) => stage >= job.stage - earlierStages);
-  return {
-    seen: before.flatMap(({ rows }) => rows),
-    earlier: { rows: again.flatMap(({ rows }) => rows), labels: again.flatMap(({ labels }) => labels) },
-  };
 }
 
 /** The documents of each of the rows. */

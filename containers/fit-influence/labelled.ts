@@ -32,16 +32,6 @@ export interface EarlierProbes extends LabelledRows {
 }
 
 /**
- * Rows of earlier stages that the influence model of this one was fitted to: with weights that continue from the stage
- * before, all of them.
- */
-export async function learnedBefore(job: Job): Promise<number[]> {
-  const { warmStart, earlierStages } = job.run.record.config.influenceModel;
-  const probes = await earlierProbes(job, warmStart ? job.stage : earlierStages);
-  return probes.flatMap(({ rows }) => rows);
-}
-
-/**
  * The probes of earlier stages that had any, latest first. Each stage's are in its own standard deviations, because
  * checkpoints differ in the scale of influence far more than in the order of documents.
  *
@@ -61,4 +51,27 @@ export async function earlierProbes(job: Job, stages: number): Promise<EarlierPr
     });
   }
   return found;
+}
+
+/**
+ * Rows of earlier stages that the influence model of this one was fitted to: with weights that continue from the stage
+ * before, all of them.
+ */
+export async function learnedBefore(job: Job): Promise<number[]> {
+  const { warmStart, earlierStages } = job.run.record.config.influenceModel;
+  const probes = await earlierProbes(job, warmStart ? job.stage : earlierStages);
+  return probes.flatMap(({ rows }) => rows);
+}
+
+/** The probes that the previous stage's model was fitted to, of whichever stages, and those that are fitted again. */
+export async function probesBefore(
+  job: Job,
+): Promise<{ seen: number[]; earlier: { rows: number[]; labels: number[] } }> {
+  const { warmStart, earlierStages } = job.run.record.config.influenceModel;
+  const before = await earlierProbes(job, warmStart ? job.stage : 1 + earlierStages);
+  const again = before.filter(({ stage }) => stage >= job.stage - earlierStages);
+  return {
+    seen: before.flatMap(({ rows }) => rows),
+    earlier: { rows: again.flatMap(({ rows }) => rows), labels: again.flatMap(({ labels }) => labels) },
+  };
 }

@@ -2,7 +2,6 @@
  * The cheap influence model: ridge regression on hashed n-grams of a row's tokens and on its features. On features
  * alone, it is the linear part of another architecture, which then fits the residuals.
  */
-
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { NgramFeatures, type NgramSpec } from '../../core/features/ngrams.ts';
 import { stageLayout } from '../../core/layout.ts';

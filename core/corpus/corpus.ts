@@ -1,5 +1,4 @@
 /** Reads a prepared corpus: token rows, texts and domains by global row number. */
-
 import type { RunConfig } from '../config/schema.ts';
 import { InputError } from '../errors.ts';
 import type { CorpusIndex, CorpusShard, RowRange } from '../formats.ts';
@@ -18,6 +17,8 @@ const READ_BYTES = 16 << 20;
 
 /** Reads under way at once: rows of a batch lie far apart, and S3 takes some 30 ms to answer each. */
 const READS = 8;
+/** The same of texts, which are some times the size of their tokens. */
+const TEXT_READS = 4;
 
 /** Opens a prepared corpus. Throws InputError when `corpus.json`, which is written last, is not there. */
 export async function openCorpus(store: Store): Promise<Corpus> {
@@ -96,7 +97,7 @@ export class Corpus {
   private async strings(column: 'text' | 'documents', rows: RowRange | ArrayLike<number>): Promise<string[]> {
     const wanted = asRows(rows);
     const result: string[] = new Array(wanted.length);
-    await mapParallel(this.plan(wanted), READS, async (part) => {
+    await mapParallel(this.plan(wanted), TEXT_READS, async (part) => {
       const shard = this.index.shards[part.shard]!;
       const { [column]: values } = await readParquet(
         { store: this.store, key: shard.text.key },

@@ -3,7 +3,6 @@
  * duplicates, tokenized, packed into rows and written, several at a time. `corpus.json` is written last and marks the corpus
  * whole. A preparation that was stopped reads the documents again, and goes on after the shards that it had written.
  */
-
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';

@@ -1,5 +1,4 @@
 /** Estimates what a run will do, from its configuration and, if there is one, its corpus; reads no file. */
-
 import { paddedVocabulary } from '../config/padded-vocabulary.ts';
 import type { RunConfig } from '../config/schema.ts';
 import type { CorpusIndex } from '../formats.ts';

@@ -11,7 +11,6 @@
  * times its float32, and 15 % of its bfloat16 1.7 times (docs/performance.md). Plain JavaScript trains at 1/250 of the rate
  * of ONNX Runtime (docs/decisions/0005-traced-engine.md).
  */
-
 import { onGpu } from '../config/runtimes.ts';
 import type { RunConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';

@@ -1,5 +1,4 @@
 /** How a selection compares with the pool that it is from, and what a user should be told about that. */
-
 import type { RowStatistics, SelectionCheck, SelectionSummary } from '../formats.ts';
 import { FNV_START, fnv1a } from '../random/spread.ts';
 

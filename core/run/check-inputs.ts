@@ -2,7 +2,6 @@
  * Whether a run's inputs are there, from listings, sizes and descriptions: problems are reported before anything is
  * paid for.
  */
-
 import type { RunConfig } from '../config/schema.ts';
 import type { InputFile } from '../corpus/reading/input-file.ts';
 import { findInputs } from '../corpus/reading/inputs.ts';

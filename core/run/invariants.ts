@@ -1,5 +1,4 @@
 /** How the files of a finished run must agree with each other, beyond having their recorded hashes. */
-
 import { isDeepStrictEqual } from 'node:util';
 import type { Corpus } from '../corpus/corpus.ts';
 import { InputError } from '../errors.ts';

@@ -1,5 +1,4 @@
 /** How long a stage's jobs took, and what they computed. */
-
 import type { Attempt, Timing } from '../formats.ts';
 import { INTERRUPTED_SUFFIX, stageLayout } from '../layout.ts';
 import { mapParallel } from '../parallel.ts';

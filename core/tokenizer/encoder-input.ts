@@ -2,7 +2,6 @@
  * How documents become the input of the influence model's encoder: wordpieces of their text for a pretrained BERT, or
  * their own token ids for an encoder from scratch.
  */
-
 import { ConfigError, InputError } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { TOKENIZER_FILE } from '../layout.ts';

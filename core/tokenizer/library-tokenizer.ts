@@ -1,5 +1,4 @@
 /** Tokenizers of any kind, by Hugging Face's library for JavaScript, which reads some parts unlike the original in Rust. */
-
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { ConfigError, InputError } from '../errors.ts';
 import { SPACE, WORDS_AND_PUNCTUATION } from '../unicode.ts';

@@ -1,5 +1,4 @@
 /** Programs traced into ONNX graphs and run by ONNX Runtime: on the CPU, the default engine, or on a GPU. */
-
 import { availableParallelism } from 'node:os';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import ort from 'onnxruntime-node';

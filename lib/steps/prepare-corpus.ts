@@ -3,8 +3,8 @@ import type { Construct } from 'constructs';
 import { Step, type StepProps } from './step.ts';
 
 /**
- * Tokenizes and shards the corpus; ends at once if the run names a prepared corpus. One that
- * it has already prepared is kept if the files it was made of still have the same hashes.
+ * Tokenizes and shards the corpus; ends at once if the run names a prepared corpus. One that it has already prepared is
+ * kept, if the files that it was made of still have the same hashes.
  *
  * In: `{run, ...}`. Out: the same. Writes `corpus/` of the run.
  */

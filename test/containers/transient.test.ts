@@ -15,6 +15,10 @@ it('credentials that the container’s agent does not give are tried for again',
     env: {
       PATH: process.env.PATH,
       AWS_REGION: 'us-east-1',
+      // Not those of whoever runs this.
+      AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+      AWS_CONFIG_FILE: '/dev/null',
+      AWS_ENDPOINT_URL: 'http://127.0.0.1:9/',
       AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://127.0.0.1:9/', // where nothing listens
       MATES_RUN_URI: 's3://bucket/runs/tiny',
     },

@@ -1,5 +1,4 @@
 /** The accounting of operations and dollars, against published figures, recorded runs and hand calculation. */
-
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { modelShape } from '../../containers/model.ts';

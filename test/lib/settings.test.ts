@@ -55,7 +55,11 @@ describe('context', () => {
     [{ gpuInstances: '' }, 'context gpuInstances'],
     [{ gpuInstances: 'g6.xlarge,m7i.xlarge' }, 'context gpuInstances: m7i.xlarge has no NVIDIA GPU'],
     [{ gpuInstances: 'g4ad' }, 'context gpuInstances: g4ad has no NVIDIA GPU'],
-    [{ gpuInstances: 'g5g.xlarge' }, 'context gpuInstances: g5g.xlarge has Arm processors'],
+    [
+      { gpuInstances: 'g5g.xlarge' },
+      'g5g.xlarge has Arm processors, and the images are for x86; choose another type, such as g6.xlarge',
+    ],
+    [{ gpuInstances: 'p6e-gb200.36xlarge' }, 'context gpuInstances: p6e-gb200.36xlarge has Arm processors'],
     [{ cpuInstances: ['m7i', 'c7gn'], accelerator: 'cpu' }, 'context cpuInstances: c7gn has Arm processors'],
     [{ jobVcpus: 16, gpuInstances: 'g6' }, 'context cpuInstances: none of them has the 16 vCPUs of a job'],
     [{ logRetentionDays: 10 }, 'one of 1, 3, 5'],
@@ -82,6 +86,7 @@ describe('context', () => {
     const types = ['g4dn.12xlarge', 'gr6.4xlarge', 'p5en.48xlarge', 'g6'];
     const cpuInstances = ['m7i-flex.4xlarge', 'c6id.metal', 'is4'];
     expect(parseSettings({ jobVcpus: 16, gpuInstances: types, cpuInstances })).toMatchObject({ gpuInstances: types });
+    expect(parseSettings({ accelerator: 'cpu', jobVcpus: 2, cpuInstances: 't3.medium' }).jobVcpus).toBe(2);
     // The queue of GPUs is not deployed then.
     expect(parseSettings({ accelerator: 'cpu', jobVcpus: 4, gpuInstances: 'g5g.large' }).jobVcpus).toBe(4);
   });
