@@ -20,7 +20,7 @@ export class ScorePool extends Step {
     const prepare = this.guard(props.jobs['prepare-probe'].submit(this, 'Prepare the probe', { stage: true }));
     const probe = new MapSlices(this, 'ProbeSlices', {
       ...props,
-      mapId: 'Probe the oracle influence',
+      mapId: 'Probe the influence',
       sliceId: 'Probe a slice',
       task: 'probe',
       itemsKeyPath: '$.plan.probeItemsKey',
@@ -28,7 +28,7 @@ export class ScorePool extends Step {
     const fit = this.guard(props.jobs['fit-influence'].submit(this, 'Fit the influence model', { stage: true }));
     const score = new MapSlices(this, 'ScoreSlices', {
       ...props,
-      mapId: 'Score the shards',
+      mapId: 'Score the pool',
       sliceId: 'Score a slice',
       task: 'score',
       itemsKeyPath: '$.plan.scoreItemsKey',

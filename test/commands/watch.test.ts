@@ -51,7 +51,7 @@ describe('following an execution', () => {
     { id: 1.5, type: 'TaskStateExited', timestamp: undefined, stateExitedEventDetails: checked } as HistoryEvent,
     entered(2, 'Is this a dry run?', {}, 'ChoiceStateEntered'),
     entered(3, 'Prepare the corpus', { stage: 0 }),
-    entered(4, 'Probe the oracle influence', { stage: 1 }, 'MapStateEntered'),
+    entered(4, 'Probe the influence', { stage: 1 }, 'MapStateEntered'),
     mapRun,
     { id: 6, type: 'MapRunSucceeded', timestamp: undefined },
     entered(7, 'Pretrain', { stage: 1, arm: 'control' }),
@@ -81,12 +81,12 @@ describe('following an execution', () => {
       sleep: async () => {},
     });
     expect(ended.status).toBe('SUCCEEDED');
-    const bar = 'Probe the oracle influence 3/8 2 running, 1 failed';
+    const bar = 'Probe the influence 3/8 2 running, 1 failed';
     expect(said).toEqual([
       '12:00:01 Validate the run',
       'Warning: the disk is too small.',
       '12:00:03 Stage 0: Prepare the corpus',
-      '12:00:04 Stage 1: Probe the oracle influence',
+      '12:00:04 Stage 1: Probe the influence',
       bar,
       bar,
       '12:00:07 Stage 1: Pretrain (control)',
@@ -202,7 +202,7 @@ describe('mates status', () => {
     ]);
     fakeSageMaker([{ name: 'run-1-0-aaaaaaaa', run: 's3://lake/runs/run-1', status: 'InProgress' }]);
     fakeHistory([
-      entered(1, 'Probe the oracle influence', { stage: 1 }, 'MapStateEntered'),
+      entered(1, 'Probe the influence', { stage: 1 }, 'MapStateEntered'),
       { id: 2, type: 'MapRunStarted', mapRunStartedEventDetails: { mapRunArn: MAP_RUN }, timestamp: undefined },
     ]);
     sfn
@@ -210,7 +210,7 @@ describe('mates status', () => {
       .resolves({ status: 'RUNNING', itemCounts: { total: 8, succeeded: 3, running: 2, failed: 0 } } as object);
     sfn.on(DescribeExecutionCommand).resolves({ status: 'RUNNING', name: 'run-1', input: '{}', startDate: new Date() });
     const text = await printed(() => status('run-1', target));
-    expect(text).toMatch(/Stage 1: Probe the oracle influence/);
+    expect(text).toMatch(/Stage 1: Probe the influence/);
     expect(text).toMatch(/3 of 8 jobs done, 2 running/);
     expect(text.match(/probe-run-1-1: \w+/g)).toEqual(['probe-run-1-1: RUNNABLE']);
     expect(text).toContain('(UNDETERMINED - it is blocked)');

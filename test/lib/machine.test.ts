@@ -54,9 +54,9 @@ describe('the definition', () => {
       'Does the probe need preparing?',
       'Prepare the probe',
       'Are hold-out rows probed?',
-      'Probe the oracle influence',
+      'Probe the influence',
       'Fit the influence model',
-      'Score the shards',
+      'Score the pool',
       'Select the documents',
       'Pretrain every arm',
       'Advance the stage',
@@ -64,10 +64,10 @@ describe('the definition', () => {
       'Finish the run',
       'Run finished',
     ]);
-    expect(walk(definition, scored)).toEqual(expect.arrayContaining(['Fit the influence model', 'Score the shards']));
+    expect(walk(definition, scored)).toEqual(expect.arrayContaining(['Fit the influence model', 'Score the pool']));
     expect(walk(definition, scored)).not.toContain('Prepare the probe');
-    expect(walk(definition, scored)).not.toContain('Probe the oracle influence');
-    expect(walk(definition)).not.toContain('Score the shards');
+    expect(walk(definition, scored)).not.toContain('Probe the influence');
+    expect(walk(definition)).not.toContain('Score the pool');
     expect(walk(definition, { 'Is this a dry run?': true }).at(-1)).toBe('Dry run: report the plan');
     expect(walk(definition, { 'Is there budget for the stage?': true }).at(-1)).toBe('Cost cap reached');
     expect(states['Are there more stages?']!.Choices![0]!.Next).toBe('Plan the stage');
@@ -160,8 +160,8 @@ describe('jobs', () => {
 
 describe('maps', () => {
   it.each([
-    ['Probe the oracle influence', '$.plan.probeItemsKey'],
-    ['Score the shards', '$.plan.scoreItemsKey'],
+    ['Probe the influence', '$.plan.probeItemsKey'],
+    ['Score the pool', '$.plan.scoreItemsKey'],
   ])('%s reads its items from the lake and tolerates no failure', (id, key) => {
     const map = states[id]!;
     expect(map.ItemReader).toMatchObject({
