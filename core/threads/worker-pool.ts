@@ -32,8 +32,11 @@ function startThread({ source, bundled }: WorkerKind, workerData: unknown): Work
   // One environment for all, so that native libraries see what the process has set.
   const options: WorkerOptions = { workerData, env: SHARE_ENV };
   if (!import.meta.url.endsWith('.ts')) return new Worker(new URL(`./${bundled}.js`, import.meta.url), options);
-  const [module, parent] = [source, import.meta.url].map((url) => JSON.stringify(url)); // paths may have apostrophes
-  const start = `import('tsx/esm/api').then(({ tsImport }) => tsImport(${module}, ${parent}));`;
+  // From a string, packages would be looked for in the current folder.
+  const [tsx, module, parent] = [import.meta.resolve('tsx/esm/api'), source, import.meta.url].map((url) =>
+    JSON.stringify(url),
+  ); // paths may have apostrophes
+  const start = `import(${tsx}).then(({ tsImport }) => tsImport(${module}, ${parent}));`;
   return new Worker(start, { ...options, eval: true });
 }
 

@@ -1,7 +1,10 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import {
   ConfigError,
@@ -44,6 +47,26 @@ it('starts from a folder whose name has an apostrophe', async () => {
     const other = await WorkerPool.start<string, string>(kind, [0]);
     expect(await other.ask(0, 'anything')).toBe('done');
     await other.close();
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+it('starts where the current folder has no packages', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'mates-elsewhere-'));
+  try {
+    const module = new URL('../../core/threads/worker-pool.ts', import.meta.url).href;
+    const source = new URL('./failing-worker.ts', import.meta.url).href;
+    const kind = JSON.stringify({ source, bundled: 'none', called: 'thread', remedy: '' });
+    const script = `
+      const { WorkerPool } = await import(${JSON.stringify(module)});
+      const pool = await WorkerPool.start(${kind}, [0]);
+      await pool.close();
+      console.log('started');`;
+    const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+    const flags = ['--import', tsx, '--input-type=module', '--eval', script];
+    const { stdout } = await promisify(execFile)(process.execPath, flags, { cwd: folder });
+    expect(stdout).toBe('started\n');
   } finally {
     await rm(folder, { recursive: true });
   }
