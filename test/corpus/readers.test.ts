@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import type { SchemaElement } from 'hyparquet';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, it } from 'vitest';
 import { findInputs } from '../../core/corpus/reading/inputs.ts';
@@ -232,8 +233,46 @@ describe('Parquet', () => {
     expect(await failure(await writeInput('web.parquet', others))).toMatch(/row 1: field "domain" is a boolean/);
   });
 
+  it('refuses a decimal id, which would be rounded, and two columns of one name', async () => {
+    const schema: SchemaElement[] = [
+      { name: 'root', num_children: 3 },
+      { name: 'text', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'REQUIRED' },
+      { name: 'id', type: 'INT64', converted_type: 'DECIMAL', precision: 18, scale: 4, repetition_type: 'REQUIRED' },
+      { name: 'other', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'REQUIRED' },
+    ];
+    const columnData = [
+      { name: 'text', data: ['a', 'b'] },
+      { name: 'id', data: [997500n, 997600n] },
+      { name: 'other', data: ['x', 'y'] },
+    ];
+    const decimal = new Uint8Array(parquetWriteBuffer({ schema, columnData }));
+    expect(await failure(await writeInput('in.parquet', decimal))).toMatch(
+      /in\.parquet: column "id" is a decimal, .*as a string/,
+    );
+    const twice = Buffer.from(parquetWriteBuffer({ columnData: [columnData[0]!, { name: 'tex2', data: ['x', 'y'] }] }));
+    const renamed = Buffer.from(twice.toString('latin1').replaceAll('tex2', 'text'), 'latin1');
+    expect(await failure(await writeInput('in.parquet', renamed))).toMatch(/2 columns are called "text"/);
+  });
+
+  it('takes an id that is not a number for none', async () => {
+    const columnData = [
+      { name: 'text', data: ['a'] },
+      { name: 'id', data: [Number.NaN] },
+    ];
+    const path = await writeInput('in.parquet', new Uint8Array(parquetWriteBuffer({ columnData })));
+    expect((await readAll(path)).map(({ id }) => id)).toEqual(['in.parquet:1']);
+  });
+
+  it('names a file that is encrypted, or cut off', async () => {
+    const whole = Buffer.from(parquetWriteBuffer({ columnData: [{ name: 'text', data: ['a'] }] }));
+    const encrypted = Buffer.concat([whole.subarray(0, -4), Buffer.from('PARE')]);
+    expect(await failure(await writeInput('in.parquet', encrypted))).toMatch(/is encrypted; write it without/);
+    for (const bytes of [whole.subarray(0, -1), Buffer.from('PAR1'), Buffer.from('PAR1\0\0\0\0PAR1')])
+      expect(await failure(await writeInput('in.parquet', bytes))).toMatch(/not a whole Parquet file; fetch or write/);
+  });
+
   it('refuses a file that is not Parquet', async () => {
-    expect(await failure(await writeInput('web.parquet', 'PAR0, not parquet'))).toMatch(/not a Parquet file/);
+    expect(await failure(await writeInput('web.parquet', 'PAR0, not parquet'))).toMatch(/not a whole Parquet file/);
   });
 });
 

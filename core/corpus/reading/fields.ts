@@ -34,7 +34,7 @@ export function toDocument(
 
 function label(record: Record<string, unknown>, field: string, option: string, at: string): string | undefined {
   const value = record[field];
-  if (value === undefined || value === null || value === '') return undefined;
+  if (value === undefined || value === null || value === '' || Number.isNaN(value)) return undefined;
   if (typeof value === 'string') return value;
   // JSON's numbers beyond 2^53 are rounded when they are read: many documents would get the same id.
   if (Number.isInteger(value) && !Number.isSafeInteger(value))

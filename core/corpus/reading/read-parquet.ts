@@ -1,4 +1,4 @@
-import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetScan } from 'hyparquet';
+import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetScan, type SchemaElement } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { InputError } from '../../errors.ts';
 import { damagedIfFails, parquetBuffer } from '../../parquet.ts';
@@ -26,15 +26,17 @@ export async function* readParquetDocuments(
   pieceBytes = PIECE_BYTES,
 ): AsyncGenerator<Document, void, undefined> {
   const buffer = await parquetBuffer(file);
+  await refuseOtherMagic(file.uri, buffer);
   const metadata = await damagedIfFails(file.uri, parquetMetadataAsync(buffer), 'write it again');
-  const known = topLevelColumns(metadata);
+  const known = topLevelColumns(metadata.schema).map(({ name }) => name);
   if (!known.includes(fields.text)) {
     throw new InputError(
-      `${file.uri}: no column "${fields.text}"; the columns are ${known.join(', ')}. ` +
+      `${file.uri}: no column "${fields.text}"; the columns are ${known.join(', ') || 'none'}. ` +
         'Name the one that holds the text in corpus.textField.',
     );
   }
   const columns = [...new Set([fields.text, fields.domain, fields.id])].filter((name) => known.includes(name));
+  for (const name of columns) refuseUnclear(file.uri, name, metadata);
   const held = new HeldChunks(buffer);
   const scan = await parquetScan({ file: held, metadata, columns, compressors, parsers: { stringFromBytes } });
   for (const { begin, end, chunks } of pieces(metadata, columns, pieceBytes)) {
@@ -57,6 +59,27 @@ export async function* readParquetDocuments(
     }
     onRead?.((file.bytes * (end - begin)) / Number(metadata.num_rows));
   }
+}
+
+async function refuseOtherMagic(uri: string, buffer: AsyncBuffer): Promise<void> {
+  const end = new Uint8Array(await buffer.slice(Math.max(0, buffer.byteLength - 4)));
+  const magic = Buffer.from(end).toString('latin1');
+  if (magic === 'PARE') throw new InputError(`${uri}: this Parquet file is encrypted; write it without encryption.`);
+  if (magic !== 'PAR1' || buffer.byteLength <= 12)
+    throw new InputError(`${uri}: this is not a whole Parquet file; fetch or write it again.`);
+}
+
+/** A column that would be read as something else than it is. */
+function refuseUnclear(uri: string, name: string, { schema }: FileMetaData): void {
+  const named = topLevelColumns(schema).filter((element) => element.name === name);
+  if (named.length > 1)
+    throw new InputError(`${uri}: ${named.length} columns are called "${name}"; write it with one of them.`);
+  const [{ converted_type, logical_type, scale }] = named as [SchemaElement];
+  const isDecimal = converted_type === 'DECIMAL' || logical_type?.type === 'DECIMAL';
+  if (isDecimal && (scale ?? 0) > 0)
+    throw new InputError(
+      `${uri}: column "${name}" is a decimal, which would be rounded, so that documents could get the same id; write it as a string.`,
+    );
 }
 
 interface Piece {
@@ -114,19 +137,19 @@ class HeldChunks implements AsyncBuffer {
   }
 }
 
-function topLevelColumns(metadata: FileMetaData): string[] {
-  const [root, ...elements] = metadata.schema;
-  const names: string[] = [];
+function topLevelColumns(schema: FileMetaData['schema']): SchemaElement[] {
+  const [root, ...elements] = schema;
+  const found: SchemaElement[] = [];
   let at = 0;
   const skip = (): void => {
     const element = elements[at++];
     for (let child = 0; child < (element?.num_children ?? 0); child++) skip();
   };
   for (let child = 0; child < (root?.num_children ?? 0); child++) {
-    names.push(elements[at]!.name);
+    found.push(elements[at]!);
     skip();
   }
-  return names;
+  return found;
 }
 
 function stringFromBytes(bytes: Uint8Array | undefined): string | symbol | undefined {
