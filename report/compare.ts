@@ -35,11 +35,14 @@ export const comparedRows = ({ stages }: Comparison, at: number): string[][] =>
 /** The table of one stage in Markdown; by default, of the last stage that all runs have reached. */
 export function comparisonMarkdown(comparison: Comparison, only?: number): string {
   const last = only ?? lastCommonStage(comparison.courses);
-  const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
+  const line = (cells: string[]) => `| ${cells.map(inMarkdown).join(' | ')} |`;
   const rows = comparedRows(comparison, last).map(line);
   const rule = COMPARED.map((_, i) => (i === 0 ? '---' : '--:'));
   return [line(COMPARED), line(rule), ...rows, '', aboutStage(comparison, last)].join('\n');
 }
+
+/** A label may have characters that would end a cell or begin a tag. */
+const inMarkdown = (cell: string) => cell.replace(/[\\|<`*_]/g, '\\$&').replace(/\s+/g, ' ');
 
 function cellsOf({ label, seeds, mean, standardError, difference, spearman, flops }: MethodStage): string[] {
   const value = (name: keyof MethodStage['mean']) =>

@@ -42,6 +42,8 @@ async function readSummary(path: string): Promise<RunSummary> {
   const { folder, name } = splitUri(file);
   const summary = await getRecordIfPresent<RunSummary>(storeOpener()(folder), name, 'mates-summary/1');
   if (!summary)
-    throw new InputError(`${file}: no such file; name folders of finished runs, such as out/runs/quickstart.`);
+    throw new InputError(
+      `${file}: no such file; name folders of finished runs, such as out/runs/quickstart, or LABEL=FOLDER with a label without / and =.`,
+    );
   return summary;
 }

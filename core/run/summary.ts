@@ -119,10 +119,13 @@ function rowsHash({ sequenceLength, tokenizer: { vocabularySize } }: CorpusIndex
 const givenTokenizer = ({ corpus }: RunConfig, { tokenizer }: CorpusIndex): string | undefined =>
   corpus.prepared === undefined && 'file' in corpus.tokenizer ? tokenizer.sha256 : undefined;
 
+/** How probing is cut into jobs, and how often these save, changes no choice: here every run has the defaults. */
+const SPLIT: Pick<RunConfig['probe'], 'jobs' | 'flushEvery'> = { jobs: 2, flushEvery: 50 };
+
 /** SHA-256 of what rows are chosen by; for random rows and for training on references, only the selection counts. */
 function choiceHash({ probe, influenceModel, selection }: RunConfig): string {
   const scored = methodTraits(selection.method).score !== undefined;
-  return sha256(JSON.stringify(scored ? { probe, influenceModel, selection } : { selection }));
+  return sha256(JSON.stringify(scored ? { probe: { ...probe, ...SPLIT }, influenceModel, selection } : { selection }));
 }
 
 function passagesHash({ input, passages, target }: RunConfig['heldOut'], inputs: readonly InputHash[]): string {

@@ -60,6 +60,11 @@ function summary(
 }
 
 describe('a comparison', () => {
+  it('keeps a label with any characters in its cell', () => {
+    const labelled = compareEntries([{ summary: summary('dsir', 1, 5), label: 'a|b <i>*c_d`' }]);
+    expect(comparisonMarkdown(labelled)).toContain('\n| a\\|b \\<i>\\*c\\_d\\` | 1 |');
+  });
+
   it('says which stages were not selected by the method of the run', () => {
     const one = summary('influence', 7, 5, { control: 5.1 });
     const replaced = { ...one, stages: one.stages.map((stage) => ({ ...stage, method: 'dsir' as const })) };
