@@ -32,7 +32,10 @@ function buildProgram(): Command {
 // After `mates .. | head` nobody reads the rest of the output; the work itself goes on.
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code === 'EPIPE') return;
+    // What is printed is lost, but not the work; standard error may be on another disk.
+    process.exitCode = 1;
+    if (stream === process.stdout) process.stderr.write(`mates: the output cannot be written: ${error.message}\n`);
   });
 try {
   await buildProgram().parseAsync();
