@@ -5,7 +5,7 @@ import { InputError } from '../../core/errors.ts';
 import { CORPUS_FILE, CORPUS_FOLDER, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
 import { requireGuard } from '../../core/plan/lookahead.ts';
 import { probesByLookahead } from '../../core/plan/stage-work.ts';
-import { recordInputs, requireSameFiles } from '../../core/run/inputs.ts';
+import { recordInputs, requireSameCorpus, requireSameFiles } from '../../core/run/inputs.ts';
 import { corpusStore, openRunCorpus } from '../../core/run/open-run.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { type Computed, type Job, timed } from '../job.ts';
@@ -27,7 +27,8 @@ async function prepareRun(job: Job): Promise<Computed> {
   const { store } = job.run;
   // If the run has not begun, its corpus and inputs may come from another configuration.
   const begun = (await store.size(stageLayout(0).plan)) !== undefined;
-  if (begun) await requireSameFiles(job.run); // first, as it names the file that was changed
+  // Before the corpus is compared with them, as this names the file that was changed.
+  const recorded = begun && (await requireSameFiles(job.run));
   const hashes = await distinctPassages(job);
   const own = job.run.record.corpus === CORPUS_FOLDER;
   if (own) await prepare(job);
@@ -41,7 +42,8 @@ async function prepareRun(job: Job): Promise<Computed> {
   const given = { reference: await loaded(reference, hashes[0]), heldOut: await loaded(heldOut, hashes[1]) };
   if (probesByLookahead(config)) requireGuard(given.reference.passages.length);
   await loadTasks(job.run, corpus);
-  await recordInputs(job.run, begun);
+  if (recorded) await requireSameCorpus(job.run);
+  else await recordInputs(job.run);
   if (!begun || (await store.size(PASSAGES_FILE)) === undefined) {
     const checked = await checkPassages(corpus, seed, given);
     for (const warning of checked.warnings) job.warn(warning);

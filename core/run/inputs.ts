@@ -15,27 +15,28 @@ const FILES_AT_ONCE = 4;
 /** The files of a Hugging Face model's directory that are read; models are published with others, too. */
 export const MODEL_FILES = /^(config|tokenizer|tokenizer_config)\.json$|\.safetensors(\.index\.json)?$/;
 
-/**
- * Writes `inputs.json`, or compares the files with the one that is there.
- *
- * @param begun whether the run has planned a stage; if not, the file there may be of another configuration.
- * @throws InputError naming the first file that is not the one that the run began with.
- */
-export async function recordInputs(run: Run, begun: boolean): Promise<void> {
-  const found = await findInputs(run);
-  const before = begun ? await readInputs(run) : undefined;
-  if (!before) return putJson(run.store, INPUTS_FILE, found);
-  refuseChanged(firstChanged(before, found.files) ?? changedCorpus(run, before, found));
+/** Writes `inputs.json`. */
+export async function recordInputs(run: Run): Promise<void> {
+  await putJson(run.store, INPUTS_FILE, await findInputs(run));
 }
 
 /**
  * Compares the files of a run that has begun with `inputs.json`, but not its corpus, which may have to be made again.
  *
+ * @returns whether there is such a record, which older runs lack.
  * @throws InputError naming the first file that is not the one that the run began with.
  */
-export async function requireSameFiles(run: Run): Promise<void> {
+export async function requireSameFiles(run: Run): Promise<boolean> {
   const before = await readInputs(run);
-  if (before) refuseChanged(firstChanged(before, await hashInputs(run)));
+  if (!before) return false;
+  refuseChanged(firstChanged(before, await hashInputs(run)));
+  return true;
+}
+
+/** Compares the corpus of a run that has begun likewise. */
+export async function requireSameCorpus(run: Run): Promise<void> {
+  const before = await readInputs(run);
+  if (before) refuseChanged(changedCorpus(run, before, await hashCorpus(run)));
 }
 
 function refuseChanged(changed: string | undefined): void {
@@ -54,7 +55,7 @@ export async function requireSameInputs(run: Run): Promise<void> {
   const before = await readInputs(run);
   if (!before) return;
   const now = await findInputs(run);
-  const changed = firstChanged(before, now.files) ?? changedCorpus(run, before, now);
+  const changed = firstChanged(before, now.files) ?? changedCorpus(run, before, now.corpus);
   if (changed)
     throw new InputError(
       `${changed}: it was changed while the run was at work, so stages may have read either version. Start another run (--run-id); ` +
@@ -64,9 +65,10 @@ export async function requireSameInputs(run: Run): Promise<void> {
 
 async function findInputs(run: Run): Promise<InputHashes> {
   const files = await hashInputs(run);
-  const { sha256: corpus } = await hashObject(corpusStore(run), CORPUS_FILE);
-  return { format: 'mates-inputs/1', corpus, files };
+  return { format: 'mates-inputs/1', corpus: await hashCorpus(run), files };
 }
+
+const hashCorpus = async (run: Run): Promise<string> => (await hashObject(corpusStore(run), CORPUS_FILE)).sha256;
 
 const DIFFERS = `that the run began with (its SHA-256 differs from that in ${INPUTS_FILE})`;
 
@@ -77,8 +79,8 @@ function firstChanged(before: InputHashes, now: readonly InputHash[]): string | 
   return changed && `${changed.uri} is not the file ${DIFFERS}`;
 }
 
-const changedCorpus = (run: Run, before: InputHashes, now: InputHashes): string | undefined =>
-  before.corpus === now.corpus ? undefined : `${corpusStore(run).uri} is not the corpus ${DIFFERS}`;
+const changedCorpus = (run: Run, before: InputHashes, now: string): string | undefined =>
+  before.corpus === now ? undefined : `${corpusStore(run).uri} is not the corpus ${DIFFERS}`;
 
 /** The inputs as they were when the run began; undefined in runs older than this record. */
 function readInputs({ store }: Run): Promise<InputHashes | undefined> {
