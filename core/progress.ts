@@ -12,6 +12,21 @@ export interface Progress {
 
 export type ProgressReporter = (progress: Progress) => void;
 
+/** A function that takes the bytes that were read since its last call, and reports them of `total` in a unit of fit size. */
+export function progressInBytes(progress: ProgressReporter, step: string, total: number): (bytes: number) => void {
+  const [unitBytes, unit] = total < 1e7 ? [1e3, 'kB'] : [1e6, 'MB'];
+  let read = 0;
+  return (bytes) => {
+    read += bytes;
+    progress({
+      step,
+      done: read < total ? Math.floor(read / unitBytes) : Math.ceil(total / unitBytes), // complete only at the very end
+      total: Math.ceil(total / unitBytes),
+      unit,
+    });
+  };
+}
+
 const PREFIX = '{"progress":';
 
 /** Starts a line on a job's stderr that a user should read, although the job goes on. */

@@ -12,7 +12,7 @@ import { sha256 } from '../hash.ts';
 import { CORPUS_FILE, TOKENIZER_FILE } from '../layout.ts';
 import { counted, plural } from '../plural.ts';
 import { isAtWork, type ProcessMark, thisProcess } from '../processes.ts';
-import type { ProgressReporter } from '../progress.ts';
+import { type ProgressReporter, progressInBytes } from '../progress.ts';
 import { philox4x32 } from '../random/philox4x32.ts';
 import {
   firstDamaged,
@@ -100,9 +100,7 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
     'file' in options.tokenizer
       ? await readTokenizer(absolute(options.tokenizer.file), options.opener, options.tokenizer.endOfText)
       : undefined;
-  const hashes: string[] = [];
-  for (const { store, key } of files)
-    hashes.push((await hashObject(store, key, () => throwIfStopped(options.signal, STOPPED))).sha256);
+  const hashes = await hashFiles(files, options);
   const fingerprint = fingerprintOf(options, files, hashes, given);
   const existing = await getJsonIfPresent<CorpusIndex>(options.target, CORPUS_FILE);
   if (existing?.fingerprint === fingerprint) {
@@ -175,6 +173,22 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
   }
 }
 
+/** The SHA-256 of each file. */
+async function hashFiles(files: readonly InputFile[], { progress, signal }: PrepareOptions): Promise<string[]> {
+  const report = progressInBytes(progress, 'Hash the input files', totalBytes(files));
+  const hashes: string[] = [];
+  for (const { store, key } of files) {
+    const { sha256 } = await hashObject(store, key, (bytes) => {
+      throwIfStopped(signal, STOPPED);
+      report(bytes);
+    });
+    hashes.push(sha256);
+  }
+  return hashes;
+}
+
+const totalBytes = (files: readonly InputFile[]) => files.reduce((sum, { bytes }) => sum + bytes, 0);
+
 /** Removes the temporary files of preparations that were killed, which are as large as their texts. */
 async function removeAbandoned(): Promise<void> {
   const names = await readdir(tmpdir()).catch(() => []);
@@ -194,18 +208,7 @@ async function dealDocuments(files: readonly InputFile[], spool: Spool, options:
   const domains = new Map<string, number>();
   let emptyRemoved = 0;
   let excludedRemoved = 0;
-  const total = files.reduce((sum, file) => sum + file.bytes, 0);
-  const [unitBytes, unit] = total < 1e7 ? [1e3, 'kB'] : [1e6, 'MB'];
-  let read = 0;
-  const report = (bytes: number) => {
-    read += bytes;
-    progress({
-      step: 'Read the documents',
-      done: read < total ? Math.floor(read / unitBytes) : Math.ceil(total / unitBytes), // complete only at the very end
-      total: Math.ceil(total / unitBytes),
-      unit,
-    });
-  };
+  const report = progressInBytes(progress, 'Read the documents', totalBytes(files));
 
   for (const [number, file] of files.entries()) {
     for await (const { id, text, domain: name } of readDocuments(file, fields, report)) {

@@ -50,14 +50,14 @@ export async function firstDamaged(store: Store, files: readonly FileRecord[]): 
   return `${store.uri}/${files[at]!.key} ${how}`;
 }
 
-/** Size and SHA-256 of an object; `onPiece` may throw to stop. Throws NotFoundError. */
-export async function hashObject(store: Store, key: string, onPiece?: () => void): Promise<FileRecord> {
+/** Size and SHA-256 of an object; `onPiece` takes the size of each piece, and may throw to stop. Throws NotFoundError. */
+export async function hashObject(store: Store, key: string, onPiece?: (bytes: number) => void): Promise<FileRecord> {
   const hash = createHash('sha256');
   let bytes = 0;
   for await (const piece of readPieces(store, key)) {
     hash.update(piece);
     bytes += piece.length;
-    onPiece?.();
+    onPiece?.(piece.length);
   }
   return { key, bytes, sha256: hash.digest('hex') };
 }

@@ -50,7 +50,7 @@ export class PipelineFunction extends LambdaFunction {
     super(scope, id, {
       code: props.code,
       handler: handlerOf(props.name),
-      runtime: Runtime.NODEJS_22_X,
+      runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
       memorySize: props.memorySize ?? 1024,
       timeout: props.timeout ?? Duration.minutes(5),
@@ -68,10 +68,6 @@ export class PipelineFunction extends LambdaFunction {
       },
     });
     props.lake.grant(role, props.name);
-    acknowledge(this, {
-      'AwsSolutions-L1':
-        'Node.js 22 is the newest runtime that the integration tests can run. Lambda supports it until April 2027.',
-    });
     acknowledge(role, {
       'AwsSolutions-IAM5[Resource::*]': 'X-Ray has no resources: PutTraceSegments and PutTelemetryRecords take * only.',
     });

@@ -21,6 +21,7 @@ it('counts a single unit in each step, and reaches its end once', async () => {
   const steps = [...new Set(reports.map(({ step }) => step))];
   expect(steps).toEqual(
     expect.arrayContaining([
+      'Hash the input files',
       'Read the documents',
       'Measure the scale of the scores',
       'Evaluate: decay branch',

@@ -237,7 +237,7 @@ describe('functions', () => {
   it('say their runtime, trace, and log to groups of their own', () => {
     for (const properties of functions)
       expect(properties).toMatchObject({
-        Runtime: 'nodejs22.x',
+        Runtime: 'nodejs24.x',
         TracingConfig: { Mode: 'Active' },
         LoggingConfig: { LogGroup: expect.anything(), LogFormat: 'JSON' },
       });
