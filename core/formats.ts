@@ -199,7 +199,7 @@ export interface PassagesCheck {
 /** `stages/<k>/influence-model/fit.json`. */
 export interface InfluenceFit {
   format: 'mates-influence-fit/1';
-  /** `earlier`: documents of earlier stages that were fitted too. */
+  /** `earlier`: rows of earlier stages that were fitted too; `validation`: 0 for `ngram`, which fits these rows too. */
   documents: { fit: number; validation: number; test: number; earlier?: number };
   /** `row` when the documents were too few and too long to keep each of them in one set. */
   splitBy: 'document' | 'row';
@@ -220,7 +220,7 @@ export interface InfluenceFit {
   /** Only of an architecture that is trained in epochs. */
   epochs?: { epoch: number; trainLoss: number; validationSpearman: number }[];
   bestEpoch?: number;
-  /** Only of `ngram`: the ridge penalty that ranked the validation documents best. */
+  /** Only of `ngram` and of features: the ridge penalty that ranked best the fifths held out in turn. */
   penalty?: number;
   /** Too few test documents were new to the weights of earlier stages, so `spearman` is of all test documents. */
   testedOnSeen?: true;

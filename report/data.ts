@@ -77,7 +77,9 @@ async function collectStage(store: Store, stage: number): Promise<StageReport> {
     collectArm(store, stage, 'control'),
     collectSeconds(store, stage),
   ]);
-  return { stage, plan, fit, weakProbe: fit ? undefined : scorer?.weak, main, control, seconds };
+  // A scorer that is kept from an earlier stage may be an influence model, of which that stage's fit tells.
+  const fitted = fit ?? (plan && (await getJsonIfPresent<InfluenceFit>(store, stageLayout(plan.scorerStage).fit)));
+  return { stage, plan, fit, weakProbe: fitted ? undefined : scorer?.weak, main, control, seconds };
 }
 
 async function collectArm(store: Store, stage: number, arm: Arm): Promise<ArmReport> {

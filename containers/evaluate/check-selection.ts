@@ -5,6 +5,7 @@ import { armLayout } from '../../core/layout.ts';
 import { readParquet } from '../../core/parquet.ts';
 import { rowRanges, sampleRows } from '../../core/plan/stage-plan.ts';
 import { CounterRandom, distinctBelow, STREAM } from '../../core/random/philox.ts';
+import { readScorer } from '../../core/selection/scorer-record.ts';
 import { getJson } from '../../core/storage/index.ts';
 import type { Job } from '../job.ts';
 
@@ -26,7 +27,17 @@ export async function checkSelection(job: Job, corpus: Corpus, plan: StagePlan):
   const selected = await statistics(sampled.sort((a, b) => a - b));
   const ranges = rowRanges(corpus.index, plan.poolShards);
   const pool = await statistics(sampleRows(ranges, wanted, random(STREAM.diagnosticsPool)));
-  const warnings = selectionWarnings({ selected, pool }, summary);
+  const warnings = selectionWarnings({ selected, pool }, summary, await isTempered(job, plan, summary));
   for (const warning of warnings) job.warn(`stage ${job.stage}: ${warning}`);
   return { selected, pool, warnings };
+}
+
+/**
+ * Whether the selection depends on the configured temperature: not where the highest rows are taken, where rows are taken at
+ * random, or where DSIR's log-weights compete as they are.
+ */
+async function isTempered({ run }: Job, plan: StagePlan, { gumbel }: SelectionSummary): Promise<boolean> {
+  if (!plan.scored || gumbel === 'none') return false;
+  const { parts, temperature } = await readScorer(run.store, plan);
+  return parts.length > 0 && temperature === undefined;
 }

@@ -120,6 +120,7 @@ export async function fitBert(
   return {
     predictor,
     flops: config.epochs * (3 * fit.rows.length + validation.rows.length) * predictor.cost,
+    fitted: fitted.rows.length,
     about: { epochs: at.epochs, bestEpoch: at.best.epoch },
     save: (store, prefix) =>
       saveInfluenceModel(store, prefix, { shape: encoder.shape, parameters: arrays.best, ...scale }),

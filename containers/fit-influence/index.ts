@@ -94,7 +94,7 @@ async function fitInfluenceModel(
     earlier: notHeldOut(earlier, sets, documentsOf),
     documentsOf: sets.by === 'document' ? documentsOf : (row: number) => [String(row)],
   };
-  const { predictor, flops, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
+  const { predictor, flops, fitted, about, save } = await fitArchitecture(job, corpus, fitSets, scale);
 
   const unseen = unseenBefore(sets.test, seen, sets.by, documentsOf);
   // Weights that continue from the stage before were fitted to its probes, so they are tested on others if there are
@@ -108,8 +108,8 @@ async function fitInfluenceModel(
   const result: InfluenceFit = {
     format: 'mates-influence-fit/1',
     documents: {
-      fit: sets.fit.length,
-      validation: sets.validation.length,
+      fit: fitted,
+      validation: sets.fit.length + sets.validation.length - fitted,
       test: tested.length,
       earlier: fitSets.earlier.rows.length || undefined,
     },

@@ -31,6 +31,7 @@ export async function fitArchitecture(
   return {
     predictor: new SumPredictor(linear.predictor, bert.predictor, mean, std),
     flops: linear.flops + bert.flops,
+    fitted: bert.fitted,
     about: { ...bert.about, ...linear.about },
     save: async (store, prefix) => {
       await linear.save(store, prefix);

@@ -53,6 +53,8 @@ export interface Architecture {
   predictor: InfluencePredictor;
   /** Operations that the fit took. */
   flops: number;
+  /** How many of the stage's own labels the weights were fitted to. */
+  fitted: number;
   /** The fields of `fit.json` that depend on the architecture. */
   about: Pick<InfluenceFit, 'epochs' | 'bestEpoch' | 'penalty'>;
   save(store: Store, prefix: string): Promise<void>;

@@ -112,6 +112,7 @@ export async function fitRidgeModel(
   return {
     predictor: new RidgePredictor(input, model),
     flops: rows.length * input.cost,
+    fitted: current.rows.length,
     about: { penalty: model.chosen.penalty },
     save: (store, prefix) => putJson(store, `${prefix}/${FILE}`, ridgeFile(model, ngrams)),
   };

@@ -30,6 +30,8 @@ async function prepareRun(job: Job): Promise<Computed> {
   // Before the corpus is compared with them, as this names the file that was changed.
   const recorded = begun && (await requireSameFiles(job.run));
   const hashes = await distinctPassages(job);
+  // Before the corpus, which may take hours.
+  if (probesByLookahead(job.run.record.config)) requireGuard(hashes[0].size);
   const own = job.run.record.corpus === CORPUS_FOLDER;
   if (own) await prepare(job);
   const corpus = await openRunCorpus(job.run);

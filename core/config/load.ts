@@ -62,13 +62,14 @@ export function setField(config: Record<string, unknown>, assignment: string): s
     throw new ConfigError(`--set ${assignment}: expected FIELD=VALUE, such as --set pretrain.stages=2.`);
   let at = config;
   const refuseInherited = (name: string) => {
-    if (name in at && !Object.hasOwn(at, name)) throw new ConfigError(`--set ${assignment}: unknown field ${name}.`);
+    if (name in at && !Object.hasOwn(at, name))
+      throw new ConfigError(`--set ${assignment}: unknown field ${name}; core/config/schema.ts lists the fields.`);
   };
   for (const name of path.slice(0, -1)) {
     refuseInherited(name);
     const next = at[name];
     if (next !== undefined && !isObject(next))
-      throw new ConfigError(`--set ${assignment}: ${name} is not a group of fields.`);
+      throw new ConfigError(`--set ${assignment}: ${name} is not a group of fields; it takes a value itself.`);
     if (next === undefined) at[name] = {};
     at = at[name] as Record<string, unknown>;
   }

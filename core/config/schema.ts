@@ -139,21 +139,22 @@ const influenceModel = z.strictObject({
   /** `bert` reads the row's text; `ngram` is a ridge regression on hashed unigrams and bigrams of its tokens. */
   architecture: z.enum(['bert', 'ngram']).default('ngram'),
   /**
-   * Features that are fitted first, linearly; the architecture then fits the residual. They are DSIR's log-weight, and
-   * the current checkpoint's loss on the row and mean hidden state. The last two cost a forward pass per row.
+   * Features that `ngram` fits together with its n-grams; of a `bert` they are fitted first, linearly, and the encoder
+   * then fits the residual. They are DSIR's log-weight, and the current checkpoint's loss on the row and mean hidden
+   * state. The last two cost a forward pass per row.
    */
   features: z
     .array(z.enum(FEATURES))
     .refine((names) => new Set(names).size === names.length, 'names a feature twice: leave one out')
     .default(['dsir']),
-  /** Buckets of `ngram`. */
+  /** Buckets of `ngram`, and of the quality classifier beside any architecture. */
   buckets: positive
     .min(256)
     .max(1 << 20)
     .default(65_536),
   /** The Hugging Face directory of a BERT to start from; without it the encoder starts from scratch. */
   pretrained: path.optional(),
-  /** Shape of an encoder from scratch; it reads the corpus tokenizer's ids. Ignored with `pretrained`. */
+  /** Shape of an encoder from scratch; it reads the corpus tokenizer's ids. Not used with `pretrained`, nor by `ngram`. */
   layers: positive.default(2),
   width: positive.default(64),
   heads: positive.default(4),
@@ -165,7 +166,7 @@ const influenceModel = z.strictObject({
   weightDecay: z.number().min(0).default(0.01),
   batchDocuments: positive.default(16),
   epochs: positive.default(10),
-  /** Shares of the probed documents for early stopping and for the reported Spearman; the rest is fitted. */
+  /** Shares of the probed rows for early stopping, which `ngram` fits too, and for the reported Spearman; the rest is fitted. */
   validationFraction: fraction.default(0.1),
   testFraction: fraction.default(0.2),
   /**
@@ -278,7 +279,8 @@ export const runConfig = z
     engine: engine.prefault({}),
   })
   .check((context) => {
-    const { corpus, model, pretrain, pools, probe, influenceModel, selection, evaluation, engine } = context.value;
+    const { corpus, reference, model, pretrain, pools, probe } = context.value;
+    const { influenceModel, selection, evaluation, engine } = context.value;
     const refuse = (path: string[], message: string) =>
       context.issues.push({ code: 'custom', path, message, input: context.value });
     if (!corpus.prepared && corpus.input.length === 0)
@@ -315,6 +317,13 @@ export const runConfig = z
           ['selection', weight],
           `${selection.method} has no score to add another to: set it to 0, or choose another method`,
         );
+    const { score } = methodTraits(selection.method);
+    // Some are kept aside, and others are learned.
+    if (probe.method === 'lookahead' && (score === 'influence-model' || score === 'probe') && reference.passages < 2)
+      refuse(
+        ['reference', 'passages'],
+        'too few for probe.method "lookahead", which keeps some aside: raise it to at least 2, or choose another probe.method',
+      );
     if (selection.method === 'color-filter' && probe.method !== 'lookahead')
       refuse(['probe', 'method'], 'must be "lookahead" with selection.method "color-filter"');
     const names = evaluation.tasks.map(({ file, name = taskName(file) }) => name);

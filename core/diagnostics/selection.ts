@@ -42,10 +42,15 @@ const REPEATED = { share: 0.1, timesPool: 3 };
 const DOMAIN = { share: 0.8, timesPool: 1.5 };
 const DOCUMENTS = { perRow: 3, timesPool: 3 };
 
-/** One sentence for each way in which a selection has collapsed. */
+/**
+ * One sentence for each way in which a selection has collapsed.
+ *
+ * @param tempered whether `selection.temperature` has an effect on it.
+ */
 export function selectionWarnings(
   { selected, pool }: Pick<SelectionCheck, 'selected' | 'pool'>,
   selection: SelectionSummary,
+  tempered: boolean,
 ): string[] {
   const warnings: string[] = [];
   if (selected.repeated > REPEATED.share && selected.repeated > REPEATED.timesPool * pool.repeated)
@@ -54,12 +59,10 @@ export function selectionWarnings(
         'the selection collapses onto near-duplicates; corpus.nearDuplicates "remove" keeps one of each.',
     );
   const { domain, share, poolShare } = mostSelected(selection);
-  // DSIR's log-weights compete as they are, and where the highest rows are taken there is no noise to raise.
-  const drawn = selection.gumbel !== 'none' && selection.method !== 'dsir';
   if (share > DOMAIN.share && share > DOMAIN.timesPool * poolShare)
     warnings.push(
       `${percent(share)} of the selected rows are of the domain ${domain}, which is ${percent(poolShare)} of the pool: ` +
-        `see the mixed-domain loss; a higher ${drawn ? 'selection.temperature or ' : ''}selection.fraction keeps more of the others.`,
+        `see the mixed-domain loss; a higher ${tempered ? 'selection.temperature or ' : ''}selection.fraction keeps more of the others.`,
     );
   if (selected.documents > DOCUMENTS.perRow && selected.documents > DOCUMENTS.timesPool * pool.documents)
     warnings.push(

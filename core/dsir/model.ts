@@ -63,9 +63,10 @@ export class DsirModel {
     if (!(smoothing.epsilon > 0 || smoothing.pseudoCount > 0))
       throw new RangeError('DSIR: without an epsilon or a pseudo-count an empty bucket has no logarithm');
     this.referenceNgrams = reference.total();
-    if (this.referenceNgrams === 0) throw new InputError('DSIR: the reference set has no words.');
+    if (this.referenceNgrams === 0)
+      throw new InputError('DSIR: the reference set has no words: give passages of text in reference.input.');
     this.poolNgrams = pool.total();
-    if (this.poolNgrams === 0) throw new InputError('DSIR: the candidate pool has no words.');
+    if (this.poolNgrams === 0) throw new InputError('DSIR: the candidate pool has no words: prepare a corpus of text.');
     this.hashing = reference.hashing;
     this.hasher = hasherOf(this.hashing);
     this.reference = reference;

@@ -1,6 +1,7 @@
 /** How lookahead keeps some of the reference passages aside: the part that plans and cost estimates need. */
 
 import { ConfigError } from '../errors.ts';
+import { counted } from '../plural.ts';
 
 /** This share of the reference passages guards against learning the others by heart. */
 const GUARD_SHARE = 0.25;
@@ -16,7 +17,8 @@ export function guardPassages(passages: number): number {
 export function requireGuard(passages: number): void {
   if (guardPassages(passages) < passages) return;
   throw new ConfigError(
-    `reference.passages: ${passages} are too few for probe.method "lookahead", which keeps a quarter of them aside.`,
+    `reference.input has ${counted(passages, 'passage')}, too few for probe.method "lookahead", which keeps a quarter of them aside: ` +
+      'give at least 2, or choose another probe.method.',
   );
 }
 

@@ -58,7 +58,7 @@ export async function summarise(run: Run): Promise<RunSummary> {
       staleSpearman: fit?.staleSpearman,
       method: selection.method,
       mostSelected: mostSelected(selection),
-      warnings: await warningsOf(run, plan, selection, fit),
+      warnings: await warningsOf(run, plan, selection),
       main: await armSummary(run, corpus.index, { stage, arm: 'main', timings }),
       control: plan.arms.includes('control')
         ? await armSummary(run, corpus.index, { stage, arm: 'control', timings })
@@ -135,13 +135,13 @@ function passagesHash({ input, passages, target }: RunConfig['heldOut'], inputs:
 
 async function warningsOf(
   run: Run,
-  { stage, scored }: StagePlan,
+  { stage, scored, scorerStage }: StagePlan,
   { method }: SelectionSummary,
-  fit?: InfluenceFit,
 ): Promise<string[]> {
   const { selection } = await getJson<Evaluation>(run.store, armLayout(stage, 'main').evaluation);
   const configured = run.record.config.selection.method;
   const scorer = await getJsonIfPresent<ScorerRecord>(run.store, stageLayout(stage).scorer);
+  const fit = await getJsonIfPresent<InfluenceFit>(run.store, stageLayout(scorerStage).fit);
   const ofProbe = fit || scorer?.weak === undefined ? undefined : `the probe is weak: ${scorer.weak}`;
   const weak = fit ? weaknessOf(fit) : ofProbe;
   const sentence = weak === undefined ? [] : [`${weak[0]!.toUpperCase()}${weak.slice(1)}.`];

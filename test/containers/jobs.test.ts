@@ -293,10 +293,13 @@ describe('preparing', () => {
   });
 
   it('refuses a single reference passage where lookahead has to keep some aside', async () => {
-    const { reference } = tinyConfig();
-    const one = { reference: { ...reference, passages: 1 }, probe: { ...tinyConfig().probe, method: 'lookahead' } };
-    const other = await TinyRun.create(tinyConfig(one as never));
-    await expect(other.prepare()).rejects.toThrow('reference.passages: 1 are too few for probe.method "lookahead"');
+    const input = join(await temporaryFolder(), 'one.jsonl');
+    await writeFile(input, JSON.stringify({ text: 'the only passage' }));
+    const other = await TinyRun.create(tinyConfig({ reference: { input }, probe: { method: 'lookahead' } }));
+    await expect(other.prepare()).rejects.toThrow(
+      'reference.input has 1 passage, too few for probe.method "lookahead"',
+    );
+    expect(await other.store.list('corpus/')).toEqual([]); // it takes much longer to prepare
   });
 
   it('warns of passages written in characters that the corpus lacks, before anything is trained', async () => {

@@ -26,6 +26,7 @@ import { scoresKey } from '../../core/selection/scores.ts';
 import { getJson, getJsonIfPresent, putJson } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { rowLosses } from '../../engine/gpt-neox/row-passes.ts';
+import { collectReportData } from '../../report/data.ts';
 import { domainsOfRows } from '../corpus/support.ts';
 import { filesOf, TinyRun, tinyConfig, tinyModel } from './support.ts';
 
@@ -237,6 +238,16 @@ describe('a weak influence model', () => {
     const fit = await getJson<InfluenceFit>(tiny.store, stageLayout(1).fit);
     expect(fit.weak).toMatch(/Spearman on held-out probes/);
     expect((await readScorer(tiny.store, { stage: 1 })).method).toBe('influence');
+  });
+
+  it('is named in the later stages that keep it, too', async () => {
+    quiet();
+    const tiny = await runWith('static-influence', weak('warn'), 3);
+    const { stages } = await summarise(tiny.run);
+    for (const { warnings } of stages.slice(1))
+      expect(warnings[0]).toMatch(/^The influence model is weak: its Spearman/);
+    const report = await collectReportData(tiny.run.open, tiny.run.store.uri);
+    expect(report.stages.map(({ weakProbe }) => weakProbe)).toEqual([undefined, undefined, undefined]);
   });
 
   it('gives way to random rows', async () => {

@@ -82,6 +82,18 @@ describe('configuration', () => {
     expect(parseConfig(minimal, 'run.json').evaluation).toEqual({ rowsPerDomain: 24, tasks: [] });
   });
 
+  it('refuses a single reference passage where lookahead has to keep some aside', () => {
+    const single = (method: string) => ({
+      ...minimal,
+      reference: { ...minimal.reference, passages: 1 },
+      probe: { method: 'lookahead' },
+      selection: { method },
+    });
+    for (const method of ['influence', 'color-filter', 'oracle'])
+      expect(messageOf(single(method))).toMatch(/reference\.passages: too few for .*at least 2, .*\(found 1\)/);
+    expect(parseConfig(single('dsir'), 'run.json').reference.passages).toBe(1); // probes nothing
+  });
+
   it('refuses labels that are too few to fit and test an influence model on', () => {
     const few = (method: string) => ({ ...minimal, selection: { method }, probe: { documents: 5 } });
     expect(messageOf(few('influence'))).toContain(
@@ -134,7 +146,7 @@ describe('configuration', () => {
     expect(() => setField(config, 'pretrain.stages.deep=1')).toThrow(/not a group/);
     for (const path of ['__proto__.foo', '__proto__', 'constructor.x', 'pretrain.toString'])
       expect(() => setField(config, `${path}=1`)).toThrow(
-        /^--set \S+: unknown field (__proto__|constructor|toString)\.$/,
+        /^--set \S+: unknown field (__proto__|constructor|toString); .*schema\.ts/,
       );
     expect(Object.hasOwn(Object.prototype, 'foo')).toBe(false);
   });

@@ -34,11 +34,13 @@ describe('selectionWarnings', () => {
     poolRows: 500,
     selectedDomains: { novels: 60, web: 40 },
     poolDomains: { novels: 100, web: 400 },
-    method: 'influence',
-    gumbel: 'exact',
   } as unknown as SelectionSummary;
-  const warn = (selected: Partial<RowStatistics>, over: Partial<SelectionSummary> = {}, pool: RowStatistics = plain) =>
-    selectionWarnings({ selected: { ...plain, ...selected }, pool }, { ...summary, ...over });
+  const warn = (
+    selected: Partial<RowStatistics>,
+    over: Partial<SelectionSummary> = {},
+    pool: RowStatistics = plain,
+    tempered = true,
+  ) => selectionWarnings({ selected: { ...plain, ...selected }, pool }, { ...summary, ...over }, tempered);
 
   it('says nothing of a selection that leans to a domain', () => {
     expect(warn({})).toEqual([]);
@@ -62,10 +64,8 @@ describe('selectionWarnings', () => {
     const selectedDomains = { novels: 90, web: 10 };
     expect(warn({}, { selectedDomains })).toEqual([expect.stringMatching(/^90 % .* domain novels, which is 20 %/)]);
     expect(warn({}, { selectedDomains, poolDomains: { novels: 400, web: 100 } })).toEqual([]);
-    // What would help: the temperature acts on noise, and not on DSIR's.
     expect(warn({}, { selectedDomains })[0]).toMatch(/a higher selection\.temperature or selection\.fraction keeps/);
-    expect(warn({}, { selectedDomains, gumbel: 'none' })[0]).toMatch(/a higher selection\.fraction keeps/);
-    expect(warn({}, { selectedDomains, method: 'dsir' })[0]).toMatch(/a higher selection\.fraction keeps/);
+    expect(warn({}, { selectedDomains }, plain, false)[0]).toMatch(/a higher selection\.fraction keeps/);
   });
 
   it('warns of very short texts', () => {

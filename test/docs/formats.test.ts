@@ -12,6 +12,7 @@ import {
   PASSAGES_FILE,
   REPORT_FILE,
   RUN_FILE,
+  SAGEMAKER_FOLDER,
   SUMMARY_FILE,
   stageLayout,
 } from '../../core/layout.ts';
@@ -83,6 +84,7 @@ describe('docs/formats.md', () => {
     const arm = armLayout(7, 'main');
     const made = [
       ...[RUN_FILE, INPUTS_FILE, PASSAGES_FILE, `${CORPUS_FOLDER}/`, MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE],
+      `${stage.root}/${SAGEMAKER_FOLDER}-<arm>/`,
       ...[...Object.values(stage), ...Object.values(arm)].map((value) =>
         typeof value === 'function' ? (value as (name: never) => string)(3 as never) : value,
       ),
@@ -105,7 +107,7 @@ describe('docs/formats.md', () => {
   it('lists no path that a run does not write', async () => {
     const keys = await tiny.store.list('');
     for (const row of firstCells('## Where everything is', 'path')) {
-      if (/partial|interrupted|logs|report|executions|classifier/.test(row)) continue; // there while a job runs, after one was interrupted, where something was printed, on AWS, or with another method
+      if (/partial|interrupted|logs|report|executions|classifier|sagemaker/.test(row)) continue; // there while a job runs, after one was interrupted, where something was printed, on AWS, or with another method
       const prefix = new RegExp(`^${literal(row).replaceAll(/<\w+>/g, '[^/]+')}`);
       expect(
         keys.some((key) => prefix.test(key)),
