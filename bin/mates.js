@@ -2,5 +2,6 @@
 // The command's entry: the sources are TypeScript, which tsx loads as they are.
 import { register } from 'tsx/esm/api';
 
-register();
+// By default it would follow the tsconfig.json of the folder that the user is in, which may send our imports anywhere.
+register({ tsconfig: false });
 await import('./mates.ts');

@@ -54,6 +54,9 @@ const INHERITED = [
   /_proxy$/i,
 ];
 
+/** Else tsx would follow the tsconfig.json of the folder that the user is in, which may send our imports anywhere. */
+const LOADER = { TSX_TSCONFIG_PATH: fileURLToPath(new URL('../tsconfig.json', import.meta.url)) };
+
 /**
  * Runs the synthesized state machine on this machine.
  *
@@ -71,7 +74,7 @@ export async function runMachine(options: RunMachineOptions): Promise<Json> {
   const lake = { [LAKE_DIRECTORY_VARIABLE]: lakeDirectory };
   const jobs = new JobRunner({
     program: options.program ?? jobProgram,
-    environment: { ...inherited(), ...lake },
+    environment: { ...inherited(), ...lake, ...LOADER },
     slots: options.jobs ?? slotsFor(options.threads),
     onProgress: options.onProgress,
     log: (job, line) => {

@@ -33,10 +33,10 @@ function startThread({ source, bundled }: WorkerKind, workerData: unknown): Work
   const options: WorkerOptions = { workerData, env: SHARE_ENV };
   if (!import.meta.url.endsWith('.ts')) return new Worker(new URL(`./${bundled}.js`, import.meta.url), options);
   // From a string, packages would be looked for in the current folder.
-  const [tsx, module, parent] = [import.meta.resolve('tsx/esm/api'), source, import.meta.url].map((url) =>
-    JSON.stringify(url),
-  ); // paths may have apostrophes
-  const start = `import(${tsx}).then(({ tsImport }) => tsImport(${module}, ${parent}));`;
+  // Nor is the tsconfig.json of that folder followed. As JSON, since paths may have apostrophes.
+  const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
+  const given = [source, { parentURL: import.meta.url, tsconfig: false }].map((each) => JSON.stringify(each));
+  const start = `import(${tsx}).then(({ tsImport }) => tsImport(${given}));`;
   return new Worker(start, { ...options, eval: true });
 }
 

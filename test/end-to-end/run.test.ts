@@ -1,6 +1,6 @@
 /** Whole runs of a tiny configuration through the command line: determinism, resumption, and what must never happen. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { cp, rm } from 'node:fs/promises';
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { holdOut } from '../../containers/hold-out.ts';
@@ -158,9 +158,16 @@ describe('runs of the same configuration', () => {
     }
   });
 
-  it('give another selection with another seed', async () => {
+  it('give another selection with another seed, also where the current folder has a tsconfig.json for other imports', async () => {
     const other = join(folder, 'seed');
-    expect((await mates('run', config, '--out', other, '--seed', '4')).code).toBe(0);
+    const elsewhere = join(folder, 'downloaded');
+    const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as { dependencies: object };
+    const paths = Object.fromEntries(Object.keys(dependencies).map((name) => [name, ['./data.js']]));
+    await mkdir(elsewhere);
+    await writeFile(join(elsewhere, 'tsconfig.json'), JSON.stringify({ compilerOptions: { paths } }));
+    await writeFile(join(elsewhere, 'data.js'), 'process.exit(1);');
+    const { code, stderr } = await startMates(['run', config, '--out', other, '--seed', '4'], elsewhere).finished;
+    expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' });
     const [a, b] = [hashes(manifest, SELECTIONS), hashes(readManifest(other), SELECTIONS)];
     for (const key of Object.keys(a)) expect(b[key]).not.toBe(a[key]);
   });

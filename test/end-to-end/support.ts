@@ -44,9 +44,10 @@ export interface Finished {
   stderr: string;
 }
 
-/** Starts the command line as a user does; `finished` resolves when it ends. */
-export function startMates(args: string[]): { child: ChildProcess; finished: Promise<Finished> } {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'bin/mates.ts', ...args], {
+/** Starts the command line as a user does, in a folder; `finished` resolves when it ends. */
+export function startMates(args: string[], cwd?: string): { child: ChildProcess; finished: Promise<Finished> } {
+  const child = spawn(process.execPath, [resolve('bin/mates.js'), ...args], {
+    cwd,
     env: { ...process.env, NODE_OPTIONS: '' },
     detached: true, // a process group of its own, so that a test can kill all of it
   });
