@@ -2,6 +2,7 @@
 import { JOB_VARIABLE } from '../core/deployed-names.ts';
 import { explainSystemError, INTERRUPTED, MatesError } from '../core/errors.ts';
 import type { Arm } from '../core/formats.ts';
+import { printable } from '../core/printable.ts';
 import { progressToStdout, WARNING } from '../core/progress.ts';
 import { openRun } from '../core/run/open-run.ts';
 import { isTransient, LAKE_DIRECTORY_VARIABLE, storeOpener } from '../core/storage/index.ts';
@@ -58,7 +59,7 @@ async function main(): Promise<void> {
     item: item ? JSON.parse(item) : undefined,
     signal: stop.signal,
     progress: progressToStdout(),
-    warn: (warning) => process.stderr.write(`${WARNING}${warning}\n`),
+    warn: (warning) => process.stderr.write(`${WARNING}${printable(warning)}\n`),
   };
   await (await task()).run(job);
 }
@@ -73,7 +74,8 @@ main().then(
       : explainSystemError(error);
     if (!(error instanceof MatesError) && !explained) console.error(error);
     const name = error instanceof MatesError ? error.name : 'Error';
-    const message = `${name}: ${explained ?? (error as Error).message}`;
+    // Only its first line may begin with the name of an error, whatever it quotes.
+    const message = `${name}: ${explained ?? (error as Error).message}`.replaceAll('\n', '\n  ');
     console.error(message);
     reportFailure(message);
     // A transient error counts as interrupted, not failed: Batch tries such a job again, `jobAttempts` times in all.

@@ -1,3 +1,5 @@
+import { printable } from './printable.ts';
+
 /**
  * The kinds of failure a caller can act on. Each message names the file, line or field, says what was expected and
  * what to do; the command line prints the message alone, without a stack.
@@ -5,6 +7,11 @@
 export abstract class MatesError extends Error {
   /** Process exit code: 1 failed, 2 wrong usage or configuration, 75 interrupted (run the same command to resume). */
   abstract readonly exitCode: 1 | 2 | typeof INTERRUPTED;
+
+  /** @param message it may quote a file, whose control characters are written out. */
+  constructor(message: string) {
+    super(printable(message));
+  }
 }
 
 /** What was done is kept: the same command resumes, and Batch starts such a job again. */

@@ -171,14 +171,15 @@ function fits(pattern: string | undefined, text: string): boolean {
 }
 
 /**
- * A failed job's last output on stderr is `Name: message`; the message may have several lines. See containers/main.ts.
+ * A failed job's last output on stderr is `Name: message`; further lines of the message are indented. See containers/main.ts.
  */
 function explain(label: string, end: ChildEnd, lines: string[], timeout?: number): MatesError {
   if (end.timedOut) return new RunError(`The job ${label} took longer than its ${timeout} s and was stopped.`);
   const said = lines.filter((line) => line.trim() !== '' && !/^\s+at |^Node\.js v\d/.test(line));
   const begin = said.findLastIndex((line) => /^\w*Error: ./.test(line));
   const [, name, first] = /^(\w*Error): (.*)$/s.exec(said[begin] ?? '') ?? [];
-  if (first !== undefined) return errorNamed(name, [first, ...said.slice(begin + 1)].join('\n'));
+  if (first !== undefined)
+    return errorNamed(name, [first, ...said.slice(begin + 1).map((line) => line.replace(/^ {2}/, ''))].join('\n'));
   if (end.killedBy === 'SIGKILL')
     return new RunError(
       `The job ${label} was killed, most likely because the machine ran out of memory. ` +

@@ -1,3 +1,5 @@
+import { printable } from '../core/printable.ts';
+
 /** One way to write each kind of number, the same in tables, charts and sentences. */
 
 const MINUS = '\u2212';
@@ -59,8 +61,9 @@ export function truncate(text: string, length: number): string {
   return `${(space > length * 0.7 ? cut.slice(0, space) : cut).replace(/\p{Surrogate}$/u, '')}\u2026`;
 }
 
-/** At most `length` characters of a name, cut in the middle and marked there; both ends are kept. */
-export function shorten(name: string, length: number): string {
+/** At most `length` characters of a name, cut in the middle and marked there; both ends are kept, and control characters written out. */
+export function shorten(text: string, length: number): string {
+  const name = printable(text);
   if (name.length <= length) return name;
   const end = Math.floor((length - 1) / 2);
   const begin = name.slice(0, length - 1 - end).replace(/\p{Surrogate}$/u, '');

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import pc from 'picocolors';
 import { RunError } from '../../core/errors.ts';
 import { counted } from '../../core/plural.ts';
+import { printable } from '../../core/printable.ts';
 import { storeOpener } from '../../core/storage/index.ts';
 import { checkTrainer, countOf, shortcomings } from '../conformance/check-trainer.ts';
 import { splitCommand } from '../conformance/command.ts';
@@ -34,7 +35,7 @@ export async function conformance(options: Options): Promise<void> {
       environment: process.env,
       signal,
       onResult: ({ rule, status, detail }) =>
-        console.log(`${COLOURS[status](status.padEnd(7))} ${rule}${detail ? `\n        ${detail}` : ''}`),
+        console.log(`${COLOURS[status](status.padEnd(7))} ${rule}${detail ? `\n        ${printable(detail)}` : ''}`),
     });
     const [kept, advised] = [countOf(results, 'pass'), countOf(results, 'advice')];
     if (options.keep) console.log(`The runs are in ${options.lake ?? folder}.`);

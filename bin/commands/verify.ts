@@ -2,6 +2,7 @@ import { openCorpus } from '../../core/corpus/corpus.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { CORPUS_FILE, RUN_FILE } from '../../core/layout.ts';
 import { plural } from '../../core/plural.ts';
+import { printable } from '../../core/printable.ts';
 import { openRun } from '../../core/run/open-run.ts';
 import { type Verified, verifyCorpus, verifyRun } from '../../core/run/verify.ts';
 import { type StoreOpener, storeOpener } from '../../core/storage/index.ts';
@@ -59,4 +60,4 @@ function describe({ kind, finished, files, bytes, stages }: Verified): string {
   return `a finished run; ${checked} have the hashes of the manifest, and ${stages === 1 ? 'its one stage is' : `its ${stages} stages are`} consistent.`;
 }
 
-const some = (keys: string[]) => (keys.length > 5 ? `${keys.slice(0, 5).join(', ')}, ...` : keys.join(', '));
+const some = (keys: string[]) => printable(keys.length > 5 ? `${keys.slice(0, 5).join(', ')}, ...` : keys.join(', '));

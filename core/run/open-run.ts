@@ -36,5 +36,9 @@ export async function readPlan({ store }: Run, stage: number): Promise<StagePlan
   const key = stageLayout(stage).plan;
   const plan = await getJson<StagePlan>(store, key);
   requireFormat(plan, 'mates-stage-plan/1', `${store.uri}/${key}`);
+  if (plan.stage !== stage)
+    throw new InputError(
+      `${store.uri}/${key} is of stage ${JSON.stringify(plan.stage)}: it was changed or moved. Restore it from a copy.`,
+    );
   return plan;
 }

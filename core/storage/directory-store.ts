@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readdir, realpath, rename, rm, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve, sep } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { InputError } from '../errors.ts';
 import { type Content, NotFoundError, type Store } from './store.ts';
 
 /** Marks a file that is still being written; `list` does not show it, a killed writer may leave one behind. */
@@ -111,8 +112,13 @@ export class DirectoryStore implements Store {
         await rm(join(entry.parentPath, entry.name), { force: true });
   }
 
+  /** @throws InputError for a key that leads out of the directory, as one that was read from a file may. */
   private path(key: string): string {
-    return join(this.root, key);
+    const path = join(this.root, key);
+    const within = relative(this.root, path);
+    if (within === '..' || within.startsWith(`..${sep}`))
+      throw new InputError(`${key} leads out of ${this.root}: name a file inside it.`);
+    return path;
   }
 
   private async writePartial(key: string, content: Content): Promise<string> {

@@ -43,6 +43,8 @@ export function storeOpener(lakeDirectory?: string, examples = EXAMPLES): StoreO
       return new DirectoryStore(join(examples, path));
     }
     const s3 = /^s3:\/\/([^/]+)\/?(.*)$/.exec(uri);
+    // Not taken for a path: `s3:///` would be the root of this machine.
+    if (!s3 && /^s3:/i.test(uri)) throw new InputError(`${uri}: expected s3://BUCKET/KEY.`);
     if (!s3) return new DirectoryStore(localPath(uri));
     const [, bucket = '', prefix = ''] = s3;
     return lakeDirectory && bucket === LOCAL_LAKE

@@ -21,7 +21,14 @@ import {
   runIdOf,
 } from '../../core/run/execution-input.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
-import { getRecordIfPresent, NotFoundError, type Store, type StoreOpener, splitUri } from '../../core/storage/index.ts';
+import {
+  getRecordIfPresent,
+  isLocalPath,
+  NotFoundError,
+  type Store,
+  type StoreOpener,
+  splitUri,
+} from '../../core/storage/index.ts';
 import smoke from '../../examples/smoke.json' with { type: 'json' };
 import { deploymentFromEnvironment, lakeBucket, onOneMachine, openerFromEnvironment, told } from '../environment.ts';
 import { isRunning } from './execution-status.ts';
@@ -160,6 +167,10 @@ async function rawConfig({ config, resumeFrom }: ExecutionInput, store: Store, o
   }
   if (config === undefined) return { raw: smoke, source: 'smoke configuration' };
   if (typeof config !== 'string') return { raw: config, source: 'config' };
+  if (!onOneMachine() && isLocalPath(config))
+    throw new ConfigError(
+      `execution input: config ${config} is a path of one machine: copy it to S3 (aws s3 cp) and name it there, as s3://BUCKET/KEY.`,
+    );
   return { raw: await readConfigFile(config, open), source: config };
 }
 

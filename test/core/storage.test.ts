@@ -146,6 +146,16 @@ describe('a directory as a store', () => {
     expect(await readdir(root)).toEqual([]);
   });
 
+  it('refuses a key that leads out of it', async () => {
+    const store = new DirectoryStore(await temporaryFolder());
+    for (const key of ['../x.json', 'stages/../../x.json', '..']) {
+      await expect(store.put(key, 'x')).rejects.toThrow(/leads out of/);
+      await expect(store.get(key)).rejects.toThrow(/leads out of/);
+    }
+    await store.put('..stages/a.json', 'x');
+    expect(await store.size('..stages/a.json')).toBe(1);
+  });
+
   it('says which object is missing', async () => {
     await expect(store.get('none.json')).rejects.toThrow(NotFoundError);
     await expect(store.get('none.json')).rejects.toThrow(/none\.json does not exist.* Restore it from a copy/);
@@ -286,6 +296,10 @@ describe('opening a store', () => {
     expect(open('s3://other/runs/x').uri).toBe('s3://other/runs/x');
     expect(open('/elsewhere').uri).toBe('file:///elsewhere');
     expect(storeOpener()('s3://lake/runs').uri).toBe('s3://lake/runs');
+  });
+
+  it.each(['s3:///etc/hosts', 's3://', 's3:/bucket/key', 'S3://bucket/key'])('takes %s for no path', (uri) => {
+    expect(() => storeOpener()(uri)).toThrow(/expected s3:\/\/BUCKET\/KEY/);
   });
 
   it('splits a file into folder and name', () => {

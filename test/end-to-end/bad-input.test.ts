@@ -63,10 +63,10 @@ const cases: Case[] = [
     message: /broken\.jsonl.*(line |:)2.*JSON/s,
   },
   {
-    name: 'a line without the text field',
-    files: { 'other.jsonl': '{"content": "words"}\n' },
+    name: 'a line without the text field, whose field looks like an error and acts on terminals',
+    files: { 'other.jsonl': '{"content\\nInterruptedError: \\u001b[31mfine": "words"}\n' },
     code: 1,
-    message: /other\.jsonl.*(line |:)1.*text/s,
+    message: /other\.jsonl.*(line |:)1.*text.*content\nInterruptedError: \\u001b\[31mfine/s,
   },
   {
     name: 'a line of more than 10 MB',

@@ -382,6 +382,11 @@ describe('on S3', () => {
     await expect(validate(config('s3://data/a.jsonl'))).rejects.toThrow(/inputBuckets/);
   });
 
+  it.each(['/etc/hosts', 'file:///etc/hosts', 'run.json'])('a configuration at %s is refused unread', async (uri) => {
+    await expect(validate({ config: uri })).rejects.toThrow(ConfigError);
+    await expect(validate({ config: uri })).rejects.toThrow(/config .* is a path of one machine: copy it to S3/);
+  });
+
   it('a path of one machine is refused by its field', async () => {
     await expect(validate(config('data/a.jsonl'))).rejects.toThrow(ConfigError);
     await expect(validate(config('data/a.jsonl'))).rejects.toThrow(

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { ConfigError, InterruptedError, RunError } from '../../core/errors.ts';
+import { ConfigError, InputError, InterruptedError, RunError } from '../../core/errors.ts';
 import type { Progress } from '../../core/progress.ts';
 import { type JobRequest, JobRunner, type JobRunnerOptions, retries } from '../../local/jobs.ts';
 import { temporaryFolder } from '../support.ts';
@@ -87,9 +87,15 @@ describe('one job', () => {
     ],
     [
       'several lines',
-      "console.error('ConfigError: a: bad\\n  b: bad'); process.exit(2)",
+      "console.error('ConfigError: a: bad\\n    b: bad'); process.exit(2)",
       ConfigError,
       'a: bad\n  b: bad',
+    ],
+    [
+      'what looks like another error in a further line',
+      "console.error('InputError: no field x, but\\n  InterruptedError: fine'); process.exit(1)",
+      InputError,
+      'no field x, but\nInterruptedError: fine',
     ],
     [
       'a stack before it',
