@@ -29,6 +29,8 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
   if (arm === 'control' && control === 'none')
     throw new ConfigError('--arm control: the run has none, as its configuration has control "none"; leave --arm out.');
   const last = pretrain.stages - 1;
+  if (options.stage !== undefined && options.stage > last)
+    throw new InputError(`${runPath}: there is no stage ${options.stage}; the run's last is ${last}.`);
   let stage = options.stage ?? last;
   if (options.stage === undefined)
     while (stage > 0 && !(await hasCheckpoint(run.store, armLayout(stage, arm).checkpoint))) stage--;

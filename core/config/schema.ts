@@ -37,6 +37,7 @@ const corpus = z.strictObject({
   sequenceLength: positive.min(SEQUENCE_LENGTH.least).max(SEQUENCE_LENGTH.most).default(128),
   /** Rows are dealt to shards by document; pools are sets of shards, so pools share no document. */
   shards: positive.min(SHARDS.least).max(SHARDS.most).default(32),
+  /** The fields of a document, in JSON Lines and Parquet; without the last two it is named after its file and line. */
   textField: z.string().default('text'),
   domainField: z.string().default('domain'),
   idField: z.string().default('id'),
@@ -56,6 +57,7 @@ const passages = z.strictObject({
 const model = z.strictObject({
   architecture: z.literal('gpt-neox').default('gpt-neox'),
   layers: positive.default(2),
+  /** Of the hidden states; `heads` must divide it. */
   width: positive.default(128),
   heads: positive.default(4),
   /** By default four times the width. */
@@ -68,8 +70,10 @@ const model = z.strictObject({
   tiedEmbeddings: z.boolean().default(false),
   /** Share of each head that is rotated. */
   rotaryFraction: z.number().gt(0).max(1).default(0.25),
+  /** Of the wavelengths by which positions are rotated. */
   rotaryBase: z.number().positive().default(10_000),
   layerNormEpsilon: z.number().positive().default(1e-5),
+  /** Of the normal distribution that weights are drawn from. */
   initializerStd: z.number().positive().default(0.02),
   /**
    * Whether attention and MLP read the same input (Pythia), or the MLP reads what attention has made
@@ -81,16 +85,20 @@ const model = z.strictObject({
 });
 
 const pretrain = z.strictObject({
+  /** The first trains on random rows, and each other on rows that the checkpoint before it has selected. */
   stages: positive.max(100).default(3),
+  /** Optimizer steps of a stage. */
   stepsPerStage: positive.default(100),
   /** Rows in an optimizer step, and how many of them are in memory at once (gradient accumulation). */
   batchRows: positive.default(8),
   microBatchRows: positive.default(8),
+  /** AdamW's, at its highest; weights decay by `learningRate` x `weightDecay` in a step. */
   learningRate: z.number().positive().default(1e-3),
   beta1: fraction.default(0.9),
   beta2: fraction.default(0.95),
   epsilon: z.number().positive().default(1e-8),
   weightDecay: z.number().min(0).default(0.1),
+  /** Gradients of a greater norm are scaled down to it. */
   clipNorm: z.number().positive().default(1),
   /** WSD: linear warm-up, constant; the decay branch halves the rate `decayHalvings` times over `decaySteps`. */
   warmupSteps: z.int().min(0).default(20),
@@ -162,6 +170,7 @@ const influenceModel = z.strictObject({
   chunks: positive.default(1),
   chunkTokens: positive.default(128),
   dropout: z.number().min(0).lt(1).default(0.1),
+  /** Of a `bert`, as are the four below: it falls linearly to zero over the epochs. */
   learningRate: z.number().positive().default(1e-3),
   weightDecay: z.number().min(0).default(0.01),
   batchDocuments: positive.default(16),
@@ -210,14 +219,16 @@ const selection = z.strictObject({
   classifierWeight: z.number().min(0).default(0),
   /** Share of each batch's rows that `train-on-reference` fills with reference passages. */
   referenceShare: fraction.default(0.2),
+  /** Share of the pool that is selected. */
   fraction: z.number().gt(0).max(1).default(0.2),
-  /** At its least it is greedy: below, the quotient of a float32 would overflow, and rows be taken by their number. */
+  /** Of the noise, in standard deviations of the utility. At its least it is greedy: below, the quotient of a float32 would overflow, and rows be taken by their number. */
   temperature: z.number().min(LEAST_TEMPERATURE).default(0.5),
   /** `reference-code` keeps the k smallest of prediction/T + Gumbel, as the published code does. */
   gumbel: z.enum(['exact', 'reference-code']).default('exact'),
 });
 
 const evaluation = z.strictObject({
+  /** Hold-out rows of each domain that the mixed-domain loss is measured on. */
   rowsPerDomain: positive.default(24),
   /** Zero-shot tasks, evaluated on the decay branch of every stage; docs/evaluation.md has the layouts. */
   tasks: z
@@ -262,6 +273,7 @@ export const runConfig = z
       .string()
       .regex(/^[A-Za-z0-9][A-Za-z0-9-]{0,39}$/, 'letters, digits and hyphens, at most 40, and no hyphen first')
       .default('run'),
+    /** Of everything that is drawn: the same configuration and seed give the same bytes. */
     seed: z.int().min(0).default(1),
     corpus,
     reference: passages,
@@ -311,6 +323,12 @@ export const runConfig = z
       refuse(['influenceModel', 'testFraction'], 'validation and test leave less than a tenth for fitting');
     if (methodTraits(selection.method).score === 'influence-model' && !splitSizes(probe.documents, influenceModel))
       refuse(['probe', 'documents'], 'too few to fit an influence model to, stop early and test it: raise it');
+    for (const [method, weight] of [
+      ['dsir', 'dsirWeight'],
+      ['classifier', 'classifierWeight'],
+    ] as const)
+      if (selection.method === method && selection[weight] > 0)
+        refuse(['selection', weight], `${method} selects by this score already: set it to 0`);
     for (const weight of ['dsirWeight', 'classifierWeight'] as const)
       if (selection[weight] > 0 && !methodTraits(selection.method).score)
         refuse(
