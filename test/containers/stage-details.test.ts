@@ -131,14 +131,19 @@ it("the exact probe of a run clips as the trunk does, at the trunk's rate times 
   expect(found).not.toEqual(await by({ clipNorm: 1e9, learningRate: learningRate / 2 })); // otherwise the clip would not show
 });
 
-it("DSIR estimates the pool's distribution from the passages of the hold-out, each by itself", async () => {
+it("DSIR estimates the pool's distribution from the passages of the hold-out, each by itself, and the other from the reference passages", async () => {
   const tiny = await beforeProbes({ selection: { method: 'dsir' } });
   await (await import('../../containers/fit-influence/index.ts')).run(tiny.job(1));
-  const { pool, poolRows } = await getJson<DsirFile>(tiny.store, stageLayout(1).dsir);
+  const { pool, poolRows, reference } = await getJson<DsirFile>(tiny.store, stageLayout(1).dsir);
   const corpus = await openRunCorpus(tiny.run);
   const { probeable } = await holdOut(tiny.run, corpus, await readPlan(tiny.run, 1));
   const counts = new NgramCounts(pool.hashing);
   for (const text of (await corpus.documentTexts([...probeable])).flat()) counts.add(text);
   expect(poolRows).toBe(probeable.length);
   expect(pool).toEqual(counts.toFile());
+  const wanted = new NgramCounts(pool.hashing);
+  const tokenizer = await corpus.tokenizer();
+  for (const { tokens } of await loadPassageSet(tiny.run, corpus, tiny.run.record.config.reference))
+    wanted.add(tokenizer.decode(tokens));
+  expect(reference).toEqual(wanted.toFile());
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { costThroughStage } from '../../core/cost/price.ts';
 import { armLayout, checkpointMark, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoredRanges, scoreItems } from '../../core/plan/stage-plan.ts';
-import { getJson, putJson } from '../../core/storage/index.ts';
+import { getJson, putJson, storeOpener } from '../../core/storage/index.ts';
 import { corpusOf } from '../support.ts';
 import { planOn, stagesConfig, temporaryLake } from './support.ts';
 
@@ -25,6 +25,14 @@ it('writes the items of the maps and answers with their keys in the bucket', asy
   expect(await getJson(store, stageLayout(1).probeItems)).toHaveLength(3);
   expect(await getJson(store, stageLayout(1).scoreItems)).toHaveLength(4);
   expect((await plan(0)).answer).toMatchObject({ scored: false, arms: [{ arm: 'main' }] });
+});
+
+it('refuses the first stage where a later one cannot have its rows, and plans nothing', async () => {
+  const short = config({ selection: { fraction: 0.01 } });
+  const planned = planOn(lake, 0, { config: short });
+  await expect(planned).rejects.toThrow(/^stage 1: the candidate pool has .* selection\.fraction 0\.01 keeps/);
+  const store = storeOpener(lake.path)('s3://lake/runs/r');
+  expect(await store.size(stageLayout(0).plan)).toBeUndefined();
 });
 
 it('asks for no jobs of a stage that is done', async () => {
