@@ -76,6 +76,11 @@ it('maxCostUsd is compared with the hours of the previous stage where they excee
   const earlier = [{ begin: 0, seconds: 36_000 }];
   await putJson(store, stageLayout(0).timing('pretrain-main'), { ...timing('pretrain-main', 1), earlier });
   expect((await plan(1, limit)).answer.withinBudget).toBe(false);
+  // Those of the stage before that one count no more.
+  const later = 1.5 * costThroughStage(config(), 2, place);
+  expect((await plan(2, later)).answer.withinBudget).toBe(true);
+  await putJson(store, stageLayout(1).timing('pretrain-main'), timing('pretrain-main', 36_000));
+  expect((await plan(2, later)).answer.withinBudget).toBe(false);
 });
 
 it('maxCostUsd is compared with the cost of the actual pools', async () => {
