@@ -16,6 +16,7 @@ import { getJson } from '../../core/storage/index.ts';
 import { AdamW, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import { InfluenceRegressor } from '../../engine/bert/influence-regressor.ts';
 import { loadInfluenceModel } from '../../engine/files/bert-checkpoint.ts';
+import { initialParameters } from '../../engine/parameters.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 
 afterEach(() => vi.restoreAllMocks());
@@ -67,6 +68,16 @@ async function label(tiny: TinyRun, influenceOf: (row: number, influence: number
     ]),
   );
 }
+
+it('a BERT from scratch starts from the seeded weights of its stage', async () => {
+  const tiny = await probed({ ...tinyConfig().influenceModel, learningRate: 1e-30 }); // keeps what it starts from
+  await fitStage(tiny);
+  const { regressor } = await openEncoder(tiny.run, await openRunCorpus(tiny.run));
+  const { parameters } = await loadInfluenceModel(tiny.store, stageLayout(1).influenceModel, regressor.specs);
+  const { seed } = tiny.run.record.config;
+  const initial = initialParameters(regressor.specs, { seed, stream: STREAM.influenceWeights, stage: 1 });
+  expect(Math.max(...parameters.flat.map((w, i) => Math.abs(w - initial.flat[i]!)))).toBeLessThan(1e-20);
+});
 
 it('a BERT is fitted at a rate that falls to zero, and its best epoch is kept', async () => {
   const tiny = await probed({

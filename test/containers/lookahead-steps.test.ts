@@ -18,10 +18,12 @@ const randomRows = Int32Array.from(rows.flatMap((row) => [...row]));
 const lookahead = { steps: 12, batchRows: 8 };
 
 /** Copies of a model that records what it learns; the guard reads the given losses one after another. */
-async function copies(guardLosses: number[] = []) {
-  const learned = { passages: new Set<string>(), rowBatches: 0 };
+async function copies(guardLosses: number[] = [], steps = lookahead) {
+  const learned = { passages: new Set<string>(), rowBatches: 0, inOrder: [] as string[] };
   const watched: LanguageModel = Object.create(model);
   watched.lossAndGradient = async (parameters, batch, gradient) => {
+    for (let row = 0; row < batch.batch; row++)
+      learned.inOrder.push(batch.tokens.subarray(row * batch.length, (row + 1) * batch.length).join());
     if (batch.length === LENGTH) learned.rowBatches++;
     else
       for (let row = 0; row < batch.batch; row++)
@@ -34,7 +36,7 @@ async function copies(guardLosses: number[] = []) {
     const given = guardLosses[reading++];
     return given === undefined ? losses : losses.map(() => given);
   };
-  const config = tinyConfig({ probe: { method: 'lookahead', lookahead } });
+  const config = tinyConfig({ probe: { method: 'lookahead', lookahead: steps } });
   const options = { config, learningRate: 1e-3, passages, randomRows, length: LENGTH };
   return { learned, ...(await lookaheadCopies(watched, trainedCheckpoint(model), options)) };
 }
@@ -53,6 +55,17 @@ describe('lookahead', () => {
     const shorter = await copies([5, 6]); // ends after the fourth step
     expect(best.first.flat).toEqual(shorter.first.flat);
     expect(best.second.flat).toEqual(shorter.second.flat);
+  });
+
+  it('goes through the passages and the random rows from step to step, and begins again after the last', async () => {
+    const { learned } = await copies([5, 4], { steps: 4, batchRows: 4 });
+    const dealt = permutation(8, new CounterRandom(tinyConfig().seed, STREAM.lookaheadGuard));
+    const texts = Array.from(dealt.subarray(guardPassages(8)), (i) => passages[i]!.tokens);
+    const longest = Math.max(...texts.map(({ length }) => length));
+    const order = permutation(6, new CounterRandom(tinyConfig().seed, STREAM.lookahead, 5));
+    const padded = (n: number) => Array.from({ length: longest }, (_, i) => texts[order[n % 6]!]![i] ?? 0).join();
+    const numbers = Array.from({ length: 16 }, (_, n) => n);
+    expect(learned.inOrder).toEqual([...numbers.map(padded), ...numbers.map((n) => rows[n % 9]!.join())]);
   });
 
   it.each([1e6, 0.05])('makes the steps of the trunk, with its moments and its clip at %d', async (clipNorm) => {

@@ -1,9 +1,11 @@
-import { expect, it, vi } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { PartialCheckpoints } from '../../containers/partial-checkpoints.ts';
 import { MemoryStore } from '../memory-store.ts';
 
 const FOLDER = 'stages/0/partial-checkpoint/';
 const often = { checkpointEverySteps: 1, checkpointEveryMinutes: 100 };
+
+afterEach(() => vi.restoreAllMocks());
 
 async function saved(step: number) {
   const store = new MemoryStore();
@@ -32,6 +34,26 @@ it('a save that succeeds leaves itself alone', async () => {
   await partial.save(6, write);
   expect(await partial.newest()).toBe(`${FOLDER}000000006`);
   expect(await store.list(FOLDER)).toHaveLength(3);
+});
+
+it('a later one is resumed from, where a kill came before the earlier was deleted', async () => {
+  const { partial, write } = await saved(3);
+  await write(`${FOLDER}000000006`);
+  expect(await partial.newest()).toBe(`${FOLDER}000000006`);
+});
+
+it('is due after so many steps, and when so many minutes have passed since the last', async () => {
+  let minutes = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => 60_000 * minutes);
+  const every = { checkpointEverySteps: 10, checkpointEveryMinutes: 5 };
+  const partial = new PartialCheckpoints(new MemoryStore(), FOLDER, every);
+  expect([9, 10, 11, 20].map((done) => partial.isDue(done))).toEqual([false, true, false, true]);
+  minutes = 5;
+  expect(partial.isDue(11)).toBe(true);
+  await partial.save(11, async () => {});
+  expect(partial.isDue(12)).toBe(false);
+  minutes = 10;
+  expect(partial.isDue(13)).toBe(true);
 });
 
 it('deletes the mark first, so that what a kill leaves is never taken for whole', async () => {

@@ -1,15 +1,18 @@
-/** What a probing job saves as it goes, learning rates in the warm-up, and the rows that DSIR counts. */
+/** What a probing job saves as it goes, what probes are prepared with, learning rates in the warm-up, and the rows that DSIR counts. */
 import { afterEach, expect, it, vi } from 'vitest';
 import { branchRate } from '../../containers/decay-branch.ts';
 import { holdOut } from '../../containers/hold-out.ts';
 import { openLanguageModel } from '../../containers/model.ts';
 import { loadPassageSet } from '../../containers/passages.ts';
+import { directionalCopies } from '../../containers/probe/directional.ts';
 import { ExactProbe } from '../../containers/probe/exact-probe.ts';
+import { lookaheadCopies } from '../../containers/probe/lookahead.ts';
 import { openProbe } from '../../containers/probe/open-probe.ts';
-import type { ProbeRecord } from '../../containers/probe/prepared-probe.ts';
+import { loadCopies, type ProbeRecord } from '../../containers/probe/prepared-probe.ts';
 import { type DsirFile, NgramCounts } from '../../core/dsir/index.ts';
 import { InterruptedError } from '../../core/errors.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
+import { controlRows } from '../../core/plan/hold-out.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { getJson } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
@@ -64,6 +67,34 @@ it.each([
   },
 );
 
+it.each(['directional', 'lookahead'] as const)(
+  'the copies of a %s probe are made with the reference passages, and for lookahead with rows that are not probed',
+  async (method) => {
+    const lookahead = { steps: 3, batchRows: 4 };
+    const tiny = await beforeProbes({ pools: { holdOut: 0.4 }, probe: { method, documents: 12, lookahead } });
+    await (await import('../../containers/prepare-probe/index.ts')).run(tiny.job(1));
+    const record = await getJson<ProbeRecord>(tiny.store, `${stageLayout(1).probeModel}/probe.json`);
+    const { first, second } = await loadCopies(tiny.run, 1, record);
+
+    const { config } = tiny.run.record;
+    const corpus = await openRunCorpus(tiny.run);
+    const model = await openLanguageModel(config, corpus.index);
+    const checkpoint = await loadCheckpoint(tiny.store, armLayout(0, 'main').checkpoint);
+    const passages = await loadPassageSet(tiny.run, corpus, config.reference);
+    const { learningRate } = config.pretrain;
+    const plan = await readPlan(tiny.run, 1);
+    const { probeable } = await holdOut(tiny.run, corpus, plan);
+    const others = controlRows(probeable, plan.probes, 12, config.seed, 1);
+    const randomRows = await corpus.tokenRows(others);
+    const copies =
+      method === 'directional'
+        ? await directionalCopies(checkpoint, new PassageSet(model, passages), config, learningRate)
+        : await lookaheadCopies(model, checkpoint, { config, learningRate, passages, randomRows, length: 32 });
+    expect([first.flat, second.flat]).toEqual([copies.first.flat, copies.second.flat]);
+    expect(record).toMatchObject({ learningRate, scale: copies.scale });
+  },
+);
+
 it('the decay branch of a trunk that is still warming up starts at its current rate, and so does a probe of the decayed checkpoint', async () => {
   const over = {
     pretrain: { ...tinyConfig().pretrain, warmupSteps: 20 },
@@ -100,14 +131,19 @@ it("the exact probe of a run clips as the trunk does, at the trunk's rate times 
   expect(found).not.toEqual(await by({ clipNorm: 1e9, learningRate: learningRate / 2 })); // otherwise the clip would not show
 });
 
-it("DSIR estimates the pool's distribution from the passages of the hold-out, each by itself", async () => {
+it("DSIR estimates the pool's distribution from the passages of the hold-out, each by itself, and the other from the reference passages", async () => {
   const tiny = await beforeProbes({ selection: { method: 'dsir' } });
   await (await import('../../containers/fit-influence/index.ts')).run(tiny.job(1));
-  const { pool, poolRows } = await getJson<DsirFile>(tiny.store, stageLayout(1).dsir);
+  const { pool, poolRows, reference } = await getJson<DsirFile>(tiny.store, stageLayout(1).dsir);
   const corpus = await openRunCorpus(tiny.run);
   const { probeable } = await holdOut(tiny.run, corpus, await readPlan(tiny.run, 1));
   const counts = new NgramCounts(pool.hashing);
   for (const text of (await corpus.documentTexts([...probeable])).flat()) counts.add(text);
   expect(poolRows).toBe(probeable.length);
   expect(pool).toEqual(counts.toFile());
+  const wanted = new NgramCounts(pool.hashing);
+  const tokenizer = await corpus.tokenizer();
+  for (const { tokens } of await loadPassageSet(tiny.run, corpus, tiny.run.record.config.reference))
+    wanted.add(tokenizer.decode(tokens));
+  expect(reference).toEqual(wanted.toFile());
 });

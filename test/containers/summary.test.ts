@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import type { RunSummary, Timing, TrainingMetrics } from '../../core/formats.ts';
-import { armLayout, stageLayout } from '../../core/layout.ts';
+import type { CorpusIndex, RunSummary, Timing, TrainingMetrics } from '../../core/formats.ts';
+import { armLayout, CORPUS_FILE, CORPUS_FOLDER, stageLayout } from '../../core/layout.ts';
 import { mean } from '../../core/metrics/index.ts';
 import { summarise } from '../../core/run/summary.ts';
 import { readTimings } from '../../core/run/timings.ts';
@@ -59,4 +59,37 @@ it('tells held-out passages apart by which of their tokens count', async () => {
   expect(await hashOf({})).toBe(summary.data!.heldOut);
   expect(await hashOf({ target: 'last-word' })).not.toBe(summary.data!.heldOut);
   expect(await hashOf({ passages: 3 })).not.toBe(summary.data!.heldOut);
+});
+
+it('tells runs apart by what their rows are chosen by, and not by how the work is cut or saved', async () => {
+  const { record } = tiny.run;
+  const choiceOf = async (over: Record<string, Record<string, unknown>>) => {
+    const run = { ...tiny.run, record: { ...record, config: tinyConfig({ probe: { method: 'lookahead' }, ...over }) } };
+    return (await summarise(run)).data!.choice;
+  };
+  const lookahead = { method: 'lookahead' };
+  const same = await choiceOf({});
+  expect(await choiceOf({ probe: { ...lookahead, jobs: 1, flushEvery: 3 }, scoring: { jobs: 1 } })).toBe(same);
+  expect(await choiceOf({ probe: { ...lookahead, documents: 11 } })).not.toBe(same);
+  expect(await choiceOf({ influenceModel: { epochs: 2 } })).not.toBe(same);
+  expect(await choiceOf({ selection: { temperature: 0.4 } })).not.toBe(same);
+  const random = await choiceOf({ selection: { method: 'random' } });
+  const probed = { probe: { ...lookahead, documents: 11 }, influenceModel: { epochs: 2 } };
+  expect(await choiceOf({ selection: { method: 'random' }, ...probed })).toBe(random); // neither is used
+});
+
+it('tells runs apart by the length of their rows and the size of their vocabulary', async () => {
+  const key = `${CORPUS_FOLDER}/${CORPUS_FILE}`;
+  const index = await getJson<CorpusIndex>(tiny.store, key);
+  const { sequenceLength, tokenizer } = index;
+  const others = [
+    { sequenceLength: sequenceLength + 1 },
+    { tokenizer: { ...tokenizer, vocabularySize: tokenizer.vocabularySize + 1 } },
+  ];
+  for (const other of others) {
+    await putJson(tiny.store, key, { ...index, ...other });
+    expect((await summarise(tiny.run)).data!.rows).not.toBe(summary.data!.rows);
+  }
+  await putJson(tiny.store, key, index);
+  expect((await summarise(tiny.run)).data!.rows).toBe(summary.data!.rows);
 });

@@ -113,9 +113,9 @@ describe('a comparison', () => {
     const control = compareRuns([summary('influence', 1, 4.5, { control: 5 })]);
     expect(control.labels).toEqual(['influence', 'random']);
     const random = control.courses.find(({ label }) => label === 'random')!;
-    expect(random.points.map(({ flops, losses }) => [flops, losses.referenceLoss])).toEqual([
-      [100, 6],
-      [200, 5],
+    expect(random.points.map(({ flops, seconds, losses }) => [flops, seconds, losses.referenceLoss])).toEqual([
+      [100, 10, 6],
+      [200, 20, 5],
     ]);
     const both = compareRuns([summary('influence', 1, 4.5, { control: 5 }), summary('random', 1, 5.2)]);
     expect(both.courses.filter(({ label }) => label === 'random')).toHaveLength(1);
@@ -133,6 +133,16 @@ describe('a comparison', () => {
     expect(['small', 'big', 'dsir'].map(difference)).toEqual([-0.5, -0.5, expect.closeTo(-0.3, 12)]);
     expect(at('random').mean.referenceLoss).toBe(4.5);
     expect(courses.filter(({ label }) => label === 'random')).toHaveLength(1);
+  });
+
+  it('compares a run that has a control with the baseline asked for', () => {
+    const { stages } = compareRuns([summary('influence', 1, 4.5, { control: 5 }), summary('dsir', 1, 4.25)], 'dsir');
+    const last = stages.filter(({ stage }) => stage === 1);
+    expect(last.map(({ label, difference }) => [label, difference?.referenceLoss.mean])).toEqual([
+      ['influence', 0.25],
+      ['dsir', undefined],
+      ['random', 0.75],
+    ]);
   });
 
   it('tells runs of one method and seed apart by their names, and refuses to guess', () => {
@@ -212,6 +222,8 @@ describe('a comparison', () => {
     );
     const labelled = [{ ...run(1, 'a'), label: 'plain' }, run(2, 'b')];
     expect(compareEntries(labelled).labels).toEqual(['plain', 'influence']);
+    const together = [run(1, 'a'), run(2, 'b')].map((entry) => ({ ...entry, label: 'either' }));
+    expect(compareEntries(together).labels).toEqual(['either']);
   });
 
   it('leaves out seconds where a trainer recorded none', () => {
@@ -220,6 +232,10 @@ describe('a comparison', () => {
     delete other.stages[1]!.main.trainingSeconds;
     const { courses } = compareRuns([one, other]);
     expect(courses.map(({ points }) => points.at(-1)!.seconds)).toEqual([expect.any(Number), undefined]);
+    const controlled = ['small', 'big'].map((name) => summary('influence', 1, 4.9, { name, control: 5 }));
+    delete controlled[1]!.stages[1]!.control!.trainingSeconds;
+    const random = compareRuns(controlled).courses.find(({ label }) => label === 'random')!;
+    expect(random.points.map(({ seconds }) => seconds)).toEqual([10, undefined]);
   });
 
   it('becomes a page without scripts or requests, and Markdown', () => {

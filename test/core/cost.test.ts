@@ -169,6 +169,23 @@ describe('evaluations', () => {
   });
 });
 
+it('estimates read the held-out passages for targets of their own', () => {
+  const evaluate = (target: string) => estimateCost(tinyConfig({ heldOut: { target } })).flops.evaluate;
+  expect(evaluate('last-word')).toBeLessThan(evaluate('passage'));
+});
+
+it('estimates fit the labels of earlier stages again, as far as there are any', () => {
+  const fits = (earlierStages: number) =>
+    estimateStages(tinyConfig({ pretrain: { stages: 4 }, influenceModel: { earlierStages } }))
+      .flatMap(({ work }) => work.filter(({ task }) => task === 'fit-influence'))
+      .map(({ flops }) => flops);
+  const [none, one, two] = [fits(0), fits(1), fits(2)] as [number[], number[], number[]];
+  const again = one[1]! - none[1]!;
+  expect(again).toBeGreaterThan(0);
+  expect(one.map((flops, i) => flops - none[i]!)).toEqual([0, again, again]);
+  expect(two.map((flops, i) => flops - none[i]!)).toEqual([0, again, 2 * again]);
+});
+
 describe('passages of which the last word counts', () => {
   const config = tinyConfig({ reference: { target: 'last-word' } });
 

@@ -4,7 +4,7 @@ import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
-import { controlRows, mostLabels, probeOrder, splitHoldOut } from '../../core/plan/hold-out.ts';
+import { controlRows, mostLabels, probeOrder, randomRows, splitHoldOut } from '../../core/plan/hold-out.ts';
 import {
   dealPools,
   fractionOf,
@@ -228,6 +228,8 @@ describe('hold-out', () => {
     expect(all.sort((a, b) => a - b)).toEqual([...probeable]);
     expect(controlRows(probeable, 200, 8, 7, 1)).toEqual(control.slice(0, 8));
     expect(control.slice(0, 8)).not.toEqual(control.slice(0, 8).sort((a, b) => a - b));
+    const drawn = [randomRows(probeable, 8, 7, 1), randomRows(probeable, 8, 7, 2), randomRows(probeable, 8, 6, 1)];
+    expect(new Set(drawn.map(String)).size).toBe(3); // others for each stage and seed
     expect(() => controlRows(probeable, 240, 384, 7, 1)).toThrow(ConfigError);
     expect(() => controlRows(probeable, 240, 384, 7, 1)).toThrow(
       /probe\.documents: 240 probes .*"lookahead".*pools\.holdOut/,

@@ -5,6 +5,7 @@ import {
   type EncodedTask,
   meanScore,
   pairedDifference,
+  pairedMeanDifference,
   type RequestResult,
   scoreTask,
   type TaskScore,
@@ -188,5 +189,36 @@ describe('pairedDifference', () => {
 
   it('is undefined for items of different files', () => {
     expect(pairedDifference('10', '101')).toBeUndefined();
+  });
+});
+
+describe('pairedMeanDifference', () => {
+  const answers = (task: string, correct: string, correctNorm?: string): TaskScore => ({
+    task,
+    layout: 'choices',
+    items: correct.length,
+    acc: 0,
+    accStderr: 0,
+    correct,
+    correctNorm,
+  });
+  const [one, other] = [
+    [answers('arc', '1100', '1110'), answers('boolq', '10')],
+    [answers('boolq', '00'), answers('arc', '1000', '1001')],
+  ];
+
+  it('is of the metric asked for, and of the plain answers where a task has no others', () => {
+    const plain = pairedMeanDifference(one, other, 'acc')!;
+    expect(plain.difference).toBe((1 / 4 + 1 / 2) / 2);
+    expect(plain.stderr).toBeCloseTo(Math.hypot(1 / 4, 1 / 2) / 2, 12);
+    const normalised = pairedMeanDifference(one, other, 'accNorm')!;
+    expect(normalised.difference).toBe((1 / 4 + 1 / 2) / 2);
+    expect(normalised.stderr).toBeCloseTo(Math.hypot(Math.sqrt(2.75 / 3 / 4), 1 / 2) / 2, 12);
+  });
+
+  it('is undefined unless both have the same tasks, and two of them', () => {
+    expect(pairedMeanDifference(one, other.slice(1), 'acc')).toBeUndefined();
+    expect(pairedMeanDifference(one.slice(1), other, 'acc')).toBeUndefined();
+    expect(pairedMeanDifference(one.slice(1), other.slice(0, 1), 'acc')).toBeUndefined();
   });
 });

@@ -43,7 +43,11 @@ describe('parseTask', () => {
 
   it.each([
     ['tasks/arc_easy.jsonl', 'Question: who sat?\nAnswer:', ' the cat', true],
+    ['arc_challenge.jsonl', 'Question: who sat?\nAnswer:', ' the cat', true],
     ['s3://b/piqa.jsonl', 'Question: who sat?\nAnswer:', ' the cat', true],
+    ['sciq.jsonl', 'Question: who sat?\nAnswer:', ' the cat', true],
+    ['logiqa.jsonl', 'Question: who sat?\nAnswer:', ' the cat', true],
+    ['logi_qa.jsonl', 'Question: who sat?\nAnswer:', ' the cat', true],
     ['boolq.jsonl', 'Question: who sat?\nAnswer:', ' the cat', false],
     ['copa.jsonl', 'Question: who sat?', '  the cat', false],
     ['openbook_qa.jsonl', 'Question: who sat?', ' the cat', true],

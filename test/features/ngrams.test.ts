@@ -25,6 +25,12 @@ describe('NgramFeatures', () => {
     expect(pairs.sort()).toEqual([logarithm(1), logarithm(2)]); // 3 3 twice, 3 7 once
   });
 
+  it('keeps pairs out of the columns of tokens, also where these fill exactly half', () => {
+    const tokens = [0, 1, 2, 3, 4, 5, 6, 7];
+    const [row] = maps(features({ sequenceLength: 8, vocabularySize: 8, buckets: 16 }, tokens));
+    for (const token of tokens) expect(row!.get(token)).toBe(logarithm(1));
+  });
+
   it('tells the order of a pair, and a pair from its tokens', () => {
     const [ab, ba] = maps(features(spec, [1, 2, -1, -1, 2, 1, -1, -1]));
     expect([...ab!.keys()].filter((column) => column < 10).sort()).toEqual([1, 2]);

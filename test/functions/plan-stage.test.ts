@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { costThroughStage } from '../../core/cost/price.ts';
 import { armLayout, checkpointMark, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoredRanges, scoreItems } from '../../core/plan/stage-plan.ts';
-import { getJson, putJson } from '../../core/storage/index.ts';
+import { getJson, putJson, storeOpener } from '../../core/storage/index.ts';
 import { corpusOf } from '../support.ts';
 import { planOn, stagesConfig, temporaryLake } from './support.ts';
 
@@ -25,6 +25,14 @@ it('writes the items of the maps and answers with their keys in the bucket', asy
   expect(await getJson(store, stageLayout(1).probeItems)).toHaveLength(3);
   expect(await getJson(store, stageLayout(1).scoreItems)).toHaveLength(4);
   expect((await plan(0)).answer).toMatchObject({ scored: false, arms: [{ arm: 'main' }] });
+});
+
+it('refuses the first stage where a later one cannot have its rows, and plans nothing', async () => {
+  const short = config({ selection: { fraction: 0.01 } });
+  const planned = planOn(lake, 0, { config: short });
+  await expect(planned).rejects.toThrow(/^stage 1: the candidate pool has .* selection\.fraction 0\.01 keeps/);
+  const store = storeOpener(lake.path)('s3://lake/runs/r');
+  expect(await store.size(stageLayout(0).plan)).toBeUndefined();
 });
 
 it('asks for no jobs of a stage that is done', async () => {
@@ -68,6 +76,11 @@ it('maxCostUsd is compared with the hours of the previous stage where they excee
   const earlier = [{ begin: 0, seconds: 36_000 }];
   await putJson(store, stageLayout(0).timing('pretrain-main'), { ...timing('pretrain-main', 1), earlier });
   expect((await plan(1, limit)).answer.withinBudget).toBe(false);
+  // Those of the stage before that one count no more.
+  const later = 1.5 * costThroughStage(config(), 2, place);
+  expect((await plan(2, later)).answer.withinBudget).toBe(true);
+  await putJson(store, stageLayout(1).timing('pretrain-main'), timing('pretrain-main', 36_000));
+  expect((await plan(2, later)).answer.withinBudget).toBe(false);
 });
 
 it('maxCostUsd is compared with the cost of the actual pools', async () => {

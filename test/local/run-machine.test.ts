@@ -94,17 +94,18 @@ describe('the synthesized machine on this machine', () => {
         https_proxy: 'http://proxy',
         OMP_NUM_THREADS: '2',
       };
-      const others = { MATES_STAGE: '9', AWS_BATCH_JOB_ATTEMPT: '5', SECRET: 'x' };
+      const others = { MATES_STAGE: '9', AWS_BATCH_JOB_ATTEMPT: '5', AWS_BATCH_JOB_ARRAY_INDEX: '3', SECRET: 'x' };
       for (const [name, value] of Object.entries({ ...given, ...others })) vi.stubEnv(name, value);
       const script = `${JOB}; fs.writeFileSync(lake + '/env-' + task + MATES_ARM, JSON.stringify(process.env))`;
       const program = ([, task]: string[]) => ({ file: process.execPath, arguments: ['-e', script, task!] });
       await run({ trainer }, { program });
       for (const task of ['prepare-', 'pretrainmain']) {
-        const { SECRET, MATES_STAGE, AWS_BATCH_JOB_ATTEMPT, ...environment } = JSON.parse(
+        const { SECRET, MATES_STAGE, AWS_BATCH_JOB_ATTEMPT, AWS_BATCH_JOB_ARRAY_INDEX, ...environment } = JSON.parse(
           readFileSync(join(lakeDirectory, `env-${task}`), 'utf8'),
         );
         expect(environment).toMatchObject(given);
-        expect([SECRET, MATES_STAGE, AWS_BATCH_JOB_ATTEMPT]).toEqual([
+        expect([SECRET, AWS_BATCH_JOB_ARRAY_INDEX, MATES_STAGE, AWS_BATCH_JOB_ATTEMPT]).toEqual([
+          undefined,
           undefined,
           task === 'prepare-' ? undefined : '1',
           '1',

@@ -89,6 +89,13 @@ describe('bootstrapInterval', () => {
     expect((high - low) / width).toBeGreaterThan(0.75);
     expect((high - low) / width).toBeLessThan(1.3);
   });
+
+  it('leaves out the lowest and the highest fortieth of the resamples', () => {
+    // Whole numbers below 100, all of them equally likely.
+    const [low, high] = bootstrapInterval(100, ([first]) => first!, { seed: 4, resamples: 4000 });
+    expect(Math.abs(low - 2)).toBeLessThanOrEqual(1);
+    expect(Math.abs(high - 97)).toBeLessThanOrEqual(1);
+  });
 });
 
 it('gives NaN for the deviation of one value, and 0 in a population of one', () => {

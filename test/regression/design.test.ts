@@ -38,3 +38,9 @@ it('multiplies by the centred and scaled columns of the rows given', () => {
   const xp = matrix.map((row) => product(row, p));
   for (const [i, column] of columns.entries()) expect(result[i]).toBeCloseTo(product(column, xp), 10);
 });
+
+it('gives no weight to a column that is constant but for the rounding of float32', () => {
+  const values = Float32Array.of(1, 1 + 2 ** -23, 1, 1 + 2 ** -23);
+  const block = { name: 'state', columns: 1, values };
+  expect(new Design({ dense: [block] }, Uint32Array.of(0, 1, 2, 3)).scales).toEqual(Float64Array.of(0));
+});

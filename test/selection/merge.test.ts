@@ -138,6 +138,8 @@ describe('merge', () => {
     const open = (recipe = exact, wanted = prefixes) => openScores(store, wanted, recipe, wholeShards(corpus));
     await expect(open()).resolves.toMatchObject({ rows: 30, domains: { code: 10, essays: 10, letters: 10 } });
     await expect(open({ ...exact, temperature: 1 })).rejects.toThrow('temperature 0.5, gumbel exact, not for seed 7');
+    const ofLater = { ...exact, noise: { ...exact.noise, stage: 2 } };
+    await expect(open(ofLater)).rejects.toThrow('for seed 7, stage 1, main arm');
     const ofControl = { ...exact, noise: { ...exact.noise, arm: 'control' } } as const;
     await expect(open(ofControl)).rejects.toThrow('main arm, temperature 0.5, gumbel exact, not for');
     await expect(open(exact, prefixes.slice(0, 2))).rejects.toThrow('rows 0 to 30 expected, rows 0 to 20 found');
