@@ -15,7 +15,7 @@ import {
   type Store,
 } from '../../core/storage/index.ts';
 import { AdamW, type AdamWOptions } from '../adamw.ts';
-import { type GptNeoxShape, gptNeoxSpecs, HEAD } from '../gpt-neox/gpt-neox.ts';
+import { EMBEDDING, type GptNeoxShape, gptNeoxSpecs, HEAD } from '../gpt-neox/gpt-neox.ts';
 import type { Activation } from '../ops.ts';
 import { ParameterSet } from '../parameters.ts';
 import {
@@ -201,6 +201,15 @@ export async function loadModel(store: Store, prefix: string, check?: FileCheck)
       partial === undefined ? 'rotary_pct' : 'partial_rotary_factor',
       rotaryFraction,
       `a share up to 1 was expected, of the ${width / heads} dimensions of a head an even number, at least 2`,
+      'Use another model',
+    );
+  const headWidth = config.number('head_dim', width / heads);
+  if (headWidth !== width / heads)
+    throw config.refusal(
+      'head_dim',
+      headWidth,
+      `only hidden_size / num_attention_heads, ${width / heads}, is supported`,
+      'Use another model',
     );
   const shape: GptNeoxShape = {
     layers: config.count('num_hidden_layers', MOST.layers),
@@ -219,11 +228,31 @@ export async function loadModel(store: Store, prefix: string, check?: FileCheck)
   };
   const contextLength = config.count('max_position_embeddings', MOST.positions, 2048);
   const parameters = new ParameterSet(gptNeoxSpecs(shape));
-  // A tied head is not always left out of the files; Transformers does not read it either.
-  const ignore = (name: string) => isBuffer(name) || (shape.tiedEmbeddings === true && name === HEAD);
-  await loadWeights(store, prefix, parameters, { ignore, check });
+  // A tied head is not always left out of the files. Transformers 5 does not tie one that differs; earlier versions do.
+  let head: Tensor | undefined;
+  await loadWeights(store, prefix, parameters, {
+    rename: (name) => (name === HEAD_IN_MEMORY ? HEAD : name),
+    ignore: isBuffer,
+    aside: (name) => {
+      if (!shape.tiedEmbeddings || name !== HEAD || head) return undefined;
+      const size = [shape.vocabularySize, width];
+      head = { shape: size, data: new Float32Array(size[0]! * width) };
+      return head;
+    },
+    check,
+  });
+  if (head && !isDeepStrictEqual(head.data, parameters.view(EMBEDDING)))
+    throw config.refusal(
+      'tie_word_embeddings',
+      true,
+      `but ${HEAD} is not ${EMBEDDING}`,
+      'Set it to false, or leave the head out of the file, whichever the model was trained with',
+    );
   return { shape, parameters, contextLength };
 }
+
+/** What Transformers 5 calls the head of a model in memory, and so in a file of its `state_dict()`. */
+const HEAD_IN_MEMORY = 'lm_head.weight';
 
 /** Transformers' names of the activations; it has three for the approximation by tanh, the first of which is written. */
 const ACTIVATIONS: Readonly<Record<string, Activation>> = {

@@ -2,10 +2,10 @@
 
 import { InputError } from '../../core/errors.ts';
 import { isObject } from '../../core/objects.ts';
-import { plural } from '../../core/plural.ts';
+import { counted, plural } from '../../core/plural.ts';
 import { getJsonIfPresent, NotFoundError, type Store } from '../../core/storage/index.ts';
 import type { ParameterSet } from '../parameters.ts';
-import { type EncodedSafetensors, encodeSafetensors, type Place, readSafetensors } from './safetensors.ts';
+import { type EncodedSafetensors, encodeSafetensors, type Place, readSafetensors, type Tensor } from './safetensors.ts';
 
 export const CONFIG_FILE = 'config.json';
 export const WEIGHTS_FILE = 'model.safetensors';
@@ -126,6 +126,8 @@ export interface NameRules {
   rename?(tensor: string): string;
   /** Whether a tensor, by its new name, is not a parameter: a buffer, or a head that is not used. */
   ignore(name: string): boolean;
+  /** Where a tensor is read to, by its new name, that is not a parameter but has to be looked at. */
+  aside?(name: string): Tensor | undefined;
   /** Whether a parameter may be missing from the files; it then keeps its value. */
   optional?(name: string): boolean;
   check?: FileCheck | undefined;
@@ -140,7 +142,7 @@ export async function loadWeights(
   store: Store,
   prefix: string,
   parameters: ParameterSet,
-  { rename = (name) => name, ignore, optional = () => false, check }: NameRules,
+  { rename = (name) => name, ignore, aside = () => undefined, optional = () => false, check }: NameRules,
 ): Promise<void> {
   const missing = new Map(parameters.specs.map(({ name, shape }) => [name, shape]));
   const known = new Set(missing.keys());
@@ -155,18 +157,19 @@ export async function loadWeights(
         return { shape, data: parameters.view(name) };
       }
       if (known.has(name)) throw new InputError(`${uri}: ${tensor} is given twice.`);
-      if (!ignore(name))
+      const other = aside(name);
+      if (!other && !ignore(name))
         throw new InputError(
           `${uri}: ${tensor} is no part of the model that ${CONFIG_FILE} describes${hintAt(tensor, parameters)}.`,
         );
-      return undefined;
+      return other;
     };
     await readPart(store, prefix, file, place, check && ((sha256) => check(file, sha256)));
   }
   const absent = [...missing.keys()].filter((name) => !optional(name));
   if (absent.length > 0)
     throw new InputError(
-      `${files.map((file) => uriOf(store, prefix, file)).join(', ')}: ${absent.length} tensors of the model that ${CONFIG_FILE} describes are ` +
+      `${files.map((file) => uriOf(store, prefix, file)).join(', ')}: ${counted(absent.length, 'tensor')} of the model that ${CONFIG_FILE} describes ${plural(absent.length, 'is', 'are')} ` +
         `missing, the first is ${absent[0]}. Download or export the model again.`,
     );
 }

@@ -181,17 +181,33 @@ describe('a downloaded model', () => {
     expect((await loadModel(store, '')).shape.activation).toBe('gelu-tanh');
   });
 
-  it('may have its embedding as its head, which is then not read', async () => {
+  it('may call its head as Transformers 5 does in memory, but not have two', async () => {
+    await putJson(store, 'config.json', config);
+    const tensors = tensorsOf(parameters);
+    const [, head] = tensors.at(-1)!;
+    await store.put('model.safetensors', encodeSafetensors([...tensors.slice(0, -1), ['lm_head.weight', head]]));
+    expect((await loadModel(store, '')).parameters.flat).toEqual(parameters.flat);
+    await store.put('model.safetensors', encodeSafetensors([...tensors, ['lm_head.weight', head]]));
+    await expect(loadModel(store, '')).rejects.toThrow(/given twice/);
+  });
+
+  it('may have its embedding as its head, which a file may repeat, but not with other weights', async () => {
     await putJson(store, 'config.json', { ...config, tie_word_embeddings: true });
     const read = async (tensors: [string, Tensor][]) => {
       await store.put('model.safetensors', encodeSafetensors(tensors));
       return (await loadModel(store, '')).parameters;
     };
-    const tensors = tensorsOf(parameters);
+    const tensors = tensorsOf(parameters).slice(0, -1);
     const tied = await read(tensors);
     expect(tied.specs.map(({ name }) => name)).not.toContain('embed_out.weight');
     expect(tied.flat).toEqual(parameters.flat.subarray(0, -11 * 8));
-    expect((await read(tensors.slice(0, -1))).flat).toEqual(tied.flat);
+    const embedding = { shape: [11, 8], data: parameters.view('gpt_neox.embed_in.weight').slice() };
+    expect((await read([...tensors, ['embed_out.weight', embedding]])).flat).toEqual(tied.flat);
+    embedding.data[3]! += 1;
+    for (const name of ['embed_out.weight', 'lm_head.weight'])
+      await expect(read([...tensors, [name, embedding]])).rejects.toThrow(
+        /tie_word_embeddings is true, but embed_out\.weight is not gpt_neox\.embed_in\.weight\. Set it to false/,
+      );
   });
 
   it('may be sharded', async () => {
@@ -211,6 +227,7 @@ describe('a downloaded model', () => {
   });
 
   it.each([
+    [{ head_dim: 16 }, /head_dim is 16, only hidden_size \/ num_attention_heads, 8, is supported\. Use another model/],
     [{ model_type: 'llama' }, /config\.json: model_type is "llama"; only "gpt_neox" is supported/],
     [{ hidden_act: 'relu' }, /hidden_act is "relu"; only "gelu", "gelu_pytorch_tanh", .* are supported/],
     [{ hidden_act: 'constructor' }, /hidden_act is "constructor"; only/],
