@@ -1,4 +1,5 @@
-import { REPORT_FILE } from '../../core/layout.ts';
+import { ConfigError } from '../../core/errors.ts';
+import { REPORT_FILE, SELECT_FILE } from '../../core/layout.ts';
 import { openRun } from '../../core/run/open-run.ts';
 import { storeOpener } from '../../core/storage/index.ts';
 import { writeReport } from '../../report/index.ts';
@@ -10,6 +11,10 @@ export async function report(runs: string[], options: { json?: boolean }): Promi
   const reports: string[] = [];
   for (const run of runs) {
     const { store } = await openRun(open, absolute(run));
+    if ((await store.size(SELECT_FILE)) !== undefined)
+      throw new ConfigError(
+        `${run}: the folder of a selection (mates select), where nothing was trained, so there is no report of it; mates verify and mates replay check it.`,
+      );
     await writeReport(store, open);
     reports.push(`${absolute(run)}/${REPORT_FILE}`);
   }

@@ -14,7 +14,7 @@ import { selectionRequest, selectRows } from '../../core/selection/select.ts';
 import { DirectoryStore, hashObject, putJson, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { stopSignal } from '../interrupt.ts';
 import { inFlags, namingFlags } from '../naming-flags.ts';
-import { refuseUnusedFlags } from '../own-checkpoint/flags-of-methods.ts';
+import { refuseUnusedFlags, uses } from '../own-checkpoint/flags-of-methods.ts';
 import { importCheckpoint, readCheckpoint } from '../own-checkpoint/given-checkpoint.ts';
 import { requireFiles } from '../own-checkpoint/outputs.ts';
 import { costLine, planLine, planSelection, STAGE, selectionCost } from '../own-checkpoint/plan.ts';
@@ -48,16 +48,23 @@ async function selectBest(options: Options): Promise<void> {
   const selection: Selection = { open, options, settings, corpus, plan, reference, checkpoint };
   const { config } = checkpoint;
   const cost = selectionCost(config, corpus.index, plan, reference.passages);
+  const readsReference = uses(settings.method, 'passages', settings.classifierWeight);
   const lines = [
     planLine(options.corpus, corpus.index, plan),
-    referenceLine(reference, options.reference, corpus.index.sequenceLength),
+    readsReference
+      ? referenceLine(reference, options.reference, corpus.index.sequenceLength)
+      : `${options.reference}: not used, as --method ${settings.method} asks the checkpoint alone.`,
     costLine(cost),
   ];
   const compare = await comparisonWith(corpus, config.seed);
   const warnings = [
     ...checkpoint.warnings,
-    ...exclusionWarnings('--reference', options.reference, reference.hashes, corpus.index),
-    ...passageWarnings(options.reference, compare(reference.passages)),
+    ...(readsReference
+      ? [
+          ...exclusionWarnings('--reference', options.reference, reference.hashes, corpus.index),
+          ...passageWarnings(options.reference, compare(reference.passages)),
+        ]
+      : []),
   ];
   if (options.dryRun) {
     await checkWorkFolder(selection.open(absolute(options.work)), options.work, await workRecord(selection));

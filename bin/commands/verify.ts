@@ -1,6 +1,6 @@
 import { openCorpus } from '../../core/corpus/corpus.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
-import { CORPUS_FILE, RUN_FILE } from '../../core/layout.ts';
+import { armLayout, CORPUS_FILE, RUN_FILE, SELECT_FILE } from '../../core/layout.ts';
 import { plural } from '../../core/plural.ts';
 import { printable } from '../../core/printable.ts';
 import { openRun } from '../../core/run/open-run.ts';
@@ -8,6 +8,7 @@ import { type Verified, verifyCorpus, verifyRun } from '../../core/run/verify.ts
 import { type StoreOpener, storeOpener } from '../../core/storage/index.ts';
 import { formatCount } from '../format.ts';
 import { stopSignal } from '../interrupt.ts';
+import { STAGE } from '../own-checkpoint/plan.ts';
 import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
 
@@ -20,7 +21,7 @@ interface Options {
 export async function verify(path: string, options: Options): Promise<void> {
   const view = createProgressView();
   const { signal, dispose } = stopSignal('Stopping: nothing is changed.');
-  let found: Verified;
+  let found: Found;
   try {
     const progress = (at: { step: string; done: number; total: number; unit: string }) => view.update('verify', at);
     found = await verifyAt(absolute(path), storeOpener(), { inputs: options.inputs, signal, progress });
@@ -36,8 +37,21 @@ export async function verify(path: string, options: Options): Promise<void> {
   if (options.json) console.log(JSON.stringify({ path: absolute(path), ...found }));
 }
 
-async function verifyAt(uri: string, open: StoreOpener, options: Parameters<typeof verifyRun>[1]): Promise<Verified> {
+interface Found extends Omit<Verified, 'kind'> {
+  kind: Verified['kind'] | 'selection';
+}
+
+async function verifyAt(uri: string, open: StoreOpener, options: Parameters<typeof verifyRun>[1]): Promise<Found> {
   const store = open(uri);
+  if ((await store.size(SELECT_FILE)) !== undefined) {
+    if (options?.inputs)
+      throw new ConfigError(
+        `--inputs: ${uri} is the folder of a selection: repeat the command that made it, which is refused if the checkpoint, the ` +
+          'reference file or the corpus has changed, and verify the corpus by itself.',
+      );
+    const finished = (await store.size(armLayout(STAGE, 'main').selectionSummary)) !== undefined;
+    return { ...(await verifyRun(await openRun(open, uri))), kind: 'selection', finished };
+  }
   if ((await store.size(RUN_FILE)) !== undefined) return verifyRun(await openRun(open, uri), options);
   if ((await store.size(CORPUS_FILE)) !== undefined) {
     if (options?.inputs)
@@ -52,9 +66,11 @@ async function verifyAt(uri: string, open: StoreOpener, options: Parameters<type
   );
 }
 
-function describe({ kind, finished, files, bytes, stages }: Verified): string {
+function describe({ kind, finished, files, bytes, stages }: Found): string {
   const checked = `${formatCount(files)} ${plural(files, 'file')}, ${formatCount(bytes)} bytes`;
   if (kind === 'corpus') return `a corpus; ${checked} have the hashes of ${CORPUS_FILE}.`;
+  if (kind === 'selection')
+    return `a selection${finished ? '' : ' that has not finished'}; ${checked} have the hashes that were recorded when they were written.`;
   if (!finished)
     return `a run that has not finished; ${checked} have the hashes that were recorded when they were written. The other files have none yet.`;
   return `a finished run; ${checked} have the hashes of the manifest, and ${stages === 1 ? 'its one stage is' : `its ${stages} stages are`} consistent.`;

@@ -28,7 +28,8 @@ export function refuseUnusedFlags(
   }
 }
 
-function uses(method: Method, name: keyof Settings, classifierWeight: number): boolean {
+/** Whether a method, with this weight of the classifier beside it, depends on a setting. */
+export function uses(method: Method, name: keyof Settings, classifierWeight: number): boolean {
   const { score, hard } = methodTraits(method);
   switch (name) {
     case 'labels':

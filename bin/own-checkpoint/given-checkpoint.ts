@@ -53,15 +53,17 @@ async function requireTokenizer(checkpoint: Store, options: Options, { store, in
     ];
   const isSame = sha256(await checkpoint.get(TOKENIZER_FILE)) === index.tokenizer.sha256;
   const tokenizer = await getJson<TokenizerJson>(checkpoint, TOKENIZER_FILE);
-  if (!isSame && !sameIds(tokenizer, await getJson(store, index.tokenizer.key)))
-    throw new ConfigError(
-      `${options.corpus}: it was prepared with another tokenizer than the checkpoint's; prepare it with --tokenizer ${options.checkpoint}/tokenizer.json.`,
-    );
   const tokenOf = (end: unknown) => tokenizer.added_tokens?.find(({ id }) => id === end)?.content;
   const named = (await tokenizerConfig(checkpoint)).eos_token;
   // The default of a GPTNeoXConfig is 2, an ordinary token of most vocabularies.
   const { eos_token_id } = (await getJsonIfPresent<{ eos_token_id?: unknown }>(checkpoint, CONFIG_FILE)) ?? {};
-  const [theirs, ours] = [textOf(named) ?? tokenOf(eos_token_id), tokenOf(index.tokenizer.endOfText)];
+  const theirs = textOf(named) ?? tokenOf(eos_token_id);
+  if (!isSame && !sameIds(tokenizer, await getJson(store, index.tokenizer.key)))
+    throw new ConfigError(
+      `${options.corpus}: it was prepared with another tokenizer than the checkpoint's; prepare it with --tokenizer ${options.checkpoint}/tokenizer.json` +
+        `${theirs === undefined ? '' : ` --end-of-text '${theirs}'`}.`,
+    );
+  const ours = tokenOf(index.tokenizer.endOfText);
   if (theirs === undefined || ours === undefined || theirs === ours) return [];
   return [
     `${options.checkpoint} has ${theirs} as its eos_token, but documents of ${options.corpus} end with ${ours}. ` +

@@ -9,7 +9,7 @@ import { counted, plural } from '../../core/plural.ts';
 import { type ProgressReporter, WARNING } from '../../core/progress.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { readUtilities } from '../../core/selection/scores.ts';
-import { copyObject, getJsonIfPresent, type StoreOpener, splitUri } from '../../core/storage/index.ts';
+import { copyObject, DirectoryStore, getJsonIfPresent, type StoreOpener, splitUri } from '../../core/storage/index.ts';
 import { inFlags } from '../naming-flags.ts';
 import { absolute } from '../paths.ts';
 import { cutDocuments, type DocumentCut, documentLines, documentScores } from './documents.ts';
@@ -43,9 +43,15 @@ interface Writing {
   progress: ProgressReporter;
 }
 
-/** Every call writes all files anew, from what is in the work folder. */
+/** Every call writes all files anew, from what is in the work folder, and removes what a killed one has left of them. */
 export async function writeResults(selection: Selection, run: Run, writing: Writing): Promise<DocumentCut | undefined> {
   const { open, options, corpus } = selection;
+  for (const path of [options.out, options.text, options.documents]) {
+    if (path === undefined) continue;
+    const { folder, name } = splitUri(absolute(path));
+    const store = open(folder);
+    if (store instanceof DirectoryStore) await store.removePartialOf(name);
+  }
   const source = { store: run.store, key: armLayout(STAGE, 'main').selection };
   const target = splitUri(absolute(options.out));
   await copyObject(source.store, source.key, open(target.folder), target.name);

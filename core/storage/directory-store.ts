@@ -112,6 +112,15 @@ export class DirectoryStore implements Store {
         await rm(join(entry.parentPath, entry.name), { force: true });
   }
 
+  /** The same for one key, beside others' files. */
+  async removePartialOf(key: string): Promise<void> {
+    const path = this.path(key);
+    const names = await readdir(dirname(path)).catch(() => []);
+    for (const name of names)
+      if (name.startsWith(basename(path) + PARTIAL) && PARTIAL_FILE.test(name))
+        await rm(join(dirname(path), name), { force: true });
+  }
+
   /** @throws InputError for a key that leads out of the directory, as one that was read from a file may. */
   private path(key: string): string {
     const path = join(this.root, key);

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -100,11 +101,24 @@ describe('mates select', () => {
     // The files that are left are kept, and those that follow from them are made again.
     await rm(at('work/stages/1/scores'), { recursive: true });
     await rm(at('work/stages/1/selection.json'));
-    const left = at('work/stages/1/probe-model/first.partial-0123456789ab'); // of one that was killed
-    await writeFile(left, '');
+    // Of one that was killed, and of another selection.
+    const left = ['work/stages/1/probe-model/first', 'best.parquet', 'other'].map((name) =>
+      at(`${name}.partial-0123456789ab`),
+    );
+    for (const path of left) await writeFile(path, '');
     expect((await select('--work', at('work'))).code).toBe(0);
-    await expect(readFile(left)).rejects.toThrow(/ENOENT/);
+    expect(left.filter((path) => existsSync(path))).toEqual(left.slice(2));
     expect(sha256(await readFile(at('best.parquet')))).toBe(sha256(bytes));
+  });
+
+  it('leaves a folder that is verified as a selection and has no report, as nothing was trained', async () => {
+    const verified = await mates('verify', at('work'), '--json');
+    expect(verified.stdout).toMatch(/work: a selection; \d+ files, .* have the hashes/);
+    expect(JSON.parse(verified.stdout.trim().split('\n').at(-1)!)).toMatchObject({ kind: 'selection', finished: true });
+    for (const [command, flag] of [['report'], ['verify', '--inputs']]) {
+      const { code, stderr } = await mates(command!, at('work'), ...(flag ? [flag] : []));
+      expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringMatching(/the folder of a selection/) });
+    }
   });
 
   it('chooses whole documents too, from the same scores', async () => {
@@ -293,7 +307,11 @@ describe('mates select', () => {
     for (const [name, variant] of Object.entries(variants)) {
       await checkpoint(name, variant);
       const flags = ['--checkpoint', at(name), '--work', at(`work-${name}`), '--fraction', '1'];
-      expect((await select(...flags, '--method', 'perplexity')).code).toBe(0);
+      const { code, stdout, stderr } = await select(...flags, '--method', 'perplexity');
+      expect(code).toBe(0);
+      expect(stdout + stderr).toMatch(
+        /reference\.jsonl: not used, as --method perplexity asks the checkpoint alone\.\n/,
+      );
       utilities.push((await readParquet(await readFile(at('best.parquet')), { utility: 'FLOAT' })).utility);
       losses.push(await lossesBy(name));
     }
