@@ -32,7 +32,8 @@ export const PARTIAL_TAG = { key: 'mates-partial', value: 'true' };
 
 export const INTERRUPTED_SUFFIX = '.interrupted.json';
 
-export function stageLayout(stage: number) {
+/** @param stage `*` gives patterns of keys. */
+export function stageLayout(stage: number | '*') {
   const root = `stages/${stage}`;
   return {
     root,
@@ -68,8 +69,12 @@ export function stageLayout(stage: number) {
   };
 }
 
-/** The main arm's files lie in the stage's folder, the control's in a folder of their own. */
-export function armLayout(stage: number, arm: Arm) {
+/**
+ * The main arm's files lie in the stage's folder, the control's in a folder of their own.
+ *
+ * @param stage `*` gives patterns of keys.
+ */
+export function armLayout(stage: number | '*', arm: Arm) {
   const root = arm === 'main' ? `stages/${stage}` : `stages/${stage}/control`;
   return {
     root,
@@ -86,6 +91,9 @@ export function armLayout(stage: number, arm: Arm) {
     evaluation: `${root}/evaluation.json`,
   };
 }
+
+/** The last file of a BERT to be written, in its stage's influence-model/. */
+export const INFLUENCE_MODEL_FILE = 'influence-model.json';
 
 /** The last file of a checkpoint to be written: its presence says that the checkpoint is complete. */
 export const TRAINING_FILE = 'training.json';

@@ -3,6 +3,7 @@
  * the result of a stage's fit (encoder, head, and the mean and standard deviation of the labels).
  */
 import { InputError } from '../../core/errors.ts';
+import { INFLUENCE_MODEL_FILE } from '../../core/layout.ts';
 import { getRecordIfPresent, putFile, putJson, type Store } from '../../core/storage/index.ts';
 import { type BertShape, bertSpecs } from '../bert/bert.ts';
 import { type InitialSeed, initialParameters, ParameterSet, type ParameterSpec } from '../parameters.ts';
@@ -16,8 +17,6 @@ import {
   uriOf,
   WEIGHTS_FILE,
 } from './hugging-face.ts';
-
-const RECORD_FILE = 'influence-model.json';
 
 /** A fitted influence model: `prediction * std + mean` is the influence in nats. */
 export interface SavedInfluenceModel {
@@ -94,12 +93,12 @@ function isHead(name: string): boolean {
 /** Writes config.json, model.safetensors and, last, influence-model.json. */
 export async function saveInfluenceModel(store: Store, prefix: string, model: SavedInfluenceModel): Promise<void> {
   const { mean, std } = model;
-  await store.delete(keyOf(prefix, RECORD_FILE));
+  await store.delete(keyOf(prefix, INFLUENCE_MODEL_FILE));
   await putJson(store, keyOf(prefix, CONFIG_FILE), huggingFaceConfig(model.shape));
   const weights = encodeParameters(model.parameters);
   const { sha256 } = await putFile(store, keyOf(prefix, WEIGHTS_FILE), weights, weights.bytes);
   const record: InfluenceModelRecord = { format: 'mates-influence-model/1', mean, std, sha256 };
-  await putJson(store, keyOf(prefix, RECORD_FILE), record);
+  await putJson(store, keyOf(prefix, INFLUENCE_MODEL_FILE), record);
 }
 
 /**
@@ -113,10 +112,10 @@ export async function loadInfluenceModel(
   prefix: string,
   specs?: readonly ParameterSpec[],
 ): Promise<SavedInfluenceModel> {
-  const uri = uriOf(store, prefix, RECORD_FILE);
+  const uri = uriOf(store, prefix, INFLUENCE_MODEL_FILE);
   const record = await getRecordIfPresent<InfluenceModelRecord>(
     store,
-    keyOf(prefix, RECORD_FILE),
+    keyOf(prefix, INFLUENCE_MODEL_FILE),
     'mates-influence-model/1',
   );
   if (record === undefined) throw new InputError(`${uri} does not exist: no influence model has been fitted there.`);
@@ -127,7 +126,7 @@ export async function loadInfluenceModel(
     check: (file, sha256) => {
       if (sha256 !== record.sha256)
         throw new InputError(
-          `${uriOf(store, prefix, file)} is damaged: its SHA-256 is not the one in ${RECORD_FILE}. Delete the folder ` +
+          `${uriOf(store, prefix, file)} is damaged: its SHA-256 is not the one in ${INFLUENCE_MODEL_FILE}. Delete the folder ` +
             'and run again; the influence model is then fitted anew.',
         );
     },

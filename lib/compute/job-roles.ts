@@ -21,6 +21,7 @@ export class JobRoles extends Construct {
     const training = new Role(this, 'Training', { assumedBy: new ServicePrincipal('sagemaker.amazonaws.com') });
     this.training = training;
     lake.grant(training, 'pretrain');
+    lake.grantSageMaker(training);
     trainer.grantPull(training);
     const logs = Stack.of(this).formatArn({
       service: 'logs',

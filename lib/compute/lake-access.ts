@@ -2,15 +2,19 @@ import { type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import { Arn, ArnFormat, Stack } from 'aws-cdk-lib/core';
 import {
+  armLayout,
   CORPUS_FOLDER,
+  checkpointMark,
   EXECUTIONS_FOLDER,
+  INFLUENCE_MODEL_FILE,
   INPUTS_FILE,
   MANIFEST_FILE,
-  PARTIAL_FOLDER,
   PASSAGES_FILE,
   REPORT_FILE,
   RUN_FILE,
+  SAGEMAKER_FOLDER,
   SUMMARY_FILE,
+  stageLayout,
 } from '../../core/layout.ts';
 import type { TaskName } from '../../core/tasks.ts';
 import { acknowledge } from '../operations/acknowledge.ts';
@@ -18,47 +22,72 @@ import type { Settings } from '../settings.ts';
 import type { FunctionName } from './function-code.ts';
 
 /**
- * What a function or job may change in the lake, as patterns of keys in which `*` stands for any text, slashes
- * included. All of them may read the whole lake, because a configuration, a corpus and a reference set may be anywhere.
+ * What a function or job may change in a run, as patterns of keys relative to it, in which `*` stands for any text,
+ * slashes included: so those of the main arm's files match the control's too, and other runs' files match as well. All
+ * of them may read the whole lake, because a configuration, a corpus and a reference set may be anywhere.
  */
 interface Access {
   write: string[];
   delete?: string[];
   /** Some of what it writes is large enough to be uploaded in parts. */
   inParts?: boolean;
-  /** It writes resumable checkpoints, which are tagged. */
-  checkpoints?: boolean;
+  /** Folder of its resumable checkpoints, which it writes, tags and deletes. */
+  checkpoints?: string;
 }
 
-const ofRuns = (...keys: string[]) => keys.map((key) => `runs/*/${key}`);
-const STAGES = ofRuns('stages/*');
-const PARTIAL = ofRuns(`stages/*/${PARTIAL_FOLDER}*`);
+const stage = stageLayout('*');
+const arm = armLayout('*', 'main');
+/** A task's own timings; the cost cap counts on those of the others. */
+const timings = (jobs: string) => `${stage.timings}${jobs}`;
 
-/** Each function's and job's access; the integration tests check it against every call that is made. */
+/**
+ * Each function's and job's access; the integration tests check it against every call that is made. What is deleted are
+ * partial results, once the whole one is there, and the mark that would make an older result in the same place count.
+ */
 const ACCESS: Record<FunctionName | TaskName, Access | 'none'> = {
-  'validate-run': { write: ofRuns(RUN_FILE, `${EXECUTIONS_FOLDER}/*`) },
-  'plan-stage': { write: STAGES },
-  'merge-top-k': { write: STAGES, inParts: true },
+  'validate-run': { write: [RUN_FILE, `${EXECUTIONS_FOLDER}/*`] },
+  'plan-stage': { write: [stage.plan, stage.probeItems, stage.scoreItems] },
+  'merge-top-k': { write: [arm.selection, arm.selectionSummary], inParts: true },
   'advance-stage': 'none',
-  'finish-run': { write: ofRuns(MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE) },
-  // What is deleted are partial results, once the whole one is there, or the mark that makes an older result count.
+  'finish-run': { write: [MANIFEST_FILE, SUMMARY_FILE, REPORT_FILE] },
   prepare: {
-    write: ofRuns(`${CORPUS_FOLDER}/*`, INPUTS_FILE, PASSAGES_FILE, 'stages/0/timings/*'),
-    delete: ofRuns(`${CORPUS_FOLDER}/shards/*.partial.json`),
+    write: [`${CORPUS_FOLDER}/*`, INPUTS_FILE, PASSAGES_FILE, timings('prepare.*')],
+    delete: [`${CORPUS_FOLDER}/shards/*.partial.json`],
     inParts: true,
   },
-  'prepare-probe': { write: STAGES, delete: STAGES, inParts: true, checkpoints: true },
-  probe: { write: STAGES, delete: STAGES, inParts: true },
-  'fit-influence': { write: STAGES, delete: STAGES, inParts: true, checkpoints: true },
-  score: { write: STAGES, inParts: true },
-  pretrain: { write: STAGES, delete: STAGES, inParts: true, checkpoints: true },
-  evaluate: {
-    write: STAGES,
-    delete: ofRuns(`stages/*/decay-branch/${PARTIAL_FOLDER}*`),
+  'prepare-probe': {
+    write: [`${stage.probeModel}/*`, timings('prepare-probe.*')],
+    delete: [checkpointMark(`${stage.probeModel}/checkpoint`)],
+    checkpoints: stage.partialProbeModel,
     inParts: true,
-    checkpoints: true,
+  },
+  probe: {
+    write: [`${stage.probes}*`, timings('probe-*')],
+    delete: [`${stage.probes}*.partial.json`],
+    inParts: true,
+  },
+  'fit-influence': {
+    write: [`${stage.influenceModel}/*`, stage.dsir, stage.classifier, stage.scorer, timings('fit-influence.*')],
+    delete: [`${stage.influenceModel}/${INFLUENCE_MODEL_FILE}`],
+    checkpoints: stage.partialInfluenceModel,
+    inParts: true,
+  },
+  score: { write: [`${stage.scores}*`, timings('score-*')], inParts: true },
+  // By this role runs whatever trainer is deployed, so it can neither plan nor evaluate, nor name a map's items.
+  pretrain: {
+    write: [`${arm.checkpoint}/*`, arm.metrics, timings('pretrain-*')],
+    delete: [checkpointMark(arm.checkpoint)],
+    checkpoints: arm.partialCheckpoints,
+    inParts: true,
+  },
+  evaluate: {
+    write: [arm.evaluation, timings('evaluate-*')],
+    checkpoints: arm.partialBranch,
+    inParts: true,
   },
 };
+
+const ofRuns = (...keys: string[]) => keys.map((key) => `runs/*/${key}`);
 
 /** How cdk-nag's finding on a policy for the lake's objects begins; the data stack exports the lake's ARN. */
 const OBJECTS = 'AwsSolutions-IAM5[Resource::MatesData:ExportsOutputFnGetAttLake5F1B88EAArn65E67816';
@@ -80,10 +109,14 @@ export class LakeAccess {
   grant(role: IRole, user: FunctionName | TaskName): void {
     const access = ACCESS[user];
     if (access === 'none') return;
+    const { write, delete: deleted = [], inParts, checkpoints } = access;
+    // Some clients, s3fs among them, delete the name of a folder along with what is in it.
+    const folders = checkpoints ? [`${checkpoints.replace(/\/$/, '')}*`] : [];
+    const partial = checkpoints ? [`${checkpoints}*`] : [];
     this.allow(role, ['s3:GetObject'], ['*']);
-    this.allow(role, access.inParts ? ['s3:PutObject', 's3:AbortMultipartUpload'] : ['s3:PutObject'], access.write);
-    if (access.checkpoints) this.allow(role, ['s3:PutObjectTagging'], PARTIAL);
-    if (access.delete) this.allow(role, ['s3:DeleteObject'], access.delete);
+    this.allow(role, putting(inParts), ofRuns(...write, ...partial));
+    if (checkpoints) this.allow(role, ['s3:PutObjectTagging'], ofRuns(...partial));
+    if (deleted.length + folders.length > 0) this.allow(role, ['s3:DeleteObject'], ofRuns(...deleted, ...folders));
     const inputs = this.inputBuckets.map((resource) =>
       Arn.format(
         { service: 's3', region: '', account: '', resource, arnFormat: ArnFormat.NO_RESOURCE_NAME },
@@ -105,9 +138,17 @@ export class LakeAccess {
       });
   }
 
+  /**
+   * Grants access to the folder where SageMaker itself keeps what it takes from a training job's container: it acts by
+   * the job's role.
+   */
+  grantSageMaker(role: IRole): void {
+    this.allow(role, [...putting(true), 's3:DeleteObject'], ofRuns(`${stage.root}/${SAGEMAKER_FOLDER}-*`));
+  }
+
   /** Grants access to the machine, which reads the items of the maps itself. */
   grantItems(role: IRole): void {
-    this.allow(role, ['s3:GetObject'], ofRuns('stages/*-items.json'));
+    this.allow(role, ['s3:GetObject'], ofRuns(stage.probeItems, stage.scoreItems));
   }
 
   private allow(role: IRole, actions: string[], keys: string[]): void {
@@ -119,3 +160,5 @@ export class LakeAccess {
       });
   }
 }
+
+const putting = (inParts = false) => (inParts ? ['s3:PutObject', 's3:AbortMultipartUpload'] : ['s3:PutObject']);
