@@ -117,7 +117,7 @@ export class PipelineStack extends Stack {
     logs: LogGroup,
     settings: Settings,
   ): Record<TaskName, PipelineJob> {
-    const network = new Network(this, 'Network', settings);
+    const network = new Network(this, 'Network', { settings, lake: lake.bucket });
     const cpu = { queue: new Queue(this, 'Cpu', { network, settings, gpu: false }).jobQueue, gpus: 0 };
     const model =
       settings.accelerator === 'gpu'

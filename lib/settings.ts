@@ -61,9 +61,11 @@ const schema = z.strictObject({
   vpcId: z.string().min(1).optional(),
   /**
    * How jobs reach AWS from the private subnets of a new VPC; S3 goes through its free gateway endpoint either way.
-   * `nat`: one NAT gateway, some 37 USD a month plus traffic. `endpoints`: no way out to the internet at all, but six
-   * interface endpoints, some 90 USD a month idle in two zones; images must then be in ECR, in the stacks' region.
-   * Training jobs on SageMaker are outside the VPC in either case.
+   * `nat`: one NAT gateway, some 37 USD a month plus traffic. `endpoints`: no route to the internet, but six interface
+   * endpoints, some 90 USD a month idle in two zones; images must then be in ECR, in the stacks' region. S3 then takes
+   * writes to the lake alone. What a job with credentials of another account can still do is to read that account's
+   * buckets, and to use the services of the interface endpoints, which have no policies. Training jobs on SageMaker are
+   * outside the VPC in either case.
    */
   network: z.enum(['nat', 'endpoints']).default('nat'),
   /**

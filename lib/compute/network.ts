@@ -1,6 +1,7 @@
 import {
   FlowLogDestination,
   FlowLogTrafficType,
+  type GatewayVpcEndpoint,
   GatewayVpcEndpointAwsService,
   InterfaceVpcEndpointAwsService,
   IpAddresses,
@@ -12,6 +13,8 @@ import {
   SubnetType,
   Vpc,
 } from 'aws-cdk-lib/aws-ec2';
+import { PolicyStatement, StarPrincipal } from 'aws-cdk-lib/aws-iam';
+import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import { Annotations } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
 import { acknowledge } from '../operations/acknowledge.ts';
@@ -33,7 +36,7 @@ export class Network extends Construct {
   readonly vpc: IVpc;
   readonly subnets: SubnetSelection;
 
-  constructor(scope: Construct, id: string, settings: Settings) {
+  constructor(scope: Construct, id: string, { settings, lake }: { settings: Settings; lake: IBucket }) {
     super(scope, id);
     if (settings.vpcId) {
       Annotations.of(this).addWarningV2(
@@ -72,11 +75,34 @@ export class Network extends Construct {
       destination: FlowLogDestination.toCloudWatchLogs(logGroup(this, 'FlowLogs', settings)),
       trafficType: FlowLogTrafficType.REJECT,
     });
-    vpc.addGatewayEndpoint('S3', { service: GatewayVpcEndpointAwsService.S3 });
-    if (isolated) addEndpoints(vpc);
+    const s3 = vpc.addGatewayEndpoint('S3', { service: GatewayVpcEndpointAwsService.S3 });
+    if (isolated) {
+      allowOnlyReadsBeside(lake, s3);
+      addEndpoints(vpc);
+    }
     this.vpc = vpc;
     this.subnets = { subnetType };
   }
+}
+
+/**
+ * Lets the endpoint write to no bucket but the lake, whoever's credentials a job has. It must read any bucket: the layers
+ * of images are in ECR's, Amazon Linux's packages in Amazon's, which are asked without credentials, and inputs in those
+ * of the users. With a NAT gateway this would keep nothing in, as buckets of other regions are reached through that.
+ */
+function allowOnlyReadsBeside(lake: IBucket, s3: GatewayVpcEndpoint): void {
+  const principals = [new StarPrincipal()]; // a gateway endpoint takes no other
+  // In the lake the roles' own policies say what each may do.
+  s3.addToPolicy(
+    new PolicyStatement({ principals, actions: ['s3:*'], resources: [lake.bucketArn, lake.arnForObjects('*')] }),
+  );
+  s3.addToPolicy(
+    new PolicyStatement({
+      principals,
+      actions: ['s3:GetObject*', 's3:ListBucket', 's3:GetBucketLocation'],
+      resources: ['*'],
+    }),
+  );
 }
 
 /** Adds the interface endpoints, behind one security group that can only be reached from the VPC. */

@@ -3,7 +3,17 @@ import { App } from 'aws-cdk-lib/core';
 import { describe, expect, it } from 'vitest';
 import { buildApp } from '../../lib/build-app.ts';
 import { projectContext } from '../../lib/synthesize.ts';
-import { DIFFERENT, ECR_IMAGE, list, resources, statements, synthesize } from './templates.ts';
+import { covers } from '../policies/evaluate.ts';
+import {
+  DIFFERENT,
+  ECR_IMAGE,
+  grantsOn,
+  list,
+  resources,
+  type Statement,
+  statements,
+  synthesize,
+} from './templates.ts';
 
 const { template } = synthesize();
 const other = synthesize(DIFFERENT);
@@ -35,6 +45,32 @@ describe('network', () => {
         found.filter((name) => name!.includes(`${service}"`)),
         service,
       ).toHaveLength(1);
+  });
+
+  it('without a way out writes to no bucket but the lake, and reads any', () => {
+    const policyOf = (from: typeof template) =>
+      resources(from, 'AWS::EC2::VPCEndpoint').find(({ VpcEndpointType }) => VpcEndpointType === 'Gateway')
+        .PolicyDocument;
+    expect(policyOf(template)).toBeUndefined(); // a NAT gateway leads to the buckets of other regions
+    const LAKE = 'arn:aws:s3:::lake';
+    const policy: { Statement: (Statement & { Principal: string })[] } = policyOf(other.template);
+    const grants = policy.Statement.flatMap(({ Principal, ...statement }) => {
+      expect(Principal).toBe('*');
+      return grantsOn(LAKE, statement);
+    });
+    const allowed = (action: string, resource: string) => grants.some((grant) => covers(grant, { action, resource }));
+    for (const action of ['GetObject', 'PutObject', 'PutObjectTagging', 'AbortMultipartUpload', 'DeleteObject'])
+      expect(allowed(`s3:${action}`, `${LAKE}/runs/a/run.json`), action).toBe(true);
+    expect(allowed('s3:ListBucket', LAKE)).toBe(true);
+    const others = ['prod-us-east-1-starport-layer-bucket', 'al2023-repos-us-east-1', 'my-corpora', 'lake2'];
+    for (const other of others.map((name) => `arn:aws:s3:::${name}`)) {
+      expect(allowed('s3:GetObject', `${other}/x`), other).toBe(true);
+      expect(allowed('s3:ListBucket', other), other).toBe(true);
+      for (const action of ['PutObject', 'PutObjectAcl', 'PutObjectTagging', 'DeleteObject', 'AbortMultipartUpload'])
+        expect(allowed(`s3:${action}`, `${other}/x`), `${action} ${other}`).toBe(false);
+      for (const action of ['CreateBucket', 'PutBucketPolicy', 'PutReplicationConfiguration'])
+        expect(allowed(`s3:${action}`, other), `${action} ${other}`).toBe(false);
+    }
   });
 
   const networks = [

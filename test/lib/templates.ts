@@ -1,4 +1,5 @@
 import { synthesizeMachine, type Template } from '../../lib/synthesize.ts';
+import { type Grant, grantsOf } from '../policies/evaluate.ts';
 
 /** A state of the definition, as far as the tests look into it. */
 export interface State {
@@ -70,6 +71,18 @@ export function statements(template: Template): { policy: string; statement: Sta
     .flatMap(([policy, { Properties }]) =>
       (Properties!.PolicyDocument as { Statement: Statement[] }).Statement.map((statement) => ({ policy, statement })),
     );
+}
+
+/** What a statement grants on a bucket, the only thing that it has references to. */
+export function grantsOn(bucket: string, statement: Statement): Grant[] {
+  const arnOf = (resource: unknown): string => {
+    if (typeof resource === 'string') return resource;
+    const join = (resource as { 'Fn::Join'?: [string, unknown[]] })['Fn::Join'];
+    return join ? join[1].map(arnOf).join('') : bucket;
+  };
+  return grantsOf([
+    { ...statement, Resource: list(statement.Resource).map(arnOf) } as Parameters<typeof grantsOf>[0][0],
+  ]);
 }
 
 export const list = <T>(value: T | T[]): T[] => (Array.isArray(value) ? value : [value]);
