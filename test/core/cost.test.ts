@@ -300,6 +300,9 @@ describe('dollars', () => {
     const tasked = (tasks: RunConfig['evaluation']['tasks']) =>
       estimateCost({ ...config, evaluation: { ...config.evaluation, tasks } }).flops.evaluate;
     expect(tasked([{ file: 'arc_easy.jsonl' }, { file: 'piqa.jsonl', limit: 100 }])).toBeGreaterThan(tasked([]));
+    const items = (limit?: number) => tasked([{ file: 'piqa.jsonl', limit }]) - tasked([]);
+    expect(items() / items(100)).toBeCloseTo(30, 9);
+    expect(items(300_000) / items(100)).toBeCloseTo(3000, 9); // a limit is believed, however large
   });
 
   it('depend on the engine and its precision', () => {
