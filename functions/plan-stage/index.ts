@@ -23,7 +23,7 @@ interface Answer {
   /** Bucket keys of the JSON arrays that the probing and scoring maps read. */
   probeItemsKey: string;
   scoreItemsKey: string;
-  /** False when the estimated cost up to the end of this stage is above the run's `maxCostUsd`. */
+  /** False when the estimated cost up to the end of this stage is above the run's cap. */
   withinBudget: boolean;
 }
 
@@ -62,17 +62,27 @@ async function isWithinBudget(
   stage: number,
 ): Promise<boolean> {
   if (maxCostUsd === undefined) return true;
-  const latest = stage > 0 ? { stage: stage - 1, jobHours: await jobHours(run, stage - 1) } : undefined;
+  const latest = stage > 0 ? { stage: stage - 1, jobHours: await jobHours(run, corpus, stage - 1) } : undefined;
   const place = { corpus, deployment: deploymentFromEnvironment(), trainer, latest };
   return costThroughStage(run.record.config, stage, place) <= maxCostUsd;
 }
 
-/** Hours that a stage's jobs have taken, added up by task. Preparing the corpus does not count. */
-async function jobHours({ store }: Run, stage: number): Promise<Map<StageTask, number>> {
+/**
+ * Hours that a stage's jobs have taken, added up by task. Preparing the corpus does not count. A task of which nothing
+ * is recorded is absent, so that its estimate counts.
+ */
+async function jobHours({ store, record }: Run, corpus: CorpusIndex, stage: number): Promise<Map<StageTask, number>> {
   const hours = new Map<StageTask, number>();
+  let trained = 0;
   for (const timing of await readTimings(store, stage)) {
     const task = taskOf(timing);
     if (task) hours.set(task, (hours.get(task) ?? 0) + secondsAtWork(timing) / 3600);
+    if (task === 'pretrain') trained++;
+  }
+  // A trainer of one's own records no time. An arm that it trained after ours had trained the other took as long.
+  if (trained > 0) {
+    const arms = planStage(record.config, corpus, stage).arms.length;
+    hours.set('pretrain', (hours.get('pretrain')! * Math.max(arms, trained)) / trained);
   }
   return hours;
 }

@@ -83,6 +83,25 @@ it('maxCostUsd is compared with the hours of the previous stage where they excee
   expect((await plan(2, later)).answer.withinBudget).toBe(false);
 });
 
+it('an arm whose trainer recorded no time counts as much as the other', async () => {
+  const { store } = await plan(2);
+  const seconds = 36_000;
+  const trained = (arm: string) =>
+    putJson(store, stageLayout(1).timing(`pretrain-${arm}`), { job: `pretrain-${arm}`, begin: 0, seconds, flops: 0 });
+  const place = (jobs: number) => ({
+    corpus: corpusOf(24, 50),
+    latest: { stage: 1, jobHours: new Map([['pretrain', (jobs * seconds) / 3600] as const]) },
+  });
+  const [one, both] = [1, 2].map((jobs) => costThroughStage(config(), 2, place(jobs)));
+  const between = (one! + both!) / 2;
+  await trained('main');
+  expect((await plan(2, between)).answer.withinBudget).toBe(false);
+  expect((await plan(2, 1.01 * both!)).answer.withinBudget).toBe(true);
+  await trained('control');
+  expect((await plan(2, 1.01 * both!)).answer.withinBudget).toBe(true);
+  expect((await plan(2, between)).answer.withinBudget).toBe(false);
+});
+
 it('maxCostUsd is compared with the cost of the actual pools', async () => {
   const least = costThroughStage(config(), 1);
   expect((await plan(1, 1.1 * least)).answer.withinBudget).toBe(true);
