@@ -169,6 +169,13 @@ const schema = z.strictObject({
    */
   runTimeoutDays: count.max(364).default(DEFAULT_DEPLOYMENT.runTimeoutDays),
   /**
+   * The most that any run may cost, by the estimates of a run's own `maxCostUsd`, which may then be lower but not
+   * higher, and whose `null` does not lift this. All instance types must have a price, or every run is refused.
+   *
+   * @default - no limit but that of whoever starts the run
+   */
+  maxRunCostUsd: z.coerce.number().positive().optional(),
+  /**
    * Buckets besides the lake from which corpora and checkpoints may be read. If one is encrypted with a
    * customer-managed KMS key, the key's policy has to give the roles of the jobs and functions kms:Decrypt; encryption
    * by S3 needs nothing.

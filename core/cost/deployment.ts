@@ -19,6 +19,8 @@ export interface Deployment {
   jobTimeoutHours: number;
   jobAttempts: number;
   runTimeoutDays: number;
+  /** The most that any run may cost. @default - nothing but a run's own `maxCostUsd` limits it */
+  maxRunCostUsd?: number;
 }
 
 /** The settings that apply when none are given, and when nothing is deployed. */
@@ -36,4 +38,5 @@ export const DEFAULT_DEPLOYMENT: Deployment = {
   jobTimeoutHours: 24,
   jobAttempts: 10,
   runTimeoutDays: 30,
+  maxRunCostUsd: undefined, // named all the same: the functions are told the settings that are named here
 };

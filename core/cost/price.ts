@@ -88,8 +88,9 @@ export function pricePlan(config: RunConfig, place: Place = {}): PricedPlan {
 
 /**
  * Estimated dollars, on demand on the dearest of the deployment's instance types, from the start of a run to the end of a
- * stage, for comparison with `maxCostUsd`. If the latest stage took longer than estimated, all stages are assumed to,
- * by the same factor. Attempts that end without a record, as when an instance is lost at once, are not counted.
+ * stage, for comparison with `maxCostUsd` or the deployment's `maxRunCostUsd`. If the latest stage took longer than
+ * estimated, all stages are assumed to, by the same factor. Attempts that end without a record, as when an instance is
+ * lost at once, are not counted.
  *
  * @throws ConfigError when the price of what is deployed is not known.
  */
@@ -100,19 +101,23 @@ export function costThroughStage(config: RunConfig, stage: number, place: Place 
 }
 
 /**
- * @throws ConfigError when a price of what is deployed is missing, so that nothing could hold a run to `maxCostUsd`.
+ * @throws ConfigError when a price of what is deployed is missing, so that nothing could hold a run to its cap.
  */
 function checkPrices(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, trainer }: Place): void {
-  const { cpuInstances, sagemakerInstanceType } = deployment;
+  const { cpuInstances, sagemakerInstanceType, maxRunCostUsd } = deployment;
   const used = [...queueInstances(config, deployment), ...(preparesCorpus(config) ? cpuInstances : [])];
   // From a family, Batch may take any size for one small job, and all of it is billed.
   const unpriced = new Set(used.filter((name) => !name.includes('.') || !instanceCalled(name)));
   if (trainer === 'sagemaker' && !onSageMaker(config, sagemakerInstanceType)) unpriced.add(sagemakerInstanceType);
   if (unpriced.size === 0) return;
+  const [cap, without] =
+    maxRunCostUsd === undefined
+      ? ['maxCostUsd', 'start the run without maxCostUsd']
+      : ['maxRunCostUsd', 'without both maxRunCostUsd and maxCostUsd'];
   throw new ConfigError(
-    `maxCostUsd: there is no price of ${[...unpriced].join(' or ')} to hold it against, only of the types ` +
+    `${cap}: there is no price of ${[...unpriced].join(' or ')} to hold it against, only of the types ` +
       `${INSTANCES.map(({ instance }) => instance).join(', ')}, and of other sizes of those without a GPU: ` +
-      'deploy with these alone, or start the run without maxCostUsd.',
+      `deploy with these alone, or ${without}.`,
   );
 }
 

@@ -23,7 +23,7 @@ const executionInput = z.strictObject({
   dryRun: z.boolean().default(false),
   /**
    * Stops before a stage that would bring the estimated cost above this; by default the last execution's limit, which
-   * `null` lifts.
+   * `null` lifts. A deployment may have a limit of its own, `maxRunCostUsd`, above which none may be.
    */
   maxCostUsd: z.number().positive().nullable().optional(),
 });
@@ -64,6 +64,7 @@ export interface RunReference {
   prefix: string;
   trainer: 'batch' | 'sagemaker';
   dryRun: boolean;
+  /** The lower of the execution's limit and the deployment's; absent if there is neither. */
   maxCostUsd?: number;
 }
 

@@ -74,6 +74,7 @@ export async function handler(event: Event): Promise<State> {
   await checkRun(store, id, config);
   const corpus = await preparedIndex(config, open);
   const place: Place = { corpus, textBytes: textBytes(inputs), deployment: deploymentFromEnvironment() };
+  refuseHigherCap(input);
   checkCap(input, config, place, input.dryRun);
   // A dry run claims nothing, and on one machine the command line locks the run's folder instead.
   const takes = !input.dryRun && !onOneMachine();
@@ -81,14 +82,14 @@ export async function handler(event: Event): Promise<State> {
     ? await takeRun(store, event.execution, { isRunning, liveJobs: liveJobs(id) }, input)
     : input;
   checkCap(terms, config, place, input.dryRun); // the previous execution's cap, if this one has none of its own
-  const { trainer = 'batch', maxCostUsd } = terms;
+  const { trainer = 'batch' } = terms;
   place.trainer = trainer;
   if (!input.dryRun) await createRun(store, id, config, softwareVersions());
   // The estimate is for the deployed instances, so it says nothing about one machine.
   const warnings = onOneMachine() ? [] : limitWarnings(config, place);
   for (const warning of warnings) console.warn(warning);
   return {
-    run: { id, uri, bucket, prefix, trainer, dryRun: input.dryRun, maxCostUsd: maxCostUsd ?? undefined },
+    run: { id, uri, bucket, prefix, trainer, dryRun: input.dryRun, maxCostUsd: capOf(terms)?.usd },
     stage: 0,
     stages: config.pretrain.stages,
     ...(input.dryRun && { plan: { ...pricePlan(config, place), quotas: quotaNeeds(config, place) } }),
@@ -111,16 +112,35 @@ function checkEngine({ engine: { runtime, workers } }: RunConfig): void {
     );
 }
 
+/** Rather than lower it in silence: whoever asks for more expects a run that may cost as much. */
+function refuseHigherCap({ maxCostUsd }: ExecutionInput): void {
+  const { maxRunCostUsd } = deploymentFromEnvironment();
+  if (maxCostUsd == null || maxRunCostUsd === undefined || maxCostUsd <= maxRunCostUsd) return;
+  throw new ConfigError(
+    `execution input: maxCostUsd is ${maxCostUsd}, but in this deployment a run may cost at most ${maxRunCostUsd} (maxRunCostUsd): ` +
+      'lower it or leave it out, or deploy with a higher maxRunCostUsd.',
+  );
+}
+
+/** The lower of an execution's cap, which may be of a time before the deployment had one, and the deployment's. */
+function capOf({ maxCostUsd }: Terms): { usd: number; name: string; remedy: string } | undefined {
+  const { maxRunCostUsd } = deploymentFromEnvironment();
+  if (maxRunCostUsd !== undefined && (maxCostUsd == null || maxRunCostUsd < maxCostUsd))
+    return { usd: maxRunCostUsd, name: "this deployment's maxRunCostUsd", remedy: 'deploy with a higher one' };
+  return maxCostUsd == null ? undefined : { usd: maxCostUsd, name: 'execution input: maxCostUsd', remedy: 'raise it' };
+}
+
 /**
  * A corpus is prepared before any stage is planned; later the cap is compared with the cost when a stage is planned.
  */
-function checkCap({ maxCostUsd, trainer }: Terms, config: RunConfig, place: Place, dryRun: boolean): void {
-  if (maxCostUsd == null || onOneMachine()) return;
-  const usd = costThroughStage(config, 0, { ...place, trainer });
-  if (usd <= maxCostUsd || dryRun) return;
+function checkCap(terms: Terms, config: RunConfig, place: Place, dryRun: boolean): void {
+  const cap = capOf(terms);
+  if (cap === undefined || onOneMachine()) return;
+  const usd = costThroughStage(config, 0, { ...place, trainer: terms.trainer });
+  if (usd <= cap.usd || dryRun) return;
   throw new ConfigError(
-    `execution input: maxCostUsd is ${maxCostUsd}, but the run is estimated to cost $${usd.toFixed(2)} by the end of its first stage: ` +
-      'raise it, or make the run smaller (mates plan says what each part costs).',
+    `${cap.name} is ${cap.usd}, but the run is estimated to cost $${usd.toFixed(2)} by the end of its first stage: ` +
+      `${cap.remedy}, or make the run smaller (mates plan says what each part costs).`,
   );
 }
 

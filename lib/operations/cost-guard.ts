@@ -13,9 +13,9 @@ export interface CostGuardProps {
 
 /**
  * A monthly budget for the app's resources, with a notice at 80 % spent and when the forecast exceeds it. It gives
- * notice but stops nothing. The limits are a run's `maxCostUsd`, before each stage, and at any time the most vCPUs of
- * each environment. There are two environments for GPUs and two for CPUs, spot and on-demand; Batch may exceed each by
- * one instance, and SageMaker's training jobs are not included.
+ * notice but stops nothing. The limits are a run's `maxCostUsd` or the deployment's `maxRunCostUsd`, before each stage,
+ * and at any time the most vCPUs of each environment. There are two environments for GPUs and two for CPUs, spot and
+ * on-demand; Batch may exceed each by one instance, and SageMaker's training jobs are not included.
  *
  * AWS records the tag by which the budget filters only from the day of its activation. CloudFormation cannot activate
  * it, so an output of the stack says what to do.

@@ -8,7 +8,7 @@ import { defaultOf, Step, type StepProps } from './step.ts';
  * In: `{run, stage, stages}`.
  * Out: the same and `plan: {scored, preparesProbe, probed, arms: [{arm}], probeItemsKey, scoreItemsKey, withinBudget}`,
  * with the full bucket keys of the maps' items (the files need not exist if nothing is probed or scored).
- * Fails with CostCapReached before a stage that would pass `maxCostUsd`.
+ * Fails with CostCapReached before a stage that would pass the run's cap, `maxCostUsd` or the deployment's `maxRunCostUsd`.
  */
 export class PlanStage extends Step {
   readonly startState: State;
@@ -30,7 +30,7 @@ export class PlanStage extends Step {
       new Fail(this, 'Cost cap reached', {
         error: 'CostCapReached',
         causePath: JsonPath.format(
-          'Stage {} of run {} would exceed maxCostUsd. Finished work is kept: start the run again with a higher maxCostUsd, and it continues from here.',
+          'Stage {} of run {} would exceed maxCostUsd, or maxRunCostUsd of the deployment. Finished work is kept: start the run again with a higher maxCostUsd, or after deploying with a higher maxRunCostUsd, and it continues from here.',
           JsonPath.stringAt('$.stage'),
           JsonPath.stringAt('$.run.id'),
         ),

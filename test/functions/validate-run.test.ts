@@ -1,32 +1,17 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  GetObjectCommand,
-  HeadObjectCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  S3Client,
-} from '@aws-sdk/client-s3';
-import { DescribeExecutionCommand, SFNClient } from '@aws-sdk/client-sfn';
-import { mockClient } from 'aws-sdk-client-mock';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
+import { DescribeExecutionCommand } from '@aws-sdk/client-sfn';
+import { describe, expect, it, vi } from 'vitest';
 import { wordPieces } from '../../bench/word-pieces.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { mergeFields } from '../../core/run/execution-input.ts';
 import { putJson, storeOpener } from '../../core/storage/index.ts';
 import { trainBpe } from '../../core/tokenizer/index.ts';
-import { handler } from '../../functions/validate-run/index.ts';
+import { execution, fakeLake, refusal, validate } from './fake-lake.ts';
 import { temporaryLake } from './support.ts';
-
-const execution = (name: string) => `arn:aws:states:us-east-1:123456789012:execution:Machine:${name}`;
-const validate = (input: unknown, executionName = 'first') =>
-  handler({ input, execution: execution(executionName), executionName });
-
-/** What S3 answers: an error with the service's name for it. */
-const refusal = (name: string, httpStatusCode = 404) =>
-  Object.assign(new Error(name), { name, $metadata: { httpStatusCode } });
 
 describe('on one machine', () => {
   const lake = temporaryLake();
@@ -182,38 +167,11 @@ const PASSAGES = {
 };
 
 describe('on S3', () => {
-  const s3 = mockClient(S3Client);
-  const sfn = mockClient(SFNClient);
-  beforeEach(() => {
-    process.env.MATES_LAKE_BUCKET = 'lake-bucket';
-    process.env.AWS_REGION ??= 'us-east-1';
-    s3.reset();
-    sfn.reset();
-    s3.on(GetObjectCommand).rejects(refusal('NoSuchKey'));
-    s3.on(HeadObjectCommand).rejects(refusal('NotFound'));
-    s3.on(ListObjectsV2Command).resolves({ Contents: [] });
-    s3.on(PutObjectCommand).resolves({});
-  });
-  afterEach(() => {
-    delete process.env.MATES_LAKE_BUCKET;
-  });
+  const { s3, sfn, puts, workedOnBefore } = fakeLake();
   const config = (input: string, more: object = {}) => ({
     config: { corpus: { input: [input] }, ...PASSAGES, ...more },
   });
-  const puts = () => s3.commandCalls(PutObjectCommand).map(({ args }) => args[0].input);
   const written = () => puts().length;
-
-  /** Another execution has worked on the run `r`, with these terms, and failed. */
-  const workedOnBefore = (terms: object) => {
-    const record = { format: 'mates-execution/1', execution: execution('first'), since: '2026-01-01T00:00:00Z' };
-    const Body = {
-      transformToByteArray: async () => new TextEncoder().encode(JSON.stringify({ ...record, ...terms })),
-    };
-    const Key = 'runs/r/executions/00000.json';
-    s3.on(ListObjectsV2Command).resolves({ Contents: [{ Key }] });
-    s3.on(GetObjectCommand, { Key }).resolves({ Body } as object);
-    sfn.on(DescribeExecutionCommand).resolves({ status: 'FAILED' });
-  };
 
   it('the smoke run needs nothing of the bucket', async () => {
     const { run } = await validate({});
@@ -241,13 +199,6 @@ describe('on S3', () => {
     const onBatch = (await validate({ dryRun: true })).plan!;
     expect(onBatch.quotas.filter(({ quota }) => quota.startsWith('SageMaker'))).toEqual([]);
     vi.restoreAllMocks();
-  });
-
-  it('holds the cap of the execution before against the first stage too', async () => {
-    workedOnBefore({ maxCostUsd: 0.1 });
-    await expect(validate({ runId: 'r' }, 'second')).rejects.toThrow(
-      /maxCostUsd is 0\.1, .*by the end of its first stage/,
-    );
   });
 
   it('refuses an engine for GPUs where the deployment has none, and warns of GPUs that stay idle', async () => {

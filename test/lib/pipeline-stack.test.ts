@@ -71,6 +71,16 @@ describe('permissions', () => {
   });
 });
 
+it("the functions that estimate a run's cost are told the deployment's cap, if it has one", () => {
+  const caps = (from: typeof template) =>
+    resources(from, 'AWS::Lambda::Function').flatMap(({ Environment }) => {
+      const { MATES_FUNCTION, MATES_DEPLOYMENT } = Environment?.Variables ?? {};
+      return MATES_DEPLOYMENT ? [[MATES_FUNCTION, JSON.parse(MATES_DEPLOYMENT).maxRunCostUsd]] : [];
+    });
+  expect(Object.fromEntries(caps(template))).toEqual({ 'validate-run': undefined, 'plan-stage': undefined });
+  expect(Object.fromEntries(caps(other.template))).toEqual({ 'validate-run': 200, 'plan-stage': 200 });
+});
+
 describe('compute environments', () => {
   const environments = resources(template, 'AWS::Batch::ComputeEnvironment').map(
     (properties) => properties.ComputeResources,

@@ -104,5 +104,6 @@ export const DIFFERENT = {
   accelerator: 'cpu',
   publishVersion: 'false',
   monthlyBudgetUsd: '250',
+  maxRunCostUsd: '200',
   alarmEmail: 'team@example.org',
 };
