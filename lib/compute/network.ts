@@ -86,7 +86,7 @@ export class Network extends Construct {
 }
 
 /**
- * Lets the endpoint write to no bucket but the lake, whoever's credentials a job has. It must read any bucket: the layers
+ * Lets the endpoint write to no bucket but the lake, whatever credentials a job has. It must read any bucket: the layers
  * of images are in ECR's, Amazon Linux's packages in Amazon's, which are asked without credentials, and inputs in those
  * of the users. With a NAT gateway this would keep nothing in, as buckets of other regions are reached through that.
  */
