@@ -5,7 +5,7 @@ import { createGunzip } from 'node:zlib';
 import { InputError } from '../../errors.ts';
 import { readPieces } from '../../storage/index.ts';
 import type { InputFile } from './input-file.ts';
-import { unzstd } from './unzstd.ts';
+import { unzstd, WideWindow } from './unzstd.ts';
 
 type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
 
@@ -58,7 +58,13 @@ async function* zstd(pieces: Bytes, uri: string): Bytes {
   try {
     yield* unzstd(readable());
   } catch (error) {
-    throw error === reading ? error : damaged(uri, 'zstd', error);
+    if (error === reading) throw error;
+    if (error instanceof WideWindow)
+      throw new InputError(
+        `${uri}: unpacking this zstd takes a window of ${error.message}, at most 128 MiB are given to it; ` +
+          'compress it again without --long, or with --long=27.',
+      );
+    throw damaged(uri, 'zstd', error);
   }
 }
 

@@ -5,7 +5,22 @@ import xxhash, { type XXHash } from 'xxhash-wasm';
 /** fzstd is fed in small slices, because one push returns all it unpacks to. */
 const SLICE_BYTES = 64 << 10;
 
-/** @throws Error when the data is truncated or damaged. */
+/** What a slice may unpack to: a few bytes of it can be many blocks. */
+const SLICE_UNPACKED = 1 << 20;
+
+/** Block_Maximum_Size of RFC 8878, section 3.1.1.2.4, which fzstd does not check. */
+const BLOCK_BYTES = 128 << 10;
+
+/** What the zstd command unpacks unless it is told otherwise: a window is memory that is taken at once. */
+const WINDOW_BYTES = 128 << 20;
+
+/** The data is good, but needs more memory than is given to it. */
+export class WideWindow extends Error {}
+
+/**
+ * @throws WideWindow when a frame needs more than 128 MiB to be unpacked.
+ * @throws Error when the data is truncated or damaged.
+ */
 export async function* unzstd(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
   const { create64 } = await xxhash();
   let frame: Frame | undefined;
@@ -55,23 +70,30 @@ class Frame {
 const MAGIC = 0xfd2fb528;
 const SKIPPABLE_MAGIC = 0x184d2a50; // to ...5f
 const RLE_BLOCK = 1;
+const COMPRESSED_BLOCK = 2;
 
-/** Finds where a frame ends, from the headers of its blocks (RFC 8878, section 3.1). */
+/** Finds where a frame ends and how much it unpacks to, from the headers of its blocks (RFC 8878, section 3.1). */
 class FrameEnd {
   reached = false;
   /** The frame's last four bytes, where it has a checksum. */
   checksum: number | undefined;
   private hasChecksum = false;
+  /** The most that the blocks begun in this scan unpack to. */
+  private unpacked = 0;
   /** Bytes to pass over before the next header, which is `wanted` long. */
   private passed = 0;
   private wanted = 4;
   private header: number[] = [];
   private read: (header: number[]) => void = this.readMagic;
 
-  /** @returns how many of the bytes belong to the frame. */
+  /**
+   * @returns how many of the bytes belong to the frame, or are enough for one push. These end behind a block's header:
+   *   fzstd keeps a reference to every push that ends where a block does.
+   */
   scan(bytes: Uint8Array): number {
     let at = 0;
-    while (!this.reached) {
+    this.unpacked = 0;
+    while (!this.reached && this.unpacked <= SLICE_UNPACKED) {
       const passed = Math.min(this.passed, bytes.length - at);
       this.passed -= passed;
       at += passed;
@@ -103,14 +125,22 @@ class FrameEnd {
     const isSingleSegment = (descriptor! & 0x20) !== 0;
     this.hasChecksum = (descriptor! & 4) !== 0;
     const contentSize = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor! >>> 6]!;
-    this.passed = (isSingleSegment ? 0 : 1) + [0, 1, 2, 4][descriptor! & 3]! + contentSize;
-    this.next(3, this.readBlock);
+    const beforeSize = (isSingleSegment ? 0 : 1) + [0, 1, 2, 4][descriptor! & 3]!;
+    this.next(beforeSize + contentSize, (header) => {
+      const window = isSingleSegment ? contentSizeOf(header.slice(beforeSize)) : windowOf(header[0]!);
+      if (window > WINDOW_BYTES) throw new WideWindow(`${Math.ceil(window / (1 << 20))} MiB`);
+      this.next(3, this.readBlock);
+    });
   }
 
   private readBlock(header: number[]): void {
     const block = littleEndian(header);
     const isLast = (block & 1) !== 0;
-    this.passed = ((block >>> 1) & 3) === RLE_BLOCK ? 1 : block >>> 3;
+    const type = (block >>> 1) & 3;
+    const size = block >>> 3;
+    if (size > BLOCK_BYTES) throw new Error(`a block of ${size} bytes, which may have ${BLOCK_BYTES} at most`);
+    this.unpacked += type === COMPRESSED_BLOCK ? BLOCK_BYTES : size;
+    this.passed = type === RLE_BLOCK ? 1 : size;
     if (isLast) this.next(this.hasChecksum ? 4 : 0, this.readEnd);
   }
 
@@ -121,3 +151,9 @@ class FrameEnd {
 }
 
 const littleEndian = (bytes: number[]) => bytes.reduceRight((value, byte) => value * 256 + byte, 0);
+
+/** A frame in a single segment needs its whole content; two bytes count from 256 on. */
+const contentSizeOf = (bytes: number[]) => littleEndian(bytes) + (bytes.length === 2 ? 256 : 0);
+
+/** From a window descriptor: an exponent in five bits, and eighths in three. */
+const windowOf = (descriptor: number) => 2 ** (10 + (descriptor >>> 3)) * (1 + (descriptor & 7) / 8);
