@@ -5,6 +5,7 @@ import { damagedIfFails, parquetBuffer } from '../../parquet.ts';
 import { DOCUMENT_BYTES, type Document, type DocumentFields } from '../document.ts';
 import { toDocument } from './fields.ts';
 import type { InputFile } from './input-file.ts';
+import { type Chunk, checkPages, type Group, requireRows, rowGroups, topLevelColumns } from './parquet-claims.ts';
 import { tooLong } from './read-lines.ts';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -14,6 +15,9 @@ const NOT_UTF8 = Symbol('not UTF-8');
 
 /** Text that is unpacked at once: row groups may hold gigabytes. */
 const PIECE_BYTES = 16 << 20;
+
+/** Rows that are unpacked at once: repeated texts or nulls take next to no bytes. */
+const PIECE_ROWS = 1 << 22;
 
 /**
  * Documents of a Parquet file, some megabytes at a time; only the packed bytes of a row group's columns are held.
@@ -28,7 +32,7 @@ export async function* readParquetDocuments(
   const buffer = await parquetBuffer(file);
   await refuseOtherMagic(file.uri, buffer);
   const metadata = await damagedIfFails(file.uri, parquetMetadataAsync(buffer), 'write it again');
-  const known = topLevelColumns(metadata.schema).map(({ name }) => name);
+  const known = topLevelColumns(file.uri, metadata.schema).map(({ name }) => name);
   if (!known.includes(fields.text)) {
     throw new InputError(
       `${file.uri}: no column "${fields.text}"; the columns are ${known.join(', ') || 'none'}. ` +
@@ -38,11 +42,16 @@ export async function* readParquetDocuments(
   const columns = [...new Set([fields.text, fields.domain, fields.id])].filter((name) => known.includes(name));
   for (const name of columns) refuseUnclear(file.uri, name, metadata);
   const held = new HeldChunks(buffer);
-  const scan = await parquetScan({ file: held, metadata, columns, compressors, parsers: { stringFromBytes } });
-  for (const { begin, end, chunks } of pieces(metadata, columns, pieceBytes)) {
+  const groups = rowGroups(file.uri, metadata, columns, buffer.byteLength);
+  const scanning = parquetScan({ file: held, metadata, columns, compressors, parsers: { stringFromBytes } });
+  const scan = await damagedIfFails(file.uri, scanning, 'write it again');
+  for (const { begin, end, chunks } of pieces(groups, pieceBytes)) {
     held.keep(chunks);
     const values = columns.map((column) => scan.readColumn({ column, rowStart: begin, rowEnd: end }));
     const data = await damagedIfFails(file.uri, Promise.all(values), 'write it again');
+    columns.forEach((column, c) => {
+      requireRows(file.uri, column, data[c]!.length, begin, end);
+    });
     for (let i = 0; i < end - begin; i++) {
       const row = begin + i + 1;
       const record: Record<string, unknown> = {};
@@ -71,7 +80,7 @@ async function refuseOtherMagic(uri: string, buffer: AsyncBuffer): Promise<void>
 
 /** A column that would be read as something else than it is. */
 function refuseUnclear(uri: string, name: string, { schema }: FileMetaData): void {
-  const named = topLevelColumns(schema).filter((element) => element.name === name);
+  const named = topLevelColumns(uri, schema).filter((element) => element.name === name);
   if (named.length > 1)
     throw new InputError(`${uri}: ${named.length} columns are called "${name}"; write it with one of them.`);
   const [{ converted_type, logical_type, scale }] = named as [SchemaElement];
@@ -86,25 +95,17 @@ interface Piece {
   /** Rows, counted over the file. */
   begin: number;
   end: number;
-  /** Where the columns of the row group lie in the file. */
-  chunks: { start: number; end: number }[];
+  /** Of the row group's columns. */
+  chunks: Chunk[];
 }
 
 /** Parts of row groups that unpack to some `pieceBytes` each. */
-function* pieces(metadata: FileMetaData, columns: string[], pieceBytes: number): Generator<Piece> {
+function* pieces(groups: Group[], pieceBytes: number): Generator<Piece> {
   let first = 0;
-  for (const group of metadata.row_groups) {
-    const wanted = group.columns.flatMap(({ meta_data }) =>
-      meta_data && columns.includes(meta_data.path_in_schema[0]!) ? [meta_data] : [],
-    );
-    const chunks = wanted.map(({ dictionary_page_offset, data_page_offset, total_compressed_size }) => {
-      const start = Number(dictionary_page_offset || data_page_offset);
-      return { start, end: start + Number(total_compressed_size) };
-    });
-    const unpacked = wanted.reduce((sum, { total_uncompressed_size }) => sum + Number(total_uncompressed_size), 0);
-    const last = first + Number(group.num_rows);
-    const rows = Math.max(1, Math.floor(((last - first) * pieceBytes) / unpacked));
-    for (let begin = first; begin < last; begin += rows) yield { begin, end: Math.min(last, begin + rows), chunks };
+  for (const { rows, unpackedBytes, chunks } of groups) {
+    const last = first + rows;
+    const step = Math.min(PIECE_ROWS, Math.max(1, Math.floor((rows * pieceBytes) / unpackedBytes) || 1));
+    for (let begin = first; begin < last; begin += step) yield { begin, end: Math.min(last, begin + step), chunks };
     first = last;
   }
 }
@@ -115,41 +116,34 @@ function* pieces(metadata: FileMetaData, columns: string[], pieceBytes: number):
 class HeldChunks implements AsyncBuffer {
   readonly byteLength: number;
   private readonly file: AsyncBuffer;
-  private chunks: Piece['chunks'] = [];
-  private held = new Map<number, ReturnType<AsyncBuffer['slice']>>();
+  private chunks: Chunk[] = [];
+  private held = new Map<number, Promise<ArrayBuffer>>();
 
   constructor(file: AsyncBuffer) {
     this.file = file;
     this.byteLength = file.byteLength;
   }
 
-  keep(chunks: Piece['chunks']): void {
+  keep(chunks: Chunk[]): void {
     if (chunks === this.chunks) return;
     this.chunks = chunks;
     this.held = new Map();
   }
 
-  slice(start: number, end = this.byteLength): ReturnType<AsyncBuffer['slice']> {
-    if (!this.chunks.some((chunk) => chunk.start === start && chunk.end === end)) return this.file.slice(start, end);
-    const found = this.held.get(start) ?? this.file.slice(start, end);
+  async slice(start: number, end = this.byteLength): Promise<ArrayBuffer> {
+    const chunk = this.chunks.find((one) => one.start <= start && start < one.end);
+    if (!chunk) return this.file.slice(start, end);
+    if (start !== chunk.start || end !== chunk.end) return this.pages(start, end, chunk);
+    const found = this.held.get(start) ?? this.pages(start, end, chunk);
     this.held.set(start, found);
     return found;
   }
-}
 
-function topLevelColumns(schema: FileMetaData['schema']): SchemaElement[] {
-  const [root, ...elements] = schema;
-  const found: SchemaElement[] = [];
-  let at = 0;
-  const skip = (): void => {
-    const element = elements[at++];
-    for (let child = 0; child < (element?.num_children ?? 0); child++) skip();
-  };
-  for (let child = 0; child < (root?.num_children ?? 0); child++) {
-    found.push(elements[at]!);
-    skip();
+  private async pages(start: number, end: number, chunk: Chunk): Promise<ArrayBuffer> {
+    const bytes = await this.file.slice(start, end);
+    checkPages(bytes, start, chunk);
+    return bytes;
   }
-  return found;
 }
 
 function stringFromBytes(bytes: Uint8Array | undefined): string | symbol | undefined {
