@@ -9,10 +9,12 @@ import { type BertShape, bertSpecs } from '../bert/bert.ts';
 import { type InitialSeed, initialParameters, ParameterSet, type ParameterSpec } from '../parameters.ts';
 import {
   CONFIG_FILE,
+  checkWeights,
   encodeParameters,
   keyOf,
   loadWeights,
   MOST,
+  type NameRules,
   readModelConfig,
   uriOf,
   WEIGHTS_FILE,
@@ -69,14 +71,17 @@ export async function loadPretrainedBert(
   specs: readonly ParameterSpec[],
   seed: number | InitialSeed,
 ): Promise<ParameterSet> {
+  await checkWeights(store, '', specs, ENCODER_ALONE); // initial values of a mistyped size take minutes and gigabytes
   const parameters = initialParameters(specs, seed);
-  await loadWeights(store, '', parameters, {
-    rename: encoderName,
-    ignore: (name) => !/^(embeddings|encoder)\./.test(name) || name === 'embeddings.position_ids',
-    optional: isHead,
-  });
+  await loadWeights(store, '', parameters, ENCODER_ALONE);
   return parameters;
 }
+
+const ENCODER_ALONE: NameRules = {
+  rename: encoderName,
+  ignore: (name) => !/^(embeddings|encoder)\./.test(name) || name === 'embeddings.position_ids',
+  optional: isHead,
+};
 
 /** Checkpoints converted from TensorFlow (bert-base-uncased) call LayerNorm's weight gamma and its bias beta. */
 function encoderName(tensor: string): string {

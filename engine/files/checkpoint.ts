@@ -234,9 +234,9 @@ export async function loadModel(store: Store, prefix: string, check?: FileCheck)
     rename: (name) => (name === HEAD_IN_MEMORY ? HEAD : name),
     ignore: isBuffer,
     aside: (name) => {
-      if (!shape.tiedEmbeddings || name !== HEAD || head) return undefined;
-      const size = [shape.vocabularySize, width];
-      head = { shape: size, data: new Float32Array(size[0]! * width) };
+      if (!shape.tiedEmbeddings || name !== HEAD) return undefined;
+      const { vocabularySize } = shape;
+      head ??= { shape: [vocabularySize, width], data: new Float32Array(vocabularySize * width) };
       return head;
     },
     check,

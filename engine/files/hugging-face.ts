@@ -4,8 +4,15 @@ import { InputError } from '../../core/errors.ts';
 import { isObject } from '../../core/objects.ts';
 import { counted, plural } from '../../core/plural.ts';
 import { getJsonIfPresent, NotFoundError, type Store } from '../../core/storage/index.ts';
-import type { ParameterSet } from '../parameters.ts';
-import { type EncodedSafetensors, encodeSafetensors, type Place, readSafetensors, type Tensor } from './safetensors.ts';
+import type { ParameterSet, ParameterSpec } from '../parameters.ts';
+import {
+  checkSafetensors,
+  type EncodedSafetensors,
+  type ExpectShape,
+  encodeSafetensors,
+  readSafetensors,
+  type Tensor,
+} from './safetensors.ts';
 
 export const CONFIG_FILE = 'config.json';
 export const WEIGHTS_FILE = 'model.safetensors';
@@ -142,29 +149,63 @@ export async function loadWeights(
   store: Store,
   prefix: string,
   parameters: ParameterSet,
-  { rename = (name) => name, ignore, aside = () => undefined, optional = () => false, check }: NameRules,
+  rules: NameRules,
 ): Promise<void> {
-  const missing = new Map(parameters.specs.map(({ name, shape }) => [name, shape]));
+  const { rename = (name) => name, aside = () => undefined, check } = rules;
+  await eachPart(store, prefix, parameters.specs, rules, (file, expect) =>
+    readSafetensors(
+      store,
+      keyOf(prefix, file),
+      (tensor, shape) => {
+        const expected = expect(tensor, shape);
+        const name = rename(tensor);
+        return expected && { ...expected, data: aside(name)?.data ?? parameters.view(name) };
+      },
+      check && ((sha256) => check(file, sha256)),
+    ),
+  );
+}
+
+/** Refuses what {@link loadWeights} does, by the headers of the files: memory and time go by their sizes alone. */
+export async function checkWeights(
+  store: Store,
+  prefix: string,
+  specs: readonly ParameterSpec[],
+  rules: Omit<NameRules, 'check'>,
+): Promise<void> {
+  await eachPart(store, prefix, specs, rules, (file, expect) => checkSafetensors(store, keyOf(prefix, file), expect));
+}
+
+/** Reads the directory's safetensors one after the other, and compares their tensors' names with the parameters'. */
+async function eachPart(
+  store: Store,
+  prefix: string,
+  specs: readonly ParameterSpec[],
+  { rename = (name) => name, ignore, aside = () => undefined, optional = () => false }: NameRules,
+  read: (file: string, expect: ExpectShape) => Promise<void>,
+): Promise<void> {
+  const missing = new Map(specs.map(({ name, shape }) => [name, shape]));
   const known = new Set(missing.keys());
   const files = await weightFiles(store, prefix);
   for (const file of files) {
     const uri = uriOf(store, prefix, file);
-    const place: Place = (tensor) => {
+    const expect: ExpectShape = (tensor) => {
       const name = rename(tensor);
       const shape = missing.get(name);
       if (shape) {
         missing.delete(name);
-        return { shape, data: parameters.view(name) };
+        return { shape };
       }
       if (known.has(name)) throw new InputError(`${uri}: ${tensor} is given twice.`);
       const other = aside(name);
-      if (!other && !ignore(name))
+      if (other) known.add(name);
+      else if (!ignore(name))
         throw new InputError(
-          `${uri}: ${tensor} is no part of the model that ${CONFIG_FILE} describes${hintAt(tensor, parameters)}.`,
+          `${uri}: ${tensor} is no part of the model that ${CONFIG_FILE} describes${hintAt(tensor, specs)}.`,
         );
-      return other;
+      return other && { shape: other.shape };
     };
-    await readPart(store, prefix, file, place, check && ((sha256) => check(file, sha256)));
+    await namedByIndex(read(file, expect));
   }
   const absent = [...missing.keys()].filter((name) => !optional(name));
   if (absent.length > 0)
@@ -175,7 +216,7 @@ export async function loadWeights(
 }
 
 /** Weights that were saved from a compiled model, or from one without its head, have other names throughout. */
-function hintAt(tensor: string, { specs }: ParameterSet): string {
+function hintAt(tensor: string, specs: readonly ParameterSpec[]): string {
   const [module] = tensor.split('.');
   if (specs.some(({ name }) => name.startsWith(`${module}.`))) return '';
   return `, whose tensors are named like ${specs[0]!.name}; save the whole model again, not a compiled one and not a part of it`;
@@ -211,15 +252,10 @@ async function weightFiles(store: Store, prefix: string): Promise<string[]> {
   );
 }
 
-async function readPart(
-  store: Store,
-  prefix: string,
-  file: string,
-  place: Place,
-  verify?: (sha256: string) => void,
-): Promise<void> {
+/** Says which file names a weight file that is not there. */
+async function namedByIndex(reading: Promise<void>): Promise<void> {
   try {
-    await readSafetensors(store, keyOf(prefix, file), place, verify);
+    await reading;
   } catch (error) {
     if (error instanceof NotFoundError)
       throw new InputError(

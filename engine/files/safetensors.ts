@@ -58,6 +58,24 @@ export function encodeSafetensors(tensors: Iterable<readonly [name: string, tens
 /** Gives the array to fill with a tensor's values, and the shape it must have; undefined for a tensor to skip. */
 export type Place = (name: string, shape: readonly number[]) => Tensor | undefined;
 
+/** Gives only the shape that a tensor must have. */
+export type ExpectShape = (name: string, shape: readonly number[]) => Pick<Tensor, 'shape'> | undefined;
+
+/** A header is mostly shorter; a longer one takes more of these. */
+const HEADER_PIECE_BYTES = 64 << 10;
+
+/** Refuses what {@link readSafetensors} does, from the header alone: no tensor is read. */
+export async function checkSafetensors(store: Store, key: string, expect: ExpectShape): Promise<void> {
+  const file = `${store.uri}/${key}`;
+  const size = await sizeOfFile(store, key);
+  const input = new PieceReader(readPieces(store, key, { length: size }, HEADER_PIECE_BYTES), undefined);
+  try {
+    for (const entry of await readHeader(input, size, file)) check(entry, expect(entry.name, entry.shape), file);
+  } finally {
+    await input.close();
+  }
+}
+
 /**
  * Reads a file's tensors as float32 into the arrays that `place` gives: exact for F32, F16 and BF16, rounded for F64 and
  * for integers above 2^24. After an error the arrays may be partly filled.
@@ -76,8 +94,7 @@ export async function readSafetensors(
   pieceBytes = PIECE_BYTES,
 ): Promise<void> {
   const file = `${store.uri}/${key}`;
-  const size = await store.size(key);
-  if (size === undefined) throw new NotFoundError(file);
+  const size = await sizeOfFile(store, key);
   const hash = createHash('sha256');
   const input = new PieceReader(readPieces(store, key, { length: size }, pieceBytes), verify && hash);
   try {
@@ -94,11 +111,25 @@ export async function readSafetensors(
   }
 }
 
-async function readInto(input: PieceReader, size: number, place: Place, file: string): Promise<void> {
+async function sizeOfFile(store: Store, key: string): Promise<number> {
+  const size = await store.size(key);
+  if (size === undefined) throw new NotFoundError(`${store.uri}/${key}`);
+  return size;
+}
+
+async function readHeader(input: PieceReader, size: number, file: string): Promise<Entry[]> {
   if (size < LENGTH_BYTES) refuse(file, `has ${size} bytes and is no safetensors file`);
   const length = headerBytes(await input.take(LENGTH_BYTES, LENGTH_BYTES), size, file);
-  const entries = parseHeader(await input.take(length, length), size - LENGTH_BYTES - length, file);
-  const targets = entries.map((entry) => checked(entry, place(entry.name, entry.shape), file));
+  return parseHeader(await input.take(length, length), size - LENGTH_BYTES - length, file);
+}
+
+async function readInto(input: PieceReader, size: number, place: Place, file: string): Promise<void> {
+  const entries = await readHeader(input, size, file);
+  const targets = entries.map((entry) => {
+    const target = place(entry.name, entry.shape);
+    check(entry, target, file);
+    return target?.data;
+  });
   for (const [i, { dtype, begin, end }] of entries.entries()) {
     const width = BYTES_OF[dtype]!;
     for (let at = begin; at < end; ) {
@@ -111,14 +142,13 @@ async function readInto(input: PieceReader, size: number, place: Place, file: st
   await input.drain();
 }
 
-function checked({ name, dtype, shape }: Entry, target: Tensor | undefined, file: string): Float32Array | undefined {
-  if (!target) return undefined;
+function check({ name, dtype, shape }: Entry, target: Pick<Tensor, 'shape'> | undefined, file: string): void {
+  if (!target) return;
   const expected = target.shape;
   if (expected.length !== shape.length || expected.some((n, i) => n !== shape[i]))
     refuse(file, `has ${name} of shape [${shape}], [${expected}] was expected: it is not of this configuration`);
   if (dtype !== 'F32' && !(dtype in CONVERSIONS))
     refuse(file, `stores ${name} as ${dtype}; F32, ${Object.keys(CONVERSIONS).join(', ')} can be read`);
-  return target.data;
 }
 
 /** Converts bytes that hold whole elements, and writes the values to `target` from element `at` on. */

@@ -93,6 +93,30 @@ describe('a pretrained encoder', () => {
     await store.put('model.safetensors', encodeSafetensors(tensors().slice(1)));
     await expect(loadPretrainedBert(store, specs, 1)).rejects.toThrow(/embeddings\.word_embeddings\.weight/);
   });
+
+  it('whose config.json claims more than memory holds is refused by the headers of its weights', async () => {
+    const claimed = bertSpecs({ ...shape, width: 1 << 20, vocabularySize: 1 << 24 });
+    await store.put('model.safetensors', encodeSafetensors(tensors()));
+    const of = expect.stringMatching(/model\.safetensors has embeddings\.\S+ of shape \[\S+\], \[\S+\] was expected/);
+    const refused = expect.objectContaining({ name: 'InputError', message: of });
+    await expect(loadPretrainedBert(store, claimed, 1)).rejects.toEqual(refused);
+    await store.put('model.safetensors', encodeSafetensors([]));
+    const absent = expect.objectContaining({ name: 'InputError', message: expect.stringContaining('are missing') });
+    await expect(loadPretrainedBert(store, claimed, 1)).rejects.toEqual(absent);
+  });
+
+  it('in several files is compared with the headers of all of them', async () => {
+    const [first, ...rest] = tensors();
+    await store.put('a.safetensors', encodeSafetensors([first!]));
+    await store.put('b.safetensors', encodeSafetensors(rest));
+    await putJson(store, 'model.safetensors.index.json', { weight_map: { a: 'a.safetensors', b: 'b.safetensors' } });
+    const loaded = await loadPretrainedBert(store, specs, 17);
+    for (const [name, { data }] of tensors()) expect(loaded.view(name), name).toEqual(data);
+    const claimed = bertSpecs({ ...shape, maxPositions: 1 << 24, width: 1 << 20 }).map((spec) =>
+      spec.name === first![0] ? { ...spec, shape: [...first![1].shape] } : spec,
+    );
+    await expect(loadPretrainedBert(store, claimed, 1)).rejects.toThrow(/b\.safetensors has .* was expected/);
+  });
 });
 
 describe('a fitted influence model', () => {
