@@ -84,8 +84,8 @@ export async function readWordPieceFiles(store: Store): Promise<WordPieceFiles> 
  * [CLS] and end with [SEP]. A document shorter than a chunk leaves the other chunks empty.
  *
  * @throws InputError when the tokenizer has no [CLS], [SEP] or [PAD].
- * @throws ConfigError when a chunk is longer than what the encoder was trained to read, or the tokenizer is of a kind that
- *   would be read unlike Hugging Face's.
+ * @throws ConfigError when a chunk is longer than what the encoder was trained to read, the tokenizer has an id that can be
+ *   none, or it is of a kind that would be read unlike Hugging Face's.
  */
 export function wordPieceEncoderInput(files: WordPieceFiles, shape: ChunkShape): EncoderInput {
   const { chunks, chunkTokens } = shape;
@@ -95,7 +95,7 @@ export function wordPieceEncoderInput(files: WordPieceFiles, shape: ChunkShape):
       `influenceModel.chunkTokens: ${chunkTokens}, expected 3 to ${longest}, the encoder's positions; ` +
         'longer documents are read in several influenceModel.chunks.',
     );
-  const vocab = vocabulary(files.tokenizer);
+  const vocab = vocabulary(files.tokenizer, files.file);
   const [cls, sep, padding] = ['[CLS]', '[SEP]', '[PAD]'].map((token) => {
     const id = vocab.get(token);
     if (id === undefined) throw new InputError(`${files.file} has no ${token} token; name a BERT.`);

@@ -30,7 +30,7 @@ export interface TokenizerOptions {
 /** The id of the token with a usual name that ends documents, if a tokenizer.json has one. */
 export function usualEndOfText(source: Uint8Array, name: string): number | undefined {
   const json = parse(new TextDecoder().decode(source), name);
-  return usualEnd(json, vocabulary(json));
+  return usualEnd(json, vocabulary(json, name));
 }
 
 /**
@@ -42,7 +42,7 @@ export function usualEndOfText(source: Uint8Array, name: string): number | undef
  */
 export function loadTokenizer(source: Uint8Array | string, name: string, options: TokenizerOptions = {}): Tokenizer {
   const json = parse(typeof source === 'string' ? source : new TextDecoder().decode(source), name);
-  const vocab = vocabulary(json);
+  const vocab = vocabulary(json, name);
   const endOfText = endOf(json, vocab, options);
   if (endOfText === undefined)
     throw new ConfigError(
@@ -87,12 +87,30 @@ function usualEnd({ added_tokens = [] }: TokenizerJson, vocab: Map<string, numbe
   return first(special) ?? first(vocab);
 }
 
-/** Every token's id, added tokens included. */
-export function vocabulary({ model, added_tokens = [] }: TokenizerJson): Map<string, number> {
-  const vocab = new Map<string, number>(
-    Array.isArray(model.vocab) ? model.vocab.map(([token], id) => [token, id]) : Object.entries(model.vocab),
-  );
-  for (const { content, id } of added_tokens) vocab.set(content, id);
+/**
+ * Ids end below this. Models have a row of weights for each id up to the highest, and a list is as long as its highest id,
+ * so that one wrong id would take all memory. The largest vocabulary known, XLM-V's, has some 900,000 tokens.
+ */
+const ID_LIMIT = 1 << 24;
+
+/**
+ * Every token's id, added tokens included.
+ *
+ * @throws ConfigError naming the file and the token when an id cannot be one.
+ */
+export function vocabulary({ model, added_tokens = [] }: TokenizerJson, file: string): Map<string, number> {
+  const vocab = new Map<string, number>();
+  const add = (token: string, id: number) => {
+    if (!Number.isInteger(id) || id < 0 || id >= ID_LIMIT)
+      throw new ConfigError(
+        `${file}: the token ${JSON.stringify(token)} has the id ${JSON.stringify(id)}, a whole number from 0 to ` +
+          `${ID_LIMIT - 1} was expected; download or export the tokenizer again.`,
+      );
+    vocab.set(token, id);
+  };
+  if (Array.isArray(model.vocab)) for (const [id, [token]] of model.vocab.entries()) add(token, id);
+  else for (const [token, id] of Object.entries(model.vocab)) add(token, id);
+  for (const { content, id } of added_tokens) add(content, id);
   return vocab;
 }
 

@@ -115,6 +115,9 @@ describe('text for a pretrained encoder', () => {
     const other = { ...tokenizer, added_tokens: [], model: { ...tokenizer.model, vocab: rest } };
     const without = () => wordPieceEncoderInput({ ...files, tokenizer: other }, { chunks: 1, chunkTokens: 8 });
     expect(without).toThrow(/has no \[CLS\] token/);
+    const far = { ...tokenizer, model: { ...tokenizer.model, vocab: { ...vocab, far: 2 ** 31 } } };
+    const beyond = () => wordPieceEncoderInput({ ...files, tokenizer: far }, { chunks: 1, chunkTokens: 8 });
+    expect(beyond).toThrow(/tokenizer\.json: the token "far" has the id 2147483648/);
     await store.delete('tokenizer.json');
     await expect(readWordPieceFiles(store)).rejects.toThrow(InputError);
   });

@@ -346,6 +346,26 @@ describe('other tokenizers', () => {
     expect(() => loadTokenizer(text, 'x.json')).toThrow(message);
   });
 
+  it.each([2 ** 31, 2 ** 24, -5, 1.5, '7', null, undefined])('refuses the id %j, whoever has it', (id) => {
+    const token = { content: 'zz', id, special: true };
+    for (const text of [
+      variant(({ model }) => Object.assign(model.vocab as object, { zz: id ?? null })),
+      variant((json) => (json.added_tokens as object[]).push(token)),
+      wordLevel({ added_tokens: [{ id: 1, content: '</s>', special: true }, token] }),
+    ]) {
+      const load = () => loadTokenizer(text, 'x.json');
+      expect(load).toThrow(ConfigError);
+      expect(load).toThrow(
+        /^x\.json: the token "zz" has the id .*, a whole number from 0 to 16777215 was expected; .*again\.$/,
+      );
+    }
+  });
+
+  it('takes the largest id there can be', () => {
+    const text = variant(({ model }) => Object.assign(model.vocab as object, { zz: 2 ** 24 - 1 }));
+    expect(loadTokenizer(text, 'x.json').vocabularySize).toBe(2 ** 24);
+  });
+
   it('ends documents with the token that is named', () => {
     const named = source.replaceAll('<|endoftext|>', '<|end|>');
     for (const end of ['<|end|>', 0]) {
