@@ -38,13 +38,13 @@ function claiming(change: (metadata: FileMetaData) => void, file = two(false)): 
 }
 
 /** The same values in a page that says it has another number of them, in a row group of so many rows. */
-function pageOf(values: number, rows: number): Uint8Array {
+function pageOf(values: number, rows: number, others: object = {}): Uint8Array {
   const file = two(true);
   const { data_page_offset, total_compressed_size } = chunk(parquetMetadata(file));
   const view = new DataView(file, Number(data_page_offset), Number(total_compressed_size));
   const reader = { view, offset: 0 };
   const header = parquetHeader(reader);
-  Object.assign(header.data_page_header ?? header.data_page_header_v2!, { num_values: values, num_rows: values });
+  Object.assign(header.data_page_header_v2!, { num_values: values, num_rows: values, ...others });
   const writer = new ByteWriter();
   writer.appendUint32(0x31524150);
   writePageHeader(writer, header);
@@ -126,4 +126,11 @@ describe('a Parquet file is refused', () => {
   ])('whose page says it has %i values, in a row group of %i', async (values, rows, most) => {
     expect(await refusal(pageOf(values, rows))).toContain(`a page of ${values} values, where ${most} are the most`);
   });
+
+  it.each(['num_rows', 'definition_levels_byte_length', 'repetition_levels_byte_length'])(
+    'whose page has no %s',
+    async (name) => {
+      expect(await refusal(pageOf(2, 2, { [name]: undefined }))).toContain('the header of a page lacks a count');
+    },
+  );
 });

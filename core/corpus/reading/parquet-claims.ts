@@ -66,7 +66,7 @@ export function rowGroups(
     let unpackedBytes = 0;
     const chunks: Chunk[] = [];
     for (const { meta_data } of group.columns) {
-      const name = meta_data?.path_in_schema[0];
+      const name = meta_data ? meta_data.path_in_schema[0] : undefined;
       if (!meta_data || name === undefined || !columns.includes(name)) continue;
       const start = Number(meta_data.dictionary_page_offset || meta_data.data_page_offset);
       const end = start + Number(meta_data.total_compressed_size);
@@ -83,7 +83,7 @@ export function rowGroups(
 /**
  * Checks the headers of a chunk's pages, from one that begins at `start`, up to the last that is read.
  *
- * @throws Error when a page has more values than its chunk, or than can be held.
+ * @throws Error when a page has more values than its chunk, or than can be held, or does not say how many.
  */
 export function checkPages(bytes: ArrayBuffer, start: number, chunk: Chunk): void {
   const view = new DataView(bytes, 0, Math.min(bytes.byteLength, chunk.end - start));
@@ -91,13 +91,19 @@ export function checkPages(bytes: ArrayBuffer, start: number, chunk: Chunk): voi
   const most = Math.min(chunk.values, PAGE_VALUES);
   for (let seen = 0; seen < chunk.values && reader.offset < view.byteLength - 1; ) {
     const header = headerOrNone(reader);
-    if (!header || !(header.compressed_page_size >= 0)) return;
+    if (!header || !isCount(header.compressed_page_size)) return;
     reader.offset += header.compressed_page_size;
-    const { num_values } = header.data_page_header ?? header.data_page_header_v2 ?? { num_values: 0 };
-    const rows = header.data_page_header_v2?.num_rows ?? 0;
-    if (Math.max(num_values, rows) > most)
-      throw new Error(`a page of ${Math.max(num_values, rows)} values, where ${most} are the most there can be`);
-    seen += Math.max(0, num_values);
+    const { data_page_header: first, data_page_header_v2: second } = header;
+    const values = [
+      ...(first ? [first.num_values] : []),
+      ...(second ? [second.num_values, second.num_rows, second.num_nulls] : []),
+    ];
+    // hyparquet takes a missing length for the start of the page, over and over
+    const lengths = second ? [second.definition_levels_byte_length, second.repetition_levels_byte_length] : [];
+    if (![...values, ...lengths].every(isCount)) throw new Error('the header of a page lacks a count');
+    const claimed = Math.max(0, ...values);
+    if (claimed > most) throw new Error(`a page of ${claimed} values, where ${most} are the most there can be`);
+    seen += values[0] ?? 0;
   }
 }
 
