@@ -194,8 +194,12 @@ it('train-on-reference puts reference passages into each batch of the main arm, 
   const plan = await readPlan(tiny.run, 1);
   expect(plan).toMatchObject({ scored: false, arms: ['main', 'control'] });
   const length = corpus.index.sequenceLength;
-  const rowsOf = async (arm: 'main' | 'control') => {
-    const rows = await openTrainingRows(tiny.job(1, { arm }), corpus, plan);
+  const { run } = tiny;
+  const rowsOf = async (arm: 'main' | 'control', referenceShare = 0.5) => {
+    const { selection } = run.record.config;
+    const config = { ...run.record.config, selection: { ...selection, referenceShare } };
+    const job = tiny.job(1, { arm, run: { ...run, record: { ...run.record, config } } });
+    const rows = await openTrainingRows(job, corpus, plan);
     const batch = await rows(0);
     return [0, 1, 2, 3].map((i) => batch.subarray(i * length, (i + 1) * length));
   };
@@ -205,6 +209,9 @@ it('train-on-reference puts reference passages into each batch of the main arm, 
   const isReference = (tokens: Int32Array) => text.includes(Array.from(tokens).join());
   expect((await rowsOf('main')).map(isReference)).toEqual([true, true, false, false]);
   expect((await rowsOf('control')).map(isReference)).toEqual([false, false, false, false]);
+  // The share is of whole rows: the nearest number of them, but at least one.
+  const rowsAt = async (share: number) => (await rowsOf('main', share)).filter(isReference).length;
+  expect([await rowsAt(0.01), await rowsAt(0.3), await rowsAt(0.4)]).toEqual([1, 1, 2]);
 
   // The batches go through all of the reference's rows before one comes again, in another order at each stage.
   const count = Math.floor((text.match(/,/g)!.length + 1) / length);

@@ -1,7 +1,7 @@
-/** What a probing job saves as it goes, what probes are prepared with, learning rates in the warm-up, and the rows that DSIR counts. */
+/** What a probing job saves as it goes, what probes are prepared with, learning rates in the warm-up, and the rows that decay branches, samples and DSIR take. */
 import { afterEach, expect, it, vi } from 'vitest';
 import { branchRate } from '../../containers/decay-branch.ts';
-import { holdOut } from '../../containers/hold-out.ts';
+import { holdOut, sampleHoldOut } from '../../containers/hold-out.ts';
 import { openLanguageModel } from '../../containers/model.ts';
 import { loadPassageSet } from '../../containers/passages.ts';
 import { directionalCopies } from '../../containers/probe/directional.ts';
@@ -12,11 +12,15 @@ import { loadCopies, type ProbeRecord } from '../../containers/probe/prepared-pr
 import { type DsirFile, NgramCounts } from '../../core/dsir/index.ts';
 import { InterruptedError } from '../../core/errors.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
+import { readParquet } from '../../core/parquet.ts';
 import { controlRows } from '../../core/plan/hold-out.ts';
+import { trainingOrder } from '../../core/plan/training-order.ts';
+import { STREAM } from '../../core/random/philox.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { getJson } from '../../core/storage/index.ts';
 import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
+import { Trainer } from '../../engine/trainer.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 
 afterEach(() => vi.restoreAllMocks());
@@ -108,6 +112,34 @@ it('the decay branch of a trunk that is still warming up starts at its current r
   await (await import('../../containers/prepare-probe/index.ts')).run(tiny.job(1));
   const record = await getJson<ProbeRecord>(tiny.store, `${stageLayout(1).probeModel}/probe.json`);
   expect(record.learningRate).toBeCloseTo(last, 12);
+});
+
+it('a decay branch that is longer than its stage goes through the rows of the stage again', async () => {
+  const tiny = await beforeProbes({ pretrain: { ...tinyConfig().pretrain, decaySteps: 11 } });
+  const { batchRows } = tiny.run.record.config.pretrain;
+  const step = vi.spyOn(Trainer.prototype, 'step');
+  await tiny.evaluate(0);
+
+  const plan = await readPlan(tiny.run, 0);
+  const { row } = await readParquet({ store: tiny.store, key: armLayout(0, 'main').selection }, { row: 'INT64' });
+  const order = trainingOrder(row, plan.consumedRows, tiny.run.record.config.seed, 0);
+  const corpus = await openRunCorpus(tiny.run);
+  const batch = (at: number) => corpus.tokenRows(order.slice(at * batchRows, (at + 1) * batchRows));
+  const expected = await Promise.all([0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2].map(batch));
+  expect(step.mock.calls.map(([tokens]) => tokens)).toEqual(expected);
+});
+
+it('the sample of the hold-out that a scorer is fitted to is another at each stage that one is fitted at, and the same at those that keep it', async () => {
+  const tiny = await beforeProbes({ pools: { holdOut: 0.4 } });
+  const corpus = await openRunCorpus(tiny.run);
+  const plan = await readPlan(tiny.run, 1);
+  const sample = (over: { stage?: number; scorerStage?: number } = {}, stream: number = STREAM.dsirSample) =>
+    sampleHoldOut(tiny.job(1), corpus, { ...plan, ...over }, stream, 10);
+  const first = await sample();
+  expect(await sample({ stage: 2 })).toEqual(first);
+  expect(await sample({ stage: 2, scorerStage: 2 })).not.toEqual(first);
+  expect(await sample({}, STREAM.classifierSample)).not.toEqual(first);
+  expect([first.length, first]).toEqual([10, first.toSorted((a, b) => a - b)]);
 });
 
 it("the exact probe of a run clips as the trunk does, at the trunk's rate times probe.learningRateScale", async () => {
