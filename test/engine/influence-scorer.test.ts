@@ -63,8 +63,10 @@ describe('scores', () => {
         batch.mask.fill(1, at, at + ids.length);
       });
     });
-    const expected = await predictionsOf(onnx, SHAPE, parameters, batch);
-    const scores = await new InfluenceScorer(regressor, parameters, LIMITS).score(documents);
+    const biased = parameters.clone();
+    biased.view('regressor.bias')[0] = 0.5; // 0 in a new model
+    const expected = await predictionsOf(onnx, SHAPE, biased, batch);
+    const scores = await new InfluenceScorer(regressor, biased, LIMITS).score(documents);
     expect(scores.length).toBe(expected.length);
     for (let i = 0; i < scores.length; i++) expect(scores[i]).toBeCloseTo(expected[i]!, 5);
   });
@@ -145,6 +147,19 @@ describe('8 bits', () => {
       const most = values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
       expect(most).toBeGreaterThan(60); // the range is used
       expect(2 * 255 * most).toBeLessThan(2 ** 15);
+    }
+  });
+
+  it("are the weights rounded to the nearest multiple of their channel's scale", () => {
+    for (const [name, { values, scales }] of regressor.inInt8(parameters).matrices) {
+      const weights = parameters.view(name);
+      const into = weights.length / scales.length;
+      const worst = weights.reduce((most, weight, at) => {
+        const channel = Math.floor(at / into);
+        const value = values[(at % into) * scales.length + channel]!;
+        return Math.max(most, Math.abs(weight / scales[channel]! - value));
+      }, 0);
+      expect(worst, name).toBeLessThan(0.5001);
     }
   });
 

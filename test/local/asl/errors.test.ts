@@ -147,6 +147,18 @@ describe('timeouts and aborts', () => {
     expect((await trial(definition, { a: 1 })).output).toEqual({ a: 1 });
   });
 
+  it('a task that fails once the run is told to stop is neither retried nor caught', async () => {
+    const stop = new AbortController();
+    const tasks = () => {
+      stop.abort(new Error('told to stop'));
+      throw new StatesError('A', 'because');
+    };
+    const definition = machine({ Retry: [{ ErrorEquals: ['A'] }], Catch: [{ ErrorEquals: ['A'], Next: 'Caught' }] });
+    const { error, clock } = await trial(definition, {}, { tasks, signal: stop.signal });
+    expect(error?.error).toBe('A');
+    expect(clock.sleeps).toEqual([]);
+  });
+
   it('an abort rejects with its reason, in the midst of a task or before it', async () => {
     const stop = new AbortController();
     const reason = new Error('stopped');
