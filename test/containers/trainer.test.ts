@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RunError } from '../../core/errors.ts';
-import { Trainer } from '../../engine/trainer.ts';
+import { checkFinite, Trainer } from '../../engine/trainer.ts';
 import { randomTokens } from '../engine/support.ts';
 import { digests, emptyGradient, TRAINING, tinyModel, trainedCheckpoint } from './support.ts';
 
@@ -32,6 +32,22 @@ describe('a training step', () => {
     const { results } = await stepWith(ROWS);
     expect(results[0]!.loss).toBeCloseTo(loss, 6);
     expect(results[0]!.gradientNorm / norm).toBeCloseTo(1, 6);
+  });
+
+  it('is the step that AdamW makes by the gradient clipped to clipNorm', async () => {
+    const { parameters, optimizer } = trainedCheckpoint(model);
+    const gradient = emptyGradient(model);
+    await model.lossAndGradient(parameters, { batch: ROWS, length: LENGTH, tokens }, gradient);
+    const norm = Math.sqrt(gradient.flat.reduce((sum, g) => sum + g * g, 0));
+    const clipped = gradient.flat.map((g) => (g * TRAINING.clipNorm) / norm);
+    optimizer.apply(parameters.flat, clipped, TRAINING.learningRate);
+
+    const found = trainedCheckpoint(model);
+    const config = { ...TRAINING, batchRows: ROWS, microBatchRows: ROWS };
+    const trainer = new Trainer(model, config, found.parameters, found.optimizer);
+    await trainer.step(tokens, LENGTH, TRAINING.learningRate);
+    expect(largestDifference(found.optimizer.m, optimizer.m)).toBeLessThan(1e-6);
+    expect(largestDifference(found.parameters.flat, parameters.flat)).toBeLessThan(1e-3 * TRAINING.learningRate);
   });
 
   it.each([1, 2, 4])('in micro-batches of %i rows is the step of the whole batch, to rounding', async (rows) => {
@@ -70,6 +86,12 @@ describe('a training step', () => {
     const checkpoint = trainedCheckpoint(model);
     checkpoint.parameters.view(name)[1] = value;
     await refusesWithoutDamage(checkpoint, microBatchRows);
+  });
+
+  it('whose gradient alone is not finite is refused too', () => {
+    for (const norm of [Number.NaN, Number.POSITIVE_INFINITY])
+      expect(() => checkFinite(6, 2, norm)).toThrow(`step 6: the loss is 2 and the gradient's norm ${norm}.`);
+    expect(() => checkFinite(6, 2, 3)).not.toThrow();
   });
 
   it('whose last micro-batch alone is damaged changes nothing either', async () => {

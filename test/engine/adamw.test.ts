@@ -147,7 +147,8 @@ describe('clipGlobalNorm', () => {
     expect(clipGlobalNorm(gradient, 10)).toBe(5);
     expect([...gradient]).toEqual([3, 0, 4, 0, 0]);
     expect(clipGlobalNorm(gradient, 1)).toBe(5);
-    expect(Math.hypot(...gradient)).toBeCloseTo(5 / (5 + 1e-6), 6);
+    expect(Math.hypot(...gradient)).toBeCloseTo(1, 6);
+    expect(clipCoefficient(5, 1)).toBe(1 / (5 + 1e-6)); // as PyTorch
     expect(gradient[0]! / gradient[2]!).toBeCloseTo(0.75, 6);
   });
 

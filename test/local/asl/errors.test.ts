@@ -141,6 +141,12 @@ describe('timeouts and aborts', () => {
     expect(aborted).toBe(2);
   });
 
+  it('a task that ends with an error of its own when it is aborted has timed out all the same', async () => {
+    const tasks = ({ signal }: TaskCall) =>
+      new Promise<Json>((_, reject) => signal.addEventListener('abort', () => reject(new StatesError('Killed'))));
+    expect((await trial(one(task({ TimeoutSeconds: 60 })), {}, { tasks })).error?.error).toBe('States.Timeout');
+  });
+
   it('the execution has a timeout that nothing catches', async () => {
     const definition = { TimeoutSeconds: 100, ...caught(['States.ALL']) };
     expect((await trial(definition, {}, { tasks: never })).error?.error).toBe('States.Timeout');
