@@ -5,7 +5,7 @@ import type { LanguageModel, TokenBatch } from '../../engine/gpt-neox/language-m
 import { PassageSet, paddedBatch } from '../../engine/gpt-neox/passage-set.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import { randomParameters, randomTokens, TINY_GPT } from '../engine/support.ts';
-import { plainPassageLoss, randomPassages, tinyModel } from './support.ts';
+import { emptyGradient, plainPassageLoss, randomPassages, tinyModel } from './support.ts';
 
 const model = await tinyModel();
 const parameters = randomParameters(model.specs, 3);
@@ -125,6 +125,15 @@ describe('the loss of a set of passages', () => {
     expect(parameters.flat).toEqual(weights);
     expect(passages).toEqual(given);
   });
+});
+
+it('the gradient of a set is that of its loss, whatever was in its place', async () => {
+  const [found, whole] = [emptyGradient(model), emptyGradient(model)];
+  found.flat.fill(7);
+  await new PassageSet(model, passages, 4).gradient(parameters, found);
+  await model.lossAndGradient(parameters, paddedBatch(passages), whole);
+  const furthest = whole.flat.reduce((most, g, i) => Math.max(most, Math.abs(found.flat[i]! - g)), 0);
+  expect(furthest).toBeLessThan(1e-6);
 });
 
 describe('on a GPU, to which the parameters cross once a batch', () => {

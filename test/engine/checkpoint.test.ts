@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
-import { DirectoryStore, getJson, putJson } from '../../core/storage/index.ts';
+import { DirectoryStore, getJson, putFile, putJson } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
 import { hasCheckpoint, loadCheckpoint, loadModel, saveCheckpoint } from '../../engine/files/checkpoint.ts';
 import { encodeSafetensors, type Tensor } from '../../engine/files/safetensors.ts';
 import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
-import { initialParameters, type ParameterSet } from '../../engine/parameters.ts';
+import { initialParameters, ParameterSet } from '../../engine/parameters.ts';
 import { temporaryFolder } from '../support.ts';
 
 const SHAPE: GptNeoxShape = {
@@ -35,6 +35,9 @@ function trained(variant: Partial<GptNeoxShape> = {}) {
     optimizer.apply(parameters.flat, initialParameters(parameters.specs, 6 + step).flat, 0.01);
   return { shape, parameters, optimizer, state, contextLength: 32, endOfText: 10 };
 }
+
+const tensorsOf = (set: ParameterSet): [string, Tensor][] =>
+  set.specs.map((spec) => [spec.name, { shape: spec.shape, data: set.view(spec.name) }]);
 
 let store: DirectoryStore;
 beforeEach(async () => {
@@ -143,6 +146,22 @@ describe('a checkpoint', () => {
   );
 });
 
+it('a checkpoint without some of the moments is refused', async () => {
+  await saveCheckpoint(store, 'a', trained());
+  const { parameters, optimizer } = trained();
+  const tensors = [['exp_avg.', optimizer.m] as const, ['exp_avg_sq.', optimizer.v] as const].flatMap(([kind, flat]) =>
+    tensorsOf(new ParameterSet(parameters.specs, flat as Float32Array<ArrayBuffer>)).map(
+      ([name, tensor]) => [kind + name, tensor] as const,
+    ),
+  );
+  const { sha256 } = await putFile(store, 'a/optimizer.safetensors', encodeSafetensors(tensors.slice(0, -1)));
+  const record = await getJson<{ sha256: Record<string, string> }>(store, 'a/training.json');
+  record.sha256['optimizer.safetensors'] = sha256;
+  await putJson(store, 'a/training.json', record);
+  const lost = tensors.at(-1)![0];
+  await expect(loadCheckpoint(store, 'a')).rejects.toThrow(`a/optimizer.safetensors has no tensor ${lost}`);
+});
+
 describe('a downloaded model', () => {
   const parameters = initialParameters(gptNeoxSpecs(SHAPE), 9);
   const config = {
@@ -153,8 +172,6 @@ describe('a downloaded model', () => {
     num_attention_heads: 1,
     vocab_size: 11,
   };
-  const tensorsOf = (set: ParameterSet): [string, Tensor][] =>
-    set.specs.map((spec) => [spec.name, { shape: spec.shape, data: set.view(spec.name) }]);
   const buffer: Tensor = { shape: [1, 1], data: Float32Array.of(1) };
 
   it("is read with its buffers left out and the library's defaults filled in", async () => {

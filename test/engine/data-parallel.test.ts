@@ -1,7 +1,8 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ConfigError, RunError } from '../../core/errors.ts';
 import { WorkerPool } from '../../core/threads/worker-pool.ts';
 import { DataParallelTrainer, TRAINING_WORKER } from '../../engine/data-parallel/data-parallel-trainer.ts';
+import type { WorkerSetup } from '../../engine/data-parallel/messages.ts';
 import { rounds, share } from '../../engine/data-parallel/plan.ts';
 import { Trainer } from '../../engine/trainer.ts';
 import { digests, TRAINING, tinyModel, trainedCheckpoint } from '../containers/support.ts';
@@ -96,6 +97,13 @@ describe('data-parallel training', () => {
 });
 
 describe('a worker', () => {
+  it('has the GPU of its number', async () => {
+    const start = vi.spyOn(WorkerPool, 'start').mockRejectedValueOnce(new Error('not now'));
+    await expect(open(3)).rejects.toThrow('not now');
+    const setups = start.mock.calls[0]![1] as WorkerSetup[];
+    expect(setups.map(({ worker, runtime }) => [worker, runtime.options.device])).toEqual([0, 1, 2].map((i) => [i, i]));
+  });
+
   it('that ends in the middle of a step fails the step, and every later one', async () => {
     const { trainer } = await open(2);
     const step = trainer.step(batchOf(0), LENGTH, 1e-3);

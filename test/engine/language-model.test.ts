@@ -237,6 +237,8 @@ describe('losses', () => {
     await expect(model.tokenLosses(parameters, { batch: 1, length: 3, tokens })).rejects.toThrow(
       'token 2 is 40, outside the vocabulary of 40',
     );
+    const negative = model.tokenLosses(parameters, { batch: 1, length: 3, tokens: Int32Array.of(1, -1, 2) });
+    await expect(negative).rejects.toThrow('token 1 is -1, outside the vocabulary of 40');
     await expect(model.tokenLosses(parameters, { batch: 1, length: 1, tokens: Int32Array.of(1) })).rejects.toThrow(
       'at least 2 tokens',
     );

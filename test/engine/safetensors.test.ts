@@ -111,8 +111,10 @@ describe('encode', () => {
     );
   });
 
-  it('refuses values that do not fill the shape', () => {
+  it('refuses values that do not fill the shape, and a name that is given twice', () => {
     expect(() => encodeSafetensors([['a', tensor([3], [1])]])).toThrow(/a: 1 values for \[3\]/);
+    const one = ['a', tensor([1], [1])] as const;
+    expect(() => encodeSafetensors([one, one])).toThrow('a is given twice');
   });
 });
 
