@@ -75,6 +75,16 @@ describe('Catch', () => {
     expect((await trial(definition, { in: 1 }, { tasks: again('A', 9) })).output).toEqual(output);
   });
 
+  it('the first that matches counts', async () => {
+    const Catch = [
+      { ErrorEquals: ['B'], Next: 'Caught' },
+      { ErrorEquals: ['A'], Next: 'Caught', ResultPath: '$.named' },
+      { ErrorEquals: ['States.ALL'], Next: 'Caught', ResultPath: '$.any' },
+    ];
+    const outcome = await trial(machine({ Catch }), {}, { tasks: again('A', 9) });
+    expect(outcome.output).toEqual({ named: { Error: 'A', Cause: 'because' } });
+  });
+
   it('comes after the retries', async () => {
     const definition = machine({
       Retry: [{ ErrorEquals: ['A'], MaxAttempts: 1 }],

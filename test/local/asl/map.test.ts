@@ -59,6 +59,21 @@ describe('inline Map', () => {
     expect(seen).toEqual([[0], [1]]);
   });
 
+  it('a task in a Map in a Map has the indices of both items, the outer first', async () => {
+    const seen: number[][] = [];
+    const tasks = ({ items, parameters }: TaskCall) => {
+      seen.push(items);
+      return parameters;
+    };
+    const inner = { StartAt: 'Inner', States: { Inner: inline().States.It } };
+    await trial(inline({}, inner), [['a', 'b'], ['c']], { tasks });
+    expect(seen.sort()).toEqual([
+      [0, 0],
+      [0, 1],
+      [1, 0],
+    ]);
+  });
+
   it('$$.Map is there inside an iteration', async () => {
     const machine = inline({}, telling({ 'item.$': '$$.Map.Item.Value' }));
     expect((await trial(machine, ['a', 'b'])).output).toEqual([{ item: 'a' }, { item: 'b' }]);
