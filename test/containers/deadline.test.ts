@@ -41,3 +41,23 @@ it('saves, exits with 75 before its timeout, and goes on to the end in the next 
   expect(await tiny.store.list(checkpoint)).not.toEqual([]);
   expect(await tiny.store.list(partialCheckpoints)).toEqual([]);
 });
+
+it.each([
+  [2, 2 * 3_600_000],
+  [1000, 2 ** 31 - 1 - 15 * 60_000], // longer than a timer takes
+])('with a deadline of %i hours is told to stop then, and ends a quarter of an hour later', async (hours, deadline) => {
+  const tell = `const later = globalThis.setTimeout; globalThis.setTimeout = (act, ms, ...rest) => {
+    if (ms > 1e6) console.log('timer', ms);
+    return later(act, ms, ...rest);
+  };`;
+  const preload = `data:text/javascript,${encodeURIComponent(tell)}`;
+  const { MATES_RUN_URI: _, ...env } = process.env; // without a run, the job fails once its timers are set
+  const job = promisify(execFile)('node', ['--import', 'tsx', '--import', preload, 'containers/main.ts', 'pretrain'], {
+    env: { ...env, MATES_DEADLINE_HOURS: String(hours) },
+  });
+  await expect(job).rejects.toMatchObject({
+    code: 1,
+    stdout: `timer ${deadline}\ntimer ${deadline + 15 * 60_000}\n`,
+    stderr: expect.stringContaining('MATES_RUN_URI is not set'),
+  });
+});
