@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { History } from '../../../local/asl/frame.ts';
 import { execute } from '../../../local/asl/interpreter.ts';
 import { type Json, StatesError, type TaskCall } from '../../../local/asl/types.ts';
-import { check, never, one, task, trial } from './fake.ts';
+import { check, never, one, TASK, task, trial } from './fake.ts';
 
 const machine = (fields: object) => ({
   StartAt: 'T',
@@ -187,6 +188,20 @@ describe('timeouts and aborts', () => {
   });
 });
 
+it('a run that is told to stop begins no other state', async () => {
+  const stop = new AbortController();
+  const reason = new Error('told to stop');
+  const begun: string[] = [];
+  const tasks = ({ state }: TaskCall): Json => {
+    begun.push(state);
+    stop.abort(reason);
+    return 'done';
+  };
+  const two = { StartAt: 'A', States: { A: { Type: 'Task', Resource: TASK, Next: 'B' }, B: task({}) } };
+  await expect(trial(two, {}, { tasks, signal: stop.signal })).rejects.toBe(reason);
+  expect(begun).toEqual(['A']);
+});
+
 describe('history', () => {
   const environment = { runTask: async () => null, readJson: async () => [], sleep: async () => {}, random: () => 0 };
 
@@ -195,6 +210,12 @@ describe('history', () => {
     expect((await trial(one({ Type: 'Succeed' }))).history).toBe(4);
     // and TaskScheduled, TaskStarted, TaskSucceeded
     expect((await trial(one(task({})))).history).toBe(7);
+  });
+
+  it('has room for 25,000', () => {
+    const history = new History();
+    history.add(...Array<string>(25_000).fill('Event'));
+    expect(() => history.add('Event')).toThrow('25000');
   });
 
   it('stops an endless loop at 25,000', async () => {
