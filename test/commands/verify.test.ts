@@ -195,6 +195,34 @@ describe('files that disagree though their hashes are right', () => {
       /selection\.json: poolDomains does not add up to poolRows/,
     ],
     [
+      'selected domains that do not add up',
+      () =>
+        forgeJson('stages/1/selection.json', (file: { selectedDomains: Record<string, number> }) => {
+          file.selectedDomains.logs!++;
+        }),
+      /selection\.json: selectedDomains does not add up to selectedRows/,
+    ],
+    [
+      'another number of selected rows',
+      () => forgeJson('stages/1/selection.json', (file: { selectedRows: number }) => file.selectedRows++),
+      /selection\.json: selectedRows is \d+, and the plan has \d+/,
+    ],
+    [
+      'another number of rows in the pool',
+      () => forgeJson('stages/1/control/selection.json', (file: { poolRows: number }) => file.poolRows--),
+      /control\/selection\.json: poolRows is \d+, and the plan has \d+/,
+    ],
+    [
+      'a curve of other steps',
+      () => forgeJson('stages/1/metrics.json', (file: { firstStep: number }) => file.firstStep--),
+      /metrics\.json: firstStep is 7, and the plan has 8/,
+    ],
+    [
+      'a curve that lacks a step',
+      () => forgeJson('stages/1/metrics.json', (file: { learningRate: number[] }) => file.learningRate.pop()),
+      /metrics\.json: learningRate has 7 entries for 8 steps/,
+    ],
+    [
       'a checkpoint of another step',
       () =>
         forgeJson('stages/1/checkpoint/training.json', (file: { state: { step: number } }) => {
@@ -216,6 +244,15 @@ describe('files that disagree though their hashes are right', () => {
       'a row that was probed and is of a pool',
       () => probes(({ row }) => row.splice(0, 1, 0)),
       /00001\.parquet: row 0 is not of the hold-out/,
+    ],
+    [
+      'fewer probed rows than planned',
+      () =>
+        probes(({ row, influence }) => {
+          row.pop();
+          influence.pop();
+        }),
+      /probes\S*: 11 rows were probed, and the plan has 12/,
     ],
     [
       'an influence that is no number',
