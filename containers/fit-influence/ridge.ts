@@ -106,8 +106,6 @@ export async function fitRidgeModel(
     ),
     chooseBy: current.rows.length,
     folds: rows.length < MANY_LABELS ? folds : folds.slice(0, 1),
-    seed,
-    stage: job.stage,
   });
   return {
     predictor: new RidgePredictor(input, model),

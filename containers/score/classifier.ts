@@ -60,7 +60,7 @@ export async function fitClassifier(job: Job, corpus: Corpus, plan: StagePlan): 
     const ngrams = features.rows(withoutEnds(tokens, tokenizer.endOfText));
     const labels = Array.from({ length: ngrams.rows }, (_, row) => (row * sequenceLength < reference.length ? 1 : 0));
     const folds = blocks(labels, FOLDS);
-    return fitRidge({ ngrams }, labels, { penalties, folds, seed: record.config.seed, stage: job.stage });
+    return fitRidge({ ngrams }, labels, { penalties, folds });
   };
   const rows = reference.length / sequenceLength + sample.length;
   const model = await fitTo(

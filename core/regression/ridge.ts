@@ -5,13 +5,12 @@
  *   minimise |z - X w|^2 + penalty (|w_ngrams|^2 + sum over dense blocks of relative penalty x |w_block|^2).
  *
  * Penalties are chosen by Spearman's rho on rows that are held out in turn, and the model is then fitted to all rows. The
- * same features, targets and seed give the same model.
+ * same features, targets and folds give the same model.
  */
 import { RunError } from '../errors.ts';
 import type { SparseRows } from '../features/sparse-rows.ts';
 import { mean, spearman, standardise } from '../metrics/index.ts';
 import { counted } from '../plural.ts';
-import { CounterRandom, permutation, STREAM } from '../random/philox.ts';
 import { Design, dot, type FeatureBlocks } from './design.ts';
 import { solveShifted } from './shifted-cg.ts';
 
@@ -24,15 +23,11 @@ export interface RidgeOptions {
    * Candidates of dense blocks' penalties relative to the n-grams', by block name: 0.01 for a few scalars. Default 1.
    */
   relativePenalties?: Readonly<Record<string, readonly number[]>>;
-  seed: number;
-  stage?: number;
   /** How many rows, from the first, penalties are chosen by; by default all. The others are only fitted. */
   chooseBy?: number;
   /**
    * Sets of rows, each of which is held out once while the others are fitted. All the models' predictions for the rows
-   * that they were not fitted to are judged together.
-   *
-   * @default - a random part of the rows to choose by
+   * that they were not fitted to are judged together. Needed where there is more than one candidate.
    */
   folds?: readonly ArrayLike<number>[];
   /**
@@ -66,8 +61,6 @@ export interface RidgeModel {
 const CHOOSING_TOLERANCE = 1e-4;
 /** Guards against a fit that never ends. */
 const MOST_ITERATIONS = 5000;
-/** Share of the rows to choose by that is held out where no folds are given. */
-const VALIDATION_SHARE = 0.15;
 /** Fewer rows leave too few to choose by. */
 const LEAST_ROWS = 20;
 
@@ -82,7 +75,7 @@ export function fitRidge(blocks: FeatureBlocks, targets: ArrayLike<number>, opti
   checkFinite(blocks, targets);
   const all = Uint32Array.from({ length: n }, (_, i) => i);
   const candidates = candidatesOf(options);
-  const { chooseBy = n, tolerance = 1e-8 } = options;
+  const { chooseBy = n, folds = [], tolerance = 1e-8 } = options;
   let chosen = candidates[0]!;
   if (candidates.length > 1) {
     if (chooseBy < LEAST_ROWS)
@@ -91,7 +84,7 @@ export function fitRidge(blocks: FeatureBlocks, targets: ArrayLike<number>, opti
       );
     const predicted = candidates.map((): number[] => []);
     const wanted: number[] = [];
-    for (const fold of options.folds ?? [randomFold(chooseBy, options)]) {
+    for (const fold of folds) {
       const isHeld = new Set(Array.from(fold));
       const judged = Uint32Array.from(isHeld)
         .filter((row) => row < chooseBy)
@@ -103,17 +96,14 @@ export function fitRidge(blocks: FeatureBlocks, targets: ArrayLike<number>, opti
         for (const value of predictRows(model, blocks, judged)) predicted[i]!.push(value);
       for (const row of judged) wanted.push(targets[row]!);
     }
+    if (wanted.length === 0)
+      throw new RangeError(`no fold holds out rows to choose one of ${candidates.length} penalties by`);
     for (const [i, candidate] of candidates.entries()) candidate.spearman = spearman(predicted[i]!, wanted);
     // Among equals the greatest penalty wins: candidates are in descending order of it.
     chosen = candidates.reduce((best, candidate) => (candidate.spearman! > best.spearman! ? candidate : best));
   }
   const [model] = fitAll(blocks, targets, all, [chosen], tolerance);
   return { ...model!, chosen, candidates };
-}
-
-function randomFold(rows: number, { seed, stage }: RidgeOptions): Uint32Array {
-  const order = permutation(rows, new CounterRandom(seed, STREAM.ridgeSplit, stage));
-  return order.subarray(0, Math.max(5, Math.round(VALIDATION_SHARE * rows)));
 }
 
 /** The model's prediction for each row. */

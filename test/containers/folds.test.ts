@@ -28,7 +28,9 @@ beforeAll(async () => {
 });
 afterAll(() => vi.restoreAllMocks());
 
-const fits = (stage: number) => vi.mocked(fitRidge).mock.calls.filter(([, , options]) => options.stage === stage);
+/** The last call, of stage 2, with or without a number of rows to choose by. */
+const lastFit = (chooses: boolean) =>
+  vi.mocked(fitRidge).mock.calls.findLast(([, , { chooseBy }]) => (chooseBy !== undefined) === chooses)!;
 /** Expects five folds, with each row in one of them. */
 function expectFolds(folds: readonly ArrayLike<number>[] | undefined, rows: number) {
   expect(folds).toHaveLength(5);
@@ -40,7 +42,7 @@ it("the influence model's penalties are chosen by five folds of documents, judge
   const { documents } = await getJson<InfluenceFit>(tiny.store, stageLayout(2).fit);
   const { fit, validation, earlier = 0 } = documents;
   expect(earlier).toBeGreaterThan(0);
-  const [, labels, options] = fits(2).find(([, , { chooseBy }]) => chooseBy !== undefined)!;
+  const [, labels, options] = lastFit(true);
   expect(labels).toHaveLength(fit + validation + earlier);
   expect(options.chooseBy).toBe(fit + validation);
   expectFolds(options.folds, labels.length);
@@ -51,7 +53,7 @@ it("the influence model's penalties are chosen by five folds of documents, judge
 });
 
 it("the classifier's penalties are chosen by five folds, each with equally many of the reference's rows", () => {
-  const [, labels, { folds }] = fits(2).find(([, , { chooseBy }]) => chooseBy === undefined)!;
+  const [, labels, { folds }] = lastFit(false);
   expectFolds(folds, labels.length);
   const ofReference = folds!.map((fold) => Array.from(fold).filter((row) => labels[row] === 1).length);
   expect(Math.max(...ofReference) - Math.min(...ofReference)).toBeLessThanOrEqual(1);

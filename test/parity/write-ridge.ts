@@ -28,7 +28,7 @@ const blocks: FeatureBlocks = {
 };
 const targets = new Float64Array(read('targets.f64'));
 for (const [name, options] of Object.entries(request.fits)) {
-  const { intercept, ngrams, dense } = fitRidge(blocks, targets, { ...options, seed: 1, tolerance: 1e-11 });
+  const { intercept, ngrams, dense } = fitRidge(blocks, targets, { ...options, tolerance: 1e-11 });
   const predictions = Array.from(predictRidge({ intercept, ngrams, dense }, blocks));
   const weights = [...ngrams!, ...request.dense.flatMap((block) => [...dense[block.name]!])];
   writeFileSync(join(directory, `${name}.json`), JSON.stringify({ predictions, weights }));
