@@ -78,7 +78,9 @@ async function collectStage(store: Store, stage: number): Promise<StageReport> {
     collectSeconds(store, stage),
   ]);
   // A scorer that is kept from an earlier stage may be an influence model, of which that stage's fit tells.
-  const fitted = fit ?? (plan && (await getJsonIfPresent<InfluenceFit>(store, stageLayout(plan.scorerStage).fit)));
+  const { scorerStage = stage } = plan ?? {};
+  const fitted =
+    scorerStage === stage ? fit : await getJsonIfPresent<InfluenceFit>(store, stageLayout(scorerStage).fit);
   return { stage, plan, fit, weakProbe: fitted ? undefined : scorer?.weak, main, control, seconds };
 }
 

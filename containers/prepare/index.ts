@@ -42,7 +42,6 @@ async function prepareRun(job: Job): Promise<Computed> {
     return { input: from.input, passages, wanted: from.passages, hashes: own ? undefined : known };
   };
   const given = { reference: await loaded(reference, hashes[0]), heldOut: await loaded(heldOut, hashes[1]) };
-  if (probesByLookahead(config)) requireGuard(given.reference.passages.length);
   await loadTasks(job.run, corpus);
   if (recorded) await requireSameCorpus(job.run);
   else await recordInputs(job.run);

@@ -321,21 +321,22 @@ export const runConfig = z
       refuse(['influenceModel', 'heads'], `must divide influenceModel.width (${influenceModel.width})`);
     if (influenceModel.validationFraction + influenceModel.testFraction >= 0.9)
       refuse(['influenceModel', 'testFraction'], 'validation and test leave less than a tenth for fitting');
-    if (methodTraits(selection.method).score === 'influence-model' && !splitSizes(probe.documents, influenceModel))
+    const { score } = methodTraits(selection.method);
+    if (score === 'influence-model' && !splitSizes(probe.documents, influenceModel))
       refuse(['probe', 'documents'], 'too few to fit an influence model to, stop early and test it: raise it');
-    for (const [method, weight] of [
+    for (const [own, weight] of [
       ['dsir', 'dsirWeight'],
       ['classifier', 'classifierWeight'],
-    ] as const)
-      if (selection.method === method && selection[weight] > 0)
-        refuse(['selection', weight], `${method} selects by this score already: set it to 0`);
-    for (const weight of ['dsirWeight', 'classifierWeight'] as const)
-      if (selection[weight] > 0 && !methodTraits(selection.method).score)
+    ] as const) {
+      if (selection[weight] === 0) continue;
+      if (!score)
         refuse(
           ['selection', weight],
           `${selection.method} has no score to add another to: set it to 0, or choose another method`,
         );
-    const { score } = methodTraits(selection.method);
+      else if (selection.method === own)
+        refuse(['selection', weight], `${own} selects by this score already: set it to 0`);
+    }
     // Some are kept aside, and others are learned.
     if (probe.method === 'lookahead' && (score === 'influence-model' || score === 'probe') && reference.passages < 2)
       refuse(

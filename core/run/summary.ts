@@ -58,7 +58,7 @@ export async function summarise(run: Run): Promise<RunSummary> {
       staleSpearman: fit?.staleSpearman,
       method: selection.method,
       mostSelected: mostSelected(selection),
-      warnings: await warningsOf(run, plan, selection),
+      warnings: await warningsOf(run, plan, selection, fit),
       main: await armSummary(run, corpus.index, { stage, arm: 'main', timings }),
       control: plan.arms.includes('control')
         ? await armSummary(run, corpus.index, { stage, arm: 'control', timings })
@@ -137,11 +137,14 @@ async function warningsOf(
   run: Run,
   { stage, scored, scorerStage }: StagePlan,
   { method }: SelectionSummary,
+  own: InfluenceFit | undefined,
 ): Promise<string[]> {
   const { selection } = await getJson<Evaluation>(run.store, armLayout(stage, 'main').evaluation);
   const configured = run.record.config.selection.method;
   const scorer = await getJsonIfPresent<ScorerRecord>(run.store, stageLayout(stage).scorer);
-  const fit = await getJsonIfPresent<InfluenceFit>(run.store, stageLayout(scorerStage).fit);
+  // A stage may keep the scorer of an earlier one, whose fit then tells of it.
+  const fit =
+    scorerStage === stage ? own : await getJsonIfPresent<InfluenceFit>(run.store, stageLayout(scorerStage).fit);
   const ofProbe = fit || scorer?.weak === undefined ? undefined : `the probe is weak: ${scorer.weak}`;
   const weak = fit ? weaknessOf(fit) : ofProbe;
   const sentence = weak === undefined ? [] : [`${weak[0]!.toUpperCase()}${weak.slice(1)}.`];

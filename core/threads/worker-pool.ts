@@ -32,8 +32,8 @@ function startThread({ source, bundled }: WorkerKind, workerData: unknown): Work
   // One environment for all, so that native libraries see what the process has set.
   const options: WorkerOptions = { workerData, env: SHARE_ENV };
   if (!import.meta.url.endsWith('.ts')) return new Worker(new URL(`./${bundled}.js`, import.meta.url), options);
-  // From a string, packages would be looked for in the current folder.
-  // Nor is the tsconfig.json of that folder followed. As JSON, since paths may have apostrophes.
+  // By its whole URL, as from a string packages would be looked for in the current folder, whose tsconfig.json is not
+  // followed either. As JSON, since paths may have apostrophes.
   const tsx = JSON.stringify(import.meta.resolve('tsx/esm/api'));
   const given = [source, { parentURL: import.meta.url, tsconfig: false }].map((each) => JSON.stringify(each));
   const start = `import(${tsx}).then(({ tsImport }) => tsImport(${given}));`;
