@@ -5,7 +5,7 @@
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gptNeoxSpecs } from '../engine/gpt-neox/gpt-neox.ts';
+import { decoderSpecs } from '../engine/decoder/decoder.ts';
 import { initialParameters, type ParameterSet } from '../engine/parameters.ts';
 import { type DecoderCase, zipfTokens } from './shapes.ts';
 
@@ -21,7 +21,7 @@ export async function withCase<T>(of: DecoderCase, use: (folder: string) => Prom
     writeFileSync(join(folder, 'case.json'), JSON.stringify(of));
     writeFileSync(join(folder, 'tokens.i32'), zipfTokens(of.batch * (of.length + 1), of.shape.vocabularySize));
     // All parameters in the order of Hugging Face's state dict.
-    writeFileSync(join(folder, 'weights.f32'), initialParameters(gptNeoxSpecs(of.shape), 1).flat);
+    writeFileSync(join(folder, 'weights.f32'), initialParameters(decoderSpecs(of.shape), 1).flat);
     return await use(folder);
   } finally {
     rmSync(folder, { recursive: true });

@@ -5,7 +5,7 @@ import type { RunConfig } from '../core/config/schema.ts';
 import { BASE_BYTES as BASE, type GraphShape, trainingBytes as training } from '../core/cost/memory.ts';
 import type { CorpusIndex } from '../core/formats.ts';
 import { bertSpecs } from '../engine/bert/bert.ts';
-import { gptNeoxSpecs } from '../engine/gpt-neox/gpt-neox.ts';
+import { decoderSpecs } from '../engine/decoder/decoder.ts';
 import { paddedLengths } from '../engine/padding.ts';
 import { type ParameterSpec, sizeOf } from '../engine/parameters.ts';
 
@@ -13,7 +13,7 @@ export type JobName = 'prepare' | 'prepare-probe' | 'probe' | 'fit-influence' | 
 
 /** Passages, and rows of the corpus, whose losses are measured at once. */
 const [PASSAGES, ROWS] = [8, 16];
-/** Lengths of a set of passages, and states that the head reads at once (`engine/gpt-neox/passage-set.ts`). */
+/** Lengths of a set of passages, and states that the head reads at once (`engine/decoder/passage-set.ts`). */
 const [LENGTHS, HEAD_ROWS] = [8, 512];
 /**
  * Tokens that go through the layers together, and graphs that are kept for an encoder
@@ -46,7 +46,7 @@ export interface PassageLengths {
 export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: PassageLengths): Record<JobName, number> {
   const S = corpus.sequenceLength;
   const model = modelShape(config, corpus);
-  const weights = 4 * count(gptNeoxSpecs(model));
+  const weights = 4 * count(decoderSpecs(model));
   const { batchRows, microBatchRows } = config.pretrain;
   const trainer = (batchRows > microBatchRows ? 5 : 4) * weights + training(model, microBatchRows, S);
   const sum = (given: number[], graph: typeof forward) =>

@@ -2,7 +2,7 @@
 
 import { CounterRandom } from '../core/random/philox.ts';
 import type { BertShape } from '../engine/bert/bert.ts';
-import type { GptNeoxShape } from '../engine/gpt-neox/gpt-neox.ts';
+import type { GptNeoxShape } from '../engine/decoder/gpt-neox.ts';
 
 export interface DecoderCase {
   name: string;

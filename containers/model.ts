@@ -7,16 +7,16 @@ import { ConfigError } from '../core/errors.ts';
 import type { CorpusIndex } from '../core/formats.ts';
 import type { AdamW } from '../engine/adamw.ts';
 import { DataParallelTrainer } from '../engine/data-parallel/data-parallel-trainer.ts';
-import type { GptNeoxShape } from '../engine/gpt-neox/gpt-neox.ts';
-import { LanguageModel } from '../engine/gpt-neox/language-model.ts';
+import type { DecoderShape } from '../engine/decoder/decoder.ts';
+import { LanguageModel } from '../engine/decoder/language-model.ts';
 import type { ParameterSet } from '../engine/parameters.ts';
 import { visibleGpus } from '../engine/runtime/cuda.ts';
 import { createRuntime, type Runtime } from '../engine/runtime/runtime.ts';
 import { Trainer, type TrainingSteps } from '../engine/trainer.ts';
 
 /** The shape of the model to pretrain: the configuration's, with the vocabulary of the corpus padded to a multiple. */
-export function modelShape(config: RunConfig, corpus: CorpusIndex): GptNeoxShape {
-  const { architecture: _, vocabularyMultiple: __, ...shape } = config.model;
+export function modelShape(config: RunConfig, corpus: CorpusIndex): DecoderShape {
+  const { vocabularyMultiple: _, ...shape } = config.model;
   return { ...shape, vocabularySize: paddedVocabulary(corpus.tokenizer.vocabularySize, config.model) };
 }
 

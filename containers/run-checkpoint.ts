@@ -1,9 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../core/errors.ts';
 import type { CorpusIndex } from '../core/formats.ts';
 import type { Run } from '../core/run/open-run.ts';
+import type { DecoderShape } from '../engine/decoder/decoder.ts';
 import { type Checkpoint, loadCheckpoint } from '../engine/files/checkpoint.ts';
 import { CONFIG_FILE, uriOf } from '../engine/files/hugging-face.ts';
-import type { GptNeoxShape } from '../engine/gpt-neox/gpt-neox.ts';
 import { modelShape } from './model.ts';
 
 /**
@@ -27,10 +28,10 @@ export async function loadRunCheckpoint(
 }
 
 /** What the first difference of a model from the wanted one is; how it was initialised does not count. */
-export function shapeDifference(found: GptNeoxShape, expected: GptNeoxShape): string | undefined {
+export function shapeDifference(found: DecoderShape, expected: DecoderShape): string | undefined {
   const { initializerStd: _, ...shape } = expected;
   const wanted = { mlpWidth: 4 * shape.width, ...shape };
-  const names = Object.keys(wanted) as (keyof typeof wanted)[];
-  const name = names.find((name) => found[name] !== wanted[name]);
-  return name && `${name} is ${JSON.stringify(found[name])}, the run's is ${JSON.stringify(wanted[name])}`;
+  const of = (name: string, of: object) => (of as Record<string, unknown>)[name];
+  const name = Object.keys(wanted).find((name) => !isDeepStrictEqual(of(name, found), of(name, wanted)));
+  return name && `${name} is ${JSON.stringify(of(name, found))}, the run's is ${JSON.stringify(of(name, wanted))}`;
 }

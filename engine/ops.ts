@@ -1,5 +1,5 @@
 /**
- * The differentiable building blocks of both models. Each has its derivative in closed form (`tf.customGrad`) where
+ * The differentiable building blocks of all models. Each has its derivative in closed form (`tf.customGrad`) where
  * that saves large intermediates. A few call a fused kernel where the backend has one (the trace backend, and so ONNX
  * Runtime) and compute the same in plain ops elsewhere.
  */
@@ -164,6 +164,30 @@ export function scaleAndShift(
   );
 }
 
+/** x / sqrt(mean(x^2) + epsilon) over the last axis of x [n, d], times scale [d] (Zhang and Sennrich 2019, arXiv 1910.07467). */
+export function rmsNorm(x: tf.Tensor, scale: tf.Tensor, epsilon: number): tf.Tensor {
+  return withGradient(
+    [x, scale],
+    (save) => {
+      const [y, inverse] = fused('RmsNorm', { x, scale }, { epsilon }) ?? rmsNormPlainly(x, scale, epsilon);
+      save([x, scale, inverse!]);
+      return y!;
+    },
+    // With n = x / rms and g = dy scale: dx = (g - n mean(g n)) / rms
+    (dy, [x, scale, inverse]) => {
+      const normalized = tf.mul(x!, inverse!);
+      const g = tf.mul(dy, scale!);
+      const along = tf.mul(normalized, tf.mean(tf.mul(g, normalized), -1, true));
+      return [tf.mul(tf.sub(g, along), inverse!), tf.sum(tf.mul(dy, normalized), 0)];
+    },
+  );
+}
+
+function rmsNormPlainly(x: tf.Tensor, scale: tf.Tensor, epsilon: number): [tf.Tensor, tf.Tensor] {
+  const inverse = tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), epsilon));
+  return [tf.mul(tf.mul(x, inverse), scale), inverse];
+}
+
 /** GELU by erf, exactly, or its approximation by tanh (Hendrycks and Gimpel 2016, arXiv 1606.08415). */
 export type Activation = 'gelu' | 'gelu-tanh';
 
@@ -228,6 +252,31 @@ function geluByTanh(z: tf.Tensor): tf.Tensor {
       const inner = tf.add(tf.mul(tf.square(z!), 6 * SLOPE * CUBIC), 2 * SLOPE); // 2 du/dz
       const slope = tf.mul(tf.mul(gate!, tf.sub(1, gate!)), inner);
       return tf.mul(dy, tf.add(gate!, tf.mul(z!, slope)));
+    },
+  );
+}
+
+/** Llama's feed-forward part: down (silu(gate x) * up x), where silu(z) = z sigmoid(z). x [n, d] -> [n, d]. */
+export function gatedFeedForward(
+  x: tf.Tensor,
+  { gate, up, down }: Record<'gate' | 'up' | 'down', LinearParameters>,
+): tf.Tensor {
+  return linear(swiGlu(linear(x, gate), linear(x, up)), down);
+}
+
+/** silu(z) u (Shazeer 2020, arXiv 2002.05202) */
+function swiGlu(z: tf.Tensor, u: tf.Tensor): tf.Tensor {
+  return withGradient(
+    [z, u],
+    (save) => {
+      const sigmoid = tf.sigmoid(z);
+      save([z, u, sigmoid]);
+      return tf.mul(tf.mul(z, sigmoid), u);
+    },
+    // silu'(z) = sigmoid(z) (1 + z (1 - sigmoid(z)))
+    (dy, [z, u, sigmoid]) => {
+      const slope = tf.mul(sigmoid!, tf.add(tf.mul(z!, tf.sub(1, sigmoid!)), 1));
+      return [tf.mul(tf.mul(dy, u!), slope), tf.mul(dy, tf.mul(z!, sigmoid!))];
     },
   );
 }

@@ -1,7 +1,7 @@
 import type { RunConfig } from '../core/config/schema.ts';
 import { RunError } from '../core/errors.ts';
 import { type AdamW, accumulate, clipCoefficient, globalNorm } from './adamw.ts';
-import type { LanguageModel } from './gpt-neox/language-model.ts';
+import type { LanguageModel } from './decoder/language-model.ts';
 import type { ParameterSet } from './parameters.ts';
 import { allocateBeside } from './wasm/parameter-memory.ts';
 

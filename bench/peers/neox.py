@@ -35,7 +35,7 @@ def rotate(x, cos, sin):
 
 
 class NeoX(nn.Module):
-    """`shape` is a `GptNeoxShape` of `engine/gpt-neox/gpt-neox.ts`; the parameters come in the order of its state dict."""
+    """`shape` is a `GptNeoxShape` of `engine/decoder/gpt-neox.ts`; the parameters come in the order of its state dict."""
 
     def __init__(self, shape: dict, positions: int):
         super().__init__()

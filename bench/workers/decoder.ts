@@ -1,6 +1,6 @@
 /** Our side of `bench/decoder.ts`: `decoder.ts FOLDER THREADS`. */
 import { AdamW, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
-import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
+import { LanguageModel } from '../../engine/decoder/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { readCase, readWeights } from '../case-folder.ts';

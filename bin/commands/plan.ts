@@ -1,4 +1,4 @@
-import type { RunConfig } from '../../core/config/schema.ts';
+import type { ModelFields, RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
 import { textBytes } from '../../core/cost/preparation.ts';
@@ -160,13 +160,22 @@ const dollars = (value: number) =>
 
 const showHours = (hours: number) => (hours < 100 ? hours.toPrecision(2) : formatCount(hours));
 
+const unlikePythia = ({ activation, attentionBias }: ModelFields<'gpt-neox'>) => [
+  ...(activation === 'gelu' ? [] : [activation]),
+  ...(attentionBias ? [] : ['no biases in attention']),
+];
+
+const unlikeLlama = ({ keyValueHeads, attentionBias }: ModelFields<'llama'>) => [
+  ...(keyValueHeads === undefined ? [] : [`${keyValueHeads} of keys and values`]),
+  ...(attentionBias ? ['biases in attention'] : []),
+];
+
 function shape({ model }: RunConfig, context: number): string {
-  const { layers, width, heads, mlpWidth, activation, attentionBias, tiedEmbeddings } = model;
+  const { layers, width, heads, mlpWidth, tiedEmbeddings } = model;
   return [
     `${counted(layers, 'layer')}, width ${width}, ${counted(heads, 'head')}`,
     ...(mlpWidth === undefined ? [] : [`MLPs of ${mlpWidth}`]),
-    ...(activation === 'gelu' ? [] : [activation]),
-    ...(attentionBias ? [] : ['no biases in attention']),
+    ...(model.architecture === 'llama' ? unlikeLlama(model) : unlikePythia(model)),
     ...(tiedEmbeddings ? ['a tied head'] : []),
     `context ${context}`,
   ].join(', ');

@@ -1,6 +1,6 @@
 /** A tiny run that is ready for pretraining, copied for each check. */
 import { parseConfig } from '../../core/config/load.ts';
-import type { RunConfig } from '../../core/config/schema.ts';
+import type { ModelFields, RunConfig } from '../../core/config/schema.ts';
 import { openCorpus } from '../../core/corpus/corpus.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import type { Arm, CorpusIndex, RunRecord } from '../../core/formats.ts';
@@ -49,7 +49,7 @@ export const OTHER_KIND = {
   attentionBias: false,
   tiedEmbeddings: true,
   parallelResidual: false,
-} satisfies Partial<RunConfig['model']>;
+} satisfies Partial<ModelFields<'gpt-neox'>>;
 
 /** Prepares the corpus, and the plans and selections of both stages, for the main arm and for a control. */
 export async function prepareScene(open: StoreOpener, uri: string): Promise<Scene> {
@@ -86,8 +86,8 @@ export async function copyScene({ store, config, corpus }: Scene, target: Store)
 }
 
 /** The scene as one whose model differs; the plans and selections do not depend on it. */
-export async function withModel(scene: Scene, model: Partial<RunConfig['model']>): Promise<Scene> {
-  const config = { ...scene.config, model: { ...scene.config.model, ...model } };
+export async function withModel(scene: Scene, model: Partial<ModelFields<'gpt-neox'>>): Promise<Scene> {
+  const config = { ...scene.config, model: { ...scene.config.model, ...model } as RunConfig['model'] };
   const run = await getJson<RunRecord>(scene.store, RUN_FILE);
   await putJson(scene.store, RUN_FILE, { ...run, config });
   return { ...scene, config };

@@ -1,5 +1,5 @@
-import type { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
-import { fullPasses, ROWS_PER_PASS, rowLosses } from '../../engine/gpt-neox/row-passes.ts';
+import type { LanguageModel } from '../../engine/decoder/language-model.ts';
+import { fullPasses, ROWS_PER_PASS, rowLosses } from '../../engine/decoder/row-passes.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import type { Influence, InfluenceProbe } from './influence-probe.ts';
 

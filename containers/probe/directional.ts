@@ -1,18 +1,12 @@
 import type { RunConfig } from '../../core/config/schema.ts';
 import { RunError } from '../../core/errors.ts';
 import { spearman } from '../../core/metrics/index.ts';
+import { endsOf } from '../../engine/decoder/decoder.ts';
+import type { LanguageModel } from '../../engine/decoder/language-model.ts';
+import type { PassageSet } from '../../engine/decoder/passage-set.ts';
 import type { Checkpoint } from '../../engine/files/checkpoint.ts';
-import { EMBEDDING, HEAD } from '../../engine/gpt-neox/gpt-neox.ts';
-import type { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
-import type { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import { DifferenceProbe, type ProbeCopies } from './difference-probe.ts';
-
-/**
- * This embedding's rows for rare tokens hold nearly all of |P G|^2 and would set the step for everything else. It stays
- * where it is the output head too: it then holds half, and without it labels agree less with the oracle.
- */
-const LEFT_OUT = EMBEDDING;
 
 /**
  * The first-order part of the oracle, from two forward passes. Let G be the gradient of the reference loss and P the
@@ -26,7 +20,7 @@ const LEFT_OUT = EMBEDDING;
  * only: in half precision the difference drowns in rounding.
  */
 export async function directionalCopies(
-  { parameters, optimizer }: Checkpoint,
+  { parameters, optimizer, shape }: Checkpoint,
   reference: PassageSet,
   config: RunConfig,
   learningRate: number,
@@ -37,7 +31,9 @@ export async function directionalCopies(
   const correction = 1 - beta2 ** Math.max(1, optimizer.step);
   for (let i = 0; i < direction.flat.length; i++)
     direction.flat[i] = direction.flat[i]! / (Math.sqrt(optimizer.v[i]! / correction) + epsilon);
-  if (direction.specs.some(({ name }) => name === HEAD)) direction.view(LEFT_OUT).fill(0);
+  // The embedding's rows for rare tokens hold nearly all of |P G|^2 and would set the step for everything else. It stays
+  // where it is the output head too: it then holds half, and without it labels agree less with the oracle.
+  if (!shape.tiedEmbeddings) direction.view(endsOf(shape).embedding).fill(0);
   const step = (config.probe.directional.relativeStep * norm(parameters.flat)) / norm(direction.flat);
   const moved = (by: number) => {
     const copy = parameters.clone();

@@ -1,9 +1,9 @@
 import type { RunConfig } from '../../core/config/schema.ts';
 import { RunError } from '../../core/errors.ts';
 import { clipCoefficient, globalNorm } from '../../engine/adamw.ts';
+import type { LanguageModel } from '../../engine/decoder/language-model.ts';
+import type { PassageSet } from '../../engine/decoder/passage-set.ts';
 import type { Checkpoint } from '../../engine/files/checkpoint.ts';
-import type { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
-import type { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import type { Influence, InfluenceProbe } from './influence-probe.ts';
 

@@ -4,9 +4,9 @@ import { RunError } from '../../core/errors.ts';
 import { GUARD_EVERY, guardPassages, guardReadings, requireGuard } from '../../core/plan/lookahead.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
 import { type AdamW, accumulate, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
+import type { LanguageModel, TokenBatch } from '../../engine/decoder/language-model.ts';
+import { PassageSet, paddedBatch } from '../../engine/decoder/passage-set.ts';
 import type { Checkpoint } from '../../engine/files/checkpoint.ts';
-import type { LanguageModel, TokenBatch } from '../../engine/gpt-neox/language-model.ts';
-import { PassageSet, paddedBatch } from '../../engine/gpt-neox/passage-set.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import type { ProbeCopies } from './difference-probe.ts';
 

@@ -4,7 +4,7 @@ import type { StagePlan } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
-import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
+import { PassageSet } from '../../engine/decoder/passage-set.ts';
 import { branchRate } from '../decay-branch.ts';
 import { modelCost, openLanguageModel, passagesLossCost } from '../model.ts';
 import { loadPassageSet } from '../passages.ts';

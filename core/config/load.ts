@@ -95,7 +95,7 @@ interface Fault {
 function faults(issue: z.core.$ZodIssue, root: unknown): Fault[] {
   const path = issue.path.map(String);
   if (issue.code === 'unrecognized_keys') {
-    const known = fieldsAt(issue.path);
+    const known = fieldsAt(issue.path, root);
     const words = `unknown field${known.length ? `; the fields here are ${known.join(', ')}.` : '.'}`;
     return issue.keys.map((key) => ({ path: [...path, key], words }));
   }
@@ -106,12 +106,26 @@ function faults(issue: z.core.$ZodIssue, root: unknown): Fault[] {
 }
 
 /** Names of the fields that the schema knows at a path, to help with a typo. */
-function fieldsAt(path: PropertyKey[]): string[] {
+function fieldsAt(path: PropertyKey[], root: unknown): string[] {
   let node = z.toJSONSchema(runConfig, { io: 'input' }) as JsonSchema;
-  for (const name of path) node = node.properties?.[String(name)] ?? {};
+  let value = root;
+  for (const name of path) {
+    node = node.properties?.[String(name)] ?? {};
+    value = (value as Record<PropertyKey, unknown>)[name];
+    node = node.oneOf?.find((kind) => isOfKind(value as Record<string, unknown>, kind)) ?? node;
+  }
   return Object.keys(node.properties ?? {});
 }
 
+/** Whether a value has what one kind of it, such as a model's architecture, is told by. */
+const isOfKind = (value: Record<string, unknown>, { properties = {} }: JsonSchema) =>
+  Object.entries(properties).every(
+    ([name, { const: only, default: absent }]) => only === undefined || (value[name] ?? absent) === only,
+  );
+
 interface JsonSchema {
   properties?: Record<string, JsonSchema>;
+  oneOf?: JsonSchema[];
+  const?: unknown;
+  default?: unknown;
 }

@@ -54,7 +54,7 @@ const passages = z.strictObject({
   target: z.enum(['passage', 'last-word']).default('passage'),
 });
 
-const model = z.strictObject({
+const gptNeox = z.strictObject({
   architecture: z.literal('gpt-neox').default('gpt-neox'),
   layers: positive.default(2),
   /** Of the hidden states; `heads` must divide it. */
@@ -82,6 +82,28 @@ const model = z.strictObject({
   parallelResidual: z.boolean().default(true),
   /** The embedding is padded to a multiple of this (Pythia: 50,304 = 393 x 128). */
   vocabularyMultiple: positive.default(128),
+});
+
+const llama = gptNeox.omit({ activation: true, rotaryFraction: true, parallelResidual: true }).extend({
+  architecture: z.literal('llama'),
+  /** Heads of keys and values, each shared by equally many of `heads`; by default as many as those. */
+  keyValueHeads: positive.optional(),
+  /** Whether the four projections of attention have biases; `qkv`: all but the last, as in Qwen2. */
+  attentionBias: z.union([z.boolean(), z.literal('qkv')]).default(false),
+  /** As in Llama 3.1: of the waves by which positions are rotated, the long ones are stretched by `factor`. */
+  rotaryScaling: z
+    .strictObject({
+      factor: z.number().positive(),
+      /** Waves that fit into `originalLength` tokens fewer times than this are long, those that fit more often than the other short. */
+      lowFrequencyFactor: z.number().positive(),
+      highFrequencyFactor: z.number().positive(),
+      originalLength: positive,
+    })
+    .optional(),
+});
+
+const model = z.discriminatedUnion('architecture', [gptNeox, llama], {
+  error: ({ code }) => (code === 'invalid_union' ? 'expected "gpt-neox" or "llama"' : undefined),
 });
 
 const pretrain = z.strictObject({
@@ -306,9 +328,19 @@ export const runConfig = z
     if (model.width % model.heads !== 0) refuse(['model', 'heads'], `must divide model.width (${model.width})`);
     else if (rotatedDimensions(model) % 2 !== 0 || rotatedDimensions(model) === 0)
       refuse(
-        ['model', 'rotaryFraction'],
-        `of a head of ${model.width / model.heads} dimensions it rotates ${rotatedDimensions(model)}, which must be an even number, at least 2`,
+        ['model', model.architecture === 'llama' ? 'heads' : 'rotaryFraction'],
+        `of a head of ${model.width / model.heads} dimensions ${rotatedDimensions(model)} are rotated, which must be an even number, at least 2`,
       );
+    if (model.architecture === 'llama') {
+      if (model.heads % (model.keyValueHeads ?? 1) !== 0)
+        refuse(['model', 'keyValueHeads'], `must divide model.heads (${model.heads})`);
+      const { lowFrequencyFactor = 0, highFrequencyFactor = 1 } = model.rotaryScaling ?? {};
+      if (highFrequencyFactor <= lowFrequencyFactor)
+        refuse(
+          ['model', 'rotaryScaling', 'highFrequencyFactor'],
+          `must exceed lowFrequencyFactor (${lowFrequencyFactor})`,
+        );
+    }
     if (pretrain.batchRows % pretrain.microBatchRows !== 0)
       refuse(
         ['pretrain', 'microBatchRows'],
@@ -358,9 +390,12 @@ export const runConfig = z
       refuse(['pools', 'warmup'], 'hold-out and warm-up leave no later pool: lower one of them');
   });
 
-/** As GPT-NeoX counts them: the share of a head, rounded down. */
-const rotatedDimensions = ({ width, heads, rotaryFraction }: z.output<typeof model>) =>
-  Math.floor((width / heads) * rotaryFraction);
+/** As GPT-NeoX counts them: the share of a head, rounded down. Llama rotates whole heads. */
+const rotatedDimensions = (of: z.output<typeof model>) =>
+  Math.floor((of.width / of.heads) * (of.architecture === 'llama' ? 1 : of.rotaryFraction));
+
+/** The model's fields, of one architecture. */
+export type ModelFields<Architecture> = Extract<z.output<typeof model>, { architecture: Architecture }>;
 
 /** A configuration with every default filled in. */
 export type RunConfig = z.output<typeof runConfig>;

@@ -11,9 +11,9 @@ import { CALIBRATION_ROWS, measuresScale, weightedScores } from '../selection/we
 import type { StageTask } from '../tasks.ts';
 import {
   decoderForwardFlops,
+  decoderParameters,
   directionalFlops,
   encoderForwardFlops,
-  gptNeoxParameters,
   lookaheadFlops,
   passageForwardFlops,
 } from './flops.ts';
@@ -85,7 +85,7 @@ export function estimateCost(config: RunConfig, corpus?: CorpusIndex): CostEstim
   const total = sum(work);
   const steps = pretrain.stages * pretrain.stepsPerStage;
   return {
-    parameters: gptNeoxParameters(shapeOf(config, corpus)),
+    parameters: decoderParameters(shapeOf(config, corpus)),
     steps,
     tokens: steps * pretrain.batchRows * rowTokens(config, corpus),
     rowsNeeded: rowsNeeded(config),
@@ -219,8 +219,7 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
 export function shapeOf({ model, corpus: { tokenizer } }: RunConfig, corpus?: CorpusIndex) {
   const planned = 'train' in tokenizer ? tokenizer.train : FILE_VOCABULARY;
   const vocabularySize = paddedVocabulary(corpus?.tokenizer.vocabularySize ?? planned, model);
-  const { layers, width, mlpWidth, attentionBias, tiedEmbeddings } = model;
-  return { layers, width, mlpWidth, attentionBias, tiedEmbeddings, vocabularySize };
+  return { ...model, vocabularySize };
 }
 
 /** A corpus that was prepared beforehand has rows of its own length. */

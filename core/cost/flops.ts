@@ -6,15 +6,26 @@
 
 /** Shape of a decoder, as far as its cost goes. */
 export interface DecoderCost {
+  /** @default 'gpt-neox' */
+  architecture?: 'gpt-neox' | 'llama';
   layers: number;
   width: number;
+  heads: number;
+  /** @default heads */
+  keyValueHeads?: number | undefined;
   /** @default 4 * width */
   mlpWidth?: number | undefined;
   vocabularySize: number;
 }
 
-/** The weights of a layer's matrices. */
-const layerWeights = ({ width, mlpWidth = 4 * width }: DecoderCost) => 4 * width ** 2 + 2 * width * mlpWidth;
+/** The width of all keys of a token, and of all values. */
+const keyWidth = ({ width, heads, keyValueHeads = heads }: DecoderCost) => (width / heads) * keyValueHeads;
+
+/** The weights of a layer's matrices; a gated MLP has three. */
+const layerWeights = (shape: DecoderCost) => {
+  const { architecture, width, mlpWidth = 4 * width } = shape;
+  return 2 * width * (width + keyWidth(shape)) + (architecture === 'llama' ? 3 : 2) * width * mlpWidth;
+};
 
 /** Forward pass of one token in a context of `length`: linear layers, attention scores and values, output head. */
 export function decoderForwardFlops(shape: DecoderCost, length: number): number {
@@ -36,20 +47,21 @@ export function encoderForwardFlops(layers: number, width: number, length: numbe
   return 24 * layers * width ** 2 + 4 * layers * length * width;
 }
 
-/** What a GPT-NeoX model's parameters depend on beside that; the defaults are those of `model` in the configuration. */
+/** What a model's parameters depend on beside that; the defaults are those of `model` in the configuration. */
 export interface DecoderParts extends DecoderCost {
-  attentionBias?: boolean;
+  attentionBias?: boolean | 'qkv';
   tiedEmbeddings?: boolean;
 }
 
-/** Parameters of a GPT-NeoX model. */
-export function gptNeoxParameters(shape: DecoderParts): number {
-  const { layers, width, mlpWidth = 4 * width, vocabularySize, attentionBias = true, tiedEmbeddings = false } = shape;
-  const biases = (attentionBias ? 4 * width : 0) + mlpWidth + width;
-  const norms = 4 * width;
-  return (
-    layers * (layerWeights(shape) + biases + norms) + (tiedEmbeddings ? 1 : 2) * vocabularySize * width + 2 * width
-  );
+export function decoderParameters(shape: DecoderParts): number {
+  const { architecture, layers, width, mlpWidth = 4 * width, vocabularySize, tiedEmbeddings = false } = shape;
+  const llama = architecture === 'llama';
+  const { attentionBias = !llama } = shape;
+  const attentionBiases = attentionBias ? width + 2 * keyWidth(shape) + (attentionBias === true ? width : 0) : 0;
+  const biases = attentionBiases + (llama ? 0 : mlpWidth + width);
+  const norm = llama ? width : 2 * width;
+  const ends = (tiedEmbeddings ? 1 : 2) * vocabularySize * width;
+  return layers * (layerWeights(shape) + biases + 2 * norm) + norm + ends;
 }
 
 /** Lookahead's two copies, by what they did or would do. */

@@ -2,7 +2,7 @@
 import type { RunConfig } from '../config/schema.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { shapeOf } from './estimate.ts';
-import { gptNeoxParameters } from './flops.ts';
+import { decoderParameters } from './flops.ts';
 
 /** Node with the code, ONNX Runtime and what the garbage collector leaves. */
 export const BASE_BYTES = 220e6;
@@ -32,8 +32,8 @@ const WORKER_BYTES = 90e6;
 /** The least memory that pretraining and evaluation need on the host, and on the GPU if one computes. */
 export function trainerMemory(config: RunConfig, onGpu: boolean, corpus?: CorpusIndex): { host: number; gpu: number } {
   const { batchRows, microBatchRows, stepsPerStage } = config.pretrain;
-  const shape = { ...shapeOf(config, corpus), heads: config.model.heads };
-  const weights = 4 * gptNeoxParameters(shape);
+  const shape = shapeOf(config, corpus);
+  const weights = 4 * decoderParameters(shape);
   const graph = trainingBytes(shape, microBatchRows, (corpus ?? config.corpus).sequenceLength);
   const workers = Math.min(Math.max(1, config.engine.workers), batchRows / microBatchRows);
   // Weights, both moments and the gradient, with accumulation the sum of gradients too; each of several workers has

@@ -1,4 +1,4 @@
-import type { RunConfig } from '../config/schema.ts';
+import type { ModelFields, RunConfig } from '../config/schema.ts';
 import { trainingFlops } from '../cost/estimate.ts';
 import { mostSelected } from '../diagnostics/selection.ts';
 import { weaknessOf } from '../diagnostics/weakness.ts';
@@ -95,7 +95,7 @@ const NOT_OF_LOSSES = ['stages', 'microBatchRows', 'checkpointEverySteps', 'chec
  * Fields of `model` that came later, with what they were before: left out, so that such a run can be compared with
  * older ones.
  */
-const LATER_FIELDS: Partial<RunConfig['model']> = { activation: 'gelu', attentionBias: true, tiedEmbeddings: false };
+const LATER_FIELDS: Partial<ModelFields<'gpt-neox'>> = { activation: 'gelu', attentionBias: true, tiedEmbeddings: false };
 
 /**
  * SHA-256 of the settings that losses depend on whatever the method. It leaves out what compared runs may differ in:
@@ -104,7 +104,7 @@ const LATER_FIELDS: Partial<RunConfig['model']> = { activation: 'gelu', attentio
  */
 export function settingsHash({ model: all, pretrain, pools, evaluation: { rowsPerDomain } }: RunConfig): string {
   const model = Object.fromEntries(
-    Object.entries(all).filter(([name, value]) => LATER_FIELDS[name as keyof RunConfig['model']] !== value),
+    Object.entries(all).filter(([name, value]) => LATER_FIELDS[name as keyof typeof LATER_FIELDS] !== value),
   );
   const training = Object.entries(pretrain).filter(([name]) => !NOT_OF_LOSSES.includes(name));
   return sha256(JSON.stringify({ model, training, pools, rowsPerDomain }));

@@ -1,5 +1,5 @@
 import type { DocumentBatch } from '../../core/tokenizer/encoder-input.ts';
-import { checkTokens } from '../gpt-neox/language-model.ts';
+import { checkTokens } from '../decoder/language-model.ts';
 import { squaredError } from '../ops.ts';
 import { type ParameterSet, type ParameterSpec, sizeOf } from '../parameters.ts';
 import type { InputSpec, Runtime } from '../runtime/runtime.ts';

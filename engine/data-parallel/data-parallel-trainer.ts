@@ -8,7 +8,7 @@ import { onGpu } from '../../core/config/runtimes.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { type WorkerKind, WorkerPool } from '../../core/threads/worker-pool.ts';
 import { type AdamW, clipCoefficient, globalNorm } from '../adamw.ts';
-import type { GptNeoxShape } from '../gpt-neox/gpt-neox.ts';
+import type { DecoderShape } from '../decoder/decoder.ts';
 import type { ParameterSet } from '../parameters.ts';
 import { checkFinite, type StepResult, type TrainingSteps } from '../trainer.ts';
 import type { Request, SharedState, WorkerSetup } from './messages.ts';
@@ -25,7 +25,7 @@ export const TRAINING_WORKER: WorkerKind = {
 };
 
 export interface DataParallelOptions {
-  shape: GptNeoxShape;
+  shape: DecoderShape;
   /** At least 1; each has a thread and, with `onnx-cuda`, the GPU of its number. */
   workers: number;
   runtime: WorkerSetup['runtime'];

@@ -3,7 +3,7 @@
  * copied.
  */
 import type { AdamWOptions } from '../adamw.ts';
-import type { GptNeoxShape } from '../gpt-neox/gpt-neox.ts';
+import type { DecoderShape } from '../decoder/decoder.ts';
 import type { RuntimeName, RuntimeOptions } from '../runtime/runtime.ts';
 
 /** Arrays in shared memory, each with one element per parameter, in the parameters' order. */
@@ -23,7 +23,7 @@ export interface WorkerSetup {
   /** From 0. */
   worker: number;
   workers: number;
-  shape: GptNeoxShape;
+  shape: DecoderShape;
   runtime: { name: RuntimeName; options: RuntimeOptions };
   optimizer: AdamWOptions;
   state: SharedState;

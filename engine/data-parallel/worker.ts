@@ -2,7 +2,7 @@
 import { workerData } from 'node:worker_threads';
 import { serve } from '../../core/threads/worker-pool.ts';
 import { AdamW, accumulate } from '../adamw.ts';
-import { LanguageModel } from '../gpt-neox/language-model.ts';
+import { LanguageModel } from '../decoder/language-model.ts';
 import { ParameterSet } from '../parameters.ts';
 import { createRuntime } from '../runtime/runtime.ts';
 import type { Request, WorkerSetup } from './messages.ts';

@@ -44,7 +44,7 @@ interface InfluenceModelRecord {
  * @throws InputError when it is not a BERT with absolute positions and exact GELU.
  */
 export async function pretrainedBertShape(store: Store, prefix = ''): Promise<BertShape> {
-  const config = await readModelConfig(store, prefix, 'bert');
+  const config = await readModelConfig(store, prefix, ['bert']);
   config.require('hidden_act', 'gelu', 'gelu');
   config.require('position_embedding_type', 'absolute', 'absolute');
   config.require('is_decoder', false, false);

@@ -15,9 +15,9 @@ import {
   type Store,
 } from '../../core/storage/index.ts';
 import { AdamW, type AdamWOptions } from '../adamw.ts';
-import { EMBEDDING, type GptNeoxShape, gptNeoxSpecs, HEAD } from '../gpt-neox/gpt-neox.ts';
-import type { Activation } from '../ops.ts';
+import { type DecoderShape, decoderSpecs, endsOf } from '../decoder/decoder.ts';
 import { ParameterSet } from '../parameters.ts';
+import { GPT_NEOX_TYPE, gptNeoxConfig, isGptNeoxBuffer, readGptNeoxConfig } from './gpt-neox-config.ts';
 import {
   CONFIG_FILE,
   encodeParameters,
@@ -25,10 +25,12 @@ import {
   keyOf,
   loadWeights,
   MOST,
+  type ModelConfig,
   readModelConfig,
   uriOf,
   WEIGHTS_FILE,
 } from './hugging-face.ts';
+import { isLlamaBuffer, LLAMA_TYPES, llamaConfig, llamaContextLength, readLlamaConfig } from './llama-config.ts';
 import { readSafetensors, type Tensor } from './safetensors.ts';
 
 const OPTIMIZER_FILE = 'optimizer.safetensors';
@@ -45,7 +47,7 @@ export interface TrainingState {
 
 /** A model as it is loaded for scoring or evaluation. */
 export interface Model {
-  shape: GptNeoxShape;
+  shape: DecoderShape;
   parameters: ParameterSet;
   /** The longest row that the model was made for, in tokens. */
   contextLength: number;
@@ -163,133 +165,70 @@ async function loadMoments(
 }
 
 /**
- * Reads the weights of any GPT-NeoX model in a Hugging Face directory, ours or a downloaded one (Pythia), in one file
- * or sharded, in any floating-point type.
+ * Reads the weights of a GPT-NeoX or Llama model in a Hugging Face directory, ours or a downloaded one (Pythia, SmolLM),
+ * in one file or sharded, in any floating-point type.
  *
  * @param check called with the hash of each weight file once it has been read.
  * @throws InputError for another architecture or variant, and for missing, unknown or misshapen tensors.
  */
 export async function loadModel(store: Store, prefix: string, check?: FileCheck): Promise<Model> {
-  const config = await readModelConfig(store, prefix, 'gpt_neox');
+  const config = await readModelConfig(store, prefix, [GPT_NEOX_TYPE, ...LLAMA_TYPES]);
   config.refuse('quantization_config', 'quantised weights cannot be read; save the model dequantised');
-  // Transformers 5 writes one object, `rope_parameters`; earlier versions write two fields, and call the object
-  // rope_scaling.
-  const [scaling, written] = [config.object('rope_scaling'), config.object('rope_parameters')];
-  if (Object.keys(scaling).length > 0 && Object.keys(written).length > 0 && !isDeepStrictEqual(scaling, written))
-    config.refuse('rope_scaling', 'rope_parameters says something else; remove one of the two');
-  const rope = { ...scaling, ...written };
-  const kind = rope.rope_type ?? rope.type ?? 'default';
-  if (kind !== 'default')
-    throw config.refusal(
-      'rope_type',
-      kind,
-      'only "default" is supported: rotary positions cannot be scaled',
-      'Use another model',
-    );
-  const number = (value: unknown, field: string) => {
-    if (value === undefined || value === null) return undefined;
-    if (typeof value === 'number') return value;
-    throw config.refusal(field, value, 'a number was expected');
-  };
-  const partial = number(rope.partial_rotary_factor, 'partial_rotary_factor');
-  const width = config.count('hidden_size', MOST.width);
-  const heads = config.heads(width);
-  const rotaryFraction = partial ?? config.number('rotary_pct', 0.25);
-  const rotated = Math.floor((width / heads) * rotaryFraction);
-  if (!(rotaryFraction <= 1 && rotated >= 2 && rotated % 2 === 0))
-    throw config.refusal(
-      partial === undefined ? 'rotary_pct' : 'partial_rotary_factor',
-      rotaryFraction,
-      `a share up to 1 was expected, of the ${width / heads} dimensions of a head an even number, at least 2`,
-      'Use another model',
-    );
-  const headWidth = config.number('head_dim', width / heads);
-  if (headWidth !== width / heads)
-    throw config.refusal(
-      'head_dim',
-      headWidth,
-      `only hidden_size / num_attention_heads, ${width / heads}, is supported`,
-      'Use another model',
-    );
-  const shape: GptNeoxShape = {
-    layers: config.count('num_hidden_layers', MOST.layers),
-    width,
-    heads,
-    mlpWidth: config.count('intermediate_size', 4 * MOST.width, 4 * width),
-    activation: config.choice('hidden_act', ACTIVATIONS, 'gelu'),
-    attentionBias: config.boolean('attention_bias', true),
-    tiedEmbeddings: config.boolean('tie_word_embeddings', false),
-    rotaryFraction,
-    rotaryBase: number(rope.rope_theta, 'rope_theta') ?? config.number('rotary_emb_base', 10_000),
-    layerNormEpsilon: config.number('layer_norm_eps', 1e-5),
-    initializerStd: config.number('initializer_range', 0.02),
-    vocabularySize: config.count('vocab_size', MOST.vocabulary),
-    parallelResidual: config.boolean('use_parallel_residual', true),
-  };
-  const contextLength = config.count('max_position_embeddings', MOST.positions, 2048);
-  const parameters = new ParameterSet(gptNeoxSpecs(shape));
+  const { shape, contextLength } = describedBy(config);
+  const parameters = new ParameterSet(decoderSpecs(shape));
+  const ends = endsOf(shape);
   // A tied head is not always left out of the files. Transformers 5 does not tie one that differs; earlier versions do.
   let head: Tensor | undefined;
   await loadWeights(store, prefix, parameters, {
-    rename: (name) => (name === HEAD_IN_MEMORY ? HEAD : name),
-    ignore: isBuffer,
+    rename: (name) => (name === HEAD_IN_MEMORY ? ends.head : name),
+    ignore: shape.architecture === 'llama' ? isLlamaBuffer : isGptNeoxBuffer,
     aside: (name) => {
-      if (!shape.tiedEmbeddings || name !== HEAD) return undefined;
-      const { vocabularySize } = shape;
+      if (!shape.tiedEmbeddings || name !== ends.head) return undefined;
+      const { vocabularySize, width } = shape;
       head ??= { shape: [vocabularySize, width], data: new Float32Array(vocabularySize * width) };
       return head;
     },
     check,
   });
-  if (head && !isDeepStrictEqual(head.data, parameters.view(EMBEDDING)))
+  if (head && !isDeepStrictEqual(head.data, parameters.view(ends.embedding)))
     throw config.refusal(
       'tie_word_embeddings',
       true,
-      `but ${HEAD} is not ${EMBEDDING}`,
+      `but ${ends.head} is not ${ends.embedding}`,
       'Set it to false, or leave the head out of the file, whichever the model was trained with',
     );
   return { shape, parameters, contextLength };
 }
 
+function describedBy(config: ModelConfig): Pick<Model, 'shape' | 'contextLength'> {
+  const type = config.oneOf('model_type', [GPT_NEOX_TYPE, ...LLAMA_TYPES]);
+  if (type !== GPT_NEOX_TYPE)
+    return { shape: readLlamaConfig(config, type), contextLength: llamaContextLength(config, type) };
+  return {
+    shape: readGptNeoxConfig(config),
+    contextLength: config.count('max_position_embeddings', MOST.positions, 2048),
+  };
+}
+
 /** What Transformers 5 calls the head of a model in memory, and so in a file of its `state_dict()`. */
 const HEAD_IN_MEMORY = 'lm_head.weight';
 
-/** Transformers' names of the activations; it has three for the approximation by tanh, the first of which is written. */
-const ACTIVATIONS: Readonly<Record<string, Activation>> = {
-  gelu: 'gelu',
-  gelu_pytorch_tanh: 'gelu-tanh',
-  gelu_new: 'gelu-tanh',
-  gelu_fast: 'gelu-tanh',
-};
-
-/** The causal mask and rotary frequencies that older versions of Transformers stored among the weights. */
-function isBuffer(name: string): boolean {
-  return /\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/.test(name);
-}
-
-/** The `GPTNeoXConfig` of a model. */
+/** The config.json of a model. */
 function huggingFaceConfig({ shape, contextLength, endOfText }: ModelParts): Record<string, unknown> {
-  return {
-    architectures: ['GPTNeoXForCausalLM'],
-    attention_bias: shape.attentionBias ?? true,
+  const fields = {
     bos_token_id: endOfText,
     eos_token_id: endOfText,
-    hidden_act: shape.activation === 'gelu-tanh' ? 'gelu_pytorch_tanh' : 'gelu',
     hidden_size: shape.width,
     initializer_range: shape.initializerStd,
-    intermediate_size: shape.mlpWidth ?? 4 * shape.width,
-    layer_norm_eps: shape.layerNormEpsilon,
     max_position_embeddings: contextLength,
-    model_type: 'gpt_neox',
     num_attention_heads: shape.heads,
     num_hidden_layers: shape.layers,
-    rotary_emb_base: shape.rotaryBase,
-    rotary_pct: shape.rotaryFraction,
     tie_word_embeddings: shape.tiedEmbeddings ?? false,
     torch_dtype: 'float32',
-    use_parallel_residual: shape.parallelResidual ?? true,
     vocab_size: shape.vocabularySize,
+    ...(shape.architecture === 'llama' ? llamaConfig(shape) : gptNeoxConfig(shape)),
   };
+  return Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 const REMEDY = 'Delete the checkpoint and run again; it is made anew from the one before it.';

@@ -30,16 +30,20 @@ export function uriOf(store: Store, prefix: string, file: string): string {
 /**
  * The fields of a `config.json`.
  *
- * @param modelType the `model_type` that it must have.
+ * @param modelTypes the values that its `model_type` may have.
  */
-export async function readModelConfig(store: Store, prefix: string, modelType: string): Promise<ModelConfig> {
+export async function readModelConfig(
+  store: Store,
+  prefix: string,
+  modelTypes: readonly string[],
+): Promise<ModelConfig> {
   const file = uriOf(store, prefix, CONFIG_FILE);
   const json = await getJsonIfPresent<unknown>(store, keyOf(prefix, CONFIG_FILE));
   if (json === undefined)
     throw new InputError(`${file} does not exist; name a Hugging Face model directory (config.json, ${WEIGHTS_FILE}).`);
   if (!isObject(json)) throw new InputError(`${file} is no JSON object.`);
   const config = new ModelConfig(json, file);
-  config.require('model_type', modelType);
+  config.oneOf('model_type', modelTypes);
   return config;
 }
 
@@ -67,11 +71,24 @@ export class ModelConfig {
     throw this.refusal(field, value, `a whole number from 1 to ${most} was expected`);
   }
 
-  /** The heads that share a layer's width. */
+  /** The same for a field that null turns off; `absent` is the value that a missing field means. */
+  countOrNone(field: string, most: number, absent: number): number | undefined {
+    return this.json[field] === null ? undefined : this.count(field, most, absent);
+  }
+
+  /** The heads that share a layer's width, none of them of a width of its own. */
   heads(width: number): number {
     const heads = this.count('num_attention_heads', width);
-    if (width % heads === 0) return heads;
-    throw this.refusal('num_attention_heads', heads, `a divisor of hidden_size (${width}) was expected`);
+    if (width % heads !== 0)
+      throw this.refusal('num_attention_heads', heads, `a divisor of hidden_size (${width}) was expected`);
+    const own = this.number('head_dim', width / heads);
+    if (own === width / heads) return heads;
+    throw this.refusal(
+      'head_dim',
+      own,
+      `only hidden_size / num_attention_heads, ${width / heads}, is supported`,
+      'Use another model',
+    );
   }
 
   boolean(field: string, fallback: boolean): boolean {
@@ -85,6 +102,13 @@ export class ModelConfig {
     const value = this.json[field] ?? fallback;
     if (typeof value === 'string' && Object.hasOwn(choices, value)) return choices[value]!;
     throw this.unsupported(field, value, Object.keys(choices));
+  }
+
+  /** One of several values. */
+  oneOf(field: string, values: readonly string[]): string {
+    const value = this.json[field];
+    if (values.includes(value as string)) return value as string;
+    throw this.unsupported(field, value, values);
   }
 
   /** The fields of an object; none if the field is missing or not an object. */

@@ -173,6 +173,7 @@ export const RULES: Record<string, Rule> = {
   Log: unary('Log'),
   Neg: unary('Neg'),
   Reciprocal: unary('Reciprocal'),
+  Sigmoid: unary('Sigmoid'),
   Tanh: unary('Tanh'),
   Square: (graph, { x }) => graph.op('Mul', [x!, x!], x!.shape),
 
@@ -247,6 +248,10 @@ export const RULES: Record<string, Rule> = {
     return [y!, inverseStd!];
   },
   LayerNorm: (graph, { x, scale, shift }, { epsilon }) => layerNormalization(graph, x!, scale!, shift!, epsilon)[0]!,
+  RmsNorm: (graph, { x, scale }, { epsilon }) =>
+    graph.ops('SimplifiedLayerNormalization', [x!, scale!], [x!.shape, x!.shape.with(-1, 1)], {
+      attributes: { axis: -1, epsilon: { float: epsilon as number } },
+    }),
   ScaledMatMul: scaledMatMul,
   HeadMatMul: headMatMul,
   Gelu: (graph, { x }) => graph.op('Gelu', [x!], x!.shape, { domain: MICROSOFT }),

@@ -10,10 +10,11 @@ import { readParquet } from '../../core/parquet.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { loadTokenizer } from '../../core/tokenizer/load.ts';
 import { AdamW } from '../../engine/adamw.ts';
+import { decoderSpecs } from '../../engine/decoder/decoder.ts';
+import type { GptNeoxShape } from '../../engine/decoder/gpt-neox.ts';
+import { LanguageModel } from '../../engine/decoder/language-model.ts';
+import { rowLosses } from '../../engine/decoder/row-passes.ts';
 import { loadModel, saveCheckpoint } from '../../engine/files/checkpoint.ts';
-import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
-import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
-import { rowLosses } from '../../engine/gpt-neox/row-passes.ts';
 import { initialParameters } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { mates } from '../end-to-end/support.ts';
@@ -42,7 +43,7 @@ describe('mates select', () => {
       initializerStd: 0.3,
       ...variant,
     };
-    const parameters = initialParameters(gptNeoxSpecs(shape), 5);
+    const parameters = initialParameters(decoderSpecs(shape), 5);
     const optimizer = new AdamW(parameters.flat.length, { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0 });
     const store = new DirectoryStore(at(name));
     const state = { step: 0, tokens: 0 };

@@ -13,9 +13,9 @@ import { planStage } from '../../core/plan/stage-plan.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
 import { getJson } from '../../core/storage/index.ts';
+import type { LanguageModel, TokenBatch } from '../../engine/decoder/language-model.ts';
+import { PassageSet } from '../../engine/decoder/passage-set.ts';
 import type { Checkpoint } from '../../engine/files/checkpoint.ts';
-import type { LanguageModel, TokenBatch } from '../../engine/gpt-neox/language-model.ts';
-import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { randomTokens, TINY_GPT } from '../engine/support.ts';
 import {

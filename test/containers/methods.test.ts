@@ -24,8 +24,8 @@ import { METHODS, type Method, methodTraits } from '../../core/selection/methods
 import { readScorer } from '../../core/selection/scorer-record.ts';
 import { scoresKey } from '../../core/selection/scores.ts';
 import { getJson, getJsonIfPresent, putJson } from '../../core/storage/index.ts';
+import { rowLosses } from '../../engine/decoder/row-passes.ts';
 import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
-import { rowLosses } from '../../engine/gpt-neox/row-passes.ts';
 import { collectReportData } from '../../report/data.ts';
 import { domainsOfRows } from '../corpus/support.ts';
 import { filesOf, TinyRun, tinyConfig, tinyModel } from './support.ts';

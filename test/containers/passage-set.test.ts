@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import type { Passage } from '../../core/corpus/passages.ts';
-import type { LanguageModel, TokenBatch } from '../../engine/gpt-neox/language-model.ts';
-import { PassageSet, paddedBatch } from '../../engine/gpt-neox/passage-set.ts';
+import type { LanguageModel, TokenBatch } from '../../engine/decoder/language-model.ts';
+import { PassageSet, paddedBatch } from '../../engine/decoder/passage-set.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import { randomParameters, randomTokens, TINY_GPT } from '../engine/support.ts';
 import { emptyGradient, plainPassageLoss, randomPassages, tinyModel } from './support.ts';

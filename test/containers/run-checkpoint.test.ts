@@ -4,8 +4,8 @@ import { loadRunCheckpoint } from '../../containers/run-checkpoint.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
+import type { GptNeoxShape } from '../../engine/decoder/gpt-neox.ts';
 import { loadCheckpoint, saveCheckpoint } from '../../engine/files/checkpoint.ts';
-import type { GptNeoxShape } from '../../engine/gpt-neox/gpt-neox.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 
 describe("a stage's checkpoint", () => {
@@ -30,7 +30,7 @@ describe("a stage's checkpoint", () => {
     ["rotaryFraction is 1, the run's is 0.25", { rotaryFraction: 1 }],
   ])('of another model is refused: %s', async (difference, change) => {
     const checkpoint = await loadCheckpoint(tiny.store, key);
-    const shape = { ...checkpoint.shape, ...change };
+    const shape = { ...checkpoint.shape, ...change } as GptNeoxShape;
     await saveCheckpoint(tiny.store, 'other', { ...checkpoint, shape, endOfText: index.tokenizer.endOfText });
     await expect(loadRunCheckpoint(tiny.run, index, 'other')).rejects.toThrow(
       `other/config.json: ${difference}. A trainer has to make the run's own model`,

@@ -18,8 +18,8 @@ import { trainingOrder } from '../../core/plan/training-order.ts';
 import { STREAM } from '../../core/random/philox.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { getJson } from '../../core/storage/index.ts';
+import { PassageSet } from '../../engine/decoder/passage-set.ts';
 import { loadCheckpoint } from '../../engine/files/checkpoint.ts';
-import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
 import { Trainer } from '../../engine/trainer.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 

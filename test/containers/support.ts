@@ -14,9 +14,9 @@ import { readScorer } from '../../core/selection/scorer-record.ts';
 import { selectionRequest, selectRows } from '../../core/selection/select.ts';
 import { putJson, type Store, storeOpener } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
+import type { DecoderShape } from '../../engine/decoder/decoder.ts';
+import { LanguageModel } from '../../engine/decoder/language-model.ts';
 import type { Checkpoint } from '../../engine/files/checkpoint.ts';
-import type { GptNeoxShape } from '../../engine/gpt-neox/gpt-neox.ts';
-import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { randomParameters, randomTokens, TINY_GPT } from '../engine/support.ts';
@@ -150,7 +150,7 @@ export const TRAINING: RunConfig['pretrain'] = {
   clipNorm: 0.5,
 };
 
-export async function tinyModel(shape: GptNeoxShape = TINY_GPT): Promise<LanguageModel> {
+export async function tinyModel(shape: DecoderShape = TINY_GPT): Promise<LanguageModel> {
   return new LanguageModel(await createRuntime('onnx', { threads: 1 }), shape);
 }
 

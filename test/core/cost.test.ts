@@ -8,7 +8,7 @@ import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { DEFAULT_DEPLOYMENT } from '../../core/cost/deployment.ts';
 import { estimateCost, estimateStages, shapeOf } from '../../core/cost/estimate.ts';
-import { decoderForwardFlops, gptNeoxParameters, passageForwardFlops } from '../../core/cost/flops.ts';
+import { decoderForwardFlops, decoderParameters, passageForwardFlops } from '../../core/cost/flops.ts';
 import { trainerMemory } from '../../core/cost/memory.ts';
 import { costThroughStage, idleUsdPerMonth, instancesFor, jobHours, pricePlan } from '../../core/cost/price.ts';
 import type { Evaluation, Timing } from '../../core/formats.ts';
@@ -16,10 +16,10 @@ import { armLayout, stageLayout } from '../../core/layout.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { getJson } from '../../core/storage/index.ts';
 import type { StageTask } from '../../core/tasks.ts';
-import { gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
+import { type DecoderShape, decoderSpecs } from '../../engine/decoder/decoder.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import { TASK_FILES, TinyRun, tinyConfig } from '../containers/support.ts';
-import { TINY_GPT } from '../engine/support.ts';
+import { OTHER_LLAMA, TINY_GPT, TINY_LLAMA } from '../engine/support.ts';
 import { corpusOf } from '../support.ts';
 
 const example = (name: string): RunConfig =>
@@ -93,17 +93,19 @@ describe.each([
   });
 });
 
-it.each([{}, { mlpWidth: 40 }, { attentionBias: false }, { tiedEmbeddings: true }])(
-  'the parameters of a model are those that it has, %j',
-  (variant) => {
-    const shape = { ...TINY_GPT, ...variant };
-    const has = gptNeoxSpecs(shape).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-    expect(gptNeoxParameters(shape)).toBe(has);
-  },
-);
+it.each<DecoderShape>([
+  ...[{}, { mlpWidth: 40 }, { attentionBias: false }, { tiedEmbeddings: true }].map((other) => ({
+    ...TINY_GPT,
+    ...other,
+  })),
+  ...[{}, { keyValueHeads: 4 }, { attentionBias: true }, OTHER_LLAMA].map((other) => ({ ...TINY_LLAMA, ...other })),
+])('the parameters of a model are those that it has, %j', (shape) => {
+  const has = decoderSpecs(shape).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  expect(decoderParameters(shape)).toBe(has);
+});
 
 it('a narrower MLP saves its part of the layers alone', () => {
-  const shape = { layers: 3, width: 8, vocabularySize: 100 };
+  const shape = { layers: 3, width: 8, heads: 2, vocabularySize: 100 };
   expect(decoderForwardFlops({ ...shape, mlpWidth: 32 }, 16)).toBe(decoderForwardFlops(shape, 16));
   // Two matrices a layer, two operations for each weight.
   const saved = 3 * 2 * 2 * 8 * (32 - 20);

@@ -8,7 +8,7 @@ import { parseConfig } from '../../core/config/load.ts';
 import { AdamW } from '../../engine/adamw.ts';
 import { InfluenceRegressor } from '../../engine/bert/influence-regressor.ts';
 import { DataParallelTrainer } from '../../engine/data-parallel/data-parallel-trainer.ts';
-import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
+import { LanguageModel } from '../../engine/decoder/language-model.ts';
 import { initialParameters, ParameterSet } from '../../engine/parameters.ts';
 import { gpuOptions, openOnGpu } from '../../engine/runtime/cuda.ts';
 import { createRuntime, type Precision } from '../../engine/runtime/runtime.ts';

@@ -1,16 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
+import type { DecoderShape } from '../../engine/decoder/decoder.ts';
+import { LanguageModel } from '../../engine/decoder/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime, type RuntimeName } from '../../engine/runtime/runtime.ts';
 import { accumulated, stackName } from '../../engine/trace/accumulate.ts';
 import { Graph } from '../../engine/trace/graph.ts';
-import { randomParameters, TINY_GPT, tokenBatch } from './support.ts';
+import { randomParameters, TINY_GPT, TINY_LLAMA, tokenBatch } from './support.ts';
 
 const [ROWS, LENGTH] = [6, 9];
 const batch = tokenBatch(ROWS, LENGTH, TINY_GPT.vocabularySize);
 
-async function gradientIn(name: RuntimeName, microBatches: number) {
-  const model = new LanguageModel(await createRuntime(name, { threads: 1 }), TINY_GPT);
+async function gradientIn(name: RuntimeName, microBatches: number, shape: DecoderShape = TINY_GPT) {
+  const model = new LanguageModel(await createRuntime(name, { threads: 1 }), shape);
   const gradient = new ParameterSet(model.specs);
   gradient.flat.fill(Number.NaN);
   const loss = await model.lossAndGradient(randomParameters(model.specs), { ...batch, microBatches }, gradient);
@@ -48,8 +49,8 @@ describe.each(['onnx', 'tfjs-cpu'] as const)('gradient accumulation in one run o
     expect(largestOf(differences)).toBeLessThanOrEqual(ROUNDING[name] * largestOf(byRuns.gradient));
   });
 
-  it('is the gradient of the whole batch, to rounding', async () => {
-    const [inParts, whole] = [await gradientIn(name, 3), await gradientIn(name, 1)];
+  it.each([TINY_GPT, TINY_LLAMA])('is the gradient of the whole batch, to rounding', async (shape) => {
+    const [inParts, whole] = [await gradientIn(name, 3, shape), await gradientIn(name, 1, shape)];
     expect(Math.abs(inParts.loss / whole.loss - 1)).toBeLessThan(1e-6);
     const largest = largestOf(whole.gradient);
     whole.gradient.forEach((g, i) => {

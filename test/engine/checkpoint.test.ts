@@ -2,13 +2,16 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { InputError } from '../../core/errors.ts';
 import { DirectoryStore, getJson, putFile, putJson } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
+import { decoderSpecs } from '../../engine/decoder/decoder.ts';
+import type { GptNeoxShape } from '../../engine/decoder/gpt-neox.ts';
+import type { LlamaShape } from '../../engine/decoder/llama.ts';
 import { hasCheckpoint, loadCheckpoint, loadModel, saveCheckpoint } from '../../engine/files/checkpoint.ts';
 import { encodeSafetensors, type Tensor } from '../../engine/files/safetensors.ts';
-import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
 import { initialParameters, ParameterSet } from '../../engine/parameters.ts';
 import { temporaryFolder } from '../support.ts';
 
 const SHAPE: GptNeoxShape = {
+  architecture: 'gpt-neox',
   layers: 2,
   width: 8,
   heads: 2,
@@ -29,7 +32,7 @@ const state = { step: 3, tokens: 96, rows: [4, 5], metrics: { loss: [2.5, 2.25] 
 /** A model that has taken three steps. */
 function trained(variant: Partial<GptNeoxShape> = {}) {
   const shape = { ...SHAPE, ...variant };
-  const parameters = initialParameters(gptNeoxSpecs(shape), 5);
+  const parameters = initialParameters(decoderSpecs(shape), 5);
   const optimizer = new AdamW(parameters.flat.length, options);
   for (let step = 0; step < 3; step++)
     optimizer.apply(parameters.flat, initialParameters(parameters.specs, 6 + step).flat, 0.01);
@@ -162,8 +165,117 @@ it('a checkpoint without some of the moments is refused', async () => {
   await expect(loadCheckpoint(store, 'a')).rejects.toThrow(`a/optimizer.safetensors has no tensor ${lost}`);
 });
 
+const LLAMA: LlamaShape = {
+  architecture: 'llama',
+  layers: 2,
+  width: 8,
+  heads: 4,
+  keyValueHeads: 2,
+  mlpWidth: 12,
+  attentionBias: false,
+  tiedEmbeddings: false,
+  rotaryBase: 5000,
+  layerNormEpsilon: 1e-6,
+  initializerStd: 0.03,
+  vocabularySize: 11,
+};
+
+describe('a Llama', () => {
+  const rotaryScaling = { factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalLength: 16 };
+  it.each<[Partial<LlamaShape>, object]>([
+    [{}, { model_type: 'llama', architectures: ['LlamaForCausalLM'], num_key_value_heads: 2, attention_bias: false }],
+    [
+      { attentionBias: true, keyValueHeads: 4 },
+      { attention_bias: true, num_key_value_heads: 4 },
+    ],
+    [{ attentionBias: 'qkv' }, { model_type: 'qwen2', architectures: ['Qwen2ForCausalLM'] }],
+    [{ tiedEmbeddings: true }, { tie_word_embeddings: true }],
+    [{ rotaryScaling }, { rope_theta: 5000, rope_scaling: { rope_type: 'llama3', factor: 8, low_freq_factor: 1 } }],
+  ])('comes back from a checkpoint with %j', async (variant, fields) => {
+    const shape = { ...LLAMA, ...variant };
+    const parameters = initialParameters(decoderSpecs(shape), 5);
+    const optimizer = new AdamW(parameters.flat.length, options);
+    await saveCheckpoint(store, '', { shape, parameters, optimizer, state, contextLength: 32, endOfText: 10 });
+    expect(await getJson(store, 'config.json')).toMatchObject(fields);
+    const back = await loadCheckpoint(store, '');
+    expect(back).toMatchObject({ shape, contextLength: 32 });
+    expect(back.parameters.flat).toEqual(parameters.flat);
+  });
+
+  const parameters = initialParameters(decoderSpecs(LLAMA), 9);
+  const config = {
+    model_type: 'llama',
+    hidden_size: 8,
+    intermediate_size: 12,
+    num_hidden_layers: 2,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    vocab_size: 11,
+  };
+  const read = async (change: object, shape = LLAMA) => {
+    await putJson(store, 'config.json', { ...config, ...change });
+    const tensors = shape === LLAMA ? parameters : initialParameters(decoderSpecs(shape), 9);
+    await store.put('model.safetensors', encodeSafetensors(tensorsOf(tensors)));
+    return loadModel(store, '');
+  };
+
+  it("is read with its buffers left out and the library's defaults filled in", async () => {
+    await putJson(store, 'config.json', config);
+    const buffer: Tensor = { shape: [1], data: Float32Array.of(1) };
+    const name = 'model.layers.1.self_attn.rotary_emb.inv_freq';
+    await store.put('model.safetensors', encodeSafetensors([...tensorsOf(parameters), [name, buffer]]));
+    const model = await loadModel(store, '');
+    expect(model.parameters.flat).toEqual(parameters.flat);
+    expect(model.shape).toMatchObject({ rotaryBase: 10_000, layerNormEpsilon: 1e-6, attentionBias: false });
+    expect(model.contextLength).toBe(2048);
+  });
+
+  it('may be called Mistral, which attends no further than its window, or Qwen2, which has biases', async () => {
+    const mistral = { model_type: 'mistral', max_position_embeddings: 64 };
+    expect((await read({ ...mistral, sliding_window: 16 })).contextLength).toBe(16);
+    expect((await read({ ...mistral, sliding_window: null })).contextLength).toBe(64);
+    expect((await read({ model_type: 'mistral' })).contextLength).toBe(4096);
+    const qwen2 = { model_type: 'qwen2', sliding_window: 16 };
+    const { shape, contextLength } = await read(qwen2, { ...LLAMA, attentionBias: 'qkv' });
+    expect(shape).toMatchObject({ attentionBias: 'qkv' });
+    expect(contextLength).toBe(32_768);
+  });
+
+  it.each([
+    [{ hidden_act: 'gelu' }, /hidden_act is "gelu"; only "silu" is supported/],
+    [{ mlp_bias: true }, /mlp_bias is true; only false is supported/],
+    [{ head_dim: 4 }, /head_dim is 4, only hidden_size \/ num_attention_heads, 2, is supported/],
+    [{ num_attention_heads: 8 }, /num_attention_heads is 8, heads of an even number of dimensions were expected/],
+    [{ num_key_value_heads: 3 }, /num_key_value_heads is 3, a divisor of num_attention_heads \(4\) was expected/],
+    [{ num_key_value_heads: 8 }, /num_key_value_heads is 8, a whole number from 1 to 4 was expected/],
+    [{ model_type: 'qwen2', use_sliding_window: true }, /use_sliding_window is true; only false is supported/],
+    [{ rope_parameters: { partial_rotary_factor: 0.5 } }, /partial_rotary_factor is 0\.5, only 1 is supported/],
+    [
+      { rope_scaling: { type: 'linear', factor: 2 } },
+      /rope_type is "linear", only "default" and "llama3" are supported/,
+    ],
+    [
+      { rope_scaling: { rope_type: 'llama3', factor: 8 } },
+      /low_freq_factor is undefined, a number above 0 was expected/,
+    ],
+    [
+      {
+        rope_scaling: {
+          ...{ rope_type: 'llama3', factor: 8, low_freq_factor: 4, high_freq_factor: 4 },
+          original_max_position_embeddings: 16,
+        },
+      },
+      /high_freq_factor is 4, a number above low_freq_factor was expected/,
+    ],
+    [{ intermediate_size: undefined }, /intermediate_size is undefined, a number was expected/],
+  ])('is refused with %j, by the name of the field', async (change, message) => {
+    await expect(read(change)).rejects.toThrow(message);
+    await expect(read(change)).rejects.toThrow(InputError);
+  });
+});
+
 describe('a downloaded model', () => {
-  const parameters = initialParameters(gptNeoxSpecs(SHAPE), 9);
+  const parameters = initialParameters(decoderSpecs(SHAPE), 9);
   const config = {
     model_type: 'gpt_neox',
     hidden_size: 8,
@@ -195,7 +307,7 @@ describe('a downloaded model', () => {
   it.each(['gelu_new', 'gelu_fast', 'gelu_pytorch_tanh'])('may approximate GELU as %s', async (hidden_act) => {
     await putJson(store, 'config.json', { ...config, hidden_act });
     await store.put('model.safetensors', encodeSafetensors(tensorsOf(parameters)));
-    expect((await loadModel(store, '')).shape.activation).toBe('gelu-tanh');
+    expect((await loadModel(store, '')).shape).toMatchObject({ activation: 'gelu-tanh' });
   });
 
   it('may call its head as Transformers 5 does in memory, but not have two', async () => {
@@ -245,7 +357,7 @@ describe('a downloaded model', () => {
 
   it.each([
     [{ head_dim: 16 }, /head_dim is 16, only hidden_size \/ num_attention_heads, 8, is supported\. Use another model/],
-    [{ model_type: 'llama' }, /config\.json: model_type is "llama"; only "gpt_neox" is supported/],
+    [{ model_type: 'qwen3' }, /config\.json: model_type is "qwen3"; only "gpt_neox", "llama", "mistral", "qwen2" are/],
     [{ hidden_act: 'relu' }, /hidden_act is "relu"; only "gelu", "gelu_pytorch_tanh", .* are supported/],
     [{ hidden_act: 'constructor' }, /hidden_act is "constructor"; only/],
     [{ attention_bias: false }, /attention\.dense\.bias is no part of the model that config\.json describes/],

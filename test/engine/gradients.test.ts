@@ -1,16 +1,18 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { InfluenceRegressor, type LabelledBatch } from '../../engine/bert/influence-regressor.ts';
-import { gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
-import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
+import { type DecoderShape, decoderSpecs } from '../../engine/decoder/decoder.ts';
+import { LanguageModel } from '../../engine/decoder/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
 import {
   documentBatch,
   OTHER_GPT,
+  OTHER_LLAMA,
   randomParameters,
   relativeDifferences,
   TINY_BERT,
   TINY_GPT,
+  TINY_LLAMA,
   tokenBatch,
   uniforms,
 } from './support.ts';
@@ -25,9 +27,9 @@ beforeAll(async () => {
 
 type LossAndGradient = (parameters: ParameterSet, gradient: ParameterSet) => Promise<number>;
 
-function gptLoss(runtime: Runtime, shape = TINY_GPT): { specs: LanguageModel['specs']; loss: LossAndGradient } {
+function decoderLoss(runtime: Runtime, shape: DecoderShape): { specs: LanguageModel['specs']; loss: LossAndGradient } {
   const model = new LanguageModel(runtime, shape);
-  const batch = tokenBatch(2, 7, TINY_GPT.vocabularySize);
+  const batch = tokenBatch(2, 7, shape.vocabularySize);
   return { specs: model.specs, loss: (parameters, gradient) => model.lossAndGradient(parameters, batch, gradient) };
 }
 
@@ -48,8 +50,10 @@ function bertLoss(runtime: Runtime, rate = 0): { specs: LanguageModel['specs']; 
 }
 
 const cases = {
-  'GPT-NeoX': (runtime: Runtime) => gptLoss(runtime),
-  'GPT-NeoX unlike Pythia': (runtime: Runtime) => gptLoss(runtime, { ...TINY_GPT, ...OTHER_GPT }),
+  'GPT-NeoX': (runtime: Runtime) => decoderLoss(runtime, TINY_GPT),
+  'GPT-NeoX unlike Pythia': (runtime: Runtime) => decoderLoss(runtime, { ...TINY_GPT, ...OTHER_GPT }),
+  Llama: (runtime: Runtime) => decoderLoss(runtime, TINY_LLAMA),
+  'Llama unlike the first': (runtime: Runtime) => decoderLoss(runtime, { ...TINY_LLAMA, ...OTHER_LLAMA }),
   BERT: (runtime: Runtime) => bertLoss(runtime),
   'BERT with dropout': (runtime: Runtime) => bertLoss(runtime, 0.3),
 };
@@ -63,7 +67,7 @@ it.each([
 ])('an embedding that is the head too has the sum of both gradients, %j', async ({ vocabularySize, ...size }) => {
   const shape = { ...TINY_GPT, vocabularySize, tiedEmbeddings: true };
   const batch = { ...tokenBatch(size.batch, size.length, vocabularySize), ...size };
-  const specs = gptNeoxSpecs(shape);
+  const specs = decoderSpecs(shape);
   const parameters = randomParameters(specs);
   const gradients = await Promise.all(
     [onnx, reference].map(async (runtime) => {

@@ -1,18 +1,22 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { AdamW } from '../../engine/adamw.ts';
-import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
-import { LanguageModel, type TokenBatch } from '../../engine/gpt-neox/language-model.ts';
+import { type DecoderShape, decoderSpecs } from '../../engine/decoder/decoder.ts';
+import type { GptNeoxShape } from '../../engine/decoder/gpt-neox.ts';
+import { LanguageModel, type TokenBatch } from '../../engine/decoder/language-model.ts';
+import type { LlamaShape } from '../../engine/decoder/llama.ts';
 import { crossEntropy, tokenCrossEntropy } from '../../engine/ops.ts';
 import { initialParameters, ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
 import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
-import { plainGptNeox } from './plain-models.ts';
+import { plainGptNeox, plainLlama } from './plain-models.ts';
 import {
   OTHER_GPT,
+  OTHER_LLAMA,
   randomParameters,
   randomTokens,
   relativeDifferences,
   TINY_GPT,
+  TINY_LLAMA,
   tokenBatch,
   uniforms,
 } from './support.ts';
@@ -40,19 +44,32 @@ describe('the model', () => {
     OTHER_GPT,
   ])('equals GPT-NeoX written as plain loops, %j', async (variant) => {
     const shape: GptNeoxShape = { ...TINY_GPT, ...variant };
-    const parameters = randomParameters(gptNeoxSpecs(shape));
+    await expectLogits(shape, (parameters, row) => plainGptNeox(shape, parameters, row));
+  });
+
+  it.each([
+    {},
+    { keyValueHeads: 4 },
+    { attentionBias: true },
+    ...Object.entries(OTHER_LLAMA).map(([name, value]) => ({ [name]: value })),
+    OTHER_LLAMA,
+  ])('equals Llama written as plain loops, %j', async (variant) => {
+    const shape: LlamaShape = { ...TINY_LLAMA, ...variant };
+    await expectLogits(shape, (parameters, row) => plainLlama(shape, parameters, row));
+  });
+
+  async function expectLogits(shape: DecoderShape, plain: (parameters: ParameterSet, row: number[]) => number[][]) {
+    const parameters = randomParameters(decoderSpecs(shape));
     const tokens = randomTokens(2 * 6, V);
     for (const runtime of [onnx, reference]) {
       const logits = await logitsOf(runtime, shape, parameters, { batch: 2, length: 6, tokens });
-      const expected = [tokens.slice(0, 6), tokens.slice(6)].flatMap((row) =>
-        plainGptNeox(shape, parameters, [...row]),
-      );
+      const expected = [tokens.slice(0, 6), tokens.slice(6)].flatMap((row) => plain(parameters, [...row]));
       const scale = Math.max(...expected.flat().map(Math.abs));
       expected.flat().forEach((value, i) => {
         expect(Math.abs(logits[i]! - value) / scale).toBeLessThan(3e-6);
       });
     }
-  });
+  }
 
   it('has the parameters, names and shapes of GPTNeoXForCausalLM', () => {
     const shapes = Object.fromEntries(model.specs.map(({ name, shape }) => [name, shape]));
@@ -69,12 +86,43 @@ describe('the model', () => {
       'embed_out.weight': [40, 24],
     });
     expect(model.specs).toHaveLength(2 + 2 + 2 * 12);
-    const names = gptNeoxSpecs({ ...TINY_GPT, ...OTHER_GPT }).map(({ name }) => name);
+    const names = decoderSpecs({ ...TINY_GPT, ...OTHER_GPT }).map(({ name }) => name);
     const left = model.specs.filter(({ name }) => !names.includes(name)).map(({ name }) => name);
     expect(left).toHaveLength(2 * 2 + 1);
     expect(left).toContain('gpt_neox.layers.1.attention.dense.bias');
     expect(left).toContain('gpt_neox.layers.1.attention.query_key_value.bias');
     expect(left).toContain('embed_out.weight');
+  });
+
+  it('has the parameters, names and shapes of LlamaForCausalLM, and of Qwen2ForCausalLM', () => {
+    const shapesOf = (shape: LlamaShape) => decoderSpecs(shape).map(({ name, shape }) => [name, shape]);
+    const layer = (i: number) => [
+      [`model.layers.${i}.self_attn.q_proj.weight`, [32, 32]],
+      [`model.layers.${i}.self_attn.k_proj.weight`, [16, 32]],
+      [`model.layers.${i}.self_attn.v_proj.weight`, [16, 32]],
+      [`model.layers.${i}.self_attn.o_proj.weight`, [32, 32]],
+      [`model.layers.${i}.mlp.gate_proj.weight`, [40, 32]],
+      [`model.layers.${i}.mlp.up_proj.weight`, [40, 32]],
+      [`model.layers.${i}.mlp.down_proj.weight`, [32, 40]],
+      [`model.layers.${i}.input_layernorm.weight`, [32]],
+      [`model.layers.${i}.post_attention_layernorm.weight`, [32]],
+    ];
+    const embedding = ['model.embed_tokens.weight', [40, 32]];
+    const ends = [
+      ['model.norm.weight', [32]],
+      ['lm_head.weight', [40, 32]],
+    ];
+    expect(shapesOf(TINY_LLAMA)).toEqual([embedding, ...layer(0), ...layer(1), ...ends]);
+    const biases = shapesOf({ ...TINY_LLAMA, attentionBias: 'qkv', tiedEmbeddings: true }).filter(
+      ([name]) => !shapesOf(TINY_LLAMA).some(([other]) => other === name),
+    );
+    expect(biases).toEqual(
+      [0, 1].flatMap((i) => [
+        [`model.layers.${i}.self_attn.q_proj.bias`, [32]],
+        [`model.layers.${i}.self_attn.k_proj.bias`, [16]],
+        [`model.layers.${i}.self_attn.v_proj.bias`, [16]],
+      ]),
+    );
   });
 
   it('begins at a loss of about log(vocabulary)', async () => {
@@ -115,14 +163,14 @@ it.each([
   const positions = Int32Array.from(randomTokens(3 * count, length, 5));
   positions[0] = 0;
   positions[positions.length - 1] = length - 1;
-  for (const variant of [{}, OTHER_GPT])
+  for (const shape of [TINY_GPT, { ...TINY_GPT, ...OTHER_GPT }, TINY_LLAMA])
     for (const runtime of [onnx, reference]) {
-      const model = new LanguageModel(runtime, { ...TINY_GPT, ...variant });
+      const model = new LanguageModel(runtime, shape);
       const parameters = randomParameters(model.specs);
       const batch = { batch: 3, length, tokens };
       const all = await model.hiddenStates(parameters, batch);
       const found = await model.hiddenStatesAt(parameters, batch, positions);
-      const { width } = TINY_GPT;
+      const { width } = shape;
       const expected = [...positions].flatMap((position, i) => {
         const state = Math.floor(i / count) * length + position;
         return [...all.subarray(state * width, (state + 1) * width)];

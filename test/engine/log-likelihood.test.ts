@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Passage } from '../../core/corpus/passages.ts';
-import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
-import { logLikelihoods, logLikelihoodsOf, paddedRowLength } from '../../engine/gpt-neox/log-likelihood.ts';
+import { LanguageModel } from '../../engine/decoder/language-model.ts';
+import { logLikelihoods, logLikelihoodsOf, paddedRowLength } from '../../engine/decoder/log-likelihood.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
 import { randomParameters, randomTokens, TINY_GPT } from './support.ts';

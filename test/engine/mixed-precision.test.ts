@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import { InfluenceRegressor } from '../../engine/bert/influence-regressor.ts';
-import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
+import { LanguageModel } from '../../engine/decoder/language-model.ts';
 import { linear } from '../../engine/ops.ts';
 import { ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
 import { OnnxCompiler } from '../../engine/runtime/onnx.ts';

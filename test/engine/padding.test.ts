@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { LanguageModel, TokenBatch } from '../../engine/gpt-neox/language-model.ts';
-import { PassageSet } from '../../engine/gpt-neox/passage-set.ts';
+import type { LanguageModel, TokenBatch } from '../../engine/decoder/language-model.ts';
+import { PassageSet } from '../../engine/decoder/passage-set.ts';
 import { paddedLengths } from '../../engine/padding.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 

@@ -1,9 +1,10 @@
 /**
- * GPT-NeoX and BERT once more, in plain float64 loops after the papers and Hugging Face's definitions: slow, and sharing
+ * GPT-NeoX, Llama and BERT once more, in plain float64 loops after the papers and Hugging Face's definitions: slow, and sharing
  * no code with the engine.
  */
 import type { BertShape } from '../../engine/bert/bert.ts';
-import type { GptNeoxShape } from '../../engine/gpt-neox/gpt-neox.ts';
+import type { GptNeoxShape } from '../../engine/decoder/gpt-neox.ts';
+import type { LlamaShape } from '../../engine/decoder/llama.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 
 type Vector = number[];
@@ -92,6 +93,69 @@ export function plainGptNeox(shape: GptNeoxShape, p: ParameterSet, tokens: numbe
   const head = shape.tiedEmbeddings ? table : p.view('embed_out.weight');
   return states.map((state) => {
     const x = layerNorm(p, 'gpt_neox.final_layer_norm', state, epsilon);
+    return Array.from({ length: shape.vocabularySize }, (_, v) =>
+      x.reduce((sum, value, i) => sum + value * head[v * d + i]!, 0),
+    );
+  });
+}
+
+function rmsNorm(p: ParameterSet, name: string, x: Vector, epsilon: number): Vector {
+  const rms = Math.sqrt(x.reduce((sum, value) => sum + value ** 2, 0) / x.length + epsilon);
+  return x.map((value, i) => (value / rms) * p.view(`${name}.weight`)[i]!);
+}
+
+/** Logits after each token of one row. */
+export function plainLlama(shape: LlamaShape, p: ParameterSet, tokens: number[]): Vector[] {
+  const { width: d, heads, keyValueHeads = heads, attentionBias = false, layerNormEpsilon: epsilon } = shape;
+  const c = d / heads;
+  const half = c / 2;
+  // After Transformers' `_compute_llama3_parameters`, which goes by wavelengths.
+  const frequency = (i: number) => {
+    const plain = 1 / shape.rotaryBase ** ((2 * i) / c);
+    if (!shape.rotaryScaling) return plain;
+    const { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalLength } = shape.rotaryScaling;
+    const wavelength = (2 * Math.PI) / plain;
+    if (wavelength < originalLength / high) return plain;
+    if (wavelength > originalLength / low) return plain / factor;
+    const smooth = (originalLength / wavelength - low) / (high - low);
+    return ((1 - smooth) * plain) / factor + smooth * plain;
+  };
+  const rotate = (x: Vector, position: number) =>
+    x.map((value, i) => {
+      const angle = position * frequency(i % half);
+      return value * Math.cos(angle) + (i < half ? -x[i + half]! : x[i - half]!) * Math.sin(angle);
+    });
+  const silu = (z: number) => z / (1 + Math.exp(-z));
+  const table = p.view('model.embed_tokens.weight');
+  let states = tokens.map((token) => [...table.subarray(token * d, (token + 1) * d)]);
+  for (let l = 0; l < shape.layers; l++) {
+    const name = `model.layers.${l}`;
+    const read = states.map((x) => rmsNorm(p, `${name}.input_layernorm`, x, epsilon));
+    const [q, k, v] = ['q_proj', 'k_proj', 'v_proj'].map((which) =>
+      read.map((x) => linear(p, `${name}.self_attn.${which}`, x, attentionBias !== false)),
+    ) as [Vector[], Vector[], Vector[]];
+    states = states.map((x, t) => {
+      const past = Array.from({ length: t + 1 }, (_, s) => s);
+      const attended = Array.from({ length: heads }, (_, head) => {
+        const shared = Math.floor(head / (heads / keyValueHeads));
+        const cut = (y: Vector, head: number) => y.slice(head * c, (head + 1) * c);
+        return attend(
+          rotate(cut(q[t]!, head), t),
+          past.map((s) => rotate(cut(k[s]!, shared), s)),
+          past.map((s) => cut(v[s]!, shared)),
+        );
+      }).flat();
+      const after = add(x, linear(p, `${name}.self_attn.o_proj`, attended, attentionBias === true));
+      const normed = rmsNorm(p, `${name}.post_attention_layernorm`, after, epsilon);
+      const gate = linear(p, `${name}.mlp.gate_proj`, normed, false);
+      const up = linear(p, `${name}.mlp.up_proj`, normed, false);
+      const hidden = gate.map((z, i) => silu(z) * up[i]!);
+      return add(after, linear(p, `${name}.mlp.down_proj`, hidden, false));
+    });
+  }
+  const head = shape.tiedEmbeddings ? table : p.view('lm_head.weight');
+  return states.map((state) => {
+    const x = rmsNorm(p, 'model.norm', state, epsilon);
     return Array.from({ length: shape.vocabularySize }, (_, v) =>
       x.reduce((sum, value, i) => sum + value * head[v * d + i]!, 0),
     );

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
-import { fullPasses, rowLosses } from '../../engine/gpt-neox/row-passes.ts';
+import { LanguageModel } from '../../engine/decoder/language-model.ts';
+import { fullPasses, rowLosses } from '../../engine/decoder/row-passes.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { randomParameters, randomTokens, TINY_GPT } from './support.ts';
 

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import ort from 'onnxruntime-node';
 import { describe, expect, it, vi } from 'vitest';
 import { ConfigError } from '../../core/errors.ts';
-import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
+import { LanguageModel } from '../../engine/decoder/language-model.ts';
 import { initialParameters, ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
 import { gpuCompiler } from '../../engine/runtime/eager.ts';
 import { createRuntime, type Program } from '../../engine/runtime/runtime.ts';

@@ -1,8 +1,9 @@
 import { CounterRandom } from '../../core/random/philox.ts';
 import type { DocumentBatch } from '../../core/tokenizer/encoder-input.ts';
 import type { BertShape } from '../../engine/bert/bert.ts';
-import type { GptNeoxShape } from '../../engine/gpt-neox/gpt-neox.ts';
-import type { TokenBatch } from '../../engine/gpt-neox/language-model.ts';
+import type { GptNeoxShape } from '../../engine/decoder/gpt-neox.ts';
+import type { TokenBatch } from '../../engine/decoder/language-model.ts';
+import type { LlamaShape } from '../../engine/decoder/llama.ts';
 import { ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
 
 /** A head of 8 channels, of which 4 are rotated, and a head count that does not equal the batch. */
@@ -25,6 +26,28 @@ export const OTHER_GPT = {
   tiedEmbeddings: true,
   parallelResidual: false,
 } satisfies Partial<GptNeoxShape>;
+
+/** Two query heads share a key and a value. */
+export const TINY_LLAMA: LlamaShape = {
+  architecture: 'llama',
+  layers: 2,
+  width: 32,
+  heads: 4,
+  keyValueHeads: 2,
+  mlpWidth: 40,
+  rotaryBase: 10_000,
+  layerNormEpsilon: 1e-5,
+  initializerStd: 0.02,
+  vocabularySize: 40,
+};
+
+/** What others have; of the four waves of its heads, the first is left, the second stretched in part, the others by 4. */
+export const OTHER_LLAMA = {
+  keyValueHeads: 1,
+  attentionBias: 'qkv',
+  tiedEmbeddings: true,
+  rotaryScaling: { factor: 4, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalLength: 64 },
+} satisfies Partial<LlamaShape>;
 
 export const TINY_BERT: BertShape = {
   layers: 2,

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support.ts';
 const PROGRAM = (engine: string) => `
 const at = (name) => import(${JSON.stringify(engine)} + name);
 const [{ createRuntime }, { LanguageModel }, { ParameterSet }] =
-  await Promise.all(['runtime/runtime.ts', 'gpt-neox/language-model.ts', 'parameters.ts'].map(at));
+  await Promise.all(['runtime/runtime.ts', 'decoder/language-model.ts', 'parameters.ts'].map(at));
 const shape = { layers: 1, width: 16, heads: 2, vocabularySize: 64, rotaryFraction: 0.25, rotaryBase: 10000,
   layerNormEpsilon: 1e-5, initializerStd: 0.02 };
 const model = new LanguageModel(await createRuntime('onnx', { threads: 1 }), shape);

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { gptNeoxLoss, gptNeoxSpecs, gptNeoxTokenLosses } from '../../engine/gpt-neox/gpt-neox.ts';
+import { decoderLoss, decoderSpecs, decoderTokenLosses } from '../../engine/decoder/decoder.ts';
 import { ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
 import { createRuntime, type Program, type Runtime } from '../../engine/runtime/runtime.ts';
 import { trace } from '../../engine/trace/backend.ts';
@@ -27,9 +27,9 @@ const ids = () => tf.tensor1d([2, 0, 2], 'int32');
 
 /** A use of each kernel, by a name that says which. */
 const uses: Record<string, (p: Record<'x' | 'y' | 'row' | 'cube', tf.Tensor>) => tf.Tensor> = {
-  'Neg, Erf, Exp, Log, Reciprocal, Square': ({ x }) => {
+  'Neg, Erf, Exp, Log, Reciprocal, Sigmoid, Square': ({ x }) => {
     const positive = tf.add(tf.square(x), 0.5);
-    return tf.addN([tf.neg(x), tf.erf(x), tf.exp(x), tf.log(positive), tf.reciprocal(positive)]);
+    return tf.addN([tf.neg(x), tf.erf(x), tf.exp(x), tf.log(positive), tf.reciprocal(positive), tf.sigmoid(x)]);
   },
   'Add, Sub, Multiply with broadcasting': ({ x, row, cube }) =>
     tf.mul(tf.sub(tf.mul(cube, x), row), tf.add(tf.square(row), 1)),
@@ -124,20 +124,20 @@ describe('the graph', () => {
   it('of a forward pass has nothing of the backward pass', () => {
     const inputs = { tokens: { shape: [2, 5], dtype: 'int32' }, targets: { shape: [10], dtype: 'int32' } } as const;
     const weights = { shape: [10], dtype: 'float32' } as const;
-    const parameters = gptNeoxSpecs(TINY_GPT);
+    const parameters = decoderSpecs(TINY_GPT);
     const forward = trace({
       key: 'forward',
       parameters,
       inputs: { ...inputs, weights },
       differentiate: false,
-      build: (p, i) => gptNeoxLoss(TINY_GPT, p, i.tokens!, i.targets!, i.weights!),
+      build: (p, i) => decoderLoss(TINY_GPT, p, i.tokens!, i.targets!, i.weights!),
     });
     const losses = trace({
       key: 'losses',
       parameters,
       inputs,
       differentiate: false,
-      build: (p, i) => gptNeoxTokenLosses(TINY_GPT, p, i.tokens!, i.targets!),
+      build: (p, i) => decoderTokenLosses(TINY_GPT, p, i.tokens!, i.targets!),
     });
     // The gradients that the cross-entropy computes beforehand are not asked for: what is left is the weighted sum.
     expect(forward.nodes.length).toBeGreaterThan(forward.liveNodes().length);

@@ -2,24 +2,24 @@
 import * as tf from '@tensorflow/tfjs-core';
 import type { DocumentBatch } from '../../core/tokenizer/encoder-input.ts';
 import { type BertShape, bertEmbedding, bertPrediction, bertSpecs } from '../../engine/bert/bert.ts';
-import { type GptNeoxShape, gptNeoxHiddenStates, gptNeoxSpecs, headOf } from '../../engine/gpt-neox/gpt-neox.ts';
-import type { TokenBatch } from '../../engine/gpt-neox/language-model.ts';
+import { type DecoderShape, decoderHiddenStates, decoderSpecs, headOf } from '../../engine/decoder/decoder.ts';
+import type { TokenBatch } from '../../engine/decoder/language-model.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import type { Runtime } from '../../engine/runtime/runtime.ts';
 
-/** A GPT-NeoX's logits after every token, [batch * length * vocabularySize]. */
+/** A decoder's logits after every token, [batch * length * vocabularySize]. */
 export async function logitsOf(
   runtime: Runtime,
-  shape: GptNeoxShape,
+  shape: DecoderShape,
   parameters: ParameterSet,
   { batch, length, tokens }: TokenBatch,
 ): Promise<Float32Array> {
   const executable = await runtime.compile({
     key: `logits ${batch}x${length} ${JSON.stringify(shape)}`,
-    parameters: gptNeoxSpecs(shape),
+    parameters: decoderSpecs(shape),
     inputs: { tokens: { shape: [batch, length], dtype: 'int32' } },
     differentiate: false,
-    build: (p, i) => tf.matMul(gptNeoxHiddenStates(shape, p, i.tokens!), headOf(p), false, true),
+    build: (p, i) => tf.matMul(decoderHiddenStates(shape, p, i.tokens!), headOf(shape, p), false, true),
   });
   return executable.run(parameters, { tokens });
 }

@@ -5,7 +5,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import { InfluenceRegressor } from '../../engine/bert/influence-regressor.ts';
-import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
+import { LanguageModel } from '../../engine/decoder/language-model.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
 import { backendCompiler } from '../../engine/runtime/eager.ts';
 import { createRuntime, Runtime } from '../../engine/runtime/runtime.ts';

@@ -89,13 +89,13 @@ describe('a checkpoint', () => {
   const model = `
     import { AdamW } from './engine/adamw.ts';
     import { loadCheckpoint, saveCheckpoint } from './engine/files/checkpoint.ts';
-    import { gptNeoxSpecs } from './engine/gpt-neox/gpt-neox.ts';
+    import { decoderSpecs } from './engine/decoder/decoder.ts';
     import { ParameterSet } from './engine/parameters.ts';
     import { DirectoryStore } from './core/storage/index.ts';
     const store = new DirectoryStore(folder);
     const shape = ${SHAPE};
     const made = () => {
-      const parameters = new ParameterSet(gptNeoxSpecs(shape));
+      const parameters = new ParameterSet(decoderSpecs(shape));
       const size = parameters.flat.length;
       const optimizer = new AdamW(size, { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 });
       for (const array of [parameters.flat, optimizer.m, optimizer.v]) array.fill(0.5);

@@ -5,10 +5,11 @@
  */
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
+import { decoderSpecs } from '../../engine/decoder/decoder.ts';
+import type { GptNeoxShape } from '../../engine/decoder/gpt-neox.ts';
+import { LanguageModel } from '../../engine/decoder/language-model.ts';
 import { loadModel, saveCheckpoint } from '../../engine/files/checkpoint.ts';
 import { encodeSafetensors, type Tensor } from '../../engine/files/safetensors.ts';
-import { type GptNeoxShape, gptNeoxSpecs } from '../../engine/gpt-neox/gpt-neox.ts';
-import { LanguageModel } from '../../engine/gpt-neox/language-model.ts';
 import { initialParameters, ParameterSet, sizeOf } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { OTHER_GPT } from '../engine/support.ts';
@@ -51,7 +52,7 @@ async function createModel(rotaryFraction: number): Promise<void> {
     vocabularySize: 256,
     ...(kind === 'other' && OTHER_GPT),
   };
-  const specs = gptNeoxSpecs(shape).map((spec) => ({ ...spec, init: { std: spec.init === 'ones' ? 1 : 0.2 } }));
+  const specs = decoderSpecs(shape).map((spec) => ({ ...spec, init: { std: spec.init === 'ones' ? 1 : 0.2 } }));
   const parameters = initialParameters(specs, 11);
   const optimizer = new AdamW(
     specs.reduce((sum, spec) => sum + sizeOf(spec.shape), 0),

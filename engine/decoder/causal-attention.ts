@@ -10,17 +10,41 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { attention, fused, MASKED, withGradient, worksInParts } from '../ops.ts';
 
+/** How Llama 3.1 stretches the waves of its positions: those longer than it was pretrained on, by a factor. */
+export interface RotaryScaling {
+  factor: number;
+  /** Waves longer than `originalLength` / `lowFrequencyFactor` tokens are stretched by the whole factor. */
+  lowFrequencyFactor: number;
+  /** Those shorter than `originalLength` / `highFrequencyFactor` not at all, and those in between by a part of it. */
+  highFrequencyFactor: number;
+  originalLength: number;
+}
+
 /** Angles for positions 0 to length - 1: cosines and sines, each [length, dimensions / 2]. */
-export function rotaryAngles(length: number, dimensions: number, base: number): { cos: tf.Tensor; sin: tf.Tensor } {
+export function rotaryAngles(
+  length: number,
+  dimensions: number,
+  base: number,
+  scaling?: RotaryScaling,
+): { cos: tf.Tensor; sin: tf.Tensor } {
   const half = dimensions / 2;
-  const angles = Array.from(
-    { length: length * half },
-    (_, i) => Math.floor(i / half) / base ** ((2 * (i % half)) / dimensions),
-  );
+  const radians = Array.from({ length: half }, (_, i) => base ** ((2 * i) / dimensions)); // tokens in one radian
+  const stretched = scaling ? radians.map((tokens) => tokens * stretchOf(tokens, scaling)) : radians;
+  const angles = Array.from({ length: length * half }, (_, i) => Math.floor(i / half) / stretched[i % half]!);
   return {
     cos: tf.tensor2d(Float32Array.from(angles, Math.cos), [length, half]),
     sin: tf.tensor2d(Float32Array.from(angles, Math.sin), [length, half]),
   };
+}
+
+/** The factor by which a wave is stretched of which one radian takes so many tokens. */
+function stretchOf(
+  tokens: number,
+  { factor, lowFrequencyFactor: low, highFrequencyFactor: high, originalLength }: RotaryScaling,
+): number {
+  const waves = originalLength / (2 * Math.PI * tokens);
+  const kept = Math.min(1, Math.max(0, (waves - low) / (high - low)));
+  return 1 / (kept + (1 - kept) / factor);
 }
 
 /** Rotates the leading 2 * cos.shape[1] dimensions of x [B, S, h, c] by position, "rotate-half" style as in GPT-NeoX. */
@@ -50,6 +74,18 @@ function rotate(x: tf.Tensor, cos: tf.Tensor, sin: tf.Tensor): tf.Tensor {
       ...(rest > 0 ? [passed] : []),
     ],
     -1,
+  );
+}
+
+/** Repeats each head of x [B, S, g, c], one after the other, until there are h: [B, S, h, c]. */
+export function repeatHeads(x: tf.Tensor, h: number): tf.Tensor {
+  const [B, S, g, c] = x.shape as [number, number, number, number];
+  if (g === h) return x;
+  const heads = [B * S * g, c];
+  return withGradient(
+    [x],
+    () => tf.reshape(tf.stack(Array(h / g).fill(tf.reshape(x, heads)), 1), [B, S, h, c]),
+    (dy) => tf.reshape(tf.sum(tf.reshape(dy, [B * S * g, h / g, c]), 1), [B, S, g, c]),
   );
 }
 

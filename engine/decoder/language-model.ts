@@ -1,17 +1,15 @@
 import type { ParameterSet, ParameterSpec } from '../parameters.ts';
 import type { Executable, InputSpec, Inputs, Program, Runtime } from '../runtime/runtime.ts';
 import {
-  type GptNeoxShape,
-  gptNeoxHiddenStates,
-  gptNeoxLoss,
-  gptNeoxRowFeatures,
-  gptNeoxSpecs,
-  gptNeoxTargetLogProbabilities,
-  gptNeoxTargetLosses,
-  gptNeoxTokenLosses,
-} from './gpt-neox.ts';
-
-export type { GptNeoxShape } from './gpt-neox.ts';
+  type DecoderShape,
+  decoderHiddenStates,
+  decoderLoss,
+  decoderRowFeatures,
+  decoderSpecs,
+  decoderTargetLogProbabilities,
+  decoderTargetLosses,
+  decoderTokenLosses,
+} from './decoder.ts';
 
 /**
  * Rows of equal length. The caller pads a shorter passage on the right, with any token and weight 0: attention is
@@ -33,17 +31,17 @@ export interface TokenBatch {
 }
 
 /**
- * A GPT-NeoX causal language model on one runtime. It holds no weights: each call is given them and never changes them.
+ * A causal language model on one runtime. It holds no weights: each call is given them and never changes them.
  */
 export class LanguageModel {
   readonly specs: ParameterSpec[];
-  readonly shape: GptNeoxShape;
+  readonly shape: DecoderShape;
   private readonly runtime: Runtime;
 
-  constructor(runtime: Runtime, shape: GptNeoxShape) {
+  constructor(runtime: Runtime, shape: DecoderShape) {
     this.runtime = runtime;
     this.shape = shape;
-    this.specs = gptNeoxSpecs(shape);
+    this.specs = decoderSpecs(shape);
   }
 
   /**
@@ -59,7 +57,7 @@ export class LanguageModel {
     const part = { batch: batch.batch / microBatches, length: batch.length };
     const shapes = { ...predictionShapes(part), weights: predictions(part) };
     const executable = await this.compile('loss', { ...part, microBatches }, true, shapes, (p, i) =>
-      gptNeoxLoss(this.shape, p, i.tokens!, i.targets!, i.weights!),
+      decoderLoss(this.shape, p, i.tokens!, i.targets!, i.weights!),
     );
     const [loss] = await executable.run(parameters, { ...inputs, weights }, gradient);
     return loss!;
@@ -73,7 +71,7 @@ export class LanguageModel {
   async tokenLosses(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
     const { inputs, shapes } = predictionInputs(batch, this.shape.vocabularySize);
     const executable = await this.compile('token-losses', batch, false, shapes, (p, i) =>
-      gptNeoxTokenLosses(this.shape, p, i.tokens!, i.targets!),
+      decoderTokenLosses(this.shape, p, i.tokens!, i.targets!),
     );
     return executable.run(parameters, inputs);
   }
@@ -85,7 +83,7 @@ export class LanguageModel {
   async rowFeatures(parameters: ParameterSet, batch: TokenBatch): Promise<Float32Array> {
     const { inputs, shapes } = predictionInputs(batch, this.shape.vocabularySize);
     const executable = await this.compile('row-features', batch, false, shapes, (p, i) =>
-      gptNeoxRowFeatures(this.shape, p, i.tokens!, i.targets!),
+      decoderRowFeatures(this.shape, p, i.tokens!, i.targets!),
     );
     const found = await executable.run(parameters, inputs);
     const steps = batch.length - 1;
@@ -107,7 +105,7 @@ export class LanguageModel {
     checkTokens(tokens, rows * length, this.shape.vocabularySize);
     const inputs: Program['inputs'] = { tokens: { shape: [rows, length], dtype: 'int32' } };
     const executable = await this.compile('hidden-states', batch, false, inputs, (p, i) =>
-      gptNeoxHiddenStates(this.shape, p, i.tokens!),
+      decoderHiddenStates(this.shape, p, i.tokens!),
     );
     return executable.run(parameters, { tokens });
   }
@@ -130,7 +128,7 @@ export class LanguageModel {
       positions: { shape: [rows, count], dtype: 'int32' },
     };
     const executable = await this.compile(`hidden-states-at-${count}`, batch, false, inputs, (p, i) =>
-      gptNeoxHiddenStates(this.shape, p, i.tokens!, i.positions!),
+      decoderHiddenStates(this.shape, p, i.tokens!, i.positions!),
     );
     return executable.run(parameters, { tokens, positions });
   }
@@ -154,7 +152,7 @@ export class LanguageModel {
     hidden: Float32Array,
     targets: Int32Array,
   ): Promise<Float32Array> {
-    return this.head('target-log-probabilities', parameters, hidden, targets, gptNeoxTargetLogProbabilities);
+    return this.head('target-log-probabilities', parameters, hidden, targets, decoderTargetLogProbabilities);
   }
 
   /**
@@ -164,7 +162,7 @@ export class LanguageModel {
    * @param hidden [targets.length * width], states from {@link hiddenStates}.
    */
   async targetLosses(parameters: ParameterSet, hidden: Float32Array, targets: Int32Array): Promise<Float32Array> {
-    return this.head('target-losses', parameters, hidden, targets, gptNeoxTargetLosses);
+    return this.head('target-losses', parameters, hidden, targets, decoderTargetLosses);
   }
 
   /** Runs a program that reads hidden states, each with its target. */
@@ -173,7 +171,7 @@ export class LanguageModel {
     parameters: ParameterSet,
     hidden: Float32Array,
     targets: Int32Array,
-    program: typeof gptNeoxTargetLosses,
+    program: typeof decoderTargetLosses,
   ): Promise<Float32Array> {
     const rows = targets.length;
     checkTokens(targets, rows, this.shape.vocabularySize);
@@ -182,7 +180,9 @@ export class LanguageModel {
       targets: { shape: [rows], dtype: 'int32' },
     };
     const size = { batch: rows, length: 1 };
-    const executable = await this.compile(what, size, false, inputs, (p, i) => program(p, i.hidden!, i.targets!));
+    const executable = await this.compile(what, size, false, inputs, (p, i) =>
+      program(this.shape, p, i.hidden!, i.targets!),
+    );
     return executable.run(parameters, { hidden, targets });
   }
 
@@ -193,7 +193,7 @@ export class LanguageModel {
 
   private key(what: string, { batch, length, microBatches = 1 }: BatchSize): string {
     const size = microBatches > 1 ? `${microBatches}x${batch}x${length}` : `${batch}x${length}`;
-    return `gpt-neox ${what} ${size} ${JSON.stringify(this.shape)}`;
+    return `decoder ${what} ${size} ${JSON.stringify(this.shape)}`;
   }
 
   private compile(

@@ -3,23 +3,13 @@
  * part of each head. Names and memory layout are those of Hugging Face's `GPTNeoXForCausalLM`.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import {
-  type Activation,
-  crossEntropy,
-  embedding,
-  feedForward,
-  linear,
-  scaleAndShift,
-  standardize,
-  targetLogProbabilities,
-  tokenCrossEntropy,
-  worksInParts,
-} from '../ops.ts';
+import { type Activation, feedForward, linear, scaleAndShift, standardize } from '../ops.ts';
 import { linearSpecs, normSpecs, type ParameterSpec, weightSpec } from '../parameters.ts';
 import type { Tensors } from '../runtime/program.ts';
 import { causalAttention, causalAttentionAt, rotary, rotaryAngles, rowsAt } from './causal-attention.ts';
 
 export interface GptNeoxShape {
+  architecture?: 'gpt-neox';
   layers: number;
   width: number;
   heads: number;
@@ -46,11 +36,7 @@ export interface GptNeoxShape {
   vocabularySize: number;
 }
 
-export const EMBEDDING = 'gpt_neox.embed_in.weight';
-export const HEAD = 'embed_out.weight';
-
-/** The output head, [vocabularySize, d]: the embedding where the two are tied. */
-export const headOf = (p: Tensors): tf.Tensor => p[HEAD] ?? p[EMBEDDING]!;
+export const GPT_NEOX_ENDS = { embedding: 'gpt_neox.embed_in.weight', head: 'embed_out.weight' };
 
 /** The parameters in the order of Hugging Face's state dict. Linear weights are [out, in]. */
 export function gptNeoxSpecs(shape: GptNeoxShape): ParameterSpec[] {
@@ -70,46 +56,15 @@ export function gptNeoxSpecs(shape: GptNeoxShape): ParameterSpec[] {
     ...linear(`${layer}.mlp.dense_4h_to_h`, d, mlpWidth),
   ];
   return [
-    { name: EMBEDDING, shape: [vocabularySize, d], init },
+    { name: GPT_NEOX_ENDS.embedding, shape: [vocabularySize, d], init },
     ...Array.from({ length: layers }, (_, i) => block(`gpt_neox.layers.${i}`)).flat(),
     ...norm('gpt_neox.final_layer_norm'),
-    ...(tiedEmbeddings ? [] : [{ name: HEAD, shape: [vocabularySize, d], init }]),
+    ...(tiedEmbeddings ? [] : [{ name: GPT_NEOX_ENDS.head, shape: [vocabularySize, d], init }]),
   ];
 }
 
-/**
- * Final hidden states. tokens [B, S] -> [B*S, d].
- *
- * @param at [B, T]: positions of each row; the states after them are then the output, [B*T, d], and the last layer
- * computes no others. Not differentiable.
- */
-export function gptNeoxHiddenStates(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, at?: tf.Tensor): tf.Tensor {
-  const [B, S] = tokens.shape as [number, number];
-  const embedded = embedding(p[EMBEDDING]!, tf.reshape(tokens, [B * S])); // [B*S, d]
-  const groups = rowGroups(B, S);
-  const ofGroup = (x: tf.Tensor) => tf.unstack(tf.reshape(x, [groups, x.shape[0]! / groups, x.shape[1]!]));
-  if (groups === 1) return layers(shape, p, embedded, [B, S], at);
-  const positions = at && ofGroup(at);
-  const states = ofGroup(embedded).map((part, i) => layers(shape, p, part, [B / groups, S], positions?.[i]));
-  return tf.reshape(tf.stack(states), [-1, shape.width]);
-}
-
-/**
- * Tokens that go through the layers together. With 512, a matrix product is 6 to 10 % faster than with 2,048, and the
- * tensors between two products stay in the cache; the price is that weight gradients have to be summed over the groups.
- */
-const GROUP_TOKENS = 512;
-
-/** The number of equal groups of rows that a batch is cut into. A GPU, which runs op by op, gets it whole. */
-function rowGroups(batch: number, length: number): number {
-  if (!worksInParts()) return 1;
-  const distance = (groups: number) => Math.abs(Math.log((batch * length) / groups / GROUP_TOKENS));
-  const divisors = Array.from({ length: batch }, (_, i) => i + 1).filter((n) => batch % n === 0);
-  return divisors.reduce((best, groups) => (distance(groups) < distance(best) ? groups : best));
-}
-
-/** x [B*S, d] -> [B*S, d], or with at [B, T] -> [B*T, d] */
-function layers(
+/** The layers and the last norm. x [B*S, d] -> [B*S, d], or with at [B, T] -> [B*T, d]. */
+export function gptNeoxLayers(
   shape: GptNeoxShape,
   p: Tensors,
   x: tf.Tensor,
@@ -153,42 +108,4 @@ function layers(
     x = tf.add(output, mlp);
   }
   return norm(x, standardize(x, epsilon), 'gpt_neox.final_layer_norm');
-}
-
-/** Negative log-likelihoods. tokens [B, S], targets [B*S] -> [B*S]. */
-export function gptNeoxTokenLosses(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, targets: tf.Tensor): tf.Tensor {
-  return gptNeoxTargetLosses(p, gptNeoxHiddenStates(shape, p, tokens), targets);
-}
-
-/** The head's negative log-likelihoods. hidden [n, d], targets [n] -> [n]. */
-export function gptNeoxTargetLosses(p: Tensors, hidden: tf.Tensor, targets: tf.Tensor): tf.Tensor {
-  return tokenCrossEntropy(hidden, headOf(p), targets);
-}
-
-/** {@link targetLogProbabilities} of the head. hidden [n, d], targets [n] -> [n, 2]. */
-export function gptNeoxTargetLogProbabilities(p: Tensors, hidden: tf.Tensor, targets: tf.Tensor): tf.Tensor {
-  return targetLogProbabilities(hidden, headOf(p), targets);
-}
-
-/**
- * Features of each row: the negative log-likelihoods of its predictions, then the mean of its final hidden states.
- * tokens [B, S], targets [B*S] -> [B, S + d].
- */
-export function gptNeoxRowFeatures(shape: GptNeoxShape, p: Tensors, tokens: tf.Tensor, targets: tf.Tensor): tf.Tensor {
-  const [B, S] = tokens.shape as [number, number];
-  const states = gptNeoxHiddenStates(shape, p, tokens); // [B*S, d]
-  const losses = tokenCrossEntropy(states, headOf(p), targets); // [B*S]
-  const meanState = tf.mean(tf.reshape(states, [B, S, shape.width]), 1); // [B, d]
-  return tf.concat([tf.reshape(losses, [B, S]), meanState], 1);
-}
-
-/** The weighted sum of the negative log-likelihoods, a scalar. weights [B*S]. */
-export function gptNeoxLoss(
-  shape: GptNeoxShape,
-  p: Tensors,
-  tokens: tf.Tensor,
-  targets: tf.Tensor,
-  weights: tf.Tensor,
-): tf.Tensor {
-  return crossEntropy(gptNeoxHiddenStates(shape, p, tokens), headOf(p), targets, weights);
 }

@@ -1,0 +1,111 @@
+/**
+ * Llama (Touvron et al. 2023, arXiv 2302.13971) and what differs from it in numbers or biases alone: Mistral, Qwen2,
+ * SmolLM. RMSNorm, SwiGLU, rotary positions on whole heads, and keys and values that several query heads share (Ainslie et
+ * al. 2023, arXiv 2305.13245). Names and memory layout are those of Hugging Face's `LlamaForCausalLM`.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import { gatedFeedForward, linear, rmsNorm } from '../ops.ts';
+import { linearSpecs, type ParameterSpec, weightSpec } from '../parameters.ts';
+import type { Tensors } from '../runtime/program.ts';
+import {
+  causalAttention,
+  causalAttentionAt,
+  type RotaryScaling,
+  repeatHeads,
+  rotary,
+  rotaryAngles,
+  rowsAt,
+} from './causal-attention.ts';
+
+export interface LlamaShape {
+  architecture: 'llama';
+  layers: number;
+  width: number;
+  /** Of queries. */
+  heads: number;
+  /** Of keys and values; must divide `heads`. @default heads */
+  keyValueHeads?: number;
+  /** @default 4 * width */
+  mlpWidth?: number;
+  /** Whether the projections of attention have biases; `qkv`: all but the last of them, as in Qwen2. @default false */
+  attentionBias?: boolean | 'qkv';
+  /** Whether the embedding is the output head too. @default false */
+  tiedEmbeddings?: boolean;
+  rotaryBase: number;
+  /** @default - none */
+  rotaryScaling?: RotaryScaling;
+  /** Of RMSNorm. */
+  layerNormEpsilon: number;
+  initializerStd: number;
+  /** Rows of the embedding and of the head, padding included. */
+  vocabularySize: number;
+}
+
+export const LLAMA_ENDS = { embedding: 'model.embed_tokens.weight', head: 'lm_head.weight' };
+
+/** The parameters in the order of Hugging Face's state dict. Linear weights are [out, in]. */
+export function llamaSpecs(shape: LlamaShape): ParameterSpec[] {
+  const { layers, width: d, heads, keyValueHeads = heads, mlpWidth = 4 * d, vocabularySize } = shape;
+  const { attentionBias = false, tiedEmbeddings = false } = shape;
+  const init = { std: shape.initializerStd };
+  const keyValueWidth = (d / heads) * keyValueHeads;
+  const projection = (name: string, out: number, bias: boolean) =>
+    bias ? linearSpecs(name, out, d, init) : [weightSpec(name, out, d, init)];
+  const norm = (name: string): ParameterSpec => ({ name: `${name}.weight`, shape: [d], init: 'ones' });
+  const block = (layer: string): ParameterSpec[] => [
+    ...projection(`${layer}.self_attn.q_proj`, d, attentionBias !== false),
+    ...projection(`${layer}.self_attn.k_proj`, keyValueWidth, attentionBias !== false),
+    ...projection(`${layer}.self_attn.v_proj`, keyValueWidth, attentionBias !== false),
+    ...projection(`${layer}.self_attn.o_proj`, d, attentionBias === true),
+    weightSpec(`${layer}.mlp.gate_proj`, mlpWidth, d, init),
+    weightSpec(`${layer}.mlp.up_proj`, mlpWidth, d, init),
+    weightSpec(`${layer}.mlp.down_proj`, d, mlpWidth, init),
+    norm(`${layer}.input_layernorm`),
+    norm(`${layer}.post_attention_layernorm`),
+  ];
+  return [
+    { name: LLAMA_ENDS.embedding, shape: [vocabularySize, d], init },
+    ...Array.from({ length: layers }, (_, i) => block(`model.layers.${i}`)).flat(),
+    norm('model.norm'),
+    ...(tiedEmbeddings ? [] : [{ name: LLAMA_ENDS.head, shape: [vocabularySize, d], init }]),
+  ];
+}
+
+/** The layers and the last norm. x [B*S, d] -> [B*S, d], or with at [B, T] -> [B*T, d]. */
+export function llamaLayers(
+  shape: LlamaShape,
+  p: Tensors,
+  x: tf.Tensor,
+  [B, S]: [number, number],
+  at: tf.Tensor | undefined,
+): tf.Tensor {
+  const { width: d, heads: h, keyValueHeads = h } = shape;
+  const c = d / h; // channels of a head
+  const angles = rotaryAngles(S, c, shape.rotaryBase, shape.rotaryScaling);
+  const affine = (name: string) => ({ weight: p[`${name}.weight`]!, bias: p[`${name}.bias`] });
+  const norm = (x: tf.Tensor, name: string) => rmsNorm(x, p[`${name}.weight`]!, shape.layerNormEpsilon);
+
+  for (let i = 0; i < shape.layers; i++) {
+    const name = `model.layers.${i}`;
+    const read = norm(x, `${name}.input_layernorm`); // [B*S, d]
+    const project = (to: string, heads: number) =>
+      tf.reshape(linear(read, affine(`${name}.self_attn.${to}`)), [B, S, heads, c]);
+    const q = rotary(project('q_proj', h), angles); // [B, S, h, c]
+    const k = repeatHeads(rotary(project('k_proj', keyValueHeads), angles), h);
+    const v = repeatHeads(project('v_proj', keyValueHeads), h);
+    let attended: tf.Tensor; // [B, S, h, c]; with `at`, [B, T, h, c], and T instead of S in all that follows
+    if (at && i === shape.layers - 1) {
+      attended = causalAttentionAt(at, q, k, v);
+      x = tf.reshape(rowsAt(tf.reshape(x, [B, S, d]), at), [-1, d]);
+    } else attended = causalAttention(q, k, v);
+
+    x = tf.add(x, linear(tf.reshape(attended, [-1, d]), affine(`${name}.self_attn.o_proj`)));
+    const mlp = gatedFeedForward(norm(x, `${name}.post_attention_layernorm`), {
+      gate: affine(`${name}.mlp.gate_proj`),
+      up: affine(`${name}.mlp.up_proj`),
+      down: affine(`${name}.mlp.down_proj`),
+    });
+    x = tf.add(x, mlp);
+  }
+  return norm(x, 'model.norm');
+}

@@ -1,0 +1,89 @@
+/** `LlamaConfig` and those of the models that are Llama's but for their defaults or biases. */
+import type { LlamaShape } from '../decoder/llama.ts';
+import { MOST, type ModelConfig } from './hugging-face.ts';
+import { rotaryConfig } from './rotary-config.ts';
+
+/** What a missing field means, by `model_type`: the defaults of Transformers' LlamaConfig, MistralConfig, Qwen2Config. */
+const DEFAULTS = {
+  llama: { keyValueHeads: undefined, positions: 2048 },
+  mistral: { keyValueHeads: 8, positions: 131_072 },
+  qwen2: { keyValueHeads: 32, positions: 32_768 },
+} as const;
+
+export const LLAMA_TYPES = Object.keys(DEFAULTS);
+
+/** The shape that a config.json describes. */
+export function readLlamaConfig(config: ModelConfig, type: string): LlamaShape {
+  const defaults = DEFAULTS[type as keyof typeof DEFAULTS];
+  config.require('hidden_act', 'silu', 'silu');
+  config.require('mlp_bias', false, false);
+  const rotary = rotaryConfig(config, ['llama3']);
+  const width = config.count('hidden_size', MOST.width);
+  const heads = config.heads(width);
+  if ((width / heads) % 2 !== 0)
+    throw config.refusal('num_attention_heads', heads, 'heads of an even number of dimensions were expected');
+  const keyValueHeads = config.count('num_key_value_heads', heads, defaults.keyValueHeads ?? heads);
+  if (heads % keyValueHeads !== 0)
+    throw config.refusal(
+      'num_key_value_heads',
+      keyValueHeads,
+      `a divisor of num_attention_heads (${heads}) was expected`,
+    );
+  if (rotary.fraction !== undefined && rotary.fraction !== 1)
+    throw config.refusal('partial_rotary_factor', rotary.fraction, 'only 1 is supported', 'Use another model');
+  return {
+    architecture: 'llama',
+    layers: config.count('num_hidden_layers', MOST.layers),
+    width,
+    heads,
+    keyValueHeads,
+    mlpWidth: config.count('intermediate_size', 4 * MOST.width),
+    attentionBias: type === 'qwen2' ? 'qkv' : config.boolean('attention_bias', false),
+    tiedEmbeddings: config.boolean('tie_word_embeddings', false),
+    rotaryBase: rotary.base ?? config.number('rope_theta', 10_000),
+    ...(rotary.scaling && { rotaryScaling: rotary.scaling }),
+    layerNormEpsilon: config.number('rms_norm_eps', 1e-6),
+    initializerStd: config.number('initializer_range', 0.02),
+    vocabularySize: config.count('vocab_size', MOST.vocabulary),
+  };
+}
+
+/** The longest row in tokens; within it, attention reaches every earlier token. */
+export function llamaContextLength(config: ModelConfig, type: string): number {
+  const positions = config.count(
+    'max_position_embeddings',
+    MOST.positions,
+    DEFAULTS[type as keyof typeof DEFAULTS].positions,
+  );
+  if (type === 'qwen2') config.require('use_sliding_window', false, false);
+  const window = type === 'mistral' ? config.countOrNone('sliding_window', MOST.positions, 4096) : undefined;
+  return Math.min(positions, window ?? positions);
+}
+
+export function llamaConfig(shape: LlamaShape): Record<string, unknown> {
+  const { heads, attentionBias = false, rotaryScaling: scaling } = shape;
+  const own =
+    attentionBias === 'qkv'
+      ? { architectures: ['Qwen2ForCausalLM'], model_type: 'qwen2' }
+      : { architectures: ['LlamaForCausalLM'], attention_bias: attentionBias, mlp_bias: false, model_type: 'llama' };
+  return {
+    ...own,
+    hidden_act: 'silu',
+    intermediate_size: shape.mlpWidth ?? 4 * shape.width,
+    num_key_value_heads: shape.keyValueHeads ?? heads,
+    rms_norm_eps: shape.layerNormEpsilon,
+    ...(scaling && {
+      rope_scaling: {
+        rope_type: 'llama3',
+        factor: scaling.factor,
+        low_freq_factor: scaling.lowFrequencyFactor,
+        high_freq_factor: scaling.highFrequencyFactor,
+        original_max_position_embeddings: scaling.originalLength,
+      },
+    }),
+    rope_theta: shape.rotaryBase,
+  };
+}
+
+/** The rotary frequencies that older versions of Transformers stored among the weights. */
+export const isLlamaBuffer = (name: string) => name.endsWith('.self_attn.rotary_emb.inv_freq');
