@@ -1,18 +1,17 @@
 /**
- * `write-logits.ts create|read DIRECTORY [ROTARY_FRACTION] [other]`: the logits, loss and gradient of a GPT-NeoX model as
- * DIRECTORY/ours.safetensors. `create` first makes a small random model there, with our own checkpoint writer, as Pythia is
- * or with all that others have; `read` takes what is there.
+ * `write-logits.ts create|read DIRECTORY [ROTARY_FRACTION] [other|llama|other-llama]`: the logits, loss and gradient of a
+ * decoder as DIRECTORY/ours.safetensors. `create` first makes a small random model there, with our own checkpoint writer: a
+ * GPT-NeoX as Pythia is or with all that others have, or a Llama; `read` takes what is there.
  */
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
-import { decoderSpecs } from '../../engine/decoder/decoder.ts';
-import type { GptNeoxShape } from '../../engine/decoder/gpt-neox.ts';
+import { type DecoderShape, decoderSpecs } from '../../engine/decoder/decoder.ts';
 import { LanguageModel } from '../../engine/decoder/language-model.ts';
 import { loadModel, saveCheckpoint } from '../../engine/files/checkpoint.ts';
 import { encodeSafetensors, type Tensor } from '../../engine/files/safetensors.ts';
 import { initialParameters, ParameterSet, sizeOf } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
-import { OTHER_GPT } from '../engine/support.ts';
+import { OTHER_GPT, OTHER_LLAMA } from '../engine/support.ts';
 import { logitsOf } from '../engine/whole-outputs.ts';
 
 const [mode, directory = '', rotary = '0.25', kind] = process.argv.slice(2);
@@ -41,17 +40,18 @@ await store.put('ours.safetensors', encodeSafetensors(tensors));
 
 /** Every parameter random, biases and LayerNorm gains too: a freshly initialised model would hide a mistake in them. */
 async function createModel(rotaryFraction: number): Promise<void> {
-  const shape: GptNeoxShape = {
+  const size = {
     layers: 3,
     width: 64,
     heads: 4,
-    rotaryFraction,
     rotaryBase: rotaryFraction === 0.25 ? 10_000 : 500,
     layerNormEpsilon: 1e-5,
     initializerStd: 0.02,
     vocabularySize: 256,
-    ...(kind === 'other' && OTHER_GPT),
   };
+  const shape: DecoderShape = kind?.endsWith('llama')
+    ? { ...size, architecture: 'llama', keyValueHeads: 2, mlpWidth: 96, ...(kind !== 'llama' && OTHER_LLAMA) }
+    : { ...size, rotaryFraction, ...(kind === 'other' && OTHER_GPT) };
   const specs = decoderSpecs(shape).map((spec) => ({ ...spec, init: { std: spec.init === 'ones' ? 1 : 0.2 } }));
   const parameters = initialParameters(specs, 11);
   const optimizer = new AdamW(

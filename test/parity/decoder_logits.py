@@ -1,4 +1,4 @@
-"""GPT-NeoX: logits, loss and gradients of Transformers' GPTNeoXForCausalLM and of ours, on the same directory.
+"""GPT-NeoX and Llama: logits, loss and gradients of Transformers' models and of ours, on the same directory.
 
 Both ways: a directory that our checkpoint writer made, read by Transformers, and directories that Transformers made (one
 file; sharded; float16; unlike Pythia), read by us.
@@ -9,7 +9,17 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 from transformers.utils import logging
 
 from support import finish, ours, report
@@ -25,15 +35,16 @@ def relative(ours: torch.Tensor, theirs: torch.Tensor) -> float:
 
 def compare(what: str, directory: Path) -> None:
     result = load_file(directory / "ours.safetensors")
-    model = GPTNeoXForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager")
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager")
     tokens = result["tokens"].long()
     output = model(tokens, labels=tokens)
     output.loss.backward()
     with torch.no_grad():
         report(f"{what}: logits (absolute)", (result["logits"] - output.logits).abs().max().item(), 1e-4)
         report(f"{what}: loss (absolute)", (result["loss"] - output.loss).abs().item(), 1e-5)
-        # In memory Transformers 5 calls the head lm_head; on disk it is embed_out.
-        gradients = {name.replace("lm_head", "embed_out"): p.grad for name, p in model.named_parameters()}
+        # In memory Transformers 5 calls the head of a GPT-NeoX lm_head; on disk it is embed_out.
+        head = "embed_out" if model.config.model_type == "gpt_neox" else "lm_head"
+        gradients = {name.replace("lm_head", head): p.grad for name, p in model.named_parameters()}
         worst = max(relative(result[f"gradient.{name}"], gradient) for name, gradient in gradients.items())
         report(f"{what}: gradients (relative, worst of {len(gradients)} tensors)", worst, 1e-4)
 
@@ -43,9 +54,15 @@ with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder) / f"ours-{rotary}"
         ours("write-logits.ts", "create", directory, rotary)
         compare(f"GPT-NeoX made by us, rotary {rotary}", directory)
-    directory = Path(folder) / "ours-other"
-    ours("write-logits.ts", "create", directory, 0.5, "other")
-    compare("GPT-NeoX made by us, unlike Pythia", directory)
+    kinds = {
+        "other": "GPT-NeoX made by us, unlike Pythia",
+        "llama": "Llama made by us",
+        "other-llama": "Qwen2 made by us, tied, with Llama 3's positions",
+    }
+    for kind, what in kinds.items():
+        directory = Path(folder) / f"ours-{kind}"
+        ours("write-logits.ts", "create", directory, 0.5, kind)
+        compare(what, directory)
 
     torch.manual_seed(1)
     config = GPTNeoXConfig(
@@ -83,4 +100,36 @@ with tempfile.TemporaryDirectory() as folder:
             raise SystemExit("the model was not sharded: lower max_shard_size")
         ours("write-logits.ts", "read", directory)
         compare(f"GPT-NeoX made by Transformers, {what}", directory)
+
+    shape = {
+        "vocab_size": 200,
+        "hidden_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "intermediate_size": 100,
+        "max_position_embeddings": 64,
+    }
+    stretched = {
+        "rope_type": "llama3",
+        "rope_theta": 500.0,
+        "factor": 8.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 32,
+    }
+    llamas = {
+        "Llama": LlamaForCausalLM(LlamaConfig(**shape)),
+        "Llama, positions as in Llama 3.1": LlamaForCausalLM(LlamaConfig(**shape, rope_parameters=stretched)),
+        "Llama, all biases": LlamaForCausalLM(LlamaConfig(**shape, attention_bias=True)),
+        "Mistral": MistralForCausalLM(MistralConfig(**shape, sliding_window=None)),
+        "Qwen2, a tied head": Qwen2ForCausalLM(Qwen2Config(**shape, tie_word_embeddings=True)),
+    }
+    for what, model in llamas.items():
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+        directory = Path(folder) / what
+        model.save_pretrained(directory)
+        ours("write-logits.ts", "read", directory)
+        compare(f"{what}, made by Transformers", directory)
 finish()
