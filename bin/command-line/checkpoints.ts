@@ -10,7 +10,7 @@ export function select(program: Command): void {
     .command('select')
     .description('select the best part of a prepared corpus for your own checkpoint; the same command again resumes')
     .requiredOption('--corpus <dir>', 'a corpus that mates prepare made with the tokenizer of the checkpoint')
-    .requiredOption('--checkpoint <dir>', 'a GPT-NeoX Hugging Face directory')
+    .requiredOption('--checkpoint <dir>', 'a Hugging Face directory of a GPT-NeoX, Llama, Mistral or Qwen2')
     .requiredOption(
       '--reference <file>',
       'what the model should become good at: JSON lines of {"text"} or {"context", "continuation"}',
@@ -74,7 +74,10 @@ export function evaluate(program: Command): void {
   program
     .command('evaluate')
     .description('measure zero-shot tasks and losses of a checkpoint; docs/evaluation.md has layouts and conventions')
-    .argument('<checkpoint>', 'a GPT-NeoX Hugging Face directory, such as mates export writes')
+    .argument(
+      '<checkpoint>',
+      'a Hugging Face directory of a GPT-NeoX, Llama, Mistral or Qwen2, such as mates export writes',
+    )
     .requiredOption('--task <file...>', 'JSONL files of multiple choice, LAMBADA or {"text"} lines')
     .addOption(
       new Option(

@@ -160,22 +160,24 @@ const dollars = (value: number) =>
 
 const showHours = (hours: number) => (hours < 100 ? hours.toPrecision(2) : formatCount(hours));
 
-const unlikePythia = ({ activation, attentionBias }: ModelFields<'gpt-neox'>) => [
+const gptNeox = ({ activation, attentionBias }: ModelFields<'gpt-neox'>) => [
   ...(activation === 'gelu' ? [] : [activation]),
   ...(attentionBias ? [] : ['no biases in attention']),
 ];
 
-const unlikeLlama = ({ keyValueHeads, attentionBias }: ModelFields<'llama'>) => [
+const llama = ({ keyValueHeads, attentionBias, rotaryScaling }: ModelFields<'llama'>) => [
   ...(keyValueHeads === undefined ? [] : [`${keyValueHeads} of keys and values`]),
   ...(attentionBias ? ['biases in attention'] : []),
+  ...(rotaryScaling ? ['stretched positions'] : []),
 ];
 
 function shape({ model }: RunConfig, context: number): string {
   const { layers, width, heads, mlpWidth, tiedEmbeddings } = model;
   return [
+    ...(model.architecture === 'llama' ? ['a Llama'] : []),
     `${counted(layers, 'layer')}, width ${width}, ${counted(heads, 'head')}`,
+    ...(model.architecture === 'llama' ? llama(model) : gptNeox(model)),
     ...(mlpWidth === undefined ? [] : [`MLPs of ${mlpWidth}`]),
-    ...(model.architecture === 'llama' ? unlikeLlama(model) : unlikePythia(model)),
     ...(tiedEmbeddings ? ['a tied head'] : []),
     `context ${context}`,
   ].join(', ');

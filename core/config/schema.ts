@@ -89,7 +89,7 @@ const llama = gptNeox.omit({ activation: true, rotaryFraction: true, parallelRes
   /** Heads of keys and values, each shared by equally many of `heads`; by default as many as those. */
   keyValueHeads: positive.optional(),
   /** Whether the four projections of attention have biases; `qkv`: all but the last, as in Qwen2. */
-  attentionBias: z.union([z.boolean(), z.literal('qkv')]).default(false),
+  attentionBias: z.union([z.boolean(), z.literal('qkv')], { error: 'expected true, false or "qkv"' }).default(false),
   /** As in Llama 3.1: of the waves by which positions are rotated, the long ones are stretched by `factor`. */
   rotaryScaling: z
     .strictObject({

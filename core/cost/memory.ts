@@ -9,6 +9,8 @@ export const BASE_BYTES = 220e6;
 
 /** What a graph's working memory depends on. */
 export interface GraphShape {
+  /** @default 'gpt-neox' */
+  architecture?: 'gpt-neox' | 'llama';
   layers: number;
   width: number;
   /** @default 4 * width */
@@ -19,11 +21,12 @@ export interface GraphShape {
 
 /** Working memory of the graph of a loss and its gradient; everything that the backward pass needs is kept. */
 export function trainingBytes(
-  { layers, width, mlpWidth = 4 * width, heads, vocabularySize }: GraphShape,
+  { architecture, layers, width, mlpWidth = 4 * width, heads, vocabularySize }: GraphShape,
   rows: number,
   tokens: number,
 ): number {
-  return 4 * rows * tokens * (1.6 * vocabularySize + layers * (12 * width + 3 * mlpWidth + 2.3 * heads * tokens));
+  const mlp = (architecture === 'llama' ? 6 : 3) * mlpWidth; // a gated one has two hidden tensors, and their product
+  return 4 * rows * tokens * (1.6 * vocabularySize + layers * (12 * width + mlp + 2.3 * heads * tokens));
 }
 
 /** A data-parallel worker's own code and session, measured with four: a thread of the trainer's process. */

@@ -95,7 +95,11 @@ const NOT_OF_LOSSES = ['stages', 'microBatchRows', 'checkpointEverySteps', 'chec
  * Fields of `model` that came later, with what they were before: left out, so that such a run can be compared with
  * older ones.
  */
-const LATER_FIELDS: Partial<ModelFields<'gpt-neox'>> = { activation: 'gelu', attentionBias: true, tiedEmbeddings: false };
+const LATER_FIELDS: Partial<ModelFields<'gpt-neox'>> = {
+  activation: 'gelu',
+  attentionBias: true,
+  tiedEmbeddings: false,
+};
 
 /**
  * SHA-256 of the settings that losses depend on whatever the method. It leaves out what compared runs may differ in:

@@ -10,6 +10,7 @@ import { claimWorkFolder, type WorkRecord } from '../../bin/own-checkpoint/work-
 import { modelShape } from '../../containers/model.ts';
 import type { CorpusIndex, SelectionSummary } from '../../core/formats.ts';
 import { scoreItems } from '../../core/plan/stage-plan.ts';
+import type { DecoderShape } from '../../engine/decoder/decoder.ts';
 import { MemoryStore } from '../memory-store.ts';
 import { temporaryFolder } from '../support.ts';
 
@@ -182,21 +183,27 @@ describe('the settings of a selection', () => {
         );
   });
 
-  it.each([
-    { parallelResidual: true, mlpWidth: 96, activation: 'gelu', attentionBias: true, tiedEmbeddings: false },
-    { parallelResidual: false, mlpWidth: 40, activation: 'gelu-tanh', attentionBias: false, tiedEmbeddings: true },
-  ] as const)('keeps the shape of the checkpoint, %j', (variant) => {
-    const shape = {
-      layers: 3,
-      width: 24,
-      heads: 2,
-      vocabularySize: 301,
-      rotaryFraction: 0.5,
-      rotaryBase: 5000,
-      layerNormEpsilon: 1e-6,
-      initializerStd: 0.1,
-      ...variant,
-    };
+  const size = {
+    ...{ layers: 3, width: 24, heads: 2, vocabularySize: 301, rotaryBase: 5000, layerNormEpsilon: 1e-6 },
+    initializerStd: 0.1,
+  };
+  const gptNeox = { architecture: 'gpt-neox', ...size, rotaryFraction: 0.5 } as const;
+  const llama = { architecture: 'llama', ...size, mlpWidth: 40, tiedEmbeddings: true } as const;
+  it.each<DecoderShape>([
+    {
+      ...{ ...gptNeox, parallelResidual: true, mlpWidth: 96, activation: 'gelu' },
+      ...{ attentionBias: true, tiedEmbeddings: false },
+    },
+    {
+      ...{ ...gptNeox, parallelResidual: false, mlpWidth: 40, activation: 'gelu-tanh' },
+      ...{ attentionBias: false, tiedEmbeddings: true },
+    },
+    { ...llama, keyValueHeads: 2, attentionBias: false },
+    {
+      ...{ ...llama, keyValueHeads: 1, attentionBias: 'qkv' },
+      rotaryScaling: { factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalLength: 8192 },
+    },
+  ])('keeps the shape of the checkpoint, %j', (shape) => {
     const index = corpus(900, 2);
     const given = { shape, contextLength: 32 };
     const { initializerStd, ...kept } = modelShape(configOf(OPTIONS, settings(), index, given), index);

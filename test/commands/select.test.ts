@@ -10,8 +10,7 @@ import { readParquet } from '../../core/parquet.ts';
 import { DirectoryStore } from '../../core/storage/index.ts';
 import { loadTokenizer } from '../../core/tokenizer/load.ts';
 import { AdamW } from '../../engine/adamw.ts';
-import { decoderSpecs } from '../../engine/decoder/decoder.ts';
-import type { GptNeoxShape } from '../../engine/decoder/gpt-neox.ts';
+import { type DecoderShape, decoderSpecs } from '../../engine/decoder/decoder.ts';
 import { LanguageModel } from '../../engine/decoder/language-model.ts';
 import { rowLosses } from '../../engine/decoder/row-passes.ts';
 import { loadModel, saveCheckpoint } from '../../engine/files/checkpoint.ts';
@@ -28,7 +27,7 @@ describe('mates select', () => {
   const at = (name: string) => join(folder, name);
   const checkpoint = async (
     name: string,
-    { tokenizer, ...variant }: Partial<GptNeoxShape> & { tokenizer?: string } = {},
+    { tokenizer, ...variant }: Partial<DecoderShape> & { tokenizer?: string } = {},
   ) => {
     const bytes = await readFile(at('corpus/tokenizer.json'));
     const { vocabularySize } = loadTokenizer(bytes, 'tokenizer.json');
@@ -42,7 +41,7 @@ describe('mates select', () => {
       layerNormEpsilon: 1e-5,
       initializerStd: 0.3,
       ...variant,
-    };
+    } as DecoderShape;
     const parameters = initialParameters(decoderSpecs(shape), 5);
     const optimizer = new AdamW(parameters.flat.length, { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0 });
     const store = new DirectoryStore(at(name));
@@ -304,7 +303,8 @@ describe('mates select', () => {
   it('reads a model by the shape that its config.json describes', async () => {
     const losses: Float64Array[] = [];
     const utilities: number[][] = [];
-    const variants = { pythia: {}, sequential: { parallelResidual: false }, other: OTHER_GPT };
+    const llama = { architecture: 'llama', keyValueHeads: 1, attentionBias: 'qkv' } as const;
+    const variants = { pythia: {}, sequential: { parallelResidual: false }, other: OTHER_GPT, llama };
     for (const [name, variant] of Object.entries(variants)) {
       await checkpoint(name, variant);
       const flags = ['--checkpoint', at(name), '--work', at(`work-${name}`), '--fraction', '1'];

@@ -17,7 +17,7 @@ import type { LanguageModel, TokenBatch } from '../../engine/decoder/language-mo
 import { PassageSet } from '../../engine/decoder/passage-set.ts';
 import type { Checkpoint } from '../../engine/files/checkpoint.ts';
 import { ParameterSet } from '../../engine/parameters.ts';
-import { randomTokens, TINY_GPT } from '../engine/support.ts';
+import { randomTokens, TINY_GPT, TINY_LLAMA } from '../engine/support.ts';
 import {
   digests,
   emptyGradient,
@@ -149,15 +149,19 @@ describe('the directional probe', () => {
   });
 
   it('leaves out the embedding, unless it is the head too', async () => {
-    for (const tiedEmbeddings of [false, true]) {
-      const model = await tinyModel({ ...TINY_GPT, tiedEmbeddings });
-      const checkpoint = trainedCheckpoint(model);
-      const set = new PassageSet(model, passages, 3);
-      const { first } = await directionalCopies(checkpoint, set, config, rateOf(checkpoint));
-      const [before, after] = [checkpoint.parameters, first].map((p) => p.view('gpt_neox.embed_in.weight'));
-      if (tiedEmbeddings) expect(after).not.toEqual(before);
-      else expect(after).toEqual(before);
-    }
+    for (const [of, embedding] of [
+      [TINY_GPT, 'gpt_neox.embed_in.weight'],
+      [TINY_LLAMA, 'model.embed_tokens.weight'],
+    ] as const)
+      for (const tiedEmbeddings of [false, true]) {
+        const model = await tinyModel({ ...of, tiedEmbeddings });
+        const checkpoint = trainedCheckpoint(model);
+        const set = new PassageSet(model, passages, 3);
+        const { first } = await directionalCopies(checkpoint, set, config, rateOf(checkpoint));
+        const [before, after] = [checkpoint.parameters, first].map((p) => p.view(embedding));
+        if (tiedEmbeddings) expect(after).not.toEqual(before);
+        else expect(after).toEqual(before);
+      }
   });
 
   it('takes the gradient of the whole reference set, however it is cut into batches', async () => {

@@ -4,8 +4,11 @@ import { loadRunCheckpoint } from '../../containers/run-checkpoint.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
 import { armLayout } from '../../core/layout.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
-import type { GptNeoxShape } from '../../engine/decoder/gpt-neox.ts';
-import { loadCheckpoint, saveCheckpoint } from '../../engine/files/checkpoint.ts';
+import { AdamW } from '../../engine/adamw.ts';
+import { type DecoderShape, decoderSpecs } from '../../engine/decoder/decoder.ts';
+import { type Checkpoint, loadCheckpoint, saveCheckpoint } from '../../engine/files/checkpoint.ts';
+import { initialParameters } from '../../engine/parameters.ts';
+import { TINY_LLAMA } from '../engine/support.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 
 describe("a stage's checkpoint", () => {
@@ -24,16 +27,29 @@ describe("a stage's checkpoint", () => {
     expect(shape).toMatchObject(modelShape(tiny.run.record.config, index));
   });
 
-  it.each<[string, Partial<GptNeoxShape>]>([
+  it.each<[string, Partial<DecoderShape>]>([
     ['activation is "gelu-tanh", the run\'s is "gelu"', { activation: 'gelu-tanh' }],
     ["parallelResidual is false, the run's is true", { parallelResidual: false }],
     ["rotaryFraction is 1, the run's is 0.25", { rotaryFraction: 1 }],
   ])('of another model is refused: %s', async (difference, change) => {
     const checkpoint = await loadCheckpoint(tiny.store, key);
-    const shape = { ...checkpoint.shape, ...change } as GptNeoxShape;
-    await saveCheckpoint(tiny.store, 'other', { ...checkpoint, shape, endOfText: index.tokenizer.endOfText });
+    await expectRefusal({ ...checkpoint, shape: { ...checkpoint.shape, ...change } as DecoderShape }, difference);
+  });
+
+  it('of another architecture is refused', async () => {
+    const checkpoint = await loadCheckpoint(tiny.store, key);
+    const parameters = initialParameters(decoderSpecs(TINY_LLAMA), 1);
+    const optimizer = new AdamW(parameters.flat.length, checkpoint.optimizer.options);
+    await expectRefusal(
+      { ...checkpoint, shape: TINY_LLAMA, parameters, optimizer },
+      'architecture is "llama", the run\'s is "gpt-neox"',
+    );
+  });
+
+  async function expectRefusal(checkpoint: Checkpoint, difference: string) {
+    await saveCheckpoint(tiny.store, 'other', { ...checkpoint, endOfText: index.tokenizer.endOfText });
     await expect(loadRunCheckpoint(tiny.run, index, 'other')).rejects.toThrow(
       `other/config.json: ${difference}. A trainer has to make the run's own model`,
     );
-  });
+  }
 });

@@ -66,11 +66,36 @@ describe('configuration', () => {
       'corpus.shards: is 3, too few for the pools of 3 stages and a hold-out: set it to at least 4',
     );
     expect(messageOf({ ...minimal, model: { width: 48, heads: 4 } })).toContain(
-      'model.rotaryFraction: of a head of 12 dimensions it rotates 3, which must be an even number',
+      'model.rotaryFraction: of a head of 12 dimensions 3 are rotated, which must be an even number',
     );
     expect(messageOf({ ...minimal, influenceModel: { pretrained: 'bert', warmStart: true } })).toMatch(
       /influenceModel\.pretrained: needs.*"bert".*\s+influenceModel\.warmStart: needs/,
     );
+  });
+
+  it("has a Llama's fields for a Llama, and GPT-NeoX's otherwise", () => {
+    const modelOf = (model: object) => parseConfig({ ...minimal, model }, 'run.json').model;
+    expect(modelOf({})).toMatchObject({ architecture: 'gpt-neox', attentionBias: true, rotaryFraction: 0.25 });
+    const rotaryScaling = { factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalLength: 8192 };
+    const llama = { architecture: 'llama', width: 64, heads: 4 };
+    expect(modelOf({ ...llama, keyValueHeads: 2, rotaryScaling })).toEqual({
+      ...{ ...llama, layers: 2, keyValueHeads: 2, attentionBias: false, tiedEmbeddings: false, rotaryScaling },
+      ...{ rotaryBase: 10_000, layerNormEpsilon: 1e-5, initializerStd: 0.02, vocabularyMultiple: 128 },
+    });
+    for (const [model, message] of [
+      [{ architecture: 'llamma' }, 'model.architecture: expected "gpt-neox" or "llama" (found "llamma")'],
+      [{ ...llama, rotaryFraction: 1 }, /model\.rotaryFraction: unknown field; the fields here are .*keyValueHeads/],
+      [{ keyValueHeads: 2 }, /model\.keyValueHeads: unknown field; the fields here are .*rotaryFraction/],
+      [{ ...llama, keyValueHeads: 3 }, 'model.keyValueHeads: must divide model.heads (4)'],
+      [{ ...llama, width: 60 }, 'model.heads: of a head of 15 dimensions 15 are rotated, which must be an even number'],
+      [{ ...llama, attentionBias: 'q' }, 'model.attentionBias: expected true, false or "qkv" (found "q")'],
+      [{ ...llama, rotaryScaling: { factor: 8 } }, /model\.rotaryScaling\.originalLength: .*missing/],
+      [
+        { ...llama, rotaryScaling: { ...rotaryScaling, highFrequencyFactor: 1 } },
+        'model.rotaryScaling.highFrequencyFactor: must exceed lowFrequencyFactor (1)',
+      ],
+    ] as const)
+      expect(messageOf({ ...minimal, model })).toMatch(message);
   });
 
   it('names a task by its file, and refuses two of one name', () => {

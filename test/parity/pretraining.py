@@ -33,12 +33,12 @@ def largest(found, wanted) -> float:
     return float(np.abs(found - wanted).max() / np.abs(wanted).max()) if found.shape == wanted.shape else np.nan
 
 
-with tempfile.TemporaryDirectory() as folder:
-    # Two micro-batches a step, and the control at random, which costs nothing to select.
-    changes = ["selection.method=random", "control=none", "pretrain.microBatchRows=4", "evaluation.rowsPerDomain=1"]
+def stage_by_both(what: str, folder: Path, *model: str) -> None:
+    # Two micro-batches a step, and rows at random, which cost nothing to select.
+    changes = ["selection.method=random", "control=none", "pretrain.microBatchRows=4", "evaluation.rowsPerDomain=1", *model]
     sets = [word for change in changes for word in ("--set", change)]
     succeed([*MATES, "run", ROOT / "examples/smoke.json", "--out", folder, "--run-id", "ours", *sets], cwd=ROOT)
-    ours, theirs = Path(folder) / "runs/ours", Path(folder) / "runs/theirs"
+    ours, theirs = folder / "runs/ours", folder / "runs/theirs"
     shutil.copytree(ours, theirs)
     shutil.rmtree(theirs / STAGE / "checkpoint")
     (theirs / STAGE / "metrics.json").unlink()
@@ -47,19 +47,25 @@ with tempfile.TemporaryDirectory() as folder:
 
     wanted, found = (json.loads((run / STAGE / "metrics.json").read_text()) for run in (ours, theirs))
     for name in ("loss", "gradientNorm", "learningRate"):
-        report(f"a stage of {len(wanted['loss'])} steps in PyTorch: {name} (relative)", largest(found[name], wanted[name]), 1e-5)
+        report(f"{what}, a stage of {len(wanted['loss'])} steps in PyTorch: {name} (relative)", largest(found[name], wanted[name]), 1e-5)
     for file in ("model", "optimizer"):
         weights, theirs_too = (load_file(run / STAGE / f"checkpoint/{file}.safetensors") for run in (ours, theirs))
         difference = max(largest(theirs_too[name], weights[name]) for name in weights) if weights.keys() == theirs_too.keys() else np.nan
-        report(f"the same: {file}.safetensors (relative to each array's largest)", difference, 2e-3)
+        report(f"{what}, the same: {file}.safetensors (relative to each array's largest)", difference, 2e-3)
 
-    said = subprocess.run(
-        [*MATES, "conformance", "--command", f'"{sys.executable}" "{TRAINER}"', "--json"], cwd=ROOT, capture_output=True, text=True
-    ).stdout
-    results = json.loads(said.strip().splitlines()[-1])["results"]
-    for result in results:
-        if result["status"] == "fail":
-            print(f"{result['rule']}: {result.get('detail', '')}", file=sys.stderr)
-    broken = sum(result["status"] in ("fail", "skipped") for result in results)
-    report(f"trainer/train.py: rules of the contract that it breaks (of {len(results)})", broken, 0)
+
+with tempfile.TemporaryDirectory() as folder:
+    stage_by_both("GPT-NeoX", Path(folder) / "gpt-neox")
+    llama = ["architecture=llama", "keyValueHeads=2", "mlpWidth=172", "attentionBias=qkv"]
+    stage_by_both("Llama", Path(folder) / "llama", *(f"model.{field}" for field in llama))
+
+said = subprocess.run(
+    [*MATES, "conformance", "--command", f'"{sys.executable}" "{TRAINER}"', "--json"], cwd=ROOT, capture_output=True, text=True
+).stdout
+results = json.loads(said.strip().splitlines()[-1])["results"]
+for result in results:
+    if result["status"] == "fail":
+        print(f"{result['rule']}: {result.get('detail', '')}", file=sys.stderr)
+broken = sum(result["status"] in ("fail", "skipped") for result in results)
+report(f"trainer/train.py: rules of the contract that it breaks (of {len(results)})", broken, 0)
 finish()

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load, save
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTrainedConfig, Qwen2Config
 
 from order import training_order
 
@@ -67,36 +67,62 @@ class Store:
             self.fs.rm(self.path(key), recursive=True)
 
 
-def model_config(config: dict, corpus: dict) -> GPTNeoXConfig:
+def model_config(config: dict, corpus: dict) -> PreTrainedConfig:
     model, multiple = config["model"], config["model"]["vocabularyMultiple"]
+    common = {
+        "vocab_size": -(-corpus["tokenizer"]["vocabularySize"] // multiple) * multiple,
+        "hidden_size": model["width"],
+        "num_hidden_layers": model["layers"],
+        "num_attention_heads": model["heads"],
+        "intermediate_size": model.get("mlpWidth", 4 * model["width"]),
+        "max_position_embeddings": corpus["sequenceLength"],
+        "initializer_range": model["initializerStd"],
+        "tie_word_embeddings": model["tiedEmbeddings"],
+        "use_cache": False,
+        "bos_token_id": corpus["tokenizer"]["endOfText"],
+        "eos_token_id": corpus["tokenizer"]["endOfText"],
+    }
+    if model["architecture"] == "llama":
+        return llama_config(model, common)
     return GPTNeoXConfig(
-        vocab_size=-(-corpus["tokenizer"]["vocabularySize"] // multiple) * multiple,
-        hidden_size=model["width"],
-        num_hidden_layers=model["layers"],
-        num_attention_heads=model["heads"],
-        intermediate_size=model.get("mlpWidth", 4 * model["width"]),
+        **common,
         hidden_act={"gelu": "gelu", "gelu-tanh": "gelu_pytorch_tanh"}[model["activation"]],
         attention_bias=model["attentionBias"],
-        max_position_embeddings=corpus["sequenceLength"],
         rope_parameters={
             "rope_type": "default",
             "rope_theta": model["rotaryBase"],
             "partial_rotary_factor": model["rotaryFraction"],
         },
         layer_norm_eps=model["layerNormEpsilon"],
-        initializer_range=model["initializerStd"],
         use_parallel_residual=model["parallelResidual"],
-        tie_word_embeddings=model["tiedEmbeddings"],
-        use_cache=False,
-        bos_token_id=corpus["tokenizer"]["endOfText"],
-        eos_token_id=corpus["tokenizer"]["endOfText"],
         architectures=["GPTNeoXForCausalLM"],
     )
 
 
+def llama_config(model: dict, common: dict) -> PreTrainedConfig:
+    scaling = model.get("rotaryScaling")
+    rope = {"rope_type": "llama3" if scaling else "default", "rope_theta": model["rotaryBase"]}
+    if scaling:
+        rope |= {
+            "factor": scaling["factor"],
+            "low_freq_factor": scaling["lowFrequencyFactor"],
+            "high_freq_factor": scaling["highFrequencyFactor"],
+            "original_max_position_embeddings": scaling["originalLength"],
+        }
+    common |= {
+        "num_key_value_heads": model.get("keyValueHeads", model["heads"]),
+        "rms_norm_eps": model["layerNormEpsilon"],
+        "rope_parameters": rope,
+    }
+    if model["attentionBias"] == "qkv":  # Qwen2 is a Llama with these biases
+        return Qwen2Config(**common, architectures=["Qwen2ForCausalLM"])
+    return LlamaConfig(**common, attention_bias=model["attentionBias"], architectures=["LlamaForCausalLM"])
+
+
 def named_parameters(model) -> dict[str, torch.nn.Parameter]:
-    """By their names in files: transformers 5 calls the head `lm_head` in memory alone."""
-    return {name.replace("lm_head.", "embed_out."): parameter for name, parameter in model.named_parameters()}
+    """By their names in files: transformers 5 calls the head of a GPT-NeoX `lm_head` in memory alone."""
+    head = "embed_out." if model.config.model_type == "gpt_neox" else "lm_head."
+    return {name.replace("lm_head.", head): parameter for name, parameter in model.named_parameters()}
 
 
 def save_checkpoint(store: Store, prefix: str, model, optimizer, settings: dict, state: dict) -> None:
@@ -175,7 +201,7 @@ def main() -> int:
 
     torch.manual_seed(config["seed"])
     torch.set_float32_matmul_precision("high")
-    model = GPTNeoXForCausalLM(model_config(config, corpus)).to(DEVICE).train()
+    model = AutoModelForCausalLM.from_config(model_config(config, corpus), dtype=torch.float32).to(DEVICE).train()
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=settings["learningRate"],
