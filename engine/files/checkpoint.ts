@@ -172,7 +172,7 @@ async function loadMoments(
  * @throws InputError for another architecture or variant, and for missing, unknown or misshapen tensors.
  */
 export async function loadModel(store: Store, prefix: string, check?: FileCheck): Promise<Model> {
-  const config = await readModelConfig(store, prefix, [GPT_NEOX_TYPE, ...LLAMA_TYPES]);
+  const config = await readModelConfig(store, prefix, MODEL_TYPES);
   config.refuse('quantization_config', 'quantised weights cannot be read; save the model dequantised');
   const { shape, contextLength } = describedBy(config);
   const parameters = new ParameterSet(decoderSpecs(shape));
@@ -200,8 +200,10 @@ export async function loadModel(store: Store, prefix: string, check?: FileCheck)
   return { shape, parameters, contextLength };
 }
 
+const MODEL_TYPES = [GPT_NEOX_TYPE, ...LLAMA_TYPES];
+
 function describedBy(config: ModelConfig): Pick<Model, 'shape' | 'contextLength'> {
-  const type = config.oneOf('model_type', [GPT_NEOX_TYPE, ...LLAMA_TYPES]);
+  const type = config.oneOf('model_type', MODEL_TYPES);
   if (type !== GPT_NEOX_TYPE)
     return { shape: readLlamaConfig(config, type), contextLength: llamaContextLength(config, type) };
   return {

@@ -23,8 +23,8 @@ import torch  # noqa: E402
 import yaml  # noqa: E402
 from lm_eval.models.huggingface import HFLM  # noqa: E402
 from lm_eval.tasks import TaskManager  # noqa: E402
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: E402
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast  # noqa: E402
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
+from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTrainedTokenizerFast  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
 from support import HERE, finish, report  # noqa: E402
@@ -37,12 +37,15 @@ EXAMPLES = ROOT / "examples" / "corpus"
 END_OF_TEXT = "<|endoftext|>"
 RESAMPLES = 10_000
 
-# Two layers whose 64 tokens cut long contexts; and the shape of Pythia-70m.
+# Two layers whose 64 tokens cut long contexts; a Llama with a tokenizer of SentencePiece's kind; the shape of Pythia-70m.
 SHAPES = {
     "tiny": dict(hidden_size=64, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64),
     "sequential": dict(
         hidden_size=48, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=200,
         use_parallel_residual=False,
+    ),
+    "llama": dict(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
     ),
     "70m": dict(hidden_size=512, num_hidden_layers=6, num_attention_heads=8, max_position_embeddings=2048),
 }  # fmt: skip
@@ -146,14 +149,32 @@ def make_tokenizer(file: Path | None) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT)
 
 
+def make_llama_tokenizer() -> PreTrainedTokenizerFast:
+    """As Llama 2's: words begin with a low line for their space, and what has no token falls back to its bytes."""
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    words = [word for text in passages() for word in text.replace(" ", " \u2581").split(" ")]
+    tokenizer.train_from_iterator(words, trainers.BpeTrainer(vocab_size=900, special_tokens=special, show_progress=False))
+    fast = json.loads(tokenizer.to_str())  # bytes are tokens of the vocabulary, not added ones
+    fast["added_tokens"] = fast["added_tokens"][:3]
+    tokenizer = Tokenizer.from_str(json.dumps(fast))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
 def make_model(folder: Path, shape: str, tokenizer: PreTrainedTokenizerFast) -> None:
     """A random model that has learned a little of the passages, so that some of its greedy choices are right."""
     torch.manual_seed(5)
     sizes = SHAPES[shape]
-    config = GPTNeoXConfig(
-        vocab_size=-(-len(tokenizer) // 128) * 128, intermediate_size=4 * sizes["hidden_size"], hidden_dropout=0, **sizes
-    )
-    model = GPTNeoXForCausalLM(config)
+    kind = LlamaConfig if shape == "llama" else GPTNeoXConfig
+    config = kind(vocab_size=-(-len(tokenizer) // 128) * 128, intermediate_size=4 * sizes["hidden_size"], **sizes)
+    model = AutoModelForCausalLM.from_config(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3 if shape == "70m" else 1e-2)
     ids = torch.tensor([token for text in passages() for token in tokenizer.encode(text + "\n")])
     quick = shape == "70m" or len(tokenizer) > 10_000  # each step is long: no more than a start
@@ -269,7 +290,8 @@ if __name__ == "__main__":  # the harness's bootstrap starts processes that impo
         folder = Path(temporary)
         tasks = [file.resolve() for file in given.files] or make_tasks(folder)
         for shape in given.shape or SHAPES:
-            make_model(folder / shape, shape, tokenizer := make_tokenizer(given.tokenizer))
+            llama = shape == "llama" and not given.tokenizer
+            make_model(folder / shape, shape, make_llama_tokenizer() if llama else make_tokenizer(given.tokenizer))
             greedy = compare(shape, folder / shape, tasks, given.limit)
             if shape == "tiny" and greedy == 0 and not given.files:
                 sys.exit("no continuation was greedy: the flags were not tested, train the model longer")
