@@ -4,7 +4,7 @@ import { withCase } from './case-folder.ts';
 import { type Comparison, compare } from './contender.ts';
 import { ours, python } from './peers.ts';
 import type { Bench, Row, Settings } from './report.ts';
-import { DECODERS, type DecoderCase, describe } from './shapes.ts';
+import { DECODERS, type DecoderCase, describe, LLAMA } from './shapes.ts';
 
 /**
  * FLOPs relative to a forward pass: in training, the backward pass adds two products for each one of the forward pass.
@@ -13,10 +13,10 @@ const PASSES = { forward: 1, train: 3 } as const;
 
 export const decoder: Bench = {
   name: 'decoder',
-  about: 'training steps and forward passes of GPT-NeoX, tokens',
+  about: 'training steps and forward passes of GPT-NeoX and a Llama, tokens',
   async run(settings) {
     const rows: Row[] = [];
-    for (const of of [DECODERS.a, DECODERS.b, DECODERS.c]) rows.push(...(await measure(of, settings)));
+    for (const of of [DECODERS.a, DECODERS.b, DECODERS.c, LLAMA]) rows.push(...(await measure(of, settings)));
     return rows;
   },
 };

@@ -2,11 +2,11 @@
 
 import { CounterRandom } from '../core/random/philox.ts';
 import type { BertShape } from '../engine/bert/bert.ts';
-import type { GptNeoxShape } from '../engine/decoder/gpt-neox.ts';
+import type { DecoderShape } from '../engine/decoder/decoder.ts';
 
 export interface DecoderCase {
   name: string;
-  shape: GptNeoxShape;
+  shape: DecoderShape;
   batch: number;
   /** Tokens of a row that are read. As many are predicted, so a row has one token more. */
   length: number;
@@ -27,6 +27,17 @@ export const DECODERS = {
   b: decoder('b', [6, 384, 6, 4096], [8, 256]),
   c: decoder('c (Pythia-70m)', [6, 512, 8, 50_304], [2, 512]),
 } as const;
+
+/** A Llama of b's size: gated MLPs of two thirds of the width take as many weights, and keys and values a third. */
+export const LLAMA: DecoderCase = {
+  ...DECODERS.b,
+  name: 'b as a Llama',
+  shape: {
+    architecture: 'llama',
+    ...{ layers: 6, width: 384, heads: 6, keyValueHeads: 2, mlpWidth: 1024, vocabularySize: 4096 },
+    ...{ rotaryBase: 10_000, layerNormEpsilon: 1e-5, initializerStd: 0.02 },
+  },
+};
 
 /** Models of the Pythia suite, with batches that take 14 to 26 GB of device memory to train on in float32. */
 export const PYTHIA = {

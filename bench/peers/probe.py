@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from neox import load_case
+from decoders import load_case
 from worker import serve
 
 BATCH = 16

@@ -4,7 +4,7 @@ import sys
 
 import torch
 
-from neox import load_case
+from decoders import load_case
 from worker import serve
 
 folder, threads, mode = sys.argv[1], int(sys.argv[2]), sys.argv[3]
