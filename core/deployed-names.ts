@@ -25,6 +25,8 @@ export const FUNCTION_VARIABLE = {
   trainingRole: 'MATES_TRAINING_ROLE',
   /** The trainer's image, where SageMaker cannot run it. */
   notInEcr: 'MATES_NOT_IN_ECR',
+  /** Image and command of a trainer of the user's own. */
+  trainer: 'MATES_TRAINER',
   stack: 'MATES_STACK',
   jobLogs: 'MATES_JOB_LOGS',
   machineLogs: 'MATES_MACHINE_LOGS',

@@ -37,7 +37,7 @@ import { CostGuard } from './operations/cost-guard.ts';
 import { logGroup, machineLogGroup } from './operations/logs.ts';
 import { Observability } from './operations/observability.ts';
 import { Pipeline } from './pipeline.ts';
-import type { Settings } from './settings.ts';
+import { ownTrainer, type Settings } from './settings.ts';
 
 export interface PipelineStackProps extends StackProps {
   lake: IBucket;
@@ -75,6 +75,8 @@ export class PipelineStack extends Stack {
     this.linkTo(functions['finish-run'], { jobLogs, machineLogs });
     this.tellDeployment(functions, settings);
     if (!trainer.forSageMaker) functions['validate-run'].addEnvironment(FUNCTION_VARIABLE.notInEcr, trainer.uri);
+    const own = ownTrainer(settings);
+    if (own !== undefined) functions['validate-run'].addEnvironment(FUNCTION_VARIABLE.trainer, own);
     const queues = [...new Set(Object.values(jobs).map((job) => job.queue))];
     this.showExecutionsTo(functions['validate-run']);
     this.showJobsTo(functions['validate-run'], queues, roles);

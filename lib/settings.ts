@@ -26,6 +26,8 @@ const instances = list.refine((value) => value.length > 0, 'name at least one in
 /** The retention periods that CloudWatch Logs accepts up to two years. */
 const RETENTION_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731];
 
+const OWN_COMMAND = ['mates-job', 'pretrain'];
+
 const schema = z.strictObject({
   /**
    * Image of every job: a reference such as `123456789012.dkr.ecr.us-east-1.amazonaws.com/mates:1.0` (pull is granted
@@ -49,9 +51,7 @@ const schema = z.strictObject({
    */
   trainerImage: z.string().min(1).optional(),
   /** Command of the pretraining step, as a list; `mates conformance` checks it. */
-  trainerCommand: list
-    .refine((value) => value.length > 0, 'name at least a program')
-    .default(['mates-job', 'pretrain']),
+  trainerCommand: list.refine((value) => value.length > 0, 'name at least a program').default(OWN_COMMAND),
   /**
    * Existing VPC to use. It is looked up at synthesis, which then needs credentials and a fixed account and region. It
    * should have a gateway endpoint for S3, because nothing is added to it.
@@ -279,6 +279,13 @@ function requireUsableInstances(settings: Settings): void {
     const most = Math.max(...settings[name].map(vcpusOf));
     if (jobVcpus > most) refuse(`none of them has the ${jobVcpus} vCPUs of a job (jobVcpus): choose larger types`);
   }
+}
+
+/** Image and command of the pretraining step, where it is not our own job. */
+export function ownTrainer({ trainerImage, trainerCommand }: Settings): string | undefined {
+  const command = trainerCommand.join(' ');
+  if (trainerImage === undefined && command === OWN_COMMAND.join(' ')) return undefined;
+  return trainerImage === undefined ? command : `${trainerImage} ${command}`;
 }
 
 /** Families by their names' convention: after the generation, a `g` stands for AWS's own Arm processors. */

@@ -6,8 +6,8 @@ import { type ChildEnd, runChild } from './child-process.ts';
 import type { ExitRule, RetryStrategy } from './template.ts';
 
 export interface JobRunnerOptions {
-  /** The program and arguments to run in place of a container's command, such as `['mates-job', 'probe']`. */
-  program(command: string[]): { file: string; arguments: string[] };
+  /** The program to run in place of a container's command, such as `['mates-job', 'probe']`. */
+  program(command: string[], environment: Record<string, string>): Program;
   /** Variables that every job gets besides those that its definition and the state declare. */
   environment: Record<string, string>;
   /** Most jobs at once. */
@@ -16,6 +16,13 @@ export interface JobRunnerOptions {
   grace?: number;
   onProgress?(job: string, progress: Progress, about: JobAbout): void;
   log?(job: string, line: string): void;
+}
+
+export interface Program {
+  file: string;
+  arguments: string[];
+  /** Variables that it gets besides the job's own, which these replace. */
+  environment?: Record<string, string>;
 }
 
 /** Where a job comes from. */
@@ -101,11 +108,13 @@ export class JobRunner {
     try {
       const errors: string[] = [];
       const startedAt = Date.now();
+      const program = this.options.program(request.command, request.environment);
       const end = await runChild({
-        ...this.options.program(request.command),
+        ...program,
         environment: {
           ...this.options.environment,
           ...request.environment,
+          ...program.environment,
           AWS_BATCH_JOB_ATTEMPT: String(number),
         },
         timeout: request.timeout,

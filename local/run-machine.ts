@@ -3,13 +3,14 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { JOB_VARIABLE } from '../core/deployed-names.ts';
 import { ConfigError, errorNamed, InterruptedError, type MatesError, RunError } from '../core/errors.ts';
 import { type Progress, WARNING } from '../core/progress.ts';
 import { getJson, LAKE_DIRECTORY_VARIABLE, splitUri, storeOpener } from '../core/storage/index.ts';
 import { execute } from './asl/interpreter.ts';
 import { type Json, StatesError } from './asl/types.ts';
 import { validate } from './asl/validate.ts';
-import { type JobAbout, JobRunner, slotsFor } from './jobs.ts';
+import { type JobAbout, JobRunner, type Program, slotsFor } from './jobs.ts';
 import { logFiles } from './log-files.ts';
 import { Tasks, taskProblem } from './tasks.ts';
 import { readTemplate } from './template.ts';
@@ -36,8 +37,11 @@ export interface RunMachineOptions {
   onWarning?: (warning: string) => void;
   /** Gets the jobs' other output, line by line; by default `runs/<executionName>/logs/<job>.log` of the lake. */
   log?: (job: string, line: string) => void;
-  /** The program to run in place of a container's command; by default `containers/main.ts` in this Node. */
-  program?: (command: string[]) => { file: string; arguments: string[] };
+  /**
+   * The program to run in place of a container's command; by default `containers/main.ts` in this Node, and for a
+   * trainer of the user's own that itself.
+   */
+  program?: (command: string[], environment: Record<string, string>) => Program;
   /** Where the functions' folders are; by default `functions/` of this repository. */
   functionsDirectory?: string;
 }
@@ -73,7 +77,7 @@ export async function runMachine(options: RunMachineOptions): Promise<Json> {
   const log = options.log ?? logFiles(join(lakeDirectory, 'runs', executionName, 'logs'));
   const lake = { [LAKE_DIRECTORY_VARIABLE]: lakeDirectory };
   const jobs = new JobRunner({
-    program: options.program ?? jobProgram,
+    program: options.program ?? ((command, environment) => jobProgram(command, environment, lakeDirectory)),
     environment: { ...inherited(), ...lake, ...LOADER },
     slots: options.jobs ?? slotsFor(options.threads),
     onProgress: options.onProgress,
@@ -134,10 +138,24 @@ function interruption(signal: AbortSignal | undefined): AbortSignal {
   return stop.signal;
 }
 
-/** `mates-job TASK` is the image's entry point; here it is the same file, run by this Node through tsx. */
-function jobProgram([entry, ...rest]: string[]): { file: string; arguments: string[] } {
-  if (entry !== 'mates-job') throw new RunError(`The job's command "${entry}" is not mates-job.`);
-  const main = fileURLToPath(new URL('../containers/main.ts', import.meta.url));
+/**
+ * `mates-job TASK` is the image's entry point; here it is the same file, run by this Node through tsx. Any other command
+ * is a trainer of the user's own, which knows the lake by its place on the disk and may need any variable of this
+ * process.
+ */
+export function jobProgram(
+  [entry, ...rest]: string[],
+  environment: Record<string, string>,
+  lakeDirectory: string,
+): Program {
+  if (entry === 'mates-job') return nodeProgram('../containers/main.ts', rest);
+  const { uri } = storeOpener(lakeDirectory)(environment[JOB_VARIABLE.runUri]!);
+  const all = { ...(process.env as Record<string, string>), ...environment };
+  return { ...nodeProgram('trainer.ts', [entry!, ...rest]), environment: { ...all, [JOB_VARIABLE.runUri]: uri } };
+}
+
+function nodeProgram(file: string, rest: string[]): Program {
+  const main = fileURLToPath(new URL(file, import.meta.url));
   const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
   return { file: process.execPath, arguments: ['--import', loader, main, ...rest] };
 }

@@ -12,6 +12,7 @@ export function run(program: Command): void {
     .option('--run-id <id>', "the run's name (default: the configuration's name, else that of its file)")
     .option('--set <field=value>', 'change a field, such as pretrain.stages=2 (repeatable)', collect)
     .option('--seed <n>', 'the same as --set seed=n')
+    .option('--trainer <command>', 'pretrain by a command that mates conformance accepts, such as "python train.py"')
     .option('--json', 'print the summary as JSON on the last line')
     .action(async (config, options) => (await import('../commands/run.ts')).run(config, options));
 }

@@ -153,6 +153,12 @@ async function replayRun(run: Run, work: string): Promise<Replayed[]> {
     throw new ConfigError(
       `--work ${work}: the run itself is there, and would be compared with itself; name another folder.`,
     );
+  const { trainer } = record.versions;
+  if (trainer !== undefined)
+    throw new ConfigError(
+      `--from start: the run was trained by ${trainer}, which does not run here; make its scores again (--from scores), ` +
+        'or repeat it with mates run --trainer under another --run-id and compare the two.',
+    );
   await claimFor(run, new DirectoryStore(work), work, second);
   const { runHere } = await import('./run.ts');
   const directory = await runHere(record.config, record.id, work);

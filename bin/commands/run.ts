@@ -9,6 +9,7 @@ import { DirectoryStore, getJson, isLocalPath } from '../../core/storage/index.t
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
 import { closingTable, summaryWarnings } from '../../report/table.ts';
+import { splitCommand } from '../conformance/command.ts';
 import { terminalColumns } from '../format.ts';
 import { stopSignal } from '../interrupt.ts';
 import { loadConfigFile } from '../load-config.ts';
@@ -21,6 +22,7 @@ interface Options {
   runId?: string;
   set?: string[];
   seed?: string;
+  trainer?: string;
   json?: boolean;
 }
 
@@ -33,7 +35,8 @@ export async function run(file: string, options: Options): Promise<void> {
     throw new ConfigError(
       `--out ${options.out}: a run on this machine is kept on its own disk; name a folder. On AWS, use mates start.`,
     );
-  const runDirectory = await runHere(config, runId, absolute(options.out));
+  const trainer = options.trainer === undefined ? undefined : splitCommand(options.trainer, '--trainer');
+  const runDirectory = await runHere(config, runId, absolute(options.out), trainer);
   const summary = await getJson<RunSummary>(new DirectoryStore(runDirectory), SUMMARY_FILE);
   const report = join(runDirectory, REPORT_FILE);
   const terminal = { color: process.stdout.isTTY ?? false, columns: terminalColumns() };
@@ -46,16 +49,22 @@ export async function run(file: string, options: Options): Promise<void> {
 /**
  * Starts a run on this machine, or resumes it, with its progress on stderr.
  *
+ * @param trainer command of the pretraining step; by default our own job.
  * @returns its folder, `runs/<runId>` of the lake.
  */
-export async function runHere(config: RunConfig, runId: string, lakeDirectory: string): Promise<string> {
+export async function runHere(
+  config: RunConfig,
+  runId: string,
+  lakeDirectory: string,
+  trainer?: string[],
+): Promise<string> {
   const runDirectory = join(lakeDirectory, 'runs', runId);
   const unlock = await lockPath(runDirectory, 'choose another --run-id');
   await new DirectoryStore(runDirectory).removePartial(); // of a killed process; the optimizer's may be gigabytes
   const view = createProgressView();
   const { signal, dispose } = stopSignal();
   try {
-    const { template, dataTemplate } = synthesizeMachine();
+    const { template, dataTemplate } = synthesizeMachine(trainer && { trainerCommand: trainer });
     let stage: string | undefined;
     await runMachine({
       template,

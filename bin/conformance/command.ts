@@ -118,9 +118,13 @@ class LastWords {
 
 const STOPPED = 'The check was stopped; the same command starts it over.';
 
-/** Splits a command at spaces outside quotes. No shell is used, because it would not pass the signals on. */
-export function splitCommand(command: string): string[] {
+/**
+ * Splits a command at spaces outside quotes. No shell is used, because it would not pass the signals on.
+ *
+ * @param flag where it was given.
+ */
+export function splitCommand(command: string, flag = '--command'): string[] {
   const words = command.match(/(?:[^\s"']|"[^"]*"|'[^']*')+/g) ?? [];
-  if (words.length === 0) throw new ConfigError('--command: expected a program and its arguments.');
+  if (words.length === 0) throw new ConfigError(`${flag}: expected a program and its arguments.`);
   return words.map((word) => word.replace(/"([^"]*)"|'([^']*)'/g, (_, double, single) => double ?? single ?? ''));
 }

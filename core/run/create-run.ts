@@ -10,7 +10,8 @@ import { getRecordIfPresent, putJson, type Store, splitUri } from '../storage/in
  * Writes `run.json`, or finds it there with the same configuration, in which case the run resumes. A run that has planned
  * no stage was refused or stopped before it began: it may begin with another configuration.
  *
- * @throws ConfigError as {@link checkRun} does, and when the run was begun with another version of the engine.
+ * @throws ConfigError as {@link checkRun} does, and when the run was begun with another version of the engine, or only one
+ *   of then and now is with a trainer of the user's own.
  */
 export async function createRun(
   store: Store,
@@ -60,9 +61,19 @@ export async function checkRun(store: Store, id: string, config: RunConfig): Pro
   return undefined;
 }
 
-/** Refuses other versions of what results depend on; they do not depend on the version of Node. */
+/**
+ * Refuses other versions of what results depend on; they do not depend on the version of Node. A trainer of the user's
+ * own may have been corrected since, but does not take turns with our job.
+ */
 function refuseOtherVersions({ id, versions: begun }: RunRecord, now: Record<string, string>): void {
-  for (const name of Object.keys(now).filter((name) => name !== 'node'))
+  const called = ({ trainer }: Record<string, string>) => (trainer ? `the trainer ${trainer}` : 'our own trainer');
+  if ((begun.trainer === undefined) !== (now.trainer === undefined))
+    throw new ConfigError(
+      `run ${id} was begun with ${called(begun)}, and this is with ${called(now)}: its later stages would not be comparable ` +
+        'with the earlier ones. Give the same one again (--trainer of mates run, trainerImage and trainerCommand of a deployment), ' +
+        'or start another run with --run-id.',
+    );
+  for (const name of Object.keys(now).filter((name) => name !== 'node' && name !== 'trainer'))
     if (begun[name] !== undefined && begun[name] !== now[name])
       throw new ConfigError(
         `run ${id} was begun with ${name} ${begun[name]}, and this is ${now[name]}: its later stages would not be ` +

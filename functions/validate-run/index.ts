@@ -84,7 +84,7 @@ export async function handler(event: Event): Promise<State> {
   checkCap(terms, config, place, input.dryRun); // the previous execution's cap, if this one has none of its own
   const { trainer = 'batch' } = terms;
   place.trainer = trainer;
-  if (!input.dryRun) await createRun(store, id, config, softwareVersions());
+  if (!input.dryRun) await createRun(store, id, config, { ...softwareVersions(), ...ownTrainer() });
   // The estimate is for the deployed instances, so it says nothing about one machine.
   const warnings = onOneMachine() ? [] : limitWarnings(config, place);
   for (const warning of warnings) console.warn(warning);
@@ -153,6 +153,12 @@ function checkTrainer({ trainer }: ExecutionInput): void {
       `execution input: trainer is sagemaker, which only runs images from ECR, but the trainer image is ${elsewhere}: ` +
         'copy it to ECR and deploy with that as trainerImage, or train on batch.',
     );
+}
+
+/** A trainer of the user's own can change every number, as versions can. */
+function ownTrainer(): { trainer?: string } {
+  const trainer = told('trainer');
+  return trainer === undefined ? {} : { trainer };
 }
 
 async function readConfig(input: ExecutionInput, store: Store, open: StoreOpener): Promise<RunConfig> {

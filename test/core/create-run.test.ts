@@ -68,4 +68,12 @@ describe('creating a run', () => {
       /begun with onnxruntime-node 2, and this is 3/,
     );
   });
+
+  it("lets a trainer of the user's own be corrected, but not take turns with ours", async () => {
+    await createRun(store, 'x', config(1), { ...versions, trainer: 'python a.py' });
+    expect((await createRun(store, 'x', config(1), { ...versions, trainer: 'python b.py' })).id).toBe('x');
+    await expect(createRun(store, 'x', config(1), versions)).rejects.toThrow(
+      /begun with the trainer python a\.py, and this is with our own trainer/,
+    );
+  });
 });

@@ -150,6 +150,18 @@ describe("a trainer of one's own", () => {
     expect(containers.filter(({ Image }) => Image === 'mates:local')).toHaveLength(containers.length - 1);
   });
 
+  it.each([
+    [{}, undefined],
+    [{ trainerImage: image, trainerCommand: 'python, train.py' }, `${image} python train.py`],
+    [{ trainerCommand: ['my trainer'] }, 'my trainer'],
+  ])('%j: the first function records it in the run', (settings, trainer) => {
+    const { template } = synthesize(settings);
+    const { Environment } = resources(template, 'AWS::Lambda::Function').find(({ Environment }) =>
+      JSON.stringify(Environment).includes('MATES_DEPLOYMENT'),
+    )!;
+    expect(Environment.Variables.MATES_TRAINER).toBe(trainer);
+  });
+
   it('is what SageMaker runs, and may pull', () => {
     const inner = own.definition.States['Pretrain every arm']!.ItemProcessor!.States['Pretrain on SageMaker']!;
     expect(inner.Parameters.AlgorithmSpecification).toMatchObject({

@@ -1,11 +1,12 @@
+import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConfigError, InterruptedError, RunError } from '../../core/errors.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
-import { type RunMachineOptions, runMachine } from '../../local/run-machine.ts';
+import { jobProgram, type RunMachineOptions, runMachine } from '../../local/run-machine.ts';
 import { temporaryFolder } from '../support.ts';
 
 const synthesized = synthesizeMachine();
@@ -45,6 +46,16 @@ function run(input: RunMachineOptions['input'] = {}, options: Partial<RunMachine
     ...options,
   });
 }
+
+/** The stand-in in place of every job but pretraining, whose command is the user's. */
+function ownTrainer(trainerCommand: string[], log?: RunMachineOptions['log']) {
+  const program: RunMachineOptions['program'] = ([entry, task], environment) =>
+    entry === 'mates-job'
+      ? { file: process.execPath, arguments: ['-e', JOB, task!] }
+      : jobProgram(trainerCommand, environment, lakeDirectory);
+  return run({}, { ...synthesizeMachine({ trainerCommand }), program, log });
+}
+
 const jobs = () => readFileSync(join(lakeDirectory, 'jobs'), 'utf8').trim().split('\n');
 const mark = (name: string) => writeFileSync(join(lakeDirectory, name), '');
 
@@ -126,6 +137,25 @@ describe('the synthesized machine on this machine', () => {
     expect(jobs().filter((job) => job.startsWith('pretrain'))).toHaveLength(4);
   });
 
+  it("tells a trainer of the user's own the place of the run on the disk, and every variable of this process", async () => {
+    vi.stubEnv('VIRTUAL_ENV', '/venv');
+    vi.stubEnv('MATES_STAGE', '9');
+    const script = `
+      const { MATES_RUN_URI, MATES_STAGE, MATES_ARM, VIRTUAL_ENV } = process.env;
+      console.error(JSON.stringify({ MATES_RUN_URI, MATES_STAGE, MATES_ARM, VIRTUAL_ENV }));
+    `;
+    const said: string[] = [];
+    await ownTrainer([process.execPath, '-e', script], (_, line) => said.push(line));
+    const told = said.filter((line) => line.includes('MATES_ARM')).map((line) => JSON.parse(line));
+    expect(told).toHaveLength(4);
+    expect(told).toContainEqual({
+      MATES_RUN_URI: pathToFileURL(join(lakeDirectory, 'runs/quick')).href,
+      MATES_STAGE: '1',
+      MATES_ARM: 'control',
+      VIRTUAL_ENV: '/venv',
+    });
+  });
+
   it('a dry run starts no job', async () => {
     await run({ dryRun: true });
     expect(existsSync(join(lakeDirectory, 'jobs'))).toBe(false);
@@ -159,13 +189,31 @@ describe('failures', () => {
     await expect(run({}, { executionName: 'a b' })).rejects.toBeInstanceOf(ConfigError);
   });
 
-  it('of a command that is not ours', async () => {
-    const template = structuredClone(synthesized.template);
-    for (const { Type, Properties } of Object.values(template.Resources))
-      if (Type === 'AWS::Batch::JobDefinition')
-        (Properties!.ContainerProperties as { Command: string[] }).Command = ['sh'];
-    await expect(run({}, { template, program: undefined })).rejects.toThrow('"sh" is not mates-job');
+  it.each([
+    [
+      'cannot be started',
+      ['no-such-trainer'],
+      'the trainer no-such-trainer cannot be started: spawn no-such-trainer ENOENT',
+    ],
+    ['fails', [process.execPath, '-e', 'console.error("no GPU"); process.exit(3)'], 'exit code 3: no GPU'],
+  ])("of a trainer of the user's own that %s", async (_, trainerCommand, message) => {
+    await expect(ownTrainer(trainerCommand)).rejects.toThrow(message);
   });
+});
+
+it("a trainer of the user's own, with its processes, ends with the process that runs the machine", async () => {
+  const pid = join(lakeDirectory, 'leaf');
+  const shell = `sleep 600 & echo $! > "${pid}.new"; mv "${pid}.new" "${pid}"; wait`;
+  const { file, arguments: rest } = jobProgram(
+    ['sh', '-c', shell],
+    { MATES_RUN_URI: 's3://lake/runs/x' },
+    lakeDirectory,
+  );
+  const child = spawn(file, rest, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'], detached: true });
+  while (!existsSync(pid)) await delay(10);
+  const leaf = Number(readFileSync(pid, 'utf8'));
+  child.disconnect(); // as when this process dies
+  await vi.waitFor(() => expect(() => process.kill(leaf, 0)).toThrow('ESRCH'), 10_000);
 });
 
 describe('abort', () => {
