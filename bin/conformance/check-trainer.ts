@@ -8,6 +8,7 @@ import type { Arm, TrainingMetrics } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';
 import { mean } from '../../core/metrics/index.ts';
 import { counted, plural } from '../../core/plural.ts';
+import { trunkLearningRate } from '../../core/schedule.ts';
 import { getJsonIfPresent, type Store, type StoreOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint, loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { GRACE_SECONDS, type Interruption, runTrainer, type TrainerRun } from './command.ts';
@@ -35,6 +36,8 @@ export interface CheckOptions {
 
 /** How much the losses of an interrupted and an uninterrupted training may differ: GPUs do not add in a fixed order. */
 const LOSS_TOLERANCE = 0.01;
+/** The same of learning rates, which a trainer may hold in float32. */
+const RATE_TOLERANCE = 1e-4;
 /** How often an interruption is tried if it comes too late. */
 const TRIES = 3;
 
@@ -119,7 +122,12 @@ class Checks {
     expectEqual(`${checkpoint}/training.json: state.step`, state.step, steps);
     expectEqual(`${checkpoint}/training.json: optimizer.step`, optimizer.step, steps);
     expectEqual(`${checkpoint}/training.json: state.tokens`, state.tokens, steps * batchRows * corpus.sequenceLength);
-    if (!optimizer.m.some((value) => value !== 0)) fail(`${checkpoint}/optimizer.safetensors: all moments are zero`);
+    const { m, v } = optimizer;
+    const moments = `${checkpoint}/optimizer.safetensors`;
+    if (!m.some((value) => value !== 0)) fail(`${moments}: all moments are zero`);
+    if (!m.every(Number.isFinite)) fail(`${moments}: exp_avg has values that are not finite`);
+    if (!v.every((value) => Number.isFinite(value) && value >= 0))
+      fail(`${moments}: exp_avg_sq has values that are no mean of squares`);
   }
 
   private async metrics({ store, config }: Scene, stage: number, arm: Arm): Promise<void> {
@@ -134,6 +142,12 @@ class Checks {
       if (!Array.isArray(values)) fail(`${key}: ${name} is not a list`);
       expectEqual(`${key}: entries of ${name}`, values.length, stepsPerStage);
       if (!values.every(Number.isFinite)) fail(`${key}: ${name} has entries that are not finite numbers`);
+    }
+    for (const [i, rate] of metrics.learningRate.entries()) {
+      const step = stage * stepsPerStage + i;
+      const wanted = trunkLearningRate(config.pretrain, step);
+      if (!(Math.abs(rate - wanted) <= RATE_TOLERANCE * wanted))
+        fail(`${key}: the learning rate of step ${step + 1} is ${rate} but should be ${wanted}`);
     }
   }
 

@@ -70,6 +70,34 @@ it('a job that saves nothing when it is told to stop, writes elsewhere and share
   ]);
 }, 600_000);
 
+it('a job whose rates are not those of the schedule, and whose second moments are negative, is found out', async () => {
+  const command = await wrapper(
+    'decaying',
+    `
+      const { status } = spawnSync(file, rest, { stdio: 'inherit' });
+      if (status !== 0) process.exit(status ?? 1);
+      const { createHash } = await import('node:crypto');
+      const edit = (path, change) => fs.writeFileSync(run + path, JSON.stringify(change(JSON.parse(fs.readFileSync(run + path)))));
+      edit('/stages/0/metrics.json', (metrics) => ({ ...metrics, learningRate: metrics.learningRate.map((r, i) => r * (1 - i / 100)) }));
+      const path = run + '/stages/0/checkpoint/optimizer.safetensors';
+      const bytes = fs.readFileSync(path);
+      const begin = 8 + Number(bytes.readBigUInt64LE(0));
+      const header = JSON.parse(bytes.subarray(8, begin));
+      bytes.writeFloatLE(-1, begin + header['exp_avg_sq.embed_out.weight'].data_offsets[0]);
+      fs.writeFileSync(path, bytes);
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      edit('/stages/0/checkpoint/training.json', (t) => ({ ...t, sha256: { ...t.sha256, 'optimizer.safetensors': sha256 } }));
+    `,
+  );
+  const results = await check('decaying', command);
+  expect(results.get('the checkpoint is whole and loads')!.detail).toBe(
+    'stages/0/checkpoint/optimizer.safetensors: exp_avg_sq has values that are no mean of squares',
+  );
+  expect(results.get('metrics.json has a finite loss for each step')!.detail).toMatch(
+    /^stages\/0\/metrics.json: the learning rate of step 2 is 0\.00059\d* but should be 0\.0006/,
+  );
+}, 600_000);
+
 it('a job that knows one kind of model alone is told so, and keeps the contract', async () => {
   const command = await wrapper(
     'one-kind',
