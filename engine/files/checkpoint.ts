@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../core/errors.ts';
 import { sha256 as sha256Of } from '../../core/hash.ts';
 import { TRAINING_FILE } from '../../core/layout.ts';
+import { isObject } from '../../core/objects.ts';
 import {
   type Content,
   getRecordIfPresent,
@@ -129,6 +130,7 @@ export async function loadCheckpoint(store: Store, prefix: string): Promise<Chec
   const record = await getRecordIfPresent<TrainingRecord>(store, keyOf(prefix, TRAINING_FILE), 'mates-checkpoint/1');
   if (record === undefined)
     throw new InputError(`${marker} does not exist: there is no whole checkpoint in this place.`);
+  requireWhole(record, marker);
   const intact = (file: string, sha256: string) => requireIntact(store, prefix, file, sha256, record);
   intact(CONFIG_FILE, sha256Of(await present(() => store.get(keyOf(prefix, CONFIG_FILE)))));
   const model = await loadModel(store, prefix, intact);
@@ -137,6 +139,20 @@ export async function loadCheckpoint(store: Store, prefix: string): Promise<Chec
   const { step } = record.optimizer;
   const optimizer = new AdamW(flat.length, record.optimizer, { m: m.flat, v: v.flat, step });
   return { ...model, optimizer, state: record.state };
+}
+
+/** Refuses a record, which a trainer of the user's own may have written, without what later steps compute with. */
+function requireWhole(record: TrainingRecord, marker: string): void {
+  const numbers = {
+    state: ['step', 'tokens'],
+    optimizer: ['beta1', 'beta2', 'epsilon', 'weightDecay', 'step'],
+  } as const;
+  for (const [group, names] of Object.entries(numbers)) {
+    const found: unknown = record[group as keyof typeof numbers];
+    const missing = names.find((name) => !isObject(found) || !Number.isFinite(found[name]));
+    if (missing) throw new InputError(`${marker}: ${group}.${missing} is missing or not a number. ${REMEDY}`);
+  }
+  if (!isObject(record.sha256)) throw new InputError(`${marker} has no sha256 of the checkpoint's files. ${REMEDY}`);
 }
 
 /** AdamW's mean and mean square of the gradient, each in the layout of the parameters. */

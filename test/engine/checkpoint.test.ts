@@ -48,6 +48,19 @@ beforeEach(async () => {
 });
 
 describe('a checkpoint', () => {
+  it.each([
+    ['sha256', undefined, 'has no sha256'],
+    ['state', undefined, 'state.step is missing'],
+    ['optimizer', { step: 3 }, 'optimizer.beta1 is missing'],
+    ['optimizer', { ...options, step: '3' }, 'optimizer.step is missing or not a number'],
+  ])('of another trainer is refused with the %s %j', async (field, value, message) => {
+    await saveCheckpoint(store, 'a', trained());
+    const record = await getJson<object>(store, 'a/training.json');
+    await putJson(store, 'a/training.json', { ...record, [field]: value });
+    await expect(loadCheckpoint(store, 'a')).rejects.toThrow(InputError);
+    await expect(loadCheckpoint(store, 'a')).rejects.toThrow(message);
+  });
+
   it('comes back whole: training goes on as if it had never stopped', async () => {
     const parts = trained();
     await saveCheckpoint(store, 'a/b', parts);
