@@ -5,7 +5,7 @@ import { resolvePaths } from '../core/config/paths.ts';
 import { type RunConfig, runConfig } from '../core/config/schema.ts';
 import { ConfigError } from '../core/errors.ts';
 import { isObject } from '../core/objects.ts';
-import { absolute } from './paths.ts';
+import { absolute } from '../core/storage/index.ts';
 
 /** The fields that `--set` and `--seed` change. */
 export interface Changes {

@@ -90,7 +90,6 @@ async function makeCorpus(data: string, references: ReferenceSet, seed: number, 
   await prepareCorpus({
     opener: open,
     inputs: domains.map((name) => join(data, 'domains', name)),
-    baseDirectory: '.',
     tokenizer: { train: VOCABULARY },
     sequenceLength: SEQUENCE_LENGTH,
     shards: 64,

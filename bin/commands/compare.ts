@@ -2,11 +2,10 @@ import { compareRuns, type Entry, lastCommonStage } from '../../core/compare/com
 import { InputError } from '../../core/errors.ts';
 import type { RunSummary } from '../../core/formats.ts';
 import { SUMMARY_FILE } from '../../core/layout.ts';
-import { getRecordIfPresent, splitUri, storeOpener } from '../../core/storage/index.ts';
+import { absolute, getRecordIfPresent, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { aboutStage, COMPARED, comparedRows, comparisonMarkdown, renderComparison } from '../../report/compare.ts';
 import { terminalTable } from '../../report/terminal-table.ts';
 import { PLAIN_TABLE, terminalColumns } from '../format.ts';
-import { absolute } from '../paths.ts';
 
 interface Options {
   baseline?: string;

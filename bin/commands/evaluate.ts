@@ -15,7 +15,7 @@ import {
 } from '../../core/evaluation/index.ts';
 import { counted, plural } from '../../core/plural.ts';
 import { MODEL_FILES } from '../../core/run/inputs.ts';
-import { readInput, type StoreOpener, splitUri, storeOpener } from '../../core/storage/index.ts';
+import { absolute, readInput, type StoreOpener, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../../core/tokenizer/index.ts';
 import { LanguageModel } from '../../engine/decoder/language-model.ts';
 import { logLikelihoodsOf } from '../../engine/decoder/log-likelihood.ts';
@@ -27,7 +27,6 @@ import { terminalColumns } from '../format.ts';
 import { namingFlags } from '../naming-flags.ts';
 import { refuseInputs, requireFiles } from '../own-checkpoint/outputs.ts';
 import { textOf, tokenizerConfig } from '../own-checkpoint/tokenizer-config.ts';
-import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
 
 interface Options {

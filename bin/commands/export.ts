@@ -3,11 +3,10 @@ import type { Arm } from '../../core/formats.ts';
 import { sha256 } from '../../core/hash.ts';
 import { armLayout, TOKENIZER_FILE, TRAINING_FILE } from '../../core/layout.ts';
 import { corpusStore, openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
-import { copyObject, hashObject, type Store, storeOpener } from '../../core/storage/index.ts';
+import { absolute, copyObject, hashObject, type Store, storeOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint } from '../../engine/files/checkpoint.ts';
 import { CONFIG_FILE, WEIGHTS_FILE } from '../../engine/files/hugging-face.ts';
 import { runOrCorpus } from '../other-folders.ts';
-import { absolute } from '../paths.ts';
 
 interface Options {
   out: string;

@@ -69,7 +69,6 @@ async function prepareFiles(options: Options): Promise<void> {
     const index = await prepareCorpus({
       opener: open,
       inputs: options.input,
-      baseDirectory: process.cwd(),
       tokenizer,
       sequenceLength: options.sequenceLength,
       shards: options.shards,

@@ -20,6 +20,7 @@ import {
 import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
 import {
+  absolute,
   DirectoryStore,
   getJson,
   getJsonIfPresent,
@@ -32,7 +33,6 @@ import {
 } from '../../core/storage/index.ts';
 import { stopSignal } from '../interrupt.ts';
 import { runOrCorpus } from '../other-folders.ts';
-import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
 
 interface Options {

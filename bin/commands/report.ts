@@ -1,9 +1,8 @@
 import { ConfigError } from '../../core/errors.ts';
 import { REPORT_FILE, SELECT_FILE } from '../../core/layout.ts';
 import { openRun } from '../../core/run/open-run.ts';
-import { storeOpener } from '../../core/storage/index.ts';
+import { absolute, storeOpener } from '../../core/storage/index.ts';
 import { writeReport } from '../../report/index.ts';
-import { absolute } from '../paths.ts';
 
 /** `mates report RUN..`: renders reports again, even of runs that have not finished. */
 export async function report(runs: string[], options: { json?: boolean }): Promise<void> {

@@ -5,7 +5,7 @@ import { ConfigError } from '../../core/errors.ts';
 import type { RunSummary } from '../../core/formats.ts';
 import { REPORT_FILE, SUMMARY_FILE } from '../../core/layout.ts';
 import { RUN_ID, RUN_ID_WORDS } from '../../core/run/execution-input.ts';
-import { DirectoryStore, getJson, isLocalPath } from '../../core/storage/index.ts';
+import { absolute, DirectoryStore, getJson, isLocalPath } from '../../core/storage/index.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
 import { closingTable, summaryWarnings } from '../../report/table.ts';
@@ -13,7 +13,6 @@ import { splitCommand } from '../conformance/command.ts';
 import { terminalColumns } from '../format.ts';
 import { stopSignal } from '../interrupt.ts';
 import { loadConfigFile } from '../load-config.ts';
-import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
 import { lockPath } from '../run-lock.ts';
 

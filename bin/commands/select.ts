@@ -11,7 +11,7 @@ import type { Run } from '../../core/run/open-run.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer, type ScorerRecord } from '../../core/selection/scorer-record.ts';
 import { selectionRequest, selectRows } from '../../core/selection/select.ts';
-import { DirectoryStore, hashObject, putJson, splitUri, storeOpener } from '../../core/storage/index.ts';
+import { absolute, DirectoryStore, hashObject, putJson, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { stopSignal } from '../interrupt.ts';
 import { inFlags, namingFlags } from '../naming-flags.ts';
 import { refuseUnusedFlags, uses } from '../own-checkpoint/flags-of-methods.ts';
@@ -22,7 +22,6 @@ import { readReference, referenceLine } from '../own-checkpoint/reference.ts';
 import { type Results, report, type Selection, sizes, writeResults } from '../own-checkpoint/results.ts';
 import { FIELD_FLAGS, type Options, outputsOf, SETTING_FLAGS, settingsOf } from '../own-checkpoint/settings.ts';
 import { checkWorkFolder, claimWorkFolder, type WorkRecord } from '../own-checkpoint/work-folder.ts';
-import { absolute } from '../paths.ts';
 import { createProgressView, type ProgressView } from '../progress-view.ts';
 import { lockPath } from '../run-lock.ts';
 

@@ -5,11 +5,10 @@ import { plural } from '../../core/plural.ts';
 import { printable } from '../../core/printable.ts';
 import { openRun } from '../../core/run/open-run.ts';
 import { type Verified, verifyCorpus, verifyRun } from '../../core/run/verify.ts';
-import { type StoreOpener, storeOpener } from '../../core/storage/index.ts';
+import { absolute, type StoreOpener, storeOpener } from '../../core/storage/index.ts';
 import { formatCount } from '../format.ts';
 import { stopSignal } from '../interrupt.ts';
 import { STAGE } from '../own-checkpoint/plan.ts';
-import { absolute } from '../paths.ts';
 import { createProgressView } from '../progress-view.ts';
 
 interface Options {

@@ -61,7 +61,6 @@ export async function prepareScene(open: StoreOpener, uri: string): Promise<Scen
   await prepareCorpus({
     opener: open,
     inputs: settings.input,
-    baseDirectory: '.',
     tokenizer: settings.tokenizer,
     sequenceLength: settings.sequenceLength,
     shards: settings.shards,

@@ -2,8 +2,7 @@ import { realpathSync, type Stats } from 'node:fs';
 import { mkdtemp, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { ConfigError, explainSystemError } from '../../core/errors.ts';
-import { isLocalPath } from '../../core/storage/index.ts';
-import { absolute } from '../paths.ts';
+import { absolute, isLocalPath } from '../../core/storage/index.ts';
 
 /**
  * Refuses outputs that could not be written in the end, before hours are spent on them.

@@ -3,8 +3,7 @@ import type { Corpus } from '../../core/corpus/corpus.ts';
 import { lastTokens, loadPassages, type Passage, passageHashes } from '../../core/corpus/passages.ts';
 import { readLines } from '../../core/corpus/reading/read-lines.ts';
 import { counted, plural } from '../../core/plural.ts';
-import { readInput, type StoreOpener } from '../../core/storage/index.ts';
-import { absolute } from '../paths.ts';
+import { absolute, readInput, type StoreOpener } from '../../core/storage/index.ts';
 import type { Options, Settings } from './settings.ts';
 
 export interface Reference {

@@ -9,9 +9,15 @@ import { counted, plural } from '../../core/plural.ts';
 import { type ProgressReporter, WARNING } from '../../core/progress.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { readUtilities } from '../../core/selection/scores.ts';
-import { copyObject, DirectoryStore, getJsonIfPresent, type StoreOpener, splitUri } from '../../core/storage/index.ts';
+import {
+  absolute,
+  copyObject,
+  DirectoryStore,
+  getJsonIfPresent,
+  type StoreOpener,
+  splitUri,
+} from '../../core/storage/index.ts';
 import { inFlags } from '../naming-flags.ts';
-import { absolute } from '../paths.ts';
 import { cutDocuments, type DocumentCut, documentLines, documentScores } from './documents.ts';
 import type { GivenCheckpoint } from './given-checkpoint.ts';
 import { STAGE } from './plan.ts';

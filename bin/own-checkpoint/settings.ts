@@ -1,11 +1,12 @@
 /** The flags of `mates select`, and the configuration that they stand for. */
+
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
 import type { Method } from '../../core/selection/methods.ts';
+import { absolute } from '../../core/storage/index.ts';
 import type { Model } from '../../engine/files/checkpoint.ts';
-import { absolute } from '../paths.ts';
 import { refuseInputs } from './outputs.ts';
 
 /** Everything that the selection depends on besides its files. */

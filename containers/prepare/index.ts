@@ -79,7 +79,6 @@ async function prepare(job: Job): Promise<void> {
   const index = await prepareCorpus({
     opener: job.run.open,
     inputs: config.corpus.input,
-    baseDirectory: '.',
     tokenizer: config.corpus.tokenizer,
     sequenceLength: config.corpus.sequenceLength,
     shards: config.corpus.shards,

@@ -5,7 +5,7 @@
  */
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { ConfigError, InputError, throwIfStopped } from '../errors.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { sha256 } from '../hash.ts';
@@ -15,11 +15,10 @@ import { isAtWork, type ProcessMark, thisProcess } from '../processes.ts';
 import { type ProgressReporter, progressInBytes } from '../progress.ts';
 import { philox4x32 } from '../random/philox4x32.ts';
 import {
+  absolute,
   firstDamaged,
   getJsonIfPresent,
   hashObject,
-  isLocalPath,
-  localPath,
   NotFoundError,
   putJson,
   type Store,
@@ -53,8 +52,6 @@ export interface PrepareOptions {
   opener: StoreOpener;
   /** Files and globs, on disk, `s3://` or `builtin:`. */
   inputs: readonly string[];
-  /** What relative inputs and the tokenizer's file are relative to: a directory or an `s3://` prefix. */
-  baseDirectory: string;
   /** A tokenizer.json, whose token `endOfText` ends documents, or the vocabulary size of one to train on the corpus. */
   tokenizer: { file: string; endOfText?: string | undefined } | { train: number };
   /** Tokens in a row. */
@@ -94,7 +91,6 @@ export interface PrepareOptions {
  * @throws InterruptedError when the signal is aborted.
  */
 export async function prepareCorpus(options: PrepareOptions): Promise<CorpusIndex> {
-  const absolute = (path: string) => absolutePath(path, options.baseDirectory);
   const files = await findInputs(options.inputs.map(absolute), options.opener);
   const given =
     'file' in options.tokenizer
@@ -283,12 +279,6 @@ async function readTokenizer(uri: string, open: StoreOpener, endOfText?: string)
   const tokenizer = loadTokenizer(bytes, uri, { end: endOfText });
   const endsUnusually = endOfText !== undefined && usualEndOfText(bytes, uri) !== tokenizer.endOfText;
   return { bytes, tokenizer, uri, endsUnusually };
-}
-
-function absolutePath(path: string, base: string): string {
-  if (!isLocalPath(path)) return path;
-  if (path.startsWith('file:')) return localPath(path);
-  return base.startsWith('s3://') && !isAbsolute(path) ? `${base.replace(/\/+$/, '')}/${path}` : resolve(base, path);
 }
 
 function trainedSize({ tokenizer }: PrepareOptions): number {

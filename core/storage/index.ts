@@ -78,6 +78,11 @@ export function localPath(uri: string): string {
   }
 }
 
+/** A path as jobs and stores take it: made absolute, also from a `file:` URI; other URIs stay. */
+export function absolute(path: string): string {
+  return isLocalPath(path) ? localPath(path) : path;
+}
+
 /** The bucket's name where the data lake is a directory of this machine. */
 export const LOCAL_LAKE = 'lake';
 

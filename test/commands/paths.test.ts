@@ -2,9 +2,8 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, it } from 'vitest';
 import { loadConfigFile } from '../../bin/load-config.ts';
-import { absolute } from '../../bin/paths.ts';
 import { InputError } from '../../core/errors.ts';
-import { storeOpener } from '../../core/storage/index.ts';
+import { absolute, storeOpener } from '../../core/storage/index.ts';
 
 it.each([
   ['a path', 'out/a b', resolve('out/a b')],

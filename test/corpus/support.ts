@@ -54,7 +54,6 @@ export function settings(input: string, target: DirectoryStore): PrepareOptions 
   return {
     opener: storeOpener(),
     inputs: [input],
-    baseDirectory: '/',
     tokenizer: { train: 300 },
     sequenceLength: 16,
     shards: 4,

@@ -46,7 +46,6 @@ it('a corpus of four times the documents is prepared in the same memory', async 
       const { documents } = await prepareCorpus({
         opener: storeOpener(),
         inputs: [${JSON.stringify(input)}],
-        baseDirectory: '/',
         tokenizer: { file: ${JSON.stringify(tokenizer)} },
         sequenceLength: 64,
         shards: 2,
