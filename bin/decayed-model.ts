@@ -8,8 +8,7 @@ import { WARNING } from '../core/progress.ts';
 import { openRunCorpus, type Run, readPlan } from '../core/run/open-run.ts';
 import { OverlayStore, type Store } from '../core/storage/index.ts';
 import { saveModel } from '../engine/files/checkpoint.ts';
-import { stopSignal } from './interrupt.ts';
-import { createProgressView } from './progress-view.ts';
+import { withProgress } from './with-progress.ts';
 
 /**
  * Trains a stage's decay branch once more, as its evaluation did (on a CPU, to the same bytes), and writes the
@@ -24,9 +23,7 @@ export async function writeDecayedModel(
 ): Promise<void> {
   const { config } = run.record;
   const store = new OverlayStore(run.store, scratch);
-  const view = createProgressView();
-  const { signal, dispose } = stopSignal();
-  try {
+  await withProgress(async (view, signal) => {
     const job: Job = {
       run: { ...run, store },
       stage,
@@ -48,8 +45,5 @@ export async function writeDecayedModel(
     const { sequenceLength: contextLength, tokenizer } = corpus.index;
     await saveModel(scratch, folder, { shape, parameters, contextLength, endOfText: tokenizer.endOfText });
     await partial.drop();
-  } finally {
-    view.close();
-    dispose();
-  }
+  });
 }

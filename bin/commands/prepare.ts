@@ -14,10 +14,10 @@ import {
   storeOpener,
 } from '../../core/storage/index.ts';
 import { wholeNumber } from '../flags.ts';
-import { stopSignal } from '../interrupt.ts';
 import { inFlags, namingFlags } from '../naming-flags.ts';
-import { createProgressView } from '../progress-view.ts';
+import type { ProgressView } from '../progress-view.ts';
 import { lockPath } from '../run-lock.ts';
+import { withProgress } from '../with-progress.ts';
 
 interface Options {
   input: string[];
@@ -63,24 +63,23 @@ async function prepareFiles(options: Options): Promise<void> {
   const unlock = await lockPath(options.out, 'choose another --out');
   // A killed process may leave gigabytes. Only shards/, because the folder may yet turn out to be something else.
   if (isLocalPath(options.out)) await new DirectoryStore(join(localPath(options.out), 'shards')).removePartial();
-  const view = createProgressView();
-  const { signal, dispose } = stopSignal('Stopping: temporary files are removed.');
   try {
-    const index = await prepareCorpus({
-      opener: open,
-      inputs: options.input,
-      tokenizer,
-      sequenceLength: options.sequenceLength,
-      shards: options.shards,
-      seed: options.seed,
-      fields: { text: options.textField, domain: options.domainField, id: options.idField },
-      removeNearDuplicates: options.nearDuplicates === 'remove',
-      exclude,
-      target: open(options.out),
-      progress: (progress) => view.update('prepare', progress),
-      signal,
-    });
-    view.close();
+    const make = (view: ProgressView, signal: AbortSignal) =>
+      prepareCorpus({
+        opener: open,
+        inputs: options.input,
+        tokenizer,
+        sequenceLength: options.sequenceLength,
+        shards: options.shards,
+        seed: options.seed,
+        fields: { text: options.textField, domain: options.domainField, id: options.idField },
+        removeNearDuplicates: options.nearDuplicates === 'remove',
+        exclude,
+        target: open(options.out),
+        progress: (progress) => view.update('prepare', progress),
+        signal,
+      });
+    const index = await withProgress(make, 'Stopping: temporary files are removed.');
     for (const warning of corpusWarnings(index, { domainField: options.domainField, tokenizer }))
       process.stderr.write(`${WARNING}${inFlags(warning, FIELD_FLAGS)}\n`);
     const { rows, documents, duplicatesRemoved, nearDuplicatesRemoved, emptyRemoved, excludedRemoved } = index;
@@ -94,8 +93,6 @@ async function prepareFiles(options: Options): Promise<void> {
     );
     if (options.json) console.log(JSON.stringify(index));
   } finally {
-    view.close();
-    dispose();
     await unlock();
   }
 }

@@ -31,9 +31,8 @@ import {
   type Store,
   storeOpener,
 } from '../../core/storage/index.ts';
-import { stopSignal } from '../interrupt.ts';
 import { runOrCorpus } from '../other-folders.ts';
-import { createProgressView } from '../progress-view.ts';
+import { withProgress } from '../with-progress.ts';
 
 interface Options {
   from: 'selection' | 'scores' | 'start';
@@ -120,9 +119,7 @@ async function replayScores(run: Run, scratch: Store, stage: number): Promise<Re
   if (!plan.scored || (await readScorer(run.store, plan)).parts.length === 0) return [];
   const layout = stageLayout(stage);
   const again = beside(run, scratch, (key) => key.startsWith(layout.scores) || key.startsWith(layout.timings));
-  const view = createProgressView();
-  const { signal, dispose } = stopSignal();
-  try {
+  await withProgress(async (view, signal) => {
     const score = await import('../../containers/score/index.ts');
     view.heading(`Stage ${stage}`);
     for (const item of scoreItems(plan)) {
@@ -136,10 +133,7 @@ async function replayScores(run: Run, scratch: Store, stage: number): Promise<Re
         warn: (warning) => view.notice(`${WARNING}${warning}`),
       });
     }
-  } finally {
-    view.close();
-    dispose();
-  }
+  });
   return compareScores(run, scratch, plan);
 }
 

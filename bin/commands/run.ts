@@ -11,10 +11,9 @@ import { runMachine } from '../../local/run-machine.ts';
 import { closingTable, summaryWarnings } from '../../report/table.ts';
 import { splitCommand } from '../conformance/command.ts';
 import { terminalColumns } from '../format.ts';
-import { stopSignal } from '../interrupt.ts';
 import { loadConfigFile } from '../load-config.ts';
-import { createProgressView } from '../progress-view.ts';
 import { lockPath } from '../run-lock.ts';
+import { withProgress } from '../with-progress.ts';
 
 interface Options {
   out: string;
@@ -60,31 +59,27 @@ export async function runHere(
   const runDirectory = join(lakeDirectory, 'runs', runId);
   const unlock = await lockPath(runDirectory, 'choose another --run-id');
   await new DirectoryStore(runDirectory).removePartial(); // of a killed process; the optimizer's may be gigabytes
-  const view = createProgressView();
-  const { signal, dispose } = stopSignal();
   try {
-    const { template, dataTemplate } = synthesizeMachine(trainer && { trainerCommand: trainer });
-    let stage: string | undefined;
-    await runMachine({
-      template,
-      dataTemplate,
-      input: { config: JSON.parse(JSON.stringify(config)), runId },
-      executionName: runId,
-      lakeDirectory,
-      signal,
-      threads: config.engine.threads,
-      onWarning: (warning) => view.notice(warning),
-      onProgress: (job, progress, { environment }) => {
-        const number = environment[JOB_VARIABLE.stage];
-        const heading = number === undefined ? 'Corpus' : `Stage ${number}`;
-        if (heading !== stage) view.heading(heading);
-        stage = heading;
-        view.update(job, progress);
-      },
+    await withProgress(async (view, signal) => {
+      let stage: string | undefined;
+      await runMachine({
+        ...synthesizeMachine(trainer && { trainerCommand: trainer }),
+        input: { config: JSON.parse(JSON.stringify(config)), runId },
+        executionName: runId,
+        lakeDirectory,
+        signal,
+        threads: config.engine.threads,
+        onWarning: (warning) => view.notice(warning),
+        onProgress: (job, progress, { environment }) => {
+          const number = environment[JOB_VARIABLE.stage];
+          const heading = number === undefined ? 'Corpus' : `Stage ${number}`;
+          if (heading !== stage) view.heading(heading);
+          stage = heading;
+          view.update(job, progress);
+        },
+      });
     });
   } finally {
-    view.close();
-    dispose();
     await unlock();
   }
   return runDirectory;

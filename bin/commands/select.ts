@@ -12,18 +12,18 @@ import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer, type ScorerRecord } from '../../core/selection/scorer-record.ts';
 import { selectionRequest, selectRows } from '../../core/selection/select.ts';
 import { absolute, DirectoryStore, hashObject, putJson, splitUri, storeOpener } from '../../core/storage/index.ts';
-import { stopSignal } from '../interrupt.ts';
 import { inFlags, namingFlags } from '../naming-flags.ts';
 import { refuseUnusedFlags, uses } from '../own-checkpoint/flags-of-methods.ts';
 import { importCheckpoint, readCheckpoint } from '../own-checkpoint/given-checkpoint.ts';
 import { requireFiles } from '../own-checkpoint/outputs.ts';
 import { costLine, planLine, planSelection, STAGE, selectionCost } from '../own-checkpoint/plan.ts';
 import { readReference, referenceLine } from '../own-checkpoint/reference.ts';
-import { type Results, report, type Selection, sizes, writeResults } from '../own-checkpoint/results.ts';
+import { report, type Selection, sizes, writeResults } from '../own-checkpoint/results.ts';
 import { FIELD_FLAGS, type Options, outputsOf, SETTING_FLAGS, settingsOf } from '../own-checkpoint/settings.ts';
 import { checkWorkFolder, claimWorkFolder, type WorkRecord } from '../own-checkpoint/work-folder.ts';
-import { createProgressView, type ProgressView } from '../progress-view.ts';
+import type { ProgressView } from '../progress-view.ts';
 import { lockPath } from '../run-lock.ts';
+import { withProgress } from '../with-progress.ts';
 
 /**
  * `mates select`: the best part of a prepared corpus for the user's own checkpoint. The steps are those of one stage of
@@ -85,10 +85,7 @@ async function selectInto(selection: Selection, notes: { lines: string[]; warnin
   const { settings, corpus, checkpoint, plan } = selection;
   const run = await openWork(selection);
   await putJson(run.store, stageLayout(STAGE).plan, plan);
-  const view = createProgressView();
-  const { signal, dispose } = stopSignal();
-  let results: Results;
-  try {
+  const results = await withProgress(async (view, signal) => {
     for (const line of notes.lines) view.heading(line);
     for (const warning of notes.warnings) view.notice(`${WARNING}${warning}`);
     await scoreCorpus(run, plan, view, signal);
@@ -99,11 +96,8 @@ async function selectInto(selection: Selection, notes: { lines: string[]; warnin
     const request = selectionRequest(run.store, corpus, checkpoint.config, plan, 'main', scorer);
     const summary = await selectRows({ ...request, inMemory: true });
     const progress: ProgressReporter = (progress) => view.update('write', progress);
-    results = { summary, documents: await writeResults(selection, run, { signal, progress }) };
-  } finally {
-    view.close();
-    dispose();
-  }
+    return { summary, documents: await writeResults(selection, run, { signal, progress }) };
+  });
   await report(selection, run, results);
 }
 

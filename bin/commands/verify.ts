@@ -3,13 +3,13 @@ import { ConfigError, InputError } from '../../core/errors.ts';
 import { armLayout, CORPUS_FILE, RUN_FILE, SELECT_FILE } from '../../core/layout.ts';
 import { plural } from '../../core/plural.ts';
 import { printable } from '../../core/printable.ts';
+import type { ProgressReporter } from '../../core/progress.ts';
 import { openRun } from '../../core/run/open-run.ts';
 import { type Verified, verifyCorpus, verifyRun } from '../../core/run/verify.ts';
 import { absolute, type StoreOpener, storeOpener } from '../../core/storage/index.ts';
 import { formatCount } from '../format.ts';
-import { stopSignal } from '../interrupt.ts';
 import { STAGE } from '../own-checkpoint/plan.ts';
-import { createProgressView } from '../progress-view.ts';
+import { withProgress } from '../with-progress.ts';
 
 interface Options {
   inputs?: boolean;
@@ -18,16 +18,10 @@ interface Options {
 
 /** `mates verify RUN`: checks every file against its recorded hash, and what the files say against each other. */
 export async function verify(path: string, options: Options): Promise<void> {
-  const view = createProgressView();
-  const { signal, dispose } = stopSignal('Stopping: nothing is changed.');
-  let found: Found;
-  try {
-    const progress = (at: { step: string; done: number; total: number; unit: string }) => view.update('verify', at);
-    found = await verifyAt(absolute(path), storeOpener(), { inputs: options.inputs, signal, progress });
-  } finally {
-    view.close();
-    dispose();
-  }
+  const found = await withProgress((view, signal) => {
+    const progress: ProgressReporter = (at) => view.update('verify', at);
+    return verifyAt(absolute(path), storeOpener(), { inputs: options.inputs, signal, progress });
+  }, 'Stopping: nothing is changed.');
   console.log(`${path}: ${describe(found)}`);
   if (found.unnamed.length > 0)
     console.log(

@@ -5,9 +5,8 @@ import type { QuotaNeed } from '../../../core/cost/quotas.ts';
 import { plural } from '../../../core/plural.ts';
 import { consoleLinks, type RunLinks } from '../../../functions/links.ts';
 import { formatCount } from '../../format.ts';
-import { stopSignal } from '../../interrupt.ts';
-import { createProgressView } from '../../progress-view.ts';
 import { quotaTable } from '../../quota-table.ts';
+import { withProgress } from '../../with-progress.ts';
 import { failureOf, parsed } from '../execution.ts';
 import { followExecution } from '../follow.ts';
 import { executionArn, type Target } from '../machine.ts';
@@ -30,9 +29,7 @@ export async function watchExecution(
   execution: string,
   { json, dashboard }: { json?: boolean; dashboard?: string },
 ): Promise<void> {
-  const { signal, dispose } = stopSignal('No longer watching: the execution goes on.');
-  const view = createProgressView();
-  try {
+  await withProgress(async (view, signal) => {
     const ended = await followExecution(sfn, execution, {
       view,
       signal,
@@ -42,10 +39,7 @@ export async function watchExecution(
     const output = parsed(ended.output) as Output;
     const links = { ...consoleLinks({ execution, dashboard }), ...output.links };
     console.log(json ? JSON.stringify({ ...output, links }) : describeOutput(output, links));
-  } finally {
-    view.close();
-    dispose();
-  }
+  }, 'No longer watching: the execution goes on.');
 }
 
 /** The fields of the machine's output that are shown. */
