@@ -7,7 +7,7 @@
  */
 import { CounterRandom, STREAM } from '../random/philox.ts';
 import { spread, spreadPair } from '../random/spread.ts';
-import { doWhile, i32, i32x4, instantiate, kernel, simdBinary, v128 } from '../wasm/assemble.ts';
+import { doWhile, i32, i32x4, instantiate, kernel, v128 } from '../wasm/assemble.ts';
 
 export interface MinHashSpec {
   /** Tokens in a shingle. */
@@ -117,7 +117,6 @@ export class MinHasher {
 /** Odd and large: powers of it stay apart modulo 2^32. */
 const BASE = 0x9e3779b1 | 0;
 
-const multiply = simdBinary(0xb5); // i32x4.mul
 const VECTORS = [0, 1, 2, 3] as const;
 
 /**
@@ -141,7 +140,7 @@ const MINIMA = kernel(
     const eachHash = [
       ...hash.set(i32x4.splat(i32.load(at.get))),
       ...vectors.flatMap(({ least, factor, offset }) =>
-        least.set(i32x4.minUnsigned(least.get, i32x4.add(multiply(hash.get, factor.get), offset.get))),
+        least.set(i32x4.minUnsigned(least.get, i32x4.add(i32x4.multiply(hash.get, factor.get), offset.get))),
       ),
       ...at.set(i32.add(at.get, i32.const(4))),
     ];

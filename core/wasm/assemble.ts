@@ -49,12 +49,6 @@ const localAt = (index: number): Local => ({
   set: (value) => [...value, 0x21, ...unsigned(index)],
 });
 
-/** Instructions beyond those below, by their number after the prefix of all SIMD instructions. */
-export const simdUnary =
-  (number: number) =>
-  (a: Code): Code => [...a, ...simd(number)];
-export const simdBinary = (number: number) => binary(...simd(number));
-
 /** A module of kernels over one memory of `pages` times 64 KiB. */
 function assemble(pages: number, kernels: readonly Kernel[]): Uint8Array {
   const types = kernels.map(({ parameters }) => [0x60, ...vector(new Array(parameters).fill([TYPES.i32])), 0]);
@@ -140,7 +134,6 @@ export const i32 = {
   add: binary(0x6a),
   subtract: binary(0x6b),
   shiftLeft: binary(0x74),
-  shiftRight: binary(0x76),
   load: (address: Code, offset = 0): Code => [...address, 0x28, ...memory(2, offset)],
   store: (address: Code, value: Code, offset = 0): Code => [...address, ...value, 0x36, ...memory(2, offset)],
   store16: (address: Code, value: Code, offset = 0): Code => [...address, ...value, 0x3b, ...memory(1, offset)],
@@ -174,6 +167,7 @@ export const i32x4 = {
   splat: (value: Code): Code => [...value, ...simd(0x11)],
   lane: (a: Code, lane: number): Code => [...a, ...simd(0x1b), lane],
   add: binary(...simd(0xae)),
+  multiply: binary(...simd(0xb5)),
   minUnsigned: binary(...simd(0xb7)),
   shiftLeft: (a: Code, bits: number): Code => [...a, ...i32.const(bits), ...simd(0xab)],
   /** The 64-bit products of lanes 0 and 1, and of lanes 2 and 3. */
@@ -184,10 +178,20 @@ export const i32x4 = {
 export const f32x4 = {
   /** All bits of a lane set where the two differ, as a NaN does from itself. */
   differ: binary(...simd(0x42)),
+  squareRoot: (a: Code): Code => [...a, ...simd(0xe3)],
+  add: binary(...simd(0xe4)),
   subtract: binary(...simd(0xe5)),
   multiply: binary(...simd(0xe6)),
+  divide: binary(...simd(0xe7)),
   /** Rounded towards 0 and clamped to unsigned 32-bit numbers; 0 for NaN. */
   toUnsigned: (a: Code): Code => [...a, ...simd(0xf9)],
+};
+
+export const f64x2 = {
+  add: binary(...simd(0xf0)),
+  multiply: binary(...simd(0xf2)),
+  /** Lanes 0 and 1 of four float32. */
+  promoteLow: (a: Code): Code => [...a, ...simd(0x5f)],
 };
 
 /** Runs the body at least once, and again as long as the condition holds. */

@@ -3,22 +3,7 @@
  * lane of float64. Every operation is IEEE 754 single precision, in the order written here, so the results are the same
  * everywhere, and equal those of a plain loop with `Math.fround` around each operation.
  */
-import { type Code, doWhile, i32, type Kernel, kernel, simdBinary, simdUnary, v128 } from '../../core/wasm/assemble.ts';
-
-const f32x4 = {
-  squareRoot: simdUnary(0xe3),
-  add: simdBinary(0xe4),
-  subtract: simdBinary(0xe5),
-  multiply: simdBinary(0xe6),
-  divide: simdBinary(0xe7),
-};
-
-const f64x2 = {
-  add: simdBinary(0xf0),
-  multiply: simdBinary(0xf2),
-  /** Lanes 0 and 1 of four float32. */
-  promoteLow: simdUnary(0x5f),
-};
+import { type Code, doWhile, f32x4, f64x2, i32, type Kernel, kernel, v128 } from '../../core/wasm/assemble.ts';
 
 /** Floats in a vector, and bytes in it. */
 export const LANES = 4;
