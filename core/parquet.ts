@@ -3,7 +3,7 @@ import { type AsyncBuffer, type DecodedArray, type FileMetaData, parquetMetadata
 import { compressors } from 'hyparquet-compressors';
 import { ByteWriter, ParquetWriter, schemaFromColumnData } from 'hyparquet-writer';
 import { InputError } from './errors.ts';
-import { NotFoundError, type Store } from './storage/store.ts';
+import { objectSize, type Store } from './storage/index.ts';
 
 export type ParquetType = 'INT32' | 'INT64' | 'FLOAT' | 'DOUBLE' | 'STRING';
 
@@ -151,7 +151,7 @@ export async function damagedIfFails<T>(uri: string, reading: Promise<T>, remedy
 const ofStore = new WeakSet<Error>();
 
 /** The parts of a row range that lie in each row group. */
-function rowGroups(metadata: FileMetaData, begin = 0, end = Infinity): { begin: number; end: number }[] {
+function rowGroups(metadata: FileMetaData, begin: number, end: number): { begin: number; end: number }[] {
   const parts: { begin: number; end: number }[] = [];
   let first = 0;
   for (const group of metadata.row_groups) {
@@ -169,8 +169,7 @@ export async function parquetBuffer(source: ParquetSource): Promise<AsyncBuffer>
     return { byteLength: source.length, slice: (start, end) => exactBuffer(source.subarray(start, end)) };
   }
   const { store, key } = source;
-  const byteLength = await store.size(key);
-  if (byteLength === undefined) throw new NotFoundError(`${store.uri}/${key}`);
+  const byteLength = await objectSize(store, key);
   return {
     byteLength,
     slice: async (start, end = byteLength) => {

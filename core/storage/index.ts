@@ -8,7 +8,7 @@ import type { StoreOpener } from './store.ts';
 export { DirectoryStore } from './directory-store.ts';
 export { ObjectWriter } from './object-writer.ts';
 export { OverlayStore } from './overlay-store.ts';
-export { copyObject, firstDamaged, hashObject, putFile, readPieces } from './pieces.ts';
+export { copyObject, firstDamaged, hashObject, objectSize, putFile, readPieces } from './pieces.ts';
 export { readInput } from './read-input.ts';
 export { S3Store, s3Client } from './s3-store.ts';
 export {

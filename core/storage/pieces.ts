@@ -22,7 +22,7 @@ export async function* readPieces(
   pieceBytes = PIECE_BYTES,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { offset = 0 } = range;
-  const length = range.length ?? (await sizeOf(store, key)) - offset;
+  const length = range.length ?? (await objectSize(store, key)) - offset;
   const starts = function* () {
     for (let at = 0; at < length; at += pieceBytes) yield at;
   };
@@ -81,7 +81,7 @@ export async function putFile(store: Store, key: string, content: Content, bytes
 
 /** Copies an object between stores. Throws NotFoundError. */
 export async function copyObject(from: Store, key: string, to: Store, toKey: string): Promise<void> {
-  const size = await sizeOf(from, key);
+  const size = await objectSize(from, key);
   await to.put(toKey, readPieces(from, key, { length: size }), size);
 }
 
@@ -93,7 +93,8 @@ async function* hashed(pieces: Pieces, hash: Hash, onPiece: (bytes: number) => v
   }
 }
 
-async function sizeOf(store: Store, key: string): Promise<number> {
+/** Throws NotFoundError. */
+export async function objectSize(store: Store, key: string): Promise<number> {
   const size = await store.size(key);
   if (size === undefined) throw new NotFoundError(`${store.uri}/${key}`);
   return size;

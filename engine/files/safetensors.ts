@@ -7,7 +7,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { InputError } from '../../core/errors.ts';
-import { NotFoundError, readPieces, type Store } from '../../core/storage/index.ts';
+import { NotFoundError, objectSize, readPieces, type Store } from '../../core/storage/index.ts';
 import { sizeOf } from '../parameters.ts';
 import { BYTES_OF, type Entry, headerBytes, LENGTH_BYTES, parseHeader, refuse } from './safetensors-header.ts';
 
@@ -67,7 +67,7 @@ const HEADER_PIECE_BYTES = 64 << 10;
 /** Refuses what {@link readSafetensors} does, from the header alone: no tensor is read. */
 export async function checkSafetensors(store: Store, key: string, expect: ExpectShape): Promise<void> {
   const file = `${store.uri}/${key}`;
-  const size = await sizeOfFile(store, key);
+  const size = await objectSize(store, key);
   const input = new PieceReader(readPieces(store, key, { length: size }, HEADER_PIECE_BYTES), undefined);
   try {
     for (const entry of await readHeader(input, size, file)) check(entry, expect(entry.name, entry.shape), file);
@@ -94,7 +94,7 @@ export async function readSafetensors(
   pieceBytes = PIECE_BYTES,
 ): Promise<void> {
   const file = `${store.uri}/${key}`;
-  const size = await sizeOfFile(store, key);
+  const size = await objectSize(store, key);
   const hash = createHash('sha256');
   const input = new PieceReader(readPieces(store, key, { length: size }, pieceBytes), verify && hash);
   try {
@@ -109,12 +109,6 @@ export async function readSafetensors(
   } finally {
     await input.close();
   }
-}
-
-async function sizeOfFile(store: Store, key: string): Promise<number> {
-  const size = await store.size(key);
-  if (size === undefined) throw new NotFoundError(`${store.uri}/${key}`);
-  return size;
 }
 
 async function readHeader(input: PieceReader, size: number, file: string): Promise<Entry[]> {
