@@ -1,3 +1,5 @@
+import { terminalTable } from '../report/terminal-table.ts';
+
 /** All digits below ten million (`1,234,567`); above, three digits and a unit (`26.2 B`). */
 export function formatCount(value: number): string {
   if (value < 1e7) return Math.round(value).toLocaleString('en-US');
@@ -18,4 +20,9 @@ export const PLAIN_TABLE = {
 /** Columns of the terminal that a command prints to; undefined for a pipe or file, where lines may have any length. */
 export function terminalColumns({ isTTY, columns }: Pick<NodeJS.WriteStream, 'isTTY' | 'columns'> = process.stdout) {
   return isTTY && columns > 0 ? columns : undefined;
+}
+
+/** A quiet table, made to fit the terminal. */
+export function plainTable(rows: readonly string[][], head: string[] = []): string {
+  return terminalTable(rows, { ...PLAIN_TABLE, head }, terminalColumns());
 }

@@ -1,6 +1,5 @@
 import type { QuotaNeed } from '../core/cost/quotas.ts';
-import { terminalTable } from '../report/terminal-table.ts';
-import { PLAIN_TABLE, terminalColumns } from './format.ts';
+import { plainTable } from './format.ts';
 
 /** The service quotas that a run uses, as a table. */
 export function quotaTable(quotas: readonly QuotaNeed[]): string {
@@ -10,9 +9,5 @@ export function quotaTable(quotas: readonly QuotaNeed[]): string {
     `${least} ${unit}`,
     `${useful} ${unit}`,
   ]);
-  return terminalTable(
-    rows,
-    { ...PLAIN_TABLE, head: ['quota of the account', 'code', 'at least', 'useful'] },
-    terminalColumns(),
-  );
+  return plainTable(rows, ['quota of the account', 'code', 'at least', 'useful']);
 }

@@ -4,8 +4,7 @@ import type { RunSummary } from '../../core/formats.ts';
 import { SUMMARY_FILE } from '../../core/layout.ts';
 import { absolute, getRecordIfPresent, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { aboutStage, COMPARED, comparedRows, comparisonMarkdown, renderComparison } from '../../report/compare.ts';
-import { terminalTable } from '../../report/terminal-table.ts';
-import { PLAIN_TABLE, terminalColumns } from '../format.ts';
+import { plainTable } from '../format.ts';
 
 interface Options {
   baseline?: string;
@@ -23,7 +22,7 @@ export async function compare(runs: string[], options: Options): Promise<void> {
   const comparison = compareRuns(entries, options.baseline);
   const last = lastCommonStage(comparison.courses);
   const end = Math.max(...comparison.stages.map(({ stage }) => stage));
-  console.log(terminalTable(comparedRows(comparison, last), { ...PLAIN_TABLE, head: COMPARED }, terminalColumns()));
+  console.log(plainTable(comparedRows(comparison, last), COMPARED));
   console.log(aboutStage(comparison, last));
   if (end > last) console.log(`Some runs end there; --out also writes the later stages of the others, up to ${end}.`);
   if (options.out !== undefined) {

@@ -9,8 +9,7 @@ import { counted, plural } from '../../core/plural.ts';
 import { WARNING } from '../../core/progress.ts';
 import { inputProblems } from '../../core/run/check-inputs.ts';
 import { storeOpener } from '../../core/storage/index.ts';
-import { terminalTable } from '../../report/terminal-table.ts';
-import { formatCount, PLAIN_TABLE, terminalColumns } from '../format.ts';
+import { formatCount, plainTable } from '../format.ts';
 import { loadConfigFile } from '../load-config.ts';
 import { quotaTable } from '../quota-table.ts';
 
@@ -73,7 +72,6 @@ function describe(config: RunConfig, plan: Plan, corpus?: CorpusIndex): string {
   const { sequenceLength } = corpus ?? config.corpus;
   // Without the corpus, pools are taken to be as small as they may be.
   const least = corpus || plan.scoredRows === 0 ? '' : 'at least ';
-  const columns = terminalColumns();
   const facts = [
     ['model', `${formatCount(plan.parameters)} parameters (${shape(config, sequenceLength)})`],
     [
@@ -100,10 +98,9 @@ function describe(config: RunConfig, plan: Plan, corpus?: CorpusIndex): string {
     dollars(spotUsd),
   ]);
   const warnings = plan.warnings.map((warning) => `${WARNING}${warning}`);
-  const table = (rows: string[][], head: string[] = []) => terminalTable(rows, { ...PLAIN_TABLE, head }, columns);
   return [
-    table(facts),
-    table(money, ['instance', 'accelerators', 'hours', 'on demand', 'spot']),
+    plainTable(facts),
+    plainTable(money, ['instance', 'accelerators', 'hours', 'on demand', 'spot']),
     assumptions(),
     quotaTable(plan.quotas),
     ...warnings,
@@ -134,7 +131,7 @@ const idle = () =>
 
 function costTable(plans: PricedPlan[]): string {
   const rows = costRows(plans).map((row) => row.map((cell) => cell.replaceAll('`', '')));
-  return `${terminalTable(rows, { ...PLAIN_TABLE, head: HEAD }, terminalColumns())}\n${assumptions()}`;
+  return `${plainTable(rows, HEAD)}\n${assumptions()}`;
 }
 
 export function costMarkdown(plans: PricedPlan[]): string {

@@ -2,8 +2,7 @@ import { BatchClient } from '@aws-sdk/client-batch';
 import { ListExecutionsCommand, SFNClient } from '@aws-sdk/client-sfn';
 import { plural } from '../../../core/plural.ts';
 import { consoleLinks, type RunLinks } from '../../../functions/links.ts';
-import { terminalTable } from '../../../report/terminal-table.ts';
-import { PLAIN_TABLE, terminalColumns } from '../../format.ts';
+import { plainTable } from '../../format.ts';
 import {
   causeInWords,
   describeExecution,
@@ -30,7 +29,7 @@ export async function status(execution: string | undefined, options: Options): P
   const found = await standing(sfn, await executionArn(execution, options));
   if (options.json) return console.log(JSON.stringify(found));
   const known = rowsOf(found).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
-  console.log(terminalTable(known, { ...PLAIN_TABLE, wordWrap: false }, terminalColumns()));
+  console.log(plainTable(known));
   for (const [name, link] of Object.entries(found.links)) console.log(`${name}: ${link}`);
 }
 
@@ -105,7 +104,7 @@ async function listExecutions(sfn: SFNClient, options: Options): Promise<void> {
     duration(startDate, stopDate),
   ]);
   const head = ['execution', 'status', 'started', 'for'];
-  console.log(terminalTable(rows, { ...PLAIN_TABLE, head }, terminalColumns()));
+  console.log(plainTable(rows, head));
 }
 
 /** `3 h 05 min`; up to now if it has not ended. */
