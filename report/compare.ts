@@ -190,8 +190,8 @@ function courseChart(
         marginTop: 28,
         marginBottom: 42,
         inset: 10,
-        x: { label, labelAnchor: 'center', labelArrow: 'none', ticks: narrow ? 4 : 6, tickFormat: 's' },
-        y: { label: 'loss (nats per token)', labelArrow: 'none', grid: true, ticks: 6 },
+        x: { label, ticks: narrow ? 4 : 6, tickFormat: 's' },
+        y: { label: 'loss (nats per token)', grid: true, ticks: 6 },
         marks: labels.flatMap((of) => {
           const isOwn = ({ label }: Course) => label === of;
           const color = colorOf(labels, of);

@@ -95,8 +95,6 @@ export function selectionByDomain(stages: StageReport[]): Html | undefined {
         domain: [0, most * 104],
         percent: true,
         label: 'share of rows (%)',
-        labelAnchor: 'center',
-        labelArrow: 'none',
         ticks: 3,
         grid: true,
       },
@@ -209,8 +207,6 @@ export function domainLosses(stages: StageReport[], names: ArmNames): Html | und
       marginBottom: 44,
       x: {
         label: 'loss (nats per token)',
-        labelAnchor: 'center',
-        labelArrow: 'none',
         nice: true,
         grid: true,
         ticks: width < 500 ? 4 : 8,

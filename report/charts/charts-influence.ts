@@ -66,13 +66,10 @@ function spearmanChart(stages: StageReport[]): Html | undefined {
           ticks: stageTicks(stages).filter((k) => k > 0),
           tickFormat: 'd',
           label: 'stage',
-          labelAnchor: 'center',
-          labelArrow: 'none',
         },
         y: {
           domain: [low, 1],
           label: 'Spearman correlation',
-          labelArrow: 'none',
           ticks: 6,
           grid: true,
         },
@@ -131,13 +128,11 @@ function validationCharts(stages: StageReport[]): Html | undefined {
         marginBottom: 40,
         x: {
           label: 'epoch',
-          labelAnchor: 'center',
-          labelArrow: 'none',
           ticks: wholeTicks(fit.epochs.map(({ epoch }) => epoch)),
           tickFormat: 'd',
           inset: 8,
         },
-        y: { domain, label: 'Spearman', labelArrow: 'none', ticks: 4, grid: true },
+        y: { domain, label: 'Spearman', ticks: 4, grid: true },
         marks: [
           Plot.ruleY([0], { stroke: 'var(--muted)' }),
           Plot.lineY(fit.epochs, { x: 'epoch', y: 'validationSpearman', stroke: 'var(--main)', strokeWidth: 2 }),
@@ -183,8 +178,8 @@ export function histogramCharts(stages: StageReport[], config: RunConfig): Html 
         marginLeft: 50,
         marginTop: 28,
         marginBottom: 40,
-        x: { label: utilityLabel(selection, config), labelAnchor: 'center', labelArrow: 'none', ticks: 5 },
-        y: { label: 'rows', labelArrow: 'none', ticks: 4, grid: true, tickFormat: count },
+        x: { label: utilityLabel(selection, config), ticks: 5 },
+        y: { label: 'rows', ticks: 4, grid: true, tickFormat: count },
         marks: [
           Plot.rectY(bins, {
             x1: 'low',

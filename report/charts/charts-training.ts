@@ -68,12 +68,10 @@ export function trainingChart(stages: StageReport[], tokensPerStep: number, name
         marginBottom: 42,
         x: {
           label: `optimizer step (${count(tokensPerStep)} tokens each)`,
-          labelAnchor: 'center',
-          labelArrow: 'none',
           ticks: narrow ? 4 : 8,
           tickFormat: count,
         },
-        y: { label: 'loss (nats per token)', labelArrow: 'none', ticks: 6, grid: true, insetTop: 20 },
+        y: { label: 'loss (nats per token)', ticks: 6, grid: true, insetTop: 20 },
         marks: [
           Plot.ruleX(shown, { x: 'step', stroke: 'var(--muted)', strokeOpacity: 0.6, strokeDasharray: '2 3' }),
           Plot.text(shown, {
@@ -158,12 +156,9 @@ export function evaluationCharts(stages: StageReport[], names: ArmNames): Html |
           ticks,
           tickFormat: 'd',
           label: 'stage',
-          labelAnchor: 'center',
-          labelArrow: 'none',
         },
         y: {
           label: 'loss (nats per token)',
-          labelArrow: 'none',
           ticks: 5,
           grid: true,
         },

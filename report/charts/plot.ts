@@ -24,6 +24,8 @@ export function chart(label: string, options: Plot.PlotOptions): Html {
     style: { fontSize: '12px' },
     ariaLabel: label,
     ...options,
+    x: { labelAnchor: 'center', labelArrow: 'none', ...options.x },
+    y: { labelArrow: 'none', ...options.y },
   }) as unknown as Node;
   return new Html(serialize(svg, ' role="img"'));
 }
