@@ -11,9 +11,9 @@ import {
 } from '../core/compare/compare.ts';
 import { plural } from '../core/plural.ts';
 import { chart, figure, legend, Plot, responsive } from './charts/plot.ts';
-import { styles } from './charts/theme.ts';
 import { correlation, count, loss, lossDifference, NOTHING } from './format.ts';
-import { Html, html } from './html.ts';
+import { type Html, html } from './html.ts';
+import { page } from './page.ts';
 
 /** The columns of a table of methods, whether it is in a terminal, a page or Markdown. */
 export const COMPARED = [
@@ -104,23 +104,13 @@ const AXES = [
   { key: 'seconds', name: 'seconds of jobs', title: 'seconds of training and selection' },
 ] as const;
 
-/** The whole page; it has no script and makes no request. */
 export function renderComparison(comparison: Comparison): string {
   const { runs, baseline, labels, courses, stages, replaced } = comparison;
   const numbers = [...new Set(stages.map(({ stage }) => stage))];
   const axes = AXES.filter(({ key }) => courses.some(({ points }) => points.some((one) => one[key] !== undefined)));
-  return `<!doctype html>\n${
-    html`<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none';style-src 'unsafe-inline'">
-<meta name="color-scheme" content="light dark">
-<title>Comparison of ${howMany(runs.given)} \u2013 MATES</title>
-<style>${new Html(styles)}</style>
-</head>
-<body><main>
-<header><p class="eyebrow">MATES comparison</p><h1>${whichRuns(comparison)}</h1></header>
+  return page(
+    `Comparison of ${howMany(runs.given)} \u2013 MATES`,
+    html`<header><p class="eyebrow">MATES comparison</p><h1>${whichRuns(comparison)}</h1></header>
 <section aria-labelledby="after"><h2 id="after">After each stage</h2>
 ${numbers.toReversed().map((stage) => stageTable(comparison, stage))}
 <p class="note">${note(baseline)}</p>${replaced.map((sentence) => html`<p class="note"><b>${sentence}</b></p>`)}</section>
@@ -128,10 +118,8 @@ ${numbers.toReversed().map((stage) => stageTable(comparison, stage))}
 ${legend(...labels.map((label) => ({ color: colorOf(labels, label), swatch: 'line' as const, label: lineName(courses, label) })))}
 ${(['referenceLoss', 'heldOutLoss'] as const).map((name) => axes.map((axis) => courseChart(comparison, name, axis)))}
 </section>
-</main></body>
-</html>
-`.text
-  }`;
+`,
+  );
 }
 
 const howMany = (runs: number) => `${count(runs)} ${plural(runs, 'run')}`;

@@ -7,12 +7,12 @@ import { armNames, replacedStages, selects, trainsOnReferences, usesAll } from '
 import { domainLosses, selectionByDomain } from './charts/charts-domains.ts';
 import { histogramCharts, influenceModel } from './charts/charts-influence.ts';
 import { evaluationCharts, trainingChart } from './charts/charts-training.ts';
-import { styles } from './charts/theme.ts';
 import { controlEvaluation, isShared, missingParts, type ReportData, type StageReport } from './data.ts';
 import { LEAST_DIFFERENCE, shownDifference, tone } from './difference.ts';
 import { extremeDocuments } from './documents.ts';
 import * as format from './format.ts';
-import { type Content, Html, html } from './html.ts';
+import { type Content, type Html, html } from './html.ts';
+import { page } from './page.ts';
 import { taskScores } from './tasks.ts';
 import { verdict } from './verdict.ts';
 
@@ -80,28 +80,17 @@ export function renderReport(data: ReportData): string {
     },
     { id: 'configuration', title: 'Configuration', body: configuration(data) },
   ];
-  return `<!doctype html>\n${
-    html`<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none';style-src 'unsafe-inline'">
-<meta name="color-scheme" content="light dark">
-<title>${titleOf(record)} \u2013 MATES report</title>
-<style>${new Html(styles)}</style>
-</head>
-<body><main>
-${header(data, sections)}
+  return page(
+    `${titleOf(record)} \u2013 MATES report`,
+    html`${header(data, sections)}
 ${sections.map(
   ({ id, title, body, until }) =>
     html`<section id="${id}" aria-labelledby="${id}-title"><h2 id="${id}-title">${title}</h2>
 ${body ?? html`<p class="muted">${until}</p>`}
 </section>
 `,
-)}</main></body>
-</html>
-`.text
-  }`;
+)}`,
+  );
 }
 
 interface Section {
