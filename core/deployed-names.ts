@@ -32,6 +32,9 @@ export const FUNCTION_VARIABLE = {
   machineLogs: 'MATES_MACHINE_LOGS',
 } as const;
 
+/** Where SageMaker writes the logs of an account's training jobs; the service chose the name. */
+export const TRAINING_LOGS = '/aws/sagemaker/TrainingJobs';
+
 /** The tag of a job that names its run. */
 export const RUN_TAG = 'mates:run';
 

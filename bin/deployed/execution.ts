@@ -11,6 +11,7 @@ import {
   paginateListMapRuns,
   type SFNClient,
 } from '@aws-sdk/client-sfn';
+import { TRAINING_LOGS } from '../../core/deployed-names.ts';
 import { errorNamed, InterruptedError, type MatesError, RunError } from '../../core/errors.ts';
 import { parseExecutionInput, runIdOf } from '../../core/run/execution-input.ts';
 import { calling } from './machine.ts';
@@ -143,9 +144,6 @@ export async function failureOf(sfn: SFNClient, execution: DescribeExecutionOutp
   const words = causeInWords(cause);
   return errorNamed(error, words, `${error ?? 'Failed'}: ${words}`);
 }
-
-/** SageMaker's own log group, for every training job of an account. */
-const TRAINING_LOGS = '/aws/sagemaker/TrainingJobs';
 
 /** The message in a Cause: a function's error or a job's description in words; anything else is returned as it is. */
 export function causeInWords(cause = 'no cause was given'): string {

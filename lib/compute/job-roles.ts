@@ -1,12 +1,10 @@
 import { type IRole, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { ArnFormat, Stack } from 'aws-cdk-lib/core';
 import { Construct } from 'constructs';
+import { TRAINING_LOGS } from '../../core/deployed-names.ts';
 import { acknowledge } from '../operations/acknowledge.ts';
 import type { JobImage } from './job-image.ts';
 import type { LakeAccess } from './lake-access.ts';
-
-/** Where SageMaker writes the logs of training jobs; the service chose the name. */
-const TRAINING_LOGS = '/aws/sagemaker/TrainingJobs';
 
 /** The roles that jobs share; the role of each Batch job's own container is in PipelineJob. */
 export class JobRoles extends Construct {
