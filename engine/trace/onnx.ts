@@ -1,6 +1,6 @@
 /** Serializes a graph as an ONNX model (onnx.proto3; field numbers from there). */
 import { bytesOf } from '../../core/bytes.ts';
-import type { Attribute, Computation, ElementType, Node, Value } from './graph.ts';
+import { type Attribute, type Computation, type ElementType, MICROSOFT, type Node, type Value } from './graph.ts';
 import { ProtobufWriter } from './protobuf.ts';
 
 /** Opset 20 of IR version 9: the newest opset all of whose operators ONNX Runtime has had since 1.17. */
@@ -23,7 +23,7 @@ export function onnxModel(graph: Computation): Uint8Array {
   model.message(7, (writer) => writeGraph(writer, graph));
   for (const [domain, version] of [
     ['', OPSET],
-    ['com.microsoft', 1],
+    [MICROSOFT, 1],
   ] as const)
     model.message(8, (writer) => {
       writer.string(1, domain);
