@@ -65,10 +65,10 @@ export async function replaySelection(run: Run, scratch: Store, stage: number): 
 /** Compares what scoring wrote anew to `scratch` with the run's scores; see containers/score. */
 export async function compareScores(run: Run, scratch: Store, plan: StagePlan): Promise<Replayed[]> {
   const found: Replayed[] = [];
+  // The keys of mates select may have been written for another temperature than its last.
+  const ofSelect = (await run.store.size(SELECT_FILE)) !== undefined;
   for (let job = 0; job < plan.scoreItems; job++) {
     const prefix = stageLayout(plan.stage).score(job);
-    // Those of mates select may have been written for another temperature than its last.
-    const ofSelect = (await run.store.size(SELECT_FILE)) !== undefined;
     for (const file of ofSelect ? ['scores.f32'] : ['scores.f32', 'keys.bin', 'index.json'])
       found.push(await compareFile(run.store, scratch, `${prefix}/${file}`, plan.stage, scoreDifference));
   }
@@ -95,21 +95,11 @@ export function compareManifests(before: Manifest, again: Manifest): Replayed[] 
 /** A file's stage; -1 for the corpus, which is made before any stage. */
 const stageOf = (key: string) => Number(/^stages\/(\d+)\//.exec(key)?.[1] ?? -1);
 
-const ORDER = [
-  ...[
-    'plan',
-    'probe-items',
-    'score-items',
-    'probe-model',
-    'probes',
-    'influence-model',
-    'dsir',
-    'classifier',
-    'scorer',
-    'scores',
-  ],
-  ...['selection', 'checkpoint', 'metrics', 'evaluation'],
-];
+/** The files and folders of a stage, as a run makes them. */
+const ORDER = (
+  'plan probe-items score-items probe-model probes influence-model dsir classifier scorer scores ' +
+  'selection checkpoint metrics evaluation'
+).split(' ');
 
 function orderOf(key: string): number {
   const name = key.replace(/^stages\/\d+\/(control\/)?/, '').split(/[./]/)[0]!;

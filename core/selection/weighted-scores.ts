@@ -25,6 +25,6 @@ export function weightedScores(
  * standard deviations already, and DSIR's log-weights compete as they are (Xie et al. 2023, section 3).
  */
 export function measuresScale(scores: readonly [ScoreKind, number][]): boolean {
-  const [[alone] = []] = scores.length === 1 ? scores : [];
-  return scores.length > 0 && alone !== 'influence-model' && alone !== 'dsir';
+  const [first, second] = scores;
+  return first !== undefined && (second !== undefined || !['influence-model', 'dsir'].includes(first[0]));
 }
