@@ -73,13 +73,13 @@ export function explainSystemError(error: unknown): string | undefined {
     case 'ENOSPC':
       return (
         `No space left on the disk${where}: free some space (a killed preparation may have left folders mates-prepare-* among the ` +
-        'temporary files), or for a temporary file set TMPDIR to a larger disk, and give the same command again, it resumes. ' +
+        'temporary files), or for a temporary file set TMPDIR to a larger disk, and give the same command again: it resumes. ' +
         'On AWS, deploy with a larger rootVolumeGib or with instance types that have disks of their own, and resume the run.'
       );
     case 'EDQUOT':
       return (
         `The disk quota is used up${where}: free some space or have it raised, or for a temporary file set TMPDIR to another disk, ` +
-        'and give the same command again, it resumes.'
+        'and give the same command again: it resumes.'
       );
     case 'ENAMETOOLONG':
       return `A name is too long for the file system${where}: choose shorter names of files, folders or runs.`;
@@ -97,7 +97,7 @@ export function explainSystemError(error: unknown): string | undefined {
     case 'EFBIG':
       return `A file becomes larger than it may be here${where}: raise the limit (ulimit -f), or choose another file system.`;
     case 'EIO':
-      return `The disk reports an error${where}: check it, and give the same command again, it resumes.`;
+      return `The disk reports an error${where}: check it, and give the same command again: it resumes.`;
     case 'ENFILE':
     case 'EMFILE':
       return `Too many open files${where}: raise the limit (ulimit -n) and give the same command again.`;

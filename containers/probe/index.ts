@@ -40,7 +40,7 @@ async function probe(job: Job, item: Slice): Promise<Computed> {
   const { probeable } = await holdOut(job.run, corpus, plan);
   const order = probeOrder(probeable, plan.probes, config.seed, plan.stage); // the same list in every worker
   const rows = order.slice(item.begin, item.end);
-  const oracle = await openProbe(job.run, corpus, plan);
+  const influenceProbe = await openProbe(job.run, corpus, plan);
 
   const partial = layout.probePartial(item.index);
   const measured = (await getJsonIfPresent<Measured>(store, partial)) ?? {
@@ -52,8 +52,8 @@ async function probe(job: Job, item: Slice): Promise<Computed> {
   const total = rows.length;
   let flushed = measured.row.length;
   for (let done = flushed; done < total; ) {
-    const part = rows.slice(done, done + oracle.rowsAtOnce);
-    const found = await influencesOf(oracle, config.probe.method, corpus, part);
+    const part = rows.slice(done, done + influenceProbe.rowsAtOnce);
+    const found = await influencesOf(influenceProbe, config.probe.method, corpus, part);
     measured.row.push(...part);
     for (const column of ['loss', 'baseline', 'influence'] as const)
       measured[column].push(...found.map((one) => one[column]));

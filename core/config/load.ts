@@ -45,7 +45,7 @@ export function parseJson(text: string, source: string): unknown {
     const { message } = error as Error;
     const at = /position (\d+)/.exec(message);
     const line = at && !/line \d/.test(message) ? `, line ${text.slice(0, Number(at[1])).split('\n').length}` : '';
-    throw new ConfigError(`${source}${line}: not valid JSON (${message}); mend the file at that place.`);
+    throw new ConfigError(`${source}${line}: not valid JSON (${message}); correct the file at that place.`);
   }
 }
 

@@ -18,7 +18,7 @@ export function libraryTokenizer(
 ): Pick<Tokenizer, 'encode' | 'decode'> {
   const misread = misreadBy(json, vocab);
   if (misread)
-    throw new ConfigError(`${name}: ${misread}, which is not supported: its ids would be others than Hugging Face's.`);
+    throw new ConfigError(`${name}: ${misread}, which is not supported: its ids would differ from Hugging Face's.`);
   const lowered = loweringSigma(json);
   const words = json.pre_tokenizer && asInRust(json.pre_tokenizer, json, name);
   // For a WordLevel model, the library does not know it.

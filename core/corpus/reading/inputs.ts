@@ -40,7 +40,7 @@ function checked({
 }: Pick<InputFile, 'uri' | 'store' | 'key'> & { bytes: number | undefined }): Omit<InputFile, 'name'> {
   const format = formatOf(uri);
   if (!format)
-    throw new InputError(`${uri}: not a form of input that is read; convert it to one of ${INPUT_FORMATS.join(', ')}.`);
+    throw new InputError(`${uri}: not a supported input format; convert it to one of ${INPUT_FORMATS.join(', ')}.`);
   if (bytes === undefined) throw noFile(uri);
   if (bytes === 0) throw new InputError(`${uri}: the file is empty; remove it from corpus.input or fill it.`);
   return { uri, ...place, bytes, format };
