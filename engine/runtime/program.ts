@@ -1,6 +1,6 @@
 /** Defines a computation, and what makes it executable: the runtimes and the tracer all build on this. */
 import * as tf from '@tensorflow/tfjs-core';
-import type { Int8Matrix } from '../bert/int8.ts';
+import type { Int8Matrix } from '../int8-parameters.ts';
 import { type ParameterSet, type ParameterSpec, sizeOf } from '../parameters.ts';
 
 export interface InputSpec {

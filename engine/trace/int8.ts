@@ -1,8 +1,8 @@
 /**
- * Linear layers in 8 bits as a pass over a graph: y = x W^T + b. W has already been quantized (`engine/bert/int8.ts`);
+ * Linear layers in 8 bits as a pass over a graph: y = x W^T + b. W has already been quantized (`engine/int8-parameters.ts`);
  * x is quantized here, each row by its own largest magnitude. Everything between the products stays in float32.
  */
-import type { Int8Matrix } from '../bert/int8.ts';
+import type { Int8Matrix } from '../int8-parameters.ts';
 import { graphName } from './backend.ts';
 import { type Computation, type ElementType, MICROSOFT, type Node, type NodeOptions, type Value } from './graph.ts';
 

@@ -3,7 +3,7 @@
  * activations they are multiplied with are quantized at run time, row by row (`trace/int8.ts`), so no row's result
  * depends on another.
  */
-import { ParameterSet } from '../parameters.ts';
+import { ParameterSet } from './parameters.ts';
 
 /**
  * Weights use six of the seven bits beside the sign. Processors without VNNI add two products of an unsigned and a
