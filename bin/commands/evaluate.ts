@@ -2,6 +2,7 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { lastTokens, loadPassages } from '../../core/corpus/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
 import {
+  type Beginning,
   type EncodedTask,
   encodeTask,
   meanScore,
@@ -91,7 +92,7 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
   }
   const open = storeOpener();
   const loaded = await loadModel(open(checkpoint), '');
-  const { tokenizer, prefix } = await openTokenizer(open, checkpoint, loaded, options.tokenizer);
+  const { tokenizer, beginning } = await openTokenizer(open, checkpoint, loaded, options.tokenizer);
   const model = new LanguageModel(await createRuntime(options.runtime, { threads: options.threads }), loaded.shape);
   const { parameters, contextLength } = loaded;
 
@@ -101,7 +102,12 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
     const bytes = await readFile(open, file, 'expected a JSONL file');
     if (!target) {
       const delimiter = options.delimiter?.replaceAll('\\n', '\n');
-      const task = encodeTask(await parseTask([bytes], file, { limit, delimiter }), tokenizer, contextLength, prefix);
+      const task = encodeTask(
+        await parseTask([bytes], file, { limit, delimiter }),
+        tokenizer,
+        contextLength,
+        beginning,
+      );
       warnOfCuts(file, task.truncated, task.requests.length, 'context', contextLength);
       works.push({ file, task });
       continue;
@@ -200,34 +206,42 @@ function refuseNamesakes(files: readonly string[]): void {
   );
 }
 
-/** The tokenizer, and the token that a text without a context follows. */
+/** The tokenizer, and what it begins texts with. */
 async function openTokenizer(
   open: StoreOpener,
   checkpoint: string,
   { shape }: Model,
   given?: string,
-): Promise<{ tokenizer: Tokenizer; prefix: number }> {
+): Promise<{ tokenizer: Tokenizer; beginning: Beginning }> {
   const path = given ?? `${checkpoint}/tokenizer.json`;
   const bytes = await readFile(open, path, 'name one with --tokenizer');
   const config = await tokenizerConfig(open(splitUri(absolute(path)).folder));
   const tokenizer = loadTokenizer(bytes, path, { preferredEnd: textOf(config.eos_token) });
-  if (addsTokens(bytes))
-    process.stderr.write(
-      `${path}: its post_processor adds tokens to a text, with which lm-evaluation-harness begins contexts; here they are left out.\n`,
-    );
-  if (tokenizer.vocabularySize <= shape.vocabularySize)
-    return { tokenizer, prefix: beginOfText(textOf(config.bos_token), tokenizer) };
+  const prefix = beginOfText(textOf(config.bos_token), tokenizer);
+  const added = config.add_bos_token === false ? [] : addedBefore(bytes);
+  if (tokenizer.vocabularySize <= shape.vocabularySize) return { tokenizer, beginning: { prefix, added } };
   throw new ConfigError(
     `${path}: ${tokenizer.vocabularySize} ids do not fit the model's ${shape.vocabularySize}; it is another model's tokenizer.`,
   );
 }
 
-/** Whether a tokenizer.json, alone or among others, has a template with tokens of its own for a single text. */
-function addsTokens(tokenizer: Uint8Array): boolean {
-  type Processor = { type: string; single?: object[]; processors?: Processor[] } | null;
-  const adds = (one?: Processor): boolean =>
-    one?.processors?.some(adds) ?? one?.single?.some((piece) => 'SpecialToken' in piece) ?? false;
-  return adds(JSON.parse(new TextDecoder().decode(tokenizer)).post_processor);
+/** The tokens that the template of a tokenizer.json, alone or among other processors, puts before a single text. */
+function addedBefore(tokenizer: Uint8Array): number[] {
+  type Piece = { SpecialToken: { id: string } } | { Sequence: object };
+  type Processor = {
+    processors?: Processor[];
+    single?: Piece[];
+    special_tokens?: Record<string, { ids: number[] }>;
+  };
+  const before = ({ processors = [], single = [], special_tokens = {} }: Processor): number[] => {
+    const text = single.findIndex((piece) => 'Sequence' in piece);
+    const pieces = single.slice(0, Math.max(0, text)) as { SpecialToken: { id: string } }[];
+    return [
+      ...processors.flatMap(before),
+      ...pieces.flatMap(({ SpecialToken: { id } }) => special_tokens[id]?.ids ?? []),
+    ];
+  };
+  return before(JSON.parse(new TextDecoder().decode(tokenizer)).post_processor ?? {});
 }
 
 /**

@@ -5,7 +5,13 @@ type NamedToken = string | { content: string } | null | undefined;
 
 export const textOf = (token: NamedToken) => (typeof token === 'string' ? token : token?.content);
 
+interface TokenizerConfig {
+  bos_token?: NamedToken;
+  eos_token?: NamedToken;
+  add_bos_token?: boolean;
+}
+
 /** What a directory's `tokenizer_config.json` says of the tokens that begin and end texts; nothing without one. */
-export async function tokenizerConfig(store: Store): Promise<Partial<Record<'bos_token' | 'eos_token', NamedToken>>> {
-  return (await getJsonIfPresent<object>(store, 'tokenizer_config.json')) ?? {};
+export async function tokenizerConfig(store: Store): Promise<TokenizerConfig> {
+  return (await getJsonIfPresent<TokenizerConfig>(store, 'tokenizer_config.json')) ?? {};
 }

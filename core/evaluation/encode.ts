@@ -2,7 +2,7 @@ import { lastTokens, type Passage } from '../corpus/passages.ts';
 import { InputError } from '../errors.ts';
 import { counted } from '../plural.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
-import { encodePair, rollingWindows } from './prompt.ts';
+import { type Beginning, encodeBegun, encodePair, plainBeginning, rollingWindows } from './prompt.ts';
 import type { Task, TaskItem } from './task.ts';
 
 /** One likelihood to be measured. */
@@ -24,18 +24,17 @@ export interface EncodedTask extends Task {
  * Encodes every item.
  *
  * @param contextLength tokens that the model reads; longer contexts lose their start.
- * @param prefix the token that a text without a context follows.
  * @throws InputError naming the line when nothing of a pair is left to score, or its continuation alone is too long.
  */
 export function encodeTask(
   task: Task,
   tokenizer: Tokenizer,
   contextLength: number,
-  prefix = tokenizer.endOfText,
+  beginning = plainBeginning(tokenizer),
 ): EncodedTask {
   let cut = 0;
   const requests = task.items.flatMap((item, index) => {
-    const whole = encodeItem(task, item, tokenizer, contextLength, prefix);
+    const whole = encodeItem(task, item, tokenizer, contextLength, beginning);
     return whole.map((pair, option): TaskRequest => {
       const targets = pair.tokens.length - pair.firstTarget;
       const at = `${task.file}, line ${item.line}`;
@@ -60,9 +59,9 @@ function encodeItem(
   item: TaskItem,
   tokenizer: Tokenizer,
   contextLength: number,
-  prefix: number,
+  beginning: Beginning,
 ): Passage[] {
-  if (task.layout !== 'text') return item.pairs.map((pair) => encodePair(pair, tokenizer, prefix));
-  const tokens = tokenizer.encode(item.pairs[0]!.continuation);
-  return rollingWindows(tokens, prefix, contextLength);
+  if (task.layout !== 'text') return item.pairs.map((pair) => encodePair(pair, tokenizer, beginning));
+  const tokens = encodeBegun(item.pairs[0]!.continuation, tokenizer, beginning);
+  return rollingWindows(tokens, beginning.prefix, contextLength);
 }

@@ -1,5 +1,6 @@
 export { taskName } from './conventions.ts';
 export { type EncodedTask, encodeTask } from './encode.ts';
+export type { Beginning } from './prompt.ts';
 export {
   type ChoiceScore,
   type ContinuationScore,

@@ -35,10 +35,27 @@ export function joined(context: string, continuation: string, delimiter?: string
   };
 }
 
+/** What a text begins with. */
+export interface Beginning {
+  /** The token that a text without a context follows. */
+  prefix: number;
+  /** Tokens that the tokenizer puts before a text, such as Llama's `<s>`, unless it already begins with the prefix. */
+  added: readonly number[];
+}
+
+/** That of tokenizers which add nothing. */
+export const plainBeginning = ({ endOfText }: Tokenizer): Beginning => ({ prefix: endOfText, added: [] });
+
+/** A text's tokens, behind those that the tokenizer puts before it. */
+export function encodeBegun(text: string, tokenizer: Tokenizer, { prefix, added }: Beginning): number[] {
+  const tokens = tokenizer.encode(text);
+  return tokens[0] === prefix ? tokens : [...added, ...tokens];
+}
+
 /**
  * The harness's `_encode_pair`: white space at the context's end belongs to the continuation; the two are encoded as one
  * text, and the continuation's tokens are those beyond the context's own number of tokens. Without a context the
- * continuation follows `prefix`.
+ * continuation follows the prefix.
  *
  * Two cases that the harness cannot score: a context of white space alone counts as none; and if the continuation's
  * first letters merge into the context's last token, so that nothing is left, the last token counts.
@@ -46,12 +63,14 @@ export function joined(context: string, continuation: string, delimiter?: string
 export function encodePair(
   { context, continuation }: Pair,
   tokenizer: Tokenizer,
-  prefix = tokenizer.endOfText,
+  beginning = plainBeginning(tokenizer),
 ): Passage {
   const start = context.replace(TRAILING_SPACE, '');
-  const tokens = tokenizer.encode(context + continuation);
-  if (start === '') return { tokens: tokens[0] === prefix ? tokens : [prefix, ...tokens], firstTarget: 1 };
-  return { tokens, firstTarget: Math.max(1, Math.min(tokenizer.encode(start).length, tokens.length - 1)) };
+  const encode = (text: string, added: readonly number[]) => encodeBegun(text, tokenizer, { ...beginning, added });
+  if (start === '') return { tokens: encode(context + continuation, [beginning.prefix]), firstTarget: 1 };
+  const tokens = encode(context + continuation, beginning.added);
+  const before = encode(start, beginning.added).length;
+  return { tokens, firstTarget: Math.max(1, Math.min(before, tokens.length - 1)) };
 }
 
 /**

@@ -87,9 +87,22 @@ describe('encodePair', () => {
     }
   });
 
-  it('begins with the prefix that it is given', () => {
+  it('begins with the prefix that it is given, and a context with the tokens that the tokenizer adds', () => {
+    const pair = { context: '', continuation: 'the cat' };
     const tokens = [5, ...tokenizer.encode('the cat')];
-    expect(encodePair({ context: '', continuation: 'the cat' }, tokenizer, 5)).toEqual({ tokens, firstTarget: 1 });
+    const beginning = { prefix: 5, added: [7, 8] };
+    expect(encodePair(pair, tokenizer, beginning)).toEqual({ tokens, firstTarget: 1 });
+    const [context, whole] = ['the cat', 'the cat sat'].map((text) => tokenizer.encode(text));
+    const after = { context: 'the cat', continuation: ' sat' };
+    expect(encodePair(after, tokenizer, beginning)).toEqual({
+      tokens: [7, 8, ...whole!],
+      firstTarget: 2 + context!.length,
+    });
+    // What begins with the prefix gets no more.
+    expect(encodePair(after, tokenizer, { prefix: whole![0]!, added: [7, 8] })).toEqual({
+      tokens: whole,
+      firstTarget: context!.length,
+    });
   });
 
   it('always leaves a token to score and one to predict it from', () => {

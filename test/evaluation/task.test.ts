@@ -135,6 +135,17 @@ describe('encodeTask', () => {
     expect(task.truncated).toBe(0);
   });
 
+  it('begins every item as the tokenizer does', async () => {
+    const beginning = { prefix: 7, added: [8] };
+    const [pair] = encodeTask(await parse([{ context: 'the', continuation: 'cat' }]), tokenizer, 9, beginning).requests;
+    expect(pair).toMatchObject({
+      tokens: [8, ...tokenizer.encode('the cat')],
+      firstTarget: 1 + tokenizer.encode('the').length,
+    });
+    const [text] = encodeTask(await parse([{ text: 'the cat' }]), tokenizer, 9, beginning).requests;
+    expect(text).toMatchObject({ tokens: [7, 8, ...tokenizer.encode('the cat')], firstTarget: 1 });
+  });
+
   it('refuses a continuation that is longer than the model reads, naming the line', async () => {
     const long = { context: 'the', continuation: 'cat sat on the mat' };
     const task = await parse([{ context: 'the', continuation: 'cat' }, long]);
