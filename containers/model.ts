@@ -16,7 +16,7 @@ import { Trainer, type TrainingSteps } from '../engine/trainer.ts';
 
 /** The shape of the model to pretrain: the configuration's, with the vocabulary of the corpus padded to a multiple. */
 export function modelShape(config: RunConfig, corpus: CorpusIndex): DecoderShape {
-  const { vocabularyMultiple: _, ...shape } = config.model;
+  const { vocabularyMultiple: _, pretrained: __, ...shape } = config.model;
   return { ...shape, vocabularySize: paddedVocabulary(corpus.tokenizer.vocabularySize, config.model) };
 }
 

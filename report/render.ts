@@ -147,7 +147,7 @@ function whatWasDone(data: ReportData): string {
   const sequenceLength = corpus?.sequenceLength ?? config.corpus.sequenceLength;
   const tokens = pretrain.stages * pretrain.stepsPerStage * pretrain.batchRows * sequenceLength;
   const trained =
-    `A ${model.architecture === 'llama' ? 'Llama' : 'GPT-NeoX'} model of ${counted(model.layers, 'layer')} and width ${model.width}, trained for ${counted(pretrain.stages, 'stage')} of ` +
+    `A ${model.architecture === 'llama' ? 'Llama' : 'GPT-NeoX'} model of ${counted(model.layers, 'layer')} and width ${model.width}${model.pretrained ? ` that goes on from ${model.pretrained}` : ''}, trained for ${counted(pretrain.stages, 'stage')} of ` +
     `${format.count(pretrain.stepsPerStage)} ${plural(pretrain.stepsPerStage, 'step')} (${format.count(tokens)} tokens in all)`;
   if (!selects(config) && !trainsOnReferences(config)) return `${trained} on random rows.`;
   const replaced = replacedStages(config, stages).map(({ stage, method }) => `stage ${stage} by ${method}`);

@@ -74,6 +74,7 @@ function describe(config: RunConfig, plan: Plan, corpus?: CorpusIndex): string {
   const least = corpus || plan.scoredRows === 0 ? '' : 'at least ';
   const facts = [
     ['model', `${formatCount(plan.parameters)} parameters (${shape(config, sequenceLength)})`],
+    ...(config.model.pretrained ? [['goes on from', config.model.pretrained]] : []),
     [
       'stages',
       `${config.pretrain.stages} of ${formatCount(config.pretrain.stepsPerStage)} ${plural(config.pretrain.stepsPerStage, 'step')}, the first on random rows`,

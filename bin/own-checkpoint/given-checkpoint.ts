@@ -1,5 +1,4 @@
 /** The checkpoint that rows are selected for. */
-import { isDeepStrictEqual } from 'node:util';
 import type { RunConfig } from '../../core/config/schema.ts';
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
@@ -7,6 +6,7 @@ import { sha256 } from '../../core/hash.ts';
 import { armLayout, TOKENIZER_FILE } from '../../core/layout.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { absolute, getJson, getJsonIfPresent, type Store, type StoreOpener } from '../../core/storage/index.ts';
+import { sameIds } from '../../core/tokenizer/same-ids.ts';
 import type { TokenizerJson } from '../../core/tokenizer/tokenizer-json.ts';
 import { AdamW } from '../../engine/adamw.ts';
 import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engine/files/checkpoint.ts';
@@ -68,15 +68,6 @@ async function requireTokenizer(checkpoint: Store, options: Options, { store, in
     `${options.checkpoint} has ${theirs} as its eos_token, but documents of ${options.corpus} end with ${ours}. ` +
       `If the model was trained with the former between documents, prepare the corpus with --end-of-text '${theirs}'.`,
   ];
-}
-
-/** Whether two files of a tokenizer, such as one and the same that Transformers has saved again, give the same ids. */
-function sameIds(one: TokenizerJson, other: TokenizerJson): boolean {
-  const [a, b] = [one, other].map(({ model, normalizer, pre_tokenizer, added_tokens }) => {
-    const merges = model?.merges?.map((merge) => (typeof merge === 'string' ? merge : merge.join(' ')));
-    return { model: { ...model, merges }, normalizer, pre_tokenizer, added_tokens };
-  });
-  return isDeepStrictEqual(a, b);
 }
 
 /** @throws InputError for weights that are not finite numbers, which would give losses that are none. */

@@ -12,13 +12,12 @@ import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
-import { decoderSpecs } from '../../engine/decoder/decoder.ts';
 import { type Checkpoint, type CheckpointParts, hasCheckpoint, saveCheckpoint } from '../../engine/files/checkpoint.ts';
-import { initialParameters } from '../../engine/parameters.ts';
 import { type Computed, type Job, timed } from '../job.ts';
 import { modelCost, modelShape, openTrainer } from '../model.ts';
 import { PartialCheckpoints } from '../partial-checkpoints.ts';
 import { loadRunCheckpoint } from '../run-checkpoint.ts';
+import { firstWeights } from './first-weights.ts';
 import { openTrainingRows, stepsFrom } from './training-rows.ts';
 
 export async function run(job: Job): Promise<void> {
@@ -42,7 +41,7 @@ async function pretrain(job: Job, partial: PartialCheckpoints): Promise<Computed
   const rows = await openTrainingRows(job, corpus, plan);
   const { checkpoint, metrics } = await startingPoint(job, corpus.index, partial, plan.firstStep);
   const shape = modelShape(config, corpus.index);
-  const parameters = checkpoint?.parameters ?? initialParameters(decoderSpecs(shape), config.seed);
+  const parameters = checkpoint?.parameters ?? (await firstWeights(job.run, corpus.index));
   const optimizer = checkpoint?.optimizer ?? AdamW.beside(parameters.flat, config.pretrain);
   const trainer = await openTrainer(config, corpus.index, { parameters, optimizer });
   const step = job.arm === 'main' ? 'Pretrain' : `Pretrain (${job.arm})`;

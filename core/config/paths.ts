@@ -15,7 +15,7 @@ export function withPaths(
   change: (path: string) => string,
   changeInput: (path: string) => string = change,
 ): RunConfig {
-  const { corpus, reference, heldOut, influenceModel, evaluation } = config;
+  const { corpus, reference, heldOut, model, influenceModel, evaluation } = config;
   return {
     ...config,
     corpus: {
@@ -27,6 +27,7 @@ export function withPaths(
     },
     reference: { ...reference, input: change(reference.input) },
     heldOut: { ...heldOut, input: change(heldOut.input) },
+    model: { ...model, pretrained: model.pretrained && change(model.pretrained) },
     influenceModel: { ...influenceModel, pretrained: influenceModel.pretrained && change(influenceModel.pretrained) },
     evaluation: { ...evaluation, tasks: evaluation.tasks.map((task) => ({ ...task, file: change(task.file) })) },
   };

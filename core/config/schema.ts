@@ -82,6 +82,8 @@ const gptNeox = z.strictObject({
   parallelResidual: z.boolean().default(true),
   /** The embedding is padded to a multiple of this (Pythia: 50,304 = 393 x 128). */
   vocabularyMultiple: positive.default(128),
+  /** The Hugging Face directory of a model of this shape to go on from; without it, weights are drawn. */
+  pretrained: path.optional(),
 });
 
 const llama = gptNeox.omit({ activation: true, rotaryFraction: true, parallelResidual: true }).extend({
@@ -330,6 +332,11 @@ export const runConfig = z
       refuse(
         ['model', model.architecture === 'llama' ? 'heads' : 'rotaryFraction'],
         `of a head of ${model.width / model.heads} dimensions ${rotatedDimensions(model)} are rotated, which must be an even number, at least 2`,
+      );
+    if (model.pretrained && !corpus.prepared && 'train' in corpus.tokenizer)
+      refuse(
+        ['corpus', 'tokenizer'],
+        `must be {"file": the tokenizer.json of model.pretrained}, whose ids its weights know`,
       );
     if (model.architecture === 'llama') {
       if (model.heads % (model.keyValueHeads ?? 1) !== 0)

@@ -7,12 +7,14 @@ import type { InputFile } from '../corpus/reading/input-file.ts';
 import { findInputs } from '../corpus/reading/inputs.ts';
 import { ConfigError, InputError, MatesError } from '../errors.ts';
 import { CORPUS_FILE, TOKENIZER_FILE } from '../layout.ts';
-import { getJson, isLocalPath, type StoreOpener, splitUri } from '../storage/index.ts';
+import { getJson, getJsonIfPresent, isLocalPath, type Store, type StoreOpener, splitUri } from '../storage/index.ts';
 import { readWordPieceFiles, wordPieceEncoderInput } from '../tokenizer/encoder-input.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
+import { sameIds } from '../tokenizer/same-ids.ts';
+import type { TokenizerJson } from '../tokenizer/tokenizer-json.ts';
 
 /**
- * Looks for every file that the configuration names, and reads only the tokenizer and what describes a pretrained encoder.
+ * Looks for every file that the configuration names, and reads only tokenizers and what describes a pretrained encoder.
  *
  * @returns the corpus's input files; none where it was prepared beforehand.
  * @throws InputError naming the first that is missing, empty or out of reach, and its field.
@@ -44,7 +46,7 @@ export async function inputProblems(
 
 /** Each throws when something is wrong; otherwise it returns those of the corpus's input files that it has found. */
 function checks(config: RunConfig, open: StoreOpener): (() => Promise<InputFile[]>)[] {
-  const { corpus, reference, heldOut, influenceModel, evaluation } = config;
+  const { corpus, reference, heldOut, model, influenceModel, evaluation } = config;
   const { prepared, tokenizer } = corpus;
   const file = (uri: string, remedy: string) => async () => {
     await requireFile(open, uri, remedy);
@@ -62,6 +64,10 @@ function checks(config: RunConfig, open: StoreOpener): (() => Promise<InputFile[
     file(reference.input, passages),
     file(heldOut.input, passages),
     ...evaluation.tasks.map((task) => file(task.file, 'evaluation.tasks names JSON Lines files')),
+    async () => {
+      if (model.pretrained) await checkPretrained(open, model.pretrained, corpus);
+      return [];
+    },
     async () => {
       if (influenceModel.pretrained) await checkEncoder(open, influenceModel.pretrained, influenceModel);
       return [];
@@ -90,6 +96,35 @@ async function checkEncoder(open: StoreOpener, folder: string, shape: RunConfig[
       `${store.uri}/config.json: model_type is ${JSON.stringify(type)}; influenceModel.pretrained needs a "bert".`,
     );
   wordPieceEncoderInput(await readWordPieceFiles(store), shape);
+  await requireWeights(store, remedy);
+}
+
+/**
+ * Checks a model to go on from except for its shape, which the first stage compares with the configured one.
+ *
+ * @throws InputError when the corpus has another tokenizer than the model.
+ */
+async function checkPretrained(open: StoreOpener, folder: string, corpus: RunConfig['corpus']): Promise<void> {
+  const remedy = 'model.pretrained names a Hugging Face directory';
+  await requireFile(open, `${folder}/config.json`, remedy);
+  const store = open(folder);
+  await requireWeights(store, remedy);
+  const theirs = await getJsonIfPresent<TokenizerJson>(store, TOKENIZER_FILE);
+  const uri = corpus.prepared
+    ? `${corpus.prepared}/${TOKENIZER_FILE}`
+    : 'file' in corpus.tokenizer
+      ? corpus.tokenizer.file
+      : undefined;
+  if (!theirs || uri === undefined) return;
+  const ours = splitUri(uri);
+  if (!sameIds(theirs, await getJson<TokenizerJson>(open(ours.folder), ours.name)))
+    throw new InputError(
+      `${uri}: it is not the tokenizer of model.pretrained, ${store.uri}/${TOKENIZER_FILE}; ` +
+        'name that one in corpus.tokenizer.file, or prepare the corpus with it.',
+    );
+}
+
+async function requireWeights(store: Store, remedy: string): Promise<void> {
   const weights = await Promise.all(WEIGHT_FILES.map((name) => store.size(name)));
   if (!weights.some((bytes) => bytes))
     throw new InputError(`${store.uri} has neither ${WEIGHT_FILES.join(' nor ')}; ${remedy} with its weights.`);
@@ -99,7 +134,7 @@ const WEIGHT_FILES = ['model.safetensors', 'model.safetensors.index.json'];
 
 /** The configuration's paths that are on the machine that reads it, each with its field. */
 export function localPaths(config: RunConfig): [field: string, path: string][] {
-  const { corpus, reference, heldOut, influenceModel, evaluation } = config;
+  const { corpus, reference, heldOut, model, influenceModel, evaluation } = config;
   const { prepared, input, tokenizer } = corpus;
   const paths: [string, string | undefined][] = [
     ...(prepared ? [] : input.map((path): [string, string] => ['corpus.input', path])),
@@ -107,6 +142,7 @@ export function localPaths(config: RunConfig): [field: string, path: string][] {
     ['corpus.tokenizer.file', 'file' in tokenizer && !prepared ? tokenizer.file : undefined],
     ['reference.input', reference.input],
     ['heldOut.input', heldOut.input],
+    ['model.pretrained', model.pretrained],
     ['influenceModel.pretrained', influenceModel.pretrained],
     ...evaluation.tasks.map(({ file }): [string, string] => ['evaluation.tasks', file]),
   ];

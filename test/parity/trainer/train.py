@@ -218,6 +218,10 @@ def main() -> int:
         metrics = load_checkpoint(run, f"{partials}/{max(whole)}", model, optimizer)["metrics"]
     elif stage > 0:  # the random first stage is shared: the control leaves the main arm after it
         load_checkpoint(run, f"{folder(stage - 1, 'main' if stage == 1 else arm)}/checkpoint", model, optimizer)
+    elif given := config["model"].get("pretrained"):  # in one file
+        weights = load(Store(given).get("model.safetensors"))
+        for name, parameter in named_parameters(model).items():
+            parameter.data.copy_(weights[name])
 
     batch, micro, length = settings["batchRows"], settings["microBatchRows"], corpus["sequenceLength"]
     saved_at = time.monotonic()

@@ -1,0 +1,124 @@
+/** A run that goes on from a model of the user's. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { modelShape } from '../../containers/model.ts';
+import { openTrainingRows } from '../../containers/pretrain/training-rows.ts';
+import type { CorpusIndex, TrainingMetrics } from '../../core/formats.ts';
+import { armLayout, TOKENIZER_FILE } from '../../core/layout.ts';
+import { checkInputs } from '../../core/run/check-inputs.ts';
+import { inputsOf } from '../../core/run/inputs.ts';
+import { openRunCorpus } from '../../core/run/open-run.ts';
+import { DirectoryStore, getJson, putJson, storeOpener } from '../../core/storage/index.ts';
+import { decoderSpecs } from '../../engine/decoder/decoder.ts';
+import { LanguageModel } from '../../engine/decoder/language-model.ts';
+import { loadCheckpoint, saveModel } from '../../engine/files/checkpoint.ts';
+import { initialParameters } from '../../engine/parameters.ts';
+import { createRuntime } from '../../engine/runtime/runtime.ts';
+import { temporaryFolder } from '../support.ts';
+import { TinyRun, tinyConfig } from './support.ts';
+
+const LLAMA = { architecture: 'llama', keyValueHeads: 1 };
+
+describe('a run that goes on from a model', () => {
+  let folder: string;
+  let prepared: string;
+  let index: CorpusIndex;
+  const at = (name: string) => join(folder, name);
+  const config = (model: object = {}, corpus: object = {}) =>
+    tinyConfig({ corpus: { prepared, input: [], ...corpus }, model: { pretrained: at('model'), ...LLAMA, ...model } });
+
+  beforeAll(async () => {
+    folder = await temporaryFolder();
+    const first = await TinyRun.create();
+    await first.prepare();
+    prepared = join(first.directory, 'corpus');
+    index = (await openRunCorpus(first.run)).index;
+    const shape = modelShape(config(), index);
+    const parameters = initialParameters(decoderSpecs({ ...shape, initializerStd: 0.2 }), 77);
+    const { endOfText } = index.tokenizer;
+    const store = new DirectoryStore(at('model'));
+    await saveModel(store, '', { shape, parameters, contextLength: index.sequenceLength, endOfText });
+    await store.put(TOKENIZER_FILE, await readFile(join(prepared, TOKENIZER_FILE)));
+  });
+
+  it('begins its first stage with those weights, and its optimizer anew', async () => {
+    const run = await TinyRun.create(config());
+    await run.prepare();
+    expect((await inputsOf(run.run)).map(({ uri }) => uri)).toEqual(
+      expect.arrayContaining(
+        ['config.json', 'model.safetensors', TOKENIZER_FILE].map((name) => `${at('model')}/${name}`),
+      ),
+    );
+    await run.stage(0);
+    const layout = armLayout(0, 'main');
+    const { loss } = await getJson<TrainingMetrics>(run.store, layout.metrics);
+    const { shape, optimizer } = await loadCheckpoint(run.store, layout.checkpoint);
+    expect(optimizer.step).toBe(loss.length);
+    // The same first rows by the model as it is.
+    const other = await TinyRun.create(tinyConfig({ corpus: { prepared, input: [] }, model: LLAMA }));
+    await other.prepare();
+    await other.stage(0);
+    const drawn = await getJson<TrainingMetrics>(other.store, layout.metrics);
+    expect(Math.abs(drawn.loss[0]! - loss[0]!)).toBeGreaterThan(0.01);
+    const model = new LanguageModel(await createRuntime('onnx', { threads: 1 }), shape);
+    const corpus = await openRunCorpus(run.run);
+    const rows = await openTrainingRows(run.job(0), corpus, await run.plan(0));
+    const length = index.sequenceLength;
+    const tokens = await rows(0);
+    const given = initialParameters(decoderSpecs({ ...shape, initializerStd: 0.2 }), 77);
+    const losses = await model.tokenLosses(given, { batch: tokens.length / length, length, tokens });
+    expect(loss[0]).toBeCloseTo(
+      losses.reduce((sum, value) => sum + value / losses.length, 0),
+      4,
+    );
+  });
+
+  it.each([
+    [{ layers: 2 }, /model\/config\.json: layers is 1, the run's is 2\. model has to describe model\.pretrained/],
+    [{ keyValueHeads: 2 }, /keyValueHeads is 1, the run's is 2/],
+    [
+      { vocabularyMultiple: 1000 },
+      /vocabularySize is 384, the run's is 1000\. .* correct its field vocabularyMultiple/,
+    ],
+  ])('is refused where the configuration describes another, %j', async (model, message) => {
+    const run = await TinyRun.create(config(model));
+    await run.prepare();
+    await expect(run.stage(0)).rejects.toThrow(message);
+  });
+
+  it('is refused with rows that are longer than the model reads', async () => {
+    const store = new DirectoryStore(at('model'));
+    const before = await getJson<object>(store, 'config.json');
+    await putJson(store, 'config.json', { ...before, max_position_embeddings: 16 });
+    const run = await TinyRun.create(config());
+    await run.prepare();
+    await expect(run.stage(0)).rejects.toThrow(/the model reads 16 tokens, fewer than a row of 32: lower corpus/);
+    await putJson(store, 'config.json', before);
+  });
+
+  it('needs its files and its tokenizer', async () => {
+    const open = storeOpener();
+    await expect(checkInputs(config(), open)).resolves.toEqual([]);
+    await expect(checkInputs(config({ pretrained: at('none') }), open)).rejects.toThrow(
+      /none\/config\.json: no such file; model\.pretrained names a Hugging Face directory/,
+    );
+    const store = new DirectoryStore(at('other'));
+    await putJson(store, 'config.json', {});
+    await expect(checkInputs(config({ pretrained: at('other') }), open)).rejects.toThrow(
+      /other has neither model\.safetensors nor .*; model\.pretrained names/,
+    );
+    await store.put('model.safetensors', 'x');
+    const tokenizer = JSON.parse(await readFile(join(prepared, TOKENIZER_FILE), 'utf8'));
+    await putJson(store, TOKENIZER_FILE, tokenizer);
+    await expect(checkInputs(config({ pretrained: at('other') }), open)).resolves.toEqual([]);
+    tokenizer.model.merges.pop();
+    await putJson(store, TOKENIZER_FILE, tokenizer);
+    await expect(checkInputs(config({ pretrained: at('other') }), open)).rejects.toThrow(
+      /corpus\/tokenizer\.json: it is not the tokenizer of model\.pretrained, .*other\/tokenizer\.json/,
+    );
+    expect(() => config({}, { prepared: undefined, input: ['a'] })).toThrow(
+      /corpus\.tokenizer: must be \{"file": the tokenizer\.json of model\.pretrained\}/,
+    );
+  });
+});
