@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Contender } from './contender.ts';
 
-const CACHE = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+const CACHE = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
 
 /** The folder that `bench/peers/install.sh` makes. */
 const PEERS = join(CACHE, 'mates-peers');

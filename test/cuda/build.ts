@@ -10,7 +10,7 @@ const HERE = import.meta.dirname;
 const PACKAGE = dirname(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')));
 const VERSION = JSON.parse(readFileSync(join(PACKAGE, 'package.json'), 'utf8')).version as string;
 const LIBRARIES = 'bin/napi-v6/linux/x64';
-const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'mates', `cuda-${VERSION}`);
+const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mates', `cuda-${VERSION}`);
 
 /** Downloads once what PyPI has: the provider (250 MB) and NVIDIA's CUDA runtime (2.5 MB). Needs Python's pip, and unzip. */
 export function download(): { provider: string; cudart: string } {
