@@ -10,24 +10,29 @@ const HERE = import.meta.dirname;
 const PACKAGE = dirname(dirname(createRequire(import.meta.url).resolve('onnxruntime-node')));
 const VERSION = JSON.parse(readFileSync(join(PACKAGE, 'package.json'), 'utf8')).version as string;
 const LIBRARIES = 'bin/napi-v6/linux/x64';
-const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mates', `cuda-${VERSION}`);
+const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'mates', 'cuda');
 
 /** Downloads once what PyPI has: the provider (250 MB) and NVIDIA's CUDA runtime (2.5 MB). Needs Python's pip, and unzip. */
 export function download(): { provider: string; cudart: string } {
-  const provider = wheel(`onnxruntime-gpu==${VERSION}`, 'onnxruntime/capi/libonnxruntime*');
-  const cudart = wheel('nvidia-cuda-runtime==13.0.96', 'nvidia/cu13/lib/libcudart.so.13');
+  const provider = wheel('onnxruntime', 'onnxruntime-gpu', 'onnxruntime/capi/libonnxruntime*');
+  const cudart = wheel('cuda13', 'nvidia-cuda-runtime', 'nvidia/cu13/lib/libcudart.so.13');
   return { provider: join(provider, 'onnxruntime/capi'), cudart: join(cudart, 'nvidia/cu13/lib') };
 }
 
-function wheel(requirement: string, files: string): string {
-  const folder = join(CACHE, requirement.split('==')[0]!);
+/** The wheel that the GPU image takes: of the same version and hash. */
+function wheel(list: string, packageName: string, files: string): string {
+  const lines = readFileSync(join(HERE, `../../containers/gpu/${list}-requirements.txt`), 'utf8').split('\n');
+  const requirement = lines.find((line) => line.startsWith(`${packageName}==`))!;
+  const folder = join(CACHE, requirement.split(' ')[0]!);
   if (existsSync(join(folder, 'complete'))) return folder;
   mkdirSync(folder, { recursive: true });
+  const requirements = join(folder, 'requirements.txt');
+  writeFileSync(requirements, requirement);
   const fixed = ['--python-version', '311', '--implementation', 'cp'];
   const platforms = ['manylinux_2_28_x86_64', 'manylinux_2_27_x86_64', 'manylinux_2_17_x86_64', 'manylinux2014_x86_64'];
   const where = platforms.flatMap((platform) => ['--platform', platform]);
   const pip = ['-m', 'pip', 'download', '-q', '--no-deps', '--only-binary=:all:', ...fixed, ...where];
-  succeed('python3', [...pip, '-d', folder, requirement]);
+  succeed('python3', [...pip, '-d', folder, '-r', requirements]);
   const name = readdirSync(folder).find((file) => file.endsWith('.whl'))!;
   succeed('unzip', ['-qo', name, files, '-d', '.'], folder);
   writeFileSync(join(folder, 'complete'), '');
