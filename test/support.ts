@@ -1,5 +1,5 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,9 +13,9 @@ afterAll(async () => {
   for (const folder of folders) await rm(folder, { recursive: true, force: true });
 });
 
-/** A new directory, which is removed when the file's tests have run. */
+/** A new directory by its real path, which macOS's temporary folder is not; removed when the file's tests have run. */
 export async function temporaryFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'mates-test-'));
+  const folder = await mkdtemp(join(await realpath(tmpdir()), 'mates-test-'));
   folders.push(folder);
   return folder;
 }

@@ -17,7 +17,7 @@ it('asks until there is a notice, and then signals the containers of jobs once',
     'curl',
     `case "$*" in
         *api/token) echo "$*" | grep -q 'PUT' && echo TOKEN ;;
-        *'aws-ec2-metadata-token: TOKEN'*spot/instance-action) echo asked >> ${folder}/asked; [ "$(wc -l < ${folder}/asked)" = 2 ] || exit 22 ;;
+        *'aws-ec2-metadata-token: TOKEN'*spot/instance-action) echo asked >> ${folder}/asked; [ "$(wc -l < ${folder}/asked)" -eq 2 ] || exit 22 ;;
         *) exit 1 ;;
       esac`,
   );

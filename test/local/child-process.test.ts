@@ -29,7 +29,7 @@ describe('a child process', () => {
   });
 
   it('has the exit code of a container when a signal ends it', async () => {
-    for (const [signal, exitCode] of Object.entries({ SIGTERM: 143, SIGUSR2: 140 }))
+    for (const [signal, exitCode] of Object.entries({ SIGTERM: 143, SIGHUP: 129 }))
       expect(await run(`process.kill(process.pid, '${signal}')`)).toMatchObject({ exitCode, killedBy: signal });
   });
 
