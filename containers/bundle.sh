@@ -27,5 +27,6 @@ find "$out/node_modules" -name '*.map' -delete
 
 mkdir "$out/examples"
 cp -R examples/corpus "$out/examples/"
-install -D -m 755 containers/mates-job "$out/bin/mates-job"
-install -D -m 755 containers/train "$out/bin/train"
+mkdir "$out/bin"
+cp containers/mates-job containers/train "$out/bin/"
+chmod 755 "$out/bin/mates-job" "$out/bin/train"
