@@ -69,11 +69,11 @@ export async function createRuntime(name: RuntimeName, options: RuntimeOptions =
   if (onGpu(name)) setTf32(precision);
   switch (name) {
     case 'onnx': {
-      const { OnnxCompiler } = await import('./onnx.ts');
+      const { OnnxCompiler } = await loadOnnx(name);
       return new Runtime(name, new OnnxCompiler({ threads, precision }));
     }
     case 'onnx-cuda': {
-      const { OnnxCompiler } = await import('./onnx.ts');
+      const { OnnxCompiler } = await loadOnnx(name);
       return new Runtime(name, await OnnxCompiler.forGpu({ threads, precision, device }));
     }
     case 'tfjs-cpu': {
@@ -84,5 +84,28 @@ export async function createRuntime(name: RuntimeName, options: RuntimeOptions =
       const { gpuCompiler } = await import('./eager.ts');
       return new Runtime(name, await gpuCompiler());
     }
+  }
+}
+
+/**
+ * @param load tests replace it.
+ * @throws ConfigError on a system that ONNX Runtime's package has no library for, such as Alpine or a Mac with an Intel
+ *   processor.
+ */
+export async function loadOnnx(
+  name: RuntimeName,
+  load = () => import('./onnx.ts'),
+): Promise<typeof import('./onnx.ts')> {
+  try {
+    return await load();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== 'ERR_DLOPEN_FAILED' && code !== 'MODULE_NOT_FOUND') throw error;
+    const slower = name === 'onnx' ? ', or set engine.runtime to tfjs-cpu, which is many times slower' : '';
+    throw new ConfigError(
+      `engine.runtime is ${name}, but ONNX Runtime cannot be loaded on this system, ${process.platform} on ` +
+        `${process.arch} (${message.split('\n')[0]}). It needs Linux with glibc 2.28 or newer on x64 or arm64, or macOS 14 ` +
+        `or newer on Apple silicon: elsewhere, run in a container of such a Linux${slower}.`,
+    );
   }
 }

@@ -5,7 +5,7 @@ import { ConfigError } from '../../core/errors.ts';
 import { LanguageModel } from '../../engine/decoder/language-model.ts';
 import { initialParameters, ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
 import { gpuCompiler } from '../../engine/runtime/eager.ts';
-import { createRuntime, type Program } from '../../engine/runtime/runtime.ts';
+import { createRuntime, loadOnnx, type Program } from '../../engine/runtime/runtime.ts';
 import { randomTokens, TINY_GPT, tokenBatch } from './support.ts';
 
 describe('tfjs-gpu', () => {
@@ -23,6 +23,19 @@ describe('tfjs-gpu', () => {
     };
     await expect(gpuCompiler(load)).rejects.toThrow('TensorFlow found no GPU');
   });
+});
+
+it.each([
+  ['ERR_DLOPEN_FAILED', 'Error loading shared library ld-linux-x86-64.so.2: No such file or directory'],
+  ['MODULE_NOT_FOUND', "Cannot find module '../bin/napi-v6/darwin/x64/onnxruntime_binding.node'\nRequire stack:"],
+])('ONNX Runtime on a system without its library says where it runs (%s)', async (code, message) => {
+  const load = () => Promise.reject(Object.assign(new Error(message), { code }));
+  await expect(loadOnnx('onnx', load)).rejects.toThrow(ConfigError);
+  const found = `(${message.split('\n')[0]}). It needs Linux with glibc`;
+  await expect(loadOnnx('onnx', load)).rejects.toThrow(found);
+  await expect(loadOnnx('onnx', load)).rejects.toThrow(/ or set engine\.runtime to tfjs-cpu, /);
+  const fault = () => Promise.reject(new TypeError('a fault of ours'));
+  await expect(loadOnnx('onnx', fault)).rejects.toThrow(TypeError);
 });
 
 describe.each(['onnx', 'tfjs-cpu'] as const)('%s', (name) => {
