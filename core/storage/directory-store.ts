@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readdir, realpath, rename, rm, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, open, readdir, realpath, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { InputError } from '../errors.ts';
@@ -8,6 +8,9 @@ import { type Content, NotFoundError, type Store } from './store.ts';
 /** Marks a file that is still being written; `list` does not show it, a killed writer may leave one behind. */
 const PARTIAL = '.partial-';
 const PARTIAL_FILE = /\.partial-[0-9a-f]{12}$/;
+
+/** What systems say of a link on exFAT, as USB disks have it, and on some network file systems. */
+const NO_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'];
 
 /** Node refuses to read 2 GiB at once. */
 const READ_BYTES = 1 << 30;
@@ -58,11 +61,25 @@ export class DirectoryStore implements Store {
       await link(partial, this.path(key)); // atomic, and fails when the name is taken
       return true;
     } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? '';
+      if (code === 'EEXIST') return false;
+      if (!NO_LINKS.includes(code)) throw error;
+      return await this.claim(key, partial);
+    } finally {
+      await rm(partial, { force: true });
+    }
+  }
+
+  /** As a link, but with a moment in which the object is empty. */
+  private async claim(key: string, partial: string): Promise<boolean> {
+    try {
+      await (await open(this.path(key), 'wx')).close();
+    } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
       throw error;
-    } finally {
-      await unlink(partial);
     }
+    await rename(partial, this.path(key));
+    return true;
   }
 
   async size(key: string): Promise<number | undefined> {
