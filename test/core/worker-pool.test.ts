@@ -42,7 +42,10 @@ it('starts from a folder whose name has an apostrophe', async () => {
   const folder = await mkdtemp(join(tmpdir(), "mates's-"));
   try {
     const [file, module] = [join(folder, 'worker.ts'), new URL('../../core/threads/worker-pool.ts', import.meta.url)];
-    await writeFile(file, `import { serve } from '${module}'; serve(async () => 'ready', async () => 'done');`);
+    await writeFile(
+      file,
+      `import { serve } from ${JSON.stringify(module)}; serve(async () => 'ready', async () => 'done');`,
+    );
     const kind = { source: pathToFileURL(file).href, bundled: 'none', called: 'thread', remedy: '' };
     const other = await WorkerPool.start<string, string>(kind, [0]);
     expect(await other.ask(0, 'anything')).toBe('done');
