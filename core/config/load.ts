@@ -42,9 +42,9 @@ export function parseJson(text: string, source: string): unknown {
   try {
     return JSON.parse(text.replace(/^\uFEFF/, '')); // a byte order mark, which editors on Windows write
   } catch (error) {
-    const { message } = error as Error;
+    const message = (error as Error).message.replace(/ \(line \d+ column \d+\)$/, ''); // Node 22 and later add it
     const at = /position (\d+)/.exec(message);
-    const line = at && !/line \d/.test(message) ? `, line ${text.slice(0, Number(at[1])).split('\n').length}` : '';
+    const line = at ? `, line ${text.slice(0, Number(at[1])).split('\n').length}` : '';
     throw new ConfigError(`${source}${line}: not valid JSON (${message}); correct the file at that place.`);
   }
 }
