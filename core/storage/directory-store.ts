@@ -120,13 +120,7 @@ export class DirectoryStore implements Store {
    * links to folders, as others may write there.
    */
   async removePartial(): Promise<void> {
-    const entries = await readdir(this.root, { recursive: true, withFileTypes: true }).catch((error) => {
-      if (error.code === 'ENOENT') return [];
-      throw error;
-    });
-    for (const entry of entries)
-      if (entry.isFile() && PARTIAL_FILE.test(entry.name))
-        await rm(join(entry.parentPath, entry.name), { force: true });
+    await removePartialBelow(this.root);
   }
 
   /** The same for one key, beside others' files. */
@@ -197,4 +191,17 @@ async function filesBelow(folder: string, above: readonly string[] = []): Promis
     return leadsBack ? [] : filesBelow(path, [...places, target]);
   });
   return (await Promise.all(files)).flat();
+}
+
+async function removePartialBelow(folder: string): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  // Folder by folder, as readdir's own `recursive` follows links from Node 26 on.
+  for (const entry of entries) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await removePartialBelow(path);
+    else if (entry.isFile() && PARTIAL_FILE.test(entry.name)) await rm(path, { force: true });
+  }
 }
