@@ -49,7 +49,7 @@ beforeAll(async () => {
   await store.put('report.html', '<p>');
   await store.put('passages.jsonl', '{"text":"a"}');
   const passages = { input: 'memory:run/passages.jsonl' };
-  const none = { corpus: {}, influenceModel: {}, evaluation: { tasks: [] } };
+  const none = { corpus: {}, model: {}, influenceModel: {}, evaluation: { tasks: [] } };
   const config = { ...none, reference: passages, heldOut: passages };
   const runRecord = { id: 'x', corpus: 'corpus', config } as unknown as Run['record'];
   const open = (uri: string) =>
