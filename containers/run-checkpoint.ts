@@ -29,9 +29,15 @@ export async function loadRunCheckpoint(
 
 /** What the first difference of a model from the wanted one is; how it was initialised does not count. */
 export function shapeDifference(found: DecoderShape, expected: DecoderShape): string | undefined {
-  const { initializerStd: _, ...shape } = expected;
-  const wanted = { mlpWidth: 4 * shape.width, ...shape };
-  const of = (name: string, of: object) => (of as Record<string, unknown>)[name];
-  const name = Object.keys(wanted).find((name) => !isDeepStrictEqual(of(name, found), of(name, wanted)));
-  return name && `${name} is ${JSON.stringify(of(name, found))}, the run's is ${JSON.stringify(of(name, wanted))}`;
+  const [has, wanted] = [described(found), described(expected)];
+  const name = Object.keys({ ...wanted, ...has }).find((name) => !isDeepStrictEqual(has[name], wanted[name]));
+  const shown = (value: unknown) => JSON.stringify(value) ?? 'none';
+  return name && `${name} is ${shown(has[name])}, the run's is ${shown(wanted[name])}`;
+}
+
+/** What a shape says or leaves to its defaults, its architecture first. */
+function described({ initializerStd: _, ...shape }: DecoderShape): Record<string, unknown> {
+  const { width, heads } = shape;
+  const defaults = { mlpWidth: 4 * width, ...(shape.architecture === 'llama' && { keyValueHeads: heads }) };
+  return { architecture: 'gpt-neox', ...defaults, ...shape };
 }

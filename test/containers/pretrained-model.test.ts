@@ -76,7 +76,8 @@ describe('a run that goes on from a model', () => {
 
   it.each([
     [{ layers: 2 }, /model\/config\.json: layers is 1, the run's is 2\. model has to describe model\.pretrained/],
-    [{ keyValueHeads: 2 }, /keyValueHeads is 1, the run's is 2/],
+    [{ keyValueHeads: undefined }, /keyValueHeads is 1, the run's is 2/],
+    [{ mlpWidth: 40 }, /mlpWidth is 64, the run's is 40/],
     [
       { vocabularyMultiple: 1000 },
       /vocabularySize is 384, the run's is 1000\. .* correct its field vocabularyMultiple/,
@@ -85,6 +86,18 @@ describe('a run that goes on from a model', () => {
     const run = await TinyRun.create(config(model));
     await run.prepare();
     await expect(run.stage(0)).rejects.toThrow(message);
+  });
+
+  it('is refused where the configuration leaves out how its positions are stretched', async () => {
+    const store = new DirectoryStore(at('model'));
+    const before = await getJson<object>(store, 'config.json');
+    const stretched = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
+    const rope_scaling = { ...stretched, original_max_position_embeddings: 64 };
+    await putJson(store, 'config.json', { ...before, rope_scaling });
+    const run = await TinyRun.create(config());
+    await run.prepare();
+    await expect(run.stage(0)).rejects.toThrow(/rotaryScaling is \{"factor":8,.*\}, the run's is none\. model has to/);
+    await putJson(store, 'config.json', before);
   });
 
   it('is refused with rows that are longer than the model reads', async () => {
