@@ -336,7 +336,7 @@ export const runConfig = z
     if (model.pretrained && !corpus.prepared && 'train' in corpus.tokenizer)
       refuse(
         ['corpus', 'tokenizer'],
-        `must be {"file": the tokenizer.json of model.pretrained}, whose ids its weights know`,
+        'must be {"file": the tokenizer.json of model.pretrained}, whose ids its weights know',
       );
     if (model.architecture === 'llama') {
       if (model.heads % (model.keyValueHeads ?? 1) !== 0)

@@ -66,10 +66,11 @@ export function encodePair(
   beginning = plainBeginning(tokenizer),
 ): Passage {
   const start = context.replace(TRAILING_SPACE, '');
-  const encode = (text: string, added: readonly number[]) => encodeBegun(text, tokenizer, { ...beginning, added });
-  if (start === '') return { tokens: encode(context + continuation, [beginning.prefix]), firstTarget: 1 };
-  const tokens = encode(context + continuation, beginning.added);
-  const before = encode(start, beginning.added).length;
+  const { prefix } = beginning;
+  const begun = start === '' ? { prefix, added: [prefix] } : beginning;
+  const tokens = encodeBegun(context + continuation, tokenizer, begun);
+  if (start === '') return { tokens, firstTarget: 1 };
+  const before = encodeBegun(start, tokenizer, beginning).length;
   return { tokens, firstTarget: Math.max(1, Math.min(before, tokens.length - 1)) };
 }
 

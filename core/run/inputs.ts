@@ -15,8 +15,6 @@ const FILES_AT_ONCE = 4;
 /** The files of a Hugging Face model's directory that are read; models are published with others, too. */
 export const MODEL_FILES = /^(config|tokenizer|tokenizer_config)\.json$|\.safetensors(\.index\.json)?$/;
 
-const isModelFile = (name: string) => MODEL_FILES.test(name);
-
 /** Writes `inputs.json`. */
 export async function recordInputs(run: Run): Promise<void> {
   await putJson(run.store, INPUTS_FILE, await findInputs(run));
@@ -105,7 +103,11 @@ async function hashInputs(run: Run): Promise<InputHash[]> {
 async function inputFiles({ record, open }: Run): Promise<string[]> {
   const { corpus, reference, heldOut, evaluation, influenceModel, model } = record.config;
   const filesOf = async (pretrained: string | undefined) =>
-    pretrained ? (await open(pretrained).list('')).filter(isModelFile).map((name) => `${pretrained}/${name}`) : [];
+    pretrained
+      ? (await open(pretrained).list(''))
+          .filter((name) => MODEL_FILES.test(name))
+          .map((name) => `${pretrained}/${name}`)
+      : [];
   return [
     ...[reference.input, heldOut.input],
     ...evaluation.tasks.map(({ file }) => file),

@@ -58,28 +58,14 @@ export class DirectoryStore implements Store {
   async putIfAbsent(key: string, text: string): Promise<boolean> {
     const partial = await this.writePartial(key, text);
     try {
-      await link(partial, this.path(key)); // atomic, and fails when the name is taken
+      await linkTo(this.path(key), partial);
       return true;
-    } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? '';
-      if (code === 'EEXIST') return false;
-      if (!NO_LINKS.includes(code)) throw error;
-      return await this.claim(key, partial);
-    } finally {
-      await rm(partial, { force: true });
-    }
-  }
-
-  /** As a link, but with a moment in which the object is empty. */
-  private async claim(key: string, partial: string): Promise<boolean> {
-    try {
-      await (await open(this.path(key), 'wx')).close();
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
       throw error;
+    } finally {
+      await rm(partial, { force: true });
     }
-    await rename(partial, this.path(key));
-    return true;
   }
 
   async size(key: string): Promise<number | undefined> {
@@ -164,6 +150,17 @@ export class DirectoryStore implements Store {
       throw failure;
     }
     return partial;
+  }
+}
+
+/** Gives a file a name, atomically, and fails when that is taken; without links there is a moment of an empty file. */
+async function linkTo(path: string, file: string): Promise<void> {
+  try {
+    await link(file, path);
+  } catch (error) {
+    if (!NO_LINKS.includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    await (await open(path, 'wx')).close();
+    await rename(file, path);
   }
 }
 

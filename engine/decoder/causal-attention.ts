@@ -89,8 +89,13 @@ export function repeatHeads(x: tf.Tensor, h: number): tf.Tensor {
   );
 }
 
-/** softmax(q k^T / sqrt(c)) v, each query over the positions up to its own. q, k, v [B, S, h, c] -> [B, S, h, c]. */
-export function causalAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
+/**
+ * softmax(q k^T / sqrt(c)) v, each query over the positions up to its own. q, k, v [B, S, h, c] -> [B, S, h, c].
+ *
+ * @param at [B, T]: the positions of each row whose queries count -> [B, T, h, c]. Not differentiable. @default - all
+ */
+export function causalAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, at?: tf.Tensor): tf.Tensor {
+  if (at) return attentionAt(at, q, k, v);
   return worksInParts() ? attentionInBlocks(q, k, v) : plainAttention(q, k, v);
 }
 
@@ -99,11 +104,7 @@ function plainAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
   return byHead(attention(byHead(q), byHead(k), byHead(v), causalMask(0, q.shape[1]!)));
 }
 
-/**
- * {@link causalAttention} for some queries of each row: positions at [B, T], q, k, v [B, S, h, c] -> [B, T, h, c]. Not
- * differentiable.
- */
-export function causalAttentionAt(at: tf.Tensor, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
+function attentionAt(at: tf.Tensor, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
   const [B, S, , c] = q.shape as [number, number, number, number];
   const byHead = (x: tf.Tensor) => tf.transpose(x, [0, 2, 1, 3]);
   const positions = tf.tensor1d(
@@ -117,8 +118,14 @@ export function causalAttentionAt(at: tf.Tensor, q: tf.Tensor, k: tf.Tensor, v: 
   return tf.transpose(tf.matMul(byHead(v), weights, true, true), [0, 3, 1, 2]); // from [B, h, c, T]
 }
 
+/** States x [B*S, d] at positions [B, T] of each row -> [B*T, d]. */
+export function statesAt(x: tf.Tensor, at: tf.Tensor, length: number): tf.Tensor {
+  const d = x.shape[1]!;
+  return tf.reshape(rowsAt(tf.reshape(x, [-1, length, d]), at), [-1, d]);
+}
+
 /** x [B, S, ...] at positions [B, T] of each row -> [B, T, ...]. */
-export function rowsAt(x: tf.Tensor, at: tf.Tensor): tf.Tensor {
+function rowsAt(x: tf.Tensor, at: tf.Tensor): tf.Tensor {
   const [B, S, ...rest] = x.shape as [number, number, ...number[]];
   const starts = tf.tensor2d(
     Int32Array.from({ length: B }, (_, row) => row * S),

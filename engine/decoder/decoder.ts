@@ -13,7 +13,11 @@ export type DecoderShape = GptNeoxShape | LlamaShape;
 
 /** The parameters in the order of Hugging Face's state dict. Linear weights are [out, in]. */
 export function decoderSpecs(shape: DecoderShape): ParameterSpec[] {
-  return shape.architecture === 'llama' ? llamaSpecs(shape) : gptNeoxSpecs(shape);
+  const { width, vocabularySize, tiedEmbeddings = false, initializerStd: std } = shape;
+  const { embedding, head } = endsOf(shape);
+  const end = (name: string): ParameterSpec => ({ name, shape: [vocabularySize, width], init: { std } });
+  const between = shape.architecture === 'llama' ? llamaSpecs(shape) : gptNeoxSpecs(shape);
+  return [end(embedding), ...between, ...(tiedEmbeddings ? [] : [end(head)])];
 }
 
 /** The names of the embedding and of the output head, both [vocabularySize, d]; where they are tied, there is no head. */

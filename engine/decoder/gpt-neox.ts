@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { type Activation, feedForward, linear, scaleAndShift, standardize } from '../ops.ts';
 import { linearSpecs, normSpecs, type ParameterSpec, weightSpec } from '../parameters.ts';
 import type { Tensors } from '../runtime/program.ts';
-import { causalAttention, causalAttentionAt, rotary, rotaryAngles, rowsAt } from './causal-attention.ts';
+import { causalAttention, rotary, rotaryAngles, statesAt } from './causal-attention.ts';
 
 export interface GptNeoxShape {
   architecture?: 'gpt-neox';
@@ -38,9 +38,9 @@ export interface GptNeoxShape {
 
 export const GPT_NEOX_ENDS = { embedding: 'gpt_neox.embed_in.weight', head: 'embed_out.weight' };
 
-/** The parameters in the order of Hugging Face's state dict. Linear weights are [out, in]. */
+/** The parameters of the layers and the last norm. */
 export function gptNeoxSpecs(shape: GptNeoxShape): ParameterSpec[] {
-  const { layers, width: d, mlpWidth = 4 * d, attentionBias = true, tiedEmbeddings = false, vocabularySize } = shape;
+  const { layers, width: d, mlpWidth = 4 * d, attentionBias = true } = shape;
   const init = { std: shape.initializerStd };
   const linear = (name: string, out: number, into: number) => linearSpecs(name, out, into, init);
   const projection = (name: string, out: number) =>
@@ -56,10 +56,8 @@ export function gptNeoxSpecs(shape: GptNeoxShape): ParameterSpec[] {
     ...linear(`${layer}.mlp.dense_4h_to_h`, d, mlpWidth),
   ];
   return [
-    { name: GPT_NEOX_ENDS.embedding, shape: [vocabularySize, d], init },
     ...Array.from({ length: layers }, (_, i) => block(`gpt_neox.layers.${i}`)).flat(),
     ...norm('gpt_neox.final_layer_norm'),
-    ...(tiedEmbeddings ? [] : [{ name: GPT_NEOX_ENDS.head, shape: [vocabularySize, d], init }]),
   ];
 }
 
@@ -86,14 +84,9 @@ export function gptNeoxLayers(
     const qkv = linear(norm(x, standard, `${name}.input_layernorm`), affine(`${name}.attention.query_key_value`)); // [B*S, 3d]
     const [q, k, v] = tf.unstack(tf.reshape(qkv, [B, S, h, 3, c]), 3) as [tf.Tensor, tf.Tensor, tf.Tensor];
     const turn = (x: tf.Tensor) => (angles ? rotary(x, angles) : x);
-    let attended: tf.Tensor; // [B, S, h, c]; with `at`, [B, T, h, c], and T instead of S in all that follows
-    if (at && i === shape.layers - 1) {
-      attended = causalAttentionAt(at, turn(q), turn(k), v);
-      [x, standard] = [x, standard].map((y) => tf.reshape(rowsAt(tf.reshape(y, [B, S, d]), at), [-1, d])) as [
-        tf.Tensor,
-        tf.Tensor,
-      ];
-    } else attended = causalAttention(turn(q), turn(k), v);
+    const last = i === shape.layers - 1 ? at : undefined;
+    const attended = causalAttention(turn(q), turn(k), v, last); // [B, S, h, c]; at `last`, T instead of S from here on
+    if (last) [x, standard] = [statesAt(x, last, S), statesAt(standard, last, S)];
 
     const output = tf.add(x, linear(tf.reshape(attended, [-1, d]), affine(`${name}.attention.dense`))); // [B*S, d]
     const [of, read] = parallelResidual ? [x, standard] : [output, standardize(output, epsilon)];

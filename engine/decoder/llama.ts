@@ -9,12 +9,11 @@ import { linearSpecs, type ParameterSpec, weightSpec } from '../parameters.ts';
 import type { Tensors } from '../runtime/program.ts';
 import {
   causalAttention,
-  causalAttentionAt,
   type RotaryScaling,
   repeatHeads,
   rotary,
   rotaryAngles,
-  rowsAt,
+  statesAt,
 } from './causal-attention.ts';
 
 export interface LlamaShape {
@@ -43,10 +42,9 @@ export interface LlamaShape {
 
 export const LLAMA_ENDS = { embedding: 'model.embed_tokens.weight', head: 'lm_head.weight' };
 
-/** The parameters in the order of Hugging Face's state dict. Linear weights are [out, in]. */
+/** The parameters of the layers and the last norm. */
 export function llamaSpecs(shape: LlamaShape): ParameterSpec[] {
-  const { layers, width: d, heads, keyValueHeads = heads, mlpWidth = 4 * d, vocabularySize } = shape;
-  const { attentionBias = false, tiedEmbeddings = false } = shape;
+  const { layers, width: d, heads, keyValueHeads = heads, mlpWidth = 4 * d, attentionBias = false } = shape;
   const init = { std: shape.initializerStd };
   const keyValueWidth = (d / heads) * keyValueHeads;
   const projection = (name: string, out: number, bias: boolean) =>
@@ -63,12 +61,7 @@ export function llamaSpecs(shape: LlamaShape): ParameterSpec[] {
     norm(`${layer}.input_layernorm`),
     norm(`${layer}.post_attention_layernorm`),
   ];
-  return [
-    { name: LLAMA_ENDS.embedding, shape: [vocabularySize, d], init },
-    ...Array.from({ length: layers }, (_, i) => block(`model.layers.${i}`)).flat(),
-    norm('model.norm'),
-    ...(tiedEmbeddings ? [] : [{ name: LLAMA_ENDS.head, shape: [vocabularySize, d], init }]),
-  ];
+  return [...Array.from({ length: layers }, (_, i) => block(`model.layers.${i}`)).flat(), norm('model.norm')];
 }
 
 /** The layers and the last norm. x [B*S, d] -> [B*S, d], or with at [B, T] -> [B*T, d]. */
@@ -93,11 +86,9 @@ export function llamaLayers(
     const q = rotary(project('q_proj', h), angles); // [B, S, h, c]
     const k = repeatHeads(rotary(project('k_proj', keyValueHeads), angles), h);
     const v = repeatHeads(project('v_proj', keyValueHeads), h);
-    let attended: tf.Tensor; // [B, S, h, c]; with `at`, [B, T, h, c], and T instead of S in all that follows
-    if (at && i === shape.layers - 1) {
-      attended = causalAttentionAt(at, q, k, v);
-      x = tf.reshape(rowsAt(tf.reshape(x, [B, S, d]), at), [-1, d]);
-    } else attended = causalAttention(q, k, v);
+    const last = i === shape.layers - 1 ? at : undefined;
+    const attended = causalAttention(q, k, v, last); // [B, S, h, c]; at `last`, T instead of S from here on
+    if (last) x = statesAt(x, last, S);
 
     x = tf.add(x, linear(tf.reshape(attended, [-1, d]), affine(`${name}.self_attn.o_proj`)));
     const mlp = gatedFeedForward(norm(x, `${name}.post_attention_layernorm`), {

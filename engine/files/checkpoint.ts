@@ -219,9 +219,8 @@ export async function loadModel(store: Store, prefix: string, check?: FileCheck)
 const MODEL_TYPES = [GPT_NEOX_TYPE, ...LLAMA_TYPES];
 
 function describedBy(config: ModelConfig): Pick<Model, 'shape' | 'contextLength'> {
-  const type = config.oneOf('model_type', MODEL_TYPES);
-  if (type !== GPT_NEOX_TYPE)
-    return { shape: readLlamaConfig(config, type), contextLength: llamaContextLength(config, type) };
+  if (config.modelType !== GPT_NEOX_TYPE)
+    return { shape: readLlamaConfig(config), contextLength: llamaContextLength(config) };
   return {
     shape: readGptNeoxConfig(config),
     contextLength: config.count('max_position_embeddings', MOST.positions, 2048),

@@ -42,19 +42,21 @@ export async function readModelConfig(
   if (json === undefined)
     throw new InputError(`${file} does not exist; name a Hugging Face model directory (config.json, ${WEIGHTS_FILE}).`);
   if (!isObject(json)) throw new InputError(`${file} is no JSON object.`);
-  const config = new ModelConfig(json, file);
-  config.oneOf('model_type', modelTypes);
-  return config;
+  return new ModelConfig(json, file, modelTypes);
 }
 
 /** Typed access to a config.json; every refusal names the file and the field. */
 export class ModelConfig {
+  /** One of those that it may have. */
+  readonly modelType: string;
   private readonly json: Record<string, unknown>;
   private readonly file: string;
 
-  constructor(json: Record<string, unknown>, file: string) {
+  constructor(json: Record<string, unknown>, file: string, modelTypes: readonly string[]) {
     this.json = json;
     this.file = file;
+    this.modelType = json.model_type as string;
+    if (!modelTypes.includes(this.modelType)) throw this.unsupported('model_type', json.model_type, modelTypes);
   }
 
   /** A number; without `fallback`, the field is required. */
@@ -102,13 +104,6 @@ export class ModelConfig {
     const value = this.json[field] ?? fallback;
     if (typeof value === 'string' && Object.hasOwn(choices, value)) return choices[value]!;
     throw this.unsupported(field, value, Object.keys(choices));
-  }
-
-  /** One of several values. */
-  oneOf(field: string, values: readonly string[]): string {
-    const value = this.json[field];
-    if (values.includes(value as string)) return value as string;
-    throw this.unsupported(field, value, values);
   }
 
   /** The fields of an object; none if the field is missing or not an object. */

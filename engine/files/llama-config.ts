@@ -4,17 +4,18 @@ import { MOST, type ModelConfig } from './hugging-face.ts';
 import { rotaryConfig } from './rotary-config.ts';
 
 /** What a missing field means, by `model_type`: the defaults of Transformers' LlamaConfig, MistralConfig, Qwen2Config. */
-const DEFAULTS = {
-  llama: { keyValueHeads: undefined, positions: 2048 },
+const DEFAULTS: Readonly<Record<string, { keyValueHeads?: number; positions: number }>> = {
+  llama: { positions: 2048 },
   mistral: { keyValueHeads: 8, positions: 131_072 },
   qwen2: { keyValueHeads: 32, positions: 32_768 },
-} as const;
+};
 
 export const LLAMA_TYPES = Object.keys(DEFAULTS);
 
 /** The shape that a config.json describes. */
-export function readLlamaConfig(config: ModelConfig, type: string): LlamaShape {
-  const defaults = DEFAULTS[type as keyof typeof DEFAULTS];
+export function readLlamaConfig(config: ModelConfig): LlamaShape {
+  const { modelType } = config;
+  const defaults = DEFAULTS[modelType]!;
   config.require('hidden_act', 'silu', 'silu');
   config.require('mlp_bias', false, false);
   const rotary = rotaryConfig(config, ['llama3']);
@@ -38,7 +39,7 @@ export function readLlamaConfig(config: ModelConfig, type: string): LlamaShape {
     heads,
     keyValueHeads,
     mlpWidth: config.count('intermediate_size', 4 * MOST.width),
-    attentionBias: type === 'qwen2' ? 'qkv' : config.boolean('attention_bias', false),
+    attentionBias: modelType === 'qwen2' ? 'qkv' : config.boolean('attention_bias', false),
     tiedEmbeddings: config.boolean('tie_word_embeddings', false),
     rotaryBase: rotary.base ?? config.number('rope_theta', 10_000),
     ...(rotary.scaling && { rotaryScaling: rotary.scaling }),
@@ -49,14 +50,11 @@ export function readLlamaConfig(config: ModelConfig, type: string): LlamaShape {
 }
 
 /** The longest row in tokens; within it, attention reaches every earlier token. */
-export function llamaContextLength(config: ModelConfig, type: string): number {
-  const positions = config.count(
-    'max_position_embeddings',
-    MOST.positions,
-    DEFAULTS[type as keyof typeof DEFAULTS].positions,
-  );
-  if (type === 'qwen2') config.require('use_sliding_window', false, false);
-  const window = type === 'mistral' ? config.countOrNone('sliding_window', MOST.positions, 4096) : undefined;
+export function llamaContextLength(config: ModelConfig): number {
+  const { modelType } = config;
+  const positions = config.count('max_position_embeddings', MOST.positions, DEFAULTS[modelType]!.positions);
+  if (modelType === 'qwen2') config.require('use_sliding_window', false, false);
+  const window = modelType === 'mistral' ? config.countOrNone('sliding_window', MOST.positions, 4096) : undefined;
   return Math.min(positions, window ?? positions);
 }
 

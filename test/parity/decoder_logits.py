@@ -17,6 +17,7 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
 )
@@ -47,6 +48,15 @@ def compare(what: str, directory: Path) -> None:
         gradients = {name.replace("lm_head", head): p.grad for name, p in model.named_parameters()}
         worst = max(relative(result[f"gradient.{name}"], gradient) for name, gradient in gradients.items())
         report(f"{what}: gradients (relative, worst of {len(gradients)} tensors)", worst, 1e-4)
+
+
+def compare_saved(what: str, directory: Path, model: PreTrainedModel) -> None:
+    """A random model that Transformers saves and we read."""
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(directory)
+    ours("write-logits.ts", "read", directory)
+    compare(what, directory)
 
 
 with tempfile.TemporaryDirectory() as folder:
@@ -84,12 +94,7 @@ with tempfile.TemporaryDirectory() as folder:
     }
     for what, changes in others.items():
         other = GPTNeoXForCausalLM(GPTNeoXConfig(**{**config.to_dict(), **changes}))
-        for parameter in other.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-        directory = Path(folder) / what
-        other.save_pretrained(directory)
-        ours("write-logits.ts", "read", directory)
-        compare(f"GPT-NeoX made by Transformers, {what}", directory)
+        compare_saved(f"GPT-NeoX made by Transformers, {what}", Path(folder) / what, other)
 
     cases = {"one file": {}, "sharded": {"max_shard_size": "60KB"}, "sequential residual": {}, "float16": {}}
     for what, options in cases.items():
@@ -126,10 +131,5 @@ with tempfile.TemporaryDirectory() as folder:
         "Qwen2, a tied head": Qwen2ForCausalLM(Qwen2Config(**shape, tie_word_embeddings=True)),
     }
     for what, model in llamas.items():
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-        directory = Path(folder) / what
-        model.save_pretrained(directory)
-        ours("write-logits.ts", "read", directory)
-        compare(f"{what}, made by Transformers", directory)
+        compare_saved(f"{what}, made by Transformers", Path(folder) / what, model)
 finish()
