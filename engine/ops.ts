@@ -264,20 +264,21 @@ export function gatedFeedForward(
   return linear(swiGlu(linear(x, gate), linear(x, up)), down);
 }
 
-/** silu(z) u (Shazeer 2020, arXiv 2002.05202) */
+/** y = silu(z) u (Shazeer 2020, arXiv 2002.05202) */
 function swiGlu(z: tf.Tensor, u: tf.Tensor): tf.Tensor {
+  const kernel = tf.engine().isTapeOn() ? undefined : fused('Silu', { x: z });
+  if (kernel) return tf.mul(kernel[0]!, u);
   return withGradient(
     [z, u],
     (save) => {
       const sigmoid = tf.sigmoid(z);
-      save([z, u, sigmoid]);
-      return tf.mul(tf.mul(z, sigmoid), u);
+      const silu = tf.mul(z, sigmoid);
+      const y = tf.mul(silu, u);
+      save([u, sigmoid, silu, y]);
+      return y;
     },
-    // silu'(z) = sigmoid(z) (1 + z (1 - sigmoid(z)))
-    (dy, [z, u, sigmoid]) => {
-      const slope = tf.mul(sigmoid!, tf.add(tf.mul(z!, tf.sub(1, sigmoid!)), 1));
-      return [tf.mul(tf.mul(dy, u!), slope), tf.mul(dy, tf.mul(z!, sigmoid!))];
-    },
+    // silu' = sigmoid (1 - silu) + silu, so u silu' = sigmoid (u - y) + y
+    (dy, [u, sigmoid, silu, y]) => [tf.mul(dy, tf.add(tf.mul(sigmoid!, tf.sub(u!, y!)), y!)), tf.mul(dy, silu!)],
   );
 }
 
@@ -291,28 +292,33 @@ export function paddingMask(tokens: tf.Tensor): tf.Tensor {
 }
 
 /**
- * softmax(q k^T / sqrt(c) + mask) v for q, k, v [B, h, S, c] -> [B, h, S, c]. The only [B, h, S, S] tensor kept for the
- * backward pass is the softmax; its derivative needs the row sums of dP * P, which equal those of dO * O.
+ * softmax(q k^T / sqrt(c) + mask) v for q [B, h, S, c] and k, v [B, g, S, c] -> [B, h, S, c]; of the h heads, h / g in a
+ * row share one of keys and values. The only [B, h, S, S] tensor kept for the backward pass is the softmax; its
+ * derivative needs the row sums of dP * P, which equal those of dO * O.
  */
 export function attention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor, mask?: tf.Tensor): tf.Tensor {
-  const scale = 1 / Math.sqrt(q.shape.at(-1)!);
+  const [B, h, S, c] = q.shape as [number, number, number, number];
+  const g = k.shape[1]!;
+  const scale = 1 / Math.sqrt(c);
+  const byKeys = (x: tf.Tensor) => tf.reshape(x, [B, g, (h / g) * S, -1]); // queries that share keys are rows of one matrix
+  const byQueries = (x: tf.Tensor) => tf.reshape(x, [B, h, S, -1]);
   return withGradient(
     [q, k, v],
     (save) => {
-      const scores = tf.mul(tf.matMul(q, k, false, true), scale);
+      const scores = byQueries(tf.mul(tf.matMul(byKeys(q), k, false, true), scale));
       const weights = tf.softmax(mask ? tf.add(scores, mask) : scores); // [B, h, S, S]
-      const output = tf.matMul(weights, v);
+      const output = byQueries(tf.matMul(byKeys(weights), v));
       save([q, k, v, weights, output]);
       return output;
     },
     (dy, [q, k, v, weights, output]) => {
-      const dWeights = tf.matMul(dy, v!, false, true); // [B, h, S, S]
+      const dWeights = byQueries(tf.matMul(byKeys(dy), v!, false, true)); // [B, h, S, S]
       const rowTerm = tf.sum(tf.mul(dy, output!), -1, true); // [B, h, S, 1]
-      const dScores = tf.mul(weights!, tf.sub(dWeights, rowTerm));
+      const dScores = byKeys(tf.mul(weights!, tf.sub(dWeights, rowTerm)));
       return [
-        tf.mul(tf.matMul(dScores, k!), scale),
-        tf.mul(tf.matMul(dScores, q!, true), scale),
-        tf.matMul(weights!, dy, true),
+        byQueries(tf.mul(tf.matMul(dScores, k!), scale)),
+        tf.mul(tf.matMul(dScores, byKeys(q!), true), scale),
+        tf.matMul(byKeys(weights!), byKeys(dy), true),
       ];
     },
   );

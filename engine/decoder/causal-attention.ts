@@ -1,5 +1,6 @@
 /**
- * Causal self-attention with rotary positions, over queries, keys and values as the projection leaves them, [B, S, h, c].
+ * Causal self-attention with rotary positions, over queries, keys and values as the projections leave them, [B, S, h, c]
+ * and, where h / g heads share keys and values, [B, S, g, c].
  *
  * Where the backend has the kernels (the trace backend, and so ONNX Runtime), attention is built one row of the batch
  * at a time, and each row in blocks of queries that see only the keys up to the block's end. So scores above the block
@@ -77,20 +78,9 @@ function rotate(x: tf.Tensor, cos: tf.Tensor, sin: tf.Tensor): tf.Tensor {
   );
 }
 
-/** Repeats each head of x [B, S, g, c], one after the other, until there are h: [B, S, h, c]. */
-export function repeatHeads(x: tf.Tensor, h: number): tf.Tensor {
-  const [B, S, g, c] = x.shape as [number, number, number, number];
-  if (g === h) return x;
-  const heads = [B * S * g, c];
-  return withGradient(
-    [x],
-    () => tf.reshape(tf.stack(Array(h / g).fill(tf.reshape(x, heads)), 1), [B, S, h, c]),
-    (dy) => tf.reshape(tf.sum(tf.reshape(dy, [B * S * g, h / g, c]), 1), [B, S, g, c]),
-  );
-}
-
 /**
- * softmax(q k^T / sqrt(c)) v, each query over the positions up to its own. q, k, v [B, S, h, c] -> [B, S, h, c].
+ * softmax(q k^T / sqrt(c)) v, each query over the positions up to its own. q [B, S, h, c], k and v [B, S, g, c] ->
+ * [B, S, h, c]; of the h heads, h / g in a row share one of keys and values.
  *
  * @param at [B, T]: the positions of each row whose queries count -> [B, T, h, c]. Not differentiable. @default - all
  */
@@ -105,17 +95,21 @@ function plainAttention(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
 }
 
 function attentionAt(at: tf.Tensor, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
-  const [B, S, , c] = q.shape as [number, number, number, number];
+  const [B, S, h, c] = q.shape as [number, number, number, number];
+  const [T, g] = [at.shape[1]!, k.shape[2]!];
   const byHead = (x: tf.Tensor) => tf.transpose(x, [0, 2, 1, 3]);
+  const byKeys = (x: tf.Tensor) => tf.reshape(x, [B, g, (h / g) * T, -1]); // as in `attention` of `ops.ts`
   const positions = tf.tensor1d(
     Int32Array.from({ length: S }, (_, i) => i),
     'int32',
   );
-  const later = tf.greater(positions, tf.reshape(at, [B, 1, at.shape[1]!, 1])); // [B, 1, T, S]
-  const scores = tf.mul(tf.matMul(byHead(rowsAt(q, at)), byHead(k), false, true), 1 / Math.sqrt(c)); // [B, h, T, S]
+  const later = tf.greater(positions, tf.reshape(at, [B, 1, T, 1])); // [B, 1, T, S]
+  const products = tf.matMul(byKeys(byHead(rowsAt(q, at))), byHead(k), false, true);
+  const scores = tf.reshape(tf.mul(products, 1 / Math.sqrt(c)), [B, h, T, S]);
   const weights = tf.softmax(tf.add(scores, tf.mul(tf.cast(later, 'float32'), MASKED)));
   // v^T weights^T: the few rows as columns, as in `linear` of `ops.ts`
-  return tf.transpose(tf.matMul(byHead(v), weights, true, true), [0, 3, 1, 2]); // from [B, h, c, T]
+  const output = tf.matMul(byHead(v), byKeys(weights), true, true); // [B, g, c, (h / g) * T]
+  return tf.reshape(tf.transpose(tf.reshape(output, [B, g, c, h / g, T]), [0, 4, 1, 3, 2]), [B, T, h, c]);
 }
 
 /** States x [B*S, d] at positions [B, T] of each row -> [B*T, d]. */
@@ -146,9 +140,9 @@ const BLOCK = 128;
 interface Block {
   begin: number;
   end: number;
-  /** [end - begin, h, c] */
+  /** [end - begin, h, c]; where heads share keys, [g, (h / g) * (end - begin), c]. */
   q: tf.Tensor;
-  /** [end, h, c] */
+  /** [end, g, c] */
   k: tf.Tensor;
   v: tf.Tensor;
   /** Softmax, [h, end - begin, end]. */
@@ -157,8 +151,16 @@ interface Block {
 
 function attentionInBlocks(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
   const [, S, h, c] = q.shape as [number, number, number, number];
+  const g = k.shape[2]!;
+  const shared = g < h;
   const alpha = 1 / Math.sqrt(c);
   const ranges = blocksOf(S);
+  // The queries of all heads that share keys are the rows of one matrix. So their products are larger, and those of keys
+  // and values read each once and sum its derivative over the heads.
+  const byKeys = (x: tf.Tensor) => tf.reshape(x, [g, (h / g) * x.shape[1]!, -1]); // from [h, n, ...]
+  const byQueries = (x: tf.Tensor) => tf.reshape(x, [h, x.shape[1]! / (h / g), -1]); // and back
+  const queries = (x: tf.Tensor) => (shared ? byKeys(tf.transpose(x, [1, 0, 2])) : x); // from [n, h, c]
+  const sequenceA = !shared; // for products whose first factor is of `queries`
   let blocks: Block[] = []; // kept for the backward pass by closure: tracing frees nothing
 
   const forward = (save: (tensors: tf.Tensor[]) => void) => {
@@ -166,16 +168,18 @@ function attentionInBlocks(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor 
     blocks = rows[0].flatMap((_, row) =>
       ranges.map(([begin, end]) => {
         const [query, key, value] = [
-          part(rows[0][row]!, begin, end),
+          queries(part(rows[0][row]!, begin, end)),
           part(rows[1][row]!, 0, end),
           part(rows[2][row]!, 0, end),
         ];
-        const scores = headMatMul(query, key, { sequenceA: true, sequenceB: true, transposeB: true, alpha });
-        const weights = tf.softmax(tf.add(scores, causalMask(begin, end)));
+        const scores = headMatMul(query, key, { sequenceA, sequenceB: true, transposeB: true, alpha });
+        const weights = tf.softmax(tf.add(byQueries(scores), causalMask(begin, end)));
         return { begin, end, q: query, k: key, v: value, weights };
       }),
     );
-    const outputs = blocks.map(({ weights, v }) => sequenceFirst(headMatMul(weights, v, { sequenceB: true })));
+    const outputs = blocks.map(({ weights, v }) =>
+      sequenceFirst(byQueries(headMatMul(byKeys(weights), v, { sequenceB: true }))),
+    );
     const output = tf.reshape(tf.concat(outputs, 0), q.shape);
     save([output]);
     return output;
@@ -187,18 +191,18 @@ function attentionInBlocks(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor 
     const [dO, terms] = [dy, rowTerms].map(rowsOf) as [tf.Tensor[], tf.Tensor[]];
     const parts = blocks.map(({ begin, end, q, k, v, weights }, i) => {
       const row = Math.floor(i / ranges.length);
-      const dOut = part(dO[row]!, begin, end); // [end - begin, h, c]
+      const dOut = queries(part(dO[row]!, begin, end));
       const term = tf.transpose(part(terms[row]!, begin, end), [1, 0, 2]); // [h, end - begin, 1]
-      const dWeights = headMatMul(dOut, v, { sequenceA: true, sequenceB: true, transposeB: true });
-      const dScores = tf.mul(weights, tf.sub(dWeights, term)); // [h, end - begin, end]
+      const dWeights = byQueries(headMatMul(dOut, v, { sequenceA, sequenceB: true, transposeB: true }));
+      const dScores = byKeys(tf.mul(weights, tf.sub(dWeights, term))); // from [h, end - begin, end]
       // There are two ways to compute each of q^T dS and dO^T P; this one transposes the narrow factor.
       return {
-        dq: sequenceFirst(headMatMul(dScores, k, { sequenceB: true, alpha })),
-        dk: tf.transpose(headMatMul(q, dScores, { sequenceA: true, transposeA: true, alpha }), [2, 0, 1]), // [end, h, c]
-        dv: tf.transpose(headMatMul(dOut, weights, { sequenceA: true, transposeA: true }), [2, 0, 1]),
+        dq: sequenceFirst(byQueries(headMatMul(dScores, k, { sequenceB: true, alpha }))),
+        dk: tf.transpose(headMatMul(q, dScores, { sequenceA, transposeA: true, alpha }), [2, 0, 1]), // [end, g, c]
+        dv: tf.transpose(headMatMul(dOut, byKeys(weights), { sequenceA, transposeA: true }), [2, 0, 1]),
       };
     });
-    const assembled = (pieces: tf.Tensor[]) => tf.reshape(tf.concat(pieces, 0), [dO.length, S, h, c]);
+    const assembled = (pieces: tf.Tensor[]) => tf.reshape(tf.concat(pieces, 0), [dO.length, S, -1, c]);
     const byRow = dO.map((_, row) => parts.slice(row * ranges.length, (row + 1) * ranges.length));
     return [
       assembled(parts.map(({ dq }) => dq)),

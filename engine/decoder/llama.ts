@@ -7,14 +7,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { gatedFeedForward, linear, rmsNorm } from '../ops.ts';
 import { linearSpecs, type ParameterSpec, weightSpec } from '../parameters.ts';
 import type { Tensors } from '../runtime/program.ts';
-import {
-  causalAttention,
-  type RotaryScaling,
-  repeatHeads,
-  rotary,
-  rotaryAngles,
-  statesAt,
-} from './causal-attention.ts';
+import { causalAttention, type RotaryScaling, rotary, rotaryAngles, statesAt } from './causal-attention.ts';
 
 export interface LlamaShape {
   architecture: 'llama';
@@ -84,8 +77,8 @@ export function llamaLayers(
     const project = (to: string, heads: number) =>
       tf.reshape(linear(read, affine(`${name}.self_attn.${to}`)), [B, S, heads, c]);
     const q = rotary(project('q_proj', h), angles); // [B, S, h, c]
-    const k = repeatHeads(rotary(project('k_proj', keyValueHeads), angles), h);
-    const v = repeatHeads(project('v_proj', keyValueHeads), h);
+    const k = rotary(project('k_proj', keyValueHeads), angles); // [B, S, g, c]
+    const v = project('v_proj', keyValueHeads);
     const last = i === shape.layers - 1 ? at : undefined;
     const attended = causalAttention(q, k, v, last); // [B, S, h, c]; at `last`, T instead of S from here on
     if (last) x = statesAt(x, last, S);

@@ -255,6 +255,8 @@ export const RULES: Record<string, Rule> = {
   ScaledMatMul: scaledMatMul,
   HeadMatMul: headMatMul,
   Gelu: (graph, { x }) => graph.op('Gelu', [x!], x!.shape, { domain: MICROSOFT }),
+  Silu: (graph, { x }) =>
+    graph.op('QuickGelu', [x!], x!.shape, { attributes: { alpha: { float: 1 } }, domain: MICROSOFT }),
   ScatterRows: (graph, { ids, rows }, { count }) => graph.rowsAt(count as number, ids!, rows!),
   TakeAlongRows: (graph, { x, columns }) => graph.reshape(takeAlongRows(graph, x!, columns!), columns!.shape),
   // ScatterElements rather than ScatterND: ONNX Runtime runs it in place.
