@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, parse, resolve } from 'node:path';
 import { parseConfig, parseJson, type SetField, setField } from '../core/config/load.ts';
-import { resolvePaths } from '../core/config/paths.ts';
+import { resolvePath, resolvePaths } from '../core/config/paths.ts';
 import { type RunConfig, runConfig } from '../core/config/schema.ts';
 import { ConfigError } from '../core/errors.ts';
 import { isObject } from '../core/objects.ts';
-import { absolute } from '../core/storage/index.ts';
+import { absolute, storeOpener } from '../core/storage/index.ts';
+import { withPretrainedFields } from '../engine/files/pretrained-fields.ts';
 
 /** The fields that `--set` and `--seed` change. */
 export interface Changes {
@@ -25,8 +26,10 @@ export interface RawConfig {
  */
 export async function loadConfigFile(file: string, changes: Changes = {}): Promise<RunConfig> {
   const { fields, fromFlags } = await readConfigFile(file, changes);
-  const base = dirname(absolute(file));
-  return resolvePaths(parseConfig(fields, file, fromFlags), (path) => resolve(base, path));
+  const beside = (path: string) => resolve(dirname(absolute(file)), path);
+  const open = storeOpener();
+  const whole = await withPretrainedFields(fields, (folder) => open(resolvePath(folder, beside)), file);
+  return resolvePaths(parseConfig(whole, file, fromFlags), beside);
 }
 
 /** The file's JSON object with the changes applied. If it has no `name`, it is named after the file. */

@@ -22,21 +22,17 @@ export async function loadRunCheckpoint(
   const difference = shapeDifference(checkpoint.shape, modelShape(record.config, corpus));
   if (difference !== undefined)
     throw new InputError(
-      `${uriOf(store, prefix, CONFIG_FILE)}: ${difference.words}. A trainer has to make the run's own model (docs/trainer-contract.md); correct it and train the stage again.`,
+      `${uriOf(store, prefix, CONFIG_FILE)}: ${difference}. A trainer has to make the run's own model (docs/trainer-contract.md); correct it and train the stage again.`,
     );
   return checkpoint;
 }
 
 /** What the first difference of a model from the wanted one is; how it was initialised does not count. */
-export function shapeDifference(
-  found: DecoderShape,
-  expected: DecoderShape,
-): { name: string; words: string } | undefined {
+export function shapeDifference(found: DecoderShape, expected: DecoderShape): string | undefined {
   const [has, wanted] = [described(found), described(expected)];
   const name = Object.keys({ ...wanted, ...has }).find((name) => !isDeepStrictEqual(has[name], wanted[name]));
   const shown = (value: unknown) => JSON.stringify(value) ?? 'none';
-  if (name === undefined) return undefined;
-  return { name, words: `${name} is ${shown(has[name])}, the run's is ${shown(wanted[name])}` };
+  return name && `${name} is ${shown(has[name])}, the run's is ${shown(wanted[name])}`;
 }
 
 /** What a shape says or leaves to its defaults, its architecture first. */

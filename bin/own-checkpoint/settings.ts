@@ -143,7 +143,7 @@ export function configOf(
       corpus: { prepared: absolute(options.corpus) },
       reference: { input: reference, passages, target },
       heldOut: { input: reference },
-      model: { ...model, vocabularyMultiple: vocabularySize },
+      model: { ...model, vocabularySize },
       pretrain: { stages: 2, learningRate: settings.learningRate, warmupSteps: 0 },
       probe: { method: 'lookahead', documents: settings.labels, jobs: 1 },
       influenceModel: { architecture: 'ngram', features, testFraction: 0.15 },

@@ -26,10 +26,7 @@ export async function firstWeights(
   const file = `${model.pretrained}/${CONFIG_FILE}`;
   if (difference !== undefined)
     throw new InputError(
-      `${file}: ${difference.words}. model has to describe model.pretrained: correct its field` +
-        (difference.name === 'vocabularySize'
-          ? ' vocabularyMultiple, to a multiple of which the size of the vocabulary is rounded up.'
-          : '.'),
+      `${file}: ${difference}. model has to describe model.pretrained: leave out the fields that it says.`,
     );
   if (corpus.sequenceLength > found.contextLength)
     throw new InputError(

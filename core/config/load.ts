@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ConfigError } from '../errors.ts';
+import { TOKENIZER_FILE } from '../layout.ts';
 import { isObject } from '../objects.ts';
 import { type RunConfig, runConfig } from './schema.ts';
 
@@ -18,7 +19,7 @@ export interface SetField {
  * @throws ConfigError that names every bad field, what was found there and what is expected.
  */
 export function parseConfig(value: unknown, source: string, fromFlags: readonly SetField[] = []): RunConfig {
-  const parsed = runConfig.safeParse(value);
+  const parsed = runConfig.safeParse(withOwnTokenizer(value));
   if (parsed.success) return parsed.data;
   const ofFile: string[] = [];
   const ofFlags: string[] = [];
@@ -30,6 +31,16 @@ export function parseConfig(value: unknown, source: string, fromFlags: readonly 
   }
   throw new ConfigError([...(ofFile.length ? [`${source}: ${ofFile.join('\n  ')}`] : []), ...ofFlags].join('\n'));
 }
+
+/** A model to go on from brings its tokenizer, unless the configuration names one or a corpus that has one. */
+function withOwnTokenizer(value: unknown): unknown {
+  if (!isObject(value) || !isObject(value.model) || !isObject(value.corpus)) return value;
+  const { model, corpus } = value;
+  if (!isFolder(model.pretrained) || 'tokenizer' in corpus || 'prepared' in corpus) return value;
+  return { ...value, corpus: { ...corpus, tokenizer: { file: `${model.pretrained}/${TOKENIZER_FILE}` } } };
+}
+
+const isFolder = (value: unknown): value is string => typeof value === 'string' && value !== '';
 
 /**
  * Whether a path is that of a group or lies within it. The empty path is no group: no flag sets the whole

@@ -1,6 +1,17 @@
+import { ConfigError } from '../errors.ts';
 import type { RunConfig } from './schema.ts';
 
-/** Entries of the embedding and the output head: the tokenizer's, padded to a multiple as Pythia's is. */
-export function paddedVocabulary(entries: number, { vocabularyMultiple }: RunConfig['model']): number {
-  return Math.ceil(entries / vocabularyMultiple) * vocabularyMultiple;
+/**
+ * Rows of the embedding and the output head: as configured, else the tokenizer's entries, padded to a multiple as
+ * Pythia's are.
+ *
+ * @throws ConfigError when the tokenizer has more entries than configured.
+ */
+export function paddedVocabulary(entries: number, model: RunConfig['model']): number {
+  const { vocabularyMultiple, vocabularySize = Math.ceil(entries / vocabularyMultiple) * vocabularyMultiple } = model;
+  if (entries <= vocabularySize) return vocabularySize;
+  throw new ConfigError(
+    `model.vocabularySize is ${vocabularySize}, but the tokenizer has ${entries} entries` +
+      (model.pretrained === undefined ? ': raise it, or leave it out.' : ': name that of model.pretrained.'),
+  );
 }

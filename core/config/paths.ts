@@ -2,10 +2,14 @@ import { isAbsolute } from 'node:path';
 import { isLocalPath, localPath } from '../storage/index.ts';
 import type { RunConfig } from './schema.ts';
 
+/** A path resolved if it is relative. */
+export function resolvePath(path: string, resolve: (relative: string) => string): string {
+  return !isLocalPath(path) || path.includes('://') || isAbsolute(path) ? path : resolve(path);
+}
+
 /** The configuration with its relative paths resolved; absolute ones and URIs stay as they are. */
 export function resolvePaths(config: RunConfig, resolve: (relative: string) => string): RunConfig {
-  const change = (path: string) =>
-    !isLocalPath(path) || path.includes('://') || isAbsolute(path) ? path : resolve(path);
+  const change = (path: string) => resolvePath(path, resolve);
   return withPaths(config, change, (path) => (path.startsWith('file:') ? localPath(path) : change(path))); // a glob must be a path, not a file: URI
 }
 

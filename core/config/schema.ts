@@ -80,9 +80,13 @@ const gptNeox = z.strictObject({
    * (RedPajama-INCITE).
    */
   parallelResidual: z.boolean().default(true),
-  /** The embedding is padded to a multiple of this (Pythia: 50,304 = 393 x 128). */
+  /** Rows of the embedding; by default the tokenizer's entries, padded to a multiple (Pythia: 50,304 = 393 x 128). */
+  vocabularySize: positive.optional(),
   vocabularyMultiple: positive.default(128),
-  /** The Hugging Face directory of a model of this shape to go on from; without it, weights are drawn. */
+  /**
+   * The Hugging Face directory of a model to go on from, which then describes what the fields here leave out; without it,
+   * weights are drawn.
+   */
   pretrained: path.optional(),
 });
 

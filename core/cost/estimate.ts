@@ -217,7 +217,7 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
 
 /** The model's shape, as far as its cost goes. */
 export function shapeOf({ model, corpus: { tokenizer } }: RunConfig, corpus?: CorpusIndex) {
-  const planned = 'train' in tokenizer ? tokenizer.train : FILE_VOCABULARY;
+  const planned = model.vocabularySize ?? ('train' in tokenizer ? tokenizer.train : FILE_VOCABULARY);
   const vocabularySize = paddedVocabulary(corpus?.tokenizer.vocabularySize ?? planned, model);
   return { ...model, vocabularySize };
 }

@@ -7,7 +7,15 @@ import type { InputFile } from '../corpus/reading/input-file.ts';
 import { findInputs } from '../corpus/reading/inputs.ts';
 import { ConfigError, InputError, MatesError } from '../errors.ts';
 import { CORPUS_FILE, TOKENIZER_FILE } from '../layout.ts';
-import { getJson, getJsonIfPresent, isLocalPath, type Store, type StoreOpener, splitUri } from '../storage/index.ts';
+import {
+  getJson,
+  getJsonIfPresent,
+  isLocalPath,
+  reachable,
+  type Store,
+  type StoreOpener,
+  splitUri,
+} from '../storage/index.ts';
 import { readWordPieceFiles, wordPieceEncoderInput } from '../tokenizer/encoder-input.ts';
 import { loadTokenizer } from '../tokenizer/index.ts';
 import { sameIds } from '../tokenizer/same-ids.ts';
@@ -139,10 +147,10 @@ export function localPaths(config: RunConfig): [field: string, path: string][] {
   const paths: [string, string | undefined][] = [
     ...(prepared ? [] : input.map((path): [string, string] => ['corpus.input', path])),
     ['corpus.prepared', prepared],
+    ['model.pretrained', model.pretrained], // before its tokenizer, which nobody need name
     ['corpus.tokenizer.file', 'file' in tokenizer && !prepared ? tokenizer.file : undefined],
     ['reference.input', reference.input],
     ['heldOut.input', heldOut.input],
-    ['model.pretrained', model.pretrained],
     ['influenceModel.pretrained', influenceModel.pretrained],
     ...evaluation.tasks.map(({ file }): [string, string] => ['evaluation.tasks', file]),
   ];
@@ -165,27 +173,4 @@ async function requireFile(open: StoreOpener, uri: string, remedy: string): Prom
   const bytes = await reachable(uri, () => open(folder).size(name));
   if (bytes === undefined) throw new InputError(`${uri}: no such file; ${remedy}.`);
   if (bytes === 0) throw new InputError(`${uri}: the file is empty; ${remedy}.`);
-}
-
-/**
- * S3's answers when a bucket is not there or not ours, in words; to a HEAD request it answers with the status alone.
- */
-const UNREACHABLE: Record<string, string> = {
-  NoSuchBucket: 'there is no such bucket; correct the URI',
-  AccessDenied: "access is denied; add the bucket to the deployment's inputBuckets (-c inputBuckets=NAME)",
-  PermanentRedirect: "the bucket is in another region; use one in the pipeline's region",
-  InvalidBucketName: 'this is not a valid bucket name; correct the URI',
-};
-const BY_STATUS: Record<number, string> = { 403: 'AccessDenied', 301: 'PermanentRedirect' };
-
-async function reachable<T>(what: string, look: () => Promise<T>): Promise<T> {
-  try {
-    return await look();
-  } catch (error) {
-    if (error instanceof MatesError) throw error;
-    const { name, $metadata } = error as { name?: string; $metadata?: { httpStatusCode?: number } };
-    const why = UNREACHABLE[name ?? ''] ?? UNREACHABLE[BY_STATUS[$metadata?.httpStatusCode ?? 0] ?? ''];
-    if (!why) throw error;
-    throw new InputError(`${what}: ${why}.`);
-  }
 }

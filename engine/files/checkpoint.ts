@@ -16,22 +16,20 @@ import {
   type Store,
 } from '../../core/storage/index.ts';
 import { AdamW, type AdamWOptions } from '../adamw.ts';
-import { type DecoderShape, decoderSpecs, endsOf } from '../decoder/decoder.ts';
+import { decoderSpecs, endsOf } from '../decoder/decoder.ts';
 import { ParameterSet } from '../parameters.ts';
-import { GPT_NEOX_TYPE, gptNeoxConfig, isGptNeoxBuffer, readGptNeoxConfig } from './gpt-neox-config.ts';
+import { type DescribedModel, readDescription } from './described-model.ts';
+import { gptNeoxConfig, isGptNeoxBuffer } from './gpt-neox-config.ts';
 import {
   CONFIG_FILE,
   encodeParameters,
   type FileCheck,
   keyOf,
   loadWeights,
-  MOST,
-  type ModelConfig,
-  readModelConfig,
   uriOf,
   WEIGHTS_FILE,
 } from './hugging-face.ts';
-import { isLlamaBuffer, LLAMA_TYPES, llamaConfig, llamaContextLength, readLlamaConfig } from './llama-config.ts';
+import { isLlamaBuffer, llamaConfig } from './llama-config.ts';
 import { readSafetensors, type Tensor } from './safetensors.ts';
 
 const OPTIMIZER_FILE = 'optimizer.safetensors';
@@ -47,11 +45,8 @@ export interface TrainingState {
 }
 
 /** A model as it is loaded for scoring or evaluation. */
-export interface Model {
-  shape: DecoderShape;
+export interface Model extends Pick<DescribedModel, 'shape' | 'contextLength'> {
   parameters: ParameterSet;
-  /** The longest row that the model was made for, in tokens. */
-  contextLength: number;
 }
 
 /** Everything that training needs to go on as if it had never stopped. */
@@ -188,9 +183,8 @@ async function loadMoments(
  * @throws InputError for another architecture or variant, and for missing, unknown or misshapen tensors.
  */
 export async function loadModel(store: Store, prefix: string, check?: FileCheck): Promise<Model> {
-  const config = await readModelConfig(store, prefix, MODEL_TYPES);
+  const { shape, contextLength, config } = await readDescription(store, prefix);
   config.refuse('quantization_config', 'quantised weights cannot be read; save the model dequantised');
-  const { shape, contextLength } = describedBy(config);
   const parameters = new ParameterSet(decoderSpecs(shape));
   const ends = endsOf(shape);
   // A tied head is not always left out of the files. Transformers 5 does not tie one that differs; earlier versions do.
@@ -214,17 +208,6 @@ export async function loadModel(store: Store, prefix: string, check?: FileCheck)
       'Set it to false, or leave the head out of the file, whichever the model was trained with',
     );
   return { shape, parameters, contextLength };
-}
-
-const MODEL_TYPES = [GPT_NEOX_TYPE, ...LLAMA_TYPES];
-
-function describedBy(config: ModelConfig): Pick<Model, 'shape' | 'contextLength'> {
-  if (config.modelType !== GPT_NEOX_TYPE)
-    return { shape: readLlamaConfig(config), contextLength: llamaContextLength(config) };
-  return {
-    shape: readGptNeoxConfig(config),
-    contextLength: config.count('max_position_embeddings', MOST.positions, 2048),
-  };
 }
 
 /** What Transformers 5 calls the head of a model in memory, and so in a file of its `state_dict()`. */

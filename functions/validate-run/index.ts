@@ -1,5 +1,5 @@
 import { parseConfig, parseJson } from '../../core/config/load.ts';
-import { resolvePaths } from '../../core/config/paths.ts';
+import { resolvePath, resolvePaths } from '../../core/config/paths.ts';
 import { onGpu } from '../../core/config/runtimes.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
@@ -29,6 +29,7 @@ import {
   type StoreOpener,
   splitUri,
 } from '../../core/storage/index.ts';
+import { withPretrainedFields } from '../../engine/files/pretrained-fields.ts';
 import smoke from '../../examples/smoke.json' with { type: 'json' };
 import { deploymentFromEnvironment, lakeBucket, onOneMachine, openerFromEnvironment, told } from '../environment.ts';
 import { isRunning } from './execution-status.ts';
@@ -163,16 +164,25 @@ function ownTrainer(): { trainer?: string } {
 
 async function readConfig(input: ExecutionInput, store: Store, open: StoreOpener): Promise<RunConfig> {
   const { raw, source } = await rawConfig(input, store, open);
-  const written = parseConfig(input.overrides ? mergeFields(raw, input.overrides) : raw, source);
-  const config = typeof input.config === 'string' ? besideFile(written, input.config) : written;
+  const given = input.overrides ? mergeFields(raw, input.overrides) : raw;
+  const beside = besideFile(input.config);
+  const openModel = (folder: string) => {
+    const uri = resolvePath(folder, beside);
+    return onOneMachine() || !isLocalPath(uri) ? open(uri) : undefined; // a local path is refused below
+  };
+  const config = resolvePaths(parseConfig(await withPretrainedFields(given, openModel, source), source), beside);
   if (!onOneMachine()) refuseLocalPaths(config, source);
   return config;
 }
 
-/** Relative paths are relative to the configuration's file, on S3 as well as on one machine. */
-function besideFile(config: RunConfig, uri: string): RunConfig {
-  const { folder } = splitUri(uri);
-  return resolvePaths(config, (path) => `${folder}/${path.replace(/^(\.\/)+/, '')}`);
+/**
+ * What relative paths are in a configuration: relative to its file, on S3 as well as on one machine. Those of one that
+ * is no file stay as they are.
+ */
+function besideFile(config: ExecutionInput['config']): (path: string) => string {
+  if (typeof config !== 'string') return (path) => path;
+  const { folder } = splitUri(config);
+  return (path) => `${folder}/${path.replace(/^(\.\/)+/, '')}`;
 }
 
 interface RawConfig {

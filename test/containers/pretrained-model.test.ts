@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { modelShape } from '../../containers/model.ts';
 import { openTrainingRows } from '../../containers/pretrain/training-rows.ts';
+import { parseConfig } from '../../core/config/load.ts';
+import { shapeOf } from '../../core/cost/estimate.ts';
+import { ConfigError } from '../../core/errors.ts';
 import type { CorpusIndex, TrainingMetrics } from '../../core/formats.ts';
 import { armLayout, TOKENIZER_FILE } from '../../core/layout.ts';
 import { checkInputs } from '../../core/run/check-inputs.ts';
@@ -12,12 +15,14 @@ import { openRunCorpus } from '../../core/run/open-run.ts';
 import { DirectoryStore, getJson, putJson, storeOpener } from '../../core/storage/index.ts';
 import { decoderSpecs } from '../../engine/decoder/decoder.ts';
 import { LanguageModel } from '../../engine/decoder/language-model.ts';
-import { loadCheckpoint, saveModel } from '../../engine/files/checkpoint.ts';
+import { loadCheckpoint, loadModel, saveModel } from '../../engine/files/checkpoint.ts';
+import { withPretrainedFields } from '../../engine/files/pretrained-fields.ts';
 import { initialParameters } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { temporaryFolder } from '../support.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 
+const PASSAGES = { reference: { input: 'r.jsonl' }, heldOut: { input: 'h.jsonl' } };
 const LLAMA = { architecture: 'llama', keyValueHeads: 1 };
 
 describe('a run that goes on from a model', () => {
@@ -78,14 +83,50 @@ describe('a run that goes on from a model', () => {
     [{ layers: 2 }, /model\/config\.json: layers is 1, the run's is 2\. model has to describe model\.pretrained/],
     [{ keyValueHeads: undefined }, /keyValueHeads is 1, the run's is 2/],
     [{ mlpWidth: 40 }, /mlpWidth is 64, the run's is 40/],
-    [
-      { vocabularyMultiple: 1000 },
-      /vocabularySize is 384, the run's is 1000\. .* correct its field vocabularyMultiple/,
-    ],
+    [{ vocabularyMultiple: 1000 }, /vocabularySize is 384, the run's is 1000/],
   ])('is refused where the configuration describes another, %j', async (model, message) => {
     const run = await TinyRun.create(config(model));
     await run.prepare();
     await expect(run.stage(0)).rejects.toThrow(message);
+  });
+
+  it('describes what a configuration leaves out of model, and brings its tokenizer', async () => {
+    const open = (name: string) => storeOpener()(at(name));
+    const filled = (model: object, corpus: object = { input: ['a.txt'] }) =>
+      withPretrainedFields({ name: 'run', corpus, model }, open, 'run.json');
+    const fields = await filled({ pretrained: 'model' });
+    const { model, corpus } = parseConfig({ ...PASSAGES, ...fields }, 'run.json');
+    expect(corpus.tokenizer).toEqual({ file: 'model/tokenizer.json' });
+    expect(
+      parseConfig({ ...PASSAGES, ...(await filled({ pretrained: 'model' }, { prepared: 'c' })) }, '').corpus,
+    ).toEqual(expect.objectContaining({ prepared: 'c', tokenizer: { train: 2048 } }));
+    const { shape } = await loadModel(open('model'), '');
+    expect({ ...modelShape({ ...config(), model }, index) }).toEqual(shape);
+    expect(shapeOf({ ...config(), model }).vocabularySize).toBe(shape.vocabularySize); // for plans, without a corpus
+    // What is given must agree.
+    const given = { architecture: 'llama', layers: 1, keyValueHeads: 1, initializerStd: 0.5 };
+    expect((await filled({ pretrained: 'model', ...given })).model).toMatchObject({ ...shape, ...given });
+    for (const [wrong, message] of [
+      [{ layers: 2 }, /^run\.json: model\.layers is 2, but 1 in .*model\/config\.json: leave the field out, or name/],
+      [{ architecture: 'gpt-neox', layers: 2 }, /model\.architecture is "gpt-neox", but "llama"/],
+      [{ vocabularySize: 1000 }, /model\.vocabularySize is 1000, but 384/],
+    ] as const)
+      await expect(filled({ pretrained: 'model', ...wrong })).rejects.toThrow(message);
+    await expect(filled({ pretrained: 'none' })).rejects.toThrow(/none\/config\.json: no such file; model\.pretrained/);
+    // Whatever is no folder's name is left to the checks of the configuration.
+    for (const model of [undefined, 7, {}, { pretrained: '' }, { pretrained: 7 }])
+      expect((await withPretrainedFields({ model }, open, 'run.json')).model).toBe(model);
+  });
+
+  it('must have a row of the embedding for every entry of the tokenizer', () => {
+    const { vocabularySize } = index.tokenizer;
+    const refused = () => modelShape(config({ vocabularySize: vocabularySize - 1 }), index);
+    expect(refused).toThrow(ConfigError);
+    expect(refused).toThrow(
+      /^model\.vocabularySize is \d+, but the tokenizer has \d+ entries: name that of model\.pretr/,
+    );
+    const drawn = { ...config().model, pretrained: undefined, vocabularySize };
+    expect(modelShape({ ...config(), model: drawn }, index).vocabularySize).toBe(vocabularySize);
   });
 
   it('is refused where the configuration leaves out how its positions are stretched', async () => {

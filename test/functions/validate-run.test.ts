@@ -310,6 +310,30 @@ describe('on S3', () => {
     expect(config.corpus.input).toEqual(['s3://data/run/web/*.jsonl', 's3://data/run/b.jsonl']);
   });
 
+  it('a model to go on from describes itself, beside the configuration', async () => {
+    const json = (value: object) => ({
+      Body: { transformToByteArray: async () => new TextEncoder().encode(JSON.stringify(value)) },
+    });
+    const given = { ...PASSAGES, corpus: { input: ['a.txt'] }, model: { pretrained: './neox' } };
+    const described = { model_type: 'gpt_neox', hidden_size: 64, num_attention_heads: 4, num_hidden_layers: 3 };
+    s3.on(GetObjectCommand, { Bucket: 'data', Key: 'run/config.json' }).resolves(json(given) as object);
+    const model = { Bucket: 'data', Key: 'run/neox/config.json' };
+    s3.on(GetObjectCommand, model).resolves(json({ ...described, vocab_size: 300 }) as object);
+    s3.on(GetObjectCommand, { Bucket: 'data', Key: 'run/neox/tokenizer.json' }).resolves(
+      json(JSON.parse(trainBpe(['a b'], 258))) as object,
+    );
+    s3.on(HeadObjectCommand).resolves({ ContentLength: 10 });
+    await validate({ config: 's3://data/run/config.json' });
+    const { config: used } = JSON.parse(String(puts().at(-1)!.Body));
+    expect(used.model).toMatchObject({ pretrained: 's3://data/run/neox', layers: 3, width: 64, vocabularySize: 300 });
+    expect(used.corpus.tokenizer).toEqual({ file: 's3://data/run/neox/tokenizer.json' });
+    s3.on(HeadObjectCommand, model).rejects(refusal('403', 403));
+    const denied = /neox\/config\.json: access is denied; add/;
+    await expect(validate({ config: 's3://data/run/config.json' })).rejects.toThrow(denied);
+    const local = { ...given, corpus: { input: ['s3://data/a.txt'] }, model: { pretrained: '/etc' } };
+    await expect(validate({ config: local })).rejects.toThrow(/model\.pretrained: \/etc is a path of one machine/);
+  });
+
   it('a key or pattern that matches no object is refused', async () => {
     await expect(validate(config('s3://data/a.jsonl'))).rejects.toThrow(/^s3:\/\/data\/a\.jsonl: no such file/);
     await expect(validate(config('s3://data/*.jsonl'))).rejects.toThrow(

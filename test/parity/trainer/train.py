@@ -69,8 +69,9 @@ class Store:
 
 def model_config(config: dict, corpus: dict) -> PreTrainedConfig:
     model, multiple = config["model"], config["model"]["vocabularyMultiple"]
+    padded = -(-corpus["tokenizer"]["vocabularySize"] // multiple) * multiple
     common = {
-        "vocab_size": -(-corpus["tokenizer"]["vocabularySize"] // multiple) * multiple,
+        "vocab_size": model.get("vocabularySize", padded),
         "hidden_size": model["width"],
         "num_hidden_layers": model["layers"],
         "num_attention_heads": model["heads"],
