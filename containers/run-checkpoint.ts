@@ -38,6 +38,7 @@ export function shapeDifference(found: DecoderShape, expected: DecoderShape): st
 /** What a shape says or leaves to its defaults, its architecture first. */
 function described({ initializerStd: _, ...shape }: DecoderShape): Record<string, unknown> {
   const { width, heads } = shape;
-  const defaults = { mlpWidth: 4 * width, ...(shape.architecture === 'llama' && { keyValueHeads: heads }) };
+  const llama = { keyValueHeads: heads, headWidth: width / heads, queryKeyNorm: false };
+  const defaults = { mlpWidth: 4 * width, ...(shape.architecture === 'llama' && llama) };
   return { architecture: 'gpt-neox', ...defaults, ...shape };
 }

@@ -10,7 +10,7 @@ export function select(program: Command): void {
     .command('select')
     .description('select the best part of a prepared corpus for your own checkpoint; the same command again resumes')
     .requiredOption('--corpus <dir>', 'a corpus that mates prepare made with the tokenizer of the checkpoint')
-    .requiredOption('--checkpoint <dir>', 'a Hugging Face directory of a GPT-NeoX, Llama, Mistral or Qwen2')
+    .requiredOption('--checkpoint <dir>', 'a Hugging Face directory of a GPT-NeoX, Llama, Mistral, Qwen2 or Qwen3')
     .requiredOption(
       '--reference <file>',
       'what the model should become good at: JSON lines of {"text"} or {"context", "continuation"}',
@@ -76,7 +76,7 @@ export function evaluate(program: Command): void {
     .description('measure zero-shot tasks and losses of a checkpoint; docs/evaluation.md has layouts and conventions')
     .argument(
       '<checkpoint>',
-      'a Hugging Face directory of a GPT-NeoX, Llama, Mistral or Qwen2, such as mates export writes',
+      'a Hugging Face directory of a GPT-NeoX, Llama, Mistral, Qwen2 or Qwen3, such as mates export writes',
     )
     .requiredOption('--task <file...>', 'JSONL files of multiple choice, LAMBADA or {"text"} lines')
     .addOption(

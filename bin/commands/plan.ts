@@ -163,9 +163,11 @@ const gptNeox = ({ activation, attentionBias }: ModelFields<'gpt-neox'>) => [
   ...(attentionBias ? [] : ['no biases in attention']),
 ];
 
-const llama = ({ keyValueHeads, attentionBias, rotaryScaling }: ModelFields<'llama'>) => [
+const llama = ({ keyValueHeads, headWidth, attentionBias, queryKeyNorm, rotaryScaling }: ModelFields<'llama'>) => [
   ...(keyValueHeads === undefined ? [] : [`${keyValueHeads} of keys and values`]),
+  ...(headWidth === undefined ? [] : [`heads of ${headWidth}`]),
   ...(attentionBias ? ['biases in attention'] : []),
+  ...(queryKeyNorm ? ['norms of queries and keys'] : []),
   ...(rotaryScaling ? ['stretched positions'] : []),
 ];
 

@@ -94,8 +94,12 @@ const llama = gptNeox.omit({ activation: true, rotaryFraction: true, parallelRes
   architecture: z.literal('llama'),
   /** Heads of keys and values, each shared by equally many of `heads`; by default as many as those. */
   keyValueHeads: positive.optional(),
+  /** Dimensions of a head; by default `heads` of them make up the width. */
+  headWidth: positive.optional(),
   /** Whether the four projections of attention have biases; `qkv`: all but the last, as in Qwen2. */
   attentionBias: z.union([z.boolean(), z.literal('qkv')], { error: 'expected true, false or "qkv"' }).default(false),
+  /** Whether queries and keys have an RMSNorm of their own, as in Qwen3. */
+  queryKeyNorm: z.boolean().optional(),
   /** As in Llama 3.1: of the waves by which positions are rotated, the long ones are stretched by `factor`. */
   rotaryScaling: z
     .strictObject({
@@ -331,11 +335,13 @@ export const runConfig = z
         ['corpus', 'shards'],
         `is ${corpus.shards}, too few for the pools of ${pretrain.stages} stages and a hold-out: set it to at least ${least}, better ${better}`,
       );
-    if (model.width % model.heads !== 0) refuse(['model', 'heads'], `must divide model.width (${model.width})`);
+    const own = model.architecture === 'llama' ? model.headWidth : undefined;
+    if (own === undefined && model.width % model.heads !== 0)
+      refuse(['model', 'heads'], `must divide model.width (${model.width})`);
     else if (rotatedDimensions(model) % 2 !== 0 || rotatedDimensions(model) === 0)
       refuse(
-        ['model', model.architecture === 'llama' ? 'heads' : 'rotaryFraction'],
-        `of a head of ${model.width / model.heads} dimensions ${rotatedDimensions(model)} are rotated, which must be an even number, at least 2`,
+        ['model', own !== undefined ? 'headWidth' : model.architecture === 'llama' ? 'heads' : 'rotaryFraction'],
+        `of a head of ${own ?? model.width / model.heads} dimensions ${rotatedDimensions(model)} are rotated, which must be an even number, at least 2`,
       );
     if (model.pretrained && !corpus.prepared && 'train' in corpus.tokenizer)
       refuse(
@@ -345,6 +351,8 @@ export const runConfig = z
     if (model.architecture === 'llama') {
       if (model.heads % (model.keyValueHeads ?? 1) !== 0)
         refuse(['model', 'keyValueHeads'], `must divide model.heads (${model.heads})`);
+      if (model.queryKeyNorm && model.attentionBias === 'qkv')
+        refuse(['model', 'attentionBias'], 'must be true or false with queryKeyNorm: no known model has both');
       const { lowFrequencyFactor = 0, highFrequencyFactor = 1 } = model.rotaryScaling ?? {};
       if (highFrequencyFactor <= lowFrequencyFactor)
         refuse(
@@ -403,7 +411,9 @@ export const runConfig = z
 
 /** As GPT-NeoX counts them: the share of a head, rounded down. Llama rotates whole heads. */
 const rotatedDimensions = (of: z.output<typeof model>) =>
-  Math.floor((of.width / of.heads) * (of.architecture === 'llama' ? 1 : of.rotaryFraction));
+  of.architecture === 'llama'
+    ? (of.headWidth ?? of.width / of.heads)
+    : Math.floor((of.width / of.heads) * of.rotaryFraction);
 
 /** The model's fields, of one architecture. */
 export type ModelFields<Architecture> = Extract<z.output<typeof model>, { architecture: Architecture }>;

@@ -13,24 +13,30 @@ export interface DecoderCost {
   heads: number;
   /** @default heads */
   keyValueHeads?: number | undefined;
+  /** @default width / heads */
+  headWidth?: number | undefined;
   /** @default 4 * width */
   mlpWidth?: number | undefined;
   vocabularySize: number;
 }
 
-/** The width of all keys of a token, and of all values. */
-const keyWidth = ({ width, heads, keyValueHeads = heads }: DecoderCost) => (width / heads) * keyValueHeads;
+/** The widths of all queries of a token, of all its keys and of all its values. */
+const headWidths = ({ width, heads, keyValueHeads = heads, headWidth = width / heads }: DecoderCost) => ({
+  queries: headWidth * heads,
+  keys: headWidth * keyValueHeads,
+});
 
 /** The weights of a layer's matrices; a gated MLP has three. */
 const layerWeights = (shape: DecoderCost) => {
   const { architecture, width, mlpWidth = 4 * width } = shape;
-  return 2 * width * (width + keyWidth(shape)) + (architecture === 'llama' ? 3 : 2) * width * mlpWidth;
+  const { queries, keys } = headWidths(shape);
+  return 2 * width * (queries + keys) + (architecture === 'llama' ? 3 : 2) * width * mlpWidth;
 };
 
 /** Forward pass of one token in a context of `length`: linear layers, attention scores and values, output head. */
 export function decoderForwardFlops(shape: DecoderCost, length: number): number {
   const { layers, width, vocabularySize } = shape;
-  return 2 * (layers * layerWeights(shape) + width * vocabularySize) + 4 * layers * length * width;
+  return 2 * (layers * layerWeights(shape) + width * vocabularySize) + 4 * layers * length * headWidths(shape).queries;
 }
 
 /**
@@ -50,18 +56,21 @@ export function encoderForwardFlops(layers: number, width: number, length: numbe
 /** What a model's parameters depend on beside that; the defaults are those of `model` in the configuration. */
 export interface DecoderParts extends DecoderCost {
   attentionBias?: boolean | 'qkv';
+  queryKeyNorm?: boolean | undefined;
   tiedEmbeddings?: boolean;
 }
 
 export function decoderParameters(shape: DecoderParts): number {
   const { architecture, layers, width, mlpWidth = 4 * width, vocabularySize, tiedEmbeddings = false } = shape;
   const llama = architecture === 'llama';
-  const { attentionBias = !llama } = shape;
-  const attentionBiases = attentionBias ? width + 2 * keyWidth(shape) + (attentionBias === true ? width : 0) : 0;
+  const { attentionBias = !llama, queryKeyNorm = false } = shape;
+  const { queries, keys } = headWidths(shape);
+  const attentionBiases = attentionBias ? queries + 2 * keys + (attentionBias === true ? width : 0) : 0;
   const biases = attentionBiases + (llama ? 0 : mlpWidth + width);
   const norm = llama ? width : 2 * width;
+  const headNorms = queryKeyNorm ? (2 * queries) / shape.heads : 0;
   const ends = (tiedEmbeddings ? 1 : 2) * vocabularySize * width;
-  return layers * (layerWeights(shape) + biases + 2 * norm) + norm + ends;
+  return layers * (layerWeights(shape) + biases + 2 * norm + headNorms) + norm + ends;
 }
 
 /** Lookahead's two copies, by what they did or would do. */

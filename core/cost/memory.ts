@@ -16,17 +16,24 @@ export interface GraphShape {
   /** @default 4 * width */
   mlpWidth?: number | undefined;
   heads: number;
+  /** @default width / heads */
+  headWidth?: number | undefined;
   vocabularySize: number;
 }
 
 /** Working memory of the graph of a loss and its gradient; everything that the backward pass needs is kept. */
 export function trainingBytes(
-  { architecture, layers, width, mlpWidth = 4 * width, heads, vocabularySize }: GraphShape,
+  { architecture, layers, width, mlpWidth = 4 * width, heads, headWidth = width / heads, vocabularySize }: GraphShape,
   rows: number,
   tokens: number,
 ): number {
   const mlp = (architecture === 'llama' ? 6 : 3) * mlpWidth; // a gated one has two hidden tensors, and their product
-  return 4 * rows * tokens * (1.6 * vocabularySize + layers * (12 * width + mlp + 2.3 * heads * tokens));
+  return (
+    4 *
+    rows *
+    tokens *
+    (1.6 * vocabularySize + layers * (8 * width + 4 * heads * headWidth + mlp + 2.3 * heads * tokens))
+  );
 }
 
 /** A data-parallel worker's own code and session, measured with four: a thread of the trainer's process. */

@@ -3,11 +3,15 @@ import type { LlamaShape } from '../decoder/llama.ts';
 import { MOST, type ModelConfig } from './hugging-face.ts';
 import { rotaryConfig } from './rotary-config.ts';
 
-/** What a missing field means, by `model_type`: the defaults of Transformers' LlamaConfig, MistralConfig, Qwen2Config. */
-const DEFAULTS: Readonly<Record<string, { keyValueHeads?: number; positions: number }>> = {
+/**
+ * What a missing field means, by `model_type`: the defaults of Transformers' LlamaConfig, MistralConfig, Qwen2Config and
+ * Qwen3Config.
+ */
+const DEFAULTS: Readonly<Record<string, { keyValueHeads?: number; headWidth?: number; positions: number }>> = {
   llama: { positions: 2048 },
   mistral: { keyValueHeads: 8, positions: 131_072 },
   qwen2: { keyValueHeads: 32, positions: 32_768 },
+  qwen3: { keyValueHeads: 32, headWidth: 128, positions: 32_768 },
 };
 
 export const LLAMA_TYPES = Object.keys(DEFAULTS);
@@ -20,9 +24,14 @@ export function readLlamaConfig(config: ModelConfig): LlamaShape {
   config.require('mlp_bias', false, false);
   const rotary = rotaryConfig(config, ['llama3']);
   const width = config.count('hidden_size', MOST.width);
-  const heads = config.heads(width);
-  if ((width / heads) % 2 !== 0)
-    throw config.refusal('num_attention_heads', heads, 'heads of an even number of dimensions were expected');
+  const heads = config.count('num_attention_heads', MOST.width);
+  const headWidth = config.number('head_dim', defaults.headWidth ?? width / heads);
+  if (!Number.isInteger(headWidth / 2) || headWidth <= 0 || headWidth > MOST.width)
+    throw config.refusal(
+      'num_attention_heads',
+      heads,
+      `heads of an even number of dimensions were expected, not of ${headWidth}`,
+    );
   const keyValueHeads = config.count('num_key_value_heads', heads, defaults.keyValueHeads ?? heads);
   if (heads % keyValueHeads !== 0)
     throw config.refusal(
@@ -38,8 +47,10 @@ export function readLlamaConfig(config: ModelConfig): LlamaShape {
     width,
     heads,
     keyValueHeads,
+    ...(headWidth !== width / heads && { headWidth }),
     mlpWidth: config.count('intermediate_size', 4 * MOST.width),
     attentionBias: modelType === 'qwen2' ? 'qkv' : config.boolean('attention_bias', false),
+    ...(modelType === 'qwen3' && { queryKeyNorm: true }),
     tiedEmbeddings: config.boolean('tie_word_embeddings', false),
     rotaryBase: rotary.base ?? config.number('rope_theta', 10_000),
     ...(rotary.scaling && { rotaryScaling: rotary.scaling }),
@@ -53,19 +64,17 @@ export function readLlamaConfig(config: ModelConfig): LlamaShape {
 export function llamaContextLength(config: ModelConfig): number {
   const { modelType } = config;
   const positions = config.count('max_position_embeddings', MOST.positions, DEFAULTS[modelType]!.positions);
-  if (modelType === 'qwen2') config.require('use_sliding_window', false, false);
+  if (modelType.startsWith('qwen')) config.require('use_sliding_window', false, false);
   const window = modelType === 'mistral' ? config.countOrNone('sliding_window', MOST.positions, 4096) : undefined;
   return Math.min(positions, window ?? positions);
 }
 
 export function llamaConfig(shape: LlamaShape): Record<string, unknown> {
-  const { heads, attentionBias = false, rotaryScaling: scaling } = shape;
-  const own =
-    attentionBias === 'qkv'
-      ? { architectures: ['Qwen2ForCausalLM'], model_type: 'qwen2' }
-      : { architectures: ['LlamaForCausalLM'], attention_bias: attentionBias, mlp_bias: false, model_type: 'llama' };
+  const { width, heads, headWidth = width / heads, attentionBias = false, rotaryScaling: scaling } = shape;
   return {
-    ...own,
+    ...namesOf(shape),
+    ...(attentionBias !== 'qkv' && { attention_bias: attentionBias }),
+    head_dim: headWidth,
     hidden_act: 'silu',
     intermediate_size: shape.mlpWidth ?? 4 * shape.width,
     num_key_value_heads: shape.keyValueHeads ?? heads,
@@ -81,6 +90,13 @@ export function llamaConfig(shape: LlamaShape): Record<string, unknown> {
     }),
     rope_theta: shape.rotaryBase,
   };
+}
+
+/** Which of the architectures that are Llama's but for a little it is. */
+function namesOf({ attentionBias, queryKeyNorm }: LlamaShape): Record<string, unknown> {
+  if (queryKeyNorm) return { architectures: ['Qwen3ForCausalLM'], model_type: 'qwen3' };
+  if (attentionBias === 'qkv') return { architectures: ['Qwen2ForCausalLM'], model_type: 'qwen2' };
+  return { architectures: ['LlamaForCausalLM'], mlp_bias: false, model_type: 'llama' };
 }
 
 /** The rotary frequencies that older versions of Transformers stored among the weights. */

@@ -82,12 +82,18 @@ describe('configuration', () => {
       ...{ ...llama, layers: 2, keyValueHeads: 2, attentionBias: false, tiedEmbeddings: false, rotaryScaling },
       ...{ rotaryBase: 10_000, layerNormEpsilon: 1e-5, initializerStd: 0.02, vocabularyMultiple: 128 },
     });
+    expect(modelOf({ ...llama, heads: 3, headWidth: 16, queryKeyNorm: true })).toMatchObject({
+      heads: 3,
+      headWidth: 16,
+    });
     for (const [model, message] of [
       [{ architecture: 'llamma' }, 'model.architecture: expected "gpt-neox" or "llama" (found "llamma")'],
       [{ ...llama, rotaryFraction: 1 }, /model\.rotaryFraction: unknown field; the fields here are .*keyValueHeads/],
       [{ keyValueHeads: 2 }, /model\.keyValueHeads: unknown field; the fields here are .*rotaryFraction/],
       [{ ...llama, keyValueHeads: 3 }, 'model.keyValueHeads: must divide model.heads (4)'],
       [{ ...llama, width: 60 }, 'model.heads: of a head of 15 dimensions 15 are rotated, which must be an even number'],
+      [{ ...llama, headWidth: 15 }, 'model.headWidth: of a head of 15 dimensions 15 are rotated'],
+      [{ ...llama, queryKeyNorm: true, attentionBias: 'qkv' }, 'model.attentionBias: must be true or false with query'],
       [{ ...llama, attentionBias: 'q' }, 'model.attentionBias: expected true, false or "qkv" (found "q")'],
       [{ ...llama, rotaryScaling: { factor: 8 } }, /model\.rotaryScaling\.originalLength: .*missing/],
       [

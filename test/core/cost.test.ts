@@ -19,7 +19,7 @@ import type { StageTask } from '../../core/tasks.ts';
 import { type DecoderShape, decoderSpecs } from '../../engine/decoder/decoder.ts';
 import { sizeOf } from '../../engine/parameters.ts';
 import { TASK_FILES, TinyRun, tinyConfig } from '../containers/support.ts';
-import { OTHER_LLAMA, TINY_GPT, TINY_LLAMA } from '../engine/support.ts';
+import { OTHER_LLAMA, QUERY_KEY_NORM, TINY_GPT, TINY_LLAMA } from '../engine/support.ts';
 import { corpusOf } from '../support.ts';
 
 const example = (name: string): RunConfig =>
@@ -98,7 +98,14 @@ it.each<DecoderShape>([
     ...TINY_GPT,
     ...other,
   })),
-  ...[{}, { keyValueHeads: 4 }, { attentionBias: true }, OTHER_LLAMA].map((other) => ({ ...TINY_LLAMA, ...other })),
+  ...[
+    {},
+    { keyValueHeads: 4 },
+    { attentionBias: true },
+    OTHER_LLAMA,
+    QUERY_KEY_NORM,
+    { headWidth: 12, attentionBias: true } as const,
+  ].map((other) => ({ ...TINY_LLAMA, ...other })),
 ])('the parameters of a model are those that it has, %j', (shape) => {
   const has = decoderSpecs(shape).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   expect(decoderParameters(shape)).toBe(has);

@@ -201,6 +201,11 @@ describe('a Llama', () => {
       { attentionBias: true, keyValueHeads: 4 },
       { attention_bias: true, num_key_value_heads: 4 },
     ],
+    [{ headWidth: 6 }, { model_type: 'llama', head_dim: 6 }],
+    [
+      { headWidth: 6, queryKeyNorm: true },
+      { model_type: 'qwen3', architectures: ['Qwen3ForCausalLM'], head_dim: 6, attention_bias: false },
+    ],
     [{ attentionBias: 'qkv' }, { model_type: 'qwen2', architectures: ['Qwen2ForCausalLM'] }],
     [{ tiedEmbeddings: true }, { tie_word_embeddings: true }],
     [{ rotaryScaling }, { rope_theta: 5000, rope_scaling: { rope_type: 'llama3', factor: 8, low_freq_factor: 1 } }],
@@ -254,11 +259,21 @@ describe('a Llama', () => {
     expect(contextLength).toBe(32_768);
   });
 
+  it('may be called Qwen3, which has norms of queries and keys, and heads of 128 dimensions', async () => {
+    const wanted = { ...LLAMA, headWidth: 128, queryKeyNorm: true };
+    const { shape, contextLength } = await read({ model_type: 'qwen3' }, wanted);
+    expect(shape).toMatchObject({ headWidth: 128, queryKeyNorm: true, attentionBias: false });
+    expect(contextLength).toBe(32_768);
+    const usual = await read({ model_type: 'qwen3', head_dim: 2 }, { ...LLAMA, queryKeyNorm: true });
+    expect(usual.shape).not.toHaveProperty('headWidth');
+    await expect(read({ model_type: 'qwen3', use_sliding_window: true }, wanted)).rejects.toThrow(/use_sliding_window/);
+  });
+
   it.each([
     [{ hidden_act: 'gelu' }, /hidden_act is "gelu"; only "silu" is supported/],
     [{ mlp_bias: true }, /mlp_bias is true; only false is supported/],
-    [{ head_dim: 4 }, /head_dim is 4, only hidden_size \/ num_attention_heads, 2, is supported/],
-    [{ num_attention_heads: 8 }, /num_attention_heads is 8, heads of an even number of dimensions were expected/],
+    [{ head_dim: 3 }, /num_attention_heads is 4, heads of an even number of dimensions were expected, not of 3/],
+    [{ num_attention_heads: 8 }, /num_attention_heads is 8, heads of an even number .* were expected, not of 1/],
     [{ num_key_value_heads: 3 }, /num_key_value_heads is 3, a divisor of num_attention_heads \(4\) was expected/],
     [{ num_key_value_heads: 8 }, /num_key_value_heads is 8, a whole number from 1 to 4 was expected/],
     [{ model_type: 'qwen2', use_sliding_window: true }, /use_sliding_window is true; only false is supported/],
@@ -370,7 +385,7 @@ describe('a downloaded model', () => {
 
   it.each([
     [{ head_dim: 16 }, /head_dim is 16, only hidden_size \/ num_attention_heads, 8, is supported\. Use another model/],
-    [{ model_type: 'qwen3' }, /config\.json: model_type is "qwen3"; only "gpt_neox", "llama", "mistral", "qwen2" are/],
+    [{ model_type: 'phi' }, /config\.json: model_type is "phi"; only "gpt_neox", "llama", .*"qwen3" are/],
     [{ hidden_act: 'relu' }, /hidden_act is "relu"; only "gelu", "gelu_pytorch_tanh", .* are supported/],
     [{ hidden_act: 'constructor' }, /hidden_act is "constructor"; only/],
     [{ attention_bias: false }, /attention\.dense\.bias is no part of the model that config\.json describes/],

@@ -8,6 +8,7 @@ import {
   documentBatch,
   OTHER_GPT,
   OTHER_LLAMA,
+  QUERY_KEY_NORM,
   randomParameters,
   relativeDifferences,
   TINY_BERT,
@@ -53,6 +54,8 @@ const cases = {
   'GPT-NeoX': (runtime: Runtime) => decoderLoss(runtime, TINY_GPT),
   'GPT-NeoX unlike Pythia': (runtime: Runtime) => decoderLoss(runtime, { ...TINY_GPT, ...OTHER_GPT }),
   Llama: (runtime: Runtime) => decoderLoss(runtime, TINY_LLAMA),
+  'Llama with norms of queries and keys': (runtime: Runtime) =>
+    decoderLoss(runtime, { ...TINY_LLAMA, ...QUERY_KEY_NORM }),
   'Llama unlike the first': (runtime: Runtime) => decoderLoss(runtime, { ...TINY_LLAMA, ...OTHER_LLAMA }),
   BERT: (runtime: Runtime) => bertLoss(runtime),
   'BERT with dropout': (runtime: Runtime) => bertLoss(runtime, 0.3),

@@ -12,6 +12,7 @@ import { plainGptNeox, plainLlama } from './plain-models.ts';
 import {
   OTHER_GPT,
   OTHER_LLAMA,
+  QUERY_KEY_NORM,
   randomParameters,
   randomTokens,
   relativeDifferences,
@@ -53,6 +54,8 @@ describe('the model', () => {
     { attentionBias: true },
     ...Object.entries(OTHER_LLAMA).map(([name, value]) => ({ [name]: value })),
     OTHER_LLAMA,
+    { headWidth: 12 },
+    QUERY_KEY_NORM,
   ])('equals Llama written as plain loops, %j', async (variant) => {
     const shape: LlamaShape = { ...TINY_LLAMA, ...variant };
     await expectLogits(shape, (parameters, row) => plainLlama(shape, parameters, row));

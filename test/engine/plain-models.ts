@@ -106,8 +106,8 @@ function rmsNorm(p: ParameterSet, name: string, x: Vector, epsilon: number): Vec
 
 /** Logits after each token of one row. */
 export function plainLlama(shape: LlamaShape, p: ParameterSet, tokens: number[]): Vector[] {
-  const { width: d, heads, keyValueHeads = heads, attentionBias = false, layerNormEpsilon: epsilon } = shape;
-  const c = d / heads;
+  const { width: d, heads, keyValueHeads = heads, headWidth: c = d / heads } = shape;
+  const { attentionBias = false, layerNormEpsilon: epsilon } = shape;
   const half = c / 2;
   // After Transformers' `_compute_llama3_parameters`, which goes by wavelengths.
   const frequency = (i: number) => {
@@ -139,9 +139,11 @@ export function plainLlama(shape: LlamaShape, p: ParameterSet, tokens: number[])
       const attended = Array.from({ length: heads }, (_, head) => {
         const shared = Math.floor(head / (heads / keyValueHeads));
         const cut = (y: Vector, head: number) => y.slice(head * c, (head + 1) * c);
+        const normed = (y: Vector, which: string) =>
+          shape.queryKeyNorm ? rmsNorm(p, `${name}.self_attn.${which}`, y, epsilon) : y;
         return attend(
-          rotate(cut(q[t]!, head), t),
-          past.map((s) => rotate(cut(k[s]!, shared), s)),
+          rotate(normed(cut(q[t]!, head), 'q_norm'), t),
+          past.map((s) => rotate(normed(cut(k[s]!, shared), 'k_norm'), s)),
           past.map((s) => cut(v[s]!, shared)),
         );
       }).flat();

@@ -49,6 +49,9 @@ export const OTHER_LLAMA = {
   rotaryScaling: { factor: 4, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalLength: 64 },
 } satisfies Partial<LlamaShape>;
 
+/** Qwen3: heads are wider than their share of the width, and queries and keys have norms. */
+export const QUERY_KEY_NORM = { headWidth: 12, queryKeyNorm: true } satisfies Partial<LlamaShape>;
+
 export const TINY_BERT: BertShape = {
   layers: 2,
   width: 16,

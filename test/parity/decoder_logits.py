@@ -20,6 +20,8 @@ from transformers import (
     PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 from transformers.utils import logging
 
@@ -68,6 +70,7 @@ with tempfile.TemporaryDirectory() as folder:
         "other": "GPT-NeoX made by us, unlike Pythia",
         "llama": "Llama made by us",
         "other-llama": "Qwen2 made by us, tied, with Llama 3's positions",
+        "qwen3-llama": "Qwen3 made by us, with biases",
     }
     for kind, what in kinds.items():
         directory = Path(folder) / f"ours-{kind}"
@@ -127,8 +130,10 @@ with tempfile.TemporaryDirectory() as folder:
         "Llama": LlamaForCausalLM(LlamaConfig(**shape)),
         "Llama, positions as in Llama 3.1": LlamaForCausalLM(LlamaConfig(**shape, rope_parameters=stretched)),
         "Llama, all biases": LlamaForCausalLM(LlamaConfig(**shape, attention_bias=True)),
+        "Llama, heads of their own width": LlamaForCausalLM(LlamaConfig(**shape, head_dim=12)),
         "Mistral": MistralForCausalLM(MistralConfig(**shape, sliding_window=None)),
         "Qwen2, a tied head": Qwen2ForCausalLM(Qwen2Config(**shape, tie_word_embeddings=True)),
+        "Qwen3, a tied head": Qwen3ForCausalLM(Qwen3Config(**shape, head_dim=12, tie_word_embeddings=True)),
     }
     for what, model in llamas.items():
         compare_saved(f"{what}, made by Transformers", Path(folder) / what, model)

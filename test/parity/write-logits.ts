@@ -7,12 +7,19 @@ import { DirectoryStore } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
 import { type DecoderShape, decoderSpecs } from '../../engine/decoder/decoder.ts';
 import { LanguageModel } from '../../engine/decoder/language-model.ts';
+import type { LlamaShape } from '../../engine/decoder/llama.ts';
 import { loadModel, saveCheckpoint } from '../../engine/files/checkpoint.ts';
 import { encodeSafetensors, type Tensor } from '../../engine/files/safetensors.ts';
 import { initialParameters, ParameterSet, sizeOf } from '../../engine/parameters.ts';
 import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { OTHER_GPT, OTHER_LLAMA } from '../engine/support.ts';
 import { logitsOf } from '../engine/whole-outputs.ts';
+
+const OF_KIND: Record<string, Partial<LlamaShape>> = {
+  llama: {},
+  'other-llama': OTHER_LLAMA,
+  'qwen3-llama': { headWidth: 24, queryKeyNorm: true, attentionBias: true },
+};
 
 const [mode, directory = '', rotary = '0.25', kind] = process.argv.slice(2);
 const store = new DirectoryStore(directory);
@@ -50,7 +57,7 @@ async function createModel(rotaryFraction: number): Promise<void> {
     vocabularySize: 256,
   };
   const shape: DecoderShape = kind?.endsWith('llama')
-    ? { ...size, architecture: 'llama', keyValueHeads: 2, mlpWidth: 96, ...(kind !== 'llama' && OTHER_LLAMA) }
+    ? { ...size, architecture: 'llama', keyValueHeads: 2, mlpWidth: 96, ...OF_KIND[kind!] }
     : { ...size, rotaryFraction, ...(kind === 'other' && OTHER_GPT) };
   const specs = decoderSpecs(shape).map((spec) => ({ ...spec, init: { std: spec.init === 'ones' ? 1 : 0.2 } }));
   const parameters = initialParameters(specs, 11);

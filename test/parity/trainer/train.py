@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load, save
-from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTrainedConfig, Qwen2Config
+from transformers import AutoModelForCausalLM, GPTNeoXConfig, LlamaConfig, PreTrainedConfig, Qwen2Config, Qwen3Config
 
 from order import training_order
 
@@ -111,13 +111,17 @@ def llama_config(model: dict, common: dict) -> PreTrainedConfig:
             "original_max_position_embeddings": scaling["originalLength"],
         }
     common |= {
+        "head_dim": model.get("headWidth", model["width"] // model["heads"]),
         "num_key_value_heads": model.get("keyValueHeads", model["heads"]),
         "rms_norm_eps": model["layerNormEpsilon"],
         "rope_parameters": rope,
     }
     if model["attentionBias"] == "qkv":  # Qwen2 is a Llama with these biases
         return Qwen2Config(**common, architectures=["Qwen2ForCausalLM"])
-    return LlamaConfig(**common, attention_bias=model["attentionBias"], architectures=["LlamaForCausalLM"])
+    common["attention_bias"] = model["attentionBias"]
+    if model.get("queryKeyNorm"):
+        return Qwen3Config(**common, architectures=["Qwen3ForCausalLM"])
+    return LlamaConfig(**common, architectures=["LlamaForCausalLM"])
 
 
 def named_parameters(model) -> dict[str, torch.nn.Parameter]:
