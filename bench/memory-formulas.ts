@@ -1,5 +1,5 @@
 /** Peak memory of each job in bytes, computed from the configuration, as docs/performance.md states it. */
-import { scratchShape } from '../containers/fit-influence/encoder.ts';
+import { scratchShape } from '../containers/influence-model/encoder.ts';
 import { modelShape } from '../containers/model.ts';
 import type { RunConfig } from '../core/config/schema.ts';
 import { BASE_BYTES as BASE, type GraphShape, trainingBytes as training } from '../core/cost/memory.ts';

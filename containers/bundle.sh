@@ -11,7 +11,7 @@ out=$1
 # The workers lie beside the chunks that start them. The banner renames its import because dependencies import
 # `createRequire` under its own name.
 node_modules/.bin/esbuild main=containers/main.ts training-worker=engine/data-parallel/worker.ts \
-  word-pieces-worker=containers/fit-influence/word-pieces-worker.ts \
+  word-pieces-worker=containers/influence-model/word-pieces-worker.ts \
   packing-worker=core/corpus/packing/packing-worker.ts --bundle --splitting --platform=node --format=esm --target=node22 \
   --main-fields=module,main --external:onnxruntime-node --outdir="$out/dist/jobs" --log-level=warning \
   --banner:js="import { createRequire as requireFrom } from 'node:module';const require = requireFrom(import.meta.url);"

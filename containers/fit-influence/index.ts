@@ -15,16 +15,16 @@ import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';
 import { type Method, methodTraits, type ScoreKind } from '../../core/selection/methods.ts';
 import { weightedScores } from '../../core/selection/weighted-scores.ts';
 import { putJson } from '../../core/storage/index.ts';
+import { fitArchitecture, loadPredictorOf } from '../influence-model/influence-model.ts';
+import { type Labelled, probesBefore, readProbes } from '../influence-model/labelled.ts';
+import { spearmanInterval } from '../influence-model/spearman-interval.ts';
+import { notHeldOut, splitLabelled, unseenBefore } from '../influence-model/split.ts';
 import { type Computed, type Job, timed } from '../job.ts';
 import { PartialCheckpoints } from '../partial-checkpoints.ts';
 import { readProbeRecord, worsenedGuard } from '../probe/prepared-probe.ts';
-import { fitClassifier } from '../score/classifier.ts';
-import { fitDsir } from '../score/dsir.ts';
-import { makeScorer } from '../score/make-scorer.ts';
-import { fitArchitecture, loadPredictorOf } from './influence-model.ts';
-import { type Labelled, probesBefore, readProbes } from './labelled.ts';
-import { spearmanInterval } from './spearman-interval.ts';
-import { notHeldOut, splitLabelled, unseenBefore } from './split.ts';
+import { makeScorer } from '../scorer/make-scorer.ts';
+import { fitClassifier } from '../text-scores/classifier.ts';
+import { fitDsir } from '../text-scores/dsir.ts';
 
 export async function run(job: Job): Promise<void> {
   const { scorer, partialInfluenceModel } = stageLayout(job.stage);

@@ -9,7 +9,7 @@ import { readScorer } from '../../core/selection/scorer-record.ts';
 import { hasScores, writeScores } from '../../core/selection/scores.ts';
 import { keyRecipe } from '../../core/selection/select.ts';
 import { type Computed, type Job, timed } from '../job.ts';
-import { openScorer } from './open-scorer.ts';
+import { openScorer } from '../scorer/open-scorer.ts';
 
 export async function run(job: Job): Promise<void> {
   const item = job.item as Slice;

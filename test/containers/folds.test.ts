@@ -1,6 +1,6 @@
 /** How penalties are chosen: whose labels they are judged by, and which rows are held out together. */
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { dealFolds } from '../../containers/fit-influence/split.ts';
+import { dealFolds } from '../../containers/influence-model/split.ts';
 import type { InfluenceFit } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { fitRidge } from '../../core/regression/ridge.ts';
@@ -9,7 +9,7 @@ import { getJson } from '../../core/storage/index.ts';
 import { TinyRun, tinyConfig } from './support.ts';
 
 vi.mock('../../core/regression/ridge.ts', { spy: true });
-vi.mock('../../containers/fit-influence/split.ts', { spy: true });
+vi.mock('../../containers/influence-model/split.ts', { spy: true });
 
 let tiny: TinyRun;
 beforeAll(async () => {

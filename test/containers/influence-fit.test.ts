@@ -1,11 +1,11 @@
 /** The labels, rates and weights that a fit of the influence model uses. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { BertPredictor } from '../../containers/fit-influence/bert.ts';
-import { openEncoder } from '../../containers/fit-influence/encoder.ts';
-import { loadPredictorOf } from '../../containers/fit-influence/influence-model.ts';
-import { earlierProbes, readProbes } from '../../containers/fit-influence/labelled.ts';
-import { loadRidgeModel } from '../../containers/fit-influence/ridge.ts';
-import { splitLabelled } from '../../containers/fit-influence/split.ts';
+import { BertPredictor } from '../../containers/influence-model/bert.ts';
+import { openEncoder } from '../../containers/influence-model/encoder.ts';
+import { loadPredictorOf } from '../../containers/influence-model/influence-model.ts';
+import { earlierProbes, readProbes } from '../../containers/influence-model/labelled.ts';
+import { loadRidgeModel } from '../../containers/influence-model/ridge.ts';
+import { splitLabelled } from '../../containers/influence-model/split.ts';
 import type { InfluenceFit } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { spearman } from '../../core/metrics/index.ts';

@@ -1,12 +1,12 @@
 /** Influence models of each architecture, fitted to labels that follow from something a model can find. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { openFeatures } from '../../containers/fit-influence/features.ts';
-import { loadPredictorOf } from '../../containers/fit-influence/influence-model.ts';
-import { readProbes } from '../../containers/fit-influence/labelled.ts';
 import { holdOut } from '../../containers/hold-out.ts';
-import { classifierSample, classifierScorer } from '../../containers/score/classifier.ts';
-import { loadDsir } from '../../containers/score/dsir.ts';
-import { openScorer } from '../../containers/score/open-scorer.ts';
+import { openFeatures } from '../../containers/influence-model/features.ts';
+import { loadPredictorOf } from '../../containers/influence-model/influence-model.ts';
+import { readProbes } from '../../containers/influence-model/labelled.ts';
+import { openScorer } from '../../containers/scorer/open-scorer.ts';
+import { classifierSample, classifierScorer } from '../../containers/text-scores/classifier.ts';
+import { loadDsir } from '../../containers/text-scores/dsir.ts';
 import { InterruptedError } from '../../core/errors.ts';
 import type { InfluenceFit } from '../../core/formats.ts';
 import { stageLayout } from '../../core/layout.ts';

@@ -1,10 +1,10 @@
 /** What a stage after the second takes up: each arm its own checkpoint and rows, and everything that selects the newest checkpoint. */
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { openFeatures } from '../../containers/fit-influence/features.ts';
+import { openFeatures } from '../../containers/influence-model/features.ts';
 import { modelShape } from '../../containers/model.ts';
 import { loadPassageSet } from '../../containers/passages.ts';
 import { loadCopies, type ProbeRecord } from '../../containers/probe/prepared-probe.ts';
-import { openPart } from '../../containers/score/open-scorer.ts';
+import { openPart } from '../../containers/scorer/open-scorer.ts';
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { Arm, Evaluation } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';

@@ -10,8 +10,8 @@ import {
   classifierSample,
   classifierScorer,
   fitClassifier,
-} from '../../containers/score/classifier.ts';
-import { dsirScorer, loadDsir } from '../../containers/score/dsir.ts';
+} from '../../containers/text-scores/classifier.ts';
+import { dsirScorer, loadDsir } from '../../containers/text-scores/dsir.ts';
 import { InterruptedError } from '../../core/errors.ts';
 import type { InfluenceFit, SelectionSummary } from '../../core/formats.ts';
 import { armLayout, stageLayout } from '../../core/layout.ts';

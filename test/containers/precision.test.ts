@@ -1,7 +1,7 @@
 /** Scoring in 8 bits: when it is chosen, that all of a stage's jobs keep to the choice, and what it changes. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { openScorer } from '../../containers/score/open-scorer.ts';
-import { judge } from '../../containers/score/precision.ts';
+import { openScorer } from '../../containers/scorer/open-scorer.ts';
+import { judge } from '../../containers/scorer/precision.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { rowRanges } from '../../core/plan/stage-plan.ts';
 import { openRunCorpus, readPlan } from '../../core/run/open-run.ts';

@@ -1,8 +1,8 @@
 /** An influence model that begins with the weights and the tokenizer of a Hugging Face directory. */
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { wordPieces } from '../../bench/word-pieces.ts';
-import { openEncoder, rowPieces } from '../../containers/fit-influence/encoder.ts';
-import { loadPredictorOf } from '../../containers/fit-influence/influence-model.ts';
+import { openEncoder, rowPieces } from '../../containers/influence-model/encoder.ts';
+import { loadPredictorOf } from '../../containers/influence-model/influence-model.ts';
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { InputHashes } from '../../core/formats.ts';
 import { INPUTS_FILE, stageLayout } from '../../core/layout.ts';

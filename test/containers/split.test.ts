@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { spearmanInterval } from '../../containers/fit-influence/spearman-interval.ts';
-import { dealFolds, notHeldOut, splitLabelled, unseenBefore } from '../../containers/fit-influence/split.ts';
+import { spearmanInterval } from '../../containers/influence-model/spearman-interval.ts';
+import { dealFolds, notHeldOut, splitLabelled, unseenBefore } from '../../containers/influence-model/split.ts';
 import { RunError } from '../../core/errors.ts';
 import { bootstrapInterval, spearman } from '../../core/metrics/index.ts';
 import { CounterRandom, STREAM } from '../../core/random/philox.ts';

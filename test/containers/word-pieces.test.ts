@@ -6,7 +6,7 @@ import { build } from 'esbuild';
 import { expect, it } from 'vitest';
 import { exampleTexts } from '../../bench/example-texts.ts';
 import { wordPieces } from '../../bench/word-pieces.ts';
-import { WordPieces } from '../../containers/fit-influence/word-pieces.ts';
+import { WordPieces } from '../../containers/influence-model/word-pieces.ts';
 import { type WordPieceFiles, wordPieceEncoderInput } from '../../core/tokenizer/encoder-input.ts';
 import type { TokenizerJson } from '../../core/tokenizer/tokenizer-json.ts';
 import { temporaryFolder } from '../support.ts';
@@ -46,7 +46,7 @@ it('threads that cannot read the tokenizer fail with its reason', async () => {
 it('in a bundle, threads start from the chunk beside it, and idle they do not keep the process', async () => {
   const folder = await temporaryFolder();
   const source = `
-    import { WordPieces } from './containers/fit-influence/word-pieces.ts';
+    import { WordPieces } from './containers/influence-model/word-pieces.ts';
     const setup = ${JSON.stringify({ files, ...shape })};
     const documents = await new WordPieces(setup, 3).of(${JSON.stringify(texts)});
     console.log(JSON.stringify(documents.map((pieces) => pieces.map((ids) => Array.from(ids)))));`;
@@ -54,7 +54,7 @@ it('in a bundle, threads start from the chunk beside it, and idle they do not ke
   await build({ ...shared, stdin: { contents: source, resolveDir: process.cwd(), sourcefile: 'main.ts' } });
   await build({
     ...shared,
-    entryPoints: { 'word-pieces-worker': 'containers/fit-influence/word-pieces-worker.ts' },
+    entryPoints: { 'word-pieces-worker': 'containers/influence-model/word-pieces-worker.ts' },
   });
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
   const { stdout } = await promisify(execFile)(process.execPath, [join(folder, 'stdin.js')]);

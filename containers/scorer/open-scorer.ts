@@ -6,14 +6,14 @@ import type { ScoreKind } from '../../core/selection/methods.ts';
 import type { ScorerPrecision, ScorerRecord } from '../../core/selection/scorer-record.ts';
 import { fullPasses, ROWS_PER_PASS, rowLosses } from '../../engine/decoder/row-passes.ts';
 import { loadModel } from '../../engine/files/checkpoint.ts';
-import { loadPredictor } from '../fit-influence/influence-model.ts';
+import { loadPredictor } from '../influence-model/influence-model.ts';
 import type { Job } from '../job.ts';
 import { modelCost, openLanguageModel } from '../model.ts';
 import { influencesOf } from '../probe/influence-probe.ts';
 import { openProbe, probeCost } from '../probe/open-probe.ts';
-import { classifierScorer } from './classifier.ts';
-import { dsirScorer } from './dsir.ts';
-import { inBatches, type RowScorer } from './row-scorer.ts';
+import { classifierScorer } from '../text-scores/classifier.ts';
+import { dsirScorer } from '../text-scores/dsir.ts';
+import { inBatches, type RowScorer } from '../text-scores/row-scorer.ts';
 
 /** The scorer of a stage, according to the formula in its record. */
 export async function openScorer(job: Job, corpus: Corpus, plan: StagePlan, record: ScorerRecord): Promise<RowScorer> {

@@ -18,7 +18,7 @@ import { inBatches, type RowScorer } from './row-scorer.ts';
 
 /** Hold-out rows that stand for the pool. */
 const POOL_ROWS = 4096;
-/** Penalties to choose from, per fitted row, like the influence model's (containers/fit-influence/ridge.ts). */
+/** Penalties to choose from, per fitted row, like the influence model's (containers/influence-model/ridge.ts). */
 const PENALTIES = [1e-4, 1e-3, 1e-2, 0.1, 1];
 /** Parts of both kinds of rows that are held out in turn to choose the penalty by. */
 const FOLDS = 5;

@@ -8,7 +8,7 @@ import { fullPasses, ROWS_PER_PASS } from '../../engine/decoder/row-passes.ts';
 import { loadModel } from '../../engine/files/checkpoint.ts';
 import type { Job } from '../job.ts';
 import { modelCost, openLanguageModel } from '../model.ts';
-import { openDsir } from '../score/dsir.ts';
+import { openDsir } from '../text-scores/dsir.ts';
 
 /** Computes features of rows. */
 export interface RowFeatures {

@@ -5,7 +5,7 @@ import { spearman } from '../../core/metrics/index.ts';
 import { rowRanges, sampleRows } from '../../core/plan/stage-plan.ts';
 import { CounterRandom, STREAM } from '../../core/random/philox.ts';
 import type { ScorerPrecision } from '../../core/selection/scorer-record.ts';
-import { loadPredictor } from '../fit-influence/influence-model.ts';
+import { loadPredictor } from '../influence-model/influence-model.ts';
 import type { Job } from '../job.ts';
 
 /** Rows of the pool that are scored both ways. */

@@ -11,10 +11,10 @@ import {
   type ScorerRecord,
 } from '../../core/selection/scorer-record.ts';
 import { CALIBRATION_ROWS, measuresScale, weightedScores } from '../../core/selection/weighted-scores.ts';
-import { learnedBefore, readProbes } from '../fit-influence/labelled.ts';
 import { holdOut, sampleHoldOut } from '../hold-out.ts';
+import { learnedBefore, readProbes } from '../influence-model/labelled.ts';
 import type { Job } from '../job.ts';
-import { classifierSample } from './classifier.ts';
+import { classifierSample } from '../text-scores/classifier.ts';
 import { openPart } from './open-scorer.ts';
 import { choosePrecision } from './precision.ts';
 
