@@ -27,12 +27,15 @@ export function readLlamaConfig(config: ModelConfig): LlamaShape {
   const heads = config.count('num_attention_heads', MOST.width);
   const headWidth = config.number('head_dim', defaults.headWidth ?? width / heads);
   if (!Number.isInteger(headWidth / 2) || headWidth <= 0 || headWidth > MOST.width)
-    throw config.refusal(
-      'num_attention_heads',
-      heads,
-      `heads of an even number of dimensions were expected, not of ${headWidth}`,
-    );
-  const keyValueHeads = config.count('num_key_value_heads', heads, defaults.keyValueHeads ?? heads);
+    throw headWidth === width / heads
+      ? config.refusal(
+          'num_attention_heads',
+          heads,
+          `heads of an even number of dimensions were expected, not of ${headWidth}`,
+        )
+      : config.refusal('head_dim', headWidth, 'an even number above 0 was expected');
+  // Where null stands, it is as many, whatever a missing field means.
+  const keyValueHeads = config.countOrNone('num_key_value_heads', heads, defaults.keyValueHeads ?? heads) ?? heads;
   if (heads % keyValueHeads !== 0)
     throw config.refusal(
       'num_key_value_heads',

@@ -6,6 +6,7 @@ import { decoderSpecs } from '../../engine/decoder/decoder.ts';
 import type { GptNeoxShape } from '../../engine/decoder/gpt-neox.ts';
 import type { LlamaShape } from '../../engine/decoder/llama.ts';
 import { hasCheckpoint, loadCheckpoint, loadModel, saveCheckpoint } from '../../engine/files/checkpoint.ts';
+import { readDescription } from '../../engine/files/described-model.ts';
 import { encodeSafetensors, type Tensor } from '../../engine/files/safetensors.ts';
 import { initialParameters, ParameterSet } from '../../engine/parameters.ts';
 import { temporaryFolder } from '../support.ts';
@@ -259,6 +260,14 @@ describe('a Llama', () => {
     expect(contextLength).toBe(32_768);
   });
 
+  it.each(['llama', 'mistral', 'qwen2', 'qwen3'])(
+    'has as many heads of keys where null stands, as a %s',
+    async (model_type) => {
+      await putJson(store, 'config.json', { ...config, model_type, num_key_value_heads: null, head_dim: 2 });
+      expect((await readDescription(store, '')).shape).toMatchObject({ heads: 4, keyValueHeads: 4 });
+    },
+  );
+
   it('may be called Qwen3, which has norms of queries and keys, and heads of 128 dimensions', async () => {
     const wanted = { ...LLAMA, headWidth: 128, queryKeyNorm: true };
     const { shape, contextLength } = await read({ model_type: 'qwen3' }, wanted);
@@ -272,7 +281,7 @@ describe('a Llama', () => {
   it.each([
     [{ hidden_act: 'gelu' }, /hidden_act is "gelu"; only "silu" is supported/],
     [{ mlp_bias: true }, /mlp_bias is true; only false is supported/],
-    [{ head_dim: 3 }, /num_attention_heads is 4, heads of an even number of dimensions were expected, not of 3/],
+    [{ head_dim: 3 }, /head_dim is 3, an even number above 0 was expected/],
     [{ num_attention_heads: 8 }, /num_attention_heads is 8, heads of an even number .* were expected, not of 1/],
     [{ num_key_value_heads: 3 }, /num_key_value_heads is 3, a divisor of num_attention_heads \(4\) was expected/],
     [{ num_key_value_heads: 8 }, /num_key_value_heads is 8, a whole number from 1 to 4 was expected/],
