@@ -90,6 +90,13 @@ describe('the input', () => {
     await expect(executionInput(path, { seed: 'x' })).rejects.toThrow(/^--seed x: /);
   });
 
+  it('leaves the fields of a model that it goes on from to the first state, which reads their defaults', async () => {
+    const model = { pretrained: 's3://data/llama', heads: 6, keyValueHeads: 2 };
+    expect(await executionInput(await file({ ...remote, model }), {})).toEqual({ config: { ...remote, model } });
+    const local = await file({ ...remote, model: { ...model, pretrained: 'llama' } });
+    await expect(executionInput(local, {})).rejects.toThrow(/model\.pretrained: llama is a path of one machine/);
+  });
+
   it('refuses what the first state would refuse, and local paths, by field', async () => {
     const local = await file({ ...remote, reference: { input: 'reference.jsonl' } });
     await expect(executionInput(local, {})).rejects.toThrow(/reference\.input: reference\.jsonl .*Copy it to S3/);

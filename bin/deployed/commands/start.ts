@@ -1,6 +1,7 @@
 import { SFNClient, StartExecutionCommand } from '@aws-sdk/client-sfn';
 import { parseConfig } from '../../../core/config/load.ts';
 import { ConfigError } from '../../../core/errors.ts';
+import { isObject } from '../../../core/objects.ts';
 import { refuseLocalPaths } from '../../../core/run/check-inputs.ts';
 import { MAX_INPUT_BYTES, parseExecutionInput, runIdOf } from '../../../core/run/execution-input.ts';
 import { consoleLinks } from '../../../functions/links.ts';
@@ -74,7 +75,7 @@ export async function executionInput(
     maxCostUsd: capOf(options.maxCostUsd),
   };
   parseExecutionInput(input);
-  if (here) refuseLocalPaths(parseConfig(fields, config, fromFlags), config);
+  if (here) refuseLocalPaths(parseConfig(checkable(fields), config, fromFlags), config);
   const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
   const bytes = Buffer.byteLength(JSON.stringify(given));
   if (bytes > MAX_INPUT_BYTES)
@@ -82,6 +83,13 @@ export async function executionInput(
       `${config}: ${bytes} bytes, but an execution's input has at most ${MAX_INPUT_BYTES}; put it on S3.`,
     );
   return given;
+}
+
+/** Without what only the description of a model to go on from can tell: the machine's first state reads that. */
+function checkable(fields: Record<string, unknown>): Record<string, unknown> {
+  const { model } = fields;
+  if (!isObject(model) || model.pretrained === undefined) return fields;
+  return { ...fields, model: { pretrained: model.pretrained } };
 }
 
 function changesAlone(options: Changes): RawConfig {
