@@ -28,7 +28,7 @@ export async function loadConfigFile(file: string, changes: Changes = {}): Promi
   const { fields, fromFlags } = await readConfigFile(file, changes);
   const beside = (path: string) => resolve(dirname(absolute(file)), path);
   const open = storeOpener();
-  const whole = await withPretrainedFields(fields, (folder) => open(resolvePath(folder, beside)), file);
+  const whole = await withPretrainedFields(fields, (folder) => open(resolvePath(folder, beside)), file, fromFlags);
   return resolvePaths(parseConfig(whole, file, fromFlags), beside);
 }
 

@@ -32,12 +32,17 @@ export function parseConfig(value: unknown, source: string, fromFlags: readonly 
   throw new ConfigError([...(ofFile.length ? [`${source}: ${ofFile.join('\n  ')}`] : []), ...ofFlags].join('\n'));
 }
 
-/** A model to go on from brings its tokenizer, unless the configuration names one or a corpus that has one. */
+/**
+ * A model to go on from brings its tokenizer, unless the configuration names one or a corpus that has one. Which token
+ * ends its documents may be named all the same.
+ */
 function withOwnTokenizer(value: unknown): unknown {
   if (!isObject(value) || !isObject(value.model) || !isObject(value.corpus)) return value;
   const { model, corpus } = value;
-  if (!isFolder(model.pretrained) || 'tokenizer' in corpus || 'prepared' in corpus) return value;
-  return { ...value, corpus: { ...corpus, tokenizer: { file: `${model.pretrained}/${TOKENIZER_FILE}` } } };
+  if (!isFolder(model.pretrained) || 'prepared' in corpus) return value;
+  const given = 'tokenizer' in corpus ? corpus.tokenizer : {};
+  if (!isObject(given) || 'file' in given || 'train' in given) return value;
+  return { ...value, corpus: { ...corpus, tokenizer: { file: `${model.pretrained}/${TOKENIZER_FILE}`, ...given } } };
 }
 
 const isFolder = (value: unknown): value is string => typeof value === 'string' && value !== '';

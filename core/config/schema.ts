@@ -57,7 +57,7 @@ const passages = z.strictObject({
 const gptNeox = z.strictObject({
   architecture: z.literal('gpt-neox').default('gpt-neox'),
   layers: positive.default(2),
-  /** Of the hidden states; `heads` must divide it. */
+  /** Of the hidden states; `heads` must divide it, unless they have a width of their own. */
   width: positive.default(128),
   heads: positive.default(4),
   /** By default four times the width. */
@@ -347,6 +347,12 @@ export const runConfig = z
       refuse(
         ['corpus', 'tokenizer'],
         'must be {"file": the tokenizer.json of model.pretrained}, whose ids its weights know',
+      );
+    const trained = !corpus.prepared && 'train' in corpus.tokenizer ? corpus.tokenizer.train : 0;
+    if (model.vocabularySize !== undefined && model.vocabularySize < trained)
+      refuse(
+        ['model', 'vocabularySize'],
+        `is ${model.vocabularySize}, fewer than the ${trained} entries of corpus.tokenizer.train: raise it, leave it out, or lower the other`,
       );
     if (model.architecture === 'llama') {
       if (model.heads % (model.keyValueHeads ?? 1) !== 0)

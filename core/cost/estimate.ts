@@ -216,9 +216,10 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
 }
 
 /** The model's shape, as far as its cost goes. */
-export function shapeOf({ model, corpus: { tokenizer } }: RunConfig, corpus?: CorpusIndex) {
+export function shapeOf({ model, corpus: { prepared, tokenizer } }: RunConfig, corpus?: CorpusIndex) {
   const planned = model.vocabularySize ?? ('train' in tokenizer ? tokenizer.train : FILE_VOCABULARY);
-  const vocabularySize = paddedVocabulary(corpus?.tokenizer.vocabularySize ?? planned, model);
+  const entries = corpus?.tokenizer.vocabularySize ?? planned;
+  const vocabularySize = paddedVocabulary(entries, model, prepared && `the tokenizer of ${prepared}`);
   return { ...model, vocabularySize };
 }
 

@@ -2,7 +2,9 @@
  * Whether a run's inputs are there, from listings, sizes and descriptions: problems are reported before anything is
  * paid for.
  */
+import { paddedVocabulary } from '../config/padded-vocabulary.ts';
 import type { RunConfig } from '../config/schema.ts';
+import { preparedIndex } from '../corpus/corpus.ts';
 import type { InputFile } from '../corpus/reading/input-file.ts';
 import { findInputs } from '../corpus/reading/inputs.ts';
 import { ConfigError, InputError, MatesError } from '../errors.ts';
@@ -63,10 +65,19 @@ function checks(config: RunConfig, open: StoreOpener): (() => Promise<InputFile[
   const passages = 'reference.input and heldOut.input name files of passages';
   return [
     prepared
-      ? file(`${prepared}/${CORPUS_FILE}`, 'corpus.prepared names the folder that mates prepare has written')
+      ? async () => {
+          await requireFile(
+            open,
+            `${prepared}/${CORPUS_FILE}`,
+            'corpus.prepared names the folder that mates prepare has written',
+          );
+          const index = await preparedIndex(config, open);
+          if (index) paddedVocabulary(index.tokenizer.vocabularySize, model, `the tokenizer of ${prepared}`);
+          return [];
+        }
       : () => reachable(`corpus.input (${corpus.input.join(', ')})`, () => findInputs(corpus.input, open)),
     async () => {
-      if (!prepared && 'file' in tokenizer) await checkTokenizer(open, tokenizer.file, tokenizer.endOfText);
+      if (!prepared && 'file' in tokenizer) await checkTokenizer(open, tokenizer.file, tokenizer.endOfText, model);
       return [];
     },
     file(reference.input, passages),
@@ -83,11 +94,17 @@ function checks(config: RunConfig, open: StoreOpener): (() => Promise<InputFile[
   ];
 }
 
-/** Checks that a tokenizer is of a kind that is read, and has the token that ends documents. */
-async function checkTokenizer(open: StoreOpener, uri: string, end: string | undefined): Promise<void> {
+/** Checks that a tokenizer is of a kind that is read, and has the token that ends documents and no id without a row. */
+async function checkTokenizer(
+  open: StoreOpener,
+  uri: string,
+  end: string | undefined,
+  model: RunConfig['model'],
+): Promise<void> {
   await requireFile(open, uri, 'corpus.tokenizer.file names a tokenizer.json');
   const { folder, name } = splitUri(uri);
-  loadTokenizer(await open(folder).get(name), uri, { end });
+  const { vocabularySize } = loadTokenizer(await open(folder).get(name), uri, { end });
+  paddedVocabulary(vocabularySize, model, uri);
 }
 
 /**

@@ -1,8 +1,11 @@
 /** What a configuration need not say of a model that it goes on from. */
 import { isDeepStrictEqual } from 'node:util';
+import type { SetField } from '../../core/config/load.ts';
+import { runConfig } from '../../core/config/schema.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { isObject } from '../../core/objects.ts';
 import { reachable, type Store } from '../../core/storage/index.ts';
+import type { DecoderShape } from '../decoder/decoder.ts';
 import { readDescription } from './described-model.ts';
 import { CONFIG_FILE, uriOf } from './hugging-face.ts';
 
@@ -12,13 +15,15 @@ import { CONFIG_FILE, uriOf } from './hugging-face.ts';
  *
  * @param open opens the folder that `model.pretrained` names; undefined if it cannot be read from here.
  * @param source what to call the configuration in messages.
- * @throws ConfigError when a field says otherwise than config.json, InputError when that is missing or of a model that
- *   cannot be trained.
+ * @param fromFlags fields that flags have set, which messages name instead.
+ * @throws ConfigError when a field says otherwise than config.json, or rows would be longer than the model reads;
+ *   InputError when config.json is missing or of a model that cannot be trained.
  */
 export async function withPretrainedFields(
   fields: Record<string, unknown>,
   open: (folder: string) => Store | undefined,
   source: string,
+  fromFlags: readonly SetField[] = [],
 ): Promise<Record<string, unknown>> {
   const { model } = fields;
   if (!isObject(model) || typeof model.pretrained !== 'string' || model.pretrained === '') return fields;
@@ -27,15 +32,33 @@ export async function withPretrainedFields(
   const file = uriOf(store, '', CONFIG_FILE);
   if ((await reachable(file, () => store.size(CONFIG_FILE))) === undefined)
     throw new InputError(`${file}: no such file; model.pretrained names a Hugging Face directory.`);
-  const { shape } = await readDescription(store, '');
-  for (const [name, described] of Object.entries(shape)) {
+  const { shape, contextLength } = await readDescription(store, '');
+  const said = (field: string) => fromFlags.findLast(({ path }) => path.join('.') === field)?.flag ?? source;
+  for (const [name, described] of Object.entries({ ...unsaid(shape), ...shape })) {
     const given = model[name];
     // How weights were drawn once does not matter to a model that has them.
     if (given === undefined || name === 'initializerStd' || isDeepStrictEqual(given, described)) continue;
     throw new ConfigError(
-      `${source}: model.${name} is ${JSON.stringify(given)}, but ${JSON.stringify(described)} in ${file}: ` +
+      `${said(`model.${name}`)}: model.${name} is ${JSON.stringify(given)}, but ${JSON.stringify(described) ?? 'none'} in ${file}: ` +
         'leave the field out, or name another model in model.pretrained.',
     );
   }
+  const rows = rowLength(fields.corpus);
+  if (rows !== undefined && rows > contextLength)
+    throw new ConfigError(
+      `${said('corpus.sequenceLength')}: corpus.sequenceLength is ${rows}, but the model of ${file} reads only ${contextLength} tokens: lower it.`,
+    );
   return { ...fields, model: { ...shape, ...model } };
+}
+
+/** What a shape means by the fields that it does not have. */
+function unsaid(shape: DecoderShape): Record<string, unknown> {
+  if (shape.architecture !== 'llama') return {};
+  return { headWidth: shape.width / shape.heads, queryKeyNorm: false, rotaryScaling: undefined };
+}
+
+/** Tokens in a row of a corpus that is yet to be prepared, where its description is valid so far. */
+function rowLength(corpus: unknown): number | undefined {
+  if (!isObject(corpus) || corpus.prepared !== undefined) return undefined;
+  return runConfig.shape.corpus.shape.sequenceLength.safeParse(corpus.sequenceLength).data;
 }

@@ -1,6 +1,6 @@
 /** A run that goes on from a model of the user's. */
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { modelShape } from '../../containers/model.ts';
 import { openTrainingRows } from '../../containers/pretrain/training-rows.ts';
@@ -92,11 +92,16 @@ describe('a run that goes on from a model', () => {
 
   it('describes what a configuration leaves out of model, and brings its tokenizer', async () => {
     const open = (name: string) => storeOpener()(at(name));
-    const filled = (model: object, corpus: object = { input: ['a.txt'] }) =>
+    const filled = (model: object, corpus: object = { input: ['a.txt'], sequenceLength: 16 }) =>
       withPretrainedFields({ name: 'run', corpus, model }, open, 'run.json');
     const fields = await filled({ pretrained: 'model' });
     const { model, corpus } = parseConfig({ ...PASSAGES, ...fields }, 'run.json');
     expect(corpus.tokenizer).toEqual({ file: 'model/tokenizer.json' });
+    const ending = { corpus: { input: ['a.txt'], tokenizer: { endOfText: '<end>' } } };
+    expect(parseConfig({ ...PASSAGES, ...fields, ...ending }, '').corpus.tokenizer).toEqual({
+      file: 'model/tokenizer.json',
+      endOfText: '<end>',
+    });
     expect(
       parseConfig({ ...PASSAGES, ...(await filled({ pretrained: 'model' }, { prepared: 'c' })) }, '').corpus,
     ).toEqual(expect.objectContaining({ prepared: 'c', tokenizer: { train: 2048 } }));
@@ -110,8 +115,15 @@ describe('a run that goes on from a model', () => {
       [{ layers: 2 }, /^run\.json: model\.layers is 2, but 1 in .*model\/config\.json: leave the field out, or name/],
       [{ architecture: 'gpt-neox', layers: 2 }, /model\.architecture is "gpt-neox", but "llama"/],
       [{ vocabularySize: 1000 }, /model\.vocabularySize is 1000, but 384/],
+      [{ headWidth: 2 }, /model\.headWidth is 2, but 8 in/],
+      [{ queryKeyNorm: true }, /model\.queryKeyNorm is true, but false in/],
+      [{ rotaryScaling: { factor: 8 } }, /model\.rotaryScaling is \{"factor":8\}, but none in/],
     ] as const)
       await expect(filled({ pretrained: 'model', ...wrong })).rejects.toThrow(message);
+    const flag = { flag: '--set model.layers=2', path: ['model', 'layers'] };
+    await expect(
+      withPretrainedFields({ model: { pretrained: 'model', layers: 2 } }, open, 'run.json', [flag]),
+    ).rejects.toThrow(/^--set model\.layers=2: model\.layers is 2, but 1/);
     await expect(filled({ pretrained: 'none' })).rejects.toThrow(/none\/config\.json: no such file; model\.pretrained/);
     // Whatever is no folder's name is left to the checks of the configuration.
     for (const model of [undefined, 7, {}, { pretrained: '' }, { pretrained: 7 }])
@@ -122,8 +134,9 @@ describe('a run that goes on from a model', () => {
     const { vocabularySize } = index.tokenizer;
     const refused = () => modelShape(config({ vocabularySize: vocabularySize - 1 }), index);
     expect(refused).toThrow(ConfigError);
-    expect(refused).toThrow(
-      /^model\.vocabularySize is \d+, but the tokenizer has \d+ entries: name that of model\.pretr/,
+    expect(refused).toThrow(/^model\.vocabularySize is \d+, but the tokenizer has \d+ entries: name the tokenizer of/);
+    expect(() => shapeOf(config({ vocabularySize: vocabularySize - 1 }), index)).toThrow(
+      `but the tokenizer of ${prepared} has ${vocabularySize} entries`,
     );
     const drawn = { ...config().model, pretrained: undefined, vocabularySize };
     expect(modelShape({ ...config(), model: drawn }, index).vocabularySize).toBe(vocabularySize);
@@ -145,6 +158,12 @@ describe('a run that goes on from a model', () => {
     const store = new DirectoryStore(at('model'));
     const before = await getJson<object>(store, 'config.json');
     await putJson(store, 'config.json', { ...before, max_position_embeddings: 16 });
+    const unprepared = (corpus: object) =>
+      withPretrainedFields({ corpus, model: { pretrained: at('model') } }, storeOpener(), 'run.json');
+    await expect(unprepared({})).rejects.toThrow(
+      /^run\.json: corpus\.sequenceLength is 128, but the model of .*config\.json reads only 16 tokens: lower it/,
+    );
+    await unprepared({ sequenceLength: 16 });
     const run = await TinyRun.create(config());
     await run.prepare();
     await expect(run.stage(0)).rejects.toThrow(/the model reads 16 tokens, fewer than a row of 32: lower corpus/);
@@ -171,6 +190,13 @@ describe('a run that goes on from a model', () => {
     await expect(checkInputs(config({ pretrained: at('other') }), open)).rejects.toThrow(
       /corpus\/tokenizer\.json: it is not the tokenizer of model\.pretrained, .*other\/tokenizer\.json/,
     );
+    const { vocabularySize } = index.tokenizer;
+    const short = { vocabularySize: vocabularySize - 1 };
+    const file = join(prepared, TOKENIZER_FILE);
+    const files = join(resolve('test/fixtures/mini-corpus'), '*.jsonl');
+    const unprepared = config(short, { prepared: undefined, input: [files], tokenizer: { file } });
+    await expect(checkInputs(unprepared, open)).rejects.toThrow(`but ${file} has ${vocabularySize} entries: name`);
+    await expect(checkInputs(config(short), open)).rejects.toThrow(`but the tokenizer of ${prepared} has`);
     expect(() => config({}, { prepared: undefined, input: ['a'] })).toThrow(
       /corpus\.tokenizer: must be \{"file": the tokenizer\.json of model\.pretrained\}/,
     );

@@ -55,6 +55,9 @@ describe('configuration', () => {
     expect(messageOf({ ...minimal, model: { width: 100, heads: 3 } })).toContain(
       'model.heads: must divide model.width',
     );
+    expect(messageOf({ ...minimal, model: { vocabularySize: 2047 } })).toContain(
+      'model.vocabularySize: is 2047, fewer than the 2048 entries of corpus.tokenizer.train',
+    );
     expect(messageOf({ ...minimal, pretrain: { batchRows: 8, microBatchRows: 3 } })).toContain(
       'pretrain.microBatchRows',
     );
