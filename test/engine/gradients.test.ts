@@ -84,6 +84,26 @@ it.each([
     expect(difference, name).toBeLessThan(1e-4);
 });
 
+it.each([1, 2])(
+  'heads that share %d of keys and values have the same gradient where attention is made in several blocks',
+  async (keyValueHeads) => {
+    const shape = { ...TINY_LLAMA, keyValueHeads, layers: 1 };
+    const batch = tokenBatch(2, 193, shape.vocabularySize); // two blocks
+    const specs = decoderSpecs(shape);
+    const parameters = randomParameters(specs);
+    const gradients = await Promise.all(
+      [onnx, reference].map(async (runtime) => {
+        const gradient = new ParameterSet(specs);
+        gradient.flat.fill(Number.NaN);
+        await new LanguageModel(runtime, shape).lossAndGradient(parameters, batch, gradient);
+        return gradient;
+      }),
+    );
+    for (const [name, difference] of Object.entries(relativeDifferences(gradients[0]!, gradients[1]!)))
+      expect(difference, name).toBeLessThan(1e-4);
+  },
+);
+
 describe.each(Object.entries(cases))('%s', (_, make) => {
   it('has the same loss and gradient traced to ONNX as on the tfjs CPU backend', async () => {
     const traced = make(onnx);

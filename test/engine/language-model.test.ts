@@ -166,7 +166,7 @@ it.each([
   const positions = Int32Array.from(randomTokens(3 * count, length, 5));
   positions[0] = 0;
   positions[positions.length - 1] = length - 1;
-  for (const shape of [TINY_GPT, { ...TINY_GPT, ...OTHER_GPT }, TINY_LLAMA])
+  for (const shape of [TINY_GPT, { ...TINY_GPT, ...OTHER_GPT }, { ...TINY_LLAMA, ...QUERY_KEY_NORM }])
     for (const runtime of [onnx, reference]) {
       const model = new LanguageModel(runtime, shape);
       const parameters = randomParameters(model.specs);
