@@ -130,6 +130,13 @@ def named_parameters(model) -> dict[str, torch.nn.Parameter]:
     return {name.replace("lm_head.", head): parameter for name, parameter in model.named_parameters()}
 
 
+def pretrained_weights(store: Store) -> dict[str, torch.Tensor]:
+    """Of a Hugging Face directory, in one file or several."""
+    index = "model.safetensors.index.json"
+    files = set(json.loads(store.get(index))["weight_map"].values()) if store.has(index) else {"model.safetensors"}
+    return {name: weight for file in files for name, weight in load(store.get(file)).items()}
+
+
 def save_checkpoint(store: Store, prefix: str, model, optimizer, settings: dict, state: dict) -> None:
     """`training.json` goes last: before it is there, nothing is."""
     store.remove(f"{prefix}/training.json")
@@ -223,8 +230,8 @@ def main() -> int:
         metrics = load_checkpoint(run, f"{partials}/{max(whole)}", model, optimizer)["metrics"]
     elif stage > 0:  # the random first stage is shared: the control leaves the main arm after it
         load_checkpoint(run, f"{folder(stage - 1, 'main' if stage == 1 else arm)}/checkpoint", model, optimizer)
-    elif given := config["model"].get("pretrained"):  # in one file
-        weights = load(Store(given).get("model.safetensors"))
+    elif given := config["model"].get("pretrained"):
+        weights = pretrained_weights(Store(given))
         for name, parameter in named_parameters(model).items():
             parameter.data.copy_(weights[name])
 
