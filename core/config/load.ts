@@ -24,12 +24,17 @@ export function parseConfig(value: unknown, source: string, fromFlags: readonly 
   const ofFile: string[] = [];
   const ofFlags: string[] = [];
   for (const { path, words } of parsed.error.issues.flatMap((issue) => faults(issue, value))) {
-    const flag = fromFlags.findLast((one) => startsWith(path, one.path) || startsWith(one.path, path));
+    const flag = flagOf(path, fromFlags);
     const at = path.length ? path.join('.') : 'the configuration';
     if (!flag) ofFile.push(`${at}: ${words}`);
     else ofFlags.push(path.length === flag.path.length ? `${flag.flag}: ${words}` : `${flag.flag}: ${at}: ${words}`);
   }
   throw new ConfigError([...(ofFile.length ? [`${source}: ${ofFile.join('\n  ')}`] : []), ...ofFlags].join('\n'));
+}
+
+/** The flag that has set a field, one of its group or the group that it is of. */
+export function flagOf(path: readonly string[], fromFlags: readonly SetField[]): SetField | undefined {
+  return fromFlags.findLast((one) => startsWith(path, one.path) || startsWith(one.path, path));
 }
 
 /**

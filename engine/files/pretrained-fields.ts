@@ -1,6 +1,6 @@
 /** What a configuration need not say of a model that it goes on from. */
 import { isDeepStrictEqual } from 'node:util';
-import type { SetField } from '../../core/config/load.ts';
+import { flagOf, type SetField } from '../../core/config/load.ts';
 import { runConfig } from '../../core/config/schema.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { isObject } from '../../core/objects.ts';
@@ -33,20 +33,20 @@ export async function withPretrainedFields(
   if ((await reachable(file, () => store.size(CONFIG_FILE))) === undefined)
     throw new InputError(`${file}: no such file; model.pretrained names a Hugging Face directory.`);
   const { shape, contextLength } = await readDescription(store, '');
-  const said = (field: string) => fromFlags.findLast(({ path }) => path.join('.') === field)?.flag ?? source;
+  const said = (...path: string[]) => flagOf(path, fromFlags)?.flag ?? source;
   for (const [name, described] of Object.entries({ ...unsaid(shape), ...shape })) {
     const given = model[name];
     // How weights were drawn once does not matter to a model that has them.
     if (given === undefined || name === 'initializerStd' || isDeepStrictEqual(given, described)) continue;
     throw new ConfigError(
-      `${said(`model.${name}`)}: model.${name} is ${JSON.stringify(given)}, but ${JSON.stringify(described) ?? 'none'} in ${file}: ` +
+      `${said('model', name)}: model.${name} is ${JSON.stringify(given)}, but ${JSON.stringify(described) ?? 'none'} in ${file}: ` +
         'leave the field out, or name another model in model.pretrained.',
     );
   }
   const rows = rowLength(fields.corpus);
   if (rows !== undefined && rows > contextLength)
     throw new ConfigError(
-      `${said('corpus.sequenceLength')}: corpus.sequenceLength is ${rows}, but the model of ${file} reads only ${contextLength} tokens: lower it.`,
+      `${said('corpus', 'sequenceLength')}: corpus.sequenceLength is ${rows}, but the model of ${file} reads only ${contextLength} tokens: lower it.`,
     );
   return { ...fields, model: { ...shape, ...model } };
 }

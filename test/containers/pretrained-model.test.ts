@@ -120,10 +120,12 @@ describe('a run that goes on from a model', () => {
       [{ rotaryScaling: { factor: 8 } }, /model\.rotaryScaling is \{"factor":8\}, but none in/],
     ] as const)
       await expect(filled({ pretrained: 'model', ...wrong })).rejects.toThrow(message);
-    const flag = { flag: '--set model.layers=2', path: ['model', 'layers'] };
-    await expect(
-      withPretrainedFields({ model: { pretrained: 'model', layers: 2 } }, open, 'run.json', [flag]),
-    ).rejects.toThrow(/^--set model\.layers=2: model\.layers is 2, but 1/);
+    for (const path of [['model', 'layers'], ['model']])
+      await expect(
+        withPretrainedFields({ model: { pretrained: 'model', layers: 2 } }, open, 'run.json', [
+          { flag: '--set', path },
+        ]),
+      ).rejects.toThrow(/^--set: model\.layers is 2, but 1/);
     await expect(filled({ pretrained: 'none' })).rejects.toThrow(/none\/config\.json: no such file; model\.pretrained/);
     // Whatever is no folder's name is left to the checks of the configuration.
     for (const model of [undefined, 7, {}, { pretrained: '' }, { pretrained: 7 }])
