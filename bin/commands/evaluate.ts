@@ -18,6 +18,7 @@ import { counted, plural } from '../../core/plural.ts';
 import { MODEL_FILES } from '../../core/run/inputs.ts';
 import { absolute, readInput, type StoreOpener, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { loadTokenizer, type Tokenizer } from '../../core/tokenizer/index.ts';
+import { textOf, tokenizerConfig } from '../../core/tokenizer/named-tokens.ts';
 import { LanguageModel } from '../../engine/decoder/language-model.ts';
 import { logLikelihoodsOf } from '../../engine/decoder/log-likelihood.ts';
 import { PassageSet } from '../../engine/decoder/passage-set.ts';
@@ -27,7 +28,6 @@ import { taskTable } from '../../report/task-table.ts';
 import { terminalColumns } from '../format.ts';
 import { namingFlags } from '../naming-flags.ts';
 import { refuseInputs, requireFiles } from '../own-checkpoint/outputs.ts';
-import { textOf, tokenizerConfig } from '../own-checkpoint/tokenizer-config.ts';
 import { createProgressView } from '../progress-view.ts';
 
 interface Options {

@@ -5,7 +5,8 @@ import { ConfigError, InputError } from '../../core/errors.ts';
 import { sha256 } from '../../core/hash.ts';
 import { armLayout, TOKENIZER_FILE } from '../../core/layout.ts';
 import type { Run } from '../../core/run/open-run.ts';
-import { absolute, getJson, getJsonIfPresent, type Store, type StoreOpener } from '../../core/storage/index.ts';
+import { absolute, getJson, type Store, type StoreOpener } from '../../core/storage/index.ts';
+import { endsOfTexts } from '../../core/tokenizer/named-tokens.ts';
 import { sameIds } from '../../core/tokenizer/same-ids.ts';
 import type { TokenizerJson } from '../../core/tokenizer/tokenizer-json.ts';
 import { AdamW } from '../../engine/adamw.ts';
@@ -13,7 +14,6 @@ import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engi
 import { CONFIG_FILE } from '../../engine/files/hugging-face.ts';
 import { STAGE } from './plan.ts';
 import { configOf, type Options, type Settings } from './settings.ts';
-import { textOf, tokenizerConfig } from './tokenizer-config.ts';
 
 export interface GivenCheckpoint {
   model: Model;
@@ -52,17 +52,12 @@ async function requireTokenizer(checkpoint: Store, options: Options, { store, in
     ];
   const isSame = sha256(await checkpoint.get(TOKENIZER_FILE)) === index.tokenizer.sha256;
   const tokenizer = await getJson<TokenizerJson>(checkpoint, TOKENIZER_FILE);
-  const tokenOf = (end: unknown) => tokenizer.added_tokens?.find(({ id }) => id === end)?.content;
-  const named = (await tokenizerConfig(checkpoint)).eos_token;
-  // The default of a GPTNeoXConfig is 2, an ordinary token of most vocabularies.
-  const { eos_token_id } = (await getJsonIfPresent<{ eos_token_id?: unknown }>(checkpoint, CONFIG_FILE)) ?? {};
-  const theirs = textOf(named) ?? tokenOf(eos_token_id);
+  const { theirs, ours } = await endsOfTexts(checkpoint, index.tokenizer.endOfText);
   if (!isSame && !sameIds(tokenizer, await getJson(store, index.tokenizer.key)))
     throw new ConfigError(
       `${options.corpus}: it was prepared with another tokenizer than the checkpoint's; prepare it with --tokenizer ${options.checkpoint}/tokenizer.json` +
         `${theirs === undefined ? '' : ` --end-of-text '${theirs}'`}.`,
     );
-  const ours = tokenOf(index.tokenizer.endOfText);
   if (theirs === undefined || ours === undefined || theirs === ours) return [];
   return [
     `${options.checkpoint} has ${theirs} as its eos_token, but documents of ${options.corpus} end with ${ours}. ` +

@@ -1,10 +1,11 @@
 import { InputError } from '../../core/errors.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
-import type { Run } from '../../core/run/open-run.ts';
+import { endsOfTexts } from '../../core/tokenizer/named-tokens.ts';
 import { type DecoderShape, decoderSpecs } from '../../engine/decoder/decoder.ts';
 import { loadModel } from '../../engine/files/checkpoint.ts';
 import { CONFIG_FILE } from '../../engine/files/hugging-face.ts';
 import { initialParameters, type ParameterSet } from '../../engine/parameters.ts';
+import type { Job } from '../job.ts';
 import { shapeDifference } from '../run-checkpoint.ts';
 
 /**
@@ -15,13 +16,14 @@ import { shapeDifference } from '../run-checkpoint.ts';
  * @throws InputError when that model is another than the configuration describes, or reads shorter rows.
  */
 export async function firstWeights(
-  { record, open }: Run,
+  { run: { record, open }, warn }: Job,
   corpus: CorpusIndex,
   shape: DecoderShape,
 ): Promise<ParameterSet> {
   const { model, seed } = record.config;
   if (!model.pretrained) return initialParameters(decoderSpecs(shape), seed);
-  const found = await loadModel(open(model.pretrained), '');
+  const store = open(model.pretrained);
+  const found = await loadModel(store, '');
   const difference = shapeDifference(found.shape, shape);
   const file = `${model.pretrained}/${CONFIG_FILE}`;
   if (difference !== undefined)
@@ -31,6 +33,12 @@ export async function firstWeights(
   if (corpus.sequenceLength > found.contextLength)
     throw new InputError(
       `${file}: the model reads ${found.contextLength} tokens, fewer than a row of ${corpus.sequenceLength}: lower corpus.sequenceLength.`,
+    );
+  const { theirs, ours } = await endsOfTexts(store, corpus.tokenizer.endOfText);
+  if (theirs !== undefined && ours !== undefined && theirs !== ours)
+    warn(
+      `${model.pretrained} has ${theirs} as its eos_token, but documents of the corpus end with ${ours}. If the model was ` +
+        `trained with the former between documents, name it in corpus.tokenizer.endOfText, in another run.`,
     );
   return found.parameters;
 }

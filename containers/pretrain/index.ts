@@ -41,7 +41,7 @@ async function pretrain(job: Job, partial: PartialCheckpoints): Promise<Computed
   const rows = await openTrainingRows(job, corpus, plan);
   const { checkpoint, metrics } = await startingPoint(job, corpus.index, partial, plan.firstStep);
   const shape = modelShape(config, corpus.index);
-  const parameters = checkpoint?.parameters ?? (await firstWeights(job.run, corpus.index, shape));
+  const parameters = checkpoint?.parameters ?? (await firstWeights(job, corpus.index, shape));
   const optimizer = checkpoint?.optimizer ?? AdamW.beside(parameters.flat, config.pretrain);
   const trainer = await openTrainer(config, corpus.index, { parameters, optimizer });
   const step = job.arm === 'main' ? 'Pretrain' : `Pretrain (${job.arm})`;

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { modelShape } from '../../containers/model.ts';
+import { firstWeights } from '../../containers/pretrain/first-weights.ts';
 import { openTrainingRows } from '../../containers/pretrain/training-rows.ts';
 import { parseConfig } from '../../core/config/load.ts';
 import { shapeOf } from '../../core/cost/estimate.ts';
@@ -142,6 +143,25 @@ describe('a run that goes on from a model', () => {
     );
     const drawn = { ...config().model, pretrained: undefined, vocabularySize };
     expect(modelShape({ ...config(), model: drawn }, index).vocabularySize).toBe(vocabularySize);
+  });
+
+  it('is told from one that ends texts by another token than the corpus has between documents', async () => {
+    const run = await TinyRun.create(config());
+    await run.prepare();
+    const warnings: string[] = [];
+    const job = run.job(0, { warn: (warning) => warnings.push(warning) });
+    const shape = modelShape(config(), index);
+    await firstWeights(job, index, shape);
+    expect(warnings).toEqual([]);
+    const store = new DirectoryStore(at('model'));
+    await putJson(store, 'tokenizer_config.json', { eos_token: { content: '<|im_end|>' } });
+    await firstWeights(job, index, shape);
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /model has <\|im_end\|> as its eos_token, but documents of the corpus end with <\|endoftext\|>/,
+      ),
+    ]);
+    await store.delete('tokenizer_config.json');
   });
 
   it('is refused where the configuration leaves out how its positions are stretched', async () => {
