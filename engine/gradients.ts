@@ -1,8 +1,8 @@
 /**
  * The derivatives of the tfjs kernels that the models call directly. tfjs-core alone has no gradient table: that one
  * loads only with the whole `@tensorflow/tfjs` (layers, converter, WebGL), which would add 0.2 s to the start of every
- * job. Kernels whose derivative `ops.ts` gives in closed form need no entry. tfjs refuses a kernel that is missing
- * here: "gradient function not found for ...".
+ * job. Kernels whose derivative `ops.ts` or `losses.ts` gives in closed form need no entry. tfjs refuses a kernel that is
+ * missing here: "gradient function not found for ...".
  */
 import * as tf from '@tensorflow/tfjs-core';
 

@@ -1,7 +1,7 @@
 import type { DocumentBatch } from '../../core/tokenizer/encoder-input.ts';
 import { checkTokens } from '../decoder/language-model.ts';
 import { Int8ParameterSet } from '../int8-parameters.ts';
-import { squaredError } from '../ops.ts';
+import { squaredError } from '../losses.ts';
 import { type ParameterSet, type ParameterSpec, sizeOf } from '../parameters.ts';
 import type { InputSpec, Runtime } from '../runtime/runtime.ts';
 import { type BertShape, bertDropoutShapes, bertPrediction, bertSpecs, bertStateSums } from './bert.ts';

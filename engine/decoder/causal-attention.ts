@@ -9,7 +9,7 @@
  * is the textbook formula.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { attention, fused, MASKED, withGradient, worksInParts } from '../ops.ts';
+import { attention, fused, MASKED, regroupHeads, withGradient, worksInParts } from '../ops.ts';
 
 /** How Llama 3.1 stretches the waves of its positions: those longer than it was pretrained on, by a factor. */
 export interface RotaryScaling {
@@ -98,17 +98,16 @@ function attentionAt(at: tf.Tensor, q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): t
   const [B, S, h, c] = q.shape as [number, number, number, number];
   const [T, g] = [at.shape[1]!, k.shape[2]!];
   const byHead = (x: tf.Tensor) => tf.transpose(x, [0, 2, 1, 3]);
-  const byKeys = (x: tf.Tensor) => tf.reshape(x, [B, g, (h / g) * T, -1]); // as in `attention` of `ops.ts`
   const positions = tf.tensor1d(
     Int32Array.from({ length: S }, (_, i) => i),
     'int32',
   );
   const later = tf.greater(positions, tf.reshape(at, [B, 1, T, 1])); // [B, 1, T, S]
-  const products = tf.matMul(byKeys(byHead(rowsAt(q, at))), byHead(k), false, true);
-  const scores = tf.reshape(tf.mul(products, 1 / Math.sqrt(c)), [B, h, T, S]);
+  const products = tf.matMul(regroupHeads(byHead(rowsAt(q, at)), g), byHead(k), false, true);
+  const scores = regroupHeads(tf.mul(products, 1 / Math.sqrt(c)), h); // [B, h, T, S]
   const weights = tf.softmax(tf.add(scores, tf.mul(tf.cast(later, 'float32'), MASKED)));
   // v^T weights^T: the few rows as columns, as in `linear` of `ops.ts`
-  const output = tf.matMul(byHead(v), byKeys(weights), true, true); // [B, g, c, (h / g) * T]
+  const output = tf.matMul(byHead(v), regroupHeads(weights, g), true, true); // [B, g, c, (h / g) * T]
   return tf.reshape(tf.transpose(tf.reshape(output, [B, g, c, h / g, T]), [0, 4, 1, 3, 2]), [B, T, h, c]);
 }
 
@@ -155,10 +154,8 @@ function attentionInBlocks(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor 
   const shared = g < h;
   const alpha = 1 / Math.sqrt(c);
   const ranges = blocksOf(S);
-  // The queries of all heads that share keys are the rows of one matrix. So their products are larger, and those of keys
-  // and values read each once and sum its derivative over the heads.
-  const byKeys = (x: tf.Tensor) => tf.reshape(x, [g, (h / g) * x.shape[1]!, -1]); // from [h, n, ...]
-  const byQueries = (x: tf.Tensor) => tf.reshape(x, [h, x.shape[1]! / (h / g), -1]); // and back
+  const byKeys = (x: tf.Tensor) => regroupHeads(x, g);
+  const byQueries = (x: tf.Tensor) => regroupHeads(x, h);
   const queries = (x: tf.Tensor) => (shared ? byKeys(tf.transpose(x, [1, 0, 2])) : x); // from [n, h, c]
   const sequenceA = !shared; // for products whose first factor is of `queries`
   let blocks: Block[] = []; // kept for the backward pass by closure: tracing frees nothing

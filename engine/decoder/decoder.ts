@@ -3,7 +3,8 @@
  * everything else reads.
  */
 import * as tf from '@tensorflow/tfjs-core';
-import { crossEntropy, embedding, targetLogProbabilities, tokenCrossEntropy, worksInParts } from '../ops.ts';
+import { crossEntropy, targetLogProbabilities, tokenCrossEntropy } from '../losses.ts';
+import { embedding, worksInParts } from '../ops.ts';
 import type { ParameterSpec } from '../parameters.ts';
 import type { Tensors } from '../runtime/program.ts';
 import { GPT_NEOX_ENDS, type GptNeoxShape, gptNeoxLayers, gptNeoxSpecs } from './gpt-neox.ts';

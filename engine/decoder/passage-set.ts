@@ -18,7 +18,7 @@ const CPU_ROWS = 8;
 const GPU_ROWS = 64;
 const GPU_TOKENS = 16_384;
 
-/** The most hidden states that the head reads at once: see `CHUNK_TOKENS` in `ops.ts`. */
+/** The most hidden states that the head reads at once: see `CHUNK_TOKENS` in `losses.ts`. */
 const HEAD_ROWS = 512;
 
 /**

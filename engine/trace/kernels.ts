@@ -235,7 +235,7 @@ export const RULES: Record<string, Rule> = {
     return graph.op('ScatterND', [zeros, indices!, updates!], zeros.shape, { attributes: { reduction: 'add' } });
   },
 
-  // The fused kernels that `ops.ts` asks for where a backend has them.
+  // The fused kernels that `ops.ts` and `losses.ts` ask for where a backend has them.
   Standardize: (graph, { x }, { epsilon }) => {
     const width = x!.shape.at(-1)!;
     const [y, , inverseStd] = layerNormalization(

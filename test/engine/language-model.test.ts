@@ -5,7 +5,7 @@ import { type DecoderShape, decoderSpecs } from '../../engine/decoder/decoder.ts
 import type { GptNeoxShape } from '../../engine/decoder/gpt-neox.ts';
 import { LanguageModel, type TokenBatch } from '../../engine/decoder/language-model.ts';
 import type { LlamaShape } from '../../engine/decoder/llama.ts';
-import { crossEntropy, tokenCrossEntropy } from '../../engine/ops.ts';
+import { crossEntropy, tokenCrossEntropy } from '../../engine/losses.ts';
 import { initialParameters, ParameterSet, type ParameterSpec } from '../../engine/parameters.ts';
 import { createRuntime, type Runtime } from '../../engine/runtime/runtime.ts';
 import { plainGptNeox, plainLlama } from './plain-models.ts';
