@@ -83,8 +83,9 @@ it('a shard of four times the rows is written in the same memory', async () => {
 
 describe('a checkpoint', () => {
   const SHAPE = `{ layers: 2, width: 512, heads: 8, rotaryFraction: 0.25, rotaryBase: 10000, layerNormEpsilon: 1e-5,
-    initializerStd: 0.02, vocabularySize: 16384 }`;
-  const ARRAYS = 3 * 92; // MB of weights and moments
+    initializerStd: 0.02, vocabularySize: 24576 }`;
+  const ARRAYS = 3 * 126; // MB of weights and moments
+  const GARBAGE = 110; // up to 83 were seen, with Node 24; a copy of one array would add 126
   const model = `
     import { AdamW } from './engine/adamw.ts';
     import { loadCheckpoint, saveCheckpoint } from './engine/files/checkpoint.ts';
@@ -106,8 +107,8 @@ describe('a checkpoint', () => {
     const idle = await peakOf(model);
     const saved = await peakOf(`${model} await saveCheckpoint(store, 'a', made());`, folder);
     const loaded = await peakOf(`${model} await loadCheckpoint(store, 'a');`, folder);
-    expect(saved - idle).toBeLessThan(ARRAYS + 80);
-    expect(loaded - idle).toBeLessThan(ARRAYS + 80);
+    expect(saved - idle).toBeLessThan(ARRAYS + GARBAGE);
+    expect(loaded - idle).toBeLessThan(ARRAYS + GARBAGE);
     expect(Math.min(saved, loaded) - idle).toBeGreaterThan(0.8 * ARRAYS); // it was all there
   });
 });
