@@ -4,6 +4,7 @@ import type { CorpusIndex } from '../core/formats.ts';
 import type { Run } from '../core/run/open-run.ts';
 import type { DecoderShape } from '../engine/decoder/decoder.ts';
 import { type Checkpoint, loadCheckpoint } from '../engine/files/checkpoint.ts';
+import { comparable } from '../engine/files/described-model.ts';
 import { CONFIG_FILE, uriOf } from '../engine/files/hugging-face.ts';
 import { modelShape } from './model.ts';
 
@@ -29,16 +30,8 @@ export async function loadRunCheckpoint(
 
 /** What the first difference of a model from the wanted one is; how it was initialised does not count. */
 export function shapeDifference(found: DecoderShape, expected: DecoderShape): string | undefined {
-  const [has, wanted] = [described(found), described(expected)];
+  const [has, wanted] = [comparable(found), comparable(expected)];
   const name = Object.keys({ ...wanted, ...has }).find((name) => !isDeepStrictEqual(has[name], wanted[name]));
   const shown = (value: unknown) => JSON.stringify(value) ?? 'none';
   return name && `${name} is ${shown(has[name])}, the run's is ${shown(wanted[name])}`;
-}
-
-/** What a shape says or leaves to its defaults, its architecture first. */
-function described({ initializerStd: _, ...shape }: DecoderShape): Record<string, unknown> {
-  const { width, heads } = shape;
-  const llama = { keyValueHeads: heads, headWidth: width / heads, queryKeyNorm: false };
-  const defaults = { mlpWidth: 4 * width, ...(shape.architecture === 'llama' && llama) };
-  return { architecture: 'gpt-neox', ...defaults, ...shape };
 }

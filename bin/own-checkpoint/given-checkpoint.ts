@@ -6,7 +6,7 @@ import { sha256 } from '../../core/hash.ts';
 import { armLayout, TOKENIZER_FILE } from '../../core/layout.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { absolute, getJson, type Store, type StoreOpener } from '../../core/storage/index.ts';
-import { endsOfTexts } from '../../core/tokenizer/named-tokens.ts';
+import { endsOfTexts, otherEnd } from '../../core/tokenizer/named-tokens.ts';
 import { sameIds } from '../../core/tokenizer/same-ids.ts';
 import type { TokenizerJson } from '../../core/tokenizer/tokenizer-json.ts';
 import { AdamW } from '../../engine/adamw.ts';
@@ -52,17 +52,14 @@ async function requireTokenizer(checkpoint: Store, options: Options, { store, in
     ];
   const isSame = sha256(await checkpoint.get(TOKENIZER_FILE)) === index.tokenizer.sha256;
   const tokenizer = await getJson<TokenizerJson>(checkpoint, TOKENIZER_FILE);
-  const { theirs, ours } = await endsOfTexts(checkpoint, index.tokenizer.endOfText);
+  const ends = await endsOfTexts(checkpoint, tokenizer, index.tokenizer.endOfText);
+  const flag = `--end-of-text '${ends.theirs}'`;
   if (!isSame && !sameIds(tokenizer, await getJson(store, index.tokenizer.key)))
     throw new ConfigError(
       `${options.corpus}: it was prepared with another tokenizer than the checkpoint's; prepare it with --tokenizer ${options.checkpoint}/tokenizer.json` +
-        `${theirs === undefined ? '' : ` --end-of-text '${theirs}'`}.`,
+        `${ends.theirs === undefined ? '' : ` ${flag}`}.`,
     );
-  if (theirs === undefined || ours === undefined || theirs === ours) return [];
-  return [
-    `${options.checkpoint} has ${theirs} as its eos_token, but documents of ${options.corpus} end with ${ours}. ` +
-      `If the model was trained with the former between documents, prepare the corpus with --end-of-text '${theirs}'.`,
-  ];
+  return otherEnd(ends, options.checkpoint, options.corpus, `prepare the corpus with ${flag}`);
 }
 
 /** @throws InputError for weights that are not finite numbers, which would give losses that are none. */

@@ -1,6 +1,9 @@
 import { InputError } from '../../core/errors.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
-import { endsOfTexts } from '../../core/tokenizer/named-tokens.ts';
+import { TOKENIZER_FILE } from '../../core/layout.ts';
+import { getJsonIfPresent } from '../../core/storage/index.ts';
+import { endsOfTexts, otherEnd } from '../../core/tokenizer/named-tokens.ts';
+import type { TokenizerJson } from '../../core/tokenizer/tokenizer-json.ts';
 import { type DecoderShape, decoderSpecs } from '../../engine/decoder/decoder.ts';
 import { loadModel } from '../../engine/files/checkpoint.ts';
 import { CONFIG_FILE } from '../../engine/files/hugging-face.ts';
@@ -34,11 +37,9 @@ export async function firstWeights(
     throw new InputError(
       `${file}: the model reads ${found.contextLength} tokens, fewer than a row of ${corpus.sequenceLength}: lower corpus.sequenceLength.`,
     );
-  const { theirs, ours } = await endsOfTexts(store, corpus.tokenizer.endOfText);
-  if (theirs !== undefined && ours !== undefined && theirs !== ours)
-    warn(
-      `${model.pretrained} has ${theirs} as its eos_token, but documents of the corpus end with ${ours}. If the model was ` +
-        `trained with the former between documents, name it in corpus.tokenizer.endOfText, in another run.`,
-    );
+  const tokenizer = (await getJsonIfPresent<Pick<TokenizerJson, 'added_tokens'>>(store, TOKENIZER_FILE)) ?? {};
+  const ends = await endsOfTexts(store, tokenizer, corpus.tokenizer.endOfText);
+  const remedy = 'name it in corpus.tokenizer.endOfText, in another run';
+  for (const warning of otherEnd(ends, model.pretrained, 'the corpus', remedy)) warn(warning);
   return found.parameters;
 }

@@ -151,13 +151,12 @@ interface Block {
 function attentionInBlocks(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor {
   const [, S, h, c] = q.shape as [number, number, number, number];
   const g = k.shape[2]!;
-  const shared = g < h;
   const alpha = 1 / Math.sqrt(c);
   const ranges = blocksOf(S);
   const byKeys = (x: tf.Tensor) => regroupHeads(x, g);
   const byQueries = (x: tf.Tensor) => regroupHeads(x, h);
-  const queries = (x: tf.Tensor) => (shared ? byKeys(tf.transpose(x, [1, 0, 2])) : x); // from [n, h, c]
-  const sequenceA = !shared; // for products whose first factor is of `queries`
+  const sequenceA = g === h; // for products whose first factor is of `queries`
+  const queries = (x: tf.Tensor) => (sequenceA ? x : byKeys(swapFirst(x))); // from [n, h, c]
   let blocks: Block[] = []; // kept for the backward pass by closure: tracing frees nothing
 
   const forward = (save: (tensors: tf.Tensor[]) => void) => {
@@ -175,7 +174,7 @@ function attentionInBlocks(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor 
       }),
     );
     const outputs = blocks.map(({ weights, v }) =>
-      sequenceFirst(byQueries(headMatMul(byKeys(weights), v, { sequenceB: true }))),
+      swapFirst(byQueries(headMatMul(byKeys(weights), v, { sequenceB: true }))),
     );
     const output = tf.reshape(tf.concat(outputs, 0), q.shape);
     save([output]);
@@ -189,12 +188,12 @@ function attentionInBlocks(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor 
     const parts = blocks.map(({ begin, end, q, k, v, weights }, i) => {
       const row = Math.floor(i / ranges.length);
       const dOut = queries(part(dO[row]!, begin, end));
-      const term = tf.transpose(part(terms[row]!, begin, end), [1, 0, 2]); // [h, end - begin, 1]
+      const term = swapFirst(part(terms[row]!, begin, end)); // [h, end - begin, 1]
       const dWeights = byQueries(headMatMul(dOut, v, { sequenceA, sequenceB: true, transposeB: true }));
       const dScores = byKeys(tf.mul(weights, tf.sub(dWeights, term))); // from [h, end - begin, end]
       // There are two ways to compute each of q^T dS and dO^T P; this one transposes the narrow factor.
       return {
-        dq: sequenceFirst(byQueries(headMatMul(dScores, k, { sequenceB: true, alpha }))),
+        dq: swapFirst(byQueries(headMatMul(dScores, k, { sequenceB: true, alpha }))),
         dk: tf.transpose(headMatMul(q, dScores, { sequenceA, transposeA: true, alpha }), [2, 0, 1]), // [end, g, c]
         dv: tf.transpose(headMatMul(dOut, byKeys(weights), { sequenceA, transposeA: true }), [2, 0, 1]),
       };
@@ -226,8 +225,8 @@ function part(x: tf.Tensor, begin: number, end: number): tf.Tensor {
   return tf.slice(x, [begin, 0, 0], [end - begin, -1, -1]);
 }
 
-/** [h, s, c] -> [s, h, c] */
-function sequenceFirst(x: tf.Tensor): tf.Tensor {
+/** [h, s, c] -> [s, h, c], or back */
+function swapFirst(x: tf.Tensor): tf.Tensor {
   return tf.transpose(x, [1, 0, 2]);
 }
 

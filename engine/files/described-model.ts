@@ -12,6 +12,17 @@ export interface DescribedModel {
   config: ModelConfig;
 }
 
+/**
+ * What a shape says of a model that has its weights, or leaves to its defaults, the architecture first. How they were
+ * drawn once does not count.
+ */
+export function comparable({ initializerStd: _, ...shape }: DecoderShape): Record<string, unknown> {
+  const { width, heads } = shape;
+  const llama = { keyValueHeads: heads, headWidth: width / heads, queryKeyNorm: false, rotaryScaling: undefined };
+  const defaults = { mlpWidth: 4 * width, ...(shape.architecture === 'llama' && llama) };
+  return { architecture: 'gpt-neox', ...defaults, ...shape };
+}
+
 /** @throws InputError for another architecture or variant, and when there is no config.json. */
 export async function readDescription(store: Store, prefix: string): Promise<DescribedModel> {
   const config = await readModelConfig(store, prefix, [GPT_NEOX_TYPE, ...LLAMA_TYPES]);

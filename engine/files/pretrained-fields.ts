@@ -5,8 +5,7 @@ import { runConfig } from '../../core/config/schema.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { isObject } from '../../core/objects.ts';
 import { reachable, type Store } from '../../core/storage/index.ts';
-import type { DecoderShape } from '../decoder/decoder.ts';
-import { readDescription } from './described-model.ts';
+import { comparable, readDescription } from './described-model.ts';
 import { CONFIG_FILE, uriOf } from './hugging-face.ts';
 
 /**
@@ -34,10 +33,9 @@ export async function withPretrainedFields(
     throw new InputError(`${file}: no such file; model.pretrained names a Hugging Face directory.`);
   const { shape, contextLength } = await readDescription(store, '');
   const said = (...path: string[]) => flagOf(path, fromFlags)?.flag ?? source;
-  for (const [name, described] of Object.entries({ ...unsaid(shape), ...shape })) {
+  for (const [name, described] of Object.entries(comparable(shape))) {
     const given = model[name];
-    // How weights were drawn once does not matter to a model that has them.
-    if (given === undefined || name === 'initializerStd' || isDeepStrictEqual(given, described)) continue;
+    if (given === undefined || isDeepStrictEqual(given, described)) continue;
     throw new ConfigError(
       `${said('model', name)}: model.${name} is ${JSON.stringify(given)}, but ${JSON.stringify(described) ?? 'none'} in ${file}: ` +
         'leave the field out, or name another model in model.pretrained.',
@@ -49,12 +47,6 @@ export async function withPretrainedFields(
       `${said('corpus', 'sequenceLength')}: corpus.sequenceLength is ${rows}, but the model of ${file} reads only ${contextLength} tokens: lower it.`,
     );
   return { ...fields, model: { ...shape, ...model } };
-}
-
-/** What a shape means by the fields that it does not have. */
-function unsaid(shape: DecoderShape): Record<string, unknown> {
-  if (shape.architecture !== 'llama') return {};
-  return { headWidth: shape.width / shape.heads, queryKeyNorm: false, rotaryScaling: undefined };
 }
 
 /** Tokens in a row of a corpus that is yet to be prepared, where its description is valid so far. */
