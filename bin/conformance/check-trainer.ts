@@ -12,6 +12,7 @@ import { trunkLearningRate } from '../../core/schedule.ts';
 import { getJsonIfPresent, type Store, type StoreOpener } from '../../core/storage/index.ts';
 import { hasCheckpoint, loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { GRACE_SECONDS, type Interruption, runTrainer, type TrainerRun } from './command.ts';
+import { ONE_STEP, stepDifference } from './one-step.ts';
 import { copyScene, fingerprint, OTHER_KIND, prepareScene, type Scene, withModel } from './scene.ts';
 
 export interface RuleResult {
@@ -104,6 +105,7 @@ class Checks {
     await later('run again, it ends with 0 and changes nothing', () => this.repetition(whole));
     await later('the next stage goes on from the checkpoint', () => this.nextStage(whole, 'main'));
     await later('the control arm has files of its own', () => this.nextStage(whole, 'control'));
+    await later('a step is the one that AdamW takes on the selected rows', () => this.oneStep());
     this.advise('it reports its progress on stdout', first.toldProgress ? undefined : 'then mates run can show it');
     await this.otherKind();
     await this.termination(whole, first, complete);
@@ -121,6 +123,8 @@ class Checks {
     const steps = (stage + 1) * stepsPerStage;
     expectEqual(`${checkpoint}/training.json: state.step`, state.step, steps);
     expectEqual(`${checkpoint}/training.json: optimizer.step`, optimizer.step, steps);
+    for (const name of ['beta1', 'beta2', 'epsilon', 'weightDecay'] as const)
+      expectEqual(`${checkpoint}/training.json: optimizer.${name}`, optimizer.options[name], config.pretrain[name]);
     expectEqual(`${checkpoint}/training.json: state.tokens`, state.tokens, steps * batchRows * corpus.sequenceLength);
     const { m, v } = optimizer;
     const moments = `${checkpoint}/optimizer.safetensors`;
@@ -191,6 +195,19 @@ class Checks {
     const [fresh] = await losses(scene.store, 0, 'main');
     const [gone] = await losses(scene.store, 1, arm);
     if (!(gone! < 0.97 * fresh!)) fail(`its first loss is ${gone}, and a new model's is ${fresh}`);
+  }
+
+  /** The rows and the step cannot be seen in a whole stage, whose rows may come in any order. */
+  private async oneStep(): Promise<void> {
+    const { open, lake } = this.options;
+    const scene = await prepareScene(open, `${lake}/one-step`, ONE_STEP);
+    for (const stage of [0, 1]) {
+      expectExit(await this.train(scene, stage, 'main'), 0);
+      await this.checkpoint(scene, stage, 'main');
+      await this.metrics(scene, stage, 'main');
+    }
+    const difference = await stepDifference(open, scene);
+    if (difference !== undefined) fail(difference);
   }
 
   /** Only advice: a trainer may be made for the runs of one model. */

@@ -1,6 +1,6 @@
 /** A tiny run that is ready for pretraining, copied for each check. */
 import { parseConfig } from '../../core/config/load.ts';
-import type { ModelFields, RunConfig } from '../../core/config/schema.ts';
+import type { ModelFields, RunConfig, RunConfigInput } from '../../core/config/schema.ts';
 import { openCorpus } from '../../core/corpus/corpus.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import type { Arm, CorpusIndex, RunRecord } from '../../core/formats.ts';
@@ -51,9 +51,19 @@ export const OTHER_KIND = {
   parallelResidual: false,
 } satisfies Partial<ModelFields<'gpt-neox'>>;
 
-/** Prepares the corpus, and the plans and selections of both stages, for the main arm and for a control. */
-export async function prepareScene(open: StoreOpener, uri: string): Promise<Scene> {
-  const config = parseConfig(CONFIG, 'conformance');
+/**
+ * Prepares the corpus, and the plans and selections of both stages, for the main arm and for a control.
+ *
+ * @param changes what is otherwise in the configuration.
+ */
+export async function prepareScene(
+  open: StoreOpener,
+  uri: string,
+  changes: Pick<RunConfigInput, 'pretrain' | 'model'> = {},
+): Promise<Scene> {
+  const model = { ...CONFIG.model, ...changes.model };
+  const pretrain = { ...CONFIG.pretrain, ...changes.pretrain };
+  const config = parseConfig({ ...CONFIG, model, pretrain }, 'conformance');
   const { corpus: settings, seed } = config;
   const store = open(uri);
   await createRun(store, 'conformance', config, softwareVersions());

@@ -5,8 +5,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { checkTrainer, type RuleResult, shortcomings } from '../../bin/conformance/check-trainer.ts';
 import { runTrainer, splitCommand } from '../../bin/conformance/command.ts';
+import { ONE_STEP, stepDifference } from '../../bin/conformance/one-step.ts';
+import { copyScene, prepareScene, type Scene } from '../../bin/conformance/scene.ts';
+import type { RunConfig } from '../../core/config/schema.ts';
 import { ConfigError, InterruptedError } from '../../core/errors.ts';
-import { storeOpener } from '../../core/storage/index.ts';
+import type { RunRecord } from '../../core/formats.ts';
+import { armLayout, RUN_FILE } from '../../core/layout.ts';
+import { copyObject, getJson, putJson, type Store, storeOpener } from '../../core/storage/index.ts';
+import { loadCheckpoint, saveCheckpoint } from '../../engine/files/checkpoint.ts';
 import { mates, startMates } from '../end-to-end/support.ts';
 import { temporaryFolder } from '../support.ts';
 
@@ -46,7 +52,7 @@ async function wrapper(name: string, source: string): Promise<string[]> {
 it('our own job keeps every rule', async () => {
   const results = await check('own', OWN_JOB);
   expect([...results.values()].filter(({ status }) => status !== 'pass')).toEqual([]);
-  expect(results.size).toBe(16);
+  expect(results.size).toBe(17);
 }, 600_000);
 
 it('a job that saves nothing when it is told to stop, writes elsewhere and shares no checkpoint is found out', async () => {
@@ -98,6 +104,71 @@ it('a job whose rates are not those of the schedule, and whose second moments ar
   );
 }, 600_000);
 
+describe('a step of a trainer', () => {
+  let begun: Scene;
+  beforeAll(async () => {
+    begun = await prepareScene(storeOpener(), join(folder, 'one-step'), ONE_STEP);
+    await trainStage(begun, 0);
+  }, 60_000);
+
+  async function trainStage({ store }: Scene, stage: number): Promise<void> {
+    const own = { MATES_TASK: 'pretrain', MATES_RUN_URI: store.uri, MATES_STAGE: String(stage), MATES_ARM: 'main' };
+    expect(await runTrainer(OWN_JOB, { ...process.env, ...own }, 60)).toMatchObject({ exitCode: 0 });
+  }
+
+  /** A change of the run that the trainer sees, and nobody else. */
+  type Mistake = (store: Store) => Promise<void>;
+  const pretrain =
+    (changes: Partial<RunConfig['pretrain']>): Mistake =>
+    async (store) => {
+      const run = await getJson<RunRecord>(store, RUN_FILE);
+      await putJson(store, RUN_FILE, {
+        ...run,
+        config: { ...run.config, pretrain: { ...run.config.pretrain, ...changes } },
+      });
+    };
+  const otherRows: Mistake = async (store) => {
+    const [from, to] = [armLayout(0, 'main'), armLayout(1, 'main')];
+    for (const name of ['selection', 'selectionSummary'] as const) await copyObject(store, from[name], store, to[name]);
+  };
+  const noMoments: Mistake = async (store) => {
+    const { checkpoint } = armLayout(0, 'main');
+    const { optimizer, ...parts } = await loadCheckpoint(store, checkpoint);
+    optimizer.m.fill(0);
+    optimizer.v.fill(0);
+    await saveCheckpoint(store, checkpoint, { ...parts, optimizer, endOfText: 0 });
+  };
+
+  it.each<[string, Mistake, unknown]>([
+    ['as it should be', async () => {}, undefined],
+    ['on the rows of the stage before', otherRows, /^its loss is 7\.\d+, that of the 4 selected rows is 7\.\d+$/],
+    ['from the weights alone', noMoments, /^exp_avg is that of a first step/],
+    [
+      'with gradients that are not clipped',
+      pretrain({ clipNorm: 1 }),
+      /^the clipped gradient, .* differs by 10\d\.\d % from/,
+    ],
+    [
+      'with a rate that is a fiftieth too high',
+      pretrain({ learningRate: 0.00306 }),
+      /: its change differs by 2\.0 % from AdamW's/,
+    ],
+  ])(
+    '%s',
+    async (name, mistake, expected) => {
+      const open = storeOpener();
+      const scene = await copyScene(begun, open(join(folder, `one-step-${name}`)));
+      await mistake(scene.store);
+      await trainStage(scene, 1);
+      for (const key of await begun.store.list('')) await copyObject(begun.store, key, scene.store, key); // as if nothing had been
+      const difference = await stepDifference(open, scene);
+      if (expected === undefined) expect(difference).toBeUndefined();
+      else expect(difference).toMatch(expected as RegExp);
+    },
+    60_000,
+  );
+});
+
 it('a job that knows one kind of model alone is told so, and keeps the contract', async () => {
   const command = await wrapper(
     'one-kind',
@@ -144,6 +215,7 @@ it('a job that does nothing fails for what it does not write, and the rules that
     'run again, it ends with 0 and changes nothing',
     'the next stage goes on from the checkpoint',
     'the control arm has files of its own',
+    'a step is the one that AdamW takes on the selected rows',
     'SIGTERM: it saves and exits with 75 within 30 s',
     'SIGTERM: run again, it goes on to the same losses',
     'SIGKILL: run again, it ends with the same losses',
