@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, realpath, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, realpath, rename, rmdir, stat, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { ConfigError } from '../core/errors.ts';
 import { isAlive, isAtWork, type ProcessMark, thisProcess } from '../core/processes.ts';
 import { isLocalPath, localPath } from '../core/storage/index.ts';
@@ -122,16 +122,33 @@ async function wasRefreshed(path: string): Promise<boolean> {
 }
 
 /**
- * As {@link lockFolder}, for a folder that may not exist yet, or that may be on S3, where nothing is locked.
+ * As {@link lockFolder}, for a folder that may not exist yet, or that may be on S3, where nothing is locked. Folders that were
+ * made for the lock, and that nothing else was written to, are removed with it.
  *
  * @throws ConfigError also when a file is in its place.
  */
 export async function lockPath(path: string, otherwise: string): Promise<() => Promise<void>> {
   if (!isLocalPath(path)) return async () => {};
   const folder = localPath(path);
-  await mkdir(folder, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+  const made = await mkdir(folder, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST' && error.code !== 'ENOTDIR') throw error;
     throw new ConfigError(`${path}: a file has the name of this folder, or of one above it; move it, or ${otherwise}.`);
   });
-  return lockFolder(folder, otherwise);
+  const unlock = await lockFolder(folder, otherwise);
+  return async () => {
+    await unlock();
+    if (made !== undefined) await removeEmpty(resolve(folder), resolve(made));
+  };
+}
+
+/** Removes a folder and those above it, up to `top`, as far as they are empty. */
+async function removeEmpty(folder: string, top: string): Promise<void> {
+  try {
+    for (let at = folder; ; at = dirname(at)) {
+      await rmdir(at);
+      if (at === top) return;
+    }
+  } catch {
+    // Something is in it.
+  }
 }

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { readdir, readFile, stat, symlink, unlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, symlink, unlink, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { lockFolder } from '../../bin/run-lock.ts';
+import { lockFolder, lockPath } from '../../bin/run-lock.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { temporaryFolder } from '../support.ts';
 
@@ -71,6 +71,19 @@ it('is not taken twice by one process, by whatever name the folder is called', a
   );
   await unlock();
   await (await lockFolder(alias, 'choose another'))();
+});
+
+it('takes the folders with it that were made for it, as far as they are still empty', async () => {
+  const runs = join(folder, 'runs');
+  await (await lockPath(join(runs, 'a'), 'choose another'))();
+  expect(await readdir(folder)).toEqual([]);
+  const unlock = await lockPath(join(runs, 'a/b/'), 'choose another');
+  await writeFile(join(runs, 'a/file'), '');
+  await unlock();
+  expect(await readdir(runs, { recursive: true })).toEqual(['a', 'a/file']);
+  await mkdir(join(runs, 'c'));
+  await (await lockPath(join(runs, 'c'), 'choose another'))();
+  expect(await readdir(runs)).toEqual(['a', 'c']);
 });
 
 it('of a dead process stays with another process that takes it over at the same moment', async () => {
