@@ -5,7 +5,7 @@
 import { DuplicateClusters } from '../core/dedup/clusters.ts';
 import { DEFAULT_MINHASH, MinHasher } from '../core/dedup/minhash.ts';
 import { NgramFeatures } from '../core/features/ngrams.ts';
-import { PhiloxRun, RUN } from '../core/random/philox-run.ts';
+import { PhiloxSpan, SPAN } from '../core/random/philox-span.ts';
 import { fitRidge } from '../core/regression/ridge.ts';
 import { spread } from './measure.ts';
 import type { Bench, Row } from './report.ts';
@@ -68,10 +68,10 @@ function measureRows({ rows, length, vocabularySize, buckets }: (typeof CASES)[n
 
 /** Tokens from cubes of uniform numbers: some are frequent, as in text. */
 function randomTokens(count: number, vocabularySize: number): Int32Array {
-  const random = new PhiloxRun(1, 102);
+  const random = new PhiloxSpan(1, 102);
   const tokens = new Int32Array(count);
   for (let at = 0; at < count; ) {
-    const taken = random.fill(at, Math.min(RUN, count - at));
+    const taken = random.fill(at, Math.min(SPAN, count - at));
     for (let i = 0; i < taken; i++) tokens[at + i] = Math.floor((random.word0[i]! / 2 ** 32) ** 3 * vocabularySize);
     at += taken;
   }

@@ -1,6 +1,6 @@
 /** Random numbers from Philox4x32-10, addressed by what they are for and by index. */
 
-import { PhiloxRun, RUN } from './philox-run.ts';
+import { PhiloxSpan, SPAN } from './philox-span.ts';
 import { philox4x32 } from './philox4x32.ts';
 
 const TWO_TO_MINUS_53 = 2 ** -53;
@@ -106,7 +106,7 @@ export function gumbelOf(uniform: number): number {
 
 /**
  * The numbers 0 to n-1 in a random order: Fisher-Yates with one draw a place, from the last place down. A hold-out or a
- * selection may have tens of millions of rows, so the draws are taken in runs.
+ * selection may have tens of millions of rows, so the draws are taken in spans.
  */
 export function permutation(n: number, random: CounterRandom): Uint32Array {
   const order = new Uint32Array(n);
@@ -117,15 +117,15 @@ export function permutation(n: number, random: CounterRandom): Uint32Array {
     order[i] = order[j]!;
     order[j] = moved;
   };
-  if (n <= RUN) {
+  if (n <= SPAN) {
     for (let i = n - 1; i > 0; i--) place(i, random.uniform(i));
     return order;
   }
-  const run = new PhiloxRun(random.seed, random.stream, random.stage);
-  for (let first = RUN * Math.floor((n - 1) / RUN); first >= 0; first -= RUN) {
-    const count = run.fill(first, Math.min(RUN, n - first));
+  const span = new PhiloxSpan(random.seed, random.stream, random.stage);
+  for (let first = SPAN * Math.floor((n - 1) / SPAN); first >= 0; first -= SPAN) {
+    const count = span.fill(first, Math.min(SPAN, n - first));
     for (let at = count - 1; first + at > 0 && at >= 0; at--)
-      place(first + at, uniformOf(run.word0[at]!, run.word1[at]!));
+      place(first + at, uniformOf(span.word0[at]!, span.word1[at]!));
   }
   return order;
 }

@@ -17,7 +17,7 @@
  */
 import type { Arm } from '../formats.ts';
 import { CounterRandom, STREAM } from '../random/philox.ts';
-import { PhiloxRun } from '../random/philox-run.ts';
+import { PhiloxSpan } from '../random/philox-span.ts';
 import type { Kernel } from '../wasm/assemble.ts';
 
 /**
@@ -45,9 +45,9 @@ export function noiseOf({ seed, stage, arm }: Noise): CounterRandom {
   return new CounterRandom(seed, streamOf(arm), stage);
 }
 
-/** The same noise for runs of consecutive rows, with kernels that work on it. */
-export function noiseRun({ seed, stage, arm }: Noise, work?: { pages: number; kernels: Kernel[] }): PhiloxRun {
-  return new PhiloxRun(seed, streamOf(arm), stage, work);
+/** The same noise for spans of consecutive rows, with kernels that work on it. */
+export function noiseSpan({ seed, stage, arm }: Noise, work?: { pages: number; kernels: Kernel[] }): PhiloxSpan {
+  return new PhiloxSpan(seed, streamOf(arm), stage, work);
 }
 
 /** The ordered key of a row with a utility. Utilities may be infinite; the caller refuses NaN. */

@@ -5,10 +5,10 @@
  */
 import type { RowRange } from '../formats.ts';
 import { gumbelOf, uniformOf } from '../random/philox.ts';
-import { keyValue, type Noise, noiseRun, orderedKey } from './keys.ts';
+import { keyValue, type Noise, noiseSpan, orderedKey } from './keys.ts';
 import { type Cut, checkSize, cutter } from './merging/cut.ts';
 import type { SelectedRows } from './merging/merge.ts';
-import { forEachRun } from './merging/runs.ts';
+import { forEachSpan } from './merging/spans.ts';
 
 /** Half-width of the first bracket in standard deviations of the k-th largest: missed once in 10^15 selections. */
 const DEVIATIONS = 8;
@@ -31,10 +31,10 @@ export function randomCut(ranges: RowRange[], k: number, noise: Noise): Cut {
 
 /** The cut if it lies well inside a bracket of uniform numbers, else undefined. */
 function cutWithin(ranges: RowRange[], k: number, noise: Noise, low: number, high: number): Cut | undefined {
-  const random = noiseRun(noise);
+  const random = noiseSpan(noise);
   const inside: number[] = [];
   let above = 0;
-  forEachRun(ranges, (first, _, count) => {
+  forEachSpan(ranges, (first, _, count) => {
     const taken = random.fill(first, count);
     for (let i = 0; i < taken; i++) {
       const uniform = uniformOf(random.word0[i]!, random.word1[i]!);
@@ -56,7 +56,7 @@ function cutWithin(ranges: RowRange[], k: number, noise: Noise, low: number, hig
 
 /** The selected rows in ascending order, a range at a time; ranges without any are left out. */
 export function* randomRows(ranges: RowRange[], noise: Noise, cut: Cut): Generator<SelectedRows> {
-  const random = noiseRun(noise);
+  const random = noiseSpan(noise);
   const isIn = cutter(cut);
   // Most rows are so far below the cut that no logarithm is needed to tell; float32 rounding is much less than the
   // margin.
@@ -64,7 +64,7 @@ export function* randomRows(ranges: RowRange[], noise: Noise, cut: Cut): Generat
   for (const range of [...ranges].sort((a, b) => a.begin - b.begin)) {
     const rows: number[] = [];
     const keys: number[] = [];
-    forEachRun([range], (first, _, count) => {
+    forEachSpan([range], (first, _, count) => {
       const taken = random.fill(first, count);
       for (let i = 0; i < taken; i++) {
         const uniform = uniformOf(random.word0[i]!, random.word1[i]!);

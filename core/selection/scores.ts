@@ -16,10 +16,10 @@ import type { ExtremeDocument, Extremes, FileRecord, RowRange } from '../formats
 import { gumbelOf, uniformOf } from '../random/philox.ts';
 import { getRecord, putFile, type Store } from '../storage/index.ts';
 import { type DomainSource, domainCounts, rangeDomains } from './domains.ts';
-import { type KeyRecipe, keyOfGumbel, noiseRun } from './keys.ts';
+import { type KeyRecipe, keyOfGumbel, noiseSpan } from './keys.ts';
 import { extremePositions } from './merging/extremes.ts';
 import { type Histogram, histogramOf } from './merging/histogram.ts';
-import { checkRanges, forEachRun } from './merging/runs.ts';
+import { checkRanges, forEachSpan } from './merging/spans.ts';
 
 /** Bytes of a record of keys.bin. */
 export const RECORD_BYTES = 12;
@@ -104,11 +104,11 @@ export async function writeScores(store: Store, prefix: string, scores: Scores):
  * The records of keys.bin: computes the keys, then sorts by group with a counting sort, which keeps positions in order.
  */
 function keyRecords(ranges: RowRange[], utilities: Float32Array, recipe: KeyRecipe) {
-  const noise = noiseRun(recipe.noise);
+  const noise = noiseSpan(recipe.noise);
   const keyOf = keyOfGumbel(recipe);
   const keys = new Uint32Array(utilities.length);
   const sizes = new Uint32Array(GROUPS);
-  forEachRun(ranges, (first, position, count) => {
+  forEachSpan(ranges, (first, position, count) => {
     const taken = noise.fill(first, count);
     for (let i = 0; i < taken; i++) {
       const utility = utilities[position + i]!;

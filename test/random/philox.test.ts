@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CounterRandom, gumbelOf, permutation, STREAM } from '../../core/random/philox.ts';
-import { RUN } from '../../core/random/philox-run.ts';
+import { SPAN } from '../../core/random/philox-span.ts';
 import { philox4x32 } from '../../core/random/philox4x32.ts';
 
 describe('philox4x32', () => {
@@ -125,7 +125,7 @@ describe('permutation', () => {
     expect(permutation(1000, new CounterRandom(8, STREAM.trainingOrder, 2))).not.toEqual(order);
   });
 
-  it.each([0, 1, 2, RUN - 1, RUN, RUN + 1, 2 * RUN, 2 * RUN + 1, 3 * RUN + 100])(
+  it.each([0, 1, 2, SPAN - 1, SPAN, SPAN + 1, 2 * SPAN, 2 * SPAN + 1, 3 * SPAN + 100])(
     'of %i numbers is Fisher-Yates with the draw of each place',
     (n) => {
       const random = new CounterRandom(2 ** 40 + 5, STREAM.probeSample, 3);

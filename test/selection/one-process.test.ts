@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ConfigError, RunError } from '../../core/errors.ts';
 import type { RowRange } from '../../core/formats.ts';
 import { CounterRandom, gumbelOf, uniformOf } from '../../core/random/philox.ts';
-import { RUN } from '../../core/random/philox-run.ts';
+import { SPAN } from '../../core/random/philox-span.ts';
 import { type KeyRecipe, keyFunction, keyOfGumbel, orderedKey } from '../../core/selection/keys.ts';
 import { boundsOf, INTERVALS, sampleBracket } from '../../core/selection/merging/bracket.ts';
 import { Decider } from '../../core/selection/merging/decide.ts';
@@ -153,12 +153,12 @@ describe('Decider', () => {
     for (const gumbel of ['exact', 'reference-code'] as const) {
       const recipe = { ...exact, gumbel };
       const random = new CounterRandom(4, 1000);
-      const utilities = Float32Array.from({ length: RUN }, (_, i) => random.normal(i));
+      const utilities = Float32Array.from({ length: SPAN }, (_, i) => random.normal(i));
       const bounds = boundsOf({ low: orderedKey(2.3), high: orderedKey(2.35) }, recipe);
       const decider = new Decider(recipe.noise, bounds);
       decider.decide(0, utilities);
-      expect(decider.openCount).toBeLessThan(0.03 * RUN);
-      expect(decider.aboveCount).toBeGreaterThan(0.05 * RUN);
+      expect(decider.openCount).toBeLessThan(0.03 * SPAN);
+      expect(decider.aboveCount).toBeGreaterThan(0.05 * SPAN);
     }
   });
 });

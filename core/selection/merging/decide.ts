@@ -3,25 +3,25 @@
  * utility. Whether a row is in is as good as random, so the kernel has no branch that a processor could mispredict: it
  * writes each row at the end of both lists, and advances the end of the list that the row belongs to.
  */
-import { type PhiloxRun, RUN } from '../../random/philox-run.ts';
+import { type PhiloxSpan, SPAN } from '../../random/philox-span.ts';
 import { doWhile, f32x4, i32, i32x4, kernel, v128 } from '../../wasm/assemble.ts';
-import { type Noise, noiseRun } from '../keys.ts';
+import { type Noise, noiseSpan } from '../keys.ts';
 import { type Bounds, INTERVALS } from './bracket.ts';
 
 /** Byte offsets in the kernel's memory; the noise comes before them. */
-const UTILITIES = 8 * RUN;
-const ABOVE = UTILITIES + 4 * RUN;
-const OPEN = ABOVE + 2 * RUN;
-const TABLE = OPEN + 2 * RUN;
+const UTILITIES = 8 * SPAN;
+const ABOVE = UTILITIES + 4 * SPAN;
+const OPEN = ABOVE + 2 * SPAN;
+const TABLE = OPEN + 2 * SPAN;
 /** Each number repeated four times: perTemperature, base, scale, flip. */
 const CONSTANTS = TABLE + 8 * INTERVALS;
 /** The ends of both lists, and whether a utility is NaN. */
 const RESULTS = CONSTANTS + 64;
 const PAGES = Math.ceil((RESULTS + 12) / 0x1_0000);
 
-/** Decides runs of rows. Its lists are valid until the next run; they ascend, and count rows from the run's first. */
+/** Decides spans of rows. Its lists are valid until the next span; they ascend, and count rows from the span's first. */
 export class Decider {
-  readonly noise: PhiloxRun;
+  readonly noise: PhiloxSpan;
   /** Rows whose key is above the bracket. */
   readonly above: Uint16Array;
   aboveCount = 0;
@@ -32,11 +32,11 @@ export class Decider {
   private readonly results: Uint32Array;
 
   constructor(noise: Noise, { perTemperature, base, scale, flip, table }: Bounds) {
-    this.noise = noiseRun(noise, { pages: PAGES, kernels: [DECIDE] });
+    this.noise = noiseSpan(noise, { pages: PAGES, kernels: [DECIDE] });
     const { memory } = this.noise;
-    this.utilities = new Float32Array(memory, UTILITIES, RUN);
-    this.above = new Uint16Array(memory, ABOVE, RUN);
-    this.open = new Uint16Array(memory, OPEN, RUN);
+    this.utilities = new Float32Array(memory, UTILITIES, SPAN);
+    this.above = new Uint16Array(memory, ABOVE, SPAN);
+    this.open = new Uint16Array(memory, OPEN, SPAN);
     this.results = new Uint32Array(memory, RESULTS, 3);
     new Uint32Array(memory, TABLE, 2 * INTERVALS).set(table);
     for (const [i, value] of [perTemperature, base, scale].entries())
@@ -47,8 +47,8 @@ export class Decider {
   /**
    * Decides rows from `first` on.
    *
-   * @param utilities at most {@link RUN} of them.
-   * @returns how many rows were decided, see `PhiloxRun.fill`; undefined when a utility is NaN.
+   * @param utilities at most {@link SPAN} of them.
+   * @returns how many rows were decided, see `PhiloxSpan.fill`; undefined when a utility is NaN.
    */
   decide(first: number, utilities: Float32Array): number | undefined {
     const count = this.noise.fill(first, utilities.length);

@@ -15,12 +15,12 @@
 import { RunError } from '../../errors.ts';
 import type { RowRange } from '../../formats.ts';
 import { gumbelOf, uniformOf } from '../../random/philox.ts';
-import { type KeyRecipe, keyOfGumbel, noiseRun } from '../keys.ts';
+import { type KeyRecipe, keyOfGumbel, noiseSpan } from '../keys.ts';
 import { type Bracket, boundsOf, type PoolUtilities, sampleBracket } from './bracket.ts';
 import { type Cut, checkSize, criticalBin, cutter } from './cut.ts';
 import { Decider } from './decide.ts';
 import type { SelectedRows } from './merge.ts';
-import { checkRanges, forEachRun } from './runs.ts';
+import { checkRanges, forEachSpan } from './spans.ts';
 
 export type { PoolUtilities } from './bracket.ts';
 
@@ -61,7 +61,7 @@ export function* inMemoryRows(
   { ranges, utilities }: PoolUtilities,
   recipe: KeyRecipe,
 ): Generator<SelectedRows> {
-  const noise = noiseRun(recipe.noise);
+  const noise = noiseSpan(recipe.noise);
   const keyOf = keyOfGumbel(recipe);
   let [start, next] = [0, 0];
   for (const range of partsOf(ranges)) {
@@ -71,7 +71,7 @@ export function* inMemoryRows(
     const selected = positions.subarray(next, until);
     const keys = new Uint32Array(selected.length);
     let done = 0;
-    forEachRun([range], (first, position, count) => {
+    forEachSpan([range], (first, position, count) => {
       const taken = noise.fill(first, count);
       for (; done < selected.length && selected[done]! < start + position + taken; done++) {
         const i = selected[done]! - start - position;
@@ -104,10 +104,10 @@ export function selectWithin(
   const decider = new Decider(recipe.noise, boundsOf({ low, high }, recipe));
   const { word0, word1 } = decider.noise;
   const keyOf = keyOfGumbel(recipe);
-  forEachRun(ranges, (first, position, count) => {
-    const run = utilities.subarray(position, position + count);
-    const taken = decider.decide(first, run);
-    if (taken === undefined) throw notANumber(first + run.findIndex(Number.isNaN));
+  forEachSpan(ranges, (first, position, count) => {
+    const span = utilities.subarray(position, position + count);
+    const taken = decider.decide(first, span);
+    if (taken === undefined) throw notANumber(first + span.findIndex(Number.isNaN));
     // Writes past an array's end do nothing, and the counts below reveal them.
     const { aboveCount, openCount } = decider;
     for (let i = 0; i < aboveCount; i++) positions[above + i] = position + decider.above[i]!;
@@ -115,7 +115,7 @@ export function selectWithin(
     let n = inside;
     for (let i = 0; i < openCount; i++) {
       const row = decider.open[i]!;
-      const key = keyOf(run[row]!, gumbelOf(uniformOf(word0[row]!, word1[row]!)));
+      const key = keyOf(span[row]!, gumbelOf(uniformOf(word0[row]!, word1[row]!)));
       if (key < low) continue;
       insidePositions[n] = position + row;
       insideKeys[n++] = key;
@@ -143,10 +143,10 @@ function mergeInto(target: Uint32Array, count: number, others: Uint32Array): voi
 
 /** The selection by the keys of all rows, which are computed three times over. */
 function selectByCounting({ ranges, utilities }: PoolUtilities, k: number, recipe: KeyRecipe): InMemorySelection {
-  const noise = noiseRun(recipe.noise);
+  const noise = noiseSpan(recipe.noise);
   const keyOf = keyOfGumbel(recipe);
   const forEachKey = (visit: (key: number, position: number) => void) =>
-    forEachRun(ranges, (first, position, count) => {
+    forEachSpan(ranges, (first, position, count) => {
       const taken = noise.fill(first, count);
       for (let i = 0; i < taken; i++) {
         const utility = utilities[position + i]!;

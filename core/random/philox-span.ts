@@ -5,15 +5,15 @@
 import { doWhile, i32, i32x4, instantiate, type Kernel, kernel, type Local, v128 } from '../wasm/assemble.ts';
 import { MULTIPLIER_0, MULTIPLIER_1, WEYL_0, WEYL_1 } from './philox4x32.ts';
 
-/** The most indices in a run: its words, 32 KiB, stay in a core's L1 cache. */
-export const RUN = 4096;
+/** The most indices in a span: its words, 32 KiB, stay in a core's L1 cache. */
+export const SPAN = 4096;
 
-/** A generator like `CounterRandom`, read in runs. */
-export class PhiloxRun {
-  /** Words 0 and 1 of the last run's blocks. */
+/** A generator like `CounterRandom`, read in spans. */
+export class PhiloxSpan {
+  /** Words 0 and 1 of the last span's blocks. */
   readonly word0: Uint32Array;
   readonly word1: Uint32Array;
-  /** Where the words are: word 0 at byte 0, word 1 at byte 4 RUN. The rest is for the kernels given. */
+  /** Where the words are: word 0 at byte 0, word 1 at byte 4 SPAN. The rest is for the kernels given. */
   readonly memory: ArrayBuffer;
   readonly kernels: Record<string, (...parameters: number[]) => void>;
   private readonly key: [number, number];
@@ -25,8 +25,8 @@ export class PhiloxRun {
     const { memory, kernels } = instantiate(work.pages, [PHILOX, ...work.kernels]);
     this.memory = memory;
     this.kernels = kernels;
-    this.word0 = new Uint32Array(memory, 0, RUN);
-    this.word1 = new Uint32Array(memory, 4 * RUN, RUN);
+    this.word0 = new Uint32Array(memory, 0, SPAN);
+    this.word1 = new Uint32Array(memory, 4 * SPAN, SPAN);
     this.key = [seed >>> 0, Math.floor(seed / 0x1_0000_0000) >>> 0];
     this.stage = stage;
     this.stream = stream;
@@ -35,12 +35,12 @@ export class PhiloxRun {
   /**
    * Writes the words of indices from `first` on.
    *
-   * @param count at most {@link RUN}.
+   * @param count at most {@link SPAN}.
    * @returns how many were written: fewer than `count` where the index's upper half changes.
    */
   fill(first: number, count: number): number {
     const low = first % 0x1_0000_0000;
-    const written = Math.min(count, RUN, 0x1_0000_0000 - low);
+    const written = Math.min(count, SPAN, 0x1_0000_0000 - low);
     const high = Math.floor(first / 0x1_0000_0000);
     this.kernels.philox!(written, low, high, this.stage, this.stream, ...this.key);
     return written;
@@ -102,7 +102,7 @@ const PHILOX = kernel(
       ...Array.from({ length: 10 }, () => round).flat(),
       ...vectors.flatMap(({ c0, c1 }, side) => [
         ...v128.store(at.get, c0.get, 16 * side),
-        ...v128.store(at.get, c1.get, 16 * side + 4 * RUN),
+        ...v128.store(at.get, c1.get, 16 * side + 4 * SPAN),
       ]),
       ...at.set(i32.add(at.get, i32.const(32))),
     ];
