@@ -38,9 +38,10 @@ export function readGptNeoxConfig(config: ModelConfig): GptNeoxShape {
   };
 }
 
-/** Transformers' names of the activations; it has three for the approximation by tanh, the first of which is written. */
+/** Transformers' names of the activations: two for the exact one and three for its approximation by tanh; the first of each is written. */
 const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   gelu: 'gelu',
+  gelu_python: 'gelu',
   gelu_pytorch_tanh: 'gelu-tanh',
   gelu_new: 'gelu-tanh',
   gelu_fast: 'gelu-tanh',

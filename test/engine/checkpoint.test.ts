@@ -341,10 +341,15 @@ describe('a downloaded model', () => {
     expect((await loadModel(store, '')).shape).toMatchObject({ rotaryFraction: 0.5, rotaryBase: 777 });
   });
 
-  it.each(['gelu_new', 'gelu_fast', 'gelu_pytorch_tanh'])('may approximate GELU as %s', async (hidden_act) => {
+  it.each([
+    ['gelu_python', 'gelu'],
+    ['gelu_new', 'gelu-tanh'],
+    ['gelu_fast', 'gelu-tanh'],
+    ['gelu_pytorch_tanh', 'gelu-tanh'],
+  ])('may call its activation %s', async (hidden_act, activation) => {
     await putJson(store, 'config.json', { ...config, hidden_act });
     await store.put('model.safetensors', encodeSafetensors(tensorsOf(parameters)));
-    expect((await loadModel(store, '')).shape).toMatchObject({ activation: 'gelu-tanh' });
+    expect((await loadModel(store, '')).shape).toMatchObject({ activation });
   });
 
   it('may call its head as Transformers 5 does in memory, but not have two', async () => {
@@ -395,7 +400,7 @@ describe('a downloaded model', () => {
   it.each([
     [{ head_dim: 16 }, /head_dim is 16, only hidden_size \/ num_attention_heads, 8, is supported\. Use another model/],
     [{ model_type: 'phi' }, /config\.json: model_type is "phi"; only "gpt_neox", "llama", .*"qwen3" are/],
-    [{ hidden_act: 'relu' }, /hidden_act is "relu"; only "gelu", "gelu_pytorch_tanh", .* are supported/],
+    [{ hidden_act: 'relu' }, /hidden_act is "relu"; only "gelu", "gelu_python", .* are supported/],
     [{ hidden_act: 'constructor' }, /hidden_act is "constructor"; only/],
     [{ attention_bias: false }, /attention\.dense\.bias is no part of the model that config\.json describes/],
     [{ use_parallel_residual: 'no' }, /use_parallel_residual is "no", true or false was expected/],
