@@ -164,6 +164,9 @@ export interface SelectionCheck {
 
 /** How passages compare with the corpus. */
 export interface PassageStatistics {
+  /** Passages that are used, and their tokens. Absent in older files. */
+  passages?: number;
+  tokens?: number;
   /** Tokens whose loss counts. */
   targets: number;
   /** Share of them that hardly ever occur in the corpus. */

@@ -1,8 +1,9 @@
 import type { ModelFields, RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
+import { textSizes } from '../../core/cost/passages.ts';
 import { textBytes } from '../../core/cost/preparation.ts';
-import { idleUsdPerMonth, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/price.ts';
+import { idleUsdPerMonth, type Place, type PricedPlan, priceAssumptions, pricePlan } from '../../core/cost/price.ts';
 import { type QuotaNeed, quotaNeeds } from '../../core/cost/quotas.ts';
 import type { CorpusIndex } from '../../core/formats.ts';
 import { counted, plural } from '../../core/plural.ts';
@@ -30,7 +31,7 @@ const { dated, utilisation, spotDiscount, minutesPerJob, minutesPerStep, region 
 
 /**
  * `mates plan CONFIG`: what the run would do and cost. Several configurations give one table of what they cost, and of
- * what the deployed system costs while idle. Runs nothing and reads no data but the index of a prepared corpus; warns
+ * what the deployed system costs while idle. Runs nothing and reads no data but passages and the index of a prepared corpus; warns
  * if a file is missing.
  */
 export async function plan(files: string[], options: Options): Promise<void> {
@@ -41,10 +42,10 @@ export async function plan(files: string[], options: Options): Promise<void> {
   for (const config of configs) {
     const corpus = await preparedIndex(config, storeOpener());
     corpora.push(corpus);
-    const place = { corpus };
+    const { problems, ...found } = await filesHere(config);
+    const place = { corpus, ...found };
     const quotas = quotaNeeds(config, place);
-    const { problems, bytes } = await filesHere(config);
-    const warnings = [...limitWarnings(config, { ...place, textBytes: bytes }), ...problems];
+    const warnings = [...limitWarnings(config, place), ...problems];
     plans.push({ ...pricePlan(config, place), warnings, quotas });
   }
   if (options.json) {
@@ -55,16 +56,15 @@ export async function plan(files: string[], options: Options): Promise<void> {
   else console.log(describe(configs[0]!, plans[0]!, corpora[0]));
 }
 
-/**
- * What is wrong with the run's input files, and how many bytes of text they have. Nothing is checked if any is on S3.
- */
-async function filesHere(config: RunConfig): Promise<{ problems: string[]; bytes?: number }> {
+/** What is wrong with the run's input files, and how much text they have. Nothing is checked if any is on S3. */
+async function filesHere(config: RunConfig): Promise<Pick<Place, 'textBytes' | 'passages'> & { problems: string[] }> {
   if (JSON.stringify(config).includes('"s3://')) return { problems: [] };
-  const { files, problems } = await inputProblems(config, storeOpener());
+  const { files, problems, ...found } = await inputProblems(config, storeOpener());
   if (problems.length > 0) problems.push('Planning does not need these files; a run does.');
   return {
     problems,
-    bytes: files.length > 0 ? textBytes(files) : undefined,
+    passages: textSizes(config, found),
+    ...(files.length > 0 && { textBytes: textBytes(files) }),
   };
 }
 

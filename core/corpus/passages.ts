@@ -91,6 +91,27 @@ export async function passageHashes(
   return hashes;
 }
 
+/** How many passages a file has, and the bytes of their text. */
+export interface MeasuredPassages {
+  passages: number;
+  bytes: number;
+}
+
+/**
+ * Measures the passages of a file that are used. Throws InputError as {@link loadPassages}.
+ *
+ * @param limit how many are used, from the start of the file.
+ */
+export async function measurePassages(pieces: Pieces, name: string, limit: number): Promise<MeasuredPassages> {
+  const measured = { passages: 0, bytes: 0 };
+  for await (const { context, continuation } of parsePassages(pieces, name)) {
+    measured.bytes += Buffer.byteLength(context + continuation);
+    if (++measured.passages === limit) break;
+  }
+  if (measured.passages === 0) throw noPassages(name);
+  return measured;
+}
+
 async function* parsePassages(pieces: Pieces, name: string): AsyncGenerator<PassageText, void, undefined> {
   for await (const { number: line, text } of readLines(pieces, name)) {
     if (text.trim() === '') continue;

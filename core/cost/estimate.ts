@@ -35,6 +35,8 @@ export interface CostEstimate {
   selectionOverhead: number;
 }
 
+import { meanPassage, PASSAGE_TOKENS, type PassageSizes, type RunPassages } from './passages.ts';
+
 /** Operations by what they are for; both arms are evaluated. */
 export interface StageFlops {
   pretrain: number;
@@ -61,10 +63,14 @@ export interface StageEstimate {
   scoredRows: number;
 }
 
-/** Assumed tokens of a passage, as the file is not read: LAMBADA's mean is about 85. */
-const PASSAGE_TOKENS = 85;
-/** Assumed tokens of a last word: most are one or two. */
-const LAST_WORD_TOKENS = 2;
+/** What is known of a run's inputs. */
+export interface KnownInputs {
+  /** @default - not prepared: pools are the least that they must be */
+  corpus?: CorpusIndex | undefined;
+  /** @default - as many as the configuration asks for, of LAMBADA's mean length */
+  passages?: RunPassages | undefined;
+}
+
 /**
  * Assumed size of a zero-shot task without a `limit`, as its file is not read: ARC-Easy has 2,376 items, PIQA 1,838, LAMBADA 5,153; up to
  * four choices, of some five tokens (PIQA's are of twenty, LAMBADA's words of two).
@@ -78,9 +84,10 @@ const FILE_VOCABULARY = 50_304;
 const BERT_BASE = { layers: 12, width: 768 };
 
 /** @throws ConfigError when the corpus is too small for a stage. */
-export function estimateCost(config: RunConfig, corpus?: CorpusIndex): CostEstimate {
+export function estimateCost(config: RunConfig, known: KnownInputs = {}): CostEstimate {
   const { pretrain } = config;
-  const stages = estimateStages(config, corpus);
+  const { corpus } = known;
+  const stages = estimateStages(config, known);
   const work = stages.flatMap((stage) => stage.work);
   const total = sum(work);
   const steps = pretrain.stages * pretrain.stepsPerStage;
@@ -121,21 +128,22 @@ function leastPool(config: RunConfig, stage: number): number {
  */
 export function estimateStages(
   config: RunConfig,
-  corpus?: CorpusIndex,
+  known: KnownInputs = {},
   stages = config.pretrain.stages,
 ): StageEstimate[] {
-  return Array.from({ length: stages }, (_, stage) => estimateStage(config, stage, corpus));
+  return Array.from({ length: stages }, (_, stage) => estimateStage(config, stage, known));
 }
 
 /** The counterpart of planStage, which says how large the pool is where there is a corpus. */
-function estimateStage(config: RunConfig, stage: number, corpus?: CorpusIndex): StageEstimate {
+function estimateStage(config: RunConfig, stage: number, known: KnownInputs): StageEstimate {
+  const { corpus } = known;
   const { probe, selection, scoring } = config;
   const { score, once, probes, preparesProbe, arms } = stageWork(config, stage);
   const plan = corpus && planStage(config, corpus, stage);
   const poolRows = plan?.poolRows ?? leastPool(config, stage);
   const scoredRows = score ? poolRows : 0;
   const earlier = probes * Math.min(config.influenceModel.earlierStages, Math.max(0, stage - 1));
-  const { row, evaluated, probed, prepared, labelled, again, predicted } = unitCosts(config, corpus);
+  const { row, evaluated, probed, prepared, labelled, again, predicted } = unitCosts(config, known);
   const perRow = { 'influence-model': predicted, probe: probed, loss: row, dsir: 0, classifier: 0 };
   const training = trainingFlops(config, corpus);
 
@@ -168,16 +176,17 @@ export function trainingFlops(config: RunConfig, corpus?: CorpusIndex): number {
  * Operations of one each of these: a row's forward pass, an evaluation, a probe, the preparation of probes, a label's
  * share of the fit, that of a label of an earlier stage, a prediction.
  */
-function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
-  const { reference, heldOut, evaluation, probe, pretrain, influenceModel } = config;
+function unitCosts(config: RunConfig, { corpus, passages }: KnownInputs) {
+  const { evaluation, probe, pretrain, influenceModel } = config;
   const shape = shapeOf(config, corpus);
   const length = rowTokens(config, corpus);
   const row = length * decoderForwardFlops(shape, length);
-  const passageTokens = Math.min(PASSAGE_TOKENS, length); // longer ones are cut to a row
-  const whole = passageTokens * decoderForwardFlops(shape, passageTokens);
-  const read = ({ target }: RunConfig['reference']) =>
-    passageForwardFlops(shape, passageTokens, target === 'last-word' ? LAST_WORD_TOKENS : passageTokens - 1);
+  const reference = meanPassage(config.reference, length, passages?.reference);
+  const heldOut = meanPassage(config.heldOut, length, passages?.heldOut);
+  const whole = reference.tokens * decoderForwardFlops(shape, reference.tokens);
+  const read = ({ tokens, targets }: PassageSizes) => passageForwardFlops(shape, tokens, targets);
   const passage = read(reference);
+  const questionTokens = Math.min(PASSAGE_TOKENS, length);
   const { batchRows, steps } = probe.lookahead;
   const branch = 3 * pretrain.decaySteps * pretrain.batchRows * row;
   const domains = corpus?.domains.length ?? DOMAINS;
@@ -205,7 +214,7 @@ function unitCosts(config: RunConfig, corpus?: CorpusIndex) {
       branch +
       reference.passages * passage +
       heldOut.passages * read(heldOut) +
-      items * TASK.requests * passageForwardFlops(shape, passageTokens, TASK.targets) +
+      items * TASK.requests * passageForwardFlops(shape, questionTokens, TASK.targets) +
       domains * evaluation.rowsPerDomain * row,
     probed: probe.method === 'exact' ? 3 * row + reference.passages * passage : 2 * row,
     prepared: (probe.checkpoint === 'decayed' ? branch : 0) + copies,

@@ -106,12 +106,12 @@ function memoryWarnings(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, co
  * that name the setting. Waiting for capacity comes on top.
  */
 function timeWarnings(config: RunConfig, place: Place): string[] {
-  const { deployment = DEFAULT_DEPLOYMENT, trainer, corpus } = place;
+  const { deployment = DEFAULT_DEPLOYMENT, trainer } = place;
   const { jobTimeoutHours, jobAttempts, runTimeoutDays } = deployment;
   const [usual] = instancesFor(config, deployment);
   const longest = new Map<string, { hours: number; warning: string }>();
   let runHours = 0;
-  for (const { work } of estimateStages(config, corpus)) {
+  for (const { work } of estimateStages(config, place)) {
     const inStage = new Map<string, number>();
     for (const { task, part, jobs, flops } of work) {
       const onSageMaker = task === 'pretrain' && trainer === 'sagemaker';

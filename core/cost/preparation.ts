@@ -3,9 +3,7 @@ import type { RunConfig } from '../config/schema.ts';
 import { formatOf, type InputFile, type InputFormat } from '../corpus/reading/input-file.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { estimateCost } from './estimate.ts';
-
-/** Bytes of text in a token of English, with a vocabulary of some 50,000. */
-const TOKEN_BYTES = 4.2;
+import { TOKEN_BYTES } from './passages.ts';
 
 /** Bytes of text for each byte of a compressed file: about what gzip makes of C4's lines. */
 const PACKED_BYTES = 2.6;

@@ -14,10 +14,16 @@
 import { onGpu } from '../config/runtimes.ts';
 import type { RunConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
-import type { CorpusIndex } from '../formats.ts';
 import type { StageTask } from '../tasks.ts';
 import { DEFAULT_DEPLOYMENT, type Deployment } from './deployment.ts';
-import { type CostEstimate, estimateCost, estimateStages, type StageFlops, type StageJobs } from './estimate.ts';
+import {
+  type CostEstimate,
+  estimateCost,
+  estimateStages,
+  type KnownInputs,
+  type StageFlops,
+  type StageJobs,
+} from './estimate.ts';
 import { leastTextBytes, preparationHours, preparedBytes } from './preparation.ts';
 import prices from './prices.json' with { type: 'json' };
 
@@ -39,13 +45,11 @@ export interface Host extends Instance {
 const INSTANCES: Instance[] = prices.instances;
 
 /** Where a run is done, and what is known about it. */
-export interface Place {
+export interface Place extends KnownInputs {
   /** @default - the default settings */
   deployment?: Deployment;
   /** What pretrains. @default batch */
   trainer?: 'batch' | 'sagemaker';
-  /** @default - not prepared: pools are the least that they must be */
-  corpus?: CorpusIndex;
   /** Bytes of text in the corpus's inputs. @default - the least that gives the rows that the run must have */
   textBytes?: number;
   /** The latest stage that is done. @default - the estimate holds */
@@ -80,7 +84,7 @@ export interface PricedPlan extends CostEstimate {
 }
 
 export function pricePlan(config: RunConfig, place: Place = {}): PricedPlan {
-  const estimate = estimateCost(config, place.corpus);
+  const estimate = estimateCost(config, place);
   const totalFlops = Object.values(estimate.flops).reduce((total, part) => total + part, 0);
   const instances = costsThrough(config, config.pretrain.stages - 1, place);
   return { name: config.name, ...estimate, totalFlops, instances, pricesDated: prices.dated };
@@ -123,7 +127,7 @@ function checkPrices(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, train
 
 /** The cost on each instance type that the run could be on, from its start to the end of a stage. */
 function costsThrough(config: RunConfig, last: number, place: Place): InstanceCost[] {
-  const stages = estimateStages(config, place.corpus, last + 1).map(({ work }) => work);
+  const stages = estimateStages(config, place, last + 1).map(({ work }) => work);
   const trainsOn = place.trainer === 'sagemaker' ? sagemakerInstance(config, place.deployment) : undefined;
   const isApart = ({ task }: StageJobs) => trainsOn !== undefined && task === 'pretrain';
   const preparing = preparingHours(config, place);

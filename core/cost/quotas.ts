@@ -34,18 +34,18 @@ const FAMILIES: { types: RegExp; name: string; spotName?: string; spot: string; 
  */
 export function quotaNeeds(
   config: RunConfig,
-  { deployment = DEFAULT_DEPLOYMENT, trainer, corpus }: Place,
+  { deployment = DEFAULT_DEPLOYMENT, trainer, ...known }: Place,
 ): QuotaNeed[] {
   const [host] = instancesFor(config, deployment);
   const { vcpus } = host!.cpu;
   const gpus = onGpu(config.engine.runtime) || deployment.accelerator === 'gpu';
   const most = gpus ? deployment.maxGpuVcpus : deployment.maxCpuVcpus;
-  const stages = estimateStages(config, corpus);
+  const stages = estimateStages(config, known);
   const jobs = Math.max(...stages.flatMap(({ work }) => work.map((one) => one.jobs)));
   const useful = Math.max(vcpus, Math.min(vcpus * Math.ceil(jobs / host!.jobsAtOnce), most));
   const needs = ec2Needs(host!, { least: vcpus, useful });
   // A corpus is prepared on CPUs, whatever the rest runs on.
-  if (gpus && config.corpus.prepared === undefined && corpus === undefined) {
+  if (gpus && config.corpus.prepared === undefined && known.corpus === undefined) {
     const least = deployment.jobVcpus;
     needs.push(...ec2Needs({ instance: deployment.cpuInstances[0]! }, { least, useful: least }));
   }

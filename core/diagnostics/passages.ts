@@ -76,7 +76,8 @@ export function passageStatistics(
     .sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
     .slice(0, EXAMPLES)
     .map(([text]) => text);
-  return { targets, missing: count / targets, examples };
+  const tokens = passages.reduce((sum, one) => sum + one.tokens.length, 0);
+  return { passages: passages.length, tokens, targets, missing: count / targets, examples };
 }
 
 /** Cuts a long text between characters, never inside one, and marks the cut. */

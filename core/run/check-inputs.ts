@@ -5,6 +5,7 @@
 import { paddedVocabulary } from '../config/padded-vocabulary.ts';
 import type { RunConfig } from '../config/schema.ts';
 import { preparedIndex } from '../corpus/corpus.ts';
+import { type MeasuredPassages, measurePassages } from '../corpus/passages.ts';
 import type { InputFile } from '../corpus/reading/input-file.ts';
 import { findInputs } from '../corpus/reading/inputs.ts';
 import { ConfigError, InputError, MatesError } from '../errors.ts';
@@ -14,6 +15,7 @@ import {
   getJsonIfPresent,
   isLocalPath,
   reachable,
+  readInput,
   type Store,
   type StoreOpener,
   splitUri,
@@ -23,46 +25,54 @@ import { loadTokenizer } from '../tokenizer/index.ts';
 import { sameIds } from '../tokenizer/same-ids.ts';
 import type { TokenizerJson } from '../tokenizer/tokenizer-json.ts';
 
-/**
- * Looks for every file that the configuration names, and reads only tokenizers and what describes a pretrained encoder.
- *
- * @returns the corpus's input files; none where it was prepared beforehand.
- * @throws InputError naming the first that is missing, empty or out of reach, and its field.
- */
-export async function checkInputs(config: RunConfig, open: StoreOpener): Promise<InputFile[]> {
-  const files: InputFile[] = [];
-  for (const check of checks(config, open)) files.push(...(await check()));
-  return files;
+/** What was found of a run's inputs. */
+export interface FoundInputs {
+  /** The corpus's input files; none where it was prepared beforehand. */
+  files: InputFile[];
+  reference?: MeasuredPassages;
+  heldOut?: MeasuredPassages;
 }
 
 /**
- * The same for all inputs, each by itself: what is wrong with them, in sentences, and the input files that are there.
+ * Looks for every file that the configuration names, and reads only passages, tokenizers and what describes a pretrained
+ * encoder.
+ *
+ * @throws InputError naming the first that is missing, empty, malformed or out of reach, and its field.
  */
+export async function checkInputs(config: RunConfig, open: StoreOpener): Promise<FoundInputs> {
+  const found: FoundInputs = { files: [] };
+  for (const check of checks(config, open, found)) await check();
+  return found;
+}
+
+/** The same for all inputs, each by itself: what is there, and what is wrong with the others, in sentences. */
 export async function inputProblems(
   config: RunConfig,
   open: StoreOpener,
-): Promise<{ files: InputFile[]; problems: string[] }> {
-  const files: InputFile[] = [];
+): Promise<FoundInputs & { problems: string[] }> {
+  const found: FoundInputs = { files: [] };
   const problems = new Set<string>(); // reference.input and heldOut.input may be one file
-  for (const check of checks(config, open))
+  for (const check of checks(config, open, found))
     try {
-      files.push(...(await check()));
+      await check();
     } catch (error) {
       if (!(error instanceof MatesError)) throw error;
       problems.add(error.message);
     }
-  return { files, problems: [...problems] };
+  return { ...found, problems: [...problems] };
 }
 
-/** Each throws when something is wrong; otherwise it returns those of the corpus's input files that it has found. */
-function checks(config: RunConfig, open: StoreOpener): (() => Promise<InputFile[]>)[] {
-  const { corpus, reference, heldOut, model, influenceModel, evaluation } = config;
+/** Each throws when something is wrong; otherwise it writes down what it has found. */
+function checks(config: RunConfig, open: StoreOpener, found: FoundInputs): (() => Promise<void>)[] {
+  const { corpus, model, influenceModel, evaluation } = config;
   const { prepared, tokenizer } = corpus;
-  const file = (uri: string, remedy: string) => async () => {
-    await requireFile(open, uri, remedy);
-    return [];
+  const file = (uri: string, remedy: string) => () => requireFile(open, uri, remedy);
+  const passages = (name: 'reference' | 'heldOut') => async () => {
+    const { input, passages } = config[name];
+    const remedy = 'reference.input and heldOut.input name files of passages';
+    await requireFile(open, input, remedy);
+    found[name] = await measurePassages(readInput(open, input, `${input}: no such file; ${remedy}.`), input, passages);
   };
-  const passages = 'reference.input and heldOut.input name files of passages';
   return [
     prepared
       ? async () => {
@@ -73,23 +83,22 @@ function checks(config: RunConfig, open: StoreOpener): (() => Promise<InputFile[
           );
           const index = await preparedIndex(config, open);
           if (index) paddedVocabulary(index.tokenizer.vocabularySize, model, `the tokenizer of ${prepared}`);
-          return [];
         }
-      : () => reachable(`corpus.input (${corpus.input.join(', ')})`, () => findInputs(corpus.input, open)),
+      : async () => {
+          const inputs = `corpus.input (${corpus.input.join(', ')})`;
+          found.files = await reachable(inputs, () => findInputs(corpus.input, open));
+        },
     async () => {
       if (!prepared && 'file' in tokenizer) await checkTokenizer(open, tokenizer.file, tokenizer.endOfText, model);
-      return [];
     },
-    file(reference.input, passages),
-    file(heldOut.input, passages),
+    passages('reference'),
+    passages('heldOut'),
     ...evaluation.tasks.map((task) => file(task.file, 'evaluation.tasks names JSON Lines files')),
     async () => {
       if (model.pretrained) await checkPretrained(open, model.pretrained, corpus);
-      return [];
     },
     async () => {
       if (influenceModel.pretrained) await checkEncoder(open, influenceModel.pretrained, influenceModel);
-      return [];
     },
   ];
 }

@@ -1,11 +1,12 @@
+import { recordedSizes } from '../../core/cost/passages.ts';
 import { costThroughStage } from '../../core/cost/price.ts';
-import type { Arm, CorpusIndex, StagePlan } from '../../core/formats.ts';
-import { armLayout, checkpointMark, stageLayout } from '../../core/layout.ts';
+import type { Arm, CorpusIndex, PassagesCheck, StagePlan } from '../../core/formats.ts';
+import { armLayout, checkpointMark, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
 import type { RunReference } from '../../core/run/execution-input.ts';
 import { openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
 import { readTimings, secondsAtWork, taskOf } from '../../core/run/timings.ts';
-import { putJson } from '../../core/storage/index.ts';
+import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
 import type { StageTask } from '../../core/tasks.ts';
 import { deploymentFromEnvironment, openerFromEnvironment } from '../environment.ts';
 
@@ -63,7 +64,9 @@ async function isWithinBudget(
 ): Promise<boolean> {
   if (maxCostUsd === undefined) return true;
   const latest = stage > 0 ? { stage: stage - 1, jobHours: await jobHours(run, corpus, stage - 1) } : undefined;
-  const place = { corpus, deployment: deploymentFromEnvironment(), trainer, latest };
+  const checked = await getJsonIfPresent<PassagesCheck>(run.store, PASSAGES_FILE);
+  const passages = checked && recordedSizes(checked);
+  const place = { corpus, passages, deployment: deploymentFromEnvironment(), trainer, latest };
   return costThroughStage(run.record.config, stage, place) <= maxCostUsd;
 }
 

@@ -4,6 +4,7 @@ import { onGpu } from '../../core/config/runtimes.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
+import { textSizes } from '../../core/cost/passages.ts';
 import { textBytes } from '../../core/cost/preparation.ts';
 import { costThroughStage, type Place, type PricedPlan, pricePlan } from '../../core/cost/price.ts';
 import { type QuotaNeed, quotaNeeds } from '../../core/cost/quotas.ts';
@@ -71,10 +72,13 @@ export async function handler(event: Event): Promise<State> {
   const config = await readConfig(input, store, open);
   checkEngine(config);
   checkTrainer(input);
-  const inputs = await checkInputs(config, open);
+  const { files, ...found } = await checkInputs(config, open);
   await checkRun(store, id, config);
   const corpus = await preparedIndex(config, open);
-  const place: Place = { corpus, textBytes: textBytes(inputs), deployment: deploymentFromEnvironment() };
+  const place: Place = {
+    ...{ corpus, textBytes: textBytes(files), passages: textSizes(config, found) },
+    deployment: deploymentFromEnvironment(),
+  };
   refuseHigherCap(input);
   checkCap(input, config, place, input.dryRun);
   // A dry run claims nothing, and on one machine the command line locks the run's folder instead.

@@ -1,5 +1,8 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { plan } from '../../bin/commands/plan.ts';
+import { temporaryFolder } from '../support.ts';
 import { printed } from './support.ts';
 
 const planOf = async (name: string) => JSON.parse(await printed(() => plan([`examples/${name}.json`], { json: true })));
@@ -17,4 +20,20 @@ it('says what the run takes of quotas, and which of its files are missing', asyn
   for (const name of missing) expect(warnings).toContainEqual(expect.stringContaining(name));
   expect(warnings.at(-1)).toBe('Planning does not need these files; a run does.');
   expect((await planOf('smoke')).warnings).toEqual([]);
+});
+
+it('counts the operations of the passages that there are, and says what is wrong with them', async () => {
+  const folder = await temporaryFolder();
+  const [config, passages] = [join(folder, 'mine.json'), join(folder, 'passages.jsonl')];
+  const input = { corpus: { input: ['builtin:corpus/logs.jsonl.gz'] }, probe: { method: 'exact' } };
+  const sets = { reference: { input: 'passages.jsonl' }, heldOut: { input: 'passages.jsonl' } };
+  await writeFile(config, JSON.stringify({ ...input, ...sets }));
+  const probing = async (text: string) => {
+    await writeFile(passages, `{"text": "${text}"}\n`.repeat(64));
+    return JSON.parse(await printed(() => plan([config], { json: true }))).flops.probe;
+  };
+  expect(await probing('a short one')).toBeLessThan(0.5 * (await probing('a longer one, '.repeat(30))));
+  await writeFile(passages, '{"text": "a b"}\n{"words": 2}\n');
+  const { warnings } = JSON.parse(await printed(() => plan([config], { json: true })));
+  expect(warnings).toContainEqual(expect.stringMatching(/passages\.jsonl, line 2: expected \{"text": "\.\.\."\}/));
 });

@@ -194,7 +194,7 @@ describe('a run that goes on from a model', () => {
 
   it('needs its files and its tokenizer', async () => {
     const open = storeOpener();
-    await expect(checkInputs(config(), open)).resolves.toEqual([]);
+    await expect(checkInputs(config(), open)).resolves.toMatchObject({ files: [] });
     await expect(checkInputs(config({ pretrained: at('none') }), open)).rejects.toThrow(
       /none\/config\.json: no such file; model\.pretrained names a Hugging Face directory/,
     );
@@ -206,7 +206,7 @@ describe('a run that goes on from a model', () => {
     await store.put('model.safetensors', 'x');
     const tokenizer = JSON.parse(await readFile(join(prepared, TOKENIZER_FILE), 'utf8'));
     await putJson(store, TOKENIZER_FILE, tokenizer);
-    await expect(checkInputs(config({ pretrained: at('other') }), open)).resolves.toEqual([]);
+    await expect(checkInputs(config({ pretrained: at('other') }), open)).resolves.toMatchObject({ files: [] });
     tokenizer.model.merges.pop();
     await putJson(store, TOKENIZER_FILE, tokenizer);
     await expect(checkInputs(config({ pretrained: at('other') }), open)).rejects.toThrow(

@@ -10,9 +10,10 @@ import { DEFAULT_DEPLOYMENT } from '../../core/cost/deployment.ts';
 import { estimateCost, estimateStages, shapeOf } from '../../core/cost/estimate.ts';
 import { decoderForwardFlops, decoderParameters, passageForwardFlops } from '../../core/cost/flops.ts';
 import { trainerMemory } from '../../core/cost/memory.ts';
+import { type RunPassages, recordedSizes, textSizes } from '../../core/cost/passages.ts';
 import { costThroughStage, idleUsdPerMonth, instancesFor, jobHours, pricePlan } from '../../core/cost/price.ts';
-import type { Evaluation, Timing } from '../../core/formats.ts';
-import { armLayout, stageLayout } from '../../core/layout.ts';
+import type { Evaluation, PassagesCheck, Timing } from '../../core/formats.ts';
+import { armLayout, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
 import { getJson } from '../../core/storage/index.ts';
 import type { StageTask } from '../../core/tasks.ts';
@@ -75,7 +76,7 @@ describe.each([
         if (/^score-/.test(job)) recorded.score += flops;
       }
     const { index } = await openRunCorpus(tiny.run);
-    const { flops, scoredRows } = estimateCost(config, index);
+    const { flops, scoredRows } = estimateCost(config, { corpus: index });
     expect(scoredRows).toBe((await tiny.plan(1)).poolRows);
     for (const part of ['pretrain', 'control', 'score'] as const)
       if (flops[part] > 0) expect(recorded[part] / flops[part], part).toBeCloseTo(1, 1);
@@ -195,6 +196,48 @@ it('estimates fit the labels of earlier stages again, as far as there are any', 
   expect(two.map((flops, i) => flops - none[i]!)).toEqual([0, again, 2 * again]);
 });
 
+describe('passages whose length is known', () => {
+  const config = tinyConfig({ reference: { passages: 6 }, probe: { method: 'exact' } });
+  const probed = (passages?: RunPassages) => {
+    const { flops, probes } = estimateCost(config, { passages });
+    return flops.probe / probes;
+  };
+  const shape = shapeOf(config);
+  const row = 32 * decoderForwardFlops(shape, 32);
+  const reading = (passages: number, tokens: number, targets = tokens - 1) =>
+    3 * row + passages * passageForwardFlops(shape, tokens, targets);
+
+  it('are taken to be so long, and so many', () => {
+    expect(probed()).toBeCloseTo(reading(6, 32), 3); // LAMBADA's are longer than a row of 32
+    expect(probed({ reference: { passages: 4, tokens: 40, targets: 12 } })).toBeCloseTo(reading(4, 10, 3), 3);
+    expect(probed({ reference: { passages: 4, tokens: 4000, targets: 3996 } })).toBeCloseTo(reading(4, 32), 3);
+    expect(probed({ heldOut: { passages: 4, tokens: 40, targets: 12 } })).toBe(probed());
+  });
+
+  it('are measured by their text, and counted once they are tokenized', async () => {
+    expect(textSizes(config, { reference: { passages: 5, bytes: 420 } })).toEqual({
+      reference: { passages: 5, tokens: 100, targets: 95 },
+      heldOut: undefined,
+    });
+    const lastWords = { ...config, reference: { ...config.reference, target: 'last-word' as const } };
+    expect(textSizes(lastWords, { reference: { passages: 5, bytes: 420 } }).reference?.targets).toBe(10);
+    expect(textSizes(config, { heldOut: { passages: 5, bytes: 5 } }).heldOut).toEqual({
+      passages: 5,
+      tokens: 10,
+      targets: 5,
+    });
+
+    const tiny = await TinyRun.create(config);
+    await tiny.prepare();
+    const passages = await loadPassageSet(tiny.run, await openRunCorpus(tiny.run), config.reference);
+    const checked = await getJson<PassagesCheck>(tiny.store, PASSAGES_FILE);
+    const tokens = passages.reduce((sum, one) => sum + one.tokens.length, 0);
+    expect(recordedSizes(checked).reference).toEqual({ passages: 6, tokens, targets: tokens - 6 });
+    const { tokens: _, ...older } = checked.reference;
+    expect(recordedSizes({ ...checked, reference: older }).reference).toBeUndefined();
+  });
+});
+
 describe('passages of which the last word counts', () => {
   const config = tinyConfig({ reference: { target: 'last-word' } });
 
@@ -213,7 +256,7 @@ describe('passages of which the last word counts', () => {
       0,
     );
     expect((await probeCost(tiny.run, corpus)) / (3 * row + read)).toBeCloseTo(1, 9);
-    const { flops, probes } = estimateCost(config, corpus.index);
+    const { flops, probes } = estimateCost(config, { corpus: corpus.index });
     expect(flops.probe / probes / (3 * row + passages.length * (body(32) + 2 * head))).toBeCloseTo(1, 9);
   });
 

@@ -10,7 +10,7 @@ const often = (tokens: number[], times: number) => Array.from({ length: times },
 describe('passageStatistics', () => {
   it('finds the tokens that the corpus hardly ever has, and what they are', () => {
     const statistics = passageStatistics(often([0, 1, 8, 9, 2, 3], 10), counts, decode);
-    expect(statistics).toEqual({ targets: 50, missing: 20 / 50, examples: ['\u201c'] });
+    expect(statistics).toEqual({ passages: 10, tokens: 60, targets: 50, missing: 20 / 50, examples: ['\u201c'] });
   });
 
   it('shows the beginning of a long text that the corpus lacks, and few of them', () => {

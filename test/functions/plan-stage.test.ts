@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { costThroughStage } from '../../core/cost/price.ts';
-import { armLayout, checkpointMark, stageLayout } from '../../core/layout.ts';
+import type { PassageStatistics } from '../../core/formats.ts';
+import { armLayout, checkpointMark, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoredRanges, scoreItems } from '../../core/plan/stage-plan.ts';
 import { getJson, putJson, storeOpener } from '../../core/storage/index.ts';
 import { corpusOf } from '../support.ts';
@@ -60,6 +61,20 @@ describe('maxCostUsd', () => {
     expect((await plan(2)).answer.withinBudget).toBe(true);
     expect((await plan(2, costThroughStage(config(), 2, { corpus: corpusOf(24, 50) }))).answer.withinBudget).toBe(true);
   });
+});
+
+it('maxCostUsd is compared with the cost of the passages that the run has, as far as it has recorded them', async () => {
+  const exact = config({ probe: { method: 'exact', documents: 40 }, reference: { input: 'r.jsonl', passages: 64 } });
+  const limit = costThroughStage(exact, 1, { corpus: corpusOf(24, 50) });
+  const planned = () => planOn(lake, 1, { config: exact, maxCostUsd: limit });
+  const { store } = await planned();
+  const statistics = { passages: 64, tokens: 64 * 8, targets: 64 * 7, missing: 0, examples: [] };
+  const record = (reference: PassageStatistics) =>
+    putJson(store, PASSAGES_FILE, { format: 'mates-passages/1', reference, heldOut: statistics, warnings: [] });
+  await record({ ...statistics, passages: undefined as never });
+  expect((await planned()).answer.withinBudget).toBe(true);
+  await record({ ...statistics, passages: 6400, tokens: 640_000, targets: 633_600 });
+  expect((await planned()).answer.withinBudget).toBe(false);
 });
 
 it('maxCostUsd is compared with the hours of the previous stage where they exceed the estimate', async () => {
