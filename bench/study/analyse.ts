@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type Comparison, compareRuns } from '../../core/compare/compare.ts';
 import type { RunSummary } from '../../core/formats.ts';
 import { courseChart, gainsChart } from './charts.ts';
+import { SIZES } from './grid.ts';
 import {
   type Agreement,
   agreementTable,
@@ -62,12 +63,13 @@ export async function readResults(folder = RESULTS): Promise<Results> {
 /** The document with its tables made from the results. */
 export function withTables(document: string, { cells: results, agreements }: Results): string {
   return document.replace(
-    /<!-- table (\w+) (\w+) ([\w-]+) -->\n[\s\S]*?<!-- end -->/g,
+    /<!-- table (\w+) ([\w-]+) ([\w-]+) -->\n[\s\S]*?<!-- end -->/g,
     (whole, name: string, size: string, references: string) => {
       const table = name === 'agreement' ? () => agreementTable(agreements) : TABLES[name];
       if (!table) throw new Error(`There is no table ${name}; there are ${Object.keys(TABLES).join(', ')}.`);
       const cells = results.filter(
-        (cell) => [cell.size, 'all'].includes(size) && [cell.references, 'all'].includes(references),
+        (cell) =>
+          (size === 'all' ? cell.size in SIZES : cell.size === size) && [cell.references, 'all'].includes(references),
       );
       return `${whole.slice(0, whole.indexOf('\n'))}\n\n${table(cells)}\n\n<!-- end -->`;
     },
@@ -112,7 +114,8 @@ if (process.argv[1] === import.meta.filename) {
   await writeFile(join(DOCS, 'results.json'), `${JSON.stringify(data, null, 1)}\n`);
   await mkdir(join(DOCS, 'results'), { recursive: true });
   for (const { size, references, cells, comparison } of groups) {
-    const [name, title] = [`${size}-${references}`, `${size} parameters, ${references}`];
+    const name = `${size}-${references}`;
+    const title = `${size.replace('-trained', '')} parameters${size.includes('trained') ? ', trained before' : ''}, ${references}`;
     await writeFile(join(DOCS, 'results', `course-${name}.svg`), courseChart(title, comparison.courses));
     if (comparison.labels.length > 4)
       await writeFile(join(DOCS, 'results', `gains-${name}.svg`), gainsChart(title, cells));

@@ -3,12 +3,13 @@
  * and near-duplicates among them; and for each reference set 256 reference and 800 held-out passages.
  */
 import { createReadStream, existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { InputError } from '../../core/errors.ts';
 import type { Pair } from '../../core/evaluation/prompt.ts';
 import { parseTask } from '../../core/evaluation/task.ts';
+import { CounterRandom } from '../../core/random/philox.ts';
 import { passagesOf } from '../../examples/corpus/passages.ts';
 import { readAusten } from '../../examples/corpus/sources.ts';
 import { Draws, numbered, sampleTexts, words } from '../../examples/corpus/text.ts';
@@ -18,7 +19,7 @@ import { type Domains, readDomains } from './texts.ts';
 const CHARACTERS = 3_000_000;
 const REFERENCES = 256;
 const HELD_OUT = 800;
-const STREAM = { shuffled: 82, duplicates: 83, passages: 84 };
+const STREAM = { shuffled: 82, duplicates: 83, passages: 84, parts: 100 };
 
 /**
  * Folders of passages that are made only where a file of questions is given, each with the name of its task: the right
@@ -88,6 +89,28 @@ export async function writeCorpus(sources: string, lambada: string, out: string)
   const passages = new Draws(STREAM.passages).shuffle(kept.flatMap(passagesOf)).slice(0, 400);
   if (unseen.length === 0) throw new InputError('The package r-cran-janeaustenr lacks the novels kept for evaluation.');
   await writeFile(join(out, 'unseen-novels.jsonl'), lines(passages.map((text) => ({ text }))));
+}
+
+/**
+ * Deals the documents of each domain to two folders, a third of them to `before`, for a model that is trained already, and the others
+ * to `after`, for it to go on with.
+ */
+export async function splitDomains(domains: string, out: string, seed: number) {
+  const parts = { before: join(out, 'before'), after: join(out, 'after') };
+  await Promise.all(Object.values(parts).map((part) => mkdir(part, { recursive: true })));
+  const names = (await readdir(domains)).sort();
+  for (const [i, name] of names.entries()) {
+    const random = new CounterRandom(seed, STREAM.parts + i);
+    const documents = gunzipSync(await readFile(join(domains, name)))
+      .toString()
+      .split(/(?<=\n)/);
+    const dealt: Record<keyof typeof parts, string[]> = { before: [], after: [] };
+    for (const [n, document] of documents.entries())
+      dealt[random.uniform(n) < 1 / 3 ? 'before' : 'after'].push(document);
+    for (const part of ['before', 'after'] as const)
+      await writeFile(join(parts[part], name), gzipSync(dealt[part].join('')));
+  }
+  return parts;
 }
 
 const lines = (rows: readonly object[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');

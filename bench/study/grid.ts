@@ -136,7 +136,14 @@ export const SIZES = {
   '4M': { layers: 4, width: 256, heads: 4, learningRate: 1.2e-3 },
   '12M': { layers: 6, width: 384, heads: 6, learningRate: 1e-3 },
 } as const;
-export type Size = keyof typeof SIZES;
+/**
+ * Models that are trained already, and go on: as most users of a trained model would, at a third of the highest rate of the
+ * training before, whose rate had fallen at its end.
+ */
+export const TRAINED = { '1M-trained': { ...SIZES['1M'], goesOnAt: SIZES['1M'].learningRate / 3 } } as const;
+export type TrainedSize = keyof typeof TRAINED;
+export type Size = keyof typeof SIZES | TrainedSize;
+export const isTrained = (size: Size): size is TrainedSize => size in TRAINED;
 
 /** Of each seed first, as the others are compared with them. */
 const FIRST: StudyMethod[] = ['random', 'dsir', 'lookahead, n-gram + dsir', 'random, a stage more'];
@@ -292,6 +299,17 @@ export function cells(): Cell[] {
     add('1M', 'python-docs', [seed], REPEATED);
   }
   add('12M', 'python-docs', [1, 2, 3], FIRST);
+  // Whether selection helps a model that is trained already; decided on before any cell of it was run.
+  const goingOn = ['lambada-plain', 'piqa', 'arc-easy', 'python-docs'] as const;
+  for (const seed of seeds) for (const references of goingOn) add('1M-trained', references, [seed], againstFilters);
+  // Their labels are harder to predict on LAMBADA: what more of them, and labels of every row, do.
+  const labelled: StudyMethod[] = [
+    'lookahead + classifier score, 4000 labels',
+    'lookahead, every row + classifier score, no noise',
+  ];
+  for (const method of labelled) for (const seed of [1, 2, 3]) add('1M-trained', 'lambada-plain', [seed], [method]);
+  for (const seed of seeds)
+    for (const references of goingOn) add('1M-trained', references, [seed], ['random, two stages more']);
   return [...found.values()];
 }
 
@@ -313,13 +331,15 @@ export interface Place {
   /** The folder of the reference sets. */
   passages: string;
   runtime: 'onnx' | 'onnx-cuda';
+  /** The directory of the model that goes on, of a size in `TRAINED`. */
+  pretrained?: string | undefined;
 }
 
 export function configOf(
   { method, seed, references, size }: Cell,
-  { corpus, passages, runtime }: Place,
+  { corpus, passages, runtime, pretrained }: Place,
 ): RunConfigInput {
-  const { layers, width, heads, learningRate } = SIZES[size];
+  const trained = isTrained(size);
   const longer = LONGER[method];
   const { passages: set, reference = 'reference.jsonl' }: Setting = REFERENCE_SETS[references];
   const folder = `${passages}/${set}`;
@@ -330,19 +350,15 @@ export function configOf(
     corpus: { prepared: corpus },
     reference: { input: `${folder}/${reference}`, passages: 256 },
     heldOut: { input: `${folder}/held-out.jsonl`, passages: 800 },
-    model: { layers, width, heads },
+    model: trained ? { pretrained } : shapeOf(size),
     pretrain: {
-      ...{
-        stages: STAGES + (longer?.stages ?? 0),
-        stepsPerStage: STEPS,
-        batchRows: BATCH,
-        microBatchRows: BATCH,
-        learningRate,
-      },
+      ...{ stages: STAGES + (longer?.stages ?? 0), stepsPerStage: STEPS, batchRows: BATCH, microBatchRows: BATCH },
       ...{ warmupSteps: 50, decaySteps: 20, checkpointEverySteps: STEPS },
+      learningRate: trained ? TRAINED[size].goesOnAt : SIZES[size].learningRate,
     },
-    // Of some 100,000 rows: 6,000 for the first stage, a pool of some 21,000 for each other, the rest to probe and measure on.
-    pools: { holdOut: 0.5, warmup: 0.06 },
+    // Of some 100,000 rows, or 65,000 where the model has read the others: 6,000 for the first stage, a pool of some 21,000 for
+    // each other, the rest to probe and measure on.
+    pools: trained ? { holdOut: 0.2, warmup: 0.09 } : { holdOut: 0.5, warmup: 0.06 },
     probe: { jobs: 1, flushEvery: 500, ...probe },
     influenceModel: {
       validationFraction: 0.1,
@@ -355,6 +371,37 @@ export function configOf(
     selection: { fraction: longer?.fraction ?? 0.2, temperature: 0.5, ...selection },
     control: 'none',
     evaluation: { rowsPerDomain: 40 },
+    engine: { runtime, threads: 1 },
+  };
+}
+
+function shapeOf(size: Size): RunConfigInput['model'] {
+  const { layers, width, heads } = isTrained(size) ? TRAINED[size] : SIZES[size];
+  return { layers, width, heads };
+}
+
+/**
+ * The run that makes a model which then goes on: seven and a half times as many steps as a stage has, on random rows of the texts
+ * that are kept for it, and the fall of the rate at its end.
+ */
+export function trainedConfigOf(size: TrainedSize, seed: number, place: Place): RunConfigInput {
+  const { corpus, passages, runtime } = place;
+  const set = `${passages}/lambada-plain`; // measured on something; it decides nothing
+  return {
+    name: 'study',
+    seed,
+    corpus: { prepared: corpus },
+    reference: { input: `${set}/reference.jsonl`, passages: 32 },
+    heldOut: { input: `${set}/held-out.jsonl`, passages: 32 },
+    model: shapeOf(size),
+    pretrain: {
+      ...{ stages: 1, stepsPerStage: 900, batchRows: BATCH, microBatchRows: BATCH, checkpointEverySteps: 900 },
+      ...{ learningRate: TRAINED[size].learningRate, warmupSteps: 50, decaySteps: 100 },
+    },
+    pools: { holdOut: 0.02, warmup: 0.98 },
+    selection: { method: 'random' },
+    control: 'none',
+    evaluation: { rowsPerDomain: 4 },
     engine: { runtime, threads: 1 },
   };
 }

@@ -13,23 +13,37 @@ import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
+import { exportModel } from '../../bin/commands/export.ts';
 import { parseConfig } from '../../core/config/load.ts';
-import { prepareCorpus } from '../../core/corpus/prepare.ts';
+import type { RunConfigInput } from '../../core/config/schema.ts';
+import { type PrepareOptions, prepareCorpus } from '../../core/corpus/prepare.ts';
 import type { InfluenceFit, SelectionSummary } from '../../core/formats.ts';
-import { armLayout, RUN_FILE, SUMMARY_FILE, stageLayout } from '../../core/layout.ts';
+import { armLayout, RUN_FILE, SUMMARY_FILE, stageLayout, TOKENIZER_FILE } from '../../core/layout.ts';
 import { DirectoryStore, getJson, getJsonIfPresent, storeOpener } from '../../core/storage/index.ts';
+import { WEIGHTS_FILE } from '../../engine/files/hugging-face.ts';
+import { withPretrainedFields } from '../../engine/files/pretrained-fields.ts';
 import { synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
 import {
   QUESTIONS,
   type Questions,
   REFERENCE_SETS,
-  type ReferenceSet,
   type Setting,
+  splitDomains,
   writeCorpus,
   writeQuestions,
 } from './corpus.ts';
-import { type Cell, cells, configOf, type Place, SEQUENCE_LENGTH, VOCABULARY } from './grid.ts';
+import {
+  type Cell,
+  cells,
+  configOf,
+  isTrained,
+  type Place,
+  SEQUENCE_LENGTH,
+  type TrainedSize,
+  trainedConfigOf,
+  VOCABULARY,
+} from './grid.ts';
 import { requireSameTexts } from './same-texts.ts';
 
 const HERE = import.meta.dirname;
@@ -72,25 +86,57 @@ async function makeMost(data: string, done: string): Promise<void> {
   await writeFile(done, '');
 }
 
-/** The prepared corpus of a reference set and a seed, which deals the documents anew. */
-function corpusOf(data: string, { references, seed }: Cell): Promise<string> {
-  const target = join(folder, 'corpora', `${references}-${seed}`);
-  let corpus = corpora.get(target);
-  if (!corpus) {
-    corpus = makeCorpus(data, references, seed, target);
-    corpora.set(target, corpus);
+/** What a cell trains on, and the model that it goes on from, if any; made once for all cells that share it. */
+function startOf(data: string, cell: Cell): Promise<Start> {
+  const { without }: Setting = REFERENCE_SETS[cell.references];
+  const name = `${cell.references}-${cell.seed}`;
+  // A model that is trained already is the same for all reference sets whose pools are.
+  const key = isTrained(cell.size) ? `${cell.size}-${without ? `no-${without}` : 'all'}-${cell.seed}` : name;
+  let start = starts.get(key);
+  if (!start) {
+    start = isTrained(cell.size)
+      ? trainedStart(data, cell, cell.size, key)
+      : makeCorpus(join(data, 'domains'), cell, { train: VOCABULARY }, name).then((corpus) => ({ corpus }));
+    starts.set(key, start);
   }
-  return corpus;
+  return start;
 }
 
-async function makeCorpus(data: string, references: ReferenceSet, seed: number, target: string): Promise<string> {
+interface Start {
+  corpus: string;
+  pretrained?: string;
+}
+
+/** A model that has read a third of the documents, and a corpus of the others. */
+async function trainedStart(data: string, cell: Cell, size: TrainedSize, name: string): Promise<Start> {
+  const parts = join(folder, 'parts', name);
+  const { before, after } = await splitDomains(join(data, 'domains'), parts, cell.seed);
+  const pretrained = join(folder, 'models', name);
+  if (!existsSync(join(pretrained, WEIGHTS_FILE))) {
+    const corpus = await makeCorpus(before, cell, { train: VOCABULARY }, `${name}-before`);
+    const run = await runToEnd(trainedConfigOf(size, cell.seed, { corpus, passages: data, runtime }), name);
+    await exportModel(run, { out: pretrained, arm: 'main', decayed: true });
+    await rm(run, { recursive: true });
+  }
+  const tokenizer = { file: join(pretrained, TOKENIZER_FILE) };
+  return { corpus: await makeCorpus(after, cell, tokenizer, name), pretrained };
+}
+
+/** The prepared corpus of a cell's reference set and seed, which deals the documents anew. */
+async function makeCorpus(
+  texts: string,
+  { references, seed }: Cell,
+  tokenizer: PrepareOptions['tokenizer'],
+  name: string,
+): Promise<string> {
+  const target = join(folder, 'corpora', name);
   const { without, distinct = false }: Setting = REFERENCE_SETS[references];
   const open = storeOpener();
-  const domains = (await open(join(data, 'domains')).list('')).filter((name) => name !== `${without}.jsonl.gz`);
+  const domains = (await open(texts).list('')).filter((name) => name !== `${without}.jsonl.gz`);
   await prepareCorpus({
     opener: open,
-    inputs: domains.map((name) => join(data, 'domains', name)),
-    tokenizer: { train: VOCABULARY },
+    inputs: domains.map((name) => join(texts, name)),
+    tokenizer,
     sequenceLength: SEQUENCE_LENGTH,
     shards: 64,
     seed,
@@ -127,16 +173,16 @@ const runIdOf = ({ id }: Cell) =>
     .replace('lookahead-n-gram-dsir', 'ngram')
     .replace('lookahead-every-row', 'every-row')
     .replace('classifier', 'cls')
+    .replace('-trained', 'T')
     .replace('-labels-', '-');
 
-async function runCell(cell: Cell, data: string, main: string, machine: ReturnType<typeof synthesizeMachine>) {
-  const corpus = await corpusOf(data, cell);
-  const config = parseConfig(configOf(cell, { corpus, passages: data, runtime }), cell.id);
-  const lake = join(folder, 'lake');
-  const runId = runIdOf(cell);
-  const run = join(lake, 'runs', runId);
-  await shareFirstStage(cell, run);
-  const began = Date.now();
+const lake = join(folder, 'lake');
+const runOf = (runId: string) => join(lake, 'runs', runId);
+
+/** The folder of the run, which is at its end. */
+async function runToEnd(input: RunConfigInput, runId: string): Promise<string> {
+  const open = storeOpener();
+  const config = parseConfig(await withPretrainedFields({ ...input }, (folder) => open(folder), runId, []), runId);
   await runMachine({
     ...{ template: machine.template, dataTemplate: machine.dataTemplate },
     input: { config: JSON.parse(JSON.stringify(config)), runId },
@@ -146,6 +192,15 @@ async function runCell(cell: Cell, data: string, main: string, machine: ReturnTy
     threads: 1,
     program: ([, ...task]) => ({ file: process.execPath, arguments: [main, ...task] }),
   });
+  return runOf(runId);
+}
+
+async function runCell(cell: Cell, data: string) {
+  const start = await startOf(data, cell);
+  const runId = runIdOf(cell);
+  await shareFirstStage(cell, runOf(runId));
+  const began = Date.now();
+  const run = await runToEnd(configOf(cell, { ...start, passages: data, runtime }), runId);
   await mkdir(results, { recursive: true });
   await writeFile(join(results, `${cell.id}.json`), `${JSON.stringify(await resultOf(cell, run), null, 1)}\n`);
   await keepFirstStage(cell, run);
@@ -188,7 +243,7 @@ async function resultOf(cell: Cell, run: string) {
 
 const data = await makeTexts();
 await requireSameTexts(data, results, optional);
-const corpora = new Map<string, Promise<string>>();
+const starts = new Map<string, Promise<Start>>();
 const main = await bundleJobs();
 const machine = synthesizeMachine();
 const absent: readonly string[] = optional.filter((set) => !existsSync(join(data, set)));
@@ -202,7 +257,7 @@ await Promise.all(
   Array.from({ length: Number(values['at-once']) }, async () => {
     for (let cell = waiting.shift(); cell; cell = waiting.shift())
       try {
-        await (values.prepare ? corpusOf(data, cell) : runCell(cell, data, main, machine));
+        await (values.prepare ? startOf(data, cell) : runCell(cell, data));
       } catch (error) {
         console.error(`${cell.id}: ${(error as Error).message}`); // the others go on
         process.exitCode = 1;
