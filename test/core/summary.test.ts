@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { cells, configOf } from '../../bench/study/grid.ts';
+import { cells, configOf, SIZES, TRAINED } from '../../bench/study/grid.ts';
 import { parseConfig } from '../../core/config/load.ts';
 import { mergeFields } from '../../core/run/execution-input.ts';
 import { settingsHash } from '../../core/run/summary.ts';
@@ -52,7 +52,8 @@ describe('the hash of the settings that losses depend on', () => {
       const seen = hashes.get(cell.size) ?? new Set<string>();
       hashes.set(cell.size, seen.add(settingsHash(parseConfig(configOf(cell, place), cell.id))));
     }
-    expect([...hashes.values()].map(({ size }) => size)).toEqual([1, 1, 1]);
-    expect(new Set([...hashes.values()].flatMap((seen) => [...seen])).size).toBe(3); // the sizes are told apart
+    expect([...hashes.keys()]).toEqual([...Object.keys(SIZES), ...Object.keys(TRAINED)]);
+    expect([...hashes.values()].map(({ size }) => size)).toEqual([1, 1, 1, 1]);
+    expect(new Set([...hashes.values()].flatMap((seen) => [...seen])).size).toBe(4); // the sizes are told apart
   });
 });
