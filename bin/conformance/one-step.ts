@@ -9,7 +9,7 @@ import { trunkLearningRate } from '../../core/schedule.ts';
 import { getJson, type StoreOpener } from '../../core/storage/index.ts';
 import { AdamW } from '../../engine/adamw.ts';
 import { type Checkpoint, loadCheckpoint } from '../../engine/files/checkpoint.ts';
-import { ParameterSet } from '../../engine/parameters.ts';
+import type { ParameterSet } from '../../engine/parameters.ts';
 import type { Scene } from './scene.ts';
 
 /**
@@ -52,53 +52,43 @@ export async function stepDifference(open: StoreOpener, { store, config }: Scene
 
   if (!(Math.abs(loss[0]! - own.loss) <= LOSS_TOLERANCE * own.loss))
     return `its loss is ${loss[0]}, that of the ${row.length} selected rows is ${own.loss}`;
-  return momentsDifference(before, after, expected.optimizer) ?? weightsDifference(before, after, config, rate);
+  return gradientDifference(before, after, expected.optimizer) ?? updateDifference(before, after, config, rate);
 }
 
+/** An optimizer that goes on from a checkpoint's moments, which stay as they are. */
 function optimizerOf({ parameters, optimizer: { m, v, step } }: Checkpoint, { pretrain }: RunConfig): AdamW {
   return new AdamW(parameters.flat.length, pretrain, { m: m.slice(), v: v.slice(), step });
 }
 
-function momentsDifference(before: Checkpoint, after: Checkpoint, expected: AdamW): string | undefined {
-  const { beta1, beta2 } = expected.options;
-  const [m, v] = [before.optimizer.m, before.optimizer.v];
-  const gradientOf = (of: AdamW) => of.m.map((value, i) => (value - beta1 * m[i]!) / (1 - beta1));
-  const gradient = gradientOf(after.optimizer);
-  const wanted = gradientOf(expected);
-  const first = wanted.map((g) => (1 - beta1) * g); // exp_avg after a step from moments of zero
-  if (relative(after.optimizer.m, first) <= GRADIENT_TOLERANCE)
-    return 'exp_avg is that of a first step: it went on from the weights alone, not from the moments before';
-  const difference = relative(gradient, wanted);
-  if (!(difference <= GRADIENT_TOLERANCE))
-    return `the clipped gradient, (exp_avg - beta1 x exp_avg before) / (1 - beta1), differs by ${percent(difference)} from that of the selected rows`;
-  const squares = gradient.map((g, i) => beta2 * v[i]! + (1 - beta2) * g * g);
-  const ofSquares = relative(after.optimizer.v, squares);
-  if (!(ofSquares <= ARITHMETIC_TOLERANCE))
-    return `exp_avg_sq differs by ${percent(ofSquares)} from what follows from the gradient in exp_avg, beta2 and exp_avg_sq before`;
-  return undefined;
+/** The clipped gradient of the step between two checkpoints, by their first moments. */
+function gradientOf(before: Checkpoint, { m, options: { beta1 } }: AdamW): Float32Array {
+  return m.map((value, i) => (value - beta1 * before.optimizer.m[i]!) / (1 - beta1));
 }
 
-/** What the weights should be by the trainer's own moments. */
-function weightsDifference(
-  before: Checkpoint,
-  after: Checkpoint,
-  { pretrain }: RunConfig,
-  rate: number,
-): string | undefined {
-  const { beta1, beta2, epsilon, weightDecay } = pretrain;
-  const { m, v, step } = after.optimizer;
-  const [mean, root] = [1 - beta1 ** step, Math.sqrt(1 - beta2 ** step)];
-  const old = before.parameters.flat;
-  const wanted = old.map(
-    (w, i) => w * (1 - rate * weightDecay) - ((rate / mean) * m[i]!) / (Math.sqrt(v[i]!) / root + epsilon),
-  );
-  const sets = [after.parameters, new ParameterSet(after.parameters.specs, wanted)];
-  for (const { name } of after.parameters.specs) {
+function gradientDifference(before: Checkpoint, { optimizer }: Checkpoint, expected: AdamW): string | undefined {
+  const { beta1 } = expected.options;
+  const wanted = gradientOf(before, expected);
+  const first = wanted.map((g) => (1 - beta1) * g); // exp_avg after a step from moments of zero
+  if (relative(optimizer.m, first) <= GRADIENT_TOLERANCE)
+    return 'exp_avg is that of a first step: it went on from the weights alone, not from the moments before';
+  const difference = relative(gradientOf(before, optimizer), wanted);
+  if (difference <= GRADIENT_TOLERANCE) return undefined;
+  return `the clipped gradient, (exp_avg - beta1 x exp_avg before) / (1 - beta1), differs by ${percent(difference)} from that of the selected rows`;
+}
+
+/** What does not follow from the trainer's own gradient as AdamW has it. */
+function updateDifference(before: Checkpoint, after: Checkpoint, config: RunConfig, rate: number): string | undefined {
+  const [optimizer, parameters] = [optimizerOf(before, config), before.parameters.clone()];
+  optimizer.apply(parameters.flat, gradientOf(before, after.optimizer), rate);
+  const ofSquares = relative(after.optimizer.v, optimizer.v);
+  if (!(ofSquares <= ARITHMETIC_TOLERANCE))
+    return `exp_avg_sq differs by ${percent(ofSquares)} from what follows from the gradient in exp_avg, beta2 and exp_avg_sq before`;
+  for (const { name } of parameters.specs) {
     const was = before.parameters.view(name);
-    const [found, due] = sets.map((set) => set.view(name).map((w, i) => w - was[i]!)) as [Float32Array, Float32Array];
-    const difference = relative(found, due);
+    const changeOf = (set: ParameterSet) => set.view(name).map((w, i) => w - was[i]!);
+    const difference = relative(changeOf(after.parameters), changeOf(parameters));
     if (!(difference <= ARITHMETIC_TOLERANCE))
-      return `${name}: its change differs by ${percent(difference)} from AdamW's at the rate ${rate} and the weight decay ${weightDecay}`;
+      return `${name}: its change differs by ${percent(difference)} from AdamW's at the rate ${rate} and the weight decay ${config.pretrain.weightDecay}`;
   }
   return undefined;
 }
