@@ -19,6 +19,8 @@ const LOOKAHEAD_4000 = { ...LOOKAHEAD, documents: 4000 } as const;
 const EXACT = { method: 'exact', documents: 256 } as const;
 const NGRAM: Overrides['influenceModel'] = { architecture: 'ngram', features: [] };
 const NGRAM_DSIR: Overrides['influenceModel'] = { ...NGRAM, features: ['dsir'] };
+/** The checkpoint's own view of the row beside its text. */
+const NGRAM_HIDDEN: Overrides['influenceModel'] = { ...NGRAM, features: ['dsir', 'loss', 'hidden'] };
 /** The same, fitted to the labels of the stage before too. */
 const EARLIER: Overrides['influenceModel'] = { ...NGRAM_DSIR, earlierStages: 1 };
 const HARD = { method: 'hard-top-k' } as const;
@@ -34,10 +36,10 @@ const BERT = {
 } satisfies Overrides['influenceModel'];
 
 /** An influence model to whose score that of a quality classifier is added. */
-const besideClassifier = (selection: Overrides['selection'], probe: Overrides['probe'] = LOOKAHEAD): Overrides => ({
-  ...{ probe, influenceModel: EARLIER },
-  selection: { classifierWeight: 1, ...selection },
-});
+const besideClassifier = (
+  selection: Overrides['selection'],
+  { probe = LOOKAHEAD, influenceModel = EARLIER }: Overrides = {},
+): Overrides => ({ ...{ probe, influenceModel }, selection: { classifierWeight: 1, ...selection } });
 
 /** Methods by name, each as what it changes in the configuration. */
 export const STUDY_METHODS = {
@@ -93,8 +95,9 @@ export const STUDY_METHODS = {
   'lookahead + 2 classifier score': besideClassifier({ ...HARD, classifierWeight: 2 }),
   'lookahead + classifier score, T 0.2': besideClassifier({ temperature: 0.2 }),
   'lookahead + classifier score, T 0.5': besideClassifier({}),
-  'lookahead + classifier score, 250 labels': besideClassifier(HARD, { ...LOOKAHEAD, documents: 250 }),
-  'lookahead + classifier score, 4000 labels': besideClassifier(HARD, LOOKAHEAD_4000),
+  'lookahead + classifier score, 250 labels': besideClassifier(HARD, { probe: { ...LOOKAHEAD, documents: 250 } }),
+  'lookahead + classifier score, 4000 labels': besideClassifier(HARD, { probe: LOOKAHEAD_4000 }),
+  'lookahead, model features + classifier score': besideClassifier(HARD, { influenceModel: NGRAM_HIDDEN }),
   'lookahead, every row + classifier score': {
     probe: LOOKAHEAD,
     selection: { method: 'oracle', temperature: 0.2, classifierWeight: 1 },
@@ -109,7 +112,7 @@ export const STUDY_METHODS = {
   'lookahead, n-gram + dsir, 250 labels': { probe: { ...LOOKAHEAD, documents: 250 }, influenceModel: NGRAM_DSIR },
   'lookahead, n-gram + dsir, 4000 labels': { probe: LOOKAHEAD_4000, influenceModel: NGRAM_DSIR },
   'lookahead, BERT': { probe: LOOKAHEAD, influenceModel: BERT },
-  'lookahead, model features': { probe: LOOKAHEAD, influenceModel: { ...NGRAM, features: ['dsir', 'loss', 'hidden'] } },
+  'lookahead, model features': { probe: LOOKAHEAD, influenceModel: NGRAM_HIDDEN },
   'static, n-gram + dsir, 4000 labels, T 0.2': {
     probe: LOOKAHEAD_4000,
     influenceModel: NGRAM_DSIR,
@@ -313,6 +316,10 @@ export function cells(): Cell[] {
   for (const method of labelled) for (const seed of [1, 2, 3]) add('1M-trained', 'lambada-plain', [seed], [method]);
   for (const seed of seeds)
     for (const references of goingOn) add('1M-trained', references, [seed], ['random, two stages more']);
+  // What the checkpoint's own view of a row adds there; decided on before any cell of it was run.
+  for (const seed of [1, 2, 3])
+    for (const references of ['lambada-plain', 'arc-easy', 'piqa'] as const)
+      add('1M-trained', references, [seed], ['lookahead, model features + classifier score']);
   return [...found.values()];
 }
 
