@@ -1,6 +1,6 @@
 import type { RunConfig } from '../core/config/schema.ts';
 import type { Corpus } from '../core/corpus/corpus.ts';
-import { loadPassages, type Passage } from '../core/corpus/passages.ts';
+import { loadPassages, type Passage, readPassageFile } from '../core/corpus/passages.ts';
 import { ConfigError } from '../core/errors.ts';
 import { type EncodedTask, encodeTask, parseTask } from '../core/evaluation/index.ts';
 import { counted, plural } from '../core/plural.ts';
@@ -10,7 +10,7 @@ import { readInput } from '../core/storage/index.ts';
 /** The reference set or the held-out passages, tokenized as the run's corpus is. */
 export async function loadPassageSet(run: Run, corpus: Corpus, from: RunConfig['reference']): Promise<Passage[]> {
   const tokenizer = await corpus.tokenizer();
-  const pieces = readPassageFile(run, from.input);
+  const pieces = readPassageFile(run.open, from.input);
   return loadPassages(pieces, from.input, from.passages, from.target, tokenizer, corpus.index.sequenceLength);
 }
 
@@ -43,9 +43,4 @@ export async function loadTasks(run: Run, corpus: Corpus): Promise<EncodedTask[]
     tasks.push(encodeTask(await parseTask(pieces, file, options), tokenizer, corpus.index.sequenceLength));
   }
   return tasks;
-}
-
-/** @throws InputError naming the file, when it does not exist. */
-export function readPassageFile(run: Run, uri: string): AsyncGenerator<Uint8Array, void, undefined> {
-  return readInput(run.open, uri, `${uri}: no such file; reference.input and heldOut.input name files of passages.`);
 }

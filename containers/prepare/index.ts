@@ -1,4 +1,4 @@
-import { passageHashes } from '../../core/corpus/passages.ts';
+import { passageHashes, readPassageFile } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { corpusWarnings } from '../../core/diagnostics/corpus.ts';
 import { InputError } from '../../core/errors.ts';
@@ -9,7 +9,7 @@ import { recordInputs, requireSameCorpus, requireSameFiles } from '../../core/ru
 import { corpusStore, openRunCorpus } from '../../core/run/open-run.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { type Computed, type Job, timed } from '../job.ts';
-import { loadPassageSet, loadTasks, readPassageFile } from '../passages.ts';
+import { loadPassageSet, loadTasks } from '../passages.ts';
 import { type CheckedPassages, checkPassages } from './check-passages.ts';
 
 /**
@@ -60,7 +60,8 @@ async function prepareRun(job: Job): Promise<Computed> {
  */
 async function distinctPassages({ run }: Job): Promise<[reference: Set<string>, heldOut: Set<string>]> {
   const { reference, heldOut } = run.record.config;
-  const hashesOf = ({ input, passages }: typeof heldOut) => passageHashes(readPassageFile(run, input), input, passages);
+  const hashesOf = ({ input, passages }: typeof heldOut) =>
+    passageHashes(readPassageFile(run.open, input), input, passages);
   const [selectedFor, others] = await Promise.all([hashesOf(reference), hashesOf(heldOut)]);
   const shared = [...selectedFor].filter((hash) => others.has(hash)).length;
   if (shared > 0)
@@ -75,7 +76,7 @@ async function prepare(job: Job): Promise<void> {
   const { config } = job.run.record;
   const exclude = new Set<string>();
   for (const { input } of [config.reference, config.heldOut])
-    for (const hash of await passageHashes(readPassageFile(job.run, input), input)) exclude.add(hash);
+    for (const hash of await passageHashes(readPassageFile(job.run.open, input), input)) exclude.add(hash);
   const index = await prepareCorpus({
     opener: job.run.open,
     inputs: config.corpus.input,

@@ -1,7 +1,7 @@
 /** Reference and held-out passages: JSONL of `{"text"}` or `{"context", "continuation"}`. */
 import { InputError } from '../errors.ts';
 import { counted } from '../plural.ts';
-import type { Pieces } from '../storage/index.ts';
+import { type Pieces, readInput, type StoreOpener } from '../storage/index.ts';
 import type { Tokenizer } from '../tokenizer/index.ts';
 import { textHash } from './document.ts';
 import { parseObject } from './reading/read-jsonl.ts';
@@ -19,6 +19,11 @@ interface PassageText {
   context: string;
   /** Starts with the space that separates it from the context. */
   continuation: string;
+}
+
+/** @throws InputError naming the file, when it does not exist. */
+export function readPassageFile(open: StoreOpener, uri: string): Pieces {
+  return readInput(open, uri, `${uri}: no such file; reference.input and heldOut.input name files of passages.`);
 }
 
 /**

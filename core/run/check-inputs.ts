@@ -5,7 +5,7 @@
 import { paddedVocabulary } from '../config/padded-vocabulary.ts';
 import type { RunConfig } from '../config/schema.ts';
 import { preparedIndex } from '../corpus/corpus.ts';
-import { type MeasuredPassages, measurePassages } from '../corpus/passages.ts';
+import { type MeasuredPassages, measurePassages, readPassageFile } from '../corpus/passages.ts';
 import type { InputFile } from '../corpus/reading/input-file.ts';
 import { findInputs } from '../corpus/reading/inputs.ts';
 import { ConfigError, InputError, MatesError } from '../errors.ts';
@@ -15,7 +15,6 @@ import {
   getJsonIfPresent,
   isLocalPath,
   reachable,
-  readInput,
   type Store,
   type StoreOpener,
   splitUri,
@@ -69,9 +68,7 @@ function checks(config: RunConfig, open: StoreOpener, found: FoundInputs): (() =
   const file = (uri: string, remedy: string) => () => requireFile(open, uri, remedy);
   const passages = (name: 'reference' | 'heldOut') => async () => {
     const { input, passages } = config[name];
-    const remedy = 'reference.input and heldOut.input name files of passages';
-    await requireFile(open, input, remedy);
-    found[name] = await measurePassages(readInput(open, input, `${input}: no such file; ${remedy}.`), input, passages);
+    found[name] = await reachable(input, () => measurePassages(readPassageFile(open, input), input, passages));
   };
   return [
     prepared
