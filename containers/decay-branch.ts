@@ -53,7 +53,7 @@ export async function decayBranchEnd(
   let kept = saved !== undefined;
   try {
     for await (const tokens of mapAhead(stepsFrom(optimizer.step - trunkStep, decaySteps), 2, inBranch)) {
-      await trainer.step(tokens, length, rate(optimizer.step - trunkStep + 1));
+      await trainer.step(tokens, length, rate(optimizer.step - trunkStep + 1), job.signal);
       const done = optimizer.step - trunkStep;
       // If the branch saved itself on the way, its end is saved too, since the work that follows may be interrupted.
       if (job.signal.aborted || (done === decaySteps ? kept : partial.isDue(done))) {

@@ -27,24 +27,40 @@ export interface Computed {
   finish?(): Promise<void>;
 }
 
+/** How often a job records that it is still at work: if it is killed, no more than this is forgotten of what it cost. */
+const RECORD_MINUTES = 5;
+
 /**
  * Runs `work` and records its duration and its operations, separately from the results so that those keep the same
  * bytes. The record is written before the file that marks the job as done. If the job is killed in between, it runs
- * again; so every finished job has its record. An attempt that throws is recorded too, for the attempt that finishes
- * the job, because it was paid for.
+ * again; so every finished job has its record. An attempt that throws, or is killed, is recorded too, for the attempt
+ * that finishes the job, because it was paid for.
  */
-export async function timed(job: Job, name: string, work: () => Promise<Computed>): Promise<void> {
+export async function timed(
+  job: Job,
+  name: string,
+  work: () => Promise<Computed>,
+  recordMinutes = RECORD_MINUTES,
+): Promise<void> {
   const { store } = job.run;
   const layout = stageLayout(job.stage);
   const earlier = await attemptsBefore(store, job.stage, name);
   const begin = Date.now();
   const started = performance.now();
   const attempt = (): Attempt => ({ begin, seconds: Math.round((performance.now() - started) / 100) / 10 });
-  const { flops, finish } = await work().catch(async (error: unknown) => {
-    // If this cannot be written, the work's own error still says more.
-    await putJson(store, layout.interrupted(name), [...earlier, attempt()]).catch(() => undefined);
-    throw error;
-  });
+  // If it cannot be written, the work goes on, or its own error says more.
+  const record = () => putJson(store, layout.interrupted(name), [...earlier, attempt()]).catch(() => undefined);
+  let recorded = Promise.resolve();
+  const recording = setInterval(() => {
+    recorded = recorded.then(record);
+  }, 60_000 * recordMinutes);
+  const { flops, finish } = await work()
+    .finally(() => clearInterval(recording))
+    .catch(async (error: unknown) => {
+      await recorded.then(record);
+      throw error;
+    });
+  await recorded;
   const timing: Timing = { job: name, ...attempt(), ...(earlier.length > 0 ? { earlier } : {}), flops };
   await putJson(store, layout.timing(name), timing);
   await finish?.();

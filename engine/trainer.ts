@@ -1,6 +1,9 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { RunConfig } from '../core/config/schema.ts';
+import { decoderForwardFlops } from '../core/cost/flops.ts';
 import { RunError } from '../core/errors.ts';
 import { type AdamW, accumulate, clipCoefficient, globalNorm } from './adamw.ts';
+import type { DecoderShape } from './decoder/decoder.ts';
 import type { LanguageModel } from './decoder/language-model.ts';
 import type { ParameterSet } from './parameters.ts';
 import { allocateBeside } from './wasm/parameter-memory.ts';
@@ -22,10 +25,21 @@ export interface TrainingSteps {
    * @throws RunError when the loss or the gradient is not finite; parameters and moments are then untouched.
    */
   step(tokens: Int32Array, length: number, learningRate: number): Promise<StepResult>;
+  /**
+   * @param signal once it is aborted, the step is given up: undefined, with parameters and moments untouched. No other
+   *   step can follow.
+   */
+  step(tokens: Int32Array, length: number, rate: number, signal: AbortSignal): Promise<StepResult | undefined>;
   /** Brings the caller's parameters and optimizer up to date with the steps. */
   collect(): void;
   close(): Promise<void>;
 }
+
+/**
+ * The most operations of one run. A run cannot be given up, and a job that is told to stop has two minutes to save itself:
+ * this takes an L4 some 40 seconds in float32.
+ */
+const RUN_FLOPS = 4e14;
 
 /** Training steps on one runtime, in place: parameters and optimizer are always up to date. */
 export class Trainer implements TrainingSteps {
@@ -34,10 +48,8 @@ export class Trainer implements TrainingSteps {
   private readonly model: LanguageModel;
   private readonly config: RunConfig['pretrain'];
   private readonly gradient: ParameterSet;
-  /** Micro-batches in one run: all of them on a GPU, so that the parameters are copied there only once a step. */
-  private readonly microBatches: number;
-  /** Present only where a step has more than one run. */
-  private readonly sum: Float32Array | undefined;
+  /** Of the gradients of a step's runs; made when there is a second one. */
+  private sum: Float32Array | undefined;
 
   constructor(model: LanguageModel, config: RunConfig['pretrain'], parameters: ParameterSet, optimizer: AdamW) {
     this.model = model;
@@ -45,25 +57,34 @@ export class Trainer implements TrainingSteps {
     this.parameters = parameters;
     this.optimizer = optimizer;
     this.gradient = parameters.sibling();
-    this.microBatches = model.onGpu ? config.batchRows / config.microBatchRows : 1;
-    if (config.batchRows > this.microBatches * config.microBatchRows) this.sum = allocateBeside(parameters.flat);
   }
 
-  async step(tokens: Int32Array, length: number, learningRate: number): Promise<StepResult> {
-    const { microBatches } = this;
+  async step(tokens: Int32Array, length: number, learningRate: number): Promise<StepResult>;
+  async step(tokens: Int32Array, length: number, rate: number, signal?: AbortSignal): Promise<StepResult | undefined>;
+  async step(
+    tokens: Int32Array,
+    length: number,
+    learningRate: number,
+    signal?: AbortSignal,
+  ): Promise<StepResult | undefined> {
     const { batchRows, microBatchRows, clipNorm } = this.config;
+    const microBatches = this.model.onGpu ? microBatchesAtOnce(this.model.shape, this.config, length) : 1;
     const rows = microBatches * microBatchRows;
     const targets = length - 1;
     const weights = new Float32Array(rows * targets).fill(1 / (batchRows * targets));
     let loss = 0;
     for (let row = 0; row < batchRows; row += rows) {
+      await nextTurn(); // a run blocks this thread, so that it learns of a signal only between two
+      if (signal?.aborted) return undefined;
       const part = tokens.subarray(row * length, (row + rows) * length);
       const batch = { batch: rows, length, tokens: part, weights, microBatches };
       loss += await this.model.lossAndGradient(this.parameters, batch, this.gradient);
-      if (row === 0) this.sum?.set(this.gradient.flat);
-      else accumulate(this.sum!, this.gradient.flat);
+      if (rows === batchRows) break;
+      this.sum ??= allocateBeside(this.parameters.flat);
+      if (row === 0) this.sum.set(this.gradient.flat);
+      else accumulate(this.sum, this.gradient.flat);
     }
-    const gradient = this.sum ?? this.gradient.flat;
+    const gradient = rows === batchRows ? this.gradient.flat : this.sum!;
     const gradientNorm = globalNorm(gradient);
     checkFinite(this.optimizer.step + 1, loss, gradientNorm);
     const clip = clipCoefficient(gradientNorm, clipNorm);
@@ -74,6 +95,22 @@ export class Trainer implements TrainingSteps {
   collect(): void {}
 
   async close(): Promise<void> {}
+}
+
+/**
+ * Micro-batches in one run on a GPU. For a short step these are all, so that the parameters are copied there only once; else
+ * as many as {@link RUN_FLOPS} allows of those that divide the step into equal runs.
+ */
+export function microBatchesAtOnce(
+  shape: DecoderShape,
+  { batchRows, microBatchRows }: Pick<RunConfig['pretrain'], 'batchRows' | 'microBatchRows'>,
+  length: number,
+): number {
+  const all = batchRows / microBatchRows;
+  const most = RUN_FLOPS / (3 * microBatchRows * length * decoderForwardFlops(shape, length));
+  let runs = Math.min(all, Math.ceil(all / most));
+  while (all % runs !== 0) runs++;
+  return all / runs;
 }
 
 /** @throws RunError that says what to do, if the loss or the gradient's norm is not finite. */

@@ -61,14 +61,16 @@ async function pretrain(job: Job, partial: PartialCheckpoints): Promise<Computed
   try {
     for await (const batch of mapAhead(stepsFrom(metrics.loss.length, plan.steps), 2, rows)) {
       const learningRate = trunkLearningRate(config.pretrain, optimizer.step);
-      const result = await trainer.step(batch, length, learningRate);
-      metrics.loss.push(result.loss);
-      metrics.gradientNorm.push(result.gradientNorm);
-      metrics.learningRate.push(learningRate);
-      metrics.tokens += batchRows * length;
+      const result = await trainer.step(batch, length, learningRate, job.signal);
+      if (result) {
+        metrics.loss.push(result.loss);
+        metrics.gradientNorm.push(result.gradientNorm);
+        metrics.learningRate.push(learningRate);
+        metrics.tokens += batchRows * length;
+        const note = `loss ${result.loss.toFixed(3)}`;
+        job.progress({ step, done: metrics.loss.length, total: plan.steps, unit: 'steps', note });
+      }
       const done = metrics.loss.length;
-      const note = `loss ${result.loss.toFixed(3)}`;
-      job.progress({ step, done, total: plan.steps, unit: 'steps', note });
       if (done === plan.steps) break; // the stage's own checkpoint comes next
       if (job.signal.aborted || partial.isDue(done))
         await partial.save(optimizer.step, (key) => saveCheckpoint(store, key, parts({ metrics })));

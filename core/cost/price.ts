@@ -52,15 +52,14 @@ export interface Place extends KnownInputs {
   trainer?: 'batch' | 'sagemaker';
   /** Bytes of text in the corpus's inputs. @default - the least that gives the rows that the run must have */
   textBytes?: number;
-  /** The latest stage that is done. @default - the estimate holds */
-  latest?: MeasuredStage;
+  /**
+   * Of each stage so far, the hours that its jobs were at work, added up by task. The last one goes on; those before are
+   * done. A trainer of one's own records none. @default - the estimate holds
+   */
+  measured?: readonly JobHours[];
 }
 
-/** A stage, and the hours that its jobs were at work, added up by task; a custom trainer does not record its own. */
-export interface MeasuredStage {
-  stage: number;
-  jobHours: ReadonlyMap<StageTask, number>;
-}
+type JobHours = ReadonlyMap<StageTask, number>;
 
 /** Hours and dollars on one instance type, and on SageMaker's if that pretrains. */
 export interface InstanceCost {
@@ -92,9 +91,9 @@ export function pricePlan(config: RunConfig, place: Place = {}): PricedPlan {
 
 /**
  * Estimated dollars, on demand on the dearest of the deployment's instance types, from the start of a run to the end of a
- * stage, for comparison with `maxCostUsd` or the deployment's `maxRunCostUsd`. If the latest stage took longer than
- * estimated, all stages are assumed to, by the same factor. Attempts that end without a record, as when an instance is
- * lost at once, are not counted.
+ * stage, for comparison with `maxCostUsd` or the deployment's `maxRunCostUsd`. Hours that are recorded count where they
+ * are more than was estimated. If the latest stage that is done took longer than estimated, those to come are assumed to,
+ * by the same factor. Attempts that end without a record, as when an instance is lost at once, are not counted.
  *
  * @throws ConfigError when the price of what is deployed is not known.
  */
@@ -141,9 +140,11 @@ function costsThrough(config: RunConfig, last: number, place: Place): InstanceCo
       const jobs = work.filter(isApart);
       return stageHours(jobs, trainsOn!, config, jobs.length); // each has an instance of its own, which starts with it
     });
-    const longer = timesLonger(place.latest, [onBatch, onSageMaker]);
-    const hours = sumOf(onBatch, ({ starting, working }) => starting + longer * working);
-    const trainingHours = sumOf(onSageMaker, ({ starting, working }) => starting + longer * working);
+    const longer = timesLonger(place.measured ?? [], [onBatch, onSageMaker]);
+    const hoursOf = ({ starting, tasks }: StageHours, stage: number) =>
+      starting + sumOf(tasks, ({ task, ofInstances }) => longer(stage, task) * ofInstances);
+    const hours = sumOf(onBatch, hoursOf);
+    const trainingHours = sumOf(onSageMaker, hoursOf);
     const onDemandUsd =
       preparing * preparesOn.onDemandUsdPerHour +
       hours * instance.onDemandUsdPerHour +
@@ -159,35 +160,52 @@ function costsThrough(config: RunConfig, last: number, place: Place): InstanceCo
   });
 }
 
-/** Hours of instances in a stage. */
+/** Hours of a stage. */
 interface StageHours {
-  /** Until they have started. */
+  /** Of instances, until they have started. */
   starting: number;
-  working: number;
-  /** Hours that jobs work, each counted by itself: an instance may have several at once. */
-  ofJobs: readonly { task: StageTask; hours: number }[];
+  tasks: readonly TaskHours[];
+}
+
+interface TaskHours {
+  task: StageTask;
+  ofInstances: number;
+  /** Each job counted by itself: an instance may have several at once. */
+  ofJobs: number;
 }
 
 function stageHours(work: readonly StageJobs[], on: Host, config: RunConfig, starts: number): StageHours {
-  const ofJob = (one: StageJobs) => prices.minutesPerJob / 60 + jobHours(one, on, config);
-  return {
-    starting: startHours(starts),
-    working: sumOf(work, (one) => Math.ceil(one.jobs / on.jobsAtOnce) * ofJob(one)),
-    ofJobs: work.map((one) => ({ task: one.task, hours: one.jobs * ofJob(one) })),
+  const tasks = work.map((one) => {
+    const ofJob = prices.minutesPerJob / 60 + jobHours(one, on, config);
+    return { task: one.task, ofInstances: Math.ceil(one.jobs / on.jobsAtOnce) * ofJob, ofJobs: one.jobs * ofJob };
+  });
+  return { starting: startHours(starts), tasks };
+}
+
+/**
+ * By what factor a task of a stage takes longer than estimated, at least 1. A stage that is done has one factor for all of
+ * its tasks, also for those that nothing is recorded of, and hands it on to the stages to come.
+ */
+function timesLonger(
+  measured: readonly JobHours[],
+  estimated: readonly StageHours[][],
+): (stage: number, task: StageTask) => number {
+  const ratio = (stage: number, isCounted = (_task: StageTask) => true): number => {
+    const recorded = measured[stage] ?? new Map<StageTask, number>();
+    const tasks = estimated.flatMap((stages) => stages[stage]!.tasks);
+    const known = tasks.filter(({ task }) => recorded.has(task) && isCounted(task));
+    const hours = sumOf([...new Set(known.map(({ task }) => task))], (task) => recorded.get(task)!);
+    return Math.max(1, known.length > 0 ? hours / sumOf(known, ({ ofJobs }) => ofJobs) : 1);
   };
+  const goesOn = measured.length - 1;
+  const done = measured.slice(0, -1).map((_, stage) => ratio(stage));
+  const latest = done.at(-1) ?? 1;
+  return (stage, task) =>
+    done[stage] ?? Math.max(latest, stage === goesOn ? ratio(stage, (counted) => counted === task) : 1);
 }
 
-/** By what factor the recorded hours of the latest stage exceed the estimate; 1 if they do not. */
-function timesLonger(latest: MeasuredStage | undefined, estimated: readonly StageHours[][]): number {
-  if (!latest) return 1;
-  const { stage, jobHours: took } = latest;
-  const recorded = estimated.flatMap((stages) => stages[stage]!.ofJobs).filter(({ task }) => took.has(task));
-  if (recorded.length === 0) return 1;
-  const tasks = [...new Set(recorded.map(({ task }) => task))];
-  return Math.max(1, sumOf(tasks, (task) => took.get(task)!) / sumOf(recorded, ({ hours }) => hours));
-}
-
-const sumOf = <T>(items: readonly T[], value: (item: T) => number) => items.reduce((sum, item) => sum + value(item), 0);
+const sumOf = <T>(items: readonly T[], value: (item: T, index: number) => number) =>
+  items.reduce((sum, item, i) => sum + value(item, i), 0);
 
 /** What a corpus is taken to be prepared on: the dearest of the deployment's CPU instances with a price, or of all. */
 function dearestCpus({ cpuInstances } = DEFAULT_DEPLOYMENT): Instance {

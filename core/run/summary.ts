@@ -42,7 +42,7 @@ export async function summarise(run: Run): Promise<RunSummary> {
     const fit = await getJsonIfPresent<InfluenceFit>(run.store, stageLayout(stage).fit);
     const selection = await getJson<SelectionSummary>(run.store, armLayout(stage, 'main').selectionSummary);
     const timings = await readTimings(run.store, stage);
-    const selecting = timings.filter((timing) => SELECTION_TASKS.includes(taskOf(timing)));
+    const selecting = timings.filter((timing) => SELECTION_TASKS.includes(taskOf(timing.job)));
     stages.push({
       stage,
       scored: plan.scored,

@@ -6,7 +6,7 @@ import { getJson, getJsonIfPresent, type Store } from '../storage/index.ts';
 import { STAGE_TASKS, type StageTask } from '../tasks.ts';
 
 /** Files read at once: there is one for each job, and a stage may have thousands. */
-const REQUESTS = 16;
+const REQUESTS = 32;
 
 /** The timings of the stage's jobs that have ended. */
 export async function readTimings(store: Store, stage: number): Promise<Timing[]> {
@@ -21,12 +21,34 @@ export async function readTimings(store: Store, stage: number): Promise<Timing[]
 export async function attemptsBefore(store: Store, stage: number, job: string): Promise<Attempt[]> {
   const layout = stageLayout(stage);
   const ended = await getJsonIfPresent<Timing>(store, layout.timing(job));
-  if (ended) return attemptsOf(ended);
-  return (await getJsonIfPresent<Attempt[]>(store, layout.interrupted(job))) ?? [];
+  const begun = (await getJsonIfPresent<Attempt[]>(store, layout.interrupted(job))) ?? [];
+  return longer(ended ? attemptsOf(ended) : [], begun);
 }
 
-/** The kind of job that a timing is of; undefined for preparing the corpus, whose timing is among the first stage's. */
-export function taskOf({ job }: Timing): StageTask | undefined {
+/** Seconds for which each of the stage's jobs has been at work so far, whether it has ended or not, by its name. */
+export async function secondsByJob(store: Store, stage: number): Promise<Map<string, number>> {
+  const { timings } = stageLayout(stage);
+  const keys = await store.list(timings);
+  const found = await mapParallel(keys, REQUESTS, async (key) =>
+    key.endsWith(INTERRUPTED_SUFFIX) ? getJson<Attempt[]>(store, key) : attemptsOf(await getJson<Timing>(store, key)),
+  );
+  const byJob = new Map<string, Attempt[]>();
+  for (const [i, key] of keys.entries()) {
+    const job = key.slice(timings.length).replace(/(\.interrupted)?\.json$/, '');
+    byJob.set(job, longer(found[i]!, byJob.get(job) ?? []));
+  }
+  return new Map([...byJob].map(([job, attempts]) => [job, total(attempts)]));
+}
+
+/**
+ * Of a job's two records the one that tells more, as a job that had ended may run again. With as many attempts, that of the
+ * last one may have been written while it went on.
+ */
+const longer = (a: Attempt[], b: Attempt[]) =>
+  a.length > b.length || (a.length === b.length && total(a) >= total(b)) ? a : b;
+
+/** The kind of a job; undefined for preparing the corpus, whose timing is among the first stage's. */
+export function taskOf(job: string): StageTask | undefined {
   const task = job.replace(/-(\d+|main|control)$/, '');
   return STAGE_TASKS.find((name) => name === task);
 }
@@ -37,8 +59,10 @@ function attemptsOf({ begin, seconds, earlier = [] }: Timing): Attempt[] {
 
 /** How long a job was at work in all its attempts. */
 export function secondsAtWork(timing: Timing): number {
-  return toTenths(attemptsOf(timing).reduce((sum, { seconds }) => sum + seconds, 0));
+  return total(attemptsOf(timing));
 }
+
+const total = (attempts: Attempt[]) => toTenths(attempts.reduce((sum, { seconds }) => sum + seconds, 0));
 
 /** Seconds during which any of the jobs was at work: side by side they count once, waiting in between not at all. */
 export function busySeconds(timings: readonly Timing[]): number {

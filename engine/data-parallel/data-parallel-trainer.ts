@@ -4,6 +4,7 @@
  * summing its part of the parameters over all gradients, and each worker makes AdamW's step on that part, divided as in
  * ZeRO stage 1 (Rajbhandari et al. 2020).
  */
+import { once } from 'node:events';
 import { onGpu } from '../../core/config/runtimes.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { type WorkerKind, WorkerPool } from '../../core/threads/worker-pool.ts';
@@ -64,9 +65,18 @@ export class DataParallelTrainer implements TrainingSteps {
     this.pool = pool;
   }
 
-  async step(tokens: Int32Array, length: number, learningRate: number): Promise<StepResult> {
+  async step(tokens: Int32Array, length: number, learningRate: number): Promise<StepResult>;
+  async step(tokens: Int32Array, length: number, rate: number, signal?: AbortSignal): Promise<StepResult | undefined>;
+  async step(
+    tokens: Int32Array,
+    length: number,
+    learningRate: number,
+    signal?: AbortSignal,
+  ): Promise<StepResult | undefined> {
     const { config, optimizer } = this.options;
-    const { loss, gradientNorm } = await this.lossAndGradient(tokens, length);
+    const result = await unlessAborted(this.lossAndGradient(tokens, length), signal);
+    if (!result) return undefined;
+    const { loss, gradientNorm } = result;
     checkFinite(optimizer.step + 1, loss, gradientNorm);
     optimizer.step += 1;
     const clip = clipCoefficient(gradientNorm, config.clipNorm);
@@ -107,6 +117,21 @@ export class DataParallelTrainer implements TrainingSteps {
       await pool.askAll({ kind: 'reduce', gradients: parts.length, first: round === 0 });
     }
     return { loss, gradientNorm: globalNorm(state.sum) };
+  }
+}
+
+/** What the work gives, or undefined as soon as the signal is aborted; the work then goes on, and nobody waits for it. */
+async function unlessAborted<T>(work: Promise<T>, signal?: AbortSignal): Promise<T | undefined> {
+  if (!signal) return work;
+  const heard = new AbortController();
+  const aborted = once(signal, 'abort', { signal: heard.signal }).then(
+    () => undefined,
+    () => undefined,
+  );
+  try {
+    return signal.aborted ? undefined : await Promise.race([work, aborted]);
+  } finally {
+    heard.abort();
   }
 }
 

@@ -5,7 +5,7 @@ import { armLayout, checkpointMark, PASSAGES_FILE, stageLayout } from '../../cor
 import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
 import type { RunReference } from '../../core/run/execution-input.ts';
 import { openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
-import { readTimings, secondsAtWork, taskOf } from '../../core/run/timings.ts';
+import { secondsByJob, taskOf } from '../../core/run/timings.ts';
 import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
 import type { StageTask } from '../../core/tasks.ts';
 import { deploymentFromEnvironment, openerFromEnvironment } from '../environment.ts';
@@ -24,7 +24,7 @@ interface Answer {
   /** Bucket keys of the JSON arrays that the probing and scoring maps read. */
   probeItemsKey: string;
   scoreItemsKey: string;
-  /** False when the estimated cost up to the end of this stage is above the run's cap. */
+  /** False when there is something to do and the cost up to the end of this stage would be above the run's cap. */
   withinBudget: boolean;
 }
 
@@ -52,7 +52,7 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
     arms: done ? [] : plan.arms.map((arm) => ({ arm })),
     probeItemsKey: `${reference.prefix}/${layout.probeItems}`,
     scoreItemsKey: `${reference.prefix}/${layout.scoreItems}`,
-    withinBudget: await isWithinBudget(run, corpus.index, reference, stage),
+    withinBudget: done || (await isWithinBudget(run, corpus.index, reference, stage)),
   };
 }
 
@@ -63,23 +63,24 @@ async function isWithinBudget(
   stage: number,
 ): Promise<boolean> {
   if (maxCostUsd === undefined) return true;
-  const latest = stage > 0 ? { stage: stage - 1, jobHours: await jobHours(run, corpus, stage - 1) } : undefined;
+  const measured = [];
+  for (let past = 0; past <= stage; past++) measured.push(await jobHours(run, corpus, past));
   const checked = await getJsonIfPresent<PassagesCheck>(run.store, PASSAGES_FILE);
   const passages = checked && recordedSizes(checked);
-  const place = { corpus, passages, deployment: deploymentFromEnvironment(), trainer, latest };
+  const place = { corpus, passages, deployment: deploymentFromEnvironment(), trainer, measured };
   return costThroughStage(run.record.config, stage, place) <= maxCostUsd;
 }
 
 /**
- * Hours that a stage's jobs have taken, added up by task. Preparing the corpus does not count. A task of which nothing
- * is recorded is absent, so that its estimate counts.
+ * Hours that a stage's jobs have taken so far, added up by task. Preparing the corpus does not count. A task of which
+ * nothing is recorded is absent, so that its estimate counts.
  */
 async function jobHours({ store, record }: Run, corpus: CorpusIndex, stage: number): Promise<Map<StageTask, number>> {
   const hours = new Map<StageTask, number>();
   let trained = 0;
-  for (const timing of await readTimings(store, stage)) {
-    const task = taskOf(timing);
-    if (task) hours.set(task, (hours.get(task) ?? 0) + secondsAtWork(timing) / 3600);
+  for (const [job, seconds] of await secondsByJob(store, stage)) {
+    const task = taskOf(job);
+    if (task) hours.set(task, (hours.get(task) ?? 0) + seconds / 3600);
     if (task === 'pretrain') trained++;
   }
   // A trainer of one's own records no time. An arm that it trained after ours had trained the other took as long.

@@ -75,9 +75,9 @@ describe('evaluation', () => {
   });
 
   it.each([
-    // Told to stop during its branch, the job takes one more step and then saves itself.
-    ['after the first step of its branch', 1, STEPS + 2],
-    ['after the second step of its branch', 2, STEPS + 3],
+    // Told to stop during its branch, the job saves itself as it was before the step that it gives up.
+    ['after the first step of its branch', 1, STEPS + 1],
+    ['after the second step of its branch', 2, STEPS + 2],
     // Told to stop later, it saves nothing: the branch took no time, so it is trained again.
     ['after its branch', DECAY_STEPS + 1, undefined],
   ] as const)(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RunError } from '../../core/errors.ts';
-import { checkFinite, Trainer } from '../../engine/trainer.ts';
+import { checkFinite, microBatchesAtOnce, Trainer } from '../../engine/trainer.ts';
 import { randomTokens } from '../engine/support.ts';
 import { digests, emptyGradient, TRAINING, tinyModel, trainedCheckpoint } from './support.ts';
 
@@ -74,6 +74,27 @@ describe('a training step', () => {
     }
   });
 
+  it('is given up between two of its micro-batches, and changes nothing, once its signal is aborted', async () => {
+    const stop = new AbortController();
+    const stopped = Object.create(model, {
+      lossAndGradient: {
+        value: (...args: Parameters<typeof model.lossAndGradient>) => {
+          runs++;
+          setImmediate(() => stop.abort()); // as a signal that comes while the run blocks the thread
+          return model.lossAndGradient(...args);
+        },
+      },
+    });
+    let runs = 0;
+    const checkpoint = trainedCheckpoint(model);
+    const before = digests(checkpoint);
+    const config = { ...TRAINING, batchRows: ROWS, microBatchRows: 2 };
+    const trainer = new Trainer(stopped, config, checkpoint.parameters, checkpoint.optimizer);
+    expect(await trainer.step(tokens, LENGTH, TRAINING.learningRate, stop.signal)).toBeUndefined();
+    expect(runs).toBe(1);
+    expect(digests(checkpoint)).toEqual(before);
+  });
+
   it('gives the same bits every time', async () => {
     expect(digests((await stepWith(2)).checkpoint)).toEqual(digests((await stepWith(2)).checkpoint));
   });
@@ -117,3 +138,15 @@ async function refusesWithoutDamage(
   await expect(attempt).rejects.toThrow(/^step 6: .*pretrain\.learningRate/s);
   expect(digests(checkpoint)).toEqual(before);
 }
+
+it('a step on a GPU is one run, or equal runs that are short enough for a job to be told to stop between them', () => {
+  const shape = { architecture: 'gpt-neox', layers: 24, width: 1024, heads: 16, vocabularySize: 50_304 } as const;
+  const times = (batchRows: number, microBatchRows: number, length = 1024) =>
+    microBatchesAtOnce(shape as typeof model.shape, { batchRows, microBatchRows }, length);
+  expect(times(8, 1)).toBe(8);
+  expect(times(512, 8)).toBe(16); // a micro-batch of this 405M model takes 20 TFLOP
+  expect(times(512, 8, 512)).toBe(32);
+  expect(times(7 * 8, 8)).toBe(7);
+  expect(times(31 * 8, 8)).toBe(1); // no other number of equal runs
+  expect(times(512, 512)).toBe(1);
+});

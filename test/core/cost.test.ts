@@ -316,7 +316,7 @@ describe('dollars', () => {
     const through = (times?: number, recorded = [...estimated.keys()]) => {
       if (times === undefined) return costThroughStage(config, 2);
       const took = new Map(recorded.map((task) => [task, times * estimated.get(task)!]));
-      return costThroughStage(config, 2, { latest: { stage: 1, jobHours: took } });
+      return costThroughStage(config, 2, { measured: [took, took, new Map()] });
     };
     expect(through(0.5)).toBe(through());
     expect(through(3) / through()).toBeCloseTo(3, 1);
@@ -324,6 +324,25 @@ describe('dollars', () => {
     const others = [...estimated.keys()].filter((task) => task !== 'pretrain');
     expect(through(3, others) / through()).toBeCloseTo(3, 1);
     expect(through(3, [])).toBe(through());
+  });
+
+  it('count what every stage is known to have taken, and what the one that goes on has taken so far', () => {
+    const config = example('paper-410m');
+    const none = new Map<StageTask, number>();
+    const lost = new Map<StageTask, number>([['pretrain', 10_000]]);
+    const usual = new Map<StageTask, number>([['pretrain', 1]]);
+    const through = (...measured: Map<StageTask, number>[]) => costThroughStage(config, 2, { measured });
+    const dollars = 10_000 * instancesFor(config).find(({ instance }) => instance === 'g5.xlarge')!.onDemandUsdPerHour;
+    const estimated = through(none, none, none);
+    // stages after it were as quick as they should be, so only its own hours are dearer
+    const first = through(lost, usual, none);
+    expect(first).toBeGreaterThan(estimated + 0.9 * dollars);
+    expect(through(none, lost, none)).toBeGreaterThan(first);
+    // the stage that goes on: its probes and its fit are not taken to be slow because its training was
+    const last = through(none, none, lost);
+    expect(last).toBeGreaterThan(estimated + 0.9 * dollars);
+    expect(last).toBeLessThan(estimated + 1.1 * dollars);
+    expect(through(none, none, usual)).toBe(estimated);
   });
 
   it('of preparing are counted both before and after the run has prepared its corpus', () => {

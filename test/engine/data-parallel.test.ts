@@ -84,6 +84,19 @@ describe('data-parallel training', () => {
     expect(digests(checkpoint)).toEqual(before);
   });
 
+  it('gives a step up at once, and changes nothing, when its signal is aborted', async () => {
+    const { trainer, checkpoint } = await open(2);
+    expect(await trainer.step(batchOf(0), LENGTH, 1e-3, new AbortController().signal)).toMatchObject({});
+    trainer.collect();
+    const before = digests(checkpoint);
+    const stop = new AbortController();
+    const step = trainer.step(batchOf(1), LENGTH, 1e-3, stop.signal);
+    stop.abort();
+    expect(await step).toBeUndefined();
+    trainer.collect();
+    expect(digests(checkpoint)).toEqual(before);
+  });
+
   it('without the engine in its workers fails as the engine does', async () => {
     const attempt = DataParallelTrainer.open({
       ...trainedCheckpoint(model),

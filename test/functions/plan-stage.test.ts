@@ -77,7 +77,7 @@ it('maxCostUsd is compared with the cost of the passages that the run has, as fa
   expect((await planned()).answer.withinBudget).toBe(false);
 });
 
-it('maxCostUsd is compared with the hours of the previous stage where they exceed the estimate', async () => {
+it('maxCostUsd is compared with the hours that are recorded where they exceed the estimate', async () => {
   const place = { corpus: corpusOf(24, 50) };
   const limit = 1.5 * costThroughStage(config(), 1, place);
   const timing = (job: string, seconds: number) => ({ job, begin: 0, seconds, flops: 0 });
@@ -91,11 +91,20 @@ it('maxCostUsd is compared with the hours of the previous stage where they excee
   const earlier = [{ begin: 0, seconds: 36_000 }];
   await putJson(store, stageLayout(0).timing('pretrain-main'), { ...timing('pretrain-main', 1), earlier });
   expect((await plan(1, limit)).answer.withinBudget).toBe(false);
-  // Those of the stage before that one count no more.
+  // They stay paid for when later stages were quick, as do those of attempts at this stage.
   const later = 1.5 * costThroughStage(config(), 2, place);
-  expect((await plan(2, later)).answer.withinBudget).toBe(true);
-  await putJson(store, stageLayout(1).timing('pretrain-main'), timing('pretrain-main', 36_000));
+  await putJson(store, stageLayout(1).timing('pretrain-main'), timing('pretrain-main', 1));
   expect((await plan(2, later)).answer.withinBudget).toBe(false);
+  await putJson(store, stageLayout(0).timing('pretrain-main'), timing('pretrain-main', 1));
+  expect((await plan(2, later)).answer.withinBudget).toBe(true);
+  await putJson(store, stageLayout(2).interrupted('pretrain-control'), earlier);
+  expect((await plan(2, later)).answer.withinBudget).toBe(false);
+  // A stage that is done costs nothing more, whatever the cap is now.
+  for (const arm of ['main', 'control'] as const) {
+    await putJson(store, armLayout(2, arm).evaluation, {});
+    await putJson(store, checkpointMark(armLayout(2, arm).checkpoint), {});
+  }
+  expect((await plan(2, 0.01)).answer.withinBudget).toBe(true);
 });
 
 it('an arm whose trainer recorded no time counts as much as the other', async () => {
@@ -105,7 +114,7 @@ it('an arm whose trainer recorded no time counts as much as the other', async ()
     putJson(store, stageLayout(1).timing(`pretrain-${arm}`), { job: `pretrain-${arm}`, begin: 0, seconds, flops: 0 });
   const place = (jobs: number) => ({
     corpus: corpusOf(24, 50),
-    latest: { stage: 1, jobHours: new Map([['pretrain', (jobs * seconds) / 3600] as const]) },
+    measured: [new Map(), new Map([['pretrain', (jobs * seconds) / 3600] as const]), new Map()],
   });
   const [one, both] = [1, 2].map((jobs) => costThroughStage(config(), 2, place(jobs)));
   const between = (one! + both!) / 2;
