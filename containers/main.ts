@@ -1,10 +1,11 @@
 /** Entry point of every job, on AWS and locally: `node main.js TASK`; everything else comes from the environment. */
 import { JOB_VARIABLE } from '../core/deployed-names.ts';
-import { explainSystemError, INTERRUPTED, MatesError } from '../core/errors.ts';
+import { ConfigError, explainSystemError, INTERRUPTED, MatesError } from '../core/errors.ts';
 import type { Arm } from '../core/formats.ts';
 import { printable } from '../core/printable.ts';
 import { progressToStdout, WARNING } from '../core/progress.ts';
-import { openRun } from '../core/run/open-run.ts';
+import { openRun, type Run } from '../core/run/open-run.ts';
+import { changedVersions } from '../core/run/versions.ts';
 import { isTransient, LAKE_DIRECTORY_VARIABLE, storeOpener } from '../core/storage/index.ts';
 import type { TaskName } from '../core/tasks.ts';
 import type { Job } from './job.ts';
@@ -52,8 +53,10 @@ async function main(): Promise<void> {
   if (!runUri)
     throw new Error(`${JOB_VARIABLE.runUri} is not set: it names the run, such as s3://bucket/runs/quickstart`);
   const item = environment[JOB_VARIABLE.item];
+  const run = await openRun(storeOpener(environment[LAKE_DIRECTORY_VARIABLE]), runUri);
+  requireSameVersions(run);
   const job: Job = {
-    run: await openRun(storeOpener(environment[LAKE_DIRECTORY_VARIABLE]), runUri),
+    run,
     stage: Number(environment[JOB_VARIABLE.stage] ?? 0),
     arm: (environment[JOB_VARIABLE.arm] as Arm | undefined) ?? 'main',
     item: item ? JSON.parse(item) : undefined,
@@ -83,6 +86,21 @@ main().then(
     process.exit(error instanceof MatesError ? error.exitCode : transient ? INTERRUPTED : 1);
   },
 );
+
+/**
+ * The functions that plan a run and merge its scores come with the deployment, and this job with the image, which may be an
+ * older one (the setting `image`).
+ *
+ * @throws ConfigError when the engines of both differ.
+ */
+function requireSameVersions({ record: { id, versions } }: Run): void {
+  const [other] = changedVersions(versions);
+  if (!other) return;
+  throw new ConfigError(
+    `run ${id} was begun with ${other.name} ${other.begun}, and this job's image has ${other.now}: deploy the image of the ` +
+      'same version (the setting image), and resume the run.',
+  );
+}
 
 /** Whether the container's agent, which is asked for the role's credentials, gave none: it may be restarting. */
 function isRoleOutOfReach(error: unknown): boolean {

@@ -41,12 +41,18 @@ export class InterruptedError extends MatesError {
   readonly exitCode = INTERRUPTED;
 }
 
+/** A request to a service that failed, and may succeed when it is made again; it has been made several times. */
+export class TransientError extends MatesError {
+  override name = 'TransientError';
+  readonly exitCode = 1;
+}
+
 /** @throws InterruptedError with the message if the signal is aborted. */
 export function throwIfStopped(signal: AbortSignal | undefined, message: string): void {
   if (signal?.aborted) throw new InterruptedError(message);
 }
 
-const CLASSES = { ConfigError, InputError, RunError, InterruptedError };
+const CLASSES = { ConfigError, InputError, RunError, InterruptedError, TransientError };
 
 /**
  * The error that a name stands for, when its class was lost on the way from another thread, process or machine.

@@ -5,6 +5,7 @@
 import type { Node } from 'constructs';
 import { z } from 'zod';
 import { DEFAULT_DEPLOYMENT, type Deployment } from '../core/cost/deployment.ts';
+import { gpusOf } from '../core/cost/price.ts';
 import { ConfigError } from '../core/errors.ts';
 import { maybeInEcr, parseEcr } from './ecr-reference.ts';
 
@@ -151,7 +152,8 @@ const schema = z.strictObject({
    * Probing or scoring jobs of a run at once. Jobs that do not fit into the spot environment spill to the on-demand
    * one.
    *
-   * @default - what one environment holds: `maxGpuVcpus` (`maxCpuVcpus` without GPUs) over `jobVcpus`
+   * @default - what one environment holds of the type that holds least, by `maxGpuVcpus` (`maxCpuVcpus` without GPUs); a job
+   *   has a GPU or `jobVcpus`
    */
   mapConcurrency: count.max(10_000).optional(),
   /** How many arms pretrain at once. */
@@ -218,9 +220,19 @@ export type Settings = z.infer<typeof schema>;
 
 /** How many jobs of a map run at once; see {@link Settings.mapConcurrency}. */
 export function mapConcurrency({ mapConcurrency, ...settings }: Settings): number {
-  const { accelerator, maxGpuVcpus, maxCpuVcpus, jobVcpus } = settings;
-  const held = Math.floor((accelerator === 'gpu' ? maxGpuVcpus : maxCpuVcpus) / jobVcpus);
+  const { accelerator, gpuInstances, maxCpuVcpus, jobVcpus } = settings;
+  const held =
+    accelerator === 'gpu'
+      ? Math.min(...gpuInstances.map((type) => heldGpus(type, settings)))
+      : Math.floor(maxCpuVcpus / jobVcpus);
   return mapConcurrency ?? Math.max(1, held);
+}
+
+/** Jobs on as many instances as fit an environment. A type without a price is taken to have one GPU, a family one for a job. */
+function heldGpus(type: string, { maxGpuVcpus, jobVcpus }: Pick<Settings, 'maxGpuVcpus' | 'jobVcpus'>): number {
+  const vcpus = vcpusOf(type);
+  const each = Number.isFinite(vcpus) ? Math.max(vcpus, jobVcpus) : jobVcpus;
+  return Math.max(1, Math.floor(maxGpuVcpus / each)) * Math.min(gpusOf(type) ?? 1, Math.floor(each / jobVcpus));
 }
 
 /** Every context key, in the order of the documentation. */

@@ -84,23 +84,26 @@ const UNREACHABLE: Record<string, string> = {
  * Calls AWS.
  *
  * @param what the intention, for the message: `start the execution`.
- * @throws ConfigError or RunError in one sentence, in place of the SDK's errors.
+ * @throws ConfigError or RunError in one sentence, in place of the SDK's error, which is its `cause`.
  */
 export async function calling<T>(what: string, call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {
     if (error instanceof MatesError) throw error;
-    const { name, code, message } = error as NodeJS.ErrnoException;
-    if (/^Region is missing/.test(message))
-      throw new ConfigError(`Cannot ${what}: no region is set; set AWS_REGION, such as us-east-1.`);
-    if (name === 'ValidationError' && /does not exist/.test(message))
-      throw new ConfigError(
-        `Cannot ${what}: ${message}. Deploy it (npx cdk deploy --all), or name it with --stack or --machine.`,
-      );
-    const meaning = MEANINGS[name];
-    if (meaning) throw new ConfigError(`Cannot ${what}: ${meaning}.`);
-    const unreachable = UNREACHABLE[code ?? ''];
-    throw new RunError(`Cannot ${what}: ${unreachable ? `${unreachable}.` : `${name}: ${message}`}`);
+    throw Object.assign(inWords(what, error as NodeJS.ErrnoException), { cause: error });
   }
+}
+
+function inWords(what: string, { name, code, message }: NodeJS.ErrnoException): MatesError {
+  if (/^Region is missing/.test(message))
+    return new ConfigError(`Cannot ${what}: no region is set; set AWS_REGION, such as us-east-1.`);
+  if (name === 'ValidationError' && /does not exist/.test(message))
+    return new ConfigError(
+      `Cannot ${what}: ${message}. Deploy it (npx cdk deploy --all), or name it with --stack or --machine.`,
+    );
+  const meaning = MEANINGS[name];
+  if (meaning) return new ConfigError(`Cannot ${what}: ${meaning}.`);
+  const unreachable = UNREACHABLE[code ?? ''];
+  return new RunError(`Cannot ${what}: ${unreachable ? `${unreachable}.` : `${name}: ${message}`}`);
 }

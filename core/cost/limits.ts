@@ -123,12 +123,17 @@ function timeWarnings(config: RunConfig, place: Place): string[] {
       const attempts = resumes ? jobAttempts : 1;
       const isMost = onSageMaker && jobTimeoutHours >= SAGEMAKER_HOURS;
       const perAttempt = isMost ? SAGEMAKER_HOURS : jobTimeoutHours;
-      const allowed = attempts * (resumes ? perAttempt - DEADLINE_MARGIN_HOURS : perAttempt);
-      if (hours <= allowed || hours <= (longest.get(task)?.hours ?? 0)) continue;
-      const times = attempts > 1 ? ` in ${attempts} attempts` : '';
+      const usable = resumes ? perAttempt - DEADLINE_MARGIN_HOURS : perAttempt;
+      const needed = Math.ceil(hours / usable);
+      const enough = resumes ? Math.max(1, attempts / 2) : attempts; // interruptions use the same attempts
+      if (needed <= enough || hours <= (longest.get(task)?.hours ?? 0)) continue;
+      const has =
+        needed > attempts
+          ? `and has ${Math.round(attempts * usable)}${attempts > 1 ? ` in ${attempts} attempts` : ''}`
+          : `${needed} of its ${attempts} attempts, which are for interruptions too`;
       const remedy = isMost ? 'deploy' : `deploy with a longer jobTimeoutHours than ${jobTimeoutHours}, or`;
       const warning =
-        `A job of ${task} takes about ${Math.round(hours)} hours on ${instance.instance}, and has ${Math.round(allowed)}${times}: ` +
+        `A job of ${task} takes about ${Math.round(hours)} hours on ${instance.instance}, ${has}: ` +
         `${remedy} on faster instances${isMost ? ', or let Batch pretrain, which resumes it' : ''}.`;
       longest.set(task, { hours, warning });
     }

@@ -292,6 +292,9 @@ function instanceCalled(name: string): Instance | undefined {
   };
 }
 
+/** GPUs of an instance type; undefined for one without a price. */
+export const gpusOf = (type: string): number | undefined => instanceCalled(type)?.gpu?.count;
+
 /** The setting's type at SageMaker's price; for a type without a price the default one, for want of a better guess. */
 export function sagemakerInstance(config: RunConfig, { sagemakerInstanceType } = DEFAULT_DEPLOYMENT): Host {
   const type =

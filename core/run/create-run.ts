@@ -5,6 +5,7 @@ import type { RunRecord } from '../formats.ts';
 import { CORPUS_FOLDER, RUN_FILE, stageLayout } from '../layout.ts';
 import { isObject } from '../objects.ts';
 import { getRecordIfPresent, putJson, type Store, splitUri } from '../storage/index.ts';
+import { changedVersions } from './versions.ts';
 
 /**
  * Writes `run.json`, or finds it there with the same configuration, in which case the run resumes. A run that has planned
@@ -62,8 +63,8 @@ export async function checkRun(store: Store, id: string, config: RunConfig): Pro
 }
 
 /**
- * Refuses other versions of what results depend on; they do not depend on the version of Node. A trainer of the user's
- * own may have been corrected since, but does not take turns with our job.
+ * Refuses other versions of what results depend on. A trainer of the user's own may have been corrected since, but does not
+ * take turns with our job.
  */
 function refuseOtherVersions({ id, versions: begun }: RunRecord, now: Record<string, string>): void {
   const called = ({ trainer }: Record<string, string>) => (trainer ? `the trainer ${trainer}` : 'our own trainer');
@@ -73,12 +74,12 @@ function refuseOtherVersions({ id, versions: begun }: RunRecord, now: Record<str
         'with the earlier ones. Give the same one again (--trainer of mates run, trainerImage and trainerCommand of a deployment), ' +
         'or start another run with --run-id.',
     );
-  for (const name of Object.keys(now).filter((name) => name !== 'node' && name !== 'trainer'))
-    if (begun[name] !== undefined && begun[name] !== now[name])
-      throw new ConfigError(
-        `run ${id} was begun with ${name} ${begun[name]}, and this is ${now[name]}: its later stages would not be ` +
-          'comparable with the earlier ones. Finish it with that version, or start another run with --run-id.',
-      );
+  const [other] = changedVersions(begun, now);
+  if (other)
+    throw new ConfigError(
+      `run ${id} was begun with ${other.name} ${other.begun}, and this is ${other.now}: its later stages would not be ` +
+        'comparable with the earlier ones. Finish it with that version, or start another run with --run-id.',
+    );
 }
 
 const withoutFolders = (config: RunConfig) => withPaths(config, (path) => splitUri(path).name);

@@ -10,3 +10,22 @@ export function softwareVersions(): Record<string, string> {
     '@tensorflow/tfjs-core': dependencies['@tensorflow/tfjs-core'] ?? 'none',
   };
 }
+
+/** One of {@link softwareVersions} that a run was begun with, and what it is now. */
+export interface ChangedVersion {
+  name: string;
+  begun: string;
+  now: string;
+}
+
+/**
+ * Versions of what results depend on that differ from those of a run's record; they do not depend on the version of Node.
+ */
+export function changedVersions(record: Record<string, string>, now = softwareVersions()): ChangedVersion[] {
+  return Object.keys(now)
+    .filter((name) => name !== 'node' && name !== 'trainer')
+    .flatMap((name) => {
+      const begun = record[name];
+      return begun === undefined || begun === now[name] ? [] : [{ name, begun, now: now[name]! }];
+    });
+}

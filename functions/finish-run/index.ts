@@ -8,6 +8,7 @@ import { putJson } from '../../core/storage/index.ts';
 import { writeReport } from '../../report/index.ts';
 import { onOneMachine, openerFromEnvironment, told } from '../environment.ts';
 import { consoleLinks, type RunLinks } from '../links.ts';
+import { retriable } from '../retriable.ts';
 import { dashboardName } from './dashboard.ts';
 
 interface Event {
@@ -30,7 +31,7 @@ interface Answer {
  * @throws InputError when a file that the run reads has changed since the run began, or when the run has finished
  *   before and one of its files has changed since.
  */
-export async function handler({ run: reference, execution }: Event): Promise<Answer> {
+export const handler = retriable(async ({ run: reference, execution }: Event): Promise<Answer> => {
   const run = await openRun(openerFromEnvironment(), reference.uri);
   await requireSameInputs(run);
   const manifest = await makeManifest(run);
@@ -43,7 +44,7 @@ export async function handler({ run: reference, execution }: Event): Promise<Ans
     report: `${reference.uri}/${REPORT_FILE}`,
     links: onOneMachine() ? {} : await links(reference, execution),
   };
-}
+});
 
 async function links({ bucket, prefix }: RunReference, execution: string): Promise<RunLinks> {
   const stack = told('stack');

@@ -9,6 +9,7 @@ import { secondsByJob, taskOf } from '../../core/run/timings.ts';
 import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
 import type { StageTask } from '../../core/tasks.ts';
 import { deploymentFromEnvironment, openerFromEnvironment } from '../environment.ts';
+import { retriable } from '../retriable.ts';
 
 interface Event {
   run: RunReference;
@@ -32,7 +33,7 @@ interface Answer {
  * Plans one stage and writes the items of its maps to the lake. For a finished stage nothing is scored and no arm
  * trained.
  */
-export async function handler({ run: reference, stage }: Event): Promise<Answer> {
+export const handler = retriable(async ({ run: reference, stage }: Event): Promise<Answer> => {
   const run = await openRun(openerFromEnvironment(), reference.uri);
   const corpus = await openRunCorpus(run);
   const plan = planStage(run.record.config, corpus.index, stage);
@@ -54,7 +55,7 @@ export async function handler({ run: reference, stage }: Event): Promise<Answer>
     scoreItemsKey: `${reference.prefix}/${layout.scoreItems}`,
     withinBudget: done || (await isWithinBudget(run, corpus.index, reference, stage)),
   };
-}
+});
 
 async function isWithinBudget(
   run: Run,

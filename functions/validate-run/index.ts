@@ -33,6 +33,7 @@ import {
 import { withPretrainedFields } from '../../engine/files/pretrained-fields.ts';
 import smoke from '../../examples/smoke.json' with { type: 'json' };
 import { deploymentFromEnvironment, lakeBucket, onOneMachine, openerFromEnvironment, told } from '../environment.ts';
+import { retriable } from '../retriable.ts';
 import { isRunning } from './execution-status.ts';
 import { type Terms, takeRun } from './lease.ts';
 import { liveJobs } from './live-jobs.ts';
@@ -61,7 +62,7 @@ interface State {
  * @throws ConfigError or InputError within seconds, naming the bad field, the missing file, or the execution that works
  *   on the run or has left jobs of it behind.
  */
-export async function handler(event: Event): Promise<State> {
+export const handler = retriable(async (event: Event): Promise<State> => {
   const input = parseExecutionInput(event.input);
   const open = openerFromEnvironment();
   const id = runIdOf(input, event.executionName);
@@ -100,7 +101,7 @@ export async function handler(event: Event): Promise<State> {
     ...(input.dryRun && { plan: { ...pricePlan(config, place), quotas: quotaNeeds(config, place) } }),
     ...(warnings.length > 0 && { warnings }),
   };
-}
+});
 
 /** Otherwise only the first job that uses a GPU or trains would report this, after the corpus was prepared. */
 function checkEngine({ engine: { runtime, workers } }: RunConfig): void {

@@ -75,8 +75,8 @@ export class PipelineFunction extends LambdaFunction {
 
   /**
    * A Task state that calls the function in the version of this deployment: a running execution keeps the code that it
-   * began with. Throttling and faults of the service are retried, but not our own ConfigError, InputError and RunError,
-   * which would only be thrown again.
+   * began with. Throttling and faults of the services that it or its code call are retried, half an hour in all, and once a
+   * function that crashed; but not our own ConfigError, InputError and RunError, which would only be thrown again.
    */
   invoke(scope: Construct, id: string, props: InvokeProps): LambdaInvoke {
     const task = new InvokeVersion(scope, id, this, {
@@ -96,11 +96,19 @@ export class PipelineFunction extends LambdaFunction {
         'Lambda.AWSLambdaException',
         'Lambda.SdkClientException',
         'Lambda.ClientExecutionTimeoutException',
+        'TransientError', // of functions/retriable.ts
       ],
-      interval: Duration.seconds(2),
-      maxAttempts: 6,
-      backoffRate: 2,
-      maxDelay: Duration.minutes(1),
+      interval: Duration.seconds(5),
+      maxAttempts: 5,
+      backoffRate: 5,
+      maxDelay: Duration.minutes(15),
+      jitterStrategy: JitterType.FULL,
+    });
+    // Lost with its sandbox, or out of time or memory: nothing tells which.
+    task.addRetry({
+      errors: ['Lambda.Unknown', 'Runtime.ExitError', 'Sandbox.Timedout'],
+      interval: Duration.seconds(30),
+      maxAttempts: 1,
       jitterStrategy: JitterType.FULL,
     });
     return task;

@@ -132,7 +132,7 @@ export class PipelineJob extends Construct {
       resultPath: item ? undefined : JsonPath.DISCARD,
     });
     // All errors of Batch's API except `Batch.ClientException`, an error in the request itself: throttling, above 50
-    // submissions a second in an account, has no name of its own. Retries are few and far between, ten minutes in all,
+    // submissions a second in an account, has no name of its own. Retries are few and far between, an hour and a half in all,
     // because each takes three of the 25,000 events of the history. That is enough for a run of 100 stages even if
     // every task needs all its retries (test/lib/limits.test.ts).
     state.addRetry({
@@ -142,10 +142,10 @@ export class PipelineJob extends Construct {
         'Batch.ServerException',
         'Batch.TooManyRequestsException',
       ],
-      interval: Duration.seconds(25),
+      interval: Duration.minutes(1),
       maxAttempts: 4,
-      backoffRate: 3,
-      maxDelay: Duration.minutes(5),
+      backoffRate: 5,
+      maxDelay: Duration.hours(1),
       jitterStrategy: JitterType.FULL,
     });
     return state;

@@ -58,6 +58,35 @@ describe('following an execution', () => {
     entered(8, 'Finish the run', { stage: 2, stages: 2 }),
   ];
 
+  it('outlasts a network that is away, and says that the execution goes on when it can no longer be seen', async () => {
+    fakeHistory([]);
+    const away = Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
+    const expired = Object.assign(new Error('old'), { name: 'ExpiredTokenException' });
+    const looks: (string | Error)[] = ['RUNNING', away, away, 'RUNNING', away, 'SUCCEEDED'];
+    sfn.on(DescribeExecutionCommand).callsFake(() => {
+      const next = looks.shift()!;
+      if (next instanceof Error) throw next;
+      return { status: next };
+    });
+    const said: string[] = [];
+    const view = { heading: () => {}, notice: (text: string) => said.push(text), update: () => {} };
+    const follow = () =>
+      followExecution(client, EXECUTION, { view, signal: new AbortController().signal, sleep: async () => {} });
+    expect((await follow()).status).toBe('SUCCEEDED');
+    expect(said).toHaveLength(2); // once each time that it went away
+    expect(said[0]).toMatch(/^Warning: Cannot look at the execution: .*socket hang up.* the execution goes on\.$/);
+
+    looks.push('RUNNING', expired);
+    const lost = await follow().catch((error: unknown) => error);
+    expect(lost).toBeInstanceOf(InterruptedError);
+    expect((lost as Error).message).toMatch(
+      /credentials have expired: sign in again\. No longer watching; the execution/,
+    );
+
+    looks.push(expired); // never seen: nothing is known of it
+    await expect(follow()).rejects.toThrow(ConfigError);
+  });
+
   it('reports each step once, in order, and how far a map has got', async () => {
     const events: HistoryEvent[] = [];
     fakeHistory(events);

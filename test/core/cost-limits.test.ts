@@ -30,7 +30,16 @@ it('names the job whose attempts are together too short, and the setting', () =>
     /^A job of pretrain takes about 333 hours on g6\.xlarge, and has 235 in 10 attempts: .*jobTimeoutHours/,
   );
   expect(run).toMatch(/^The run takes at least 72 days .*runTimeoutDays/);
-  expect(limitWarnings(paper, { deployment: deployed({ jobTimeoutHours: 48, runTimeoutDays: 90 }) })).toEqual([]);
+  const within = (jobTimeoutHours: number) =>
+    limitWarnings(paper, { deployment: deployed({ jobTimeoutHours, runTimeoutDays: 90 }) });
+  expect(within(360)).toEqual([]);
+  expect(within(72)).toEqual([]);
+  // Time and spot interruptions use the same attempts.
+  expect(within(48)).toEqual([
+    expect.stringMatching(
+      /^A job of pretrain takes about 333 hours on g6\.xlarge, 8 of its 10 attempts, .*than 48, or/,
+    ),
+  ]);
 });
 
 it('allows one attempt to jobs that start over, and to SageMaker jobs', () => {

@@ -43,6 +43,12 @@ describe('context', () => {
     expect(jobs({})).toBe(16);
     const larger = { gpuInstances: 'g6.2xlarge', cpuInstances: 'm7i.2xlarge' };
     expect(jobs({ ...larger, maxGpuVcpus: 100, jobVcpus: 8 })).toBe(12);
+    // a job has a GPU, and of the type that holds fewest no more may run than one environment has room for
+    expect(jobs({ gpuInstances: 'g6.2xlarge' })).toBe(8);
+    expect(jobs({ gpuInstances: 'g6.xlarge,g6.4xlarge' })).toBe(4);
+    expect(jobs({ gpuInstances: 'p5.48xlarge' })).toBe(8);
+    expect(jobs({ gpuInstances: 'p5.48xlarge', cpuInstances: 'm7i.12xlarge', jobVcpus: 48 })).toBe(4);
+    expect(jobs({ gpuInstances: 'g6', cpuInstances: 'm7i', jobVcpus: 8 })).toBe(8);
     expect(jobs({ accelerator: 'cpu', maxCpuVcpus: 2 })).toBe(1);
     expect(jobs({ mapConcurrency: 40 })).toBe(40);
   });
