@@ -3,10 +3,10 @@
  * PEAKS.
  */
 import { appendFileSync } from 'node:fs';
+import { peakMegabytes } from './measure.ts';
 
 const [peaks = ''] = process.argv.splice(2, 1);
 process.on('exit', () => {
-  const megabytes = process.resourceUsage().maxRSS / 1024;
-  appendFileSync(peaks, `${JSON.stringify({ task: process.argv[2], megabytes })}\n`);
+  appendFileSync(peaks, `${JSON.stringify({ task: process.argv[2], megabytes: peakMegabytes() })}\n`);
 });
 await import('../containers/main.ts');

@@ -11,7 +11,7 @@ const SMALL_HEAP = ['--max-old-space-size=128', '--max-semi-space-size=4'];
 /** Peak memory, in MB, of a process that runs the text of a module, which may write to its `folder`. */
 async function peakOf(source: string, folder?: string): Promise<number> {
   const path = JSON.stringify(folder ?? (await temporaryFolder()));
-  const report = 'console.log(process.resourceUsage().maxRSS / 1024);';
+  const report = `import { peakMegabytes } from './bench/measure.ts';\nconsole.log(peakMegabytes());`;
   const child = startModule(`const folder = ${path};\n${source}\n${report}`, SMALL_HEAP);
   let [out, err] = ['', ''];
   child.stdout.on('data', (data) => {
