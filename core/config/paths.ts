@@ -9,30 +9,36 @@ export function resolvePath(path: string, resolve: (relative: string) => string)
 
 /** The configuration with its relative paths resolved; absolute ones and URIs stay as they are. */
 export function resolvePaths(config: RunConfig, resolve: (relative: string) => string): RunConfig {
-  const change = (path: string) => resolvePath(path, resolve);
-  return withPaths(config, change, (path) => (path.startsWith('file:') ? localPath(path) : change(path))); // a glob must be a path, not a file: URI
+  return withPaths(config, (path, field) => {
+    const isGlob = field === 'corpus.input'; // which must be a path, not a file: URI
+    return isGlob && path.startsWith('file:') ? localPath(path) : resolvePath(path, resolve);
+  });
 }
 
-/** The configuration with every path changed; the corpus's inputs may be changed by a function of their own. */
-export function withPaths(
-  config: RunConfig,
-  change: (path: string) => string,
-  changeInput: (path: string) => string = change,
-): RunConfig {
+/** The configuration with every path changed. */
+export function withPaths(config: RunConfig, change: (path: string, field: string) => string): RunConfig {
   const { corpus, reference, heldOut, model, influenceModel, evaluation } = config;
+  const { tokenizer } = corpus;
+  const maybe = (path: string | undefined, field: string) => path && change(path, field);
   return {
     ...config,
     corpus: {
       ...corpus,
-      input: corpus.input.map(changeInput),
-      prepared: corpus.prepared && change(corpus.prepared),
+      input: corpus.input.map((path) => change(path, 'corpus.input')),
+      prepared: maybe(corpus.prepared, 'corpus.prepared'),
       tokenizer:
-        'file' in corpus.tokenizer ? { ...corpus.tokenizer, file: change(corpus.tokenizer.file) } : corpus.tokenizer,
+        'file' in tokenizer ? { ...tokenizer, file: change(tokenizer.file, 'corpus.tokenizer.file') } : tokenizer,
     },
-    reference: { ...reference, input: change(reference.input) },
-    heldOut: { ...heldOut, input: change(heldOut.input) },
-    model: { ...model, pretrained: model.pretrained && change(model.pretrained) },
-    influenceModel: { ...influenceModel, pretrained: influenceModel.pretrained && change(influenceModel.pretrained) },
-    evaluation: { ...evaluation, tasks: evaluation.tasks.map((task) => ({ ...task, file: change(task.file) })) },
+    reference: { ...reference, input: change(reference.input, 'reference.input') },
+    heldOut: { ...heldOut, input: change(heldOut.input, 'heldOut.input') },
+    model: { ...model, pretrained: maybe(model.pretrained, 'model.pretrained') },
+    influenceModel: {
+      ...influenceModel,
+      pretrained: maybe(influenceModel.pretrained, 'influenceModel.pretrained'),
+    },
+    evaluation: {
+      ...evaluation,
+      tasks: evaluation.tasks.map((task) => ({ ...task, file: change(task.file, 'evaluation.tasks') })),
+    },
   };
 }

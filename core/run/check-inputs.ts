@@ -3,6 +3,7 @@
  * paid for.
  */
 import { paddedVocabulary } from '../config/padded-vocabulary.ts';
+import { withPaths } from '../config/paths.ts';
 import type { RunConfig } from '../config/schema.ts';
 import { preparedIndex } from '../corpus/corpus.ts';
 import { type MeasuredPassages, measurePassages, readPassageFile } from '../corpus/passages.ts';
@@ -163,21 +164,18 @@ async function requireWeights(store: Store, remedy: string): Promise<void> {
 
 const WEIGHT_FILES = ['model.safetensors', 'model.safetensors.index.json'];
 
-/** The configuration's paths that are on the machine that reads it, each with its field. */
+/** The configuration's paths that are on the machine that reads it, and are used, each with its field. */
 export function localPaths(config: RunConfig): [field: string, path: string][] {
-  const { corpus, reference, heldOut, model, influenceModel, evaluation } = config;
-  const { prepared, input, tokenizer } = corpus;
-  const paths: [string, string | undefined][] = [
-    ...(prepared ? [] : input.map((path): [string, string] => ['corpus.input', path])),
-    ['corpus.prepared', prepared],
-    ['model.pretrained', model.pretrained], // before its tokenizer, which nobody need name
-    ['corpus.tokenizer.file', 'file' in tokenizer && !prepared ? tokenizer.file : undefined],
-    ['reference.input', reference.input],
-    ['heldOut.input', heldOut.input],
-    ['influenceModel.pretrained', influenceModel.pretrained],
-    ...evaluation.tasks.map(({ file }): [string, string] => ['evaluation.tasks', file]),
-  ];
-  return paths.filter((entry): entry is [string, string] => entry[1] !== undefined && isLocalPath(entry[1]));
+  const paths: [field: string, path: string][] = [];
+  withPaths(config, (path, field) => {
+    paths.push([field, path]);
+    return path;
+  });
+  const tokenizer = 'corpus.tokenizer.file';
+  const unused = config.corpus.prepared ? ['corpus.input', tokenizer] : [];
+  return paths
+    .filter(([field, path]) => isLocalPath(path) && !unused.includes(field))
+    .sort(([a], [b]) => Number(a === tokenizer) - Number(b === tokenizer)); // after model.pretrained, as nobody need name it
 }
 
 /** @throws ConfigError when the configuration names a path that no job on AWS could read. */
