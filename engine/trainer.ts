@@ -1,19 +1,11 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { RunConfig } from '../core/config/schema.ts';
 import { decoderForwardFlops } from '../core/cost/flops.ts';
 import { RunError } from '../core/errors.ts';
-import { type AdamW, accumulate, clipCoefficient, globalNorm } from './adamw.ts';
+import type { AdamW } from './adamw.ts';
 import type { DecoderShape } from './decoder/decoder.ts';
-import type { LanguageModel } from './decoder/language-model.ts';
+import type { LanguageModel, TokenBatch } from './decoder/language-model.ts';
+import { OptimizerSteps, type StepResult } from './optimizer-steps.ts';
 import type { ParameterSet } from './parameters.ts';
-import { allocateBeside } from './wasm/parameter-memory.ts';
-
-/** What one optimizer step did. */
-export interface StepResult {
-  loss: number;
-  /** Global norm of the gradient before clipping. */
-  gradientNorm: number;
-}
 
 /**
  * Pretraining, one optimizer step at a time: micro-batches, clipping, AdamW. The trunk and the decay branch both use
@@ -43,53 +35,35 @@ const RUN_FLOPS = 4e14;
 
 /** Training steps on one runtime, in place: parameters and optimizer are always up to date. */
 export class Trainer implements TrainingSteps {
-  readonly parameters: ParameterSet;
-  readonly optimizer: AdamW;
   private readonly model: LanguageModel;
   private readonly config: RunConfig['pretrain'];
-  private readonly gradient: ParameterSet;
-  /** Of the gradients of a step's runs; made when there is a second one. */
-  private sum: Float32Array | undefined;
+  private readonly steps: OptimizerSteps;
 
   constructor(model: LanguageModel, config: RunConfig['pretrain'], parameters: ParameterSet, optimizer: AdamW) {
     this.model = model;
     this.config = config;
-    this.parameters = parameters;
-    this.optimizer = optimizer;
-    this.gradient = parameters.sibling();
+    this.steps = new OptimizerSteps(model, config.clipNorm, parameters, optimizer);
   }
 
   async step(tokens: Int32Array, length: number, learningRate: number): Promise<StepResult>;
   async step(tokens: Int32Array, length: number, rate: number, signal?: AbortSignal): Promise<StepResult | undefined>;
-  async step(
-    tokens: Int32Array,
-    length: number,
-    learningRate: number,
-    signal?: AbortSignal,
-  ): Promise<StepResult | undefined> {
-    const { batchRows, microBatchRows, clipNorm } = this.config;
+  async step(tokens: Int32Array, length: number, rate: number, signal?: AbortSignal): Promise<StepResult | undefined> {
+    const next = this.steps.optimizer.step + 1;
+    const check = ({ loss, gradientNorm }: StepResult) => checkFinite(next, loss, gradientNorm);
+    return this.steps.step(this.runs(tokens, length), rate, { check, signal });
+  }
+
+  /** A step's rows, as many as one run takes. */
+  private *runs(tokens: Int32Array, length: number): Generator<TokenBatch> {
+    const { batchRows, microBatchRows } = this.config;
     const microBatches = this.model.onGpu ? microBatchesAtOnce(this.model.shape, this.config, length) : 1;
     const rows = microBatches * microBatchRows;
     const targets = length - 1;
     const weights = new Float32Array(rows * targets).fill(1 / (batchRows * targets));
-    let loss = 0;
     for (let row = 0; row < batchRows; row += rows) {
-      await nextTurn(); // a run blocks this thread, so that it learns of a signal only between two
-      if (signal?.aborted) return undefined;
       const part = tokens.subarray(row * length, (row + rows) * length);
-      const batch = { batch: rows, length, tokens: part, weights, microBatches };
-      loss += await this.model.lossAndGradient(this.parameters, batch, this.gradient);
-      if (rows === batchRows) break;
-      this.sum ??= allocateBeside(this.parameters.flat);
-      if (row === 0) this.sum.set(this.gradient.flat);
-      else accumulate(this.sum, this.gradient.flat);
+      yield { batch: rows, length, tokens: part, weights, microBatches };
     }
-    const gradient = rows === batchRows ? this.gradient.flat : this.sum!;
-    const gradientNorm = globalNorm(gradient);
-    checkFinite(this.optimizer.step + 1, loss, gradientNorm);
-    const clip = clipCoefficient(gradientNorm, clipNorm);
-    this.optimizer.apply(this.parameters.flat, gradient, learningRate, clip);
-    return { loss, gradientNorm };
   }
 
   collect(): void {}

@@ -3,10 +3,10 @@ import type { Passage } from '../../core/corpus/passages.ts';
 import { RunError } from '../../core/errors.ts';
 import { GUARD_EVERY, guardPassages, guardReadings, requireGuard } from '../../core/plan/lookahead.ts';
 import { CounterRandom, permutation, STREAM } from '../../core/random/philox.ts';
-import { type AdamW, accumulate, clipCoefficient, globalNorm } from '../../engine/adamw.ts';
 import type { LanguageModel, TokenBatch } from '../../engine/decoder/language-model.ts';
 import { PassageSet, paddedBatch } from '../../engine/decoder/passage-set.ts';
 import type { Checkpoint } from '../../engine/files/checkpoint.ts';
+import { OptimizerSteps } from '../../engine/optimizer-steps.ts';
 import type { ParameterSet } from '../../engine/parameters.ts';
 import type { ProbeCopies } from './difference-probe.ts';
 
@@ -85,21 +85,28 @@ export async function lookaheadCopies(
       };
     });
 
-  const copy = () => new Continuation(model, checkpoint, config, learningRate);
+  /** A copy of the checkpoint that continues training from there. */
+  const copy = () => {
+    const parameters = checkpoint.parameters.clone();
+    const optimizer = checkpoint.optimizer.clone(parameters.flat);
+    return new OptimizerSteps(model, config.pretrain.clipNorm, parameters, optimizer);
+  };
   const diverged = (what: string) =>
     new RunError(
       `${what}, so there is no lookahead to label by. In another run, lower probe.learningRateScale (now ` +
         `${config.probe.learningRateScale}), raise reference.passages, or choose another probe.method.`,
     );
   const before = await guard.loss(checkpoint.parameters);
-  const towards = await learnReferences(copy(), guard, before, { batchesOf: passageBatches, steps, onStep });
+  const towards = await learnReferences(copy(), guard, before, {
+    ...{ batchesOf: passageBatches, steps, learningRate, onStep },
+  });
   if (!Number.isFinite(towards.loss))
     throw diverged(
       `the loss of the reference passages that are kept aside is ${towards.loss} after ${towards.steps} steps`,
     );
   const control = copy();
   for (let step = 0; step < towards.steps; step++) {
-    const loss = await control.step(rowBatches(step));
+    const { loss } = (await control.step(rowBatches(step), learningRate))!;
     if (!Number.isFinite(loss)) throw diverged(`the loss of lookahead's random rows is ${loss} after ${step} steps`);
     onStep(towards.tried + step + 1);
   }
@@ -128,44 +135,6 @@ function microBatches(
   return batches;
 }
 
-/** A copy of the checkpoint that continues training from there. */
-class Continuation {
-  readonly parameters: ParameterSet;
-  private readonly model: LanguageModel;
-  private readonly optimizer: AdamW;
-  private readonly clipNorm: number;
-  private readonly learningRate: number;
-  private readonly gradient: ParameterSet;
-  private readonly part: ParameterSet;
-
-  constructor(model: LanguageModel, checkpoint: Checkpoint, { pretrain }: RunConfig, learningRate: number) {
-    this.model = model;
-    this.parameters = checkpoint.parameters.clone();
-    this.optimizer = checkpoint.optimizer.clone(this.parameters.flat);
-    this.clipNorm = pretrain.clipNorm;
-    this.learningRate = learningRate;
-    this.gradient = this.parameters.sibling();
-    this.part = this.parameters.sibling();
-  }
-
-  /**
-   * One step on the sum of the batches.
-   *
-   * @returns its loss before the step.
-   */
-  async step([first, ...others]: TokenBatch[]): Promise<number> {
-    const { model, parameters, gradient, part } = this;
-    let loss = await model.lossAndGradient(parameters, first!, gradient);
-    for (const batch of others) {
-      loss += await model.lossAndGradient(parameters, batch, part);
-      accumulate(gradient.flat, part.flat);
-    }
-    const clip = clipCoefficient(globalNorm(gradient.flat), this.clipNorm);
-    this.optimizer.apply(parameters.flat, gradient.flat, this.learningRate, clip);
-    return loss;
-  }
-}
-
 /**
  * Steps on the references until the guard's loss rises.
  *
@@ -174,18 +143,19 @@ class Continuation {
  *   first measurement; code that uses its labels must then say so.
  */
 async function learnReferences(
-  copy: Continuation,
+  copy: OptimizerSteps,
   guard: PassageSet,
   before: number,
   {
     batchesOf,
     steps,
+    learningRate,
     onStep,
-  }: { batchesOf: (step: number) => TokenBatch[]; steps: number; onStep(done: number): void },
+  }: { batchesOf: (step: number) => TokenBatch[]; steps: number; learningRate: number; onStep(done: number): void },
 ): Promise<{ parameters: ParameterSet; steps: number; loss: number; tried: number }> {
   let best: { parameters: ParameterSet; steps: number; loss: number } | undefined;
   for (let done = 1; done <= steps; done++) {
-    await copy.step(batchesOf(done - 1));
+    await copy.step(batchesOf(done - 1), learningRate);
     onStep(done);
     if (done % GUARD_EVERY !== 0 && done < steps) continue;
     const loss = await guard.loss(copy.parameters);

@@ -10,8 +10,9 @@ import type { RunConfig } from '../../core/config/schema.ts';
 import { type WorkerKind, WorkerPool } from '../../core/threads/worker-pool.ts';
 import { type AdamW, clipCoefficient, globalNorm } from '../adamw.ts';
 import type { DecoderShape } from '../decoder/decoder.ts';
+import type { StepResult } from '../optimizer-steps.ts';
 import type { ParameterSet } from '../parameters.ts';
-import { checkFinite, type StepResult, type TrainingSteps } from '../trainer.ts';
+import { checkFinite, type TrainingSteps } from '../trainer.ts';
 import type { Request, SharedState, WorkerSetup } from './messages.ts';
 import { rounds } from './plan.ts';
 

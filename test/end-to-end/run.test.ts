@@ -128,10 +128,11 @@ describe('a finished run', () => {
       const model = new LanguageModel(await createRuntime('onnx', { threads: 1 }), shape);
       const fresh = new AdamW(parameters.flat.length, resolved.pretrain);
       fresh.step = optimizer.step;
-      const trainer = new Trainer(model, resolved.pretrain, parameters, keepMoments ? optimizer : fresh);
+      const adamW = keepMoments ? optimizer : fresh;
+      const trainer = new Trainer(model, resolved.pretrain, parameters, adamW);
       for (let t = 0; t < steps; t++) {
         const tokens = await corpus.tokenRows(order.slice(4 * t, 4 * t + 4));
-        await trainer.step(tokens, 32, trunkLearningRate(resolved.pretrain, trainer.optimizer.step));
+        await trainer.step(tokens, 32, trunkLearningRate(resolved.pretrain, adamW.step));
       }
       return parameters.flat;
     };
