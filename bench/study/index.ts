@@ -172,6 +172,7 @@ const runIdOf = ({ id }: Cell) =>
   id
     .replace('lookahead-n-gram-dsir', 'ngram')
     .replace('lookahead-every-row', 'every-row')
+    .replace('lookahead-model-features', 'features')
     .replace('classifier', 'cls')
     .replace('-trained', 'T')
     .replace('-labels-', '-');
