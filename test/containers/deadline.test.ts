@@ -34,7 +34,7 @@ it('saves, exits with 75 before its timeout, and goes on to the end in the next 
   await tiny.select(await tiny.plan(0));
   await expect(pretrain(1e-9)).rejects.toMatchObject({
     code: 75,
-    stderr: expect.stringContaining('InterruptedError: Pretrain of stage 0 stopped after step 1 of 8'),
+    stderr: expect.stringContaining('InterruptedError: Pretrain of stage 0 stopped after step 0 of 8'),
   });
   expect(await tiny.store.list(partialCheckpoints)).not.toEqual([]);
   await pretrain(1000); // longer than a timer takes

@@ -10,6 +10,7 @@ import { stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
 import { createRun } from '../../core/run/create-run.ts';
 import { openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
+import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
 import { selectionRequest, selectRows } from '../../core/selection/select.ts';
 import { putJson, type Store, storeOpener } from '../../core/storage/index.ts';
@@ -61,7 +62,7 @@ export class TinyRun {
   static async create(config = tinyConfig()): Promise<TinyRun> {
     const directory = await temporaryFolder();
     const open = storeOpener();
-    await createRun(open(directory), 'tiny', config, { mates: 'test' });
+    await createRun(open(directory), 'tiny', config, softwareVersions());
     return new TinyRun(directory, await openRun(open, directory));
   }
 
