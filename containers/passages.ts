@@ -1,10 +1,9 @@
 import type { RunConfig } from '../core/config/schema.ts';
 import type { Corpus } from '../core/corpus/corpus.ts';
 import { loadPassages, type Passage, readPassageFile } from '../core/corpus/passages.ts';
-import { ConfigError } from '../core/errors.ts';
 import { type EncodedTask, encodeTask, parseTask } from '../core/evaluation/index.ts';
-import { counted, plural } from '../core/plural.ts';
 import type { Run } from '../core/run/open-run.ts';
+import { referenceRowCount } from '../core/selection/reference-rows.ts';
 import { readInput } from '../core/storage/index.ts';
 
 /** The reference set or the held-out passages, tokenized as the run's corpus is. */
@@ -16,22 +15,13 @@ export async function loadPassageSet(run: Run, corpus: Corpus, from: RunConfig['
 
 /**
  * The reference passages one after the other, each followed by the end-of-text token, cut into whole rows, [rows x
- * length].
- *
- * @throws ConfigError when they do not fill one row.
+ * length]. There is at least one, see `checkReferenceRows`.
  */
 export async function referenceRows(run: Run, corpus: Corpus): Promise<Int32Array> {
-  const { reference, selection } = run.record.config;
   const { sequenceLength, tokenizer } = corpus.index;
-  const passages = await loadPassageSet(run, corpus, reference);
+  const passages = await loadPassageSet(run, corpus, run.record.config.reference);
   const tokens = passages.flatMap((passage) => [...passage.tokens, tokenizer.endOfText]);
-  const rows = Math.floor(tokens.length / sequenceLength);
-  if (rows === 0)
-    throw new ConfigError(
-      `reference.passages: ${counted(passages.length, 'passage')} of ${tokens.length} tokens in all ${plural(passages.length, 'fills', 'fill')} no row of ` +
-        `${sequenceLength}, which selection.method "${selection.method}" needs.`,
-    );
-  return Int32Array.from(tokens.slice(0, rows * sequenceLength));
+  return Int32Array.from(tokens.slice(0, referenceRowCount(passages, sequenceLength) * sequenceLength));
 }
 
 /** The zero-shot tasks, tokenized as the run's corpus is. */

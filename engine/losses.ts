@@ -38,11 +38,17 @@ function subtractOneHot(x: tf.Tensor, columns: tf.Tensor): tf.Tensor {
   return fused('SubtractOneHot', { x, columns })?.[0] ?? tf.sub(x, tf.oneHot(columns, x.shape[1]!));
 }
 
-/** Cuts n tokens into equal chunks, except that the last may be smaller. */
+/**
+ * Kernels take so many floats at once, and round what is left over at a chunk's end in another way: a token's loss has the
+ * same bits anywhere in a batch only if no chunk but the last has a remainder.
+ */
+const VECTOR = 16;
+
+/** Cuts n tokens into equal chunks of whole vectors, except that the last may be smaller. */
 function* chunks(n: number, vocabulary: number): Generator<[begin: number, size: number]> {
   const most = Math.min(CHUNK_TOKENS, Math.floor(LOGITS_CHUNK / vocabulary));
   const parts = Math.ceil(n / Math.max(1, most));
-  const size = Math.ceil(n / parts);
+  const size = Math.ceil(n / parts / VECTOR) * VECTOR;
   for (let begin = 0; begin < n; begin += size) yield [begin, Math.min(size, n - begin)];
 }
 

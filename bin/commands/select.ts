@@ -9,6 +9,7 @@ import { probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
 import { type ProgressReporter, WARNING } from '../../core/progress.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
+import { checkReferenceRows } from '../../core/selection/reference-rows.ts';
 import { readScorer, type ScorerRecord } from '../../core/selection/scorer-record.ts';
 import { selectionRequest, selectRows } from '../../core/selection/select.ts';
 import { absolute, DirectoryStore, hashObject, putJson, splitUri, storeOpener } from '../../core/storage/index.ts';
@@ -56,8 +57,10 @@ async function selectBest(options: Options): Promise<void> {
     costLine(cost),
   ];
   const compare = await comparisonWith(corpus, config.seed);
+  const fewRows = checkReferenceRows(config, reference.passages, corpus.index.sequenceLength);
   const warnings = [
     ...checkpoint.warnings,
+    ...fewRows.map((warning) => inFlags(warning, FIELD_FLAGS)),
     ...(readsReference
       ? [
           ...exclusionWarnings('--reference', options.reference, reference.hashes, corpus.index),

@@ -7,6 +7,7 @@ import { requireGuard } from '../../core/plan/lookahead.ts';
 import { probesByLookahead } from '../../core/plan/stage-work.ts';
 import { recordInputs, requireSameCorpus, requireSameFiles } from '../../core/run/inputs.ts';
 import { corpusStore, openRunCorpus } from '../../core/run/open-run.ts';
+import { checkReferenceRows } from '../../core/selection/reference-rows.ts';
 import { putJson } from '../../core/storage/index.ts';
 import { type Computed, type Job, timed } from '../job.ts';
 import { loadPassageSet, loadTasks } from '../passages.ts';
@@ -42,11 +43,13 @@ async function prepareRun(job: Job): Promise<Computed> {
     return { input: from.input, passages, wanted: from.passages, hashes: own ? undefined : known };
   };
   const given = { reference: await loaded(reference, hashes[0]), heldOut: await loaded(heldOut, hashes[1]) };
+  const fewRows = checkReferenceRows(config, given.reference.passages, corpus.index.sequenceLength);
   await loadTasks(job.run, corpus);
   if (recorded) await requireSameCorpus(job.run);
   else await recordInputs(job.run);
   if (!begun || (await store.size(PASSAGES_FILE)) === undefined) {
     const checked = await checkPassages(corpus, seed, given);
+    checked.warnings.push(...fewRows);
     for (const warning of checked.warnings) job.warn(warning);
     await putJson(store, PASSAGES_FILE, checked);
   }

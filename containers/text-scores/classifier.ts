@@ -10,6 +10,7 @@ import { stageLayout } from '../../core/layout.ts';
 import { STREAM } from '../../core/random/philox.ts';
 import { fitRidge, predictRidge } from '../../core/regression/ridge.ts';
 import { type RidgeFile, ridgeFile, ridgeModel } from '../../core/regression/ridge-file.ts';
+import { FEW_REFERENCE_ROWS } from '../../core/selection/reference-rows.ts';
 import { getRecord, putJson } from '../../core/storage/index.ts';
 import { sampleHoldOut } from '../hold-out.ts';
 import type { Job } from '../job.ts';
@@ -18,7 +19,10 @@ import { inBatches, type RowScorer } from './row-scorer.ts';
 
 /** Hold-out rows that stand for the pool. */
 const POOL_ROWS = 4096;
-/** Penalties to choose from, per fitted row, like the influence model's (containers/influence-model/ridge.ts). */
+/**
+ * Penalties to choose from, per fitted row, like the influence model's (containers/influence-model/ridge.ts). Where the
+ * reference has few rows, the choice would be made by noise, and the largest does best.
+ */
 const PENALTIES = [1e-4, 1e-3, 1e-2, 0.1, 1];
 /** Parts of both kinds of rows that are held out in turn to choose the penalty by. */
 const FOLDS = 5;
@@ -63,9 +67,10 @@ export async function fitClassifier(job: Job, corpus: Corpus, plan: StagePlan): 
     return fitRidge({ ngrams }, labels, { penalties, folds });
   };
   const rows = reference.length / sequenceLength + sample.length;
+  const isFew = reference.length / sequenceLength < FEW_REFERENCE_ROWS;
   const model = await fitTo(
     sample,
-    PENALTIES.map((each) => each * rows),
+    PENALTIES.slice(isFew ? -1 : 0).map((each) => each * rows),
   );
   const file: ClassifierFile = ridgeFile(model, spec);
   if (plan.holdOutShards.some((shard) => plan.poolShards.includes(shard))) {

@@ -41,6 +41,8 @@ export class DataParallelTrainer implements TrainingSteps {
   private readonly pool: TrainingPool;
   private readonly state: SharedState;
   private readonly options: DataParallelOptions;
+  /** The latest step's gradient; a step that was given up may still be at it. */
+  private underWay: Promise<StepResult | undefined> | undefined;
 
   /** @throws ConfigError when a worker's engine cannot be opened. */
   static async open(options: DataParallelOptions): Promise<DataParallelTrainer> {
@@ -75,7 +77,8 @@ export class DataParallelTrainer implements TrainingSteps {
     signal?: AbortSignal,
   ): Promise<StepResult | undefined> {
     const { config, optimizer } = this.options;
-    const result = await unlessAborted(this.lossAndGradient(tokens, length), signal);
+    this.underWay = this.lossAndGradient(tokens, length, signal);
+    const result = await unlessAborted(this.underWay, signal);
     if (!result) return undefined;
     const { loss, gradientNorm } = result;
     checkFinite(optimizer.step + 1, loss, gradientNorm);
@@ -92,12 +95,18 @@ export class DataParallelTrainer implements TrainingSteps {
     optimizer.v.set(this.state.v);
   }
 
-  close(): Promise<void> {
-    return this.pool.close();
+  async close(): Promise<void> {
+    // A thread that is ended while a native library computes in it takes the whole process with it.
+    await this.underWay?.catch(() => undefined);
+    await this.pool.close();
   }
 
-  /** Leaves the step's gradient in the shared sum. */
-  private async lossAndGradient(tokens: Int32Array, length: number): Promise<StepResult> {
+  /** Leaves the step's gradient in the shared sum; undefined if the signal is aborted before it has all of it. */
+  private async lossAndGradient(
+    tokens: Int32Array,
+    length: number,
+    signal: AbortSignal | undefined,
+  ): Promise<StepResult | undefined> {
     const { pool, state } = this;
     const { config, runtime } = this.options;
     const { batchRows, microBatchRows } = config;
@@ -106,6 +115,7 @@ export class DataParallelTrainer implements TrainingSteps {
     let loss = 0;
     let row = 0;
     for (const [round, parts] of plan.entries()) {
+      if (signal?.aborted) return undefined;
       const losses = await Promise.all(
         parts.map((microBatches, worker) => {
           const end = row + microBatches * microBatchRows;
@@ -121,8 +131,8 @@ export class DataParallelTrainer implements TrainingSteps {
   }
 }
 
-/** What the work gives, or undefined as soon as the signal is aborted; the work then goes on, and nobody waits for it. */
-async function unlessAborted<T>(work: Promise<T>, signal?: AbortSignal): Promise<T | undefined> {
+/** What the work gives, or undefined as soon as the signal is aborted; the work then goes on. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T | undefined> {
   if (!signal) return work;
   const heard = new AbortController();
   const aborted = once(signal, 'abort', { signal: heard.signal }).then(

@@ -31,3 +31,18 @@ it('in full passes a row has the same bits, however many there are', async () =>
     expect(some.subarray(0, rows)).toEqual(all.subarray(0, rows));
   }
 });
+
+it.each([64, 72, 200, 256])('a row of %i tokens has the same bits wherever it is in a pass', async (length) => {
+  const rows = 16;
+  const tokens = randomTokens(rows * length, TINY_GPT.vocabularySize, 8);
+  const moved = new Int32Array(tokens.length);
+  for (let row = 0; row < rows; row++) {
+    const to = (row + 5) % rows;
+    moved.set(tokens.subarray(row * length, (row + 1) * length), to * length);
+  }
+  const [losses, others] = [
+    await rowLosses(model, parameters, tokens, length),
+    await rowLosses(model, parameters, moved, length),
+  ];
+  for (let row = 0; row < rows; row++) expect(others[(row + 5) % rows], `row ${row}`).toBe(losses[row]);
+});
