@@ -44,11 +44,16 @@ export async function readConfigFile(file: string, changes: Changes): Promise<Ra
   if (!isObject(fields))
     throw new ConfigError(`${file}: expected a JSON object of fields; see examples/quickstart.json.`);
   const fromFlags = applyChanges(fields, changes);
-  // Otherwise two unnamed configurations would both be the run `run`. A file name that no run may have leaves the
-  // default.
-  const name = runConfig.shape.name.safeParse(parse(path).name);
-  if (name.success && !('name' in fields)) fields.name = name.data;
+  // Otherwise two unnamed configurations would both be the run `run`.
+  const name = nameAfter(parse(path).name);
+  if (name && !('name' in fields)) fields.name = name;
   return { fields, fromFlags };
+}
+
+/** A run's name after that of a file, whose other characters become hyphens: `my_run.v1` gives `my-run-v1`. */
+function nameAfter(stem: string): string | undefined {
+  const hyphenated = stem.replaceAll(/[^A-Za-z0-9]+/g, '-').replace(/^-/, '');
+  return runConfig.shape.name.safeParse(hyphenated.slice(0, 40)).data;
 }
 
 /** @returns the fields that were set. */

@@ -4,7 +4,7 @@ import { sha256 } from '../../core/hash.ts';
 import { armLayout, TOKENIZER_FILE, TRAINING_FILE } from '../../core/layout.ts';
 import { corpusStore, openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
 import { absolute, copyObject, hashObject, type Store, storeOpener } from '../../core/storage/index.ts';
-import { hasCheckpoint } from '../../engine/files/checkpoint.ts';
+import { hasCheckpoint, requireIntactFiles } from '../../engine/files/checkpoint.ts';
 import { CONFIG_FILE, WEIGHTS_FILE } from '../../engine/files/hugging-face.ts';
 import { runOrCorpus } from '../other-folders.ts';
 
@@ -56,7 +56,10 @@ export async function exportModel(runPath: string, options: Options): Promise<vo
     await writeDecayedModel(run, { stage, arm }, target, branch);
     await writeAll([...model(target, branch), ...tokenizer], target, options.out);
     for (const { key } of model(target, branch)) await target.delete(key);
-  } else await writeAll([...model(run.store, checkpoint), ...tokenizer], target, options.out);
+  } else {
+    await requireIntactFiles(run.store, checkpoint, [CONFIG_FILE, WEIGHTS_FILE]);
+    await writeAll([...model(run.store, checkpoint), ...tokenizer], target, options.out);
+  }
   console.log(
     options.json
       ? JSON.stringify({ out: absolute(options.out), stage, arm, decayed: Boolean(options.decayed) })

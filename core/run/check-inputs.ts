@@ -10,12 +10,14 @@ import { type MeasuredPassages, measurePassages, readPassageFile } from '../corp
 import type { InputFile } from '../corpus/reading/input-file.ts';
 import { findInputs } from '../corpus/reading/inputs.ts';
 import { ConfigError, InputError, MatesError } from '../errors.ts';
+import { parseTask } from '../evaluation/index.ts';
 import { CORPUS_FILE, TOKENIZER_FILE } from '../layout.ts';
 import {
   getJson,
   getJsonIfPresent,
   isLocalPath,
   reachable,
+  readInput,
   type Store,
   type StoreOpener,
   splitUri,
@@ -66,7 +68,6 @@ export async function inputProblems(
 function checks(config: RunConfig, open: StoreOpener, found: FoundInputs): (() => Promise<void>)[] {
   const { corpus, model, influenceModel, evaluation } = config;
   const { prepared, tokenizer } = corpus;
-  const file = (uri: string, remedy: string) => () => requireFile(open, uri, remedy);
   const passages = (name: 'reference' | 'heldOut') => async () => {
     const { input, passages } = config[name];
     found[name] = await reachable(input, () => measurePassages(readPassageFile(open, input), input, passages));
@@ -91,7 +92,10 @@ function checks(config: RunConfig, open: StoreOpener, found: FoundInputs): (() =
     },
     passages('reference'),
     passages('heldOut'),
-    ...evaluation.tasks.map((task) => file(task.file, 'evaluation.tasks names JSON Lines files')),
+    ...evaluation.tasks.map(({ file, ...options }) => async () => {
+      await requireFile(open, file, 'evaluation.tasks names JSON Lines files');
+      await parseTask(readInput(open, file, `${file}: no such file.`), file, options);
+    }),
     async () => {
       if (model.pretrained) await checkPretrained(open, model.pretrained, corpus);
     },

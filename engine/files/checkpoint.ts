@@ -9,7 +9,9 @@ import { TRAINING_FILE } from '../../core/layout.ts';
 import { isObject } from '../../core/objects.ts';
 import {
   type Content,
+  getJson,
   getRecordIfPresent,
+  hashObject,
   NotFoundError,
   putFile,
   putJson,
@@ -240,6 +242,15 @@ async function present<T>(read: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof NotFoundError) throw new InputError(`${error.uri} is missing from the checkpoint. ${REMEDY}`);
     throw error;
+  }
+}
+
+/** @throws InputError naming the first of these files of a checkpoint that is not as it was written. */
+export async function requireIntactFiles(store: Store, prefix: string, files: readonly string[]): Promise<void> {
+  const record = await getJson<TrainingRecord>(store, keyOf(prefix, TRAINING_FILE));
+  for (const file of files) {
+    const { sha256: found } = await present(() => hashObject(store, keyOf(prefix, file)));
+    requireIntact(store, prefix, file, found, record);
   }
 }
 

@@ -194,9 +194,16 @@ export function domainLosses(stages: StageReport[], names: ArmNames): Html | und
     .map(([domain, main]) => ({ domain, rows: main.rows, main: main.loss, control: control?.domainLoss[domain]?.loss }))
     .sort((a, b) => change(a) - change(b) || a.main - b.main || (a.domain < b.domain ? -1 : 1));
   if (rows.length === 0) return undefined;
-  const label = labels(rows.slice(0, MAX_DOMAINS).map(({ domain }) => domain));
-  const drawn = rows.slice(0, MAX_DOMAINS).map((row) => ({ ...row, name: label.get(row.domain)! }));
+  // Of many, those that gained most and those that lost most.
+  const shown = rows.length > MAX_DOMAINS ? [...rows.slice(0, MAX_DOMAINS / 2), ...rows.slice(-MAX_DOMAINS / 2)] : rows;
+  const label = labels(shown.map(({ domain }) => domain));
+  const drawn = shown.map((row) => ({ ...row, name: label.get(row.domain)! }));
   const pairs = drawn.filter((row) => row.control !== undefined);
+  const order = pairs.length > 0 ? 'the difference, best first' : 'their loss';
+  const some =
+    shown === rows
+      ? ''
+      : ` The first and the last ${MAX_DOMAINS / 2} of ${rows.length} are drawn; all are in the table.`;
   const draw = (width: number) =>
     chart(`Loss on each domain's hold-out rows after stage ${last.stage}, for both arms`, {
       width,
@@ -235,7 +242,7 @@ export function domainLosses(stages: StageReport[], names: ArmNames): Html | und
     });
   return html`${figure(
     `Loss by domain after stage ${last.stage}`,
-    'Hold-out rows that were not probed. Domains in order of the difference, best first.',
+    `Hold-out rows that were not probed. Domains in order of ${order}.${some}`,
     html`${armLegend(pairs.length > 0, names)}${responsive((width) => draw(Math.min(width, 800)))}`,
   )}${mixedNote(rows.map(({ domain }) => domain))}<details><summary>The same as a table</summary><div class="scroll" tabindex="0"><table>
 <thead><tr><th scope="col">domain</th><th scope="col">rows</th><th scope="col">${names.main.toLowerCase()}</th>${control && html`<th scope="col">${names.control.toLowerCase()}</th><th scope="col">difference</th>`}</tr></thead>

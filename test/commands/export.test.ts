@@ -5,9 +5,10 @@ import { exportModel } from '../../bin/commands/export.ts';
 import { loadPassageSet } from '../../containers/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
 import type { Arm, Evaluation } from '../../core/formats.ts';
+import { sha256 } from '../../core/hash.ts';
 import { armLayout } from '../../core/layout.ts';
 import { openRunCorpus } from '../../core/run/open-run.ts';
-import { DirectoryStore, getJson } from '../../core/storage/index.ts';
+import { DirectoryStore, getJson, putJson } from '../../core/storage/index.ts';
 import { PassageSet } from '../../engine/decoder/passage-set.ts';
 import { loadModel } from '../../engine/files/checkpoint.ts';
 import { filesOf, TinyRun, tinyConfig, tinyModel } from '../containers/support.ts';
@@ -22,9 +23,25 @@ beforeAll(async () => {
   folder = await temporaryFolder();
   run = await TinyRun.create();
   await run.prepare();
-  for (const arm of ['main', 'control'] as const)
-    for (const name of ['config.json', 'model.safetensors', 'optimizer.safetensors', 'training.json'])
-      await run.store.put(`${armLayout(1, arm).checkpoint}/${name}`, name === 'config.json' ? '{}' : `${name} ${arm}`);
+  for (const arm of ['main', 'control'] as const) {
+    const { checkpoint } = armLayout(1, arm);
+    const written: Record<string, string> = { 'config.json': '{}', 'model.safetensors': `model.safetensors ${arm}` };
+    for (const [name, text] of Object.entries(written)) await run.store.put(`${checkpoint}/${name}`, text);
+    const hashes = Object.fromEntries(Object.entries(written).map(([name, text]) => [name, sha256(text)]));
+    await putJson(run.store, `${checkpoint}/training.json`, { format: 'mates-checkpoint/1', sha256: hashes });
+  }
+});
+
+it('mates export refuses weights that are not as they were written', async () => {
+  const weights = `${armLayout(1, 'control').checkpoint}/model.safetensors`;
+  const before = await run.store.get(weights);
+  await run.store.put(weights, before.subarray(1));
+  const out = join(folder, 'damaged');
+  await expect(exportModel(run.directory, { out, arm: 'control' })).rejects.toThrow(
+    /model\.safetensors is damaged: its SHA/,
+  );
+  await expect(readdir(out)).rejects.toThrow('ENOENT');
+  await run.store.put(weights, before);
 });
 
 it('mates export overwrites files of the same model, and no others', async () => {

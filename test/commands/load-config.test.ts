@@ -21,8 +21,10 @@ describe('a configuration without a name', () => {
   it.each([
     ['mine.json', 'mine'],
     ['mine', 'mine'],
-    ['my mine.json', 'run'], // no name for a run
-    [`${'a'.repeat(41)}.json`, 'run'],
+    ['my_run.v1.json', 'my-run-v1'],
+    ['_my mine.json', 'my-mine'],
+    [`${'a'.repeat(41)}.json`, 'a'.repeat(40)],
+    ['???.json', 'run'], // nothing of a name for a run
   ])('in %s is called %s', async (name, expected) => {
     expect((await loadConfigFile(await file(name))).name).toBe(expected);
   });

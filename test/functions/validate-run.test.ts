@@ -114,6 +114,7 @@ describe('on one machine', () => {
     ['reference', { input: '/nowhere/r.jsonl' }, /\/nowhere\/r\.jsonl: no such file; reference\.input/],
     ['heldOut', { input: 'builtin:corpus/none.jsonl' }, /none\.jsonl: no such file/],
     ['evaluation', { tasks: [{ file: '/nowhere/t.jsonl' }] }, /\/nowhere\/t\.jsonl: no such file; evaluation\.tasks/],
+    ['evaluation', { tasks: [{ file: 'builtin:corpus/LICENSES.md' }] }, /LICENSES\.md, line 1: /],
     [
       'influenceModel',
       { architecture: 'bert', pretrained: '/nowhere/bert' },

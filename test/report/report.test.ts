@@ -447,3 +447,25 @@ it('writes the file into the run, and refuses a folder that is no run', async ()
   expect(new TextDecoder().decode(await store.get(REPORT_FILE))).toMatch(/^<!doctype html>\n<html lang="en">/);
   await expect(writeReport(open('memory:none'), open)).rejects.toThrow(InputError);
 });
+
+it('draws of many domains those that gained most and those that lost most, and says so', async () => {
+  const open = memoryOpener();
+  const store = open('memory:run');
+  await writeFixture(store);
+  const domains = Array.from({ length: 30 }, (_, i) => `part-${String(i).padStart(2, '0')}`);
+  for (const [arm, step] of [
+    ['main', 0.01],
+    ['control', 0],
+  ] as const) {
+    const { evaluation } = armLayout(3, arm);
+    const before = await getJson<Evaluation>(store, evaluation);
+    const domainLoss = Object.fromEntries(domains.map((name, i) => [name, { rows: 5, loss: 3 + step * i }]));
+    await putJson(store, evaluation, { ...before, domainLoss });
+  }
+  const page = renderReport(await collectReportData(open, 'memory:run'));
+  const section = /<section id="domain-losses"[\s\S]*?<\/section>/.exec(page)![0];
+  expect(section).toContain('The first and the last 10 of 30 are drawn; all are in the table.');
+  const [chart] = charts(section);
+  const drawn = domains.filter((name) => chart!.includes(name));
+  expect(drawn).toEqual([...domains.slice(0, 10), ...domains.slice(-10)]);
+});
