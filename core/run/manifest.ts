@@ -78,6 +78,9 @@ export function isRepeatable(key: string): boolean {
 async function outputs(store: Store, onOther: (file: FileRecord) => void): Promise<FileRecord[]> {
   const keys = await repeatableFiles(store);
   const known = await recordedHashes(store, keys);
+  const present = new Set(keys);
+  const missing = [...known.keys()].find((key) => !present.has(key));
+  if (missing) throw new InputError(`${store.uri}/${missing} is missing, which the run wrote. ${remedyFor(missing)}`);
   // On a disk the large files are read again, as nobody else watches over their bytes.
   const isLocal = store.uri.startsWith('file:');
   return mapParallel(keys, isLocal ? FILES_AT_ONCE : REQUESTS, async (key) => {
@@ -94,13 +97,17 @@ async function outputs(store: Store, onOther: (file: FileRecord) => void): Promi
 }
 
 function refuseDamaged(store: Store, { key }: FileRecord): never {
+  throw new InputError(
+    `${store.uri}/${key} is not the file that the run wrote (its sha256 differs): it was changed or damaged, and what came ` +
+      `after may have been made of it. ${remedyFor(key)}`,
+  );
+}
+
+function remedyFor(key: string): string {
   const others = key.startsWith(`${CORPUS_FOLDER}/`)
     ? `the folders ${CORPUS_FOLDER} and stages`
     : 'the folders of its stage and of the later ones (stages/N)';
-  throw new InputError(
-    `${store.uri}/${key} is not the file that the run wrote (its sha256 differs): it was changed or damaged, and what came ` +
-      `after may have been made of it. Restore it, or delete ${others}, and give the same command again.`,
-  );
+  return `Restore it, or delete ${others}, and give the same command again.`;
 }
 
 export interface Recorded {

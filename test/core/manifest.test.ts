@@ -84,3 +84,13 @@ it('hashes a file again where its size differs from the recorded one', async () 
   const { outputs } = await makeManifest(run);
   expect(outputs.find((record) => record.key === key)).toEqual({ key, bytes: 3, sha256: sha256('cut') });
 });
+
+it('a file that the run has recorded and that is missing is named, with what to delete', async () => {
+  const key = 'stages/1/checkpoint/optimizer.safetensors';
+  const before = await store.get(key);
+  await store.delete(key);
+  await expect(makeManifest(run)).rejects.toThrow(
+    `memory:run/${key} is missing, which the run wrote. Restore it, or delete the folders of its stage and of the later`,
+  );
+  await store.put(key, before);
+});
