@@ -1,10 +1,9 @@
 import type { RunConfig } from '../core/config/schema.ts';
 import type { Corpus } from '../core/corpus/corpus.ts';
 import { loadPassages, type Passage, readPassageFile } from '../core/corpus/passages.ts';
-import { type EncodedTask, encodeTask, parseTask } from '../core/evaluation/index.ts';
+import { type EncodedTask, encodeTask, readTask } from '../core/evaluation/index.ts';
 import type { Run } from '../core/run/open-run.ts';
 import { referenceRowCount } from '../core/selection/reference-rows.ts';
-import { readInput } from '../core/storage/index.ts';
 
 /** The reference set or the held-out passages, tokenized as the run's corpus is. */
 export async function loadPassageSet(run: Run, corpus: Corpus, from: RunConfig['reference']): Promise<Passage[]> {
@@ -28,9 +27,7 @@ export async function referenceRows(run: Run, corpus: Corpus): Promise<Int32Arra
 export async function loadTasks(run: Run, corpus: Corpus): Promise<EncodedTask[]> {
   const tokenizer = await corpus.tokenizer();
   const tasks: EncodedTask[] = [];
-  for (const { file, ...options } of run.record.config.evaluation.tasks) {
-    const pieces = readInput(run.open, file, `${file}: no such file; evaluation.tasks names JSON Lines files.`);
-    tasks.push(encodeTask(await parseTask(pieces, file, options), tokenizer, corpus.index.sequenceLength));
-  }
+  for (const task of run.record.config.evaluation.tasks)
+    tasks.push(encodeTask(await readTask(run.open, task), tokenizer, corpus.index.sequenceLength));
   return tasks;
 }

@@ -1,6 +1,7 @@
 /** Losses, and what else follows from the logits of an output head, of which training never holds all at once. */
 import * as tf from '@tensorflow/tfjs-core';
 import { fused, withGradient } from './ops.ts';
+import { partSize } from './padding.ts';
 
 /**
  * The most tokens, and floats, in one chunk of logits. The [tokens, vocabulary] softmax is the largest tensor of
@@ -38,17 +39,10 @@ function subtractOneHot(x: tf.Tensor, columns: tf.Tensor): tf.Tensor {
   return fused('SubtractOneHot', { x, columns })?.[0] ?? tf.sub(x, tf.oneHot(columns, x.shape[1]!));
 }
 
-/**
- * Kernels take so many floats at once, and round what is left over at a chunk's end in another way: a token's loss has the
- * same bits anywhere in a batch only if no chunk but the last has a remainder.
- */
-const VECTOR = 16;
-
 /** Cuts n tokens into equal chunks of whole vectors, except that the last may be smaller. */
 function* chunks(n: number, vocabulary: number): Generator<[begin: number, size: number]> {
   const most = Math.min(CHUNK_TOKENS, Math.floor(LOGITS_CHUNK / vocabulary));
-  const parts = Math.ceil(n / Math.max(1, most));
-  const size = Math.ceil(n / parts / VECTOR) * VECTOR;
+  const size = partSize(n, Math.max(1, most));
   for (let begin = 0; begin < n; begin += size) yield [begin, Math.min(size, n - begin)];
 }
 

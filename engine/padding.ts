@@ -1,4 +1,15 @@
 /**
+ * Kernels take so many numbers at once, and other routines, which give other last bits, what is left over at a tensor's end.
+ * A token's loss has the same bits anywhere only if no part but the last has such a rest.
+ */
+const VECTOR = 16;
+
+/** The size of the fewest equal parts of about `most` at most that `count` is cut into, each of whole vectors but the last. */
+export function partSize(count: number, most: number): number {
+  return Math.ceil(count / Math.ceil(count / most) / VECTOR) * VECTOR;
+}
+
+/**
  * Chooses at most `most` lengths to pad to, such that as little padding as possible is added in all.
  *
  * @param lengths in ascending order.

@@ -68,7 +68,6 @@ export const FIELD_FLAGS: Record<string, string> = {
   'probe.learningRateScale (now 1)': '--learning-rate',
   'probe.learningRateScale': '--learning-rate',
   'probe.documents': '--labels',
-  'reference.passages:': '--passages:',
   'reference.passages': '--passages',
   'reference.input,': '--reference,',
   'corpus.sequenceLength.': 'the corpus (mates prepare --sequence-length).',

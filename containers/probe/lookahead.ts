@@ -98,7 +98,10 @@ export async function lookaheadCopies(
     );
   const before = await guard.loss(checkpoint.parameters);
   const towards = await learnReferences(copy(), guard, before, {
-    ...{ batchesOf: passageBatches, steps, learningRate, onStep },
+    batchesOf: passageBatches,
+    steps,
+    learningRate,
+    onStep,
   });
   if (!Number.isFinite(towards.loss))
     throw diverged(

@@ -66,11 +66,11 @@ export async function fitClassifier(job: Job, corpus: Corpus, plan: StagePlan): 
     const folds = blocks(labels, FOLDS);
     return fitRidge({ ngrams }, labels, { penalties, folds });
   };
-  const rows = reference.length / sequenceLength + sample.length;
-  const isFew = reference.length / sequenceLength < FEW_REFERENCE_ROWS;
+  const ofReference = reference.length / sequenceLength;
+  const penalties = ofReference < FEW_REFERENCE_ROWS ? PENALTIES.slice(-1) : PENALTIES;
   const model = await fitTo(
     sample,
-    PENALTIES.slice(isFew ? -1 : 0).map((each) => each * rows),
+    penalties.map((each) => each * (ofReference + sample.length)),
   );
   const file: ClassifierFile = ridgeFile(model, spec);
   if (plan.holdOutShards.some((shard) => plan.poolShards.includes(shard))) {

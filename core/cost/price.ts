@@ -191,7 +191,7 @@ function timesLonger(
   estimated: readonly StageHours[][],
 ): (stage: number, task: StageTask) => number {
   const ratio = (stage: number, isCounted = (_task: StageTask) => true): number => {
-    const recorded = measured[stage] ?? new Map<StageTask, number>();
+    const recorded = measured[stage]!;
     const tasks = estimated.flatMap((stages) => stages[stage]!.tasks);
     const known = tasks.filter(({ task }) => recorded.has(task) && isCounted(task));
     const hours = sumOf([...new Set(known.map(({ task }) => task))], (task) => recorded.get(task)!);

@@ -17,4 +17,4 @@ export {
   type TextScore,
   textLosses,
 } from './score.ts';
-export { parseTask, type TaskOptions } from './task.ts';
+export { parseTask, readTask, type TaskOptions } from './task.ts';

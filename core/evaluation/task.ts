@@ -11,7 +11,7 @@
 import { parseObject } from '../corpus/reading/read-jsonl.ts';
 import { readLines } from '../corpus/reading/read-lines.ts';
 import { InputError } from '../errors.ts';
-import type { Pieces } from '../storage/index.ts';
+import { type Pieces, readInput, type StoreOpener } from '../storage/index.ts';
 import { conventionOf, taskName } from './conventions.ts';
 import { joined, type Pair } from './prompt.ts';
 
@@ -46,6 +46,15 @@ export interface TaskOptions {
   delimiter?: string;
   /** Lines that are used, from the start of the file. */
   limit?: number;
+}
+
+/** A task that a configuration names. Throws InputError as {@link parseTask}, and when there is no such file. */
+export function readTask(open: StoreOpener, { file, ...options }: TaskOptions & { file: string }): Promise<Task> {
+  return parseTask(
+    readInput(open, file, `${file}: no such file; evaluation.tasks names JSON Lines files.`),
+    file,
+    options,
+  );
 }
 
 /**

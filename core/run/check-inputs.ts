@@ -10,14 +10,13 @@ import { type MeasuredPassages, measurePassages, readPassageFile } from '../corp
 import type { InputFile } from '../corpus/reading/input-file.ts';
 import { findInputs } from '../corpus/reading/inputs.ts';
 import { ConfigError, InputError, MatesError } from '../errors.ts';
-import { parseTask } from '../evaluation/index.ts';
+import { readTask } from '../evaluation/index.ts';
 import { CORPUS_FILE, TOKENIZER_FILE } from '../layout.ts';
 import {
   getJson,
   getJsonIfPresent,
   isLocalPath,
   reachable,
-  readInput,
   type Store,
   type StoreOpener,
   splitUri,
@@ -92,9 +91,9 @@ function checks(config: RunConfig, open: StoreOpener, found: FoundInputs): (() =
     },
     passages('reference'),
     passages('heldOut'),
-    ...evaluation.tasks.map(({ file, ...options }) => async () => {
-      await requireFile(open, file, 'evaluation.tasks names JSON Lines files');
-      await parseTask(readInput(open, file, `${file}: no such file.`), file, options);
+    ...evaluation.tasks.map((task) => async () => {
+      await requireFile(open, task.file, 'evaluation.tasks names JSON Lines files');
+      await readTask(open, task);
     }),
     async () => {
       if (model.pretrained) await checkPretrained(open, model.pretrained, corpus);

@@ -140,7 +140,7 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefine
     () => undefined,
   );
   try {
-    return signal.aborted ? undefined : await Promise.race([work, aborted]);
+    return await Promise.race([work, aborted]);
   } finally {
     heard.abort();
   }

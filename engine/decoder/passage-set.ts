@@ -1,6 +1,6 @@
 import type { Passage } from '../../core/corpus/passages.ts';
 import { accumulate } from '../adamw.ts';
-import { paddedLengths } from '../padding.ts';
+import { paddedLengths, partSize } from '../padding.ts';
 import type { ParameterSet } from '../parameters.ts';
 import type { LanguageModel, TokenBatch } from './language-model.ts';
 import { TargetStates } from './target-states.ts';
@@ -20,12 +20,6 @@ const GPU_TOKENS = 16_384;
 
 /** The most hidden states that the head reads at once: see `CHUNK_TOKENS` in `losses.ts`. */
 const HEAD_ROWS = 512;
-
-/**
- * The head always reads a multiple of this many states: other routines, which give other last bits, compute the part of
- * a tensor after its last whole vector, and a loss should not depend on its place.
- */
-const VECTOR = 16;
 
 /** A token that counts toward the loss. */
 interface Target {
@@ -76,7 +70,7 @@ export class PassageSet {
     this.batches = parts.map((part, i) => paddedBatch(part, passages.length, lengths[i]));
     this.reads = readsOf(this.batches);
     const count = this.reads.reduce((sum, { targets }) => sum + targets.length, 0);
-    this.headRows = Math.ceil(count / Math.ceil(count / HEAD_ROWS) / VECTOR) * VECTOR;
+    this.headRows = partSize(count, HEAD_ROWS);
   }
 
   /** L(R): the mean over passages of the mean cross-entropy, in nats, of each passage's target tokens. */

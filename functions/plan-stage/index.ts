@@ -3,6 +3,7 @@ import { costThroughStage } from '../../core/cost/price.ts';
 import type { Arm, CorpusIndex, PassagesCheck, StagePlan } from '../../core/formats.ts';
 import { armLayout, checkpointMark, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
+import { stageWork } from '../../core/plan/stage-work.ts';
 import type { RunReference } from '../../core/run/execution-input.ts';
 import { openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
 import { secondsByJob, taskOf } from '../../core/run/timings.ts';
@@ -65,7 +66,7 @@ async function isWithinBudget(
 ): Promise<boolean> {
   if (maxCostUsd === undefined) return true;
   const measured = [];
-  for (let past = 0; past <= stage; past++) measured.push(await jobHours(run, corpus, past));
+  for (let past = 0; past <= stage; past++) measured.push(await jobHours(run, past));
   const checked = await getJsonIfPresent<PassagesCheck>(run.store, PASSAGES_FILE);
   const passages = checked && recordedSizes(checked);
   const place = { corpus, passages, deployment: deploymentFromEnvironment(), trainer, measured };
@@ -76,7 +77,7 @@ async function isWithinBudget(
  * Hours that a stage's jobs have taken so far, added up by task. Preparing the corpus does not count. A task of which
  * nothing is recorded is absent, so that its estimate counts.
  */
-async function jobHours({ store, record }: Run, corpus: CorpusIndex, stage: number): Promise<Map<StageTask, number>> {
+async function jobHours({ store, record }: Run, stage: number): Promise<Map<StageTask, number>> {
   const hours = new Map<StageTask, number>();
   let trained = 0;
   for (const [job, seconds] of await secondsByJob(store, stage)) {
@@ -86,7 +87,7 @@ async function jobHours({ store, record }: Run, corpus: CorpusIndex, stage: numb
   }
   // A trainer of one's own records no time. An arm that it trained after ours had trained the other took as long.
   if (trained > 0) {
-    const arms = planStage(record.config, corpus, stage).arms.length;
+    const arms = stageWork(record.config, stage).arms.length;
     hours.set('pretrain', (hours.get('pretrain')! * Math.max(arms, trained)) / trained);
   }
   return hours;
