@@ -10,7 +10,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { exportModel } from '../../bin/commands/export.ts';
@@ -88,18 +88,23 @@ async function makeMost(data: string, done: string): Promise<void> {
 
 /** What a cell trains on, and the model that it goes on from, if any; made once for all cells that share it. */
 function startOf(data: string, cell: Cell): Promise<Start> {
-  const { without }: Setting = REFERENCE_SETS[cell.references];
-  const name = `${cell.references}-${cell.seed}`;
-  // A model that is trained already is the same for all reference sets whose pools are.
-  const key = isTrained(cell.size) ? `${cell.size}-${without ? `no-${without}` : 'all'}-${cell.seed}` : name;
+  const name = `${poolOf(cell)}-${cell.seed}`;
+  const key = isTrained(cell.size) ? `${cell.size}-${name}` : name;
   let start = starts.get(key);
   if (!start) {
     start = isTrained(cell.size)
       ? trainedStart(data, cell, cell.size, key)
-      : makeCorpus(join(data, 'domains'), cell, { train: VOCABULARY }, name).then((corpus) => ({ corpus }));
+      : makeCorpus(join(data, 'domains'), cell, { train: VOCABULARY }, key).then((corpus) => ({ corpus }));
     starts.set(key, start);
   }
   return start;
+}
+
+/** Several reference sets have the same pool; what does not look at them is then the same for all. */
+function poolOf({ references }: Cell): string {
+  const { without, distinct }: Setting = REFERENCE_SETS[references];
+  if (without) return `no-${without}`;
+  return distinct ? 'distinct' : 'all';
 }
 
 interface Start {
@@ -122,7 +127,7 @@ async function trainedStart(data: string, cell: Cell, size: TrainedSize, name: s
   return { corpus: await makeCorpus(after, cell, tokenizer, name), pretrained };
 }
 
-/** The prepared corpus of a cell's reference set and seed, which deals the documents anew. */
+/** The prepared corpus of a cell's pool and seed, which deals the documents anew. */
 async function makeCorpus(
   texts: string,
   { references, seed }: Cell,
@@ -199,32 +204,39 @@ async function runToEnd(input: RunConfigInput, runId: string): Promise<string> {
 async function runCell(cell: Cell, data: string) {
   const start = await startOf(data, cell);
   const runId = runIdOf(cell);
-  await shareFirstStage(cell, runOf(runId));
+  await shareTraining(cell, runOf(runId));
   const began = Date.now();
   const run = await runToEnd(configOf(cell, { ...start, passages: data, runtime }), runId);
   await mkdir(results, { recursive: true });
   await writeFile(join(results, `${cell.id}.json`), `${JSON.stringify(await resultOf(cell, run), null, 1)}\n`);
-  await keepFirstStage(cell, run);
+  await keepTraining(cell, run);
   await rm(run, { recursive: true });
   console.log(`${new Date().toISOString()} ${cell.id} in ${Math.round((Date.now() - began) / 1000)} s`);
 }
 
-/** The first stage does not depend on the method: it is trained once for a reference set, seed and size. */
-const firstStageOf = ({ size, references, seed }: Cell) =>
-  join(folder, 'first-stages', `${size}-${references}-${seed}`);
-
-async function shareFirstStage(cell: Cell, run: string): Promise<void> {
-  const first = firstStageOf(cell);
-  if (!existsSync(first) || existsSync(join(run, RUN_FILE))) return;
-  await cp(first, join(run, stageLayout(0).root), { recursive: true });
+/**
+ * What a cell trains alike with others, the most first: a run on random rows never looks at its reference set, and in its first stage no
+ * run does. It is trained once for a pool, size and seed; each cell evaluates it itself.
+ */
+function sharedTraining(cell: Cell): { kept: string; part: string }[] {
+  const kept = join(folder, 'trained', `${cell.size}-${poolOf(cell)}-${cell.seed}`);
+  const first = { kept, part: stageLayout(0).root };
+  if (!cell.method.startsWith('random')) return [first];
+  return [{ kept: `${kept}-${cell.method.replaceAll(/\W+/g, '-')}`, part: dirname(first.part) }, first];
 }
 
-async function keepFirstStage(cell: Cell, run: string): Promise<void> {
-  const first = firstStageOf(cell);
-  if (existsSync(first)) return;
-  const partial = `${first}.${cell.id}`;
-  await cp(join(run, stageLayout(0).root), partial, { recursive: true });
-  await rename(partial, first).catch(() => rm(partial, { recursive: true })); // another cell was faster
+async function shareTraining(cell: Cell, run: string): Promise<void> {
+  const found = sharedTraining(cell).find(({ kept }) => existsSync(kept));
+  if (!found || existsSync(join(run, RUN_FILE))) return;
+  await cp(found.kept, join(run, found.part), { recursive: true });
+}
+
+async function keepTraining(cell: Cell, run: string): Promise<void> {
+  for (const { kept, part } of sharedTraining(cell).filter(({ kept }) => !existsSync(kept))) {
+    const partial = `${kept}.${cell.id}`;
+    await cp(join(run, part), partial, { recursive: true, filter: (file) => !basename(file).startsWith('evaluat') });
+    await rename(partial, kept).catch(() => rm(partial, { recursive: true })); // another cell was faster
+  }
 }
 
 /** What is kept of a run: the summary, the fits, and the domains selected. */
