@@ -1,3 +1,4 @@
+import { rowTokens } from '../core/config/corpus-schema.ts';
 import type { RunConfig } from '../core/config/schema.ts';
 import type { RunRecord } from '../core/formats.ts';
 import { counted, plural } from '../core/plural.ts';
@@ -22,7 +23,7 @@ import { verdict } from './verdict.ts';
  */
 export function renderReport(data: ReportData): string {
   const { record, stages } = data;
-  const { sequenceLength } = data.corpus ?? record.config.corpus;
+  const sequenceLength = rowTokens(record.config.corpus, data.corpus);
   const names = armNames(record.config);
   const sections: Section[] = [
     { id: 'stages', title: 'Stage by stage', body: closingTable(data) },
@@ -144,8 +145,7 @@ function whatWasDone(data: ReportData): string {
     stages,
   } = data;
   const { model, pretrain } = config;
-  const sequenceLength = corpus?.sequenceLength ?? config.corpus.sequenceLength;
-  const tokens = pretrain.stages * pretrain.stepsPerStage * pretrain.batchRows * sequenceLength;
+  const tokens = pretrain.stages * pretrain.stepsPerStage * pretrain.batchRows * rowTokens(config.corpus, corpus);
   const trained =
     `A ${model.architecture === 'llama' ? 'Llama' : 'GPT-NeoX'} model of ${counted(model.layers, 'layer')} and width ${model.width}${model.pretrained ? ` that goes on from ${model.pretrained}` : ''}, trained for ${counted(pretrain.stages, 'stage')} of ` +
     `${format.count(pretrain.stepsPerStage)} ${plural(pretrain.stepsPerStage, 'step')} (${format.count(tokens)} tokens in all)`;

@@ -1,3 +1,4 @@
+import { rowTokens } from '../../core/config/corpus-schema.ts';
 import type { ModelFields, RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
@@ -69,7 +70,7 @@ async function filesHere(config: RunConfig): Promise<Pick<Place, 'textBytes' | '
 }
 
 function describe(config: RunConfig, plan: Plan, corpus?: CorpusIndex): string {
-  const { sequenceLength } = corpus ?? config.corpus;
+  const sequenceLength = rowTokens(config.corpus, corpus);
   // Without the corpus, pools are taken to be as small as they may be.
   const least = corpus || plan.scoredRows === 0 ? '' : 'at least ';
   const facts = [

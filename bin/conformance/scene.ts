@@ -1,4 +1,5 @@
 /** A tiny run that is ready for pretraining, copied for each check. */
+import { textsOf } from '../../core/config/corpus-schema.ts';
 import { parseConfig } from '../../core/config/load.ts';
 import type { ModelFields, RunConfig, RunConfigInput } from '../../core/config/schema.ts';
 import { openCorpus } from '../../core/corpus/corpus.ts';
@@ -64,7 +65,8 @@ export async function prepareScene(
   const model = { ...CONFIG.model, ...changes.model };
   const pretrain = { ...CONFIG.pretrain, ...changes.pretrain };
   const config = parseConfig({ ...CONFIG, model, pretrain }, 'conformance');
-  const { corpus: settings, seed } = config;
+  const { seed } = config;
+  const settings = textsOf(config.corpus)!;
   const store = open(uri);
   await createRun(store, 'conformance', config, softwareVersions());
   const target = open(`${uri}/${CORPUS_FOLDER}`);

@@ -1,8 +1,9 @@
+import { type TextsConfig, textsOf } from '../../core/config/corpus-schema.ts';
 import { passageHashes, readPassageFile } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { corpusWarnings } from '../../core/diagnostics/corpus.ts';
 import { InputError } from '../../core/errors.ts';
-import { CORPUS_FILE, CORPUS_FOLDER, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
+import { CORPUS_FILE, PASSAGES_FILE, stageLayout } from '../../core/layout.ts';
 import { requireGuard } from '../../core/plan/lookahead.ts';
 import { probesByLookahead } from '../../core/plan/stage-work.ts';
 import { recordInputs, requireSameCorpus, requireSameFiles } from '../../core/run/inputs.ts';
@@ -33,14 +34,14 @@ async function prepareRun(job: Job): Promise<Computed> {
   const hashes = await distinctPassages(job);
   // Before the corpus, which may take hours.
   if (probesByLookahead(job.run.record.config)) requireGuard(hashes[0].size);
-  const own = job.run.record.corpus === CORPUS_FOLDER;
-  if (own) await prepare(job);
+  const texts = textsOf(job.run.record.config.corpus);
+  if (texts) await prepare(job, texts);
   const corpus = await openRunCorpus(job.run);
   const { config } = job.run.record;
   const { seed, reference, heldOut } = config;
   const loaded = async (from: typeof heldOut, known: ReadonlySet<string>): Promise<CheckedPassages> => {
     const passages = await loadPassageSet(job.run, corpus, from);
-    return { input: from.input, passages, wanted: from.passages, hashes: own ? undefined : known };
+    return { input: from.input, passages, wanted: from.passages, hashes: texts ? undefined : known };
   };
   const given = { reference: await loaded(reference, hashes[0]), heldOut: await loaded(heldOut, hashes[1]) };
   const fewRows = checkReferenceRows(config, given.reference.passages, corpus.index.sequenceLength);
@@ -75,25 +76,25 @@ async function distinctPassages({ run }: Job): Promise<[reference: Set<string>, 
   return [selectedFor, others];
 }
 
-async function prepare(job: Job): Promise<void> {
+async function prepare(job: Job, texts: TextsConfig): Promise<void> {
   const { config } = job.run.record;
   const exclude = new Set<string>();
   for (const { input } of [config.reference, config.heldOut])
     for (const hash of await passageHashes(readPassageFile(job.run.open, input), input)) exclude.add(hash);
   const index = await prepareCorpus({
     opener: job.run.open,
-    inputs: config.corpus.input,
-    tokenizer: config.corpus.tokenizer,
-    sequenceLength: config.corpus.sequenceLength,
-    shards: config.corpus.shards,
+    inputs: texts.input,
+    tokenizer: texts.tokenizer,
+    sequenceLength: texts.sequenceLength,
+    shards: texts.shards,
     seed: config.seed,
-    fields: { text: config.corpus.textField, domain: config.corpus.domainField, id: config.corpus.idField },
-    removeNearDuplicates: config.corpus.nearDuplicates === 'remove',
+    fields: { text: texts.textField, domain: texts.domainField, id: texts.idField },
+    removeNearDuplicates: texts.nearDuplicates === 'remove',
     exclude,
     target: corpusStore(job.run),
     otherwise: 'Start another run (--run-id), or restore what this one began with.',
     progress: job.progress,
     signal: job.signal,
   });
-  for (const warning of corpusWarnings(index, config.corpus)) job.warn(warning);
+  for (const warning of corpusWarnings(index, texts)) job.warn(warning);
 }

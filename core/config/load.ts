@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ConfigError } from '../errors.ts';
 import { TOKENIZER_FILE } from '../layout.ts';
 import { isObject } from '../objects.ts';
+import { corpusFields, replacesGroup } from './corpus-schema.ts';
 import { type RunConfig, runConfig } from './schema.ts';
 
 /** A field that a flag has set. */
@@ -20,10 +21,11 @@ export interface SetField {
  */
 export function parseConfig(value: unknown, source: string, fromFlags: readonly SetField[] = []): RunConfig {
   const parsed = runConfig.safeParse(withOwnTokenizer(value));
-  if (parsed.success) return parsed.data;
+  const found = [...besidePrepared(value), ...(parsed.error?.issues ?? []).flatMap((issue) => faults(issue, value))];
+  if (parsed.success && found.length === 0) return parsed.data;
   const ofFile: string[] = [];
   const ofFlags: string[] = [];
-  for (const { path, words } of parsed.error.issues.flatMap((issue) => faults(issue, value))) {
+  for (const { path, words } of found) {
     const flag = flagOf(path, fromFlags);
     const at = path.length ? path.join('.') : 'the configuration';
     if (!flag) ofFile.push(`${at}: ${words}`);
@@ -72,7 +74,7 @@ export function parseJson(text: string, source: string): unknown {
 
 /**
  * Applies `--set a.b=value` to a raw configuration, before it is checked. The value is read as JSON where it is JSON,
- * else as a string.
+ * else as a string. A field that excludes others of its group, such as `corpus.prepared`, takes their place.
  *
  * @returns the field's path.
  */
@@ -103,8 +105,20 @@ export function setField(config: Record<string, unknown>, assignment: string): s
   }
   const last = path[path.length - 1]!;
   refuseInherited(last);
+  if (replacesGroup(path.at(-2), [last])) for (const name of Object.keys(at)) delete at[name];
   at[last] = value;
   return path;
+}
+
+/** A prepared corpus brings what these fields would say; were they read all the same, a run would record what is not so. */
+function besidePrepared(value: unknown): Fault[] {
+  if (!isObject(value) || !isObject(value.corpus) || value.corpus.prepared === undefined) return [];
+  return Object.keys(value.corpus)
+    .filter((name) => name !== 'prepared' && name in corpusFields.shape)
+    .map((name) => ({
+      path: ['corpus', name],
+      words: 'has no effect beside corpus.prepared, which brings its own: leave out one of the two.',
+    }));
 }
 
 interface Fault {

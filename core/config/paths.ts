@@ -1,5 +1,6 @@
 import { isAbsolute } from 'node:path';
 import { isLocalPath, localPath } from '../storage/index.ts';
+import type { TextsConfig } from './corpus-schema.ts';
 import type { RunConfig } from './schema.ts';
 
 /** A path resolved if it is relative. */
@@ -18,17 +19,17 @@ export function resolvePaths(config: RunConfig, resolve: (relative: string) => s
 /** The configuration with every path changed. */
 export function withPaths(config: RunConfig, change: (path: string, field: string) => string): RunConfig {
   const { corpus, reference, heldOut, model, influenceModel, evaluation } = config;
-  const { tokenizer } = corpus;
   const maybe = (path: string | undefined, field: string) => path && change(path, field);
   return {
     ...config,
-    corpus: {
-      ...corpus,
-      input: corpus.input.map((path) => change(path, 'corpus.input')),
-      prepared: maybe(corpus.prepared, 'corpus.prepared'),
-      tokenizer:
-        'file' in tokenizer ? { ...tokenizer, file: change(tokenizer.file, 'corpus.tokenizer.file') } : tokenizer,
-    },
+    corpus:
+      corpus.prepared !== undefined
+        ? { prepared: change(corpus.prepared, 'corpus.prepared') }
+        : {
+            ...corpus,
+            input: corpus.input.map((path) => change(path, 'corpus.input')),
+            tokenizer: tokenizerWith(corpus.tokenizer, change),
+          },
     reference: { ...reference, input: change(reference.input, 'reference.input') },
     heldOut: { ...heldOut, input: change(heldOut.input, 'heldOut.input') },
     model: { ...model, pretrained: maybe(model.pretrained, 'model.pretrained') },
@@ -42,3 +43,6 @@ export function withPaths(config: RunConfig, change: (path: string, field: strin
     },
   };
 }
+
+const tokenizerWith = (tokenizer: TextsConfig['tokenizer'], change: (path: string, field: string) => string) =>
+  'file' in tokenizer ? { ...tokenizer, file: change(tokenizer.file, 'corpus.tokenizer.file') } : tokenizer;

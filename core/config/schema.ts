@@ -5,45 +5,14 @@
 import { z } from 'zod';
 import { taskName } from '../evaluation/conventions.ts';
 import { DSIR_SCORES, FEATURES, LEAST_TEMPERATURE, METHODS, methodTraits } from '../selection/methods.ts';
+import { corpus, textsOf } from './corpus-schema.ts';
 import { splitSizes } from './label-split.ts';
-import { SEQUENCE_LENGTH, SHARDS, shardsFor } from './ranges.ts';
+import { shardsFor } from './ranges.ts';
 import { PRECISION_RUNTIMES, type Precision, precisionRefusal, RUNTIMES } from './runtimes.ts';
 
 const positive = z.int().positive();
 const fraction = z.number().gt(0).lt(1);
 const path = z.string().min(1);
-
-const tokenizer = z.union(
-  [
-    z
-      .strictObject({
-        file: path,
-        /** Which of its added tokens ends a document, if none has a usual name such as `<|endoftext|>`, or another does. */
-        endOfText: z.string().min(1).optional(),
-      })
-      .describe('a Hugging Face tokenizer.json'),
-    z.strictObject({ train: positive.min(257) }).describe('train a byte-level BPE of this vocabulary on the corpus'),
-  ],
-  { error: 'expected {"file": a tokenizer.json} or {"train": a vocabulary of at least 257}, one of the two' },
-);
-
-const corpus = z.strictObject({
-  /** A corpus that `mates prepare` made; the other fields then come from it. */
-  prepared: path.optional(),
-  /** Files or globs, relative to the configuration file: .jsonl, .jsonl.gz, .jsonl.zst, .txt, .parquet. */
-  input: z.array(path).default([]),
-  tokenizer: tokenizer.default({ train: 2048 }),
-  /** Tokens in a row; a row is what is probed, scored, selected and trained on. */
-  sequenceLength: positive.min(SEQUENCE_LENGTH.least).max(SEQUENCE_LENGTH.most).default(128),
-  /** Rows are dealt to shards by document; pools are sets of shards, so pools share no document. */
-  shards: positive.min(SHARDS.least).max(SHARDS.most).default(32),
-  /** The fields of a document, in JSON Lines and Parquet; without the last two it is named after its file and line. */
-  textField: z.string().default('text'),
-  domainField: z.string().default('domain'),
-  idField: z.string().default('id'),
-  /** `remove` keeps only one of several documents that say nearly the same; exact duplicates are always removed. */
-  nearDuplicates: z.enum(['keep', 'remove']).default('keep'),
-});
 
 const passages = z.strictObject({
   /** JSONL: `{"text"}` or `{"context", "continuation"}`. */
@@ -327,13 +296,14 @@ export const runConfig = z
     const { influenceModel, selection, evaluation, engine } = context.value;
     const refuse = (path: string[], message: string) =>
       context.issues.push({ code: 'custom', path, message, input: context.value });
-    if (!corpus.prepared && corpus.input.length === 0)
+    const text = textsOf(corpus);
+    if (text?.input.length === 0)
       refuse(['corpus', 'input'], 'name at least one file or glob, or a prepared corpus in corpus.prepared');
     const { least, better } = shardsFor(pretrain.stages);
-    if (!corpus.prepared && corpus.shards < least)
+    if (text && text.shards < least)
       refuse(
         ['corpus', 'shards'],
-        `is ${corpus.shards}, too few for the pools of ${pretrain.stages} stages and a hold-out: set it to at least ${least}, better ${better}`,
+        `is ${text.shards}, too few for the pools of ${pretrain.stages} stages and a hold-out: set it to at least ${least}, better ${better}`,
       );
     const own = model.architecture === 'llama' ? model.headWidth : undefined;
     if (own === undefined && model.width % model.heads !== 0)
@@ -343,12 +313,12 @@ export const runConfig = z
         ['model', own !== undefined ? 'headWidth' : model.architecture === 'llama' ? 'heads' : 'rotaryFraction'],
         `of a head of ${own ?? model.width / model.heads} dimensions ${rotatedDimensions(model)} are rotated, which must be an even number, at least 2`,
       );
-    if (model.pretrained && !corpus.prepared && 'train' in corpus.tokenizer)
+    const trained = text && 'train' in text.tokenizer ? text.tokenizer.train : 0;
+    if (model.pretrained && trained > 0)
       refuse(
         ['corpus', 'tokenizer'],
         'must be {"file": the tokenizer.json of model.pretrained}, whose ids its weights know',
       );
-    const trained = !corpus.prepared && 'train' in corpus.tokenizer ? corpus.tokenizer.train : 0;
     if (model.vocabularySize !== undefined && model.vocabularySize < trained)
       refuse(
         ['model', 'vocabularySize'],

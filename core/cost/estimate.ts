@@ -1,4 +1,5 @@
 /** Estimates what a run will do, from its configuration and, if there is one, its corpus; reads no file. */
+import { rowTokens, textsOf } from '../config/corpus-schema.ts';
 import { paddedVocabulary } from '../config/padded-vocabulary.ts';
 import type { RunConfig } from '../config/schema.ts';
 import type { CorpusIndex } from '../formats.ts';
@@ -94,7 +95,7 @@ export function estimateCost(config: RunConfig, known: KnownInputs = {}): CostEs
   return {
     parameters: decoderParameters(shapeOf(config, corpus)),
     steps,
-    tokens: steps * pretrain.batchRows * rowTokens(config, corpus),
+    tokens: steps * pretrain.batchRows * rowTokens(config.corpus, corpus),
     rowsNeeded: rowsNeeded(config),
     probes: stages.reduce((count, { probes }) => count + probes, 0),
     scoredRows: stages.reduce((count, { scoredRows }) => count + scoredRows, 0),
@@ -168,7 +169,7 @@ function estimateStage(config: RunConfig, stage: number, known: KnownInputs): St
 /** Operations of a stage's training. */
 export function trainingFlops(config: RunConfig, corpus?: CorpusIndex): number {
   const { stepsPerStage, batchRows } = config.pretrain;
-  const length = rowTokens(config, corpus);
+  const length = rowTokens(config.corpus, corpus);
   return 3 * stepsPerStage * batchRows * length * decoderForwardFlops(shapeOf(config, corpus), length);
 }
 
@@ -179,7 +180,7 @@ export function trainingFlops(config: RunConfig, corpus?: CorpusIndex): number {
 function unitCosts(config: RunConfig, { corpus, passages }: KnownInputs) {
   const { evaluation, probe, pretrain, influenceModel } = config;
   const shape = shapeOf(config, corpus);
-  const length = rowTokens(config, corpus);
+  const length = rowTokens(config.corpus, corpus);
   const row = length * decoderForwardFlops(shape, length);
   const reference = meanPassage(config.reference, length, passages?.reference);
   const heldOut = meanPassage(config.heldOut, length, passages?.heldOut);
@@ -225,15 +226,14 @@ function unitCosts(config: RunConfig, { corpus, passages }: KnownInputs) {
 }
 
 /** The model's shape, as far as its cost goes. */
-export function shapeOf({ model, corpus: { prepared, tokenizer } }: RunConfig, corpus?: CorpusIndex) {
-  const planned = model.vocabularySize ?? ('train' in tokenizer ? tokenizer.train : FILE_VOCABULARY);
+export function shapeOf({ model, corpus: given }: RunConfig, corpus?: CorpusIndex) {
+  const { prepared } = given;
+  const tokenizer = textsOf(given)?.tokenizer;
+  const planned = model.vocabularySize ?? (tokenizer && 'train' in tokenizer ? tokenizer.train : FILE_VOCABULARY);
   const entries = corpus?.tokenizer.vocabularySize ?? planned;
   const vocabularySize = paddedVocabulary(entries, model, prepared && `the tokenizer of ${prepared}`);
   return { ...model, vocabularySize };
 }
-
-/** A corpus that was prepared beforehand has rows of its own length. */
-const rowTokens = (config: RunConfig, corpus?: CorpusIndex) => (corpus ?? config.corpus).sequenceLength;
 
 function sum(work: StageJobs[]): StageFlops {
   const total: StageFlops = { pretrain: 0, control: 0, evaluate: 0, probe: 0, fit: 0, score: 0 };

@@ -1,4 +1,5 @@
 /** Memory of training, in bytes, by the formulas of docs/performance.md; `bench/memory-formulas.ts` has the other jobs'. */
+import { rowTokens } from '../config/corpus-schema.ts';
 import type { RunConfig } from '../config/schema.ts';
 import type { CorpusIndex } from '../formats.ts';
 import { shapeOf } from './estimate.ts';
@@ -44,7 +45,7 @@ export function trainerMemory(config: RunConfig, onGpu: boolean, corpus?: Corpus
   const { batchRows, microBatchRows, stepsPerStage } = config.pretrain;
   const shape = shapeOf(config, corpus);
   const weights = 4 * decoderParameters(shape);
-  const graph = trainingBytes(shape, microBatchRows, (corpus ?? config.corpus).sequenceLength);
+  const graph = trainingBytes(shape, microBatchRows, rowTokens(config.corpus, corpus));
   const workers = Math.min(Math.max(1, config.engine.workers), batchRows / microBatchRows);
   // Weights, both moments and the gradient, with accumulation the sum of gradients too; each of several workers has
   // weights, a gradient and the sum of its own. And the rows of the stage.

@@ -1,4 +1,5 @@
 /** What preparing a corpus takes: room for its text on a disk, and time. */
+import { rowTokens } from '../config/corpus-schema.ts';
 import type { RunConfig } from '../config/schema.ts';
 import { formatOf, type InputFile, type InputFormat } from '../corpus/reading/input-file.ts';
 import type { CorpusIndex } from '../formats.ts';
@@ -35,7 +36,7 @@ export function preparedBytes({ inputs }: CorpusIndex): number {
 
 /** Bytes of the least text that gives a run the rows that it must have. */
 export function leastTextBytes(config: RunConfig): number {
-  return estimateCost(config).rowsNeeded * config.corpus.sequenceLength * TOKEN_BYTES;
+  return estimateCost(config).rowsNeeded * rowTokens(config.corpus) * TOKEN_BYTES;
 }
 
 /** GiB that an instance's disk must have for a text to be prepared on it. */

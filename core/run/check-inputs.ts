@@ -2,6 +2,7 @@
  * Whether a run's inputs are there, from listings, sizes and descriptions: problems are reported before anything is
  * paid for.
  */
+import { textsOf } from '../config/corpus-schema.ts';
 import { paddedVocabulary } from '../config/padded-vocabulary.ts';
 import { withPaths } from '../config/paths.ts';
 import type { RunConfig } from '../config/schema.ts';
@@ -66,13 +67,13 @@ export async function inputProblems(
 /** Each throws when something is wrong; otherwise it writes down what it has found. */
 function checks(config: RunConfig, open: StoreOpener, found: FoundInputs): (() => Promise<void>)[] {
   const { corpus, model, influenceModel, evaluation } = config;
-  const { prepared, tokenizer } = corpus;
+  const { prepared } = corpus;
   const passages = (name: 'reference' | 'heldOut') => async () => {
     const { input, passages } = config[name];
     found[name] = await reachable(input, () => measurePassages(readPassageFile(open, input), input, passages));
   };
   return [
-    prepared
+    prepared !== undefined
       ? async () => {
           await requireFile(
             open,
@@ -87,7 +88,8 @@ function checks(config: RunConfig, open: StoreOpener, found: FoundInputs): (() =
           found.files = await reachable(inputs, () => findInputs(corpus.input, open));
         },
     async () => {
-      if (!prepared && 'file' in tokenizer) await checkTokenizer(open, tokenizer.file, tokenizer.endOfText, model);
+      const tokenizer = textsOf(corpus)?.tokenizer;
+      if (tokenizer && 'file' in tokenizer) await checkTokenizer(open, tokenizer.file, tokenizer.endOfText, model);
     },
     passages('reference'),
     passages('heldOut'),
@@ -145,11 +147,12 @@ async function checkPretrained(open: StoreOpener, folder: string, corpus: RunCon
   const store = open(folder);
   await requireWeights(store, remedy);
   const theirs = await getJsonIfPresent<TokenizerJson>(store, TOKENIZER_FILE);
-  const uri = corpus.prepared
-    ? `${corpus.prepared}/${TOKENIZER_FILE}`
-    : 'file' in corpus.tokenizer
-      ? corpus.tokenizer.file
-      : undefined;
+  const uri =
+    corpus.prepared !== undefined
+      ? `${corpus.prepared}/${TOKENIZER_FILE}`
+      : 'file' in corpus.tokenizer
+        ? corpus.tokenizer.file
+        : undefined;
   if (!theirs || uri === undefined) return;
   const ours = splitUri(uri);
   if (!sameIds(theirs, await getJson<TokenizerJson>(open(ours.folder), ours.name)))
@@ -175,9 +178,8 @@ export function localPaths(config: RunConfig): [field: string, path: string][] {
     return path;
   });
   const tokenizer = 'corpus.tokenizer.file';
-  const unused = config.corpus.prepared ? ['corpus.input', tokenizer] : [];
   return paths
-    .filter(([field, path]) => isLocalPath(path) && !unused.includes(field))
+    .filter(([, path]) => isLocalPath(path))
     .sort(([a], [b]) => Number(a === tokenizer) - Number(b === tokenizer)); // after model.pretrained, as nobody need name it
 }
 

@@ -1,3 +1,4 @@
+import { replacesGroup } from '../config/corpus-schema.ts';
 import { z } from 'zod';
 import { ConfigError } from '../errors.ts';
 import { isObject } from '../objects.ts';
@@ -69,15 +70,15 @@ export interface RunReference {
 }
 
 /**
- * Deep merge of plain objects; arrays and values of `over` replace those of `base`, and so does a whole tokenizer, since
- * the fields of a given and of a trained one exclude each other.
+ * Deep merge of plain objects; arrays and values of `over` replace those of `base`, and so does a group with a field that excludes
+ * others, such as a prepared corpus.
  */
 export function mergeFields(base: Record<string, unknown>, over: Record<string, unknown>): Record<string, unknown> {
   const merged = { ...base };
   for (const [name, value] of Object.entries(over)) {
     const before = merged[name];
-    const isTokenizer = name === 'tokenizer' && isObject(value) && ('file' in value || 'train' in value);
-    merged[name] = isObject(before) && isObject(value) && !isTokenizer ? mergeFields(before, value) : value;
+    const merges = isObject(before) && isObject(value) && !replacesGroup(name, Object.keys(value));
+    merged[name] = merges ? mergeFields(before, value) : value;
   }
   return merged;
 }

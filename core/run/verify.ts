@@ -1,4 +1,5 @@
 /** Checks a run, or a prepared corpus, against what was recorded about it, and throws the first fault. */
+import { textsOf } from '../config/corpus-schema.ts';
 import type { Corpus } from '../corpus/corpus.ts';
 import { findInputs } from '../corpus/reading/inputs.ts';
 import { InputError, throwIfStopped } from '../errors.ts';
@@ -158,10 +159,10 @@ async function checkInputFiles(run: Run, corpus: Corpus, manifest: Manifest, opt
       `${uri} is not the file that the run has read (its SHA-256 differs from that in ${MANIFEST_FILE}): ` +
         'the run cannot be repeated with it; restore the file.',
     );
-  const { input, prepared } = run.record.config.corpus;
-  const texts = prepared ? [] : await findInputs(input, run.open);
+  const input = textsOf(run.record.config.corpus)?.input;
+  const texts = input ? await findInputs(input, run.open) : [];
   const recorded = new Map(manifest.inputs.map((file) => [file.uri, file]));
-  const total = manifest.inputs.length - (prepared ? corpus.index.inputs.length : 0);
+  const total = manifest.inputs.length - (input ? 0 : corpus.index.inputs.length);
   let done = 0;
   const count = () => options.progress?.({ step: 'Compare inputs', done: ++done, total, unit: 'files' });
   for (const file of texts) {
@@ -170,7 +171,7 @@ async function checkInputFiles(run: Run, corpus: Corpus, manifest: Manifest, opt
     recorded.delete(file.name);
     count();
   }
-  const missing = prepared ? undefined : corpus.index.inputs.find(({ uri }) => recorded.has(uri));
+  const missing = input && corpus.index.inputs.find(({ uri }) => recorded.has(uri));
   if (missing)
     throw new InputError(
       `${missing.uri}, which corpus.input (${input.join(', ')}) had when the run read it, is missing, and the run cannot be repeated without it: restore the file.`,

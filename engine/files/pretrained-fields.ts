@@ -1,7 +1,7 @@
 /** What a configuration need not say of a model that it goes on from. */
 import { isDeepStrictEqual } from 'node:util';
+import { corpusFields } from '../../core/config/corpus-schema.ts';
 import { flagOf, type SetField } from '../../core/config/load.ts';
-import { runConfig } from '../../core/config/schema.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { isObject } from '../../core/objects.ts';
 import { reachable, type Store } from '../../core/storage/index.ts';
@@ -52,5 +52,5 @@ export async function withPretrainedFields(
 /** Tokens in a row of a corpus that is yet to be prepared, where its description is valid so far. */
 function rowLength(corpus: unknown): number | undefined {
   if (!isObject(corpus) || corpus.prepared !== undefined) return undefined;
-  return runConfig.shape.corpus.shape.sequenceLength.safeParse(corpus.sequenceLength).data;
+  return corpusFields.shape.sequenceLength.safeParse(corpus.sequenceLength).data;
 }

@@ -351,7 +351,7 @@ describe('preparing', () => {
     const input = join(folder, 'others.jsonl');
     await writeFile(input, ['one text', 'and another'].map((text) => JSON.stringify({ text })).join('\n'));
     const warningsOf = async (over: Record<string, Record<string, unknown>> = {}) => {
-      const run = await TinyRun.create(tinyConfig({ corpus: { prepared: corpus, input: [] }, ...over }));
+      const run = await TinyRun.create(tinyConfig({ corpus: { prepared: corpus }, ...over }));
       await run.prepare();
       const { warnings } = await getJson<PassagesCheck>(run.store, PASSAGES_FILE);
       return warnings;

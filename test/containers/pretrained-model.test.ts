@@ -1,10 +1,12 @@
 /** A run that goes on from a model of the user's. */
+
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { modelShape } from '../../containers/model.ts';
 import { firstWeights } from '../../containers/pretrain/first-weights.ts';
 import { openTrainingRows } from '../../containers/pretrain/training-rows.ts';
+import { textsOf } from '../../core/config/corpus-schema.ts';
 import { parseConfig } from '../../core/config/load.ts';
 import { shapeOf } from '../../core/cost/estimate.ts';
 import { ConfigError } from '../../core/errors.ts';
@@ -31,8 +33,8 @@ describe('a run that goes on from a model', () => {
   let prepared: string;
   let index: CorpusIndex;
   const at = (name: string) => join(folder, name);
-  const config = (model: object = {}, corpus: object = {}) =>
-    tinyConfig({ corpus: { prepared, input: [], ...corpus }, model: { pretrained: at('model'), ...LLAMA, ...model } });
+  const config = (model: object = {}, corpus: Record<string, unknown> = { prepared }) =>
+    tinyConfig({ corpus, model: { pretrained: at('model'), ...LLAMA, ...model } });
 
   beforeAll(async () => {
     folder = await temporaryFolder();
@@ -62,7 +64,7 @@ describe('a run that goes on from a model', () => {
     const { shape, optimizer } = await loadCheckpoint(run.store, layout.checkpoint);
     expect(optimizer.step).toBe(loss.length);
     // The same first rows by the model as it is.
-    const other = await TinyRun.create(tinyConfig({ corpus: { prepared, input: [] }, model: LLAMA }));
+    const other = await TinyRun.create(tinyConfig({ corpus: { prepared }, model: LLAMA }));
     await other.prepare();
     await other.stage(0);
     const drawn = await getJson<TrainingMetrics>(other.store, layout.metrics);
@@ -97,15 +99,15 @@ describe('a run that goes on from a model', () => {
       withPretrainedFields({ name: 'run', corpus, model }, open, 'run.json');
     const fields = await filled({ pretrained: 'model' });
     const { model, corpus } = parseConfig({ ...PASSAGES, ...fields }, 'run.json');
-    expect(corpus.tokenizer).toEqual({ file: 'model/tokenizer.json' });
+    expect(textsOf(corpus)?.tokenizer).toEqual({ file: 'model/tokenizer.json' });
     const ending = { corpus: { input: ['a.txt'], tokenizer: { endOfText: '<end>' } } };
-    expect(parseConfig({ ...PASSAGES, ...fields, ...ending }, '').corpus.tokenizer).toEqual({
+    expect(textsOf(parseConfig({ ...PASSAGES, ...fields, ...ending }, '').corpus)?.tokenizer).toEqual({
       file: 'model/tokenizer.json',
       endOfText: '<end>',
     });
     expect(
       parseConfig({ ...PASSAGES, ...(await filled({ pretrained: 'model' }, { prepared: 'c' })) }, '').corpus,
-    ).toEqual(expect.objectContaining({ prepared: 'c', tokenizer: { train: 2048 } }));
+    ).toEqual({ prepared: 'c' });
     const { shape } = await loadModel(open('model'), '');
     expect({ ...modelShape({ ...config(), model }, index) }).toEqual(shape);
     expect(shapeOf({ ...config(), model }).vocabularySize).toBe(shape.vocabularySize); // for plans, without a corpus
@@ -216,10 +218,10 @@ describe('a run that goes on from a model', () => {
     const short = { vocabularySize: vocabularySize - 1 };
     const file = join(prepared, TOKENIZER_FILE);
     const files = join(resolve('test/fixtures/mini-corpus'), '*.jsonl');
-    const unprepared = config(short, { prepared: undefined, input: [files], tokenizer: { file } });
+    const unprepared = config(short, { input: [files], tokenizer: { file } });
     await expect(checkInputs(unprepared, open)).rejects.toThrow(`but ${file} has ${vocabularySize} entries: name`);
     await expect(checkInputs(config(short), open)).rejects.toThrow(`but the tokenizer of ${prepared} has`);
-    expect(() => config({}, { prepared: undefined, input: ['a'] })).toThrow(
+    expect(() => config({}, { input: ['a'] })).toThrow(
       /corpus\.tokenizer: must be \{"file": the tokenizer\.json of model\.pretrained\}/,
     );
   });

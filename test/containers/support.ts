@@ -1,4 +1,5 @@
 /** A whole run in this process, and models small enough to check by hand. */
+
 import { join, resolve } from 'node:path';
 import type { Job } from '../../containers/job.ts';
 import { parseConfig } from '../../core/config/load.ts';
@@ -9,6 +10,7 @@ import { sha256 } from '../../core/hash.ts';
 import { stageLayout } from '../../core/layout.ts';
 import { planStage, probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
 import { createRun } from '../../core/run/create-run.ts';
+import { mergeFields } from '../../core/run/execution-input.ts';
 import { openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
 import { readScorer } from '../../core/selection/scorer-record.ts';
@@ -50,8 +52,7 @@ export function tinyConfig(over: Record<string, Record<string, unknown>> = {}): 
     evaluation: { rowsPerDomain: 2 },
     engine: { threads: 1 },
   };
-  for (const [group, values] of Object.entries(over)) fields[group] = { ...fields[group], ...values };
-  return parseConfig({ name: 'tiny', seed: 3, ...fields }, 'test configuration');
+  return parseConfig({ name: 'tiny', seed: 3, ...mergeFields(fields, over) }, 'test configuration');
 }
 
 /** A run whose jobs are called one after another, as the machine would start them. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { textsOf } from '../../core/config/corpus-schema.ts';
 import { parseConfig, parseJson, setField } from '../../core/config/load.ts';
 import { resolvePaths } from '../../core/config/paths.ts';
 import { ConfigError } from '../../core/errors.ts';
@@ -158,7 +159,7 @@ describe('configuration', () => {
     expect(localPaths(resolved)).toContainEqual(['evaluation.tasks', '/base/a/t.jsonl']);
     const uris = { corpus: { input: ['file:///data/*.jsonl', 'file:/data/b.jsonl'] } };
     const named = resolvePaths(parseConfig({ ...minimal, ...uris }, 'run.json'), (path) => `/base/${path}`);
-    expect(named.corpus.input).toEqual(['/data/*.jsonl', '/data/b.jsonl']);
+    expect(textsOf(named.corpus)?.input).toEqual(['/data/*.jsonl', '/data/b.jsonl']);
     const elsewhere = parseConfig({ ...minimal, corpus: { input: ['file://host/b.jsonl'] } }, 'run.json');
     expect(() => resolvePaths(elsewhere, (path) => path)).toThrow(/file:\/\/host\/b\.jsonl: no file of this machine/);
     const onS3 = parseConfig({ ...minimal, evaluation: { tasks: [{ file: 's3://b/t.jsonl' }] } }, 'run.json');
@@ -168,6 +169,22 @@ describe('configuration', () => {
   it('says where JSON is broken', () => {
     expect(() => parseJson('{"seed": 1,}', 'run.json')).toThrow(/run\.json, line 1: not valid JSON/);
     expect(parseJson('\uFEFF{"seed": 1}', 'run.json')).toEqual({ seed: 1 });
+  });
+
+  it('refuses fields of a corpus that has been prepared already, and records none', () => {
+    expect(messageOf({ ...minimal, corpus: { prepared: 'c', input: ['a'], sequenceLength: 64 } })).toBe(
+      'run.json: corpus.input: has no effect beside corpus.prepared, which brings its own: leave out one of the two.\n' +
+        '  corpus.sequenceLength: has no effect beside corpus.prepared, which brings its own: leave out one of the two.',
+    );
+    expect(parseConfig({ ...minimal, corpus: { prepared: 'c' } }, 'run.json').corpus).toEqual({ prepared: 'c' });
+  });
+
+  it('sets a field that excludes others in their place', () => {
+    const config: Record<string, unknown> = { corpus: { input: ['a'], tokenizer: { file: 'b', endOfText: 'c' } } };
+    setField(config, 'corpus.tokenizer.train=512');
+    expect(config).toEqual({ corpus: { input: ['a'], tokenizer: { train: 512 } } });
+    setField(config, 'corpus.prepared=d');
+    expect(config).toEqual({ corpus: { prepared: 'd' } });
   });
 
   it('sets nested fields from the command line, as JSON or as text', () => {

@@ -66,7 +66,7 @@ it('warns where the files have too little text for the rows', () => {
   expect(text(4e9)).toEqual([
     expect.stringMatching(/^The corpus's files have about 4\.0 GB of text, and rows .* lower/),
   ]);
-  const prepared = { ...paper, corpus: { ...paper.corpus, prepared: 's3://b/corpus' } };
+  const prepared = { ...paper, corpus: { prepared: 's3://b/corpus' } };
   expect(limitWarnings(prepared, { textBytes: 0 }).filter((one) => /text/.test(one))).toEqual([]);
 });
 
@@ -124,7 +124,7 @@ describe('preparing the corpus', () => {
 
   it('is not judged without a deployment, or with a corpus prepared beforehand', () => {
     expect(preparing({})).toEqual([]);
-    const corpus = { ...paper.corpus, prepared: 's3://lake/corpus' };
+    const corpus = { prepared: 's3://lake/corpus' };
     expect(preparing({ deployment: tight }, { ...paper, corpus })).toEqual([]);
   });
 });

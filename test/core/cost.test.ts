@@ -352,7 +352,7 @@ describe('dollars', () => {
     const inputs = [{ uri: 's3://b/a.jsonl', bytes: 5e12, sha256: '', documents: 1 }];
     const after = costThroughStage(config, 0, { deployment, corpus: { ...corpusOf(24, 5000), inputs } });
     expect(after / before).toBeCloseTo(1, 1);
-    const prepared = { ...config, corpus: { ...config.corpus, prepared: 's3://b/corpus' } };
+    const prepared = { ...config, corpus: { prepared: 's3://b/corpus' } };
     expect(costThroughStage(prepared, 0, { deployment, textBytes: 5e12 })).toBeLessThan(before / 100);
   });
 

@@ -1,6 +1,8 @@
 /** The presets of the paper against the numbers that it gives (arXiv 2406.06046 and its reference code). */
+
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { rowTokens } from '../../core/config/corpus-schema.ts';
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfig } from '../../core/config/schema.ts';
 import { decayLearningRate, trunkLearningRate } from '../../core/schedule.ts';
@@ -13,7 +15,7 @@ const paper = example('paper-410m');
 describe('paper-410m', () => {
   it('trains five stages of 10,000 steps, 512 rows of 1,024 tokens each', () => {
     const { stages, stepsPerStage, batchRows, microBatchRows } = paper.pretrain;
-    expect([stages, stepsPerStage, batchRows, paper.corpus.sequenceLength]).toEqual([5, 10_000, 512, 1024]);
+    expect([stages, stepsPerStage, batchRows, rowTokens(paper.corpus)]).toEqual([5, 10_000, 512, 1024]);
     expect(batchRows % microBatchRows).toBe(0);
   });
 

@@ -50,12 +50,13 @@ describe('on one machine', () => {
     expect(existsSync(join(lake.path, 'runs'))).toBe(false);
   });
 
-  it('an override of the tokenizer replaces it, as a given one has other fields than a trained one', () => {
+  it('an override by a field that excludes others of its group replaces the group', () => {
     const train = { corpus: { tokenizer: { train: 300 }, shards: 4 } };
     const over = { corpus: { tokenizer: { file: 'tokenizer.json' } } };
     expect(mergeFields(train, over)).toEqual({ corpus: { ...over.corpus, shards: 4 } });
     const end = { corpus: { tokenizer: { endOfText: '</s>' } } };
     expect(mergeFields(over, end).corpus).toEqual({ tokenizer: { file: 'tokenizer.json', endOfText: '</s>' } });
+    expect(mergeFields(train, { corpus: { prepared: 'c' } })).toEqual({ corpus: { prepared: 'c' } });
   });
 
   it('overrides change single fields, however deep', async () => {

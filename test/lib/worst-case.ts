@@ -74,6 +74,7 @@ export async function worstCase({ template, dataTemplate }: Synthesized, size: S
   try {
     await mkdir(join(lake, 'corpus'));
     await writeFile(join(lake, 'corpus/corpus.json'), JSON.stringify(corpusOf(size.shards, 10_000)));
+    await writeFile(join(lake, 'task.jsonl'), '{"context": "Once upon a", "continuation": " time"}');
     const pipeline = readTemplate(template, dataTemplate);
     const machine = validate(pipeline.definition, taskProblem);
     const course: Course = { events: 0, largest: new Map(), overrides: 0, items: 0 };
@@ -131,7 +132,7 @@ function inputOf({ stages, shards, trainer, input: wanted = 0 }: Size): object {
     trainer,
     maxCostUsd: Number.MAX_VALUE,
     config: {
-      corpus: { prepared: 's3://lake/corpus', input: [''] },
+      corpus: { prepared: 's3://lake/corpus' },
       reference: { input: 'builtin:corpus/reference.jsonl' },
       heldOut: { input: 'builtin:corpus/held-out.jsonl' },
       pretrain: { stages, stepsPerStage: 1, batchRows: 2, microBatchRows: 2 },
@@ -139,10 +140,10 @@ function inputOf({ stages, shards, trainer, input: wanted = 0 }: Size): object {
       probe: { documents: 2 * shards, jobs: shards, checkpoint: 'decayed' },
       scoring: { jobs: shards },
       control: 'random',
+      evaluation: { tasks: [{ file: 's3://lake/task.jsonl', delimiter: '' }] },
     },
   };
-  // Files that nobody reads, because the corpus is prepared.
-  input.config.corpus.input[0] = `s3://lake/${'f'.repeat(Math.max(0, wanted - bytes(input) - 's3://lake/'.length))}`;
+  input.config.evaluation.tasks[0]!.delimiter = ' '.repeat(Math.max(0, wanted - bytes(input)));
   return input;
 }
 
