@@ -187,14 +187,16 @@ function explain(label: string, end: ChildEnd, lines: string[], timeout?: number
   const said = lines.filter((line) => line.trim() !== '' && !/^\s+at |^Node\.js v\d/.test(line));
   const begin = said.findLastIndex((line) => /^\w*Error: ./.test(line));
   const [, name, first] = /^(\w*Error): (.*)$/s.exec(said[begin] ?? '') ?? [];
-  if (first !== undefined)
-    return errorNamed(name, [first, ...said.slice(begin + 1).map((line) => line.replace(/^ {2}/, ''))].join('\n'));
+  const how = end.killedBy ? `was ended by ${end.killedBy}` : `ended with exit code ${end.exitCode}`;
+  if (first !== undefined) {
+    const message = [first, ...said.slice(begin + 1).map((line) => line.replace(/^ {2}/, ''))].join('\n');
+    return errorNamed(name, message, `The job ${label} ${how}: ${name === 'Error' ? '' : `${name}: `}${message}`);
+  }
   if (end.killedBy === 'SIGKILL')
     return new RunError(
       `The job ${label} was killed, most likely because the machine ran out of memory. ` +
         'Run fewer jobs at once or choose smaller batches, then give the same command again.',
     );
   const last = said.at(-1);
-  const how = end.killedBy ? `was ended by ${end.killedBy}` : `ended with exit code ${end.exitCode}`;
   return new RunError(`The job ${label} ${how}${last ? `: ${last}` : '; its log may say why.'}`);
 }

@@ -1,5 +1,5 @@
 import type { RunConfig } from '../../core/config/schema.ts';
-import { lastTokens, loadPassages } from '../../core/corpus/passages.ts';
+import { loadPassages } from '../../core/corpus/passages.ts';
 import { ConfigError } from '../../core/errors.ts';
 import {
   type Beginning,
@@ -113,10 +113,8 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
       continue;
     }
     const most = Number.MAX_SAFE_INTEGER;
-    const whole = await loadPassages([bytes], file, limit ?? most, target, tokenizer, most);
-    const passages = whole.map((passage) => lastTokens(passage, contextLength));
-    const cut = whole.filter(({ tokens }) => tokens.length > contextLength).length;
-    warnOfCuts(file, cut, whole.length, 'passage', contextLength);
+    const passages = await loadPassages([bytes], file, limit ?? most, target, tokenizer, contextLength);
+    warnOfCuts(file, passages.filter(({ dropped }) => dropped).length, passages.length, 'passage', contextLength);
     works.push({ file, passages: new PassageSet(model, passages) });
   }
 
@@ -256,6 +254,6 @@ function beginOfText(begin: string | undefined, tokenizer: Tokenizer): number {
 /** @throws InputError when the file is not there. */
 async function readFile(open: StoreOpener, path: string, remedy: string): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of readInput(open, path, `${path}: no such file; ${remedy}.`)) pieces.push(piece);
+  for await (const piece of readInput(open, path, path, remedy)) pieces.push(piece);
   return Buffer.concat(pieces);
 }

@@ -101,7 +101,7 @@ async function prepareFiles(options: Options): Promise<void> {
 async function hashesOf(open: StoreOpener, files: readonly string[]): Promise<Set<string>> {
   const all = new Set<string>();
   for (const file of files) {
-    const pieces = readInput(open, file, `--exclude ${file}: no such file; name JSON Lines of {"text"}.`);
+    const pieces = readInput(open, file, `--exclude ${file}`, 'name JSON Lines of {"text"}');
     for (const hash of await passageHashes(pieces, file)) all.add(hash);
   }
   return all;

@@ -5,7 +5,9 @@ import { comparisonWith, exclusionWarnings, passageWarnings } from '../../core/d
 import type { RunRecord, StagePlan } from '../../core/formats.ts';
 import { sha256 } from '../../core/hash.ts';
 import { CORPUS_FILE, RUN_FILE, stageLayout } from '../../core/layout.ts';
+import { requireGuard } from '../../core/plan/lookahead.ts';
 import { probeItems, scoreItems } from '../../core/plan/stage-plan.ts';
+import { probesByLookahead } from '../../core/plan/stage-work.ts';
 import { type ProgressReporter, WARNING } from '../../core/progress.ts';
 import type { Run } from '../../core/run/open-run.ts';
 import { softwareVersions } from '../../core/run/versions.ts';
@@ -48,6 +50,7 @@ async function selectBest(options: Options): Promise<void> {
   const selection: Selection = { open, options, settings, corpus, plan, reference, checkpoint };
   const { config } = checkpoint;
   const cost = selectionCost(config, corpus.index, plan, reference.passages);
+  if (probesByLookahead(config)) requireGuard(reference.passages.length);
   const readsReference = uses(settings.method, 'passages', settings.classifierWeight);
   const lines = [
     planLine(options.corpus, corpus.index, plan),

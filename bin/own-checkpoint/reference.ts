@@ -1,6 +1,6 @@
 /** The reference file of `mates select`. */
 import type { Corpus } from '../../core/corpus/corpus.ts';
-import { lastTokens, loadPassages, type Passage, passageHashes } from '../../core/corpus/passages.ts';
+import { loadPassages, type Passage, passageHashes } from '../../core/corpus/passages.ts';
 import { readLines } from '../../core/corpus/reading/read-lines.ts';
 import { counted, plural } from '../../core/plural.ts';
 import { absolute, readInput, type StoreOpener } from '../../core/storage/index.ts';
@@ -24,17 +24,16 @@ export async function readReference(
   { passages: most, target }: Settings,
   corpus: Corpus,
 ): Promise<Reference> {
-  const missing = `--reference ${reference}: no such file; name JSON Lines of {"text"} or {"context", "continuation"}.`;
-  const pieces = () => readInput(open, absolute(reference), missing);
-  const { sequenceLength } = corpus.index;
+  const remedy = 'name JSON Lines of {"text"} or {"context", "continuation"}';
+  const pieces = () => readInput(open, absolute(reference), `--reference ${reference}`, remedy);
   const tokenizer = await corpus.tokenizer();
-  const whole = await loadPassages(pieces(), reference, most, target, tokenizer, Number.MAX_SAFE_INTEGER);
+  const passages = await loadPassages(pieces(), reference, most, target, tokenizer, corpus.index.sequenceLength);
   let found = 0;
   for await (const { text } of readLines(pieces(), reference)) if (text.trim() !== '') found++;
   return {
-    passages: whole.map((passage) => lastTokens(passage, sequenceLength)),
+    passages,
     found,
-    cut: whole.filter(({ tokens }) => tokens.length > sequenceLength).length,
+    cut: passages.filter(({ dropped }) => dropped).length,
     hashes: await passageHashes(pieces(), reference, most),
   };
 }

@@ -69,7 +69,7 @@ export const FIELD_FLAGS: Record<string, string> = {
   'probe.learningRateScale': '--learning-rate',
   'probe.documents': '--labels',
   'reference.passages': '--passages',
-  'reference.input,': '--reference,',
+  'reference.input': '--reference',
   'corpus.sequenceLength.': 'the corpus (mates prepare --sequence-length).',
   'target "passage"': '--target passage',
   'reference.input and heldOut.input name files': '--reference names a file',

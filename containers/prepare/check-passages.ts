@@ -1,14 +1,14 @@
+import type { RunConfig } from '../../core/config/schema.ts';
 import type { Corpus } from '../../core/corpus/corpus.ts';
 import type { Passage } from '../../core/corpus/passages.ts';
-import { comparisonWith, exclusionWarnings, passageWarnings } from '../../core/diagnostics/passages.ts';
+import { comparisonWith, exclusionWarnings, passageWarnings, unusedWarnings } from '../../core/diagnostics/passages.ts';
 import type { PassagesCheck } from '../../core/formats.ts';
 
 export interface CheckedPassages {
-  /** The passages' file. */
-  input: string;
+  from: RunConfig['reference'];
   passages: readonly Passage[];
-  /** How many passages the configuration asks for. */
-  wanted: number;
+  /** How many passages the file has. */
+  found: number;
   /** `textHash` of each passage; absent if the run itself keeps them out of its corpus. */
   hashes?: ReadonlySet<string>;
 }
@@ -21,15 +21,14 @@ export async function checkPassages(
 ): Promise<PassagesCheck> {
   const compare = await comparisonWith(corpus, seed);
   const [reference, heldOut] = [compare(given.reference.passages), compare(given.heldOut.passages)];
-  const few: string[] = [];
+  const unused: string[] = [];
   const kept: string[] = [];
-  for (const [name, { input, passages, wanted, hashes }] of Object.entries(given)) {
-    if (passages.length < wanted)
-      few.push(`${name}.passages is ${wanted}, and ${input} has ${passages.length}: these are used.`);
-    if (hashes) kept.push(...exclusionWarnings(`${name}.input`, input, hashes, corpus.index));
+  for (const [name, { from, passages, found, hashes }] of Object.entries(given)) {
+    unused.push(...unusedWarnings(name, from, passages, found));
+    if (hashes) kept.push(...exclusionWarnings(`${name}.input`, from.input, hashes, corpus.index));
   }
   const warnings = [
-    ...few,
+    ...unused,
     ...kept,
     ...passageWarnings('reference.input', reference),
     ...passageWarnings('heldOut.input', heldOut),

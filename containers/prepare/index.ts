@@ -1,5 +1,5 @@
 import { type TextsConfig, textsOf } from '../../core/config/corpus-schema.ts';
-import { passageHashes, readPassageFile } from '../../core/corpus/passages.ts';
+import { measurePassages, passageHashes, readPassageFile } from '../../core/corpus/passages.ts';
 import { prepareCorpus } from '../../core/corpus/prepare.ts';
 import { corpusWarnings } from '../../core/diagnostics/corpus.ts';
 import { InputError } from '../../core/errors.ts';
@@ -41,7 +41,8 @@ async function prepareRun(job: Job): Promise<Computed> {
   const { seed, reference, heldOut } = config;
   const loaded = async (from: typeof heldOut, known: ReadonlySet<string>): Promise<CheckedPassages> => {
     const passages = await loadPassageSet(job.run, corpus, from);
-    return { input: from.input, passages, wanted: from.passages, hashes: texts ? undefined : known };
+    const { passages: found } = await measurePassages(readPassageFile(job.run.open, from.input), from.input);
+    return { from, passages, found, hashes: texts ? undefined : known };
   };
   const given = { reference: await loaded(reference, hashes[0]), heldOut: await loaded(heldOut, hashes[1]) };
   const fewRows = checkReferenceRows(config, given.reference.passages, corpus.index.sequenceLength);

@@ -7,7 +7,7 @@ import { taskName } from '../evaluation/conventions.ts';
 import { DSIR_SCORES, FEATURES, LEAST_TEMPERATURE, METHODS, methodTraits } from '../selection/methods.ts';
 import { corpus, textsOf } from './corpus-schema.ts';
 import { splitSizes } from './label-split.ts';
-import { shardsFor } from './ranges.ts';
+import { PASSAGES, shardsFor } from './ranges.ts';
 import { PRECISION_RUNTIMES, type Precision, precisionRefusal, RUNTIMES } from './runtimes.ts';
 
 const positive = z.int().positive();
@@ -18,7 +18,7 @@ const passages = z.strictObject({
   /** JSONL: `{"text"}` or `{"context", "continuation"}`. */
   input: path,
   /** How many are used, from the start of the file. */
-  passages: positive.default(64),
+  passages: positive.default(PASSAGES),
   /** Which tokens count: all of them, or those of the last word (LAMBADA). */
   target: z.enum(['passage', 'last-word']).default('passage'),
 });

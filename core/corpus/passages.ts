@@ -12,6 +12,8 @@ export interface Passage {
   tokens: number[];
   /** At least 1: the first token has nothing to be predicted from. */
   firstTarget: number;
+  /** Tokens that it has lost at its start, if any. */
+  dropped?: number;
 }
 
 interface PassageText {
@@ -23,7 +25,7 @@ interface PassageText {
 
 /** @throws InputError naming the file, when it does not exist. */
 export function readPassageFile(open: StoreOpener, uri: string): Pieces {
-  return readInput(open, uri, `${uri}: no such file; reference.input and heldOut.input name files of passages.`);
+  return readInput(open, uri, uri, 'reference.input and heldOut.input name files of passages');
 }
 
 /**
@@ -72,7 +74,7 @@ export async function loadPassages(
 /** At most the last `most` tokens of a passage: those that count are at its end. */
 export function lastTokens({ tokens, firstTarget }: Passage, most: number): Passage {
   const cut = Math.max(0, tokens.length - most);
-  return { tokens: tokens.slice(cut), firstTarget: Math.max(1, firstTarget - cut) };
+  return { tokens: tokens.slice(cut), firstTarget: Math.max(1, firstTarget - cut), ...(cut > 0 && { dropped: cut }) };
 }
 
 /**
@@ -105,9 +107,13 @@ export interface MeasuredPassages {
 /**
  * Measures the passages of a file that are used. Throws InputError as {@link loadPassages}.
  *
- * @param limit how many are used, from the start of the file.
+ * @param limit how many are used, from the start of the file. @default all
  */
-export async function measurePassages(pieces: Pieces, name: string, limit: number): Promise<MeasuredPassages> {
+export async function measurePassages(
+  pieces: Pieces,
+  name: string,
+  limit = Number.POSITIVE_INFINITY,
+): Promise<MeasuredPassages> {
   const measured = { passages: 0, bytes: 0 };
   for await (const { context, continuation } of parsePassages(pieces, name)) {
     measured.bytes += Buffer.byteLength(context + continuation);

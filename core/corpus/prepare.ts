@@ -20,6 +20,7 @@ import {
   getJsonIfPresent,
   hashObject,
   NotFoundError,
+  noSuchFile,
   putJson,
   type Store,
   type StoreOpener,
@@ -272,9 +273,9 @@ async function readTokenizer(uri: string, open: StoreOpener, endOfText?: string)
   const { folder, name } = splitUri(uri);
   const bytes = await open(folder)
     .get(name)
-    .catch((error: unknown) => {
+    .catch(async (error: unknown) => {
       if (!(error instanceof NotFoundError)) throw error;
-      throw new InputError(`corpus.tokenizer.file: ${uri}: no such file; correct the path, or train one instead.`);
+      throw await noSuchFile(open, uri, `corpus.tokenizer.file: ${uri}`, 'correct the path, or train one instead');
     });
   const tokenizer = loadTokenizer(bytes, uri, { end: endOfText });
   const endsUnusually = endOfText !== undefined && usualEndOfText(bytes, uri) !== tokenizer.endOfText;

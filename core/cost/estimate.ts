@@ -105,14 +105,20 @@ export function estimateCost(config: RunConfig, known: KnownInputs = {}): CostEs
   };
 }
 
-/** Rows that a corpus must have for every stage's pool. A single stage has all rows but the hold-out. */
+/**
+ * Rows that a corpus must have for every stage's pool, and for a hold-out that can be probed and evaluated on; that of one domain, as
+ * each more takes rows of its own. A single stage has all rows but the hold-out.
+ */
 function rowsNeeded(config: RunConfig): number {
   const { stages } = config.pretrain;
   const { holdOut, warmup } = config.pools;
-  const [first, ...later] = Array.from({ length: stages }, (_, stage) => leastPool(config, stage));
+  const each = Array.from({ length: stages }, (_, stage) => stage);
+  const [first, ...later] = each.map((stage) => leastPool(config, stage));
   if (stages === 1) return Math.ceil(first! / (1 - holdOut));
   const candidates = later.reduce((rows, pool) => rows + pool, 0);
-  return Math.ceil(Math.max(candidates / (1 - holdOut - warmup), first! / warmup));
+  const probes = Math.max(...each.map((stage) => stageWork(config, stage).probes));
+  const heldOut = probes > 0 ? probes + config.evaluation.rowsPerDomain : 0;
+  return Math.ceil(Math.max(candidates / (1 - holdOut - warmup), first! / warmup, heldOut / holdOut));
 }
 
 /** Rows of the smallest pool that gives a stage its rows: those alone, unless a share of the pool is selected by a score. */

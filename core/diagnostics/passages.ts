@@ -2,6 +2,8 @@
  * Whether passages fit the corpus: a model learns nothing about tokens that the corpus lacks, and learns by heart what
  * is a document of it.
  */
+import { PASSAGES } from '../config/ranges.ts';
+import type { RunConfig } from '../config/schema.ts';
 import type { Corpus } from '../corpus/corpus.ts';
 import type { Passage } from '../corpus/passages.ts';
 import type { CorpusIndex, PassageStatistics } from '../formats.ts';
@@ -21,6 +23,8 @@ const EXAMPLE_LENGTH = 20;
 
 /** How many of the corpus's tokens passages are compared with: a missing token is at most 26 of them. */
 const SAMPLED_TOKENS = 1 << 18;
+
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
 /** Compares passages with a seeded sample of the corpus's rows. */
 export async function comparisonWith(
@@ -90,12 +94,47 @@ function shortened(text: string): string {
     .trimEnd()}\u2026`;
 }
 
+/** The share of all tokens that passages may lose to the length of a row without a warning. */
+const LOST = 0.25;
+
+/**
+ * Whether much of a file of passages goes unused.
+ *
+ * @param group the group of the configuration that names the file.
+ * @param found passages in the file.
+ */
+export function unusedWarnings(
+  group: string,
+  { input, passages: wanted, target }: RunConfig['reference'],
+  passages: readonly Passage[],
+  found: number,
+): string[] {
+  const warnings: string[] = [];
+  const used = passages.length;
+  if (used < wanted) warnings.push(`${group}.passages is ${wanted}, and ${input} has ${used}: these are used.`);
+  // Any other number was chosen.
+  if (wanted === PASSAGES && found > used)
+    warnings.push(
+      `${group}.passages is ${wanted}, its default, and ${input} has ${found}: only the first ${used} are used. ` +
+        `Set it to ${found} for all of them; the operations that read them grow alike.`,
+    );
+  if (target === 'last-word') return warnings; // what counts is at the end
+  const dropped = passages.reduce((sum, one) => sum + (one.dropped ?? 0), 0);
+  const all = passages.reduce((sum, { tokens }) => sum + tokens.length, dropped);
+  if (dropped > LOST * all)
+    warnings.push(
+      `${percent(dropped / all)} of the tokens of ${input} are left out, as passages are longer than a row and only their ends are read: ` +
+        'cut them into several passages, or choose longer rows (corpus.sequenceLength).',
+    );
+  return warnings;
+}
+
 /** @param name what the passages are called in the message: a field of the configuration, or a file. */
 export function passageWarnings(name: string, { missing, examples }: PassageStatistics): string[] {
   if (missing < SHARE) return [];
   const such = examples.length > 0 ? `, such as ${examples.map((text) => JSON.stringify(text)).join(', ')}` : '';
   return [
-    `${(100 * missing).toFixed(1)} % of the tokens of ${name} that count are next to absent from the corpus${such}. Their losses ` +
+    `${percent(missing)} of the tokens of ${name} that count are next to absent from the corpus${such}. Their losses ` +
       'are mostly chance, and hide what a selection gains: write them as the corpus does, or give other passages.',
   ];
 }

@@ -50,11 +50,7 @@ export interface TaskOptions {
 
 /** A task that a configuration names. Throws InputError as {@link parseTask}, and when there is no such file. */
 export function readTask(open: StoreOpener, { file, ...options }: TaskOptions & { file: string }): Promise<Task> {
-  return parseTask(
-    readInput(open, file, `${file}: no such file; evaluation.tasks names JSON Lines files.`),
-    file,
-    options,
-  );
+  return parseTask(readInput(open, file, file, 'evaluation.tasks names JSON Lines files'), file, options);
 }
 
 /**

@@ -17,6 +17,7 @@ import {
   getJson,
   getJsonIfPresent,
   isLocalPath,
+  noSuchFile,
   reachable,
   type Store,
   type StoreOpener,
@@ -197,6 +198,6 @@ export function refuseLocalPaths(config: RunConfig, source: string): void {
 async function requireFile(open: StoreOpener, uri: string, remedy: string): Promise<void> {
   const { folder, name } = splitUri(uri);
   const bytes = await reachable(uri, () => open(folder).size(name));
-  if (bytes === undefined) throw new InputError(`${uri}: no such file; ${remedy}.`);
+  if (bytes === undefined) throw await reachable(uri, () => noSuchFile(open, uri, uri, remedy));
   if (bytes === 0) throw new InputError(`${uri}: the file is empty; ${remedy}.`);
 }

@@ -1,5 +1,5 @@
-import { replacesGroup } from '../config/corpus-schema.ts';
 import { z } from 'zod';
+import { replacesGroup } from '../config/corpus-schema.ts';
 import { ConfigError } from '../errors.ts';
 import { isObject } from '../objects.ts';
 

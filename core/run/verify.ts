@@ -70,11 +70,12 @@ export async function verifyRun(run: Run, options: VerifyOptions = {}): Promise<
     );
   const present = await repeatableFiles(store);
   // An earlier version's manifest may name other files, too.
-  const outputs = manifest?.outputs.filter(({ key }) => isRepeatable(key));
-  const expected = outputs
-    ? new Map<string, Recorded>(outputs.map((output) => [output.key, output]))
-    : await recordedHashes(store, present);
-  const source = manifest ? MANIFEST_FILE : 'what was recorded when it was written';
+  const outputs = manifest?.outputs.filter(({ key }) => isRepeatable(key)) ?? [];
+  // One that an earlier version made may lack files, too, for which their writers recorded hashes.
+  const expected = await recordedHashes(store, present);
+  for (const output of outputs) expected.set(output.key, output);
+  const named = new Set(outputs.map(({ key }) => key));
+  const source = (key: string) => (named.has(key) ? MANIFEST_FILE : 'what was recorded when it was written');
   const checked = await checkFiles(store, expected, source, options);
   if (record.corpus !== CORPUS_FOLDER) {
     const { files, bytes } = await verifyCorpus(await openRunCorpus(run), options);
@@ -102,7 +103,7 @@ export async function verifyCorpus(corpus: Corpus, options: VerifyOptions = {}):
   const files = index.shards.flatMap(({ tokens, text, domains }) => [tokens, text, domains]);
   const expected = new Map<string, Recorded>(files.map((file) => [file.key, file]));
   expected.set(index.tokenizer.key, { sha256: index.tokenizer.sha256 });
-  const checked = await checkFiles(store, expected, CORPUS_FILE, options);
+  const checked = await checkFiles(store, expected, () => CORPUS_FILE, options);
   return { kind: 'corpus', finished: true, ...checked, stages: 0, unnamed: [] };
 }
 
@@ -120,13 +121,13 @@ async function readManifest({ store, record }: Run): Promise<Manifest | undefine
 async function checkFiles(
   store: Store,
   expected: ReadonlyMap<string, Recorded>,
-  source: string,
+  sourceOf: (key: string) => string,
   options: VerifyOptions,
 ): Promise<{ files: number; bytes: number }> {
   let [files, bytes] = [0, 0];
   const check = async ([key, record]: [string, Recorded]) => {
     throwIfStopped(options.signal, STOPPED);
-    const size = await store.size(key);
+    const [size, source] = [await store.size(key), sourceOf(key)];
     if (size === undefined) throw new InputError(`${store.uri}/${key} is missing; ${source} names it. ${REMEDY}`);
     if (record.bytes !== undefined && size !== record.bytes)
       throw new InputError(`${store.uri}/${key} has ${size} bytes, ${source} has ${record.bytes}. ${REMEDY}`);

@@ -10,7 +10,7 @@ export { ObjectWriter } from './object-writer.ts';
 export { OverlayStore } from './overlay-store.ts';
 export { copyObject, firstDamaged, hashObject, objectSize, putFile, readPieces } from './pieces.ts';
 export { reachable } from './reachable.ts';
-export { readInput } from './read-input.ts';
+export { noSuchFile, readInput } from './read-input.ts';
 export { S3Store, s3Client } from './s3-store.ts';
 export {
   type Content,

@@ -385,6 +385,15 @@ describe('mates select', () => {
     expect(stderr).toMatch(message);
   });
 
+  it('refuses a single reference passage in a dry run too, as lookahead keeps some aside', async () => {
+    await writeFile(at('one.jsonl'), JSON.stringify({ text: 'A single passage, and no other.' }));
+    const { code, stderr } = await select('--dry-run', '--reference', at('one.jsonl'), '--work', at('none'));
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringMatching(/--reference has 1 passage, too few for --method "lookahead"/),
+    ]);
+  });
+
   it('refuses a work folder in a dry run too, and writes nothing there', async () => {
     const { code, stderr } = await select('--dry-run', '--work', at('work'), '--seed', '9');
     expect([code, stderr]).toEqual([2, expect.stringMatching(/--work .*another selection: --seed was 1 and is now 9/)]);

@@ -101,6 +101,16 @@ describe('a finished run', () => {
     await expect(verify()).rejects.toThrow('stages/0/metrics.json');
   });
 
+  it('has the hashes that its writers recorded where the manifest has none', async () => {
+    const manifest = await getJson<Manifest>(copy, MANIFEST_FILE);
+    const key = manifest.outputs.find((output) => output.key.endsWith('model.safetensors'))!.key;
+    const outputs = manifest.outputs.filter((output) => output.key !== key);
+    await putJson(copy, MANIFEST_FILE, { ...manifest, outputs });
+    await expect(verify()).resolves.toBeDefined();
+    await copy.put(key, flip(await copy.get(key)));
+    await expect(verify()).rejects.toThrow(`${key} is damaged: its SHA-256 is`);
+  });
+
   it('must have the configuration of its manifest', async () => {
     await edit('run.json', (bytes) => Buffer.from(bytes).toString().replace('"seed": 3', '"seed": 4'));
     await expect(verify()).rejects.toThrow('run.json is not the one in manifest.json');

@@ -314,11 +314,10 @@ describe('preparing', () => {
     await other.prepare();
     const { warnings, reference } = await getJson<PassagesCheck>(other.store, PASSAGES_FILE);
     expect(reference.missing).toBeGreaterThan(0.02);
-    expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toContain('reference.input');
+    expect(warnings.at(-1)).toContain('tokens of reference.input that count');
     await other.plan(0);
     await other.prepare();
-    expect(said.mock.calls).toEqual([[`Warning: ${warnings[0]}\n`]]);
+    expect(said.mock.calls).toEqual(warnings.map((warning) => [`Warning: ${warning}\n`]));
   });
 
   it('warns of files of the same name that become one domain, and of a vocabulary size that cannot be reached', async () => {
@@ -354,13 +353,13 @@ describe('preparing', () => {
       const run = await TinyRun.create(tinyConfig({ corpus: { prepared: corpus }, ...over }));
       await run.prepare();
       const { warnings } = await getJson<PassagesCheck>(run.store, PASSAGES_FILE);
-      return warnings;
+      return warnings.filter((warning) => !warning.includes('longer than a row')); // as they are than tiny ones
     };
     expect(await warningsOf()).toEqual([]);
     const [first, ...more] = await warningsOf({ heldOut: { input, passages: 2 } });
     expect(first).toMatch(/^2 of the 2 passages of heldOut\.input were not kept out/);
     expect(more).toEqual([]);
-    expect(said.mock.calls).toEqual([[`Warning: ${first}\n`]]);
+    expect(said.mock.calls).toContainEqual([`Warning: ${first}\n`]);
     const { excluded, ...older } = JSON.parse(await readFile(join(corpus, 'corpus.json'), 'utf8'));
     expect(excluded).toHaveLength(24); // every passage of both files, as other runs may use more of them
     await writeFile(join(corpus, 'corpus.json'), JSON.stringify(older));

@@ -128,6 +128,9 @@ it('a corpus needs the rows of the smallest pools that give each stage its own',
   expect(needed({ ...three, selection: { fraction: 0.2 } })).toBe(Math.ceil((2 * 800 * 5) / 0.7));
   expect(needed({ ...three, selection: { method: 'random', fraction: 0.2 } })).toBe(800 / 0.2);
   expect(needed({ pretrain: { ...pretrain, stages: 1 }, pools })).toBe(Math.ceil(800 / 0.9));
+  const probed = { ...three, probe: { documents: 5000 }, evaluation: { rowsPerDomain: 20 } };
+  expect(needed(probed)).toBe(5020 / 0.1);
+  expect(needed({ ...probed, selection: { method: 'dsir', fraction: 0.2 } })).toBe(Math.ceil((2 * 800 * 5) / 0.7));
 });
 
 it('a BERT reads as many chunks of a row as it has, and no more', () => {

@@ -73,9 +73,9 @@ describe('lastTokens', () => {
   it('are the end of a passage, and its targets as far as they are there', () => {
     const passage = { tokens: [1, 2, 3, 4, 5, 6], firstTarget: 4 };
     expect(lastTokens(passage, 6)).toEqual(passage);
-    expect(lastTokens(passage, 5)).toEqual({ tokens: [2, 3, 4, 5, 6], firstTarget: 3 });
-    expect(lastTokens(passage, 3)).toEqual({ tokens: [4, 5, 6], firstTarget: 1 });
-    expect(lastTokens(passage, 2)).toEqual({ tokens: [5, 6], firstTarget: 1 });
+    expect(lastTokens(passage, 5)).toEqual({ tokens: [2, 3, 4, 5, 6], firstTarget: 3, dropped: 1 });
+    expect(lastTokens(passage, 3)).toEqual({ tokens: [4, 5, 6], firstTarget: 1, dropped: 3 });
+    expect(lastTokens(passage, 2)).toEqual({ tokens: [5, 6], firstTarget: 1, dropped: 4 });
   });
 });
 

@@ -356,6 +356,11 @@ describe('bad content names the file, the line and the remedy', () => {
     ['no text field', `${good}{"body":"x","id":1}\n`, /line 2: no field "text"; the fields are body, id.*textField/],
     ['a text that is a number', '{"text": 5}\n', /line 1: field "text" is a number, expected a string/],
     ['an id beyond 2^53', `${good}{"text": "a", "id": 1794567890123456781}\n`, /line 2: field "id" is .*as a string/],
+    [
+      'the domain of joined rows',
+      '{"text": "a", "domain": "mixed"}\n',
+      /line 1: the domain "mixed" is .* corpus\.domainField/,
+    ],
     ['a domain that is an object', '{"text": "a", "domain": {}}\n', /line 1: field "domain" is an object/],
     [
       'invalid UTF-8',
@@ -367,6 +372,10 @@ describe('bad content names the file, the line and the remedy', () => {
     ['a last line of more than 10 MB', `${good}{"text":"${'x'.repeat(1e7)}"}`, /line 2: longer than 10 MB/],
   ])('%s', async (_, content, message) => {
     expect(await failure(await writeInput('in.jsonl', content))).toMatch(message);
+  });
+
+  it('a file named after the domain of joined rows', async () => {
+    expect(await failure(await writeInput('mixed.txt', 'text'))).toMatch(/mixed\.txt: the domain "mixed" is /);
   });
 
   it('reads a document of just under 10 MB', async () => {

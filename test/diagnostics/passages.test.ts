@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { exclusionWarnings, passageStatistics, passageWarnings } from '../../core/diagnostics/passages.ts';
+import {
+  exclusionWarnings,
+  passageStatistics,
+  passageWarnings,
+  unusedWarnings,
+} from '../../core/diagnostics/passages.ts';
 
 /** A corpus of a million tokens in which every token is as frequent, but 8 and 9, which are the bytes of one mark. */
 const counts = Uint32Array.of(125_000, 125_000, 125_000, 125_000, 125_000, 125_000, 125_000, 125_000, 3, 0);
@@ -56,6 +61,31 @@ it('warns from a fiftieth of missing tokens on, naming the field and the tokens'
   expect(passageWarnings('reference.input', { targets: 9, missing: 1, examples: [] })[0]).toMatch(
     /from the corpus\. Their/,
   );
+});
+
+it('says how much of a file goes unused, unless so many passages were asked for', () => {
+  const warnings = (wanted: number, found: number, dropped = 0, target: 'passage' | 'last-word' = 'passage') =>
+    unusedWarnings(
+      'reference',
+      { input: 'r.jsonl', passages: wanted, target },
+      Array.from({ length: Math.min(wanted, found) }, () => ({ ...passage([1, 2, 3]), dropped })),
+      found,
+    );
+  expect(warnings(64, 64)).toEqual([]);
+  expect(warnings(48, 128)).toEqual([]);
+  expect(warnings(64, 128)).toEqual([
+    expect.stringMatching(
+      /^reference\.passages is 64, its default, and r\.jsonl has 128: only the first 64 .* Set it to 128 /,
+    ),
+  ]);
+  expect(warnings(64, 10)).toEqual(['reference.passages is 64, and r.jsonl has 10: these are used.']);
+  expect(warnings(8, 8, 1)).toEqual([]); // a quarter
+  expect(warnings(8, 8, 2, 'last-word')).toEqual([]);
+  expect(warnings(8, 8, 2)).toEqual([
+    expect.stringMatching(
+      /^40\.0 % of the tokens of r\.jsonl are left out, .* longer rows \(corpus\.sequenceLength\)\.$/,
+    ),
+  ]);
 });
 
 it('says which passages were not kept out of a corpus, or that this is unknown', () => {

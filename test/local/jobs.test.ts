@@ -101,9 +101,15 @@ describe('one job', () => {
       'a stack before it',
       "console.error(new TypeError('x is not a function')); console.error('Error: x is not a function'); process.exit(1)",
       RunError,
-      'x is not a function',
+      'The job job ended with exit code 1: x is not a function',
     ],
-    ['an uncaught error', "throw new Error('boom')", RunError, 'boom'],
+    ['an uncaught error', "throw new Error('boom')", RunError, 'The job job ended with exit code 1: boom'],
+    [
+      'an error of another language',
+      "console.error('ValueError: boom'); process.exit(1)",
+      RunError,
+      'The job job ended with exit code 1: ValueError: boom',
+    ],
     [
       'no error line',
       "console.error('something odd'); process.exit(3)",

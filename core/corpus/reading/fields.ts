@@ -1,5 +1,6 @@
 import { InputError } from '../../errors.ts';
 import type { Document, DocumentFields } from '../document.ts';
+import { MIXED_DOMAIN } from '../packing/pack.ts';
 import { baseName, type InputFile } from './input-file.ts';
 
 /**
@@ -27,9 +28,18 @@ export function toDocument(
   return {
     id: label(record, fields.id, 'corpus.idField', at) ?? `${name}:${line}`,
     text,
-    domain: label(record, fields.domain, 'corpus.domainField', at) ?? baseName(name),
+    domain: ownDomain(label(record, fields.domain, 'corpus.domainField', at) ?? baseName(name), at),
     source: { uri, line },
   };
+}
+
+/** @throws InputError if the name is that of rows which belong to no domain. */
+export function ownDomain(name: string, at: string): string {
+  if (name !== MIXED_DOMAIN) return name;
+  throw new InputError(
+    `${at}: the domain "${MIXED_DOMAIN}" is that of rows which join documents of several domains: name it otherwise, ` +
+      'in the field of corpus.domainField or, where that is missing, in the name of the file.',
+  );
 }
 
 function label(record: Record<string, unknown>, field: string, option: string, at: string): string | undefined {

@@ -1,4 +1,5 @@
 import { DOCUMENT_BYTES, type Document } from '../document.ts';
+import { ownDomain } from './fields.ts';
 import { baseName, type InputFile } from './input-file.ts';
 import { readContent } from './read-bytes.ts';
 import { readLines, tooLong } from './read-lines.ts';
@@ -11,7 +12,7 @@ export async function* readText(
   file: InputFile,
   onRead?: (bytes: number) => void,
 ): AsyncGenerator<Document, void, undefined> {
-  const domain = baseName(file.name);
+  const domain = ownDomain(baseName(file.name), file.uri);
   const part: string[] = [];
   let size = 0;
   let firstLine = 1;
