@@ -1,3 +1,4 @@
+import { Duration } from 'aws-cdk-lib';
 import {
   DistributedMap,
   type INextable,
@@ -51,6 +52,12 @@ export class MapSlices extends Step {
       },
       resultPath: JsonPath.DISCARD,
     }).itemProcessor(slice);
+    // S3 was out of reach for a moment. No job has begun then, so that none is started twice. Once, for the history's sake.
+    map.addRetry({
+      errors: ['States.ItemReaderFailed'],
+      interval: Duration.minutes(2),
+      maxAttempts: 1,
+    });
     this.guard(map);
     this.startState = map;
     this.endStates = [map];

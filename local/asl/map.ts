@@ -9,8 +9,8 @@ import { type Json, type MapState, StatesError } from './types.ts';
 export async function runMap(visit: Visit<MapState>, input: Json): Promise<Json> {
   const { name, state, frame } = visit;
   const distributed = state.ItemProcessor.ProcessorConfig.Mode === 'DISTRIBUTED';
-  const items = distributed ? await readItems(visit, input) : itemsAt(visit, input);
   frame.history.add('MapStateStarted', ...(distributed ? ['MapRunStarted'] : []));
+  const items = distributed ? await readItems(visit, input) : itemsAt(visit, input);
 
   const runItem = async (item: Json, index: number, signal: AbortSignal) => {
     const context = { ...frame.context, Map: { Item: { Value: item } } };

@@ -73,7 +73,7 @@ export async function withRetries(visit: Visit<TaskState | MapState>, work: () =
     } catch (error) {
       if (!(error instanceof StatesError) || frame.signal.aborted) throw error;
       const delay = retries.delayAfter(error);
-      frame.history.add(`${state.Type}Failed`);
+      frame.history.add(...(state.Type === 'Map' ? ['MapRunFailed', 'MapStateFailed'] : ['TaskFailed']));
       if (delay === undefined) throw error;
       await frame.environment.sleep(delay, frame.signal);
     }

@@ -25,7 +25,17 @@ const PROCESSOR_FIELDS = ['StartAt', 'States', 'ProcessorConfig'];
 /** The fields of each type besides Type; a Task and a Map also have Next or End. */
 export const STATE_FIELDS: Record<State['Type'], string[]> = {
   Task: ['Resource', 'Parameters', 'TimeoutSeconds', 'ResultSelector', 'ResultPath', 'OutputPath', 'Retry', 'Catch'],
-  Map: ['ItemProcessor', 'ItemsPath', 'ItemReader', 'Label', 'ItemSelector', 'MaxConcurrency', 'ResultPath', 'Catch'],
+  Map: [
+    'ItemProcessor',
+    'ItemsPath',
+    'ItemReader',
+    'Label',
+    'ItemSelector',
+    'MaxConcurrency',
+    'ResultPath',
+    'Retry',
+    'Catch',
+  ],
   Choice: ['Choices', 'Default'],
   Succeed: [],
   Fail: ['Error', 'ErrorPath', 'CausePath'],

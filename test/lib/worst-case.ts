@@ -84,6 +84,7 @@ export async function worstCase({ template, dataTemplate }: Synthesized, size: S
     };
     const run = tasks(course);
     const failing = size.retries ? failuresOf(machine) : () => undefined;
+    const unread = size.retries ? unreadItems(machine) : () => undefined;
     const { output, events } = await execute(
       machine,
       inputOf(size) as Json,
@@ -98,6 +99,8 @@ export async function worstCase({ template, dataTemplate }: Synthesized, size: S
           return result;
         },
         readJson: async (_, key) => {
+          const failure = unread(key);
+          if (failure) throw failure;
           const items = (await getJson<Json[]>(storeOpener(lake)('s3://lake'), deflated(key))) as Json[];
           course.items = Math.max(course.items, items.length);
           // All of them once; the parent's history and payloads do not depend on it afterwards.
@@ -252,6 +255,21 @@ function failuresOf(machine: Machine): (call: TaskCall) => StatesError | undefin
     const error = retriers.get(state)![failed];
     visits.set(visit, error === undefined ? 0 : failed + 1);
     return error === undefined ? undefined : new StatesError(error, 'c'.repeat(1000));
+  };
+}
+
+/** The items of each Map cannot be read as often as its Retry allows. */
+function unreadItems(machine: Machine): (key: string) => StatesError | undefined {
+  const most = Math.max(
+    ...allStates(machine).flatMap(([, state]) =>
+      state.Type === 'Map' ? (state.Retry ?? []).map(({ MaxAttempts = 3 }) => MaxAttempts) : [],
+    ),
+  );
+  const failed = new Map<string, number>();
+  return (key) => {
+    const times = failed.get(key) ?? 0;
+    failed.set(key, times + 1);
+    return times < most ? new StatesError('States.ItemReaderFailed', 'c'.repeat(1000)) : undefined;
   };
 }
 

@@ -149,6 +149,20 @@ describe('distributed Map', () => {
     expect(outcome.error?.error).toBe(error);
   });
 
+  it('is retried where its items could not be read, and not where a job has failed', async () => {
+    const Retry = [{ ErrorEquals: ['States.ItemReaderFailed'], IntervalSeconds: 10, MaxAttempts: 3, BackoffRate: 5 }];
+    let reads = 0;
+    const late = {
+      get 'lake/items.json'() {
+        return (++reads < 3 ? undefined : [1, 2]) as Json;
+      },
+    };
+    const { output, clock } = await trial(distributed({ Retry }), items, { objects: late });
+    expect([output, reads, clock.sleeps]).toEqual([[1, 2], 3, [10, 50]]);
+    const failed = await trial(distributed({ Retry }), items, { objects, tasks: failFor(2) });
+    expect([failed.error?.error, failed.clock.sleeps]).toEqual(['States.ExceedToleratedFailureThreshold', []]);
+  });
+
   it('an item may have 256 KiB, the array any size', async () => {
     const text = 'x'.repeat(200_000);
     const large = { 'lake/items.json': [text, text] };
@@ -194,7 +208,6 @@ describe('what a Map may not have', () => {
   it.each([
     ['It.Parameters', inline({ Parameters: {} })],
     ['It.Iterator', inline({ Iterator: work })],
-    ['It.Retry', inline({ Retry: [] })],
     ['It.ResultSelector', inline({ ResultSelector: {} })],
     ['It.ResultWriter', distributed({ ResultWriter: {} })],
     ['It.ItemBatcher', distributed({ ItemBatcher: {} })],
