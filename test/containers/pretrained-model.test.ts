@@ -135,6 +135,22 @@ describe('a run that goes on from a model', () => {
       expect((await withPretrainedFields({ model }, open, 'run.json')).model).toBe(model);
   });
 
+  it('must read the rows of a prepared corpus', async () => {
+    const parameters = initialParameters(decoderSpecs(modelShape(config(), index)), 1);
+    const shape = modelShape(config(), index);
+    const contextLength = index.sequenceLength - 1;
+    const { endOfText } = index.tokenizer;
+    await saveModel(new DirectoryStore(at('short')), '', { shape, parameters, contextLength, endOfText });
+    const refused = withPretrainedFields(
+      { corpus: { prepared }, model: { pretrained: at('short') } },
+      storeOpener(),
+      'run.json',
+    );
+    await expect(refused).rejects.toThrow(
+      `corpus.json: its rows have ${index.sequenceLength} tokens, but the model of file://${at('short')}/config.json reads only ${contextLength}:`,
+    );
+  });
+
   it('must have a row of the embedding for every entry of the tokenizer', () => {
     const { vocabularySize } = index.tokenizer;
     const refused = () => modelShape(config({ vocabularySize: vocabularySize - 1 }), index);
