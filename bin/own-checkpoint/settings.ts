@@ -54,7 +54,7 @@ export const SETTING_FLAGS: Record<keyof Settings, string> = {
   threads: '--threads',
 };
 
-/** The flags that replace fields and other words in the messages of jobs. Stages are left out: there are none here. */
+/** The flags that replace fields and other words in the messages of jobs, the longer first. Stages are left out: there are none here. */
 export const FIELD_FLAGS: Record<string, string> = {
   ' stage 1:': '',
   'stage 1: all': 'all',
@@ -69,10 +69,10 @@ export const FIELD_FLAGS: Record<string, string> = {
   'probe.learningRateScale': '--learning-rate',
   'probe.documents': '--labels',
   'reference.passages': '--passages',
-  'reference.input': '--reference',
   'corpus.sequenceLength.': 'the corpus (mates prepare --sequence-length).',
   'target "passage"': '--target passage',
   'reference.input and heldOut.input name files': '--reference names a file',
+  'reference.input': '--reference',
   'pretrain.learningRate': '--learning-rate',
   'probe.method': '--method',
   'influenceModel.features': '--features',
