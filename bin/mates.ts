@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { explainSystemError, MatesError } from '../core/errors.ts';
 import packageJson from '../package.json' with { type: 'json' };
+import { storageErrorInWords } from './aws-errors.ts';
 import { evaluate, exportModel, select } from './command-line/checkpoints.ts';
 import { start, status, stop, watch } from './command-line/deployed.ts';
 import { compare, conformance, plan, prepare, replay, report, run, verify } from './command-line/local.ts';
@@ -45,7 +46,7 @@ try {
 
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has printed it
-  const explained = explainSystemError(error);
+  const explained = explainSystemError(error) ?? storageErrorInWords(error);
   if (error instanceof MatesError || explained) {
     process.stderr.write(`mates: ${explained ?? (error as Error).message}\n`);
     return error instanceof MatesError ? error.exitCode : 1;

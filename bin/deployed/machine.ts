@@ -3,6 +3,7 @@
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation';
 import { OUTPUT } from '../../core/deployed-names.ts';
 import { ConfigError, MatesError, RunError } from '../../core/errors.ts';
+import { awsErrorInWords } from '../aws-errors.ts';
 
 /** How a command names the deployment. */
 export interface Target {
@@ -64,22 +65,6 @@ export function machineOf(executionArn: string): string {
 /** The machine behind an alias or a version; executions are listed by machine. */
 export const unqualified = (machine: string) => machine.split(':').slice(0, 7).join(':');
 
-/** What the SDK's errors mean to someone at a terminal, by name. */
-const MEANINGS: Record<string, string> = {
-  CredentialsProviderError: 'no AWS credentials were found: sign in (aws sso login) or set AWS_PROFILE',
-  ExpiredTokenException: 'the AWS credentials have expired: sign in again',
-  ExpiredToken: 'the AWS credentials have expired: sign in again',
-  UnrecognizedClientException: 'AWS does not know these credentials: check AWS_PROFILE',
-  StateMachineDoesNotExist: 'there is no such state machine: check --machine and the region (AWS_REGION)',
-  ExecutionDoesNotExist: 'there is no such execution: mates status lists those that are there',
-};
-
-/** Errors, by code, of calls that do not reach AWS; the configuration may still be right. */
-const UNREACHABLE: Record<string, string> = {
-  ECONNREFUSED: 'nothing answers there: check AWS_ENDPOINT_URL',
-  ENOTFOUND: 'the address cannot be found: check the network, AWS_REGION and AWS_ENDPOINT_URL',
-};
-
 /**
  * Calls AWS.
  *
@@ -91,19 +76,19 @@ export async function calling<T>(what: string, call: () => Promise<T>): Promise<
     return await call();
   } catch (error) {
     if (error instanceof MatesError) throw error;
-    throw Object.assign(inWords(what, error as NodeJS.ErrnoException), { cause: error });
+    throw Object.assign(inWords(what, error as Error), { cause: error });
   }
 }
 
-function inWords(what: string, { name, code, message }: NodeJS.ErrnoException): MatesError {
+function inWords(what: string, error: Error): MatesError {
+  const { name, message } = error;
   if (/^Region is missing/.test(message))
     return new ConfigError(`Cannot ${what}: no region is set; set AWS_REGION, such as us-east-1.`);
   if (name === 'ValidationError' && /does not exist/.test(message))
     return new ConfigError(
       `Cannot ${what}: ${message}. Deploy it (npx cdk deploy --all), or name it with --stack or --machine.`,
     );
-  const meaning = MEANINGS[name];
-  if (meaning) return new ConfigError(`Cannot ${what}: ${meaning}.`);
-  const unreachable = UNREACHABLE[code ?? ''];
-  return new RunError(`Cannot ${what}: ${unreachable ? `${unreachable}.` : `${name}: ${message}`}`);
+  const known = awsErrorInWords(error);
+  if (known?.reached) return new ConfigError(`Cannot ${what}: ${known.words}.`);
+  return new RunError(`Cannot ${what}: ${known ? `${known.words}.` : `${name}: ${message}`}`);
 }
