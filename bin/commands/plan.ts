@@ -1,6 +1,7 @@
 import { rowTokens } from '../../core/config/corpus-schema.ts';
 import type { ModelFields, RunConfig } from '../../core/config/schema.ts';
 import { preparedIndex } from '../../core/corpus/corpus.ts';
+import { FILE_VOCABULARY } from '../../core/cost/estimate.ts';
 import { limitWarnings } from '../../core/cost/limits.ts';
 import { textSizes } from '../../core/cost/passages.ts';
 import { textBytes } from '../../core/cost/preparation.ts';
@@ -44,6 +45,10 @@ export async function plan(files: string[], options: Options): Promise<void> {
     const corpus = await preparedIndex(config, storeOpener());
     corpora.push(corpus);
     const { problems, ...found } = await filesHere(config);
+    if (config.corpus.prepared !== undefined && !corpus)
+      problems.push(
+        `The corpus ${config.corpus.prepared} is not there yet: its rows are taken to have ${rowTokens(config.corpus)} tokens, and its tokenizer ${formatCount(FILE_VOCABULARY)} entries.`,
+      );
     const place = { corpus, ...found };
     const quotas = quotaNeeds(config, place);
     const warnings = [...limitWarnings(config, place), ...problems];

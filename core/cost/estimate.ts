@@ -79,8 +79,8 @@ export interface KnownInputs {
 const TASK = { items: 3000, requests: 4, targets: 5 };
 /** Assumed domains of a corpus that is not there yet: the example has 13. */
 const DOMAINS = 13;
-/** Assumed vocabulary of a tokenizer's file, which is not read: Pythia's. */
-const FILE_VOCABULARY = 50_304;
+/** Assumed vocabulary of a tokenizer's file, which is not read, and of a prepared corpus that is not there: Pythia's. */
+export const FILE_VOCABULARY = 50_304;
 /** Assumed shape of a pretrained encoder, whose directory is not read: BERT-base's. */
 const BERT_BASE = { layers: 12, width: 768 };
 

@@ -22,6 +22,14 @@ it('says what the run takes of quotas, and which of its files are missing', asyn
   expect((await planOf('smoke')).warnings).toEqual([]);
 });
 
+it('says what it assumes of a prepared corpus that is not there', async () => {
+  const config = join(await temporaryFolder(), 'mine.json');
+  const passages = { input: 'builtin:corpus/reference.jsonl' };
+  await writeFile(config, JSON.stringify({ corpus: { prepared: 'corpus' }, reference: passages, heldOut: passages }));
+  const { warnings } = JSON.parse(await printed(() => plan([config], { json: true })));
+  expect(warnings).toContainEqual(expect.stringMatching(/corpus is not there yet: .* 128 tokens, .* 50,304 entries/));
+});
+
 it('counts the operations of the passages that there are, and says what is wrong with them', async () => {
   const folder = await temporaryFolder();
   const [config, passages] = [join(folder, 'mine.json'), join(folder, 'passages.jsonl')];
