@@ -19,6 +19,9 @@ export interface Synthesized {
   template: Template;
 }
 
+/** Settings of a machine that nobody pays for by the hour: as good as no limits of time. */
+export const NO_TIME_LIMITS = { jobTimeoutHours: 24 * 364, runTimeoutDays: 364 };
+
 /** The context of cdk.json: feature flags and defaults, which otherwise only the CDK's command line reads. */
 export function projectContext(): Record<string, unknown> {
   return JSON.parse(readFileSync(join(PROJECT_ROOT, 'cdk.json'), 'utf8')).context ?? {};

@@ -37,6 +37,8 @@ export interface ChildEnd {
  * How long its pipes may stay open after its end: processes that have left its group are not killed and may hold them.
  */
 const PIPES_MS = 5000;
+/** A timer holds at most 25 days: a longer limit is none. */
+const MOST_MS = 2 ** 31 - 1;
 
 /** Process groups to kill when this process ends, for any reason that lets `exit` run, including an uncaught error. */
 const running = new Set<number>();
@@ -70,8 +72,9 @@ export async function runChild(options: ChildOptions): Promise<ChildEnd> {
   let stopped = false;
   let timedOut = false;
   const timers: NodeJS.Timeout[] = [];
-  const later = (seconds: number, act: () => void) =>
-    timers.push(setTimeout(act, Math.min(seconds * 1000, 2 ** 31 - 1)));
+  const later = (seconds: number, act: () => void) => {
+    if (seconds * 1000 < MOST_MS) timers.push(setTimeout(act, seconds * 1000));
+  };
   const giveUp = () => {
     timedOut = true;
     signalGroup(pid, 'SIGKILL');

@@ -6,7 +6,7 @@ import type { RunSummary } from '../../core/formats.ts';
 import { REPORT_FILE, SUMMARY_FILE } from '../../core/layout.ts';
 import { RUN_ID, RUN_ID_WORDS } from '../../core/run/execution-input.ts';
 import { absolute, DirectoryStore, getJson, isLocalPath } from '../../core/storage/index.ts';
-import { synthesizeMachine } from '../../lib/synthesize.ts';
+import { NO_TIME_LIMITS, synthesizeMachine } from '../../lib/synthesize.ts';
 import { runMachine } from '../../local/run-machine.ts';
 import { closingTable, summaryWarnings } from '../../report/table.ts';
 import { splitCommand } from '../conformance/command.ts';
@@ -63,7 +63,7 @@ export async function runHere(
     await withProgress(async (view, signal) => {
       let stage: string | undefined;
       await runMachine({
-        ...synthesizeMachine(trainer && { trainerCommand: trainer }),
+        ...synthesizeMachine({ ...NO_TIME_LIMITS, ...(trainer && { trainerCommand: trainer }) }),
         input: { config: JSON.parse(JSON.stringify(config)), runId },
         executionName: runId,
         lakeDirectory,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { synthesizeMachine } from '../../lib/synthesize.ts';
+import { NO_TIME_LIMITS, synthesizeMachine } from '../../lib/synthesize.ts';
 import { readTemplate } from '../../local/template.ts';
 
 const machine = (definition: unknown) => ({
@@ -98,5 +98,17 @@ describe('the synthesized pipeline', () => {
     );
     for (const { command } of pipeline.jobDefinitions.values()) expect(command[0]).toBe('mates-job');
     expect(JSON.stringify(pipeline.definition)).not.toMatch(/\$\{|Fn::|"Ref"/);
+  });
+
+  it('limits no time where nobody pays for it by the hour', () => {
+    const { template, dataTemplate: data } = synthesizeMachine(NO_TIME_LIMITS);
+    const { definition, jobDefinitions } = readTemplate(template, data);
+    const year = 360 * 24 * 3600;
+    for (const { timeout } of jobDefinitions.values()) expect(timeout).toBeGreaterThan(year);
+    const limits = [...JSON.stringify(definition).matchAll(/"TimeoutSeconds":(\d+)/g)].map(([, seconds]) =>
+      Number(seconds),
+    );
+    expect(limits.length).toBeGreaterThan(jobDefinitions.size); // and of the whole machine
+    for (const seconds of limits) expect(seconds).toBeGreaterThan(year);
   });
 });
