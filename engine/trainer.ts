@@ -89,9 +89,11 @@ export function microBatchesAtOnce(
 
 /** @throws RunError that says what to do, if the loss or the gradient's norm is not finite. */
 export function checkFinite(step: number, loss: number, gradientNorm: number): void {
-  if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm))
-    throw new RunError(
-      `step ${step}: the loss is ${loss} and the gradient's norm ${gradientNorm}. ` +
-        'Lower pretrain.learningRate or raise pretrain.warmupSteps, and start again with another --run-id.',
-    );
+  if (Number.isFinite(loss) && Number.isFinite(gradientNorm)) return;
+  const found = `step ${step}: the loss is ${loss} and the gradient's norm ${gradientNorm}.`;
+  throw new RunError(
+    step === 1
+      ? `${found} Nothing has been trained yet: the weights that it begins with are damaged, or too large (model.initializerStd).`
+      : `${found} Lower pretrain.learningRate or raise pretrain.warmupSteps, and start again with another --run-id.`,
+  );
 }

@@ -15,7 +15,7 @@ export function readGptNeoxConfig(config: ModelConfig): GptNeoxShape {
   const rotated = Math.floor((width / heads) * rotaryFraction);
   if (!(rotaryFraction <= 1 && rotated >= 2 && rotated % 2 === 0))
     throw config.refusal(
-      rotary.fraction === undefined ? 'rotary_pct' : 'partial_rotary_factor',
+      rotary.fraction === undefined ? 'rotary_pct' : 'rope_parameters.partial_rotary_factor',
       rotaryFraction,
       `a share up to 1 was expected, of the ${width / heads} dimensions of a head an even number, at least 2`,
       'Use another model',
@@ -30,8 +30,8 @@ export function readGptNeoxConfig(config: ModelConfig): GptNeoxShape {
     attentionBias: config.boolean('attention_bias', true),
     tiedEmbeddings: config.boolean('tie_word_embeddings', false),
     rotaryFraction,
-    rotaryBase: rotary.base ?? config.number('rotary_emb_base', 10_000),
-    layerNormEpsilon: config.number('layer_norm_eps', 1e-5),
+    rotaryBase: rotary.base ?? config.positive('rotary_emb_base', 10_000),
+    layerNormEpsilon: config.positive('layer_norm_eps', 1e-5),
     initializerStd: config.number('initializer_range', 0.02),
     vocabularySize: config.count('vocab_size', MOST.vocabulary),
     parallelResidual: config.boolean('use_parallel_residual', true),

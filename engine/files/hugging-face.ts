@@ -66,6 +66,12 @@ export class ModelConfig {
     throw this.refusal(field, value, 'a number was expected');
   }
 
+  positive(field: string, fallback?: number): number {
+    const value = this.number(field, fallback);
+    if (value > 0) return value;
+    throw this.refusal(field, value, 'a number above 0 was expected');
+  }
+
   /** A whole number from 1 to `most`, a limit above the value of any real model. */
   count(field: string, most: number, fallback?: number): number {
     const value = this.number(field, fallback);
@@ -106,10 +112,19 @@ export class ModelConfig {
     throw this.unsupported(field, value, Object.keys(choices));
   }
 
-  /** The fields of an object; none if the field is missing or not an object. */
+  /** The fields of an object; none if the field is missing, null or false. */
   object(field: string): Record<string, unknown> {
-    const value = this.json[field];
-    return isObject(value) ? value : {};
+    const value = this.json[field] ?? false;
+    if (value === false) return {};
+    if (isObject(value)) return value;
+    throw this.refusal(field, value, 'an object was expected');
+  }
+
+  /** Refuses a list, if there is one, in which anything else stands. */
+  requireEach(field: string, only: string): void {
+    const value = this.json[field] ?? [];
+    if (!Array.isArray(value) || value.some((one) => one !== only))
+      throw this.unsupported(field, value, [[only, '...']]);
   }
 
   /** Refuses any value of a field but the one that is implemented; `absent` is the value that a missing field means. */
@@ -132,8 +147,16 @@ export class ModelConfig {
     if (value !== undefined && value !== null) throw new InputError(`${this.file} has ${field}: ${why}.`);
   }
 
+  /** @param value what was found, or what a missing field means. */
   refusal(field: string, value: unknown, expected: string, remedy = 'Download or export the model again'): InputError {
-    return new InputError(`${this.file}: ${field} is ${JSON.stringify(value)}, ${expected}. ${remedy}.`);
+    const shown = JSON.stringify(value);
+    const isMissing = value === undefined || (!field.includes('.') && (this.json[field] ?? undefined) === undefined);
+    const found = !isMissing
+      ? `is ${shown},`
+      : value === undefined
+        ? 'is missing:'
+        : `is missing, which means ${shown}:`;
+    return new InputError(`${this.file}: ${field} ${found} ${expected}. ${remedy}.`);
   }
 }
 
@@ -230,9 +253,12 @@ async function eachPart(
   if (absent.length > 0)
     throw new InputError(
       `${files.map((file) => uriOf(store, prefix, file)).join(', ')}: ${counted(absent.length, 'tensor')} of the model that ${CONFIG_FILE} describes ${plural(absent.length, 'is', 'are')} ` +
-        `missing, the first is ${absent[0]}. Download or export the model again.`,
+        `missing, the first is ${absent[0]}. ${isHead(absent) ? `Set tie_word_embeddings to true in ${CONFIG_FILE} if the embedding is its head; otherwise download` : 'Download'} or export the model again.`,
     );
 }
+
+/** Whether the output head is all that is missing, as where it is the embedding and only the configuration does not say so. */
+const isHead = (absent: readonly string[]) => absent.length === 1 && /^(lm_head|embed_out)\.weight$/.test(absent[0]!);
 
 /** Weights that were saved from a compiled model, or from one without its head, have other names throughout. */
 function hintAt(tensor: string, specs: readonly ParameterSpec[]): string {
@@ -260,11 +286,15 @@ export function encodeParameters(
 /** The names of the directory's weight files. */
 async function weightFiles(store: Store, prefix: string): Promise<string[]> {
   if ((await store.size(keyOf(prefix, WEIGHTS_FILE))) !== undefined) return [WEIGHTS_FILE];
-  const index = await getJsonIfPresent<{ weight_map?: Record<string, string> }>(
-    store,
-    keyOf(prefix, WEIGHTS_INDEX_FILE),
-  );
-  if (index?.weight_map) return [...new Set(Object.values(index.weight_map))].sort();
+  const index = await getJsonIfPresent<unknown>(store, keyOf(prefix, WEIGHTS_INDEX_FILE));
+  if (index !== undefined) {
+    const named = isObject(index) && isObject(index.weight_map) ? Object.values(index.weight_map) : [];
+    const files = named.filter((file) => typeof file === 'string' && file !== '');
+    if (files.length > 0 && files.length === named.length) return [...new Set(files as string[])].sort();
+    throw new InputError(
+      `${uriOf(store, prefix, WEIGHTS_INDEX_FILE)}: its weight_map does not name a file for each tensor. Download the model again.`,
+    );
+  }
   throw new InputError(
     `${uriOf(store, prefix, WEIGHTS_FILE)} does not exist, nor does ${WEIGHTS_INDEX_FILE}; a model in another format ` +
       '(pytorch_model.bin) can be saved again with Transformers: model.save_pretrained(directory).',

@@ -43,7 +43,12 @@ export function readLlamaConfig(config: ModelConfig): LlamaShape {
       `a divisor of num_attention_heads (${heads}) was expected`,
     );
   if (rotary.fraction !== undefined && rotary.fraction !== 1)
-    throw config.refusal('partial_rotary_factor', rotary.fraction, 'only 1 is supported', 'Use another model');
+    throw config.refusal(
+      'rope_parameters.partial_rotary_factor',
+      rotary.fraction,
+      'only 1 is supported',
+      'Use another model',
+    );
   return {
     architecture: 'llama',
     layers: config.count('num_hidden_layers', MOST.layers),
@@ -55,9 +60,9 @@ export function readLlamaConfig(config: ModelConfig): LlamaShape {
     attentionBias: modelType === 'qwen2' ? 'qkv' : config.boolean('attention_bias', false),
     ...(modelType === 'qwen3' && { queryKeyNorm: true }),
     tiedEmbeddings: config.boolean('tie_word_embeddings', false),
-    rotaryBase: rotary.base ?? config.number('rope_theta', 10_000),
+    rotaryBase: rotary.base ?? config.positive('rope_theta', 10_000),
     ...(rotary.scaling && { rotaryScaling: rotary.scaling }),
-    layerNormEpsilon: config.number('rms_norm_eps', 1e-6),
+    layerNormEpsilon: config.positive('rms_norm_eps', 1e-6),
     initializerStd: config.number('initializer_range', 0.02),
     vocabularySize: config.count('vocab_size', MOST.vocabulary),
   };
@@ -67,7 +72,10 @@ export function readLlamaConfig(config: ModelConfig): LlamaShape {
 export function llamaContextLength(config: ModelConfig): number {
   const { modelType } = config;
   const positions = config.count('max_position_embeddings', MOST.positions, DEFAULTS[modelType]!.positions);
-  if (modelType.startsWith('qwen')) config.require('use_sliding_window', false, false);
+  if (modelType.startsWith('qwen')) {
+    config.require('use_sliding_window', false, false);
+    config.requireEach('layer_types', 'full_attention');
+  }
   const window = modelType === 'mistral' ? config.countOrNone('sliding_window', MOST.positions, 4096) : undefined;
   return Math.min(positions, window ?? positions);
 }

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { isObject } from '../../core/objects.ts';
 import type { RotaryScaling } from '../decoder/causal-attention.ts';
 import type { ModelConfig } from './hugging-face.ts';
 
@@ -21,22 +22,31 @@ export function rotaryConfig(config: ModelConfig, scalings: readonly 'llama3'[])
   if (Object.keys(older).length > 0 && Object.keys(written).length > 0 && !isDeepStrictEqual(older, written))
     config.refuse('rope_scaling', 'rope_parameters says something else; remove one of the two');
   const rope: Record<string, unknown> = { ...older, ...written };
+  const within = Object.keys(written).length > 0 ? 'rope_parameters' : 'rope_scaling';
   const number = (field: string) => {
     const value = rope[field];
     if (value === undefined || value === null) return undefined;
-    if (typeof value === 'number') return value;
-    throw config.refusal(field, value, 'a number was expected');
+    if (typeof value === 'number' && value > 0) return value;
+    throw config.refusal(`${within}.${field}`, value, 'a number above 0 was expected');
   };
   const positive = (field: string) => {
     const value = number(field);
-    if (value !== undefined && value > 0) return value;
-    throw config.refusal(field, value, 'a number above 0 was expected');
+    if (value !== undefined) return value;
+    throw config.refusal(`${within}.${field}`, value, 'a number above 0 was expected');
   };
+  const ofSome = Object.keys(rope).find((field) => isObject(rope[field]));
+  if (ofSome !== undefined)
+    throw config.refusal(
+      `${within}.${ofSome}`,
+      rope[ofSome],
+      'only positions that are the same in all layers are supported',
+      'Use another model',
+    );
   const kind = rope.rope_type ?? rope.type ?? 'default';
   const known = ['default', ...scalings];
   if (!known.includes(kind as string))
     throw config.refusal(
-      'rope_type',
+      `${within}.${rope.rope_type === undefined ? 'type' : 'rope_type'}`,
       kind,
       `only ${known.map((name) => JSON.stringify(name)).join(' and ')} ${known.length > 1 ? 'are' : 'is'} supported: rotary positions cannot be scaled${known.length > 1 ? ' otherwise' : ''}`,
       'Use another model',
@@ -47,9 +57,13 @@ export function rotaryConfig(config: ModelConfig, scalings: readonly 'llama3'[])
     highFrequencyFactor: positive('high_freq_factor'),
     originalLength: positive('original_max_position_embeddings'),
   };
+  // Of the two, Transformers 5 reads the outer one.
+  const outer = scaling && config.number('original_max_position_embeddings', scaling.originalLength);
+  if (scaling && outer !== scaling.originalLength)
+    throw config.refusal('original_max_position_embeddings', outer, `that in ${within} was expected`);
   if (scaling && scaling.highFrequencyFactor <= scaling.lowFrequencyFactor)
     throw config.refusal(
-      'high_freq_factor',
+      `${within}.high_freq_factor`,
       scaling.highFrequencyFactor,
       'a number above low_freq_factor was expected',
     );

@@ -113,6 +113,9 @@ describe('a training step', () => {
     for (const norm of [Number.NaN, Number.POSITIVE_INFINITY])
       expect(() => checkFinite(6, 2, norm)).toThrow(`step 6: the loss is 2 and the gradient's norm ${norm}.`);
     expect(() => checkFinite(6, 2, 3)).not.toThrow();
+    expect(() => checkFinite(1, Number.NaN, 2)).toThrow(
+      /^step 1: the loss is NaN .* the weights that it begins with are damaged/,
+    );
   });
 
   it('whose last micro-batch alone is damaged changes nothing either', async () => {

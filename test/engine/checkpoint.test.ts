@@ -289,11 +289,11 @@ describe('a Llama', () => {
     [{ rope_parameters: { partial_rotary_factor: 0.5 } }, /partial_rotary_factor is 0\.5, only 1 is supported/],
     [
       { rope_scaling: { type: 'linear', factor: 2 } },
-      /rope_type is "linear", only "default" and "llama3" are supported/,
+      /rope_scaling\.type is "linear", only "default" and "llama3" are supported/,
     ],
     [
       { rope_scaling: { rope_type: 'llama3', factor: 8 } },
-      /low_freq_factor is undefined, a number above 0 was expected/,
+      /rope_scaling\.low_freq_factor is missing: a number above 0 was expected/,
     ],
     [
       {
@@ -304,7 +304,33 @@ describe('a Llama', () => {
       },
       /high_freq_factor is 4, a number above low_freq_factor was expected/,
     ],
-    [{ intermediate_size: undefined }, /intermediate_size is undefined, a number was expected/],
+    [{ intermediate_size: undefined }, /intermediate_size is missing: a number was expected/],
+    [
+      { model_type: 'mistral', num_key_value_heads: undefined },
+      /num_key_value_heads is missing, which means 8: a whole number from 1 to 4 was expected/,
+    ],
+    [{ rope_scaling: 'linear' }, /rope_scaling is "linear", an object was expected/],
+    [{ rope_scaling: ['linear', 2] }, /rope_scaling is \["linear",2\], an object was expected/],
+    [{ rope_theta: 0 }, /rope_theta is 0, a number above 0 was expected/],
+    [{ rms_norm_eps: -1 }, /rms_norm_eps is -1, a number above 0 was expected/],
+    [
+      { rope_parameters: { full_attention: { rope_type: 'default' } } },
+      /rope_parameters\.full_attention is .* only positions that are the same in all layers are supported/,
+    ],
+    [
+      { model_type: 'qwen2', layer_types: ['full_attention', 'sliding_attention'] },
+      /layer_types is \["full_attention","sliding_attention"\]; only \["full_attention","\.\.\."\] is supported/,
+    ],
+    [
+      {
+        rope_scaling: {
+          ...{ rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 },
+          original_max_position_embeddings: 16,
+        },
+        original_max_position_embeddings: 32,
+      },
+      /original_max_position_embeddings is 32, that in rope_scaling was expected/,
+    ],
   ])('is refused with %j, by the name of the field', async (change, message) => {
     await expect(read(change)).rejects.toThrow(message);
     await expect(read(change)).rejects.toThrow(InputError);
@@ -397,6 +423,26 @@ describe('a downloaded model', () => {
     await expect(loadModel(store, 'm')).rejects.toThrow(/model-1\.safetensors does not exist, but/);
   });
 
+  it.each([[{}], [null], [{ weight_map: {} }], [{ weight_map: { a: 5 } }], [{ weight_map: ['a'] }]])(
+    'is refused with the index %j, by its name',
+    async (index) => {
+      await putJson(store, 'i/config.json', config);
+      await putJson(store, 'i/model.safetensors.index.json', index);
+      await expect(loadModel(store, 'i')).rejects.toThrow(
+        /i\/model\.safetensors\.index\.json: its weight_map does not name a file for each tensor/,
+      );
+    },
+  );
+
+  it('without its head may be one whose head is the embedding', async () => {
+    await putJson(store, 'h/config.json', config);
+    const tensors = tensorsOf(parameters).filter(([name]) => name !== 'embed_out.weight');
+    await store.put('h/model.safetensors', encodeSafetensors(tensors));
+    await expect(loadModel(store, 'h')).rejects.toThrow(
+      /the first is embed_out\.weight\. Set tie_word_embeddings to true in config\.json if the embedding is its head; otherwise download/,
+    );
+  });
+
   it.each([
     [{ head_dim: 16 }, /head_dim is 16, only hidden_size \/ num_attention_heads, 8, is supported\. Use another model/],
     [{ model_type: 'phi' }, /config\.json: model_type is "phi"; only "gpt_neox", "llama", .*"qwen3" are/],
@@ -404,7 +450,8 @@ describe('a downloaded model', () => {
     [{ hidden_act: 'constructor' }, /hidden_act is "constructor"; only/],
     [{ attention_bias: false }, /attention\.dense\.bias is no part of the model that config\.json describes/],
     [{ use_parallel_residual: 'no' }, /use_parallel_residual is "no", true or false was expected/],
-    [{ rope_scaling: { type: 'linear', factor: 2 } }, /rope_type is "linear"/],
+    [{ rope_scaling: { type: 'linear', factor: 2 } }, /rope_scaling\.type is "linear"/],
+    [{ layer_norm_eps: 0 }, /layer_norm_eps is 0, a number above 0/],
     [{ hidden_size: '8' }, /hidden_size is "8", a number was expected/],
     [{ num_attention_heads: 3 }, /config\.json: num_attention_heads is 3, a divisor of hidden_size \(8\) was expected/],
     [
@@ -416,7 +463,10 @@ describe('a downloaded model', () => {
     [{ intermediate_size: -8 }, /config\.json: intermediate_size is -8, a whole number from 1 to/],
     [{ rotary_pct: 1.5 }, /config\.json: rotary_pct is 1\.5, a share up to 1 was expected/],
     [{ rotary_pct: 0.4 }, /config\.json: rotary_pct is 0\.4, .* of the 8 dimensions of a head an even number/],
-    [{ rope_parameters: { partial_rotary_factor: 0 } }, /config\.json: partial_rotary_factor is 0, a share up to 1/],
+    [
+      { rope_parameters: { partial_rotary_factor: 0 } },
+      /config\.json: rope_parameters\.partial_rotary_factor is 0, a number above 0/,
+    ],
     [{ vocab_size: 12 }, /model\.safetensors has embed_out\.weight of shape \[11,8\], \[12,8\] was expected/],
     [
       { num_hidden_layers: 3 },
@@ -431,7 +481,10 @@ describe('a downloaded model', () => {
       { rope_scaling: { type: 'linear', factor: 4 }, rope_parameters: { rope_type: 'default', rope_theta: 10000 } },
       /config\.json has rope_scaling: rope_parameters says something else; remove one/,
     ],
-    [{ rope_parameters: { rope_theta: '500' } }, /config\.json: rope_theta is "500", a number was expected/],
+    [
+      { rope_parameters: { rope_theta: '500' } },
+      /config\.json: rope_parameters\.rope_theta is "500", a number above 0 was expected/,
+    ],
     [
       { rope_parameters: { rope_type: 'yarn' } },
       /rope_type is "yarn", only "default" is supported.* Use another model/,
