@@ -118,8 +118,9 @@ function asInRust(words: PreTokenizerJson, json: TokenizerJson, name: string): P
     case 'WhitespaceSplit':
       return split(`${SPACE}+`, 'Removed');
     case 'BertPreTokenizer':
-      // After BERT's normalizer there is no white space but the usual.
-      if (normalizers(json).some(({ type }) => type === 'BertNormalizer')) return words;
+      // After BERT's normalizer there is no white space but the usual, unless it is told to leave it.
+      if (normalizers(json).some(({ type, clean_text }) => type === 'BertNormalizer' && clean_text !== false))
+        return words;
       return { type: 'Sequence', pretokenizers: [split(`${SPACE}+`, 'Removed'), split(PUNCTUATION, 'Isolated')] };
     case 'Digits':
       return split(words.individual_digits ? '\\p{N}' : '\\p{N}+', 'Isolated');

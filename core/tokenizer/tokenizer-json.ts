@@ -21,6 +21,7 @@ export interface NormalizerJson {
   type: string;
   /** For `BertNormalizer`. */
   lowercase?: boolean;
+  clean_text?: boolean;
   /** For `Sequence`. */
   normalizers?: NormalizerJson[];
 }

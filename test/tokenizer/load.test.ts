@@ -214,13 +214,18 @@ describe('other tokenizers', () => {
     [{ type: 'Punctuation', behavior: 'Contiguous' }, 'a|--|b  |$|c\u0085d\ufeffe|,| |«|f|»…|g|_|h'],
     [{ type: 'WhitespaceSplit' }, 'a--b|$c|d\ufeffe,|«f»…g_h'],
     [{ type: 'BertPreTokenizer' }, 'a|-|-|b|$|c|d\ufeffe|,|«|f|»|…|g|_|h'],
+    [
+      { type: 'BertPreTokenizer' },
+      'a|-|-|b|$|c|d\ufeffe|,|«|f|»|…|g|_|h',
+      { type: 'BertNormalizer', clean_text: false },
+    ],
     [{ type: 'Whitespace' }, 'a|--|b|$|c|d|\ufeff|e|,|«|f|»…|g_h'],
-  ])('cut as %j does', (pre_tokenizer, pieces) => {
+  ])('cut as %j does', (pre_tokenizer, pieces, normalizer: object | null = null) => {
     // The pieces are those of Hugging Face's tokenizers 0.23.
     const words = pieces.split('|');
     const vocab = Object.fromEntries(['[UNK]', ...words].map((word, id) => [word, id]));
     const tokenizer = loadTokenizer(
-      wordLevel({ pre_tokenizer, model: { type: 'WordLevel', unk_token: '[UNK]', vocab } }),
+      wordLevel({ normalizer, pre_tokenizer, model: { type: 'WordLevel', unk_token: '[UNK]', vocab } }),
       'x.json',
     );
     expect(tokenizer.encode('a--b  $c\u0085d\ufeffe, «f»…g_h')).toEqual(words.map((word) => vocab[word]));
