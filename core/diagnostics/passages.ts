@@ -98,24 +98,24 @@ function shortened(text: string): string {
 const LOST = 0.25;
 
 /**
- * Whether much of a file of passages goes unused.
+ * Whether much of a file of passages goes unused. Files are called by their fields: a run says the same wherever they lie.
  *
  * @param group the group of the configuration that names the file.
  * @param found passages in the file.
  */
 export function unusedWarnings(
   group: string,
-  { input, passages: wanted, target }: RunConfig['reference'],
+  { passages: wanted, target }: Omit<RunConfig['reference'], 'input'>,
   passages: readonly Passage[],
   found: number,
 ): string[] {
   const warnings: string[] = [];
   const used = passages.length;
-  if (used < wanted) warnings.push(`${group}.passages is ${wanted}, and ${input} has ${used}: these are used.`);
+  if (used < wanted) warnings.push(`${group}.passages is ${wanted}, and ${group}.input has ${used}: these are used.`);
   // Any other number was chosen.
   if (wanted === PASSAGES && found > used)
     warnings.push(
-      `${group}.passages is ${wanted}, its default, and ${input} has ${found}: only the first ${used} are used. ` +
+      `${group}.passages is ${wanted}, its default, and ${group}.input has ${found}: only the first ${used} are used. ` +
         `Set it to ${found} for all of them; the operations that read them grow alike.`,
     );
   if (target === 'last-word') return warnings; // what counts is at the end
@@ -123,7 +123,7 @@ export function unusedWarnings(
   const all = passages.reduce((sum, { tokens }) => sum + tokens.length, dropped);
   if (dropped > LOST * all)
     warnings.push(
-      `${percent(dropped / all)} of the tokens of ${input} are left out, as passages are longer than a row and only their ends are read: ` +
+      `${percent(dropped / all)} of the tokens of ${group}.input are left out, as passages are longer than a row and only their ends are read: ` +
         'cut them into several passages, or choose longer rows (corpus.sequenceLength).',
     );
   return warnings;

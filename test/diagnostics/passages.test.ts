@@ -67,7 +67,7 @@ it('says how much of a file goes unused, unless so many passages were asked for'
   const warnings = (wanted: number, found: number, dropped = 0, target: 'passage' | 'last-word' = 'passage') =>
     unusedWarnings(
       'reference',
-      { input: 'r.jsonl', passages: wanted, target },
+      { passages: wanted, target },
       Array.from({ length: Math.min(wanted, found) }, () => ({ ...passage([1, 2, 3]), dropped })),
       found,
     );
@@ -75,15 +75,15 @@ it('says how much of a file goes unused, unless so many passages were asked for'
   expect(warnings(48, 128)).toEqual([]);
   expect(warnings(64, 128)).toEqual([
     expect.stringMatching(
-      /^reference\.passages is 64, its default, and r\.jsonl has 128: only the first 64 .* Set it to 128 /,
+      /^reference\.passages is 64, its default, and reference\.input has 128: only the first 64 .* Set it to 128 /,
     ),
   ]);
-  expect(warnings(64, 10)).toEqual(['reference.passages is 64, and r.jsonl has 10: these are used.']);
+  expect(warnings(64, 10)).toEqual(['reference.passages is 64, and reference.input has 10: these are used.']);
   expect(warnings(8, 8, 1)).toEqual([]); // a quarter
   expect(warnings(8, 8, 2, 'last-word')).toEqual([]);
   expect(warnings(8, 8, 2)).toEqual([
     expect.stringMatching(
-      /^40\.0 % of the tokens of r\.jsonl are left out, .* longer rows \(corpus\.sequenceLength\)\.$/,
+      /^40\.0 % of the tokens of reference\.input are left out, .* longer rows \(corpus\.sequenceLength\)\.$/,
     ),
   ]);
 });

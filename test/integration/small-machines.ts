@@ -272,6 +272,15 @@ export function smallMachines({ advance, validate, jobQueue, good, bad, slow, bu
       input: onS3,
       expected: { error: 'States.ExceedToleratedFailureThreshold' },
     },
+    {
+      name: 'a Distributed Map whose items cannot be read is tried again, and fails',
+      definition: machine({
+        ...distributedMap(item({ ...next, OutputPath: '$.Payload' })),
+        Retry: [{ ErrorEquals: ['States.ItemReaderFailed'], IntervalSeconds: 1, MaxAttempts: 1 }],
+      }),
+      input: { ...onS3, key: `${key}.not-an-array` },
+      expected: { error: 'States.ItemReaderFailed' },
+    },
   ];
 }
 

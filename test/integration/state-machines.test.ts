@@ -29,6 +29,7 @@ let tasks: Tasks;
 beforeAll(async () => {
   if (!ownRunner) return;
   await new S3Store(lake, '').put(KEY, '[0, 1, 2]');
+  await new S3Store(lake, '').put(`${KEY}.not-an-array`, '{}');
   const { Functions = [] } = await new LambdaClient({}).send(new ListFunctionsCommand({}));
   const named = (folder: string) =>
     Functions.find((one) => one.Environment?.Variables?.MATES_FUNCTION === folder)!.FunctionName!;
