@@ -1,3 +1,5 @@
+import { forS3Error } from '../core/storage/reachable.ts';
+
 /** What the SDK's errors mean to someone at a terminal, by name. */
 const BY_NAME: Record<string, string> = {
   CredentialsProviderError: 'no AWS credentials were found: sign in (aws sso login) or set AWS_PROFILE',
@@ -15,8 +17,6 @@ const OF_STORAGE: Record<string, string> = {
   AccessDenied: 'access is denied: check AWS_PROFILE, and what it may read and write in the bucket',
   PermanentRedirect: 'the bucket is in another region: set AWS_REGION to it',
 };
-/** S3 answers a HEAD request with the status alone. */
-const BY_STATUS: Record<number, string> = { 403: 'AccessDenied', 301: 'PermanentRedirect' };
 
 /** Errors, by code, of calls that do not reach AWS; the configuration may still be right. */
 const UNREACHABLE: Record<string, string> = {
@@ -26,18 +26,18 @@ const UNREACHABLE: Record<string, string> = {
   ETIMEDOUT: 'nothing answers in time: check the network and AWS_ENDPOINT_URL',
 };
 
-type ServiceError = NodeJS.ErrnoException & { $metadata?: { httpStatusCode?: number } };
-
 /** An error of a service's API as a clause without a full stop, and whether it was reached; undefined if unknown. */
-export function awsErrorInWords({ name, code }: ServiceError): { words: string; reached: boolean } | undefined {
+export function awsErrorInWords({
+  name,
+  code,
+}: NodeJS.ErrnoException): { words: string; reached: boolean } | undefined {
   const words = BY_NAME[name] ?? UNREACHABLE[code ?? ''];
   return words === undefined ? undefined : { words, reached: name in BY_NAME };
 }
 
 /** The same for an error of S3, as a sentence. */
 export function storageErrorInWords(error: unknown): string | undefined {
-  const { name, code, $metadata } = (error ?? {}) as ServiceError;
-  const known = OF_STORAGE[name] ?? OF_STORAGE[BY_STATUS[$metadata?.httpStatusCode ?? 0] ?? ''];
-  const words = known ?? UNREACHABLE[code ?? ''];
+  const { code } = (error ?? {}) as NodeJS.ErrnoException;
+  const words = forS3Error(OF_STORAGE, error) ?? UNREACHABLE[code ?? ''];
   return words && `Storage cannot be reached: ${words}.`;
 }

@@ -11,6 +11,12 @@ const UNREACHABLE: Record<string, string> = {
 };
 const BY_STATUS: Record<number, string> = { 403: 'AccessDenied', 301: 'PermanentRedirect' };
 
+/** What a table has for an error of S3, by its name or else by what its status stands for. */
+export function forS3Error<T>(table: Readonly<Record<string, T>>, error: unknown): T | undefined {
+  const { name, $metadata } = (error ?? {}) as { name?: string; $metadata?: { httpStatusCode?: number } };
+  return table[name ?? ''] ?? table[BY_STATUS[$metadata?.httpStatusCode ?? 0] ?? ''];
+}
+
 /**
  * What a look into storage finds.
  *
@@ -22,8 +28,7 @@ export async function reachable<T>(what: string, look: () => Promise<T>): Promis
     return await look();
   } catch (error) {
     if (error instanceof MatesError) throw error;
-    const { name, $metadata } = error as { name?: string; $metadata?: { httpStatusCode?: number } };
-    const why = UNREACHABLE[name ?? ''] ?? UNREACHABLE[BY_STATUS[$metadata?.httpStatusCode ?? 0] ?? ''];
+    const why = forS3Error(UNREACHABLE, error);
     if (!why) throw error;
     throw new InputError(`${what}: ${why}.`);
   }
