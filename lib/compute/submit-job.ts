@@ -32,10 +32,8 @@ export class SubmitJob extends BatchSubmitJob {
     const jobs = stack.formatArn({ service: 'batch', resource: 'job', resourceName: '*' });
     // The library's policy would let the machine run every job definition of the account.
     const submit = this.taskPolicies!.findIndex(({ actions }) => actions.includes('batch:SubmitJob'));
-    this.taskPolicies![submit] = new PolicyStatement({
-      actions: ['batch:SubmitJob'],
-      resources: [props.jobQueueArn, anyRevision(stack, props.jobDefinitionArn)],
-    });
+    const submitted = [props.jobQueueArn, anyRevision(stack, props.jobDefinitionArn)];
+    this.taskPolicies![submit] = new PolicyStatement({ actions: ['batch:SubmitJob'], resources: submitted });
     this.taskPolicies!.push(
       // Describing jobs cannot be restricted to some of them.
       new PolicyStatement({ actions: ['batch:DescribeJobs'], resources: ['*'] }),
@@ -44,9 +42,10 @@ export class SubmitJob extends BatchSubmitJob {
         resources: [jobs],
         conditions: ofPipeline(stack, 'ResourceTag'),
       }),
+      // The job has no ARN yet when it is submitted with tags: Batch asks for this on what it is submitted with.
       new PolicyStatement({
         actions: ['batch:TagResource'],
-        resources: [jobs],
+        resources: [...submitted, jobs],
         conditions: ofPipeline(stack, 'RequestTag'),
       }),
     );

@@ -21,6 +21,9 @@ describe('permissions', () => {
     expect(allowing('batch:TagResource')[0]!.statement.Condition).toEqual({
       StringEquals: { 'aws:RequestTag/mates:pipeline': 'MatesPipeline' },
     });
+    const resourcesOf = (action: string) =>
+      list(allowing(action)[0]!.statement.Resource).map((one) => JSON.stringify(one));
+    expect(resourcesOf('batch:TagResource')).toEqual(expect.arrayContaining(resourcesOf('batch:SubmitJob')));
     expect(allowing('sagemaker:StopTrainingJob')[0]!.policy).toMatch(/^MachineRole/);
   });
 

@@ -44,20 +44,19 @@ const DEMANDS: Record<string, (parameters: Parameters) => Demand[]> = {
   's3.DeleteObject': onObject('s3:DeleteObject'),
   's3.ListObjectsV2': ({ Bucket }) => [{ action: 's3:ListBucket', resource: `arn:aws:s3:::${Bucket}` }],
 
-  // A job with tags is tagged under its own ARN, which has an id that is not known before.
-  'batch.SubmitJob': ({ jobDefinition, jobQueue, tags = {} }) => [
-    { action: 'batch:SubmitJob', resource: jobDefinition },
-    { action: 'batch:SubmitJob', resource: jobQueue },
-    ...(Object.keys(tags).length
-      ? [
-          {
-            action: 'batch:TagResource',
-            resource: 'arn:aws:batch:us-east-1:000000000000:job/any',
-            context: prefixed('aws:RequestTag/', tags),
-          },
-        ]
-      : []),
-  ],
+  // Tags are demanded on what the job is submitted with, which the reference does not say; a refusal names the job
+  // definition (https://github.com/wri/gfw-data-api/pull/175). By the reference they are the job's, whose id is not known before.
+  'batch.SubmitJob': ({ jobDefinition, jobQueue, tags = {} }) => {
+    const context = prefixed('aws:RequestTag/', tags);
+    const tagged = [jobDefinition, jobQueue, 'arn:aws:batch:us-east-1:000000000000:job/any'];
+    return [
+      { action: 'batch:SubmitJob', resource: jobDefinition },
+      { action: 'batch:SubmitJob', resource: jobQueue },
+      ...(Object.keys(tags).length
+        ? tagged.map((resource) => ({ action: 'batch:TagResource', resource, context }))
+        : []),
+    ];
+  },
   'batch.DescribeJobs': () => [{ action: 'batch:DescribeJobs', resource: '*' }],
   'batch.ListJobs': () => [{ action: 'batch:ListJobs', resource: '*' }],
 

@@ -81,6 +81,8 @@ describe('a call', () => {
     expect(submitted.map(({ action, resource }) => [action, resource])).toEqual([
       ['batch:SubmitJob', 'd'],
       ['batch:SubmitJob', 'q'],
+      ['batch:TagResource', 'd'],
+      ['batch:TagResource', 'q'],
       ['batch:TagResource', expect.stringContaining(':job/')],
     ]);
     expect(submitted[2]!.context).toEqual({ 'aws:RequestTag/mates:pipeline': 'P' });
