@@ -5,4 +5,5 @@ export const STAGE_TASKS = ['pretrain', 'evaluate', 'prepare-probe', 'probe', 'f
 export type StageTask = (typeof STAGE_TASKS)[number];
 
 /** All jobs: a run's corpus is prepared once. */
-export type TaskName = 'prepare' | StageTask;
+export const TASKS = ['prepare', ...STAGE_TASKS] as const;
+export type TaskName = (typeof TASKS)[number];

@@ -37,7 +37,7 @@ import { CostGuard } from './operations/cost-guard.ts';
 import { logGroup, machineLogGroup } from './operations/logs.ts';
 import { Observability } from './operations/observability.ts';
 import { Pipeline } from './pipeline.ts';
-import { ownTrainer, type Settings } from './settings.ts';
+import { mapConcurrency, ownTrainer, type Settings } from './settings.ts';
 
 export interface PipelineStackProps extends StackProps {
   lake: IBucket;
@@ -157,7 +157,8 @@ export class PipelineStack extends Stack {
   /** Gives the functions that estimate a run's time and cost the settings that these depend on. */
   private tellDeployment(functions: Record<FunctionName, PipelineFunction>, settings: Settings): void {
     const names = Object.keys(DEFAULT_DEPLOYMENT) as (keyof Deployment)[];
-    const value = JSON.stringify(Object.fromEntries(names.map((name) => [name, settings[name]])));
+    const applied = { ...settings, mapConcurrency: mapConcurrency(settings) };
+    const value = JSON.stringify(Object.fromEntries(names.map((name) => [name, applied[name]])));
     for (const name of ['validate-run', 'plan-stage'] as const)
       functions[name].addEnvironment(FUNCTION_VARIABLE.deployment, value);
   }
@@ -246,8 +247,8 @@ export class PipelineStack extends Stack {
   }
 
   /**
-   * Publishes a version for each revision, and an alias by which executions are started: a running execution keeps its
-   * definition, and moving the alias is enough to roll back.
+   * Publishes a version for each revision, and an alias by which `mates start` starts executions: a running execution keeps
+   * its definition, and moving the alias is enough to roll back those to come.
    */
   private publish(): string {
     const machine = this.machine.node.defaultChild as CfnStateMachine;

@@ -29,7 +29,7 @@ interface Plan extends PricedPlan {
   quotas: QuotaNeed[];
 }
 
-const { dated, utilisation, spotDiscount, minutesPerJob, minutesPerStep, region } = priceAssumptions;
+const { dated, utilisation, spotDiscount, minutesPerJob, minutesPerStart, region } = priceAssumptions;
 
 /**
  * `mates plan CONFIG`: what the run would do and cost. Several configurations give one table of what they cost, and of
@@ -149,7 +149,7 @@ export function costMarkdown(plans: PricedPlan[]): string {
 
 const assumptions = () =>
   `Prices of ${dated} in ${region}; an assumed ${100 * utilisation.float32} % of the peak rate in float32 (${100 * utilisation.tf32} % in TF32, ` +
-  `${100 * utilisation.mixed} % in bfloat16), ${minutesPerJob} minute more per job and ${minutesPerStep} per step for instances to start; spot at an ` +
+  `${100 * utilisation.mixed} % in bfloat16), ${minutesPerJob} minute more per job and ${minutesPerStart} for each instance that a step starts; spot at an ` +
   `assumed ${100 * spotDiscount} % discount. Storage, logs, traffic, and attempts lost with a spot instance come on top. ` +
   'Estimates, not quotes.';
 

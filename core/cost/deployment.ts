@@ -11,6 +11,8 @@ export interface Deployment {
   maxGpuVcpus: number;
   maxCpuVcpus: number;
   sagemakerInstanceType: string;
+  /** Jobs of a map at once. */
+  mapConcurrency?: number | undefined;
   /** Arms that pretrain at once. */
   pretrainConcurrency: number;
   jobVcpus: number;
@@ -31,6 +33,7 @@ export const DEFAULT_DEPLOYMENT: Deployment = {
   maxGpuVcpus: 64,
   maxCpuVcpus: 64,
   sagemakerInstanceType: 'ml.g5.xlarge',
+  mapConcurrency: 16, // 64 vCPUs of g6.xlarge; see mapConcurrency() in lib/settings.ts
   pretrainConcurrency: 2,
   jobVcpus: 4,
   jobMemoryMib: 14_336,

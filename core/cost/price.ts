@@ -14,7 +14,7 @@
 import { onGpu } from '../config/runtimes.ts';
 import type { RunConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
-import type { StageTask } from '../tasks.ts';
+import type { StageTask, TaskName } from '../tasks.ts';
 import { DEFAULT_DEPLOYMENT, type Deployment } from './deployment.ts';
 import {
   type CostEstimate,
@@ -53,13 +53,13 @@ export interface Place extends KnownInputs {
   /** Bytes of text in the corpus's inputs. @default - the least that gives the rows that the run must have */
   textBytes?: number;
   /**
-   * Of each stage so far, the hours that its jobs were at work, added up by task. The last one goes on; those before are
-   * done. A trainer of one's own records none. @default - the estimate holds
+   * Of each stage so far, the hours that its jobs were at work, added up by task; the first one's have those of preparing
+   * the corpus. The last one goes on; those before are done. A trainer of one's own records none. @default - the estimate holds
    */
   measured?: readonly JobHours[];
 }
 
-type JobHours = ReadonlyMap<StageTask, number>;
+type JobHours = ReadonlyMap<TaskName, number>;
 
 /** Hours and dollars on one instance type, and on SageMaker's if that pretrains. */
 export interface InstanceCost {
@@ -132,14 +132,15 @@ function costsThrough(config: RunConfig, last: number, place: Place): InstanceCo
   const preparing = preparingHours(config, place);
   const preparesOn = dearestCpus(place.deployment);
   return instancesFor(config, place.deployment).map((instance) => {
-    const onBatch = stages.map((work) => {
-      const jobs = work.filter((one) => !isApart(one));
-      return stageHours(jobs, instance, config, new Set(jobs.map(({ task }) => task)).size);
-    });
-    const onSageMaker = stages.map((work) => {
-      const jobs = work.filter(isApart);
-      return stageHours(jobs, trainsOn!, config, jobs.length); // each has an instance of its own, which starts with it
-    });
+    const onBatch = stages.map((work) =>
+      stageHours(
+        work.filter((one) => !isApart(one)),
+        instance,
+        config,
+        place.deployment,
+      ),
+    );
+    const onSageMaker = stages.map((work) => stageHours(work.filter(isApart), trainsOn!, config, place.deployment));
     const longer = timesLonger(place.measured ?? [], [onBatch, onSageMaker]);
     const hoursOf = ({ starting, tasks }: StageHours, stage: number) =>
       starting + sumOf(tasks, ({ task, ofInstances }) => longer(stage, task) * ofInstances);
@@ -174,12 +175,28 @@ interface TaskHours {
   ofJobs: number;
 }
 
-function stageHours(work: readonly StageJobs[], on: Host, config: RunConfig, starts: number): StageHours {
+function stageHours(
+  work: readonly StageJobs[],
+  on: Host,
+  config: RunConfig,
+  deployment: Deployment | undefined,
+): StageHours {
   const tasks = work.map((one) => {
     const ofJob = prices.minutesPerJob / 60 + jobHours(one, on, config);
     return { task: one.task, ofInstances: Math.ceil(one.jobs / on.jobsAtOnce) * ofJob, ofJobs: one.jobs * ofJob };
   });
-  return { starting: startHours(starts), tasks };
+  return { starting: startHours(instancesStarted(work, on, deployment)), tasks };
+}
+
+/** Instances that the steps of a stage start. Those of one step are taken to be gone when the next begins. */
+function instancesStarted(
+  work: readonly StageJobs[],
+  on: Host,
+  { mapConcurrency = Number.POSITIVE_INFINITY } = DEFAULT_DEPLOYMENT,
+): number {
+  const jobs = new Map<StageTask, number>();
+  for (const one of work) jobs.set(one.task, (jobs.get(one.task) ?? 0) + one.jobs);
+  return sumOf([...jobs.values()], (count) => Math.ceil(Math.min(count, mapConcurrency) / on.jobsAtOnce));
 }
 
 /**
@@ -219,15 +236,16 @@ const preparesCorpus = ({ corpus }: RunConfig) => corpus.prepared === undefined;
 
 /** Hours of preparing the corpus, or of looking at it if it was prepared beforehand. */
 function preparingHours(config: RunConfig, { deployment = DEFAULT_DEPLOYMENT, corpus, ...place }: Place): number {
-  const start = startHours(1) + prices.minutesPerJob / 60;
-  if (!preparesCorpus(config)) return start;
+  const least = prices.minutesPerJob / 60;
+  if (!preparesCorpus(config)) return startHours(1) + least;
   const bytes = place.textBytes ?? (corpus ? preparedBytes(corpus) : leastTextBytes(config));
   const { reading, packing } = preparationHours(bytes, deployment.jobVcpus);
-  return start + reading + packing;
+  const measured = place.measured?.[0]?.get('prepare') ?? 0;
+  return startHours(1) + Math.max(least + reading + packing, measured);
 }
 
-/** Hours for starting: each step brings up instances, which boot and pull the image. */
-const startHours = (steps: number) => (steps * prices.minutesPerStep) / 60;
+/** Hours for starting instances, which boot and pull the image. */
+const startHours = (instances: number) => (instances * prices.minutesPerStart) / 60;
 
 /** Hours that one of the jobs computes; in addition, each takes about a minute to start and load its inputs. */
 export function jobHours({ part, flops, jobs }: Omit<StageJobs, 'task'>, on: Host, config: RunConfig): number {

@@ -1,11 +1,14 @@
 import { z } from 'zod';
 import { replacesGroup } from '../config/corpus-schema.ts';
 import { ConfigError } from '../errors.ts';
+import { sha256 } from '../hash.ts';
 import { isObject } from '../objects.ts';
 
+/** Characters of a run's id. */
+export const MAX_RUN_ID = 48;
 /** Job names begin with the run's id, and SageMaker wants them to begin with a letter or digit. */
-export const RUN_ID = /^[A-Za-z0-9][A-Za-z0-9-]{0,47}$/;
-export const RUN_ID_WORDS = 'expected letters, digits and hyphens, at most 48, and no hyphen first';
+export const RUN_ID = new RegExp(`^[A-Za-z0-9][A-Za-z0-9-]{0,${MAX_RUN_ID - 1}}$`);
+export const RUN_ID_WORDS = `expected letters, digits and hyphens, at most ${MAX_RUN_ID}, and no hyphen first`;
 
 const runId = z.string().regex(RUN_ID, RUN_ID_WORDS);
 
@@ -53,8 +56,15 @@ export function parseExecutionInput(value: unknown): ExecutionInput {
 
 /** The run that an execution works on: named by its input, else after the execution. */
 export function runIdOf(input: Pick<ExecutionInput, 'runId' | 'resumeFrom'>, executionName: string): string {
+  return input.resumeFrom ?? input.runId ?? runIdAfter(executionName);
+}
+
+/** An execution's name as a run's. Where it must be changed for that, a part of its hash keeps it apart from others. */
+function runIdAfter(executionName: string): string {
   const name = executionName.replace(/[^A-Za-z0-9-]/g, '-').replace(/^-/, 'run-');
-  return input.resumeFrom ?? input.runId ?? name.slice(0, 48);
+  if (name === executionName && name.length <= MAX_RUN_ID) return name;
+  const mark = `-${sha256(executionName).slice(0, 8)}`;
+  return name.slice(0, MAX_RUN_ID - mark.length) + mark;
 }
 
 /** What every later state passes on. */

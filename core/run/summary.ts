@@ -24,13 +24,13 @@ import { mean } from '../metrics/index.ts';
 import { methodTraits } from '../selection/methods.ts';
 import type { ScorerRecord } from '../selection/scorer-record.ts';
 import { getJson, getJsonIfPresent, hashObject } from '../storage/index.ts';
-import type { StageTask } from '../tasks.ts';
+import type { TaskName } from '../tasks.ts';
 import { inputsOf } from './inputs.ts';
 import { corpusStore, openRunCorpus, type Run, readPlan } from './open-run.ts';
 import { busySeconds, readTimings, secondsAtWork, taskOf } from './timings.ts';
 
 /** Tasks of a stage that choose its rows. */
-const SELECTION_TASKS: readonly (StageTask | undefined)[] = ['prepare-probe', 'probe', 'fit-influence', 'score'];
+const SELECTION_TASKS: readonly (TaskName | undefined)[] = ['prepare-probe', 'probe', 'fit-influence', 'score'];
 
 /** Gathers the numbers of the closing table from the files of a finished run. */
 export async function summarise(run: Run): Promise<RunSummary> {

@@ -3,7 +3,7 @@ import type { Attempt, Timing } from '../formats.ts';
 import { INTERRUPTED_SUFFIX, stageLayout } from '../layout.ts';
 import { mapParallel } from '../parallel.ts';
 import { getJson, getJsonIfPresent, type Store } from '../storage/index.ts';
-import { STAGE_TASKS, type StageTask } from '../tasks.ts';
+import { TASKS, type TaskName } from '../tasks.ts';
 
 /** Files read at once: there is one for each job, and a stage may have thousands. */
 const REQUESTS = 32;
@@ -47,10 +47,10 @@ export async function secondsByJob(store: Store, stage: number): Promise<Map<str
 const longer = (a: Attempt[], b: Attempt[]) =>
   a.length > b.length || (a.length === b.length && total(a) >= total(b)) ? a : b;
 
-/** The kind of a job; undefined for preparing the corpus, whose timing is among the first stage's. */
-export function taskOf(job: string): StageTask | undefined {
+/** The kind of a job. The timing of preparing the corpus is among the first stage's. */
+export function taskOf(job: string): TaskName | undefined {
   const task = job.replace(/-(\d+|main|control)$/, '');
-  return STAGE_TASKS.find((name) => name === task);
+  return TASKS.find((name) => name === task);
 }
 
 function attemptsOf({ begin, seconds, earlier = [] }: Timing): Attempt[] {

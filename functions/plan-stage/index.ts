@@ -8,7 +8,7 @@ import type { RunReference } from '../../core/run/execution-input.ts';
 import { openRun, openRunCorpus, type Run } from '../../core/run/open-run.ts';
 import { secondsByJob, taskOf } from '../../core/run/timings.ts';
 import { getJsonIfPresent, putJson } from '../../core/storage/index.ts';
-import type { StageTask } from '../../core/tasks.ts';
+import type { TaskName } from '../../core/tasks.ts';
 import { deploymentFromEnvironment, openerFromEnvironment } from '../environment.ts';
 import { retriable } from '../retriable.ts';
 
@@ -74,11 +74,11 @@ async function isWithinBudget(
 }
 
 /**
- * Hours that a stage's jobs have taken so far, added up by task. Preparing the corpus does not count. A task of which
- * nothing is recorded is absent, so that its estimate counts.
+ * Hours that a stage's jobs have taken so far, added up by task; the first stage's have those of preparing the corpus. A
+ * task of which nothing is recorded is absent, so that its estimate counts.
  */
-async function jobHours({ store, record }: Run, stage: number): Promise<Map<StageTask, number>> {
-  const hours = new Map<StageTask, number>();
+async function jobHours({ store, record }: Run, stage: number): Promise<Map<TaskName, number>> {
+  const hours = new Map<TaskName, number>();
   let trained = 0;
   for (const [job, seconds] of await secondsByJob(store, stage)) {
     const task = taskOf(job);

@@ -282,6 +282,22 @@ describe('dollars', () => {
     expect(through[4]).toBeCloseTo(Math.max(...deployed.map(({ onDemandUsd }) => onDemandUsd)), 6);
   });
 
+  it('count each instance that a step starts', () => {
+    const hours = (jobs: number, mapConcurrency?: number, type = 'g6.xlarge') => {
+      const config = example('small');
+      config.engine.runtime = 'onnx-cuda';
+      config.scoring.jobs = jobs;
+      const deployment = { ...DEFAULT_DEPLOYMENT, gpuInstances: [type], mapConcurrency };
+      return pricePlan(config, { deployment }).instances.find(({ instance }) => instance === type)!.hours;
+    };
+    const [start, job] = [5 / 60, 1 / 60]; // see prices.json
+    const scoredStages = 2;
+    expect(hours(8, 16) - hours(4, 16)).toBeCloseTo(scoredStages * 4 * (start + job), 6);
+    expect(hours(8, 4) - hours(4, 4)).toBeCloseTo(scoredStages * 4 * job, 6);
+    expect(hours(8) - hours(4)).toBeCloseTo(scoredStages * 4 * (start + job), 6);
+    expect(hours(16, 16, 'p5.48xlarge') - hours(8, 16, 'p5.48xlarge')).toBeLessThan(scoredStages * (start + 2 * job));
+  });
+
   it('are those of the dearest deployed instance type, all of which need a price', () => {
     const config = example('paper-410m');
     const usd = (gpuInstances: string[]) =>
@@ -295,9 +311,9 @@ describe('dollars', () => {
     const small = example('small');
     const cpuUsd = (cpuInstances: string[]) =>
       costThroughStage(small, 3, { deployment: { ...DEFAULT_DEPLOYMENT, accelerator: 'cpu', cpuInstances } });
-    // Most jobs are one after another, each on an instance with room for four.
+    // Most steps have one job, on an instance with room for four.
     const times = cpuUsd(['m6i.4xlarge']) / cpuUsd(['m6i.xlarge']);
-    expect(times).toBeGreaterThan(3);
+    expect(times).toBeGreaterThan(2);
     expect(times).toBeLessThan(4);
     expect(() => cpuUsd(['m6i'])).toThrow(/^maxCostUsd: there is no price of m6i to/);
     expect(() => cpuUsd(['m6i.metal'])).toThrow(/^maxCostUsd: there is no price of m6i\.metal to/);

@@ -23,7 +23,8 @@ it.each([
   ['pretrain-main', 'pretrain'],
   ['pretrain-control', 'pretrain'],
   ['evaluate-control', 'evaluate'],
-  ['prepare', undefined], // the corpus, not a stage
+  ['prepare', 'prepare'],
+  ['something-else', undefined],
 ])('the job %s is of the task %s', (name, task) => {
   expect(taskOf(name)).toBe(task);
 });

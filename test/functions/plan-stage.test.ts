@@ -82,7 +82,9 @@ it('maxCostUsd is compared with the hours that are recorded where they exceed th
   const limit = 1.5 * costThroughStage(config(), 1, place);
   const timing = (job: string, seconds: number) => ({ job, begin: 0, seconds, flops: 0 });
   const { store } = await plan(1, limit);
-  await putJson(store, stageLayout(0).timing('prepare'), timing('prepare', 360_000));
+  await putJson(store, stageLayout(0).timing('prepare'), timing('prepare', 36_000));
+  expect((await plan(1, limit)).answer.withinBudget).toBe(false);
+  await putJson(store, stageLayout(0).timing('prepare'), timing('prepare', 1));
   await putJson(store, stageLayout(0).timing('pretrain-main'), timing('pretrain-main', 1));
   expect((await plan(1, limit)).answer.withinBudget).toBe(true);
   await putJson(store, stageLayout(0).timing('pretrain-main'), timing('pretrain-main', 36_000));

@@ -7,7 +7,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { wordPieces } from '../../bench/word-pieces.ts';
 import { ConfigError, InputError } from '../../core/errors.ts';
 import { stageLayout } from '../../core/layout.ts';
-import { mergeFields } from '../../core/run/execution-input.ts';
+import { mergeFields, RUN_ID, runIdOf } from '../../core/run/execution-input.ts';
 import { putJson, storeOpener } from '../../core/storage/index.ts';
 import { trainBpe } from '../../core/tokenizer/index.ts';
 import { execution, fakeLake, refusal, validate } from './fake-lake.ts';
@@ -18,7 +18,7 @@ describe('on one machine', () => {
   const record = async (id: string) => JSON.parse(await readFile(join(lake.path, 'runs', id, 'run.json'), 'utf8'));
 
   it('{} is the smoke run, named after the execution', async () => {
-    const state = await validate({}, 'my_first.run');
+    const state = await validate({}, 'my-first-run');
     expect(state).toEqual({
       run: {
         id: 'my-first-run',
@@ -34,7 +34,17 @@ describe('on one machine', () => {
     });
     expect((await record('my-first-run')).config.name).toBe('smoke');
     // SageMaker takes no job whose name begins with a hyphen.
-    expect((await validate({}, '_x')).run.id).toBe('run-x');
+    expect((await validate({}, '_x')).run.id).toMatch(/^run-x-[0-9a-f]{8}$/);
+  });
+
+  it('executions with other names have other runs', () => {
+    const long = 'nightly-selection-of-pretraining-data-on-the-whole-corpus-2026-11-';
+    const names = ['a_b', 'a-b', 'a.b', `${long}29`, `${long}30`];
+    const ids = names.map((name) => runIdOf({}, name));
+    expect(new Set(ids).size).toBe(names.length);
+    for (const id of ids) expect(id).toMatch(RUN_ID);
+    expect(ids[1]).toBe('a-b');
+    expect(ids[3]!.slice(0, 39)).toBe(long.slice(0, 39));
   });
 
   it('a dry run answers with the plan and its price, and writes nothing', async () => {

@@ -1,5 +1,6 @@
 import { App } from 'aws-cdk-lib/core';
 import { describe, expect, it } from 'vitest';
+import { DEFAULT_DEPLOYMENT } from '../../core/cost/deployment.ts';
 import { ConfigError } from '../../core/errors.ts';
 import { parseEcr } from '../../lib/ecr-reference.ts';
 import { mapConcurrency, parseSettings, readSettings, SETTING_NAMES } from '../../lib/settings.ts';
@@ -41,6 +42,7 @@ describe('context', () => {
   it('runs as many jobs of a map at once as one environment holds, unless told otherwise', () => {
     const jobs = (values: object) => mapConcurrency(parseSettings({ ...values }));
     expect(jobs({})).toBe(16);
+    expect(DEFAULT_DEPLOYMENT.mapConcurrency).toBe(16);
     const larger = { gpuInstances: 'g6.2xlarge', cpuInstances: 'm7i.2xlarge' };
     expect(jobs({ ...larger, maxGpuVcpus: 100, jobVcpus: 8 })).toBe(12);
     // a job has a GPU, and of the type that holds fewest no more may run than one environment has room for

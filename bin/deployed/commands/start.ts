@@ -3,7 +3,7 @@ import { parseConfig } from '../../../core/config/load.ts';
 import { ConfigError } from '../../../core/errors.ts';
 import { isObject } from '../../../core/objects.ts';
 import { refuseLocalPaths } from '../../../core/run/check-inputs.ts';
-import { MAX_INPUT_BYTES, parseExecutionInput, runIdOf } from '../../../core/run/execution-input.ts';
+import { MAX_INPUT_BYTES, MAX_RUN_ID, parseExecutionInput, runIdOf } from '../../../core/run/execution-input.ts';
 import { consoleLinks } from '../../../functions/links.ts';
 import { dollars } from '../../flags.ts';
 import { applyChanges, type Changes, type RawConfig, readConfigFile } from '../../load-config.ts';
@@ -114,6 +114,6 @@ function executionName(input: Record<string, unknown>, now: Date): string {
   const { runId, resumeFrom, config } = input as { runId?: string; resumeFrom?: string; config?: { name?: string } };
   const stamp = now.toISOString().slice(0, 19).replace(/[-:]/g, '').replace('T', '-');
   const of = resumeFrom ?? runId ?? (config === undefined ? 'smoke' : (config.name ?? 'run'));
-  // A run may be named after its execution, in at most 48 characters: the time must be among them.
-  return `${of.slice(0, 48 - 1 - stamp.length)}-${stamp}`;
+  // A run may be named after its execution, whose id is shorter: the time must be among them.
+  return `${of.slice(0, MAX_RUN_ID - 1 - stamp.length)}-${stamp}`;
 }
