@@ -1,4 +1,5 @@
-/** Folders that a command must not write into because they are already something else. */
+/** Folders that are something else than a command needs. */
+import { InputError } from '../core/errors.ts';
 import { CORPUS_FILE, RUN_FILE } from '../core/layout.ts';
 import type { Store } from '../core/storage/index.ts';
 
@@ -7,4 +8,12 @@ export async function runOrCorpus(store: Store): Promise<{ is: 'a run' | 'a corp
   if ((await store.size(RUN_FILE)) !== undefined) return { is: 'a run', file: RUN_FILE };
   if ((await store.size(CORPUS_FILE)) !== undefined) return { is: 'a corpus', file: CORPUS_FILE };
   return undefined;
+}
+
+/** @throws InputError if the folder that was given as a model is a run, whose models `mates export` writes. */
+export async function refuseRunAsModel(store: Store, folder: string): Promise<void> {
+  if ((await runOrCorpus(store))?.is === 'a run')
+    throw new InputError(
+      `${folder}: that is a run, not a model: write its model to a folder with mates export ${folder} --out FOLDER, and name that.`,
+    );
 }

@@ -27,6 +27,7 @@ import { createRuntime } from '../../engine/runtime/runtime.ts';
 import { taskTable } from '../../report/task-table.ts';
 import { terminalColumns } from '../format.ts';
 import { namingFlags } from '../naming-flags.ts';
+import { refuseRunAsModel } from '../other-folders.ts';
 import { refuseInputs, requireFiles } from '../own-checkpoint/outputs.ts';
 import { createProgressView } from '../progress-view.ts';
 
@@ -91,6 +92,7 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
     await requireFiles(samples);
   }
   const open = storeOpener();
+  await refuseRunAsModel(open(checkpoint), checkpoint);
   const loaded = await loadModel(open(checkpoint), '');
   const { tokenizer, beginning } = await openTokenizer(open, checkpoint, loaded, options.tokenizer);
   const model = new LanguageModel(await createRuntime(options.runtime, { threads: options.threads }), loaded.shape);

@@ -12,6 +12,7 @@ import type { TokenizerJson } from '../../core/tokenizer/tokenizer-json.ts';
 import { AdamW } from '../../engine/adamw.ts';
 import { hasCheckpoint, loadModel, type Model, saveCheckpoint } from '../../engine/files/checkpoint.ts';
 import { CONFIG_FILE } from '../../engine/files/hugging-face.ts';
+import { refuseRunAsModel } from '../other-folders.ts';
 import { STAGE } from './plan.ts';
 import { configOf, type Options, type Settings } from './settings.ts';
 
@@ -32,6 +33,7 @@ export async function readCheckpoint(
   corpus: Corpus,
 ): Promise<GivenCheckpoint> {
   const source = open(absolute(options.checkpoint));
+  await refuseRunAsModel(source, options.checkpoint);
   const warnings = await requireTokenizer(source, options, corpus);
   const hashes: Record<string, string> = {};
   const model = await loadModel(source, '', (file, hash) => {

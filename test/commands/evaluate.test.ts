@@ -74,6 +74,16 @@ describe('mates evaluate', () => {
     expect(await readFile(path)).toEqual(before);
   });
 
+  it('names mates export where a run is given in place of a model', async () => {
+    const run = await temporaryFolder();
+    await writeFile(join(run, 'run.json'), '{}');
+    const { code, stderr } = await mates('evaluate', run, '--task', QUIZ);
+    expect(code).toBe(1);
+    expect(stderr).toContain(
+      `${run}: that is a run, not a model: write its model to a folder with mates export ${run} --out`,
+    );
+  });
+
   it('measures nothing where the samples cannot be written', async () => {
     const { code, stdout, stderr } = await mates(
       ...['evaluate', folder, '--samples', '/proc/mates/samples.jsonl', '--task', QUIZ],
