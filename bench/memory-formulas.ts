@@ -4,12 +4,11 @@ import { modelShape } from '../containers/model.ts';
 import type { RunConfig } from '../core/config/schema.ts';
 import { BASE_BYTES as BASE, type GraphShape, trainingBytes as training } from '../core/cost/memory.ts';
 import type { CorpusIndex } from '../core/formats.ts';
+import type { TaskName } from '../core/tasks.ts';
 import { bertSpecs } from '../engine/bert/bert.ts';
 import { decoderSpecs } from '../engine/decoder/decoder.ts';
 import { paddedLengths } from '../engine/padding.ts';
 import { type ParameterSpec, sizeOf } from '../engine/parameters.ts';
-
-export type JobName = 'prepare' | 'prepare-probe' | 'probe' | 'fit-influence' | 'score' | 'pretrain' | 'evaluate';
 
 /** Passages, and rows of the corpus, whose losses are measured at once. */
 const [PASSAGES, ROWS] = [8, 16];
@@ -43,7 +42,7 @@ export interface PassageLengths {
   heldOut: number[];
 }
 
-export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: PassageLengths): Record<JobName, number> {
+export function peakMemory(config: RunConfig, corpus: CorpusIndex, lengths: PassageLengths): Record<TaskName, number> {
   const S = corpus.sequenceLength;
   const model = modelShape(config, corpus);
   const weights = 4 * count(decoderSpecs(model));

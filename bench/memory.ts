@@ -15,9 +15,10 @@ import { loadPassageSet } from '../containers/passages.ts';
 import type { RunConfig } from '../core/config/schema.ts';
 import { openRun, openRunCorpus } from '../core/run/open-run.ts';
 import { storeOpener } from '../core/storage/index.ts';
+import type { TaskName } from '../core/tasks.ts';
 import { synthesizeMachine } from '../lib/synthesize.ts';
 import { runMachine } from '../local/run-machine.ts';
-import { type JobName, peakMemory } from './memory-formulas.ts';
+import { peakMemory } from './memory-formulas.ts';
 
 const examples = fileURLToPath(new URL('../examples', import.meta.url));
 const { values, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true });
@@ -31,7 +32,7 @@ const SHORT = [
 
 interface Peak {
   config: string;
-  job: JobName;
+  job: TaskName;
   /** Megabytes of 10^6 bytes. */
   formula: number;
   measured: number;
@@ -70,9 +71,9 @@ async function measured(file: string): Promise<Peak[]> {
         arguments: ['--import', loader(), fileURLToPath(new URL('memory-job.ts', import.meta.url)), record, ...task],
       }),
     });
-    const largest = new Map<JobName, number>();
+    const largest = new Map<TaskName, number>();
     for (const line of readFileSync(record, 'utf8').trim().split('\n')) {
-      const { task, megabytes } = JSON.parse(line) as { task: JobName; megabytes: number };
+      const { task, megabytes } = JSON.parse(line) as { task: TaskName; megabytes: number };
       largest.set(task, Math.max(largest.get(task) ?? 0, 1.048576 * megabytes));
     }
     const formulas = await formulasOf(folder, name, config);
@@ -82,7 +83,7 @@ async function measured(file: string): Promise<Peak[]> {
   }
 }
 
-async function formulasOf(lake: string, name: string, config: RunConfig): Promise<Record<JobName, number>> {
+async function formulasOf(lake: string, name: string, config: RunConfig): Promise<Record<TaskName, number>> {
   const run = await openRun(storeOpener(lake), join(lake, 'runs', name));
   const corpus = await openRunCorpus(run);
   const lengths = async (from: RunConfig['reference']) =>

@@ -12,7 +12,7 @@ export async function runOrCorpus(store: Store): Promise<{ is: 'a run' | 'a corp
 
 /** @throws InputError if the folder that was given as a model is a run, whose models `mates export` writes. */
 export async function refuseRunAsModel(store: Store, folder: string): Promise<void> {
-  if ((await runOrCorpus(store))?.is === 'a run')
+  if ((await store.size(RUN_FILE)) !== undefined)
     throw new InputError(
       `${folder}: that is a run, not a model: write its model to a folder with mates export ${folder} --out FOLDER, and name that.`,
     );

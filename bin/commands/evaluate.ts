@@ -92,8 +92,9 @@ async function evaluateFiles(checkpoint: string, options: Options): Promise<void
     await requireFiles(samples);
   }
   const open = storeOpener();
-  await refuseRunAsModel(open(checkpoint), checkpoint);
-  const loaded = await loadModel(open(checkpoint), '');
+  const source = open(checkpoint);
+  await refuseRunAsModel(source, checkpoint);
+  const loaded = await loadModel(source, '');
   const { tokenizer, beginning } = await openTokenizer(open, checkpoint, loaded, options.tokenizer);
   const model = new LanguageModel(await createRuntime(options.runtime, { threads: options.threads }), loaded.shape);
   const { parameters, contextLength } = loaded;

@@ -12,7 +12,7 @@ export interface Deployment {
   maxCpuVcpus: number;
   sagemakerInstanceType: string;
   /** Jobs of a map at once. */
-  mapConcurrency?: number | undefined;
+  mapConcurrency?: number;
   /** Arms that pretrain at once. */
   pretrainConcurrency: number;
   jobVcpus: number;

@@ -129,18 +129,16 @@ function costsThrough(config: RunConfig, last: number, place: Place): InstanceCo
   const stages = estimateStages(config, place, last + 1).map(({ work }) => work);
   const trainsOn = place.trainer === 'sagemaker' ? sagemakerInstance(config, place.deployment) : undefined;
   const isApart = ({ task }: StageJobs) => trainsOn !== undefined && task === 'pretrain';
+  const hoursOn = (on: Host, apart: boolean) =>
+    stages.map((work) => {
+      const jobs = work.filter((one) => isApart(one) === apart);
+      return stageHours(jobs, on, config, place.deployment);
+    });
+  const onSageMaker = hoursOn(trainsOn!, true);
   const preparing = preparingHours(config, place);
   const preparesOn = dearestCpus(place.deployment);
   return instancesFor(config, place.deployment).map((instance) => {
-    const onBatch = stages.map((work) =>
-      stageHours(
-        work.filter((one) => !isApart(one)),
-        instance,
-        config,
-        place.deployment,
-      ),
-    );
-    const onSageMaker = stages.map((work) => stageHours(work.filter(isApart), trainsOn!, config, place.deployment));
+    const onBatch = hoursOn(instance, false);
     const longer = timesLonger(place.measured ?? [], [onBatch, onSageMaker]);
     const hoursOf = ({ starting, tasks }: StageHours, stage: number) =>
       starting + sumOf(tasks, ({ task, ofInstances }) => longer(stage, task) * ofInstances);
