@@ -34,6 +34,8 @@ export interface CorpusIndex {
   /** In order: each shard's row numbers continue from those of the one before. */
   shards: CorpusShard[];
   inputs: { uri: string; bytes: number; sha256: string; documents: number }[];
+  /** By which documents were dealt to shards. Absent in older files. */
+  seed?: number;
   /** sha256 of the inputs' hashes and every setting: preparing again with the same one does nothing. */
   fingerprint: string;
 }
@@ -296,23 +298,31 @@ export interface RunSummary {
   name: string;
   /** `selection.method` of the configuration. */
   method: Method;
+  /** The method and what else its score is made of. Absent in older files. */
+  label?: string;
   seed: number;
   /**
    * What its losses depend on besides the method: losses of runs that differ here cannot be subtracted. Absent in older
    * files.
    */
   data?: {
-    /** SHA-256 of `corpus.json`; the seed deals the documents, so each seed has another corpus. */
+    /** SHA-256 of `corpus.json` and of how its shards were dealt; each seed has others. */
     corpus: string;
+    /** SHA-256 of the files that the corpus was made of. Absent in older files. */
+    texts?: string;
     /** SHA-256 of what defines the passages: their file, how many of them, and which tokens count. */
     heldOut: string;
     reference: string;
     /** SHA-256 of the settings that every method trains and is evaluated with. Absent in older files. */
     settings?: string;
+    /** The trainer of the user's own, or `mates`. Absent in older files. */
+    trainer?: string;
     /** SHA-256 of the vocabulary's size and the length of rows. Absent in older files. */
     rows?: string;
     /** SHA-256 of a tokenizer whose file was given. */
     tokenizer?: string;
+    /** By its name, SHA-256 of each task's file and of how it is read. Absent where there is none, and in older files. */
+    tasks?: Record<string, string>;
     /** SHA-256 of what rows are chosen by: probing, the influence model and the selection. Absent in older files. */
     choice?: string;
   };

@@ -3,7 +3,6 @@ import {
   type Comparison,
   type Course,
   type CoursePoint,
-  type Difference,
   lastCommonStage,
   type MethodStage,
   meanCourse,
@@ -11,7 +10,9 @@ import {
 } from '../core/compare/compare.ts';
 import { plural } from '../core/plural.ts';
 import { chart, figure, legend, Plot, responsive } from './charts/plot.ts';
-import { correlation, count, loss, lossDifference, NOTHING } from './format.ts';
+import { differenceText } from './compared-difference.ts';
+import { ABOUT_TASKS, COMPARED_TASKS, comparedTaskRows } from './compared-tasks.ts';
+import { correlation, count, loss, NOTHING } from './format.ts';
 import { type Html, html } from './html.ts';
 import { page } from './page.ts';
 
@@ -24,6 +25,7 @@ export const COMPARED = [
   'held-out loss',
   'difference',
   'mixed-domain loss',
+  'difference',
   'Spearman',
   'FLOPs',
 ];
@@ -35,10 +37,19 @@ export const comparedRows = ({ stages }: Comparison, at: number): string[][] =>
 /** The table of one stage in Markdown; by default, of the last stage that all runs have reached. */
 export function comparisonMarkdown(comparison: Comparison, only?: number): string {
   const last = only ?? lastCommonStage(comparison.courses);
+  const tasks = comparedTaskRows(comparison, last);
+  return [
+    ...markdownTable(COMPARED, comparedRows(comparison, last), 1),
+    '',
+    ...(tasks.length > 0 ? [...markdownTable(COMPARED_TASKS, tasks, 3), ''] : []),
+    aboutStage(comparison, last),
+  ].join('\n');
+}
+
+/** @param texts so many columns, from the first, are of text. */
+function markdownTable(head: string[], rows: string[][], texts: number): string[] {
   const line = (cells: string[]) => `| ${cells.map(inMarkdown).join(' | ')} |`;
-  const rows = comparedRows(comparison, last).map(line);
-  const rule = COMPARED.map((_, i) => (i === 0 ? '---' : '--:'));
-  return [line(COMPARED), line(rule), ...rows, '', aboutStage(comparison, last)].join('\n');
+  return [line(head), line(head.map((_, i) => (i < texts ? '---' : '--:'))), ...rows.map(line)];
 }
 
 /** A label may have characters that would end a cell or begin a tag. */
@@ -55,33 +66,24 @@ function cellsOf({ label, seeds, mean, standardError, difference, spearman, flop
     value('heldOutLoss'),
     differenceText(difference?.heldOutLoss, seeds.length),
     value('mixedDomainLoss'),
+    differenceText(difference?.mixedDomainLoss, seeds.length),
     spearman === undefined ? NOTHING : correlation(spearman),
     flops.toExponential(2),
   ];
-}
-
-/**
- * `-0.123 [-0.150, -0.090] (7)`: the mean of the pairs' differences, an interval that spans the bootstrap's and Student's, and the number of
- * pairs if it is not the number of `seeds` that the row has.
- */
-export function differenceText(difference: Difference | undefined, seeds = difference?.seeds): string {
-  if (!difference || difference.seeds === 0) return NOTHING;
-  const { mean, bootstrap, student } = difference;
-  const pairs = difference.seeds === seeds ? '' : ` (${count(difference.seeds)})`;
-  if (!bootstrap || !student) return lossDifference(mean) + pairs;
-  const [low, high] = [Math.min(bootstrap[0], student[0]), Math.max(bootstrap[1], student[1])];
-  return `${lossDifference(mean)} [${lossDifference(low)}, ${lossDifference(high)}]${pairs}`;
 }
 
 const note = (baseline: string) =>
   'Losses in nats per token, mean \u00b1 standard error over seeds; ' +
   `differences to ${baseline}, taken before rounding, paired by seed${baseline === 'random' ? ' (a run with its own control, if it has one)' : ''}, ` +
   "with 95 % intervals (which span the bootstrap's and Student's t) and, where some seeds have no pair, the number of pairs in parentheses; " +
-  'negative is better. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there.';
+  'negative is better. Intervals are of what seeds change, on one set of passages. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there.';
 
 /** The note below a table of one stage. */
-export const aboutStage = ({ baseline, replaced }: Comparison, stage: number) =>
-  [`After stage ${stage}. ${note(baseline)}`, ...replaced].join('\n\n');
+export const aboutStage = (comparison: Comparison, stage: number) => {
+  const { baseline, notes } = comparison;
+  const tasks = comparedTaskRows(comparison, stage).length > 0 ? [ABOUT_TASKS] : [];
+  return [`After stage ${stage}. ${note(baseline)}`, ...tasks, ...notes].join('\n\n');
+};
 
 const COLORS = [
   '#2563eb',
@@ -105,15 +107,16 @@ const AXES = [
 ] as const;
 
 export function renderComparison(comparison: Comparison): string {
-  const { runs, baseline, labels, courses, stages, replaced } = comparison;
+  const { runs, baseline, labels, courses, stages, notes } = comparison;
   const numbers = [...new Set(stages.map(({ stage }) => stage))];
+  const hasTasks = stages.some(({ tasks }) => tasks);
   const axes = AXES.filter(({ key }) => courses.some(({ points }) => points.some((one) => one[key] !== undefined)));
   return page(
     `Comparison of ${howMany(runs.given)} \u2013 MATES`,
     html`<header><p class="eyebrow">MATES comparison</p><h1>${whichRuns(comparison)}</h1></header>
 <section aria-labelledby="after"><h2 id="after">After each stage</h2>
 ${numbers.toReversed().map((stage) => stageTable(comparison, stage))}
-<p class="note">${note(baseline)}</p>${replaced.map((sentence) => html`<p class="note"><b>${sentence}</b></p>`)}</section>
+<p class="note">${note(baseline)}</p>${hasTasks && html`<p class="note">${ABOUT_TASKS}</p>`}${notes.map((sentence) => html`<p class="note"><b>${sentence}</b></p>`)}</section>
 <section aria-labelledby="courses"><h2 id="courses">What it took</h2>
 ${legend(...labels.map((label) => ({ color: colorOf(labels, label), swatch: 'line' as const, label: lineName(courses, label) })))}
 ${(['referenceLoss', 'heldOutLoss'] as const).map((name) => axes.map((axis) => courseChart(comparison, name, axis)))}
@@ -132,11 +135,20 @@ function whichRuns({ runs: { given, controlled } }: Comparison): string {
 }
 
 function stageTable(comparison: Comparison, stage: number): Html {
-  return html`<h3>Stage ${stage}</h3><div class="scroll" tabindex="0"><table>
-<thead><tr>${COMPARED.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
-<tbody>${comparedRows(comparison, stage).map(
-    ([label, ...cells]) =>
-      html`<tr><th scope="row">${label}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>
+  const tasks = comparedTaskRows(comparison, stage);
+  return html`<h3>Stage ${stage}</h3>${htmlTable(COMPARED, comparedRows(comparison, stage), 1)}${
+    tasks.length > 0 && htmlTable(COMPARED_TASKS, tasks, 3)
+  }`;
+}
+
+/** @param texts so many columns, from the first, are of text. */
+function htmlTable(head: string[], rows: string[][], texts: number): Html {
+  const text = (column: number) => column > 0 && column < texts && html` class="text"`;
+  return html`<div class="scroll" tabindex="0"><table>
+<thead><tr>${head.map((name, i) => html`<th scope="col"${text(i)}>${name}</th>`)}</tr></thead>
+<tbody>${rows.map(
+    ([first, ...cells]) =>
+      html`<tr><th scope="row">${first}</th>${cells.map((cell, i) => html`<td${text(i + 1)}>${cell}</td>`)}</tr>
 `,
   )}</tbody></table></div>`;
 }

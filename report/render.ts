@@ -220,7 +220,7 @@ function closingTable(data: ReportData): Html {
       : html`<th class="group" scope="col">main</th>`,
   )}<th class="group" scope="col">test [interval]</th><th scope="col">fresh</th><th scope="col">stale</th></tr></thead>
 <tbody>${data.stages.map(row)}</tbody></table></div>
-<p class="note">Losses in nats per token, on a learning-rate-decay branch of the stage\u2019s checkpoint${compared && `; ${favours}, and one below ${LEAST_DIFFERENCE} is too small to count and is not coloured`}. Spearman on documents used for neither fitting nor early stopping; fresh and stale: this and the previous stage\u2019s model, on documents that neither was fitted to. Job time is the time in which any of the stage\u2019s jobs ran.</p>`;
+<p class="note">Losses in nats per token, on a learning-rate-decay branch of the stage\u2019s checkpoint${compared && `; ${favours}, and one below ${LEAST_DIFFERENCE} may as well be chance and is not coloured`}. Spearman on documents used for neither fitting nor early stopping; fresh and stale: this and the previous stage\u2019s model, on documents that neither was fitted to. Job time is the time in which any of the stage\u2019s jobs ran.</p>`;
 }
 
 const optional = (value: number | undefined, write: (value: number) => string) =>

@@ -48,30 +48,31 @@ export function verdict(data: ReportData): Verdict {
   return control ? ofSelection(seen, control) : ofOneArm(seen);
 }
 
+/** Selection is for the reference passages; only others, which nothing was selected for, show that a gain goes beyond them. */
 function ofSelection({ data, stage, main, progress, doubts }: Seen, control: Evaluation): Verdict {
   const names = armNames(data.record.config);
-  const difference = shownDifference(main.referenceLoss, control.referenceLoss);
+  const reference = shownDifference(main.referenceLoss, control.referenceLoss);
   const heldOut = shownDifference(main.heldOutLoss, control.heldOutLoss);
-  const better = tone(difference) === 'better';
+  const [aimedAt, carried] = [tone(reference), tone(heldOut)];
+  const unseen = aimedAt === undefined && carried === undefined;
   return {
-    // Selection was for the reference set; only other passages show that the gain goes beyond it.
-    tone: tone(difference) === undefined ? 'open' : better && heldOut < 0 && isTrusted(data) ? 'good' : 'warn',
+    tone: unseen ? 'open' : carried === 'better' && aimedAt !== 'worse' && isTrusted(data) ? 'good' : 'warn',
     sentence:
-      `After stage ${stage} the model trained on selected data has a reference loss of ${loss(main.referenceLoss)} nats per token, ` +
-      besideControl(difference, control.referenceLoss) +
-      (tone(difference) === 'worse' ? ': in this run selection did not help.' : '.'),
+      `After stage ${stage} the model trained on selected data has a held-out loss of ${loss(main.heldOutLoss)} nats per token, ` +
+      besideControl(heldOut, control.heldOutLoss) +
+      (carried === 'worse' ? ': in this run selection did not help.' : '.'),
     figures: [
-      { name: names.main, value: loss(main.referenceLoss) },
-      { name: names.control, value: loss(control.referenceLoss) },
-      { name: 'Difference', value: lossDifference(difference) },
-      { name: 'On held-out passages', value: lossDifference(heldOut) },
+      { name: names.main, value: loss(main.heldOutLoss) },
+      { name: names.control, value: loss(control.heldOutLoss) },
+      { name: 'Difference', value: lossDifference(heldOut) },
+      { name: 'On the reference passages', value: lossDifference(reference) },
     ],
     cautions: [
       ...progress,
       ...doubts,
-      ...(better && heldOut >= 0
+      ...(aimedAt === 'better' && carried !== 'better'
         ? [
-            `The gain does not carry over to the held-out passages (${lossDifference(heldOut)}): it may be specific to the reference set.`,
+            `The gain on the reference passages (${lossDifference(reference)}) does not carry over to the held-out ones (${lossDifference(heldOut)}): it may be specific to the reference set.`,
           ]
         : []),
       ...breadth(main, control, 'selection'),
@@ -154,11 +155,11 @@ const withoutControl = ({ record }: ReportData, what: string) =>
     ? `There is no random control to compare with, so nothing here says whether ${what}.`
     : 'Both arms still share this stage; the comparison begins with the next.';
 
-/** `0.180 lower than the random control\u2019s 5.413`, and a remark if that is too small to count. */
+/** `0.180 lower than the random control\u2019s 5.413`, and a remark if that may be chance. */
 function besideControl(difference: number, control: number): string {
   if (difference === 0) return 'the same as the random control\u2019s';
   const than = `${difference < 0 ? 'lower' : 'higher'} than the random control\u2019s ${loss(control)}`;
-  const small = tone(difference) ? '' : `: less than ${LEAST_DIFFERENCE}, which is too small to count`;
+  const small = tone(difference) ? '' : `: less than ${LEAST_DIFFERENCE}, which may as well be chance`;
   return `${loss(Math.abs(difference))} ${than}${small}`;
 }
 

@@ -1,5 +1,6 @@
 /** The pictures of docs/results.md. */
-import { type Course, differenceOf, meanCourse, onSharedSeeds } from '../../core/compare/compare.ts';
+import { type Course, meanCourse, onSharedSeeds } from '../../core/compare/compare.ts';
+import { differenceOf } from '../../core/compare/difference.ts';
 import { chart, Plot } from '../../report/charts/plot.ts';
 import { type CellResult, finalLoss, LONGER } from './tables.ts';
 

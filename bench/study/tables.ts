@@ -1,7 +1,8 @@
 /** The tables of docs/results.md, as functions of the results of the cells. */
-import { type Comparison, type Difference, differenceOf, meanCourse } from '../../core/compare/compare.ts';
+import { type Comparison, meanCourse } from '../../core/compare/compare.ts';
+import { type Difference, differenceOf } from '../../core/compare/difference.ts';
 import { mean, standardError } from '../../core/metrics/index.ts';
-import { differenceText } from '../../report/compare.ts';
+import { differenceText } from '../../report/compared-difference.ts';
 import { BESIDE_CLASSIFIER, CHOSEN, FREE, LONGER as LONGER_RUNS, SEEDS, SIZES } from './grid.ts';
 
 /** The part of a cell's result that is read here; index.ts writes it. */

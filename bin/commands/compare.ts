@@ -1,9 +1,11 @@
-import { compareRuns, type Entry, lastCommonStage } from '../../core/compare/compare.ts';
+import { compareRuns, lastCommonStage } from '../../core/compare/compare.ts';
+import type { Entry } from '../../core/compare/entries.ts';
 import { InputError } from '../../core/errors.ts';
 import type { RunSummary } from '../../core/formats.ts';
 import { SUMMARY_FILE } from '../../core/layout.ts';
 import { absolute, getRecordIfPresent, splitUri, storeOpener } from '../../core/storage/index.ts';
 import { aboutStage, COMPARED, comparedRows, comparisonMarkdown, renderComparison } from '../../report/compare.ts';
+import { COMPARED_TASKS, comparedTaskRows } from '../../report/compared-tasks.ts';
 import { plainTable } from '../format.ts';
 
 interface Options {
@@ -23,6 +25,8 @@ export async function compare(runs: string[], options: Options): Promise<void> {
   const last = lastCommonStage(comparison.courses);
   const end = Math.max(...comparison.stages.map(({ stage }) => stage));
   console.log(plainTable(comparedRows(comparison, last), COMPARED));
+  const tasks = comparedTaskRows(comparison, last);
+  if (tasks.length > 0) console.log(plainTable(tasks, COMPARED_TASKS));
   console.log(aboutStage(comparison, last));
   if (end > last) console.log(`Some runs end there; --out also writes the later stages of the others, up to ${end}.`);
   if (options.out !== undefined) {

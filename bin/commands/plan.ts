@@ -11,6 +11,7 @@ import type { CorpusIndex } from '../../core/formats.ts';
 import { counted, plural } from '../../core/plural.ts';
 import { WARNING } from '../../core/progress.ts';
 import { inputProblems } from '../../core/run/check-inputs.ts';
+import { methodLabel } from '../../core/selection/weighted-scores.ts';
 import { storeOpener } from '../../core/storage/index.ts';
 import { formatCount, plainTable } from '../format.ts';
 import { loadConfigFile } from '../load-config.ts';
@@ -85,7 +86,7 @@ function describe(config: RunConfig, plan: Plan, corpus?: CorpusIndex): string {
       'stages',
       `${config.pretrain.stages} of ${formatCount(config.pretrain.stepsPerStage)} ${plural(config.pretrain.stepsPerStage, 'step')}, the first on random rows`,
     ],
-    ['selection', config.selection.method],
+    ['selection', methodLabel(config.selection)],
     ['training tokens', formatCount(plan.tokens)],
     ['rows the corpus must have', `about ${formatCount(plan.rowsNeeded)} of ${sequenceLength} tokens`],
     ['probes', plan.probes ? `${formatCount(plan.probes)}, ${probing(config)}` : 'none'],

@@ -1,7 +1,12 @@
 /** Several runs side by side: methods over seeds, and their paired differences to one of them. */
 import { ConfigError } from '../errors.ts';
 import type { ArmSummary, RunSummary } from '../formats.ts';
-import { bootstrapInterval, mean, standardError, studentFactor } from '../metrics/index.ts';
+import { mean, standardError } from '../metrics/index.ts';
+import { checkRuns, notesOn } from './checks.ts';
+import { type Difference, differenceOf } from './difference.ts';
+import { type Entry, labelled, sourceOf } from './entries.ts';
+import { LOSSES, type Losses } from './losses.ts';
+import { meanFigures, type TaskFigure, type TaskStage, taskFigures, taskStages } from './tasks.ts';
 
 /** One model's course: what it had cost and what it was worth at the end of each stage. */
 export interface Course {
@@ -24,11 +29,10 @@ export interface CoursePoint {
   /** Seconds up to here in which a job of the training or the selection was at work; absent where none are recorded. */
   seconds?: number;
   losses: Losses;
+  /** Absent where the run has no task. */
+  tasks?: TaskFigure[];
   spearman?: number;
 }
-
-const LOSSES = ['referenceLoss', 'heldOutLoss', 'mixedDomainLoss'] as const;
-export type Losses = Record<(typeof LOSSES)[number], number>;
 
 /** One method at one stage. */
 export interface MethodStage {
@@ -43,15 +47,8 @@ export interface MethodStage {
   spearman?: number;
   /** Difference to the baseline, over the seeds that both have; absent for the baseline itself. */
   difference?: Record<keyof Losses, Difference>;
-}
-
-/** A mean of paired differences; negative is better than the baseline. */
-export interface Difference {
-  seeds: number;
-  mean: number;
-  /** 95 % by the percentile bootstrap over seeds, and by Student's t, which is honest for few seeds; absent for one. */
-  bootstrap?: [number, number];
-  student?: [number, number];
+  /** Absent where none of the runs has a task. */
+  tasks?: TaskStage[];
 }
 
 export interface Comparison {
@@ -61,17 +58,8 @@ export interface Comparison {
   labels: string[];
   stages: MethodStage[];
   courses: Course[];
-  /** Sentences about stages that were not selected by the run's method. */
-  replaced: string[];
-}
-
-/** A run to compare. */
-export interface Entry {
-  summary: RunSummary;
-  /** What to call its row instead of its method: runs of one label and different seeds are one row. */
-  label?: string;
-  /** Its folder or file, to name it by in messages. @default - the run's id, which others may have too */
-  source?: string;
+  /** What a reader should know about the runs, in sentences. */
+  notes: string[];
 }
 
 const RANDOM = 'random';
@@ -86,9 +74,7 @@ const RANDOM = 'random';
  *   different data or after training with different settings, or when there is no such baseline.
  */
 export function compareRuns(entries: readonly Entry[], baseline?: string): Comparison {
-  checkLosses(entries);
-  checkData(entries);
-  checkChoice(entries);
+  checkRuns(entries);
   const runs = labelled(entries).map(({ label, summary }) => courseOf(label, summary));
   runs.forEach(({ label, seed }, i) => {
     const first = runs.findIndex((one) => one.label === label && one.seed === seed);
@@ -106,89 +92,7 @@ export function compareRuns(entries: readonly Entry[], baseline?: string): Compa
   const stages = [...new Set(all.flatMap(({ points }) => points.map(({ stage }) => stage)))].sort((a, b) => a - b);
   const rows = stages.flatMap((stage) => labels.flatMap((label) => methodStage(all, label, stage, base) ?? []));
   const given = { given: runs.length, controlled: runs.filter(({ control }) => control).length };
-  return { runs: given, baseline: base, labels, stages: rows, courses: all, replaced: replacedIn(entries) };
-}
-
-function replacedIn(entries: readonly Entry[]): string[] {
-  return labelled(entries).flatMap(({ label, summary: { seed, method: configured, stages } }) => {
-    const replaced = stages.filter(({ scored, method }) => scored && method !== undefined && method !== configured);
-    if (replaced.length === 0) return [];
-    const which = replaced.map(({ stage, method }) => `stage ${stage} (by ${method})`).join(', ');
-    return [
-      `${label}, seed ${seed}: not selected by ${configured} in ${which}, as the influence model or its labels were weak.`,
-    ];
-  });
-}
-
-/** What runs must have in common, and what the error says that two runs have if they do not. */
-const COMMON = {
-  heldOut: 'different held-out passages',
-  reference: 'different reference passages',
-  settings: 'different settings of model, pretrain, pools or evaluation',
-  rows: 'different sizes of vocabulary or lengths of rows',
-  tokenizer: 'different tokenizers',
-  corpus: 'different corpora, though their seed is the same', // the seed deals it anew
-} as const;
-
-const sourceOf = ({ source, summary }: Entry): string => source ?? summary.runId;
-
-/** JSON has `null` for what is not a number, and that would be subtracted as 0. */
-function checkLosses(entries: readonly Entry[]): void {
-  for (const entry of entries)
-    for (const { stage, main, control = main } of entry.summary.stages)
-      for (const name of LOSSES)
-        if (!Number.isFinite(main[name]) || !Number.isFinite(control[name]))
-          throw new ConfigError(
-            `compare: ${name} of stage ${stage} of ${sourceOf(entry)} is not a number: its training diverged, or its summary is damaged. Leave the run out.`,
-          );
-}
-
-function checkData(entries: readonly Entry[]): void {
-  const known = entries.flatMap((entry) => {
-    const { seed, data } = entry.summary;
-    return data ? [{ source: sourceOf(entry), seed, data }] : [];
-  });
-  for (const one of known)
-    for (const other of known)
-      for (const name of Object.keys(COMMON) as (keyof typeof COMMON)[]) {
-        const [a, b] = [one.data[name], other.data[name]];
-        if (a === b || a === undefined || b === undefined) continue;
-        if (name === 'corpus' && one.seed !== other.seed) continue;
-        throw new ConfigError(
-          `compare: the runs ${one.source} and ${other.source} have ${COMMON[name]}, so their losses cannot be subtracted. ` +
-            'Compare runs that differ only in what is to be compared: seed, probe, influenceModel, selection, pretrain.stages. ' +
-            "Each run's run.json has its configuration.",
-        );
-      }
-}
-
-/** Runs without a label form a row by their method, so all of them must choose rows in the same way. */
-function checkChoice(entries: readonly Entry[]): void {
-  const firstOf = new Map<string, Entry>();
-  for (const [i, { label, summary }] of labelled(entries).entries()) {
-    const entry = entries[i]!;
-    const choice = entry.label === undefined ? summary.data?.choice : undefined;
-    if (choice === undefined) continue;
-    const first = firstOf.get(label) ?? entry;
-    firstOf.set(label, first);
-    if (first.summary.data!.choice !== choice)
-      throw new ConfigError(
-        `compare: the runs ${sourceOf(first)} and ${sourceOf(entry)} are both ${label}, and differ in probe, influenceModel or selection: ` +
-          'so they are not seeds of one method. Put a label before the runs of each: LABEL=out/runs/...',
-      );
-  }
-}
-
-/** Labels runs by their method, or by their name where several have the same method and seed. */
-function labelled(entries: readonly Entry[]): { label: string; summary: RunSummary }[] {
-  const keys = entries.map(({ label, summary }) => `${label ?? summary.method} ${summary.seed}`);
-  const ambiguous = new Set(
-    entries.filter((_, i) => keys.indexOf(keys[i]!) !== i).map(({ summary }) => summary.method),
-  );
-  return entries.map(({ label, summary }) => ({
-    label: label ?? (ambiguous.has(summary.method) ? summary.name : summary.method),
-    summary,
-  }));
+  return { runs: given, baseline: base, labels, stages: rows, courses: all, notes: notesOn(entries) };
 }
 
 /** The last stage that every run has reached. */
@@ -215,6 +119,7 @@ function courseOf(label: string, { seed, stages }: RunSummary): Course {
         flops,
         seconds,
         losses: { referenceLoss, heldOutLoss, mixedDomainLoss },
+        tasks: taskFigures(arm),
         spearman: of === 'main' ? spearman : undefined,
       });
     }
@@ -265,6 +170,9 @@ function methodStage(courses: Course[], label: string, stage: number, baseline: 
     flops: mean(runs.map(({ point }) => point.flops)),
     spearman: spearmans.length ? mean(spearmans) : undefined,
     difference: label === baseline ? undefined : byLoss(difference),
+    tasks: taskStages(
+      runs.map(({ point, other }) => ({ own: point.tasks, other: label === baseline ? undefined : other?.tasks })),
+    ),
   };
 }
 
@@ -293,21 +201,7 @@ export function meanCourse(courses: readonly Course[]): CoursePoint[] {
       flops: over(({ flops }) => flops),
       seconds: points.some(({ seconds }) => seconds === undefined) ? undefined : over(({ seconds }) => seconds!),
       losses: byLoss((name) => over(({ losses }) => losses[name])),
+      tasks: meanFigures(points.map(({ tasks }) => tasks)),
     };
   });
-}
-
-/** The mean of paired differences with its intervals. */
-export function differenceOf(values: number[]): Difference {
-  const difference: Difference = { seeds: values.length, mean: mean(values) };
-  if (values.length < 2) return difference;
-  const half = studentFactor(values.length) * standardError(values);
-  return {
-    ...difference,
-    bootstrap: bootstrapInterval(values.length, (drawn) => mean(Float64Array.from(drawn, (i) => values[i]!)), {
-      seed: 1,
-      resamples: 10_000,
-    }),
-    student: [difference.mean - half, difference.mean + half],
-  };
 }

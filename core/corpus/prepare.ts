@@ -160,6 +160,7 @@ export async function prepareCorpus(options: PrepareOptions): Promise<CorpusInde
         sha256: hashes[i]!,
         documents: kept.documents[i]!,
       })),
+      seed: options.seed,
       fingerprint,
     };
     await putJson(options.target, CORPUS_FILE, index);

@@ -7,7 +7,7 @@ import type { RunConfig } from '../config/schema.ts';
 import { ConfigError } from '../errors.ts';
 import type { CorpusIndex, RowRange, Slice, StagePlan } from '../formats.ts';
 import { counted, plural } from '../plural.ts';
-import { type CounterRandom, distinctBelow } from '../random/philox.ts';
+import { CounterRandom, distinctBelow, permutation, STREAM } from '../random/philox.ts';
 import { MORE_ROWS, mostLabels } from './hold-out.ts';
 import { stageWork } from './stage-work.ts';
 
@@ -18,11 +18,13 @@ export interface Pools {
 }
 
 /**
- * Deals the shards in order: first the warm-up stage, then the later stages, last the hold-out. Documents were dealt to
- * shards by a seeded hash, so any set of shards is a random sample of the corpus.
+ * Deals the shards: first the warm-up stage, then the later stages, last the hold-out. Documents were dealt to shards by
+ * a hash with the corpus's seed, so any set of shards is a random sample of the corpus, and in a run of that seed they
+ * keep their order. A run of another seed shuffles them, so that seeds differ in their pools on one prepared corpus, too.
  */
-export function dealPools(config: RunConfig, shardCount: number): Pools {
+export function dealPools(config: RunConfig, { shards, seed }: Pick<CorpusIndex, 'shards' | 'seed'>): Pools {
   const { stages } = config.pretrain;
+  const shardCount = shards.length;
   const { least, better } = shardsFor(stages);
   if (shardCount < least)
     throw new ConfigError(
@@ -35,11 +37,19 @@ export function dealPools(config: RunConfig, shardCount: number): Pools {
     stages === 1 ? dealt : clamp(Math.round(config.pools.warmup * shardCount), 1, dealt - (stages - 1));
   const edges = [0, warmupShards];
   for (let k = 1; k < stages; k++) edges.push(warmupShards + Math.round(((dealt - warmupShards) * k) / (stages - 1)));
+  const order = keepsOrder(config, { seed })
+    ? range(0, shardCount)
+    : [...permutation(shardCount, new CounterRandom(config.seed, STREAM.pools))];
+  const hand = (begin: number, end: number) => order.slice(begin, end).sort((a, b) => a - b);
   return {
-    holdOut: range(dealt, shardCount),
-    stages: Array.from({ length: stages }, (_, k) => range(edges[k]!, edges[k + 1]!)),
+    holdOut: hand(dealt, shardCount),
+    stages: Array.from({ length: stages }, (_, k) => hand(edges[k]!, edges[k + 1]!)),
   };
 }
+
+/** Whether the run takes the shards as the corpus has them: its seed dealt the documents. */
+export const keepsOrder = ({ corpus, seed }: RunConfig, { seed: dealtBy }: Pick<CorpusIndex, 'seed'>): boolean =>
+  corpus.prepared === undefined || seed === dealtBy;
 
 /** A corpus of a few long documents may fill only a few of its shards. */
 const EMPTY_HOLD_OUT =
@@ -52,7 +62,7 @@ const EMPTY_HOLD_OUT =
  * @throws ConfigError when the pool cannot give what the stage consumes, naming the fields to change.
  */
 export function planStage(config: RunConfig, corpus: CorpusIndex, stage: number): StagePlan {
-  const pools = dealPools(config, corpus.shards.length);
+  const pools = dealPools(config, corpus);
   const poolShards = pools.stages[stage]!;
   const poolRows = rowsOf(corpus, poolShards);
   const holdOutRows = rowsOf(corpus, pools.holdOut);
@@ -67,6 +77,7 @@ export function planStage(config: RunConfig, corpus: CorpusIndex, stage: number)
     const most = pools.stages.map((shards, k) => mostRows(config, k, rowsOf(corpus, shards)));
     throw new ConfigError(tooSmall(config, { stage, poolRows, scored, most }));
   }
+  if (scored && selectedRows === poolRows) throw new ConfigError(keepsAll(config));
   const control = config.probe.method === 'lookahead';
   const most = mostLabels(holdOutRows, corpus.domains, { rowsPerDomain: config.evaluation.rowsPerDomain, control });
   if (probes > most) throw new ConfigError(tooManyProbes(probes, holdOutRows, most, control));
@@ -166,6 +177,10 @@ function tooSmall(
 /** A single stage has all rows but the hold-out. */
 const moreRows = (stage: number, stages: number) =>
   stages === 1 ? 'lower pools.holdOut' : `${stage === 0 ? 'raise' : 'lower'} pools.warmup`;
+
+const keepsAll = ({ selection: { fraction, method } }: RunConfig) =>
+  `selection.fraction: ${fraction} keeps every row of a pool, so that ${method} would score rows and choose none. ` +
+  'Lower it, or set selection.method to "random".';
 
 function tooManyProbes(probes: number, holdOutRows: number, most: number, control: boolean): string {
   const others = control ? ', and probe.method "lookahead" compares with one at least that is not probed' : '';

@@ -43,6 +43,8 @@ export const STREAM = {
   classifierSample: 20,
   /** The rows of a pool that its selection is compared with. */
   diagnosticsPool: 21,
+  /** The order in which the shards of a corpus prepared beforehand are dealt to pools. */
+  pools: 22,
 } as const;
 
 /**

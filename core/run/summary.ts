@@ -1,8 +1,9 @@
+import { OUR_TRAINER } from '../compare/checks.ts';
 import type { ModelFields, RunConfig } from '../config/schema.ts';
 import { trainingFlops } from '../cost/estimate.ts';
 import { mostSelected } from '../diagnostics/selection.ts';
 import { weaknessOf } from '../diagnostics/weakness.ts';
-import type { ChoiceScore, TaskScore } from '../evaluation/index.ts';
+import { type ChoiceScore, type TaskScore, taskName } from '../evaluation/index.ts';
 import type {
   Arm,
   ArmSummary,
@@ -19,14 +20,16 @@ import type {
   TrainingMetrics,
 } from '../formats.ts';
 import { sha256 } from '../hash.ts';
-import { armLayout, CORPUS_FILE, PASSAGES_FILE, stageLayout } from '../layout.ts';
+import { armLayout, PASSAGES_FILE, stageLayout } from '../layout.ts';
 import { mean } from '../metrics/index.ts';
+import { keepsOrder } from '../plan/stage-plan.ts';
 import { methodTraits } from '../selection/methods.ts';
 import type { ScorerRecord } from '../selection/scorer-record.ts';
-import { getJson, getJsonIfPresent, hashObject } from '../storage/index.ts';
+import { methodLabel } from '../selection/weighted-scores.ts';
+import { getJson, getJsonIfPresent, jsonText } from '../storage/index.ts';
 import type { TaskName } from '../tasks.ts';
 import { inputsOf } from './inputs.ts';
-import { corpusStore, openRunCorpus, type Run, readPlan } from './open-run.ts';
+import { openRunCorpus, type Run, readPlan } from './open-run.ts';
 import { busySeconds, readTimings, secondsAtWork, taskOf } from './timings.ts';
 
 /** Tasks of a stage that choose its rows. */
@@ -34,7 +37,7 @@ const SELECTION_TASKS: readonly (TaskName | undefined)[] = ['prepare-probe', 'pr
 
 /** Gathers the numbers of the closing table from the files of a finished run. */
 export async function summarise(run: Run): Promise<RunSummary> {
-  const { id, config } = run.record;
+  const { id, config, versions } = run.record;
   const corpus = await openRunCorpus(run);
   const stages: RunSummary['stages'] = [];
   for (let stage = 0; stage < config.pretrain.stages; stage++) {
@@ -73,12 +76,16 @@ export async function summarise(run: Run): Promise<RunSummary> {
     runId: id,
     name: config.name,
     method,
+    label: methodLabel(config.selection),
     seed: config.seed,
     data: {
-      corpus: (await hashObject(corpusStore(run), CORPUS_FILE)).sha256,
+      corpus: corpusHash(config, corpus.index),
+      texts: sha256(JSON.stringify(corpus.index.inputs.map((input) => input.sha256).sort())),
       heldOut: passagesHash(config.heldOut, inputs),
       reference: passagesHash(config.reference, inputs),
       settings: settingsHash(config),
+      tasks: taskHashes(config, inputs),
+      trainer: versions.trainer ?? OUR_TRAINER,
       rows: rowsHash(corpus.index),
       tokenizer: givenTokenizer(config, corpus.index),
       choice: choiceHash(config),
@@ -86,6 +93,12 @@ export async function summarise(run: Run): Promise<RunSummary> {
     warnings: passages?.warnings ?? [],
     stages,
   };
+}
+
+/** SHA-256 of `corpus.json`, without a field that came later, and with the run's seed if that has dealt its shards anew. */
+function corpusHash(config: RunConfig, index: CorpusIndex): string {
+  const { seed: _, ...older } = index;
+  return sha256(jsonText(keepsOrder(config, index) ? older : { ...older, seed: config.seed }));
 }
 
 /** Fields of `pretrain` that no loss depends on, or that runs may differ in. */
@@ -132,9 +145,21 @@ function choiceHash({ probe, influenceModel, selection }: RunConfig): string {
   return sha256(JSON.stringify(scored ? { probe: { ...probe, ...SPLIT }, influenceModel, selection } : { selection }));
 }
 
+/** Which items each task has, and how they are put. */
+function taskHashes(
+  { evaluation: { tasks } }: RunConfig,
+  inputs: readonly InputHash[],
+): Record<string, string> | undefined {
+  if (tasks.length === 0) return undefined;
+  const hash = ({ file, delimiter, limit }: (typeof tasks)[number]) =>
+    sha256(JSON.stringify({ file: hashOf(file, inputs), delimiter, limit }));
+  return Object.fromEntries(tasks.map((task) => [task.name ?? taskName(task.file), hash(task)]));
+}
+
+const hashOf = (input: string, inputs: readonly InputHash[]) => inputs.find(({ uri }) => uri === input)!.sha256;
+
 function passagesHash({ input, passages, target }: RunConfig['heldOut'], inputs: readonly InputHash[]): string {
-  const file = inputs.find(({ uri }) => uri === input)!.sha256;
-  return sha256(JSON.stringify({ file, passages, target }));
+  return sha256(JSON.stringify({ file: hashOf(input, inputs), passages, target }));
 }
 
 async function warningsOf(

@@ -1,6 +1,6 @@
 /** The scores that add up to a row's utility. */
 import type { RunConfig } from '../config/schema.ts';
-import type { ScoreKind } from './methods.ts';
+import { methodTraits, type ScoreKind } from './methods.ts';
 
 /**
  * Hold-out rows, which no model has learned from, for measuring means and deviations: so many give them to about 3 %.
@@ -18,6 +18,12 @@ export function weightedScores(
     ['classifier', classifierWeight],
   ];
   return [[score, 1], ...beside.filter(([kind, weight]) => kind !== score && weight > 0)];
+}
+
+/** `influence + classifier`: the method and the scores that count beside its own. */
+export function methodLabel({ method, ...weights }: RunConfig['selection']): string {
+  const beside = weightedScores(methodTraits(method).score, weights).slice(1);
+  return [method, ...beside.map(([kind]) => kind)].join(' + ');
 }
 
 /**

@@ -18,6 +18,7 @@ export {
   getJsonIfPresent,
   getRecord,
   getRecordIfPresent,
+  jsonText,
   NotFoundError,
   type Pieces,
   putJson,

@@ -60,8 +60,11 @@ export async function getJson<T>(store: Store, key: string): Promise<T> {
 
 /** Two-space JSON with a final newline: the files are read by people too. */
 export async function putJson(store: Store, key: string, value: unknown): Promise<void> {
-  await store.put(key, `${JSON.stringify(value, null, 2)}\n`);
+  await store.put(key, jsonText(value));
 }
+
+/** The text of a JSON file. */
+export const jsonText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 /** The object's JSON, or undefined when there is none. */
 export async function getJsonIfPresent<T>(store: Store, key: string): Promise<T | undefined> {

@@ -93,3 +93,50 @@ it('tells runs apart by the length of their rows and the size of their vocabular
   await putJson(tiny.store, key, index);
   expect((await summarise(tiny.run)).data!.rows).toBe(summary.data!.rows);
 });
+
+it("tells trainers, texts and a prepared corpus's pools apart, and is of one corpus whether or not its seed was recorded", async () => {
+  const { record } = tiny.run;
+  const dataOf = async (over: object, versions: Record<string, string> = {}) => {
+    const config = { ...record.config, ...over };
+    const run = { ...tiny.run, record: { ...record, config, versions: { ...record.versions, ...versions } } };
+    return (await summarise(run)).data!;
+  };
+  expect(summary.data!.trainer).toBe('mates');
+  expect((await dataOf({}, { trainer: 'python train.py' })).trainer).toBe('python train.py');
+  const key = `${CORPUS_FOLDER}/${CORPUS_FILE}`;
+  const index = await getJson<CorpusIndex>(tiny.store, key);
+  expect(index.seed).toBe(record.config.seed);
+  const same = summary.data!.corpus;
+  const prepared = { corpus: { prepared: 'c' } };
+  expect((await dataOf(prepared)).corpus).toBe(same); // of its own seed
+  const [other, another] = [await dataOf({ ...prepared, seed: 8 }), await dataOf({ ...prepared, seed: 9 })];
+  expect(new Set([same, other.corpus, another.corpus]).size).toBe(3);
+  expect(other.texts).toBe(summary.data!.texts);
+  try {
+    await putJson(tiny.store, key, { ...index, seed: undefined }); // as older versions wrote it
+    expect((await dataOf({})).corpus).toBe(same);
+    expect((await dataOf({ ...prepared, seed: 8 })).corpus).toBe(other.corpus);
+    await putJson(tiny.store, key, { ...index, inputs: index.inputs.map((input) => ({ ...input, sha256: 'other' })) });
+    expect((await dataOf({})).texts).not.toBe(summary.data!.texts);
+  } finally {
+    await putJson(tiny.store, key, index);
+  }
+});
+
+it('names the scores that count beside the method, and hashes tasks by their items', async () => {
+  const { record } = tiny.run;
+  const of = async (over: object) =>
+    summarise({ ...tiny.run, record: { ...record, config: { ...record.config, ...over } } });
+  expect(summary.label).toBe('influence');
+  expect(summary.data!.tasks).toBeUndefined();
+  const { selection, evaluation, heldOut } = record.config;
+  const weights = { dsirWeight: 0.5, classifierWeight: 1 };
+  expect((await of({ selection: { ...selection, ...weights } })).label).toBe('influence + dsir + classifier');
+  expect((await of({ selection: { ...selection, method: 'random' } })).label).toBe('random');
+  const tasksOf = async (...tasks: object[]) => (await of({ evaluation: { ...evaluation, tasks } })).data!.tasks!;
+  const file = heldOut.input; // any file of the run
+  const hashes = await tasksOf({ file, name: 'a' }, { file, name: 'b' }, { file, name: 'c', limit: 3 });
+  expect(Object.keys(hashes)).toEqual(['a', 'b', 'c']);
+  expect(hashes.a).toBe(hashes.b);
+  expect(hashes.c).not.toBe(hashes.a);
+});

@@ -1,9 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { compareRuns as compareEntries, differenceOf, type Entry, onSharedSeeds } from '../../core/compare/compare.ts';
+import { compareRuns as compareEntries, onSharedSeeds } from '../../core/compare/compare.ts';
+import { differenceOf } from '../../core/compare/difference.ts';
+import type { Entry } from '../../core/compare/entries.ts';
 import type { ArmSummary, RunSummary } from '../../core/formats.ts';
 import type { Method } from '../../core/selection/methods.ts';
 import { COMPARED, comparedRows, comparisonMarkdown, renderComparison } from '../../report/compare.ts';
+import { comparedTaskRows } from '../../report/compared-tasks.ts';
 import { checkXml } from '../report/xml.ts';
 
 const arm = (tokens: number, referenceLoss: number): ArmSummary => ({
@@ -71,10 +74,10 @@ describe('a comparison', () => {
     const sentence =
       'influence, seed 7: not selected by influence in stage 1 (by dsir), as the influence model or its labels were weak.';
     const comparison = compareRuns([replaced]);
-    expect(comparison.replaced).toEqual([sentence]);
+    expect(comparison.notes).toEqual([sentence]);
     expect(comparisonMarkdown(comparison)).toContain(sentence);
     expect(renderComparison(comparison)).toContain(sentence);
-    expect(compareRuns([one]).replaced).toEqual([]);
+    expect(compareRuns([one]).notes).toEqual([]);
   });
 
   it('pairs methods by seed', () => {
@@ -180,7 +183,9 @@ describe('a comparison', () => {
     expect(() => compareRuns([on(), other({ heldOut: 'g' })])).toThrow(
       /the runs dsir-1 and other have different held-out passages, so their losses cannot be subtracted/,
     );
-    expect(() => compareRuns([on(), other({ corpus: 'd' })])).toThrow(/different corpora, though their seed is/);
+    expect(() => compareRuns([on(), other({ corpus: 'd' })])).toThrow(
+      /different corpora or pools, though their seed is/,
+    );
     expect(() => compareRuns([on(), other({ reference: 'q' })])).toThrow(
       /dsir-1 and other have different reference passages/,
     );
@@ -194,6 +199,95 @@ describe('a comparison', () => {
     expect(() => compareRuns([on(), other({ settings: 't' })])).toThrow(
       /dsir-1 and other have different settings of model, pretrain, pools or evaluation, .* differ only in .*: seed, probe/,
     );
+  });
+
+  it('refuses a trainer beside our own and other items of a task, and remarks on what seeds are not meant to change', () => {
+    const on = (seed: number, over: object, method: Method = 'dsir'): RunSummary => ({
+      ...summary(method, seed, 5),
+      data: { corpus: `of seed ${seed}`, heldOut: 'h', reference: 'r', trainer: 'mates', texts: 't', ...over },
+    });
+    expect(compareRuns([on(1, {}), on(2, {}), on(3, { trainer: undefined, texts: undefined })]).notes).toEqual([]);
+    for (const [a, b] of [
+      [{}, { trainer: 'python train.py' }],
+      [{ trainer: 'python train.py' }, {}],
+    ])
+      expect(() => compareRuns([on(1, a!), on(2, b!)])).toThrow(
+        /dsir-1 and dsir-2 have different trainers \((mates and python|python train.py and mates)/,
+      );
+    expect(compareRuns([on(1, { trainer: 'python a.py' }), on(2, { trainer: 'python b/a.py' })]).notes).toEqual([
+      'The runs were trained by 2 different trainers, which their losses depend on.',
+    ]);
+    const texts = compareRuns([on(1, {}), on(2, { texts: 'u' })]);
+    expect(texts.notes).toEqual([
+      "The runs' corpora were made of 2 different sets of files: seeds differ in their texts, too.",
+    ]);
+    expect(comparisonMarkdown(texts)).toContain(texts.notes[0]);
+    const tasks = (piqa: string) => ({ tasks: { piqa, copa: 'c' } });
+    expect(compareRuns([on(1, tasks('p')), on(2, tasks('p')), on(3, {})]).notes).toEqual([]);
+    expect(() => compareRuns([on(1, tasks('p')), on(2, tasks('q'))])).toThrow(
+      /dsir-1 and dsir-2 have different items of the task piqa/,
+    );
+  });
+
+  it('names a row by all scores that count, and shows no interval of a stage that is shared', () => {
+    const influence = (seed: number, label?: string): RunSummary => ({
+      ...summary('influence', seed, 5 + seed / 10, { control: 5.5 + seed / 5 }),
+      label,
+    });
+    const both = compareRuns([influence(1), influence(1, 'influence + classifier'), influence(2)]);
+    expect(both.labels).toEqual(['influence', 'influence + classifier', 'random']);
+    const cells = (at: number) => comparedRows(both, at).find(([label]) => label === 'influence')!;
+    expect(cells(0)[3]).toBe('0.000');
+    expect(cells(1)[3]).toMatch(/^\u22120\.650 \[/);
+  });
+
+  it('compares tasks over the seeds that have them', () => {
+    const withTasks = (arm: ArmSummary, acc: number): ArmSummary => ({
+      ...arm,
+      tasks: [
+        { task: 'piqa', layout: 'choices', items: 10, acc, accStderr: 0, accNorm: acc + 0.1, accNormStderr: 0 },
+        { task: 'copa', layout: 'choices', items: 10, acc, accStderr: 0 },
+        {
+          task: 'lambada',
+          layout: 'continuation',
+          items: 9,
+          acc,
+          accStderr: 0,
+          perplexity: 100 * acc,
+          perplexityStderr: 1,
+          loss: 3,
+        },
+        { task: 'wiki', layout: 'text', items: 9, wordPerplexity: 9, bytePerplexity: 2, bitsPerByte: 2 * acc },
+      ],
+      taskMean: { tasks: 2, acc, accStderr: 0, accNorm: acc + 0.05, accNormStderr: 0 },
+    });
+    const run = (seed: number, acc: number, control: number): RunSummary => {
+      const one = summary('influence', seed, 5, { control: 5.1 });
+      const [first, last] = one.stages as [RunSummary['stages'][0], RunSummary['stages'][0]];
+      return {
+        ...one,
+        stages: [first, { ...last, main: withTasks(last.main, acc), control: withTasks(last.control!, control) }],
+      };
+    };
+    const comparison = compareRuns([run(1, 0.5, 0.4), run(2, 0.6, 0.48), summary('influence', 3, 5, { control: 5.1 })]);
+    expect(comparedTaskRows(comparison, 0)).toEqual([]);
+    const rows = comparedTaskRows(comparison, 1);
+    expect(rows.slice(0, 2)).toEqual([
+      ['piqa', 'acc', 'influence', '2', '55.0% \u00b1 5.0%', '+11.0% [\u22121.7%, +23.7%]'],
+      ['piqa', 'acc', 'random', '2', '44.0% \u00b1 4.0%', '\u2013'],
+    ]);
+    expect(rows.map(([task, metric]) => `${task} ${metric}`).filter((_, i) => i % 2 === 0)).toEqual([
+      ...['piqa acc', 'piqa acc_norm', 'copa acc', 'lambada acc', 'lambada perplexity', 'wiki bits per byte'],
+      ...['mean of 2 choice tasks acc', 'mean of 2 choice tasks acc_norm'],
+    ]);
+    expect(rows.find(([, metric]) => metric === 'perplexity')!.slice(2)).toEqual([
+      ...['influence', '2', '55.000 \u00b1 5.000', '+11.000 [\u22121.706, +23.706]'],
+    ]);
+    const text = comparisonMarkdown(comparison);
+    expect(text).toContain('| piqa | acc | influence | 2 | 55.0% ');
+    expect(text).toContain('Zero-shot tasks');
+    expect(renderComparison(comparison)).toContain('<th scope="row">piqa</th><td class="text">acc</td>');
+    expect(comparisonMarkdown(compareRuns([summary('dsir', 1, 5)]))).not.toContain('Zero-shot');
   });
 
   it('refuses a loss that is not a number, as JSON has it, and names where it is', () => {
@@ -248,12 +342,12 @@ describe('a comparison', () => {
     expect(charts.length).toBeGreaterThan(0);
     for (const [svg] of charts) checkXml(svg!);
     expect(comparisonMarkdown(comparison)).toMatchInlineSnapshot(`
-      "| method | seeds | reference loss | difference | held-out loss | difference | mixed-domain loss | Spearman | FLOPs |
-      | --- | --: | --: | --: | --: | --: | --: | --: | --: |
-      | random | 2 | 5.000 ± 0.000 | – | 5.100 ± 0.000 | – | 4.900 ± 0.000 | 0.50 | 2.40e+2 |
-      | influence | 2 | 4.900 ± 0.000 | −0.100 [−0.100, −0.100] | 5.000 ± 0.000 | −0.100 [−0.100, −0.100] | 4.800 ± 0.000 | 0.50 | 2.40e+2 |
+      "| method | seeds | reference loss | difference | held-out loss | difference | mixed-domain loss | difference | Spearman | FLOPs |
+      | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |
+      | random | 2 | 5.000 ± 0.000 | – | 5.100 ± 0.000 | – | 4.900 ± 0.000 | – | 0.50 | 2.40e+2 |
+      | influence | 2 | 4.900 ± 0.000 | −0.100 [−0.100, −0.100] | 5.000 ± 0.000 | −0.100 [−0.100, −0.100] | 4.800 ± 0.000 | −0.100 [−0.100, −0.100] | 0.50 | 2.40e+2 |
 
-      After stage 1. Losses in nats per token, mean ± standard error over seeds; differences to random, taken before rounding, paired by seed (a run with its own control, if it has one), with 95 % intervals (which span the bootstrap's and Student's t) and, where some seeds have no pair, the number of pairs in parentheses; negative is better. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there."
+      After stage 1. Losses in nats per token, mean ± standard error over seeds; differences to random, taken before rounding, paired by seed (a run with its own control, if it has one), with 95 % intervals (which span the bootstrap's and Student's t) and, where some seeds have no pair, the number of pairs in parentheses; negative is better. Intervals are of what seeds change, on one set of passages. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there."
     `);
   });
 });

@@ -44,6 +44,10 @@ function corpusOf(rows: number[], domains = 1): CorpusIndex {
   return { shards, rows: firstRow, domains: each } as unknown as CorpusIndex;
 }
 
+const PREPARED = { corpus: { prepared: 'c' } };
+
+const manyShards = (shards: number, seed?: number): CorpusIndex => ({ ...corpusOf(new Array(shards).fill(10)), seed });
+
 function messageOf(attempt: () => unknown): string {
   try {
     attempt();
@@ -56,19 +60,36 @@ function messageOf(attempt: () => unknown): string {
 describe('pools', () => {
   it('share no shard and use every shard, for any number of stages and shards', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 300 }), (stages, extra) => {
-        const shards = stages + 1 + extra;
-        const pools = dealPools(config({ pretrain: { stages } }), shards);
-        const all = [...pools.holdOut, ...pools.stages.flat()];
-        expect([...all].sort((a, b) => a - b)).toEqual(Array.from({ length: shards }, (_, i) => i));
-        expect(pools.holdOut.length).toBeGreaterThan(0);
-        for (const pool of pools.stages) expect(pool.length).toBeGreaterThan(0);
-      }),
+      fc.property(
+        fc.integer({ min: 1, max: 12 }),
+        fc.integer({ min: 0, max: 300 }),
+        fc.boolean(),
+        (stages, extra, again) => {
+          const shards = stages + 1 + extra;
+          const pools = dealPools(config({ pretrain: { stages }, ...(again && PREPARED) }), manyShards(shards));
+          const all = [...pools.holdOut, ...pools.stages.flat()];
+          expect([...all].sort((a, b) => a - b)).toEqual(Array.from({ length: shards }, (_, i) => i));
+          expect(pools.holdOut.length).toBeGreaterThan(0);
+          for (const pool of pools.stages) expect(pool.length).toBeGreaterThan(0);
+        },
+      ),
     );
   });
 
   it('names the field when there are too few shards', () => {
-    expect(() => dealPools(config({ pretrain: { stages: 4 } }), 4)).toThrow(/corpus\.shards: 4 shards/);
+    expect(() => dealPools(config({ pretrain: { stages: 4 } }), manyShards(4))).toThrow(/corpus\.shards: 4 shards/);
+  });
+
+  it("of a corpus prepared beforehand are dealt anew by a seed that is not the corpus's", () => {
+    const dealt = (over: object, seed?: number) => dealPools(config(over), manyShards(40, seed));
+    const own = dealt({ seed: 7 }, 7);
+    expect(dealt({ seed: 7, ...PREPARED }, 7)).toEqual(own); // as if the run had prepared it
+    const others = [8, 9].map((seed) => dealt({ seed, ...PREPARED }, 7));
+    expect(others).toEqual([8, 9].map((seed) => dealt({ seed, ...PREPARED }, undefined)));
+    const all = [own, ...others].map(({ holdOut, stages }) => [holdOut, ...stages].map(String));
+    for (const pool of all[0]!.keys()) expect(new Set(all.map((pools) => pools[pool])).size).toBe(3);
+    for (const { holdOut, stages } of others)
+      for (const pool of [holdOut, ...stages]) expect(pool).toEqual([...pool].sort((a, b) => a - b));
   });
 });
 
@@ -95,6 +116,15 @@ describe('stage plan', () => {
       for (let k = 0; k < small.pretrain.stages; k++)
         planStage(config({ pretrain: { stepsPerStage: Number(advised) } }), corpus, k);
     }
+  });
+
+  it('refuses to score rows of which all are kept', () => {
+    const keeping = (fraction: number, method = 'influence', stage = 1) =>
+      planStage(config({ selection: { method, fraction } }), corpus, stage);
+    expect(() => keeping(1)).toThrow(/^selection\.fraction: 1 keeps every row of a pool, .* influence would/);
+    expect(keeping(0.9999).selectedRows).toBe(keeping(0.9999).poolRows - 1);
+    expect(keeping(1, 'random').scored).toBe(false);
+    expect(keeping(1, 'influence', 0).scored).toBe(false);
   });
 
   it('refuses a hold-out whose shards are all empty', () => {
@@ -124,11 +154,11 @@ describe('stage plan', () => {
         fc.array(fc.integer({ min: 0, max: 60 }), { minLength: 6, maxLength: 30 }),
         fc.integer({ min: 1, max: 40 }),
         (rows, jobs) => {
-          const index = corpusOf([...rows.map((count) => count + 1), 50, 50]);
+          const index = corpusOf([...rows.map((count) => count + 5), 50, 50]);
           const plan = planStage(
             config({
               pretrain: { stepsPerStage: 1, batchRows: 1, microBatchRows: 1, stages: 2 },
-              selection: { fraction: 1, method: 'dsir' },
+              selection: { fraction: 0.9, method: 'dsir' },
               scoring: { jobs },
             }),
             index,

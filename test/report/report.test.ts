@@ -35,7 +35,7 @@ describe('a finished run', () => {
       'Configuration',
     ])
       expect(page).toContain(`>${title}</h2>`);
-    expect(page).toContain('0.180 lower than the random control');
+    expect(page).toContain('0.153 lower than the random control');
     expect(page).toContain('one seed (7)');
     expect(page).not.toContain('Not there yet');
     expect(page).not.toContain('yet.</p>');
@@ -202,26 +202,46 @@ describe('the verdict', () => {
 
   it('subtracts the numbers as shown, and ignores a difference of a thousandth', async () => {
     const { header, row, figures } = await withLosses(
-      { referenceLoss: 10.8264, heldOutLoss: 10.8284, mixedDomainLoss: 4.0021 },
-      { referenceLoss: 10.8256, heldOutLoss: 10.8288, mixedDomainLoss: 4.0009 },
+      { referenceLoss: 10.8284, heldOutLoss: 10.8264, mixedDomainLoss: 4.0021 },
+      { referenceLoss: 10.8288, heldOutLoss: 10.8256, mixedDomainLoss: 4.0009 },
     );
     expect(figures).toEqual(['10.826', '10.826', '0.000', '\u22120.001']);
     expect(header).toContain('10.826 nats per token, the same as the random control');
     expect(header).toContain('class="verdict open"');
-    expect(row).toContain('<td class="">\u22120.001</td>'); // held-out: 10.828 and 10.829
+    expect(row).toContain('<td class="">\u22120.001</td>'); // reference: 10.828 and 10.829
     expect(header + row).not.toMatch(/did not help|carry over|trades breadth|class="(better|worse)"/);
   });
 
   it.each([
-    [5, 5.004, '0.004 lower than the random control\u2019s 5.004: less than 0.01, which is too small to count.'],
-    [5.004, 5, '0.004 higher than the random control\u2019s 5.000: less than 0.01, which is too small to count.'],
-    [5, 5.01, '0.010 lower than the random control\u2019s 5.010.'],
-    [5.01, 5, '0.010 higher than the random control\u2019s 5.000: in this run selection did not help.'],
+    [5, 5.004, '0.004 lower than the random control\u2019s 5.004: less than 0.05, which may as well be chance.'],
+    [5.004, 5, '0.004 higher than the random control\u2019s 5.000: less than 0.05, which may as well be chance.'],
+    [5, 5.05, '0.050 lower than the random control\u2019s 5.050.'],
+    [5.05, 5, '0.050 higher than the random control\u2019s 5.000: in this run selection did not help.'],
   ])('says whether %f beside %f is a difference', async (main, control, said) => {
     const losses = (loss: number) => ({ referenceLoss: loss, heldOutLoss: loss, mixedDomainLoss: loss });
     const { header, row } = await withLosses(losses(main), losses(control));
     expect(header).toContain(said);
-    expect(row.includes('class="better"') || row.includes('class="worse"')).toBe(Math.abs(main - control) > 0.005);
+    expect(row.includes('class="better"') || row.includes('class="worse"')).toBe(Math.abs(main - control) > 0.04);
+  });
+
+  it.each([
+    [-0.2, -0.2, 'good'],
+    [-0.2, -0.04, 'warn'],
+    [-0.2, 0.04, 'warn'],
+    [0, -0.2, 'good'],
+    [0.2, -0.2, 'warn'],
+    [0.2, 0.2, 'warn'],
+    [0.04, -0.04, 'open'],
+  ])('praises no gain on the reference passages (%d) that is none on others (%d)', async (reference, heldOut, tone) => {
+    const losses = (over: object) => ({
+      referenceLoss: 5 + reference,
+      heldOutLoss: 5 + heldOut,
+      mixedDomainLoss: 4,
+      ...over,
+    });
+    const { header } = await withLosses(losses({}), losses({ referenceLoss: 5, heldOutLoss: 5 }));
+    expect(header).toContain(`class="verdict ${tone}"`);
+    expect(header.includes('does not carry over')).toBe(reference < -0.1 && heldOut > -0.1);
   });
 
   it('warns of a probe that is not to be trusted, where rows are scored by it alone', async () => {
