@@ -33,6 +33,7 @@ export function encodeTask(
   beginning = plainBeginning(tokenizer),
 ): EncodedTask {
   let cut = 0;
+  const tooLong = new Map<number, number>(); // tokens by line
   const requests = task.items.flatMap((item, index) => {
     const whole = encodeItem(task, item, tokenizer, contextLength, beginning);
     return whole.map((pair, option): TaskRequest => {
@@ -42,16 +43,26 @@ export function encodeTask(
         throw new InputError(
           `${at}: ${counted(pair.tokens.length, 'token leaves', 'tokens leave')} nothing to score; remove the line.`,
         );
-      if (targets > contextLength)
-        throw new InputError(
-          `${at}: a continuation of ${targets} tokens is longer than the ${contextLength} that the model reads; remove the line.`,
-        );
+      if (targets > contextLength && targets > (tooLong.get(item.line) ?? 0)) tooLong.set(item.line, targets);
       const fitting = lastTokens(pair, contextLength + 1); // the last token is predicted, not read
       if (fitting.tokens.length < pair.tokens.length) cut++;
       return { ...fitting, item: index, option };
     });
   });
+  if (tooLong.size > 0) refuseLong(task.file, tooLong, contextLength);
   return { ...task, requests, truncated: cut };
+}
+
+/** Names all lines at once: whoever removes one should not have to try again for the next. */
+function refuseLong(file: string, tooLong: ReadonlyMap<number, number>, contextLength: number): never {
+  const [[first, tokens] = [], ...others] = tooLong;
+  const longer = `a continuation of ${tokens} tokens is longer than the ${contextLength} that the model reads`;
+  const named = others.slice(0, 20).map(([line]) => line);
+  const also = others.length === 0 ? '' : `, and so ${others.length === 1 ? 'is one in line' : 'are those in lines'} `;
+  const more = others.length > named.length ? ` and ${others.length - named.length} more` : '';
+  throw new InputError(
+    `${file}, line ${first}: ${longer}${also}${named.join(', ')}${more}; remove ${others.length === 0 ? 'the line' : 'these lines'}.`,
+  );
 }
 
 function encodeItem(

@@ -146,12 +146,24 @@ describe('encodeTask', () => {
     expect(text).toMatchObject({ tokens: [7, 8, ...tokenizer.encode('the cat')], firstTarget: 1 });
   });
 
-  it('refuses a continuation that is longer than the model reads, naming the line', async () => {
+  it('refuses continuations that are longer than the model reads, naming their lines', async () => {
     const long = { context: 'the', continuation: 'cat sat on the mat' };
     const task = await parse([{ context: 'the', continuation: 'cat' }, long]);
     expect(() => encodeTask(task, tokenizer, 4)).toThrow(
-      /own\.jsonl, line 2: a continuation of 5 tokens is longer than the 4 that the model reads/,
+      /own\.jsonl, line 2: a continuation of 5 tokens is longer than the 4 that the model reads; remove the line\.$/,
     );
+    const said = async (lines: number) => {
+      const items = Array.from({ length: lines }, () => long);
+      const several = await parse(items);
+      try {
+        encodeTask(several, tokenizer, 4);
+      } catch (error) {
+        return (error as Error).message.replace(/.*reads/, '');
+      }
+    };
+    expect(await said(2)).toBe(', and so is one in line 2; remove these lines.');
+    expect(await said(3)).toBe(', and so are those in lines 2, 3; remove these lines.');
+    expect(await said(24)).toMatch(/, and so are those in lines 2, .*, 21 and 3 more; remove these lines\.$/);
   });
 
   it('refuses a pair of one token, which nothing predicts', async () => {
