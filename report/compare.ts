@@ -13,7 +13,7 @@ import { chart, figure, legend, Plot, responsive } from './charts/plot.ts';
 import { differenceText } from './compared-difference.ts';
 import { ABOUT_TASKS, COMPARED_TASKS, comparedTaskRows } from './compared-tasks.ts';
 import { correlation, count, loss, NOTHING } from './format.ts';
-import { type Html, html } from './html.ts';
+import { type Content, type Html, html } from './html.ts';
 import { page } from './page.ts';
 
 /** The columns of a table of methods, whether it is in a terminal, a page or Markdown. */
@@ -109,13 +109,14 @@ const AXES = [
 export function renderComparison(comparison: Comparison): string {
   const { runs, baseline, labels, courses, stages, notes } = comparison;
   const numbers = [...new Set(stages.map(({ stage }) => stage))];
+  const last = lastCommonStage(courses);
   const hasTasks = stages.some(({ tasks }) => tasks);
   const axes = AXES.filter(({ key }) => courses.some(({ points }) => points.some((one) => one[key] !== undefined)));
   return page(
     `Comparison of ${howMany(runs.given)} \u2013 MATES`,
     html`<header><p class="eyebrow">MATES comparison</p><h1>${whichRuns(comparison)}</h1></header>
 <section aria-labelledby="after"><h2 id="after">After each stage</h2>
-${numbers.toReversed().map((stage) => stageTable(comparison, stage))}
+${numbers.toReversed().map((stage) => stageTable(comparison, stage, stage === last))}
 <p class="note">${note(baseline)}</p>${hasTasks && html`<p class="note">${ABOUT_TASKS}</p>`}${notes.map((sentence) => html`<p class="note"><b>${sentence}</b></p>`)}</section>
 <section aria-labelledby="courses"><h2 id="courses">What it took</h2>
 ${legend(...labels.map((label) => ({ color: colorOf(labels, label), swatch: 'line' as const, label: lineName(courses, label) })))}
@@ -134,23 +135,31 @@ function whichRuns({ runs: { given, controlled } }: Comparison): string {
   return `${howMany(given)}, ${count(controlled)} of them with a control arm`;
 }
 
-function stageTable(comparison: Comparison, stage: number): Html {
-  const tasks = comparedTaskRows(comparison, stage);
+/** @param tasksOpen whether its tasks are shown without being asked for: they can make many rows. */
+function stageTable(comparison: Comparison, stage: number, tasksOpen: boolean): Html {
+  const rows = comparedTaskRows(comparison, stage);
+  const tasks = rows.length > 0 && htmlTable(COMPARED_TASKS, rows, 3);
   return html`<h3>Stage ${stage}</h3>${htmlTable(COMPARED, comparedRows(comparison, stage), 1)}${
-    tasks.length > 0 && htmlTable(COMPARED_TASKS, tasks, 3)
+    tasksOpen || !tasks ? tasks : html`<details class="more"><summary>Zero-shot tasks</summary>${tasks}</details>`
   }`;
 }
 
 /** @param texts so many columns, from the first, are of text. */
 function htmlTable(head: string[], rows: string[][], texts: number): Html {
   const text = (column: number) => column > 0 && column < texts && html` class="text"`;
-  return html`<div class="scroll" tabindex="0"><table>
+  return html`<div class="scroll" tabindex="0"><table class="closing">
 <thead><tr>${head.map((name, i) => html`<th scope="col"${text(i)}>${name}</th>`)}</tr></thead>
 <tbody>${rows.map(
     ([first, ...cells]) =>
-      html`<tr><th scope="row">${first}</th>${cells.map((cell, i) => html`<td${text(i + 1)}>${cell}</td>`)}</tr>
+      html`<tr><th scope="row">${first}</th>${cells.map((cell, i) => html`<td${text(i + 1)}>${withSpread(cell)}</td>`)}</tr>
 `,
   )}</tbody></table></div>`;
+}
+
+/** An error or interval has a line of its own: side by side, those of three losses do not fit a page. */
+function withSpread(cell: string): Content {
+  const [, value, spread] = /^(\S+) ([[\u00b1].*)$/.exec(cell) ?? [];
+  return spread === undefined ? cell : html`${value} <span class="spread">${spread}</span>`;
 }
 
 /** Explains the lines: the strong ones may be means over fewer seeds than the tables. */

@@ -31,5 +31,5 @@ function cellsOf({ label, task, metric, seeds, mean, standardError, difference }
 
 /** The note below the table. */
 export const ABOUT_TASKS =
-  'Zero-shot tasks, on the decay branch: higher accuracies (acc, acc_norm; differences in percentage points), lower perplexities and bits per byte are better. ' +
+  'Zero-shot tasks, on the decay branch: higher accuracies (acc, acc_norm; differences in percentage points), lower losses (nats per token) and bits per byte are better. ' +
   'Mean \u00b1 standard error over seeds, differences as above; what the choice of the items adds to them is not in the intervals.';

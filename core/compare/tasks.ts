@@ -3,10 +3,13 @@ import type { ArmSummary, TaskSummary } from '../formats.ts';
 import { mean, standardError } from '../metrics/index.ts';
 import { type Difference, differenceOf } from './difference.ts';
 
-/** One figure of a task, named as in lm-evaluation-harness. */
+/**
+ * One figure of a task. Accuracies are named as in lm-evaluation-harness; of continuations, the loss in nats per token
+ * stands for the perplexity, whose differences are those of the worst model alone.
+ */
 export interface TaskFigure {
   task: string;
-  metric: 'acc' | 'acc_norm' | 'perplexity' | 'bits per byte';
+  metric: 'acc' | 'acc_norm' | 'loss' | 'bits per byte';
   /** A share where the metric is an accuracy. */
   value: number;
 }
@@ -32,7 +35,7 @@ export function taskFigures({ tasks, taskMean }: ArmSummary): TaskFigure[] | und
 function figuresOf(score: TaskSummary): TaskFigure[] {
   if (score.layout === 'text') return [{ task: score.task, metric: 'bits per byte', value: score.bitsPerByte }];
   if (score.layout === 'continuation')
-    return [...accuracies(score), { task: score.task, metric: 'perplexity', value: score.perplexity }];
+    return [...accuracies(score), { task: score.task, metric: 'loss', value: score.loss }];
   return accuracies(score);
 }
 

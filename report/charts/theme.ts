@@ -107,6 +107,7 @@ td.text,th.text{text-align:left;white-space:normal}
 td.heat{background:color-mix(in srgb,var(--heat) var(--amount),transparent)}
 .better{color:var(--good);font-weight:600}
 .worse{color:var(--warn);font-weight:600}
+.spread{display:block;color:var(--muted)}
 table.closing{font-size:.82rem}
 .closing th,.closing td{padding:6px 5px}
 .closing .group{padding-left:16px}

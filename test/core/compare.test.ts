@@ -253,9 +253,9 @@ describe('a comparison', () => {
           items: 9,
           acc,
           accStderr: 0,
-          perplexity: 100 * acc,
+          perplexity: 9,
           perplexityStderr: 1,
-          loss: 3,
+          loss: 10 * acc,
         },
         { task: 'wiki', layout: 'text', items: 9, wordPerplexity: 9, bytePerplexity: 2, bitsPerByte: 2 * acc },
       ],
@@ -277,11 +277,11 @@ describe('a comparison', () => {
       ['piqa', 'acc', 'random', '2', '44.0% \u00b1 4.0%', '\u2013'],
     ]);
     expect(rows.map(([task, metric]) => `${task} ${metric}`).filter((_, i) => i % 2 === 0)).toEqual([
-      ...['piqa acc', 'piqa acc_norm', 'copa acc', 'lambada acc', 'lambada perplexity', 'wiki bits per byte'],
+      ...['piqa acc', 'piqa acc_norm', 'copa acc', 'lambada acc', 'lambada loss', 'wiki bits per byte'],
       ...['mean of 2 choice tasks acc', 'mean of 2 choice tasks acc_norm'],
     ]);
-    expect(rows.find(([, metric]) => metric === 'perplexity')!.slice(2)).toEqual([
-      ...['influence', '2', '55.000 \u00b1 5.000', '+11.000 [\u22121.706, +23.706]'],
+    expect(rows.find(([, metric]) => metric === 'loss')!.slice(2)).toEqual([
+      ...['influence', '2', '5.500 \u00b1 0.500', '+1.100 [\u22120.171, +2.371]'],
     ]);
     const text = comparisonMarkdown(comparison);
     expect(text).toContain('| piqa | acc | influence | 2 | 55.0% ');
@@ -394,7 +394,7 @@ it('has the same columns on a page, in Markdown and in a terminal', () => {
   expect(influence).toEqual(expect.arrayContaining(['4.950 \u00b1 0.050', '0.50', '2.40e+2']));
   expect(comparisonMarkdown(comparison)).toContain(`| ${COMPARED.join(' | ')} |`);
   expect(comparisonMarkdown(comparison)).toContain(`| ${influence!.join(' | ')} |`);
-  const page = renderComparison(comparison);
+  const page = renderComparison(comparison).replace(/<span class="spread">([^<]*)<\/span>/g, '$1');
   for (const text of [...COMPARED, ...influence!]) expect(page).toContain(`>${text}</t`);
 });
 
