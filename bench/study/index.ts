@@ -16,6 +16,7 @@ import { build } from 'esbuild';
 import { exportModel } from '../../bin/commands/export.ts';
 import { parseConfig } from '../../core/config/load.ts';
 import type { RunConfigInput } from '../../core/config/schema.ts';
+import { corpusIndex } from '../../core/corpus/corpus.ts';
 import { type PrepareOptions, prepareCorpus } from '../../core/corpus/prepare.ts';
 import type { InfluenceFit, SelectionSummary } from '../../core/formats.ts';
 import { armLayout, RUN_FILE, SUMMARY_FILE, stageLayout, TOKENIZER_FILE } from '../../core/layout.ts';
@@ -137,6 +138,8 @@ async function makeCorpus(
   const target = join(folder, 'corpora', name);
   const { without, distinct = false }: Setting = REFERENCE_SETS[references];
   const open = storeOpener();
+  // A corpus that does not say its seed is older than 0.4.0, and a run would deal its shards anew.
+  if ((await corpusIndex(open(target)))?.seed === undefined) await rm(target, { recursive: true, force: true });
   const domains = (await open(texts).list('')).filter((name) => name !== `${without}.jsonl.gz`);
   await prepareCorpus({
     opener: open,

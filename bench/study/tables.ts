@@ -1,7 +1,7 @@
 /** The tables of docs/results.md, as functions of the results of the cells. */
 import { type Comparison, meanCourse } from '../../core/compare/compare.ts';
 import { type Difference, differenceOf } from '../../core/compare/difference.ts';
-import { mean, standardError } from '../../core/metrics/index.ts';
+import { mean } from '../../core/metrics/index.ts';
 import { differenceText } from '../../report/compared-difference.ts';
 import { BESIDE_CLASSIFIER, CHOSEN, FREE, LONGER as LONGER_RUNS, SEEDS, SIZES } from './grid.ts';
 
@@ -274,7 +274,7 @@ export function driftTable(cells: readonly CellResult[]): string {
         number(mean(stages.map(({ spearman }) => spearman!)), 2),
         number(fresh.length ? mean(fresh) : undefined, 2),
         number(stale.length ? mean(stale) : undefined, 2),
-        fresh.length > 1 ? `${number(mean(lost), 2)} \u00b1 ${number(standardError(lost), 2)}` : NOTHING,
+        fresh.length > 1 ? differenceText(differenceOf(lost), undefined, (value) => number(value, 2)) : NOTHING,
       ],
     ];
   });

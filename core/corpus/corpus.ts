@@ -32,7 +32,8 @@ export async function preparedIndex({ corpus }: RunConfig, open: StoreOpener): P
   return corpus.prepared === undefined ? undefined : corpusIndex(open(corpus.prepared));
 }
 
-const corpusIndex = (store: Store) =>
+/** Undefined where there is no prepared corpus. */
+export const corpusIndex = (store: Store) =>
   getRecordIfPresent<CorpusIndex>(store, CORPUS_FILE, 'mates-corpus/1', 'prepare it again');
 
 export class Corpus {
