@@ -11,6 +11,7 @@ import { courseChart, gainsChart } from './charts.ts';
 import { SIZES } from './grid.ts';
 import {
   type Agreement,
+  accuracyTable,
   agreementTable,
   type CellResult,
   confirmedTable,
@@ -35,6 +36,7 @@ const SHOWN = [
 
 const TABLES: Record<string, (cells: readonly CellResult[]) => string> = {
   main: mainTable,
+  accuracy: accuracyTable,
   sizes: sizesTable,
   summary: summaryTable,
   confirmed: confirmedTable,

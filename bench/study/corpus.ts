@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { InputError } from '../../core/errors.ts';
 import type { Pair } from '../../core/evaluation/prompt.ts';
-import { parseTask } from '../../core/evaluation/task.ts';
+import { parseTask, type TaskItem } from '../../core/evaluation/task.ts';
 import { CounterRandom } from '../../core/random/philox.ts';
 import { passagesOf } from '../../examples/corpus/passages.ts';
 import { readAusten } from '../../examples/corpus/sources.ts';
@@ -35,6 +35,10 @@ export type Questions = keyof typeof QUESTIONS;
 type Passages = 'lambada' | 'lambada-plain' | 'python-docs' | Questions;
 /** The answers of `reference.jsonl`, without their questions. */
 const ANSWERS_FILE = 'answers.jsonl';
+/** The questions of `held-out.jsonl` with all their choices, for accuracies. */
+export const QUESTIONS_FILE = 'questions.jsonl';
+/** Characters of a choice that is sure to fit into a row, where some two and a half make a token. */
+const LONGEST_CHOICE = 250;
 
 export interface Setting {
   passages: Passages;
@@ -184,18 +188,23 @@ function manualPassages(documents: string[]): string[] {
 }
 
 /**
- * Writes `<set>/reference.jsonl`, `<set>/held-out.jsonl` and last `<set>/answers.jsonl`: questions as contexts, right
- * answers as continuations, whose tokens alone are targets.
+ * Writes `<set>/reference.jsonl`, `<set>/held-out.jsonl` and `<set>/answers.jsonl`: questions as contexts, right
+ * answers as continuations, whose tokens alone are targets. Last it writes `<set>/questions.jsonl`, lines of the file itself.
  *
  * @param file JSON lines of `{"query", "choices", "gold"}`.
  */
 export async function writeQuestions(set: Questions, file: string, out: string): Promise<void> {
-  if (existsSync(join(out, set, ANSWERS_FILE))) return;
+  if (existsSync(join(out, set, QUESTIONS_FILE))) return;
   const { items } = await parseTask(createReadStream(file), file, { name: QUESTIONS[set] });
-  const answers = new Draws(STREAM.passages).shuffle(items.map(({ pairs, gold }) => pairs[gold]!));
+  const shuffled = new Draws(STREAM.passages).shuffle(items);
+  const answers = shuffled.map(({ pairs, gold }) => pairs[gold]!);
   await writePassages(out, set, answers);
   const alone = answers.slice(0, REFERENCES).map(({ continuation }) => ({ text: continuation.trim() }));
   await writeFile(join(out, set, ANSWERS_FILE), lines(alone));
+  const read = (await readFile(file, 'utf8')).split('\n');
+  const fits = ({ choices = [] }: TaskItem) => choices.every((choice) => choice.length <= LONGEST_CHOICE);
+  const questions = shuffled.slice(REFERENCES, REFERENCES + HELD_OUT).filter(fits);
+  await writeFile(join(out, set, QUESTIONS_FILE), questions.map(({ line }) => `${read[line - 1]}\n`).join(''));
 }
 
 async function writePassages(out: string, name: Passages, passages: readonly (string | Pair)[]): Promise<void> {

@@ -1,6 +1,13 @@
 /** What the study runs: methods, seeds, reference sets and sizes. A cell is one run; its id names its result file. */
 import type { RunConfigInput } from '../../core/config/schema.ts';
-import { REFERENCE_SETS, type ReferenceSet, type Setting } from './corpus.ts';
+import {
+  QUESTIONS,
+  QUESTIONS_FILE,
+  type Questions,
+  REFERENCE_SETS,
+  type ReferenceSet,
+  type Setting,
+} from './corpus.ts';
 
 export interface Cell {
   id: string;
@@ -383,10 +390,14 @@ export function configOf(
     scoring: { jobs: 1 },
     selection: { fraction: longer?.fraction ?? 0.2, temperature: 0.5, ...selection },
     control: 'none',
-    evaluation: { rowsPerDomain: 40 },
+    evaluation: { rowsPerDomain: 40, tasks: tasksOf(set, folder) },
     engine: { runtime, threads: 1 },
   };
 }
+
+/** Where passages are answers to questions, these are asked, too: a right answer that is likelier need not be chosen more often. */
+const tasksOf = (set: string, folder: string) =>
+  set in QUESTIONS ? [{ file: `${folder}/${QUESTIONS_FILE}`, name: QUESTIONS[set as Questions] }] : [];
 
 function shapeOf(size: Size): RunConfigInput['model'] {
   const { layers, width, heads } = isTrained(size) ? TRAINED[size] : SIZES[size];

@@ -24,7 +24,14 @@ interface StageResult {
   freshSpearman?: number;
   staleSpearman?: number;
   selectedDomains: Record<string, number>;
-  main: { trainingFlops: number; heldOutLoss: number; referenceLoss: number; mixedDomainLoss: number };
+  main: {
+    trainingFlops: number;
+    heldOutLoss: number;
+    referenceLoss: number;
+    mixedDomainLoss: number;
+    /** The questions of the held-out passages, where these are answers; absent in older results. */
+    tasks?: { acc: number; accNorm: number }[];
+  };
 }
 
 /** The random runs that are longer than the others, the shorter first. */
@@ -96,6 +103,29 @@ export function mainTable(cells: readonly CellResult[]): string {
   rows.sort((a, b) => a.difference - b.difference); // not by loss: rows may have other seeds
   return markdownTable(
     ['method', 'seeds', 'held-out loss', 'to random', 'to DSIR', 'mixed-domain loss', 'selection, TFLOP'],
+    rows.map(({ cells }) => cells),
+  );
+}
+
+/** Shares of the held-out questions whose right answer is the likeliest, by all of its tokens and by its character. */
+export function accuracyTable(cells: readonly CellResult[]): string {
+  const score = (cell: CellResult) => last(cell.stages).main.tasks?.[0];
+  const methods = byMethod(cells.filter((cell) => score(cell) && !LONGER.includes(cell.method)));
+  const percent = (share: number) => (100 * share).toFixed(1);
+  const points = (share: number) => `${share < 0 ? '\u2212' : '+'}${percent(Math.abs(share))}`;
+  const rows = [...methods].map(([method, seeds]) => {
+    const all = [...seeds.values()];
+    const figures = (of: (cell: CellResult) => number) => [
+      percent(mean(all.map(of))),
+      method === RANDOM ? NOTHING : differenceText(paired(methods, method, RANDOM, of), all.length, points),
+    ];
+    const loss = mean(all.map(finalLoss));
+    const accuracies = [...figures((cell) => score(cell)!.acc), ...figures((cell) => score(cell)!.accNorm)];
+    return { loss, cells: [method, String(all.length), number(loss), ...accuracies] };
+  });
+  rows.sort((a, b) => a.loss - b.loss);
+  return markdownTable(
+    ['method', 'seeds', 'held-out loss', 'acc, %', 'to random', 'acc_norm, %', 'to random'],
     rows.map(({ cells }) => cells),
   );
 }
