@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { JOB_VARIABLE } from '../core/deployed-names.ts';
 import { ConfigError, errorNamed, InterruptedError, type MatesError, RunError } from '../core/errors.ts';
 import { type Progress, WARNING } from '../core/progress.ts';
-import { getJson, LAKE_DIRECTORY_VARIABLE, splitUri, storeOpener } from '../core/storage/index.ts';
+import { getJson, LAKE_DIRECTORY_VARIABLE, splitUri, storeOpener, uriOf } from '../core/storage/index.ts';
 import { execute } from './asl/interpreter.ts';
 import { type Json, StatesError } from './asl/types.ts';
 import { validate } from './asl/validate.ts';
@@ -149,7 +149,7 @@ export function jobProgram(
   lakeDirectory: string,
 ): Program {
   if (entry === 'mates-job') return nodeProgram('../containers/main.ts', rest);
-  const { uri } = storeOpener(lakeDirectory)(environment[JOB_VARIABLE.runUri]!);
+  const uri = uriOf(storeOpener(lakeDirectory)(environment[JOB_VARIABLE.runUri]!));
   const all = { ...(process.env as Record<string, string>), ...environment };
   return { ...nodeProgram('trainer.ts', [entry!, ...rest]), environment: { ...all, [JOB_VARIABLE.runUri]: uri } };
 }

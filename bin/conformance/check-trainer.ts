@@ -9,7 +9,7 @@ import { armLayout, stageLayout } from '../../core/layout.ts';
 import { mean } from '../../core/metrics/index.ts';
 import { counted, plural } from '../../core/plural.ts';
 import { trunkLearningRate } from '../../core/schedule.ts';
-import { getJsonIfPresent, type Store, type StoreOpener } from '../../core/storage/index.ts';
+import { getJsonIfPresent, type Store, type StoreOpener, uriOf } from '../../core/storage/index.ts';
 import { hasCheckpoint, loadCheckpoint } from '../../engine/files/checkpoint.ts';
 import { GRACE_SECONDS, type Interruption, runTrainer, type TrainerRun } from './command.ts';
 import { ONE_STEP, stepDifference } from './one-step.ts';
@@ -314,7 +314,7 @@ class Checks {
     const { command, environment, timeout, signal } = this.options;
     const own = {
       [JOB_VARIABLE.task]: 'pretrain',
-      [JOB_VARIABLE.runUri]: store.uri,
+      [JOB_VARIABLE.runUri]: uriOf(store),
       [JOB_VARIABLE.stage]: String(stage),
       [JOB_VARIABLE.arm]: arm,
     };

@@ -23,7 +23,8 @@ export async function checkPassages(
   const [reference, heldOut] = [compare(given.reference.passages), compare(given.heldOut.passages)];
   const unused: string[] = [];
   const kept: string[] = [];
-  for (const [name, { from, passages, found, hashes }] of Object.entries(given)) {
+  for (const name of ['reference', 'heldOut'] as const) {
+    const { from, passages, found, hashes } = given[name];
     unused.push(...unusedWarnings(name, from, passages, found));
     if (hashes) kept.push(...exclusionWarnings(`${name}.input`, from.input, hashes, corpus.index));
   }

@@ -94,6 +94,13 @@ function shortened(text: string): string {
     .trimEnd()}\u2026`;
 }
 
+/** With fewer passages than these, chance decides: of the examples, the smoke test has as many. */
+const FEW = { reference: 16, heldOut: 32 } as const;
+const WHY_MORE = {
+  reference: 'what suits so few need not suit others of their kind',
+  heldOut: 'their loss is as much of these few texts as of their kind',
+} as const;
+
 /** The share of all tokens that passages may lose to the length of a row without a warning. */
 const LOST = 0.25;
 
@@ -104,7 +111,7 @@ const LOST = 0.25;
  * @param found passages in the file.
  */
 export function unusedWarnings(
-  group: string,
+  group: 'reference' | 'heldOut',
   { passages: wanted, target }: Omit<RunConfig['reference'], 'input'>,
   passages: readonly Passage[],
   found: number,
@@ -112,6 +119,10 @@ export function unusedWarnings(
   const warnings: string[] = [];
   const used = passages.length;
   if (used < wanted) warnings.push(`${group}.passages is ${wanted}, and ${group}.input has ${used}: these are used.`);
+  if (used < FEW[group])
+    warnings.push(
+      `${group}.input: ${counted(used, 'passage is', 'passages are')} few, and ${WHY_MORE[group]}: give at least ${FEW[group]}, better ${PASSAGES} or more.`,
+    );
   // Any other number was chosen.
   if (wanted === PASSAGES && found > used)
     warnings.push(
@@ -155,8 +166,9 @@ export function exclusionWarnings(
   const known = new Set(excluded);
   const others = [...hashes].filter((hash) => !known.has(hash)).length;
   if (others === 0) return [];
+  const which = hashes.size === 1 ? 'The passage' : `${others} of the ${hashes.size} passages`;
   const found = excluded
-    ? `${others} of the ${counted(hashes.size, 'passage')} of ${name} ${plural(others, 'was', 'were')} not kept out of the corpus.`
+    ? `${which} of ${name} ${plural(others, 'was', 'were')} not kept out of the corpus.`
     : `Whether the passages of ${name} were kept out of the corpus is not known, as an older version prepared it.`;
   return [
     `${found} Those that are documents of it may be selected and trained on, and their loss then says nothing of other texts: ` +

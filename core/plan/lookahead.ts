@@ -17,7 +17,7 @@ export function guardPassages(passages: number): number {
 export function requireGuard(passages: number): void {
   if (guardPassages(passages) < passages) return;
   throw new ConfigError(
-    `reference.input has ${counted(passages, 'passage')}, too few for probe.method "lookahead", which keeps a quarter of them aside: ` +
+    `reference.input has ${counted(passages, 'passage')}, counting equal ones once: too few for probe.method "lookahead", which keeps a quarter of them aside: ` +
       'give at least 2, or choose another probe.method.',
   );
 }

@@ -52,9 +52,8 @@ export const keepsOrder = ({ corpus, seed }: RunConfig, { seed: dealtBy }: Pick<
   corpus.prepared === undefined || seed === dealtBy;
 
 /** A corpus of a few long documents may fill only a few of its shards. */
-const EMPTY_HOLD_OUT =
-  'pools.holdOut: the corpus has no row in the shards of the hold-out, so there is nothing to probe or measure on: ' +
-  'lower corpus.shards, as each document lies in a single shard, or add text.';
+const FEWER_SHARDS = 'lower corpus.shards, as each document lies in a single shard, or add text.';
+const EMPTY_HOLD_OUT = `pools.holdOut: the corpus has no row in the shards of the hold-out, so there is nothing to probe or measure on: ${FEWER_SHARDS}`;
 
 /**
  * The plan of stage `stage`.
@@ -164,6 +163,8 @@ function tooSmall(
   { pretrain: { stepsPerStage, batchRows }, selection: { fraction } }: RunConfig,
   { stage, poolRows, scored, most }: { stage: number; poolRows: number; scored: boolean; most: number[] },
 ): string {
+  if (poolRows === 0)
+    return `stage ${stage}: the corpus has no row in the shards of the candidate pool: ${FEWER_SHARDS}`;
   const selected = scored ? `, of which selection.fraction ${fraction} keeps ${most[stage]}` : '';
   const steps = Math.floor(Math.min(...most) / batchRows);
   const fewer = steps > 0 ? `Set pretrain.stepsPerStage to ${steps} or less` : 'Lower pretrain.batchRows';

@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path';
 import { InputError } from '../errors.ts';
 import type { CorpusIndex, FileRecord, Manifest, SelectionSummary } from '../formats.ts';
 import {
@@ -82,7 +83,7 @@ async function outputs(store: Store, onOther: (file: FileRecord) => void): Promi
   const missing = [...known.keys()].find((key) => !present.has(key));
   if (missing) throw new InputError(`${store.uri}/${missing} is missing, which the run wrote. ${remedyFor(missing)}`);
   // On a disk the large files are read again, as nobody else watches over their bytes.
-  const isLocal = store.uri.startsWith('file:');
+  const isLocal = isAbsolute(store.uri);
   return mapParallel(keys, isLocal ? FILES_AT_ONCE : REQUESTS, async (key) => {
     const record = known.get(key);
     if (isLocal) {

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readdir, realpath, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { InputError } from '../errors.ts';
 import { type Content, NotFoundError, type Store } from './store.ts';
 
@@ -22,7 +21,7 @@ export class DirectoryStore implements Store {
 
   constructor(root: string) {
     this.root = resolve(root); // without a slash at its end
-    this.uri = pathToFileURL(this.root).href;
+    this.uri = this.root;
   }
 
   async get(key: string, range?: { offset: number; length: number }): Promise<Uint8Array> {

@@ -1,9 +1,9 @@
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { InputError } from '../errors.ts';
 import { DirectoryStore } from './directory-store.ts';
 import { S3Store, s3Client } from './s3-store.ts';
-import type { StoreOpener } from './store.ts';
+import type { Store, StoreOpener } from './store.ts';
 
 export { DirectoryStore } from './directory-store.ts';
 export { ObjectWriter } from './object-writer.ts';
@@ -84,6 +84,9 @@ export function localPath(uri: string): string {
 export function absolute(path: string): string {
   return isLocalPath(path) ? localPath(path) : path;
 }
+
+/** A store's root as a URI, for other programs; messages and our own jobs have a path where it is on this machine. */
+export const uriOf = ({ uri }: Store): string => (isLocalPath(uri) ? pathToFileURL(uri).href : uri);
 
 /** The bucket's name where the data lake is a directory of this machine. */
 export const LOCAL_LAKE = 'lake';

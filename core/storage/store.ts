@@ -8,7 +8,7 @@ export type Content = Uint8Array | string | Pieces;
 
 /** Where the bytes of a corpus or run live. Keys are relative, with forward slashes, and never start with one. */
 export interface Store {
-  /** The root that keys are relative to: `s3://bucket/prefix` or `file:///directory`. */
+  /** The root that keys are relative to: `s3://bucket/prefix` or a directory's absolute path, as a person would write it. */
   readonly uri: string;
   /**
    * The object's bytes, or `range.length` of them from `range.offset`, fewer where the object ends before. Throws

@@ -191,7 +191,7 @@ it.each<[string, string, string[]]>([
   const rest = flags.map((flag) => (flag === 'exported' ? join(folder, flag) : flag));
   const { code, stderr } = await mates(command, folder, ...rest);
   expect(code).toBe(1);
-  expect(stderr).toMatch(new RegExp(`^mates: file:.*/${key} does not exist: .*make it again\\.\n$`));
+  expect(stderr).toMatch(new RegExp(`^mates: /.*/${key} does not exist: .*make it again\\.\n$`));
 });
 
 it('says so when the run was made with other versions', async () => {

@@ -147,7 +147,7 @@ describe('a run that goes on from a model', () => {
       'run.json',
     );
     await expect(refused).rejects.toThrow(
-      `corpus.json: its rows have ${index.sequenceLength} tokens, but the model of file://${at('short')}/config.json reads only ${contextLength}:`,
+      `corpus.json: its rows have ${index.sequenceLength} tokens, but the model of ${at('short')}/config.json reads only ${contextLength}:`,
     );
   });
 

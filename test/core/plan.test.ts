@@ -118,6 +118,11 @@ describe('stage plan', () => {
     }
   });
 
+  it('says of a pool whose shards are all empty that shards are too many, and not that batches are too large', () => {
+    const long = Array.from({ length: 24 }, (_, shard) => (shard === 23 ? 3000 : 0));
+    expect(() => planStage(config(), corpusOf(long), 1)).toThrow(/^stage 1: .* no row in .*: lower corpus\.shards, as/);
+  });
+
   it('refuses to score rows of which all are kept', () => {
     const keeping = (fraction: number, method = 'influence', stage = 1) =>
       planStage(config({ selection: { method, fraction } }), corpus, stage);

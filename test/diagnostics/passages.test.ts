@@ -78,14 +78,30 @@ it('says how much of a file goes unused, unless so many passages were asked for'
       /^reference\.passages is 64, its default, and reference\.input has 128: only the first 64 .* Set it to 128 /,
     ),
   ]);
-  expect(warnings(64, 10)).toEqual(['reference.passages is 64, and reference.input has 10: these are used.']);
-  expect(warnings(8, 8, 1)).toEqual([]); // a quarter
-  expect(warnings(8, 8, 2, 'last-word')).toEqual([]);
-  expect(warnings(8, 8, 2)).toEqual([
+  expect(warnings(64, 20)).toEqual(['reference.passages is 64, and reference.input has 20: these are used.']);
+  expect(warnings(16, 16, 1)).toEqual([]); // a quarter
+  expect(warnings(16, 16, 2, 'last-word')).toEqual([]);
+  expect(warnings(16, 16, 2)).toEqual([
     expect.stringMatching(
       /^40\.0 % of the tokens of reference\.input are left out, .* longer rows \(corpus\.sequenceLength\)\.$/,
     ),
   ]);
+});
+
+it('warns of few passages, whether or not so few were asked for', () => {
+  const warnings = (group: 'reference' | 'heldOut', used: number) =>
+    unusedWarnings(group, { passages: used, target: 'passage' }, new Array(used).fill(passage([1, 2, 3])), used);
+  for (const [group, least] of [
+    ['reference', 16],
+    ['heldOut', 32],
+  ] as const) {
+    expect(warnings(group, least)).toEqual([]);
+    const [few] = warnings(group, least - 1);
+    expect(few).toMatch(
+      new RegExp(`^${group}\\.input: ${least - 1} passages are few, .* at least ${least}, better 64`),
+    );
+  }
+  expect(warnings('reference', 1)[0]).toMatch(/^reference\.input: 1 passage is few, /);
 });
 
 it('says which passages were not kept out of a corpus, or that this is unknown', () => {
@@ -94,6 +110,6 @@ it('says which passages were not kept out of a corpus, or that this is unknown',
   expect(warnings(['a', 'b'], ['a', 'b', 'c'])).toEqual([]);
   const [some] = warnings(['a', 'd', 'e'], ['a', 'b']);
   expect(some).toMatch(/^2 of the 3 passages of heldOut\.input were not kept out .* --exclude held-out\.jsonl /);
-  expect(warnings(['a'], [])[0]).toMatch(/^1 of the 1 passage of heldOut\.input was not kept out /);
+  expect(warnings(['a'], [])[0]).toMatch(/^The passage of heldOut\.input was not kept out /);
   expect(warnings(['a'])[0]).toMatch(/^Whether the passages of heldOut\.input were kept out .* is not known/);
 });

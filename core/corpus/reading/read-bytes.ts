@@ -5,7 +5,10 @@ import { createGunzip } from 'node:zlib';
 import { InputError } from '../../errors.ts';
 import { readPieces } from '../../storage/index.ts';
 import type { InputFile } from './input-file.ts';
-import { unzstd, WideWindow } from './unzstd.ts';
+import { NO_FRAME, unzstd, WideWindow } from './unzstd.ts';
+
+/** What unpacking says of a file that is something else. */
+const NO_HEADER = { gzip: 'incorrect header check', zstd: NO_FRAME };
 
 type Bytes = AsyncGenerator<Uint8Array, void, undefined>;
 
@@ -68,8 +71,12 @@ async function* zstd(pieces: Bytes, uri: string): Bytes {
   }
 }
 
-function damaged(uri: string, kind: string, error: unknown): InputError {
+function damaged(uri: string, kind: 'gzip' | 'zstd', error: unknown): InputError {
   const detail = (error as Error).message;
+  if (detail === NO_HEADER[kind])
+    return new InputError(
+      `${uri}: its name says that it is compressed, but it does not begin as ${kind} data does: give it the name of what it is, or fetch it again.`,
+    );
   return new InputError(
     `${uri}: the ${kind} data is truncated or damaged (${detail}); fetch or compress the file again.`,
   );

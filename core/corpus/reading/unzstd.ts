@@ -17,6 +17,8 @@ const WINDOW_BYTES = 128 << 20;
 /** The data is good, but needs more memory than is given to it. */
 export class WideWindow extends Error {}
 
+export const NO_FRAME = 'a frame does not begin as one';
+
 /**
  * @throws WideWindow when a frame needs more than 128 MiB to be unpacked.
  * @throws Error when the data is truncated or damaged.
@@ -113,7 +115,7 @@ class FrameEnd {
     const magic = littleEndian(header);
     if (magic === MAGIC) this.next(1, this.readDescriptor);
     else if ((magic & ~0xf) >>> 0 === SKIPPABLE_MAGIC) this.next(4, this.readSkipped);
-    else throw new Error('a frame does not begin as one');
+    else throw new Error(NO_FRAME);
   }
 
   private readSkipped(header: number[]): void {
