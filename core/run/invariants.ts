@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Corpus } from '../corpus/corpus.ts';
 import { InputError } from '../errors.ts';
-import type { Arm, Evaluation, SelectionSummary, StagePlan, TrainingMetrics } from '../formats.ts';
+import type { Arm, Evaluation, RunRecord, SelectionSummary, StagePlan, TrainingMetrics } from '../formats.ts';
 import { armLayout, CORPUS_FILE, checkpointMark, stageLayout } from '../layout.ts';
 import { parquetRows, readParquet } from '../parquet.ts';
 import { planStage } from '../plan/stage-plan.ts';
@@ -11,6 +11,7 @@ import { readScorer } from '../selection/scorer-record.ts';
 import { selectionRequest } from '../selection/select.ts';
 import { getJson } from '../storage/index.ts';
 import { type Run, readPlan } from './open-run.ts';
+import { changedVersions } from './versions.ts';
 
 /** Rows of a Parquet file that are in memory at once. */
 const ROWS_AT_ONCE = 1 << 19;
@@ -42,16 +43,22 @@ export async function checkStage(run: Run, corpus: Corpus, stage: number): Promi
   const { store, record } = run;
   const plan = await readPlan(run, stage);
   const planned = planStage(record.config, corpus.index, stage);
-  demand(
-    isDeepStrictEqual(plan, planned),
-    `${store.uri}/${stageLayout(stage).plan}`,
-    'it is not the plan that the configuration and the corpus give',
-  );
+  if (!isDeepStrictEqual(plan, planned)) refusePlan(record, `${store.uri}/${stageLayout(stage).plan}`);
   await checkProbes(run, corpus, plan);
   for (const arm of plan.arms) {
     await checkSelection(run, corpus, plan, arm);
     await checkTraining(run, plan, arm);
   }
+}
+
+/** An older version may have dealt the pools otherwise. */
+function refusePlan({ versions }: RunRecord, file: string): never {
+  const fault = 'it is not the plan that the configuration and the corpus give';
+  const mates = changedVersions(versions).find(({ name }) => name === 'mates');
+  if (!mates) doesNotHold(file, fault);
+  throw new InputError(
+    `${file}: ${fault} in version ${mates.now}. Version ${mates.begun} made it: verify the run with that one.`,
+  );
 }
 
 async function checkProbes({ store }: Run, corpus: Corpus, plan: StagePlan): Promise<void> {
@@ -174,5 +181,9 @@ function inShards(corpus: Corpus, shards: readonly number[]): (row: number) => b
 }
 
 function demand(isSo: boolean, file: string, fault: string): asserts isSo {
-  if (!isSo) throw new InputError(`${file}: ${fault}. The run does not hold together; run the stage again.`);
+  if (!isSo) doesNotHold(file, fault);
+}
+
+function doesNotHold(file: string, fault: string): never {
+  throw new InputError(`${file}: ${fault}. The run does not hold together; run the stage again.`);
 }

@@ -1,9 +1,9 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Manifest } from '../../core/formats.ts';
+import type { Manifest, RunRecord } from '../../core/formats.ts';
 import { sha256 } from '../../core/hash.ts';
-import { MANIFEST_FILE, SUMMARY_FILE } from '../../core/layout.ts';
+import { MANIFEST_FILE, RUN_FILE, SUMMARY_FILE } from '../../core/layout.ts';
 import { readParquet, writeParquet } from '../../core/parquet.ts';
 import { makeManifest } from '../../core/run/manifest.ts';
 import { openRun } from '../../core/run/open-run.ts';
@@ -166,6 +166,20 @@ describe('files that disagree though their hashes are right', () => {
       'a plan of other rows',
       () => forgeJson('stages/1/plan.json', (plan: { poolShards: number[] }) => plan.poolShards.pop()),
       /plan\.json: it is not the plan that the configuration and the corpus give/,
+    ],
+    [
+      'a plan as another version made it',
+      async () => {
+        await forgeJson('stages/1/plan.json', (plan: { poolShards: number[] }) => plan.poolShards.pop());
+        const older = (run: RunRecord) => {
+          run.versions.mates = '0.1.0';
+          return run;
+        };
+        await forgeJson(RUN_FILE, older as (value: never) => void);
+        const manifest = await getJson<Manifest>(copy, MANIFEST_FILE);
+        await putJson(copy, MANIFEST_FILE, { ...manifest, run: older(manifest.run) });
+      },
+      /plan\.json: .* corpus give in version \S+\. Version 0\.1\.0 made it: verify the run with that one\.$/,
     ],
     [
       'a row that another stage has',
