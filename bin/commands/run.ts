@@ -34,8 +34,6 @@ export async function run(file: string, options: Options): Promise<void> {
       `--out ${options.out}: a run on this machine is kept on its own disk; name a folder. On AWS, use mates start.`,
     );
   const trainer = options.trainer === undefined ? undefined : splitCommand(options.trainer, '--trainer');
-  // Before the run records its configuration, which cannot be changed from then on.
-  if (config.engine.runtime === 'tfjs-gpu') (await import('../../engine/runtime/eager.ts')).requireGpuPackage();
   const runDirectory = await runHere(config, runId, absolute(options.out), trainer);
   const summary = await getJson<RunSummary>(new DirectoryStore(runDirectory), SUMMARY_FILE);
   const report = join(runDirectory, REPORT_FILE);

@@ -1,5 +1,4 @@
 /** Programs run op by op by a tfjs backend: `tfjs-cpu`, the reference that tests compare with, and `tfjs-gpu`. */
-import { createRequire } from 'node:module';
 import * as tf from '@tensorflow/tfjs-core';
 import { ConfigError } from '../../core/errors.ts';
 import type { ParameterSet } from '../parameters.ts';
@@ -24,25 +23,15 @@ export async function cpuCompiler(): Promise<Compiler> {
 
 const GPU_PACKAGE = '@tensorflow/tfjs-node-gpu';
 
-const notLoadable = (error: unknown) =>
-  `engine.runtime is tfjs-gpu, but ${GPU_PACKAGE} cannot be loaded (${(error as Error).message.split('\n')[0]}). ` +
-  'Run in the GPU image, install that package, or set engine.runtime to onnx.';
-
-/** Whether the package is there, without loading it, which would take the GPU's memory. Throws ConfigError when it is not. */
-export function requireGpuPackage(find: (name: string) => unknown = createRequire(import.meta.url).resolve): void {
-  try {
-    find(GPU_PACKAGE);
-  } catch (error) {
-    throw new ConfigError(notLoadable(error));
-  }
-}
-
 /** @param load loads the native package, which registers the backend `tensorflow`; tests replace it. */
 export async function gpuCompiler(load: () => Promise<unknown> = () => import(GPU_PACKAGE)): Promise<Compiler> {
   try {
     await load();
   } catch (error) {
-    throw new ConfigError(notLoadable(error));
+    throw new ConfigError(
+      `engine.runtime is tfjs-gpu, but ${GPU_PACKAGE} cannot be loaded (${(error as Error).message.split('\n')[0]}). ` +
+        'Run in the GPU image, install that package, or set engine.runtime to onnx.',
+    );
   }
   await tf.setBackend('tensorflow');
   const { isUsingGpuDevice } = tf.backend() as { isUsingGpuDevice?: boolean };
