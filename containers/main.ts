@@ -64,6 +64,7 @@ async function main(): Promise<void> {
     progress: progressToStdout(),
     warn: (warning) => process.stderr.write(`${WARNING}${printable(warning)}\n`),
   };
+  if (name === 'prepare' && environment[LAKE_DIRECTORY_VARIABLE] !== undefined) await requireEngine(run);
   await (await task()).run(job);
 }
 
@@ -100,6 +101,18 @@ function requireSameVersions({ record: { id, versions } }: Run): void {
     `run ${id} was begun with ${other.name} ${other.begun}, and this job's image has ${other.now}: deploy the image of the ` +
       'same version (the setting image), and resume the run.',
   );
+}
+
+/**
+ * On one machine the engine is tried out before the corpus is prepared, while a run may still change its configuration:
+ * otherwise the first training would report that it cannot be used. On AWS, preparing has no GPU.
+ *
+ * @throws ConfigError when the engine cannot be loaded, or finds no GPU.
+ */
+async function requireEngine({ record: { config } }: Run): Promise<void> {
+  const { openRuntime, trainingWorkers } = await import('./model.ts');
+  await openRuntime(config);
+  trainingWorkers(config);
 }
 
 /** Whether the container's agent, which is asked for the role's credentials, gave none: it may be restarting. */

@@ -75,6 +75,15 @@ const cases: Case[] = [
     message: /long\.jsonl.*(line |:)1.*MB/s,
   },
   {
+    name: 'an engine that is not installed',
+    change: (config) => {
+      Object.assign(config.engine, { runtime: 'tfjs-gpu' });
+    },
+    code: 2,
+    message: /engine\.runtime is tfjs-gpu, but .* cannot be loaded .*set engine\.runtime to onnx/,
+    absent: 'corpus/corpus.json', // and so no plan: another engine may be named for the same run
+  },
+  {
     name: 'a pool smaller than the stage consumes',
     change: (config) => {
       config.pretrain.stepsPerStage = 5000;
