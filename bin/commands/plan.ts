@@ -59,13 +59,16 @@ export async function plan(files: string[], options: Options): Promise<void> {
     console.log(JSON.stringify(plans.length === 1 ? plans[0] : { idle: idle(), plans }));
     return;
   }
-  if (plans.length > 1 || options.markdown) console.log(options.markdown ? costMarkdown(plans) : costTable(plans));
-  else console.log(describe(configs[0]!, plans[0]!, corpora[0]));
+  if (plans.length > 1 || options.markdown) {
+    console.log(options.markdown ? costMarkdown(plans) : costTable(plans));
+    // Beside the table, which may go into a document.
+    for (const { name, warnings } of plans)
+      for (const warning of warnings) console.error(`${WARNING}${name}: ${warning}`);
+  } else console.log(describe(configs[0]!, plans[0]!, corpora[0]));
 }
 
-/** What is wrong with the run's input files, and how much text they have. Nothing is checked if any is on S3. */
+/** What is wrong with the run's input files on this machine, and how much text they have. */
 async function filesHere(config: RunConfig): Promise<Pick<Place, 'textBytes' | 'passages'> & { problems: string[] }> {
-  if (JSON.stringify(config).includes('"s3://')) return { problems: [] };
   const { files, problems, ...found } = await inputProblems(config, storeOpener());
   if (problems.length > 0) problems.push('Planning does not need these files; a run does.');
   return {

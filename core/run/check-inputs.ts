@@ -44,20 +44,23 @@ export interface FoundInputs {
  */
 export async function checkInputs(config: RunConfig, open: StoreOpener): Promise<FoundInputs> {
   const found: FoundInputs = { files: [] };
-  for (const check of checks(config, open, found)) await check();
+  for (const { check } of checks(config, open, found)) await check();
   return found;
 }
 
-/** The same for all inputs, each by itself: what is there, and what is wrong with the others, in sentences. */
+/**
+ * The same for all inputs, each by itself: what is there, and what is wrong with the others, in sentences. What is on S3
+ * is not looked for.
+ */
 export async function inputProblems(
   config: RunConfig,
   open: StoreOpener,
 ): Promise<FoundInputs & { problems: string[] }> {
   const found: FoundInputs = { files: [] };
   const problems = new Set<string>(); // reference.input and heldOut.input may be one file
-  for (const check of checks(config, open, found))
+  for (const { paths, check } of checks(config, open, found))
     try {
-      await check();
+      if (!paths.some((path) => path?.startsWith('s3://'))) await check();
     } catch (error) {
       if (!(error instanceof MatesError)) throw error;
       problems.add(error.message);
@@ -65,44 +68,75 @@ export async function inputProblems(
   return { ...found, problems: [...problems] };
 }
 
-/** Each throws when something is wrong; otherwise it writes down what it has found. */
-function checks(config: RunConfig, open: StoreOpener, found: FoundInputs): (() => Promise<void>)[] {
+interface Check {
+  /** What it looks at. */
+  paths: (string | undefined)[];
+  /** Throws when something is wrong; otherwise it writes down what it has found. */
+  check(): Promise<void>;
+}
+
+function checks(config: RunConfig, open: StoreOpener, found: FoundInputs): Check[] {
   const { corpus, model, influenceModel, evaluation } = config;
   const { prepared } = corpus;
-  const passages = (name: 'reference' | 'heldOut') => async () => {
+  const given = textsOf(corpus)?.tokenizer;
+  const tokenizer = given && 'file' in given ? given : undefined;
+  const passages = (name: 'reference' | 'heldOut'): Check => {
     const { input, passages } = config[name];
-    found[name] = await reachable(input, () => measurePassages(readPassageFile(open, input), input, passages));
+    const measure = () => measurePassages(readPassageFile(open, input), input, passages);
+    return {
+      paths: [input],
+      check: async () => {
+        found[name] = await reachable(input, measure);
+      },
+    };
   };
   return [
     prepared !== undefined
-      ? async () => {
-          await requireFile(
-            open,
-            `${prepared}/${CORPUS_FILE}`,
-            'corpus.prepared names the folder that mates prepare has written',
-          );
-          const index = await preparedIndex(config, open);
-          if (index) paddedVocabulary(index.tokenizer.vocabularySize, model, `the tokenizer of ${prepared}`);
+      ? {
+          paths: [prepared],
+          check: async () => {
+            await requireFile(
+              open,
+              `${prepared}/${CORPUS_FILE}`,
+              'corpus.prepared names the folder that mates prepare has written',
+            );
+            const index = await preparedIndex(config, open);
+            if (index) paddedVocabulary(index.tokenizer.vocabularySize, model, `the tokenizer of ${prepared}`);
+          },
         }
-      : async () => {
-          const inputs = `corpus.input (${corpus.input.join(', ')})`;
-          found.files = await reachable(inputs, () => findInputs(corpus.input, open));
+      : {
+          paths: corpus.input,
+          check: async () => {
+            const inputs = `corpus.input (${corpus.input.join(', ')})`;
+            found.files = await reachable(inputs, () => findInputs(corpus.input, open));
+          },
         },
-    async () => {
-      const tokenizer = textsOf(corpus)?.tokenizer;
-      if (tokenizer && 'file' in tokenizer) await checkTokenizer(open, tokenizer.file, tokenizer.endOfText, model);
+    {
+      paths: [tokenizer?.file],
+      check: async () => {
+        if (tokenizer) await checkTokenizer(open, tokenizer.file, tokenizer.endOfText, model);
+      },
     },
     passages('reference'),
     passages('heldOut'),
-    ...evaluation.tasks.map((task) => async () => {
-      await requireFile(open, task.file, 'evaluation.tasks names JSON Lines files');
-      await readTask(open, task);
-    }),
-    async () => {
-      if (model.pretrained) await checkPretrained(open, model.pretrained, corpus);
+    ...evaluation.tasks.map((task) => ({
+      paths: [task.file],
+      check: async () => {
+        await requireFile(open, task.file, 'evaluation.tasks names JSON Lines files');
+        await readTask(open, task);
+      },
+    })),
+    {
+      paths: [model.pretrained, prepared, tokenizer?.file],
+      check: async () => {
+        if (model.pretrained) await checkPretrained(open, model.pretrained, corpus);
+      },
     },
-    async () => {
-      if (influenceModel.pretrained) await checkEncoder(open, influenceModel.pretrained, influenceModel);
+    {
+      paths: [influenceModel.pretrained],
+      check: async () => {
+        if (influenceModel.pretrained) await checkEncoder(open, influenceModel.pretrained, influenceModel);
+      },
     },
   ];
 }

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { plan } from '../../bin/commands/plan.ts';
 import { temporaryFolder } from '../support.ts';
 import { printed } from './support.ts';
@@ -44,4 +44,21 @@ it('counts the operations of the passages that there are, and says what is wrong
   await writeFile(passages, '{"text": "a b"}\n{"words": 2}\n');
   const { warnings } = JSON.parse(await printed(() => plan([config], { json: true })));
   expect(warnings).toContainEqual(expect.stringMatching(/passages\.jsonl, line 2: expected \{"text": "\.\.\."\}/));
+});
+
+it('says which local files are missing beside files on S3, and where it prints a table', async () => {
+  const config = join(await temporaryFolder(), 'mine.json');
+  const passages = { reference: { input: 'none.jsonl' }, heldOut: { input: 's3://bucket/held-out.jsonl' } };
+  await writeFile(config, JSON.stringify({ corpus: { input: ['s3://bucket/*.jsonl'] }, ...passages }));
+  const { warnings } = JSON.parse(await printed(() => plan([config], { json: true })));
+  expect(warnings).toEqual([
+    expect.stringMatching(/\/none\.jsonl: no such file; reference\.input/),
+    'Planning does not need these files; a run does.',
+  ]);
+  const said: string[] = [];
+  await printed(() => {
+    vi.mocked(console.error).mockImplementation((line) => void said.push(line));
+    return plan([config, 'examples/smoke.json'], {});
+  });
+  expect(said).toEqual(warnings.map((text: string) => `Warning: mine: ${text}`));
 });
