@@ -54,9 +54,7 @@ describe('Parquet', () => {
     await store.put('x.parquet', bytes);
     const read = readParquet({ store, key: 'x.parquet' }, { row: 'INT64', text: 'STRING', score: 'FLOAT' });
     await expect(read).rejects.toThrow(InputError);
-    await expect(read).rejects.toThrow(
-      /^file:.*\/x\.parquet has no column text, score; it has row\. .* make it again\.$/,
-    );
+    await expect(read).rejects.toThrow(/^\/.*\/x\.parquet has no column text, score; it has row\. .* make it again\.$/);
   });
 
   it('names a damaged file, whether its footer or its pages are damaged', async () => {
@@ -67,9 +65,7 @@ describe('Parquet', () => {
       await store.put('x.parquet', damaged);
       const read = readParquet({ store, key: 'x.parquet' }, { text: 'STRING' });
       await expect(read).rejects.toThrow(InputError);
-      await expect(read).rejects.toThrow(
-        /^file:.*\/x\.parquet: not a Parquet file.*it was damaged: .*make it again\.$/,
-      );
+      await expect(read).rejects.toThrow(/^\/.*\/x\.parquet: not a Parquet file.*it was damaged: .*make it again\.$/);
     }
     await store.put('x.parquet', bytes.subarray(0, -9));
     await expect(parquetRows({ store, key: 'x.parquet' })).rejects.toThrow(/x\.parquet: not a Parquet file/);
