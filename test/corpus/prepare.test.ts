@@ -1,7 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { openCorpus } from '../../core/corpus/corpus.ts';
 import { textHash } from '../../core/corpus/document.ts';
@@ -277,7 +276,7 @@ describe('prepareCorpus', () => {
     await target.put('shards/00000.parquet', await other.get('shards/00000.parquet'));
     const input = join(folder, 'shards/00000.parquet');
     await expect(prepareCorpus(settings(input, target))).rejects.toThrow(
-      /^corpus\.input: \S+00000\.parquet is in file:\S+, where .*: prepare into a new directory\.$/,
+      /^corpus\.input: \S+00000\.parquet is in \/\S+, where .*: prepare into a new directory\.$/,
     );
   });
 
@@ -287,7 +286,7 @@ describe('prepareCorpus', () => {
     expect(Buffer.from(await target.get('tokenizer.json'))).toEqual(await readFile(tokenizer));
     expect(index.tokenizer.vocabularySize).toBe(262);
     await expect(
-      prepareRecords(someRecords(5), { tokenizer: { file: join(fileURLToPath(target.uri), 'none.json') } }),
+      prepareRecords(someRecords(5), { tokenizer: { file: join(target.uri, 'none.json') } }),
     ).rejects.toThrow(/corpus\.tokenizer\.file: .*none\.json: no such file/);
   });
 
