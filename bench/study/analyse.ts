@@ -48,28 +48,32 @@ const TABLES: Record<string, (cells: readonly CellResult[]) => string> = {
 
 export interface Results {
   cells: CellResult[];
+  /** Cells that were run again, with the questions asked. */
+  asked: CellResult[];
   agreements: Agreement[];
 }
 
 export async function readResults(folder = RESULTS): Promise<Results> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.json')).sort();
-  const read = (pattern: RegExp) =>
-    Promise.all(
-      names
-        .filter((name) => pattern.test(name))
-        .map(async (name) => JSON.parse(await readFile(join(folder, name), 'utf8'))),
-    );
-  return { cells: await read(/^\d+M-/), agreements: await read(/^agreement-/) };
+  const read = async (folder: string, pattern: RegExp) => {
+    const names = (await readdir(folder)).filter((name) => pattern.test(name)).sort();
+    return Promise.all(names.map(async (name) => JSON.parse(await readFile(join(folder, name), 'utf8'))));
+  };
+  const [cell, agreement] = [/^\d+M-.*\.json$/, /^agreement-.*\.json$/];
+  return {
+    cells: await read(folder, cell),
+    asked: await read(join(folder, 'accuracy'), cell),
+    agreements: await read(folder, agreement),
+  };
 }
 
 /** The document with its tables made from the results. */
-export function withTables(document: string, { cells: results, agreements }: Results): string {
+export function withTables(document: string, { cells: all, asked, agreements }: Results): string {
   return document.replace(
     /<!-- table (\w+) ([\w-]+) ([\w-]+) -->\n[\s\S]*?<!-- end -->/g,
     (whole, name: string, size: string, references: string) => {
       const table = name === 'agreement' ? () => agreementTable(agreements) : TABLES[name];
       if (!table) throw new Error(`There is no table ${name}; there are ${Object.keys(TABLES).join(', ')}.`);
-      const cells = results.filter(
+      const cells = (name === 'accuracy' ? asked : all).filter(
         (cell) =>
           (size === 'all' ? cell.size in SIZES : cell.size === size) && [cell.references, 'all'].includes(references),
       );
