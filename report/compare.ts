@@ -79,10 +79,9 @@ const note = (baseline: string) =>
   'negative is better. Intervals are of what seeds change, on one set of passages. Spearman: the influence model on held-out probes. FLOPs: training and selection up to there.';
 
 /** The note below a table of one stage. */
-export const aboutStage = (comparison: Comparison, stage: number) => {
-  const { baseline, notes } = comparison;
-  const tasks = comparedTaskRows(comparison, stage).length > 0 ? [ABOUT_TASKS] : [];
-  return [`After stage ${stage}. ${note(baseline)}`, ...tasks, ...notes].join('\n\n');
+export const aboutStage = ({ stages, baseline, notes }: Comparison, stage: number) => {
+  const hasTasks = stages.some((one) => one.stage === stage && one.tasks);
+  return [`After stage ${stage}. ${note(baseline)}`, ...(hasTasks ? [ABOUT_TASKS] : []), ...notes].join('\n\n');
 };
 
 const COLORS = [

@@ -17,11 +17,9 @@ const READ_BYTES = 1 << 30;
 /** A directory as a {@link Store}: objects are files, written next to their final place and renamed into it. */
 export class DirectoryStore implements Store {
   readonly uri: string;
-  private readonly root: string;
 
   constructor(root: string) {
-    this.root = resolve(root); // without a slash at its end
-    this.uri = this.root;
+    this.uri = resolve(root); // without a slash at its end
   }
 
   async get(key: string, range?: { offset: number; length: number }): Promise<Uint8Array> {
@@ -79,10 +77,10 @@ export class DirectoryStore implements Store {
 
   async list(prefix: string): Promise<string[]> {
     const folder = prefix.includes('/') ? prefix.slice(0, prefix.lastIndexOf('/')) : '';
-    const files = await filesBelow(join(this.root, folder));
+    const files = await filesBelow(join(this.uri, folder));
     return files
       .filter((path) => !basename(path).includes(PARTIAL))
-      .map((path) => path.slice(this.root.length + 1))
+      .map((path) => path.slice(this.uri.length + 1))
       .filter((key) => key.startsWith(prefix))
       .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   }
@@ -91,7 +89,7 @@ export class DirectoryStore implements Store {
     const path = this.path(key);
     await rm(path, { force: true });
     // An object store has no empty folders, and neither has this.
-    for (let folder = dirname(path); folder.startsWith(`${this.root}${sep}`); folder = dirname(folder)) {
+    for (let folder = dirname(path); folder.startsWith(`${this.uri}${sep}`); folder = dirname(folder)) {
       const removed = await rmdir(folder).then(
         () => true,
         () => false, // it is not empty
@@ -105,7 +103,7 @@ export class DirectoryStore implements Store {
    * links to folders, as others may write there.
    */
   async removePartial(): Promise<void> {
-    await removePartialBelow(this.root);
+    await removePartialBelow(this.uri);
   }
 
   /** The same for one key, beside others' files. */
@@ -119,10 +117,10 @@ export class DirectoryStore implements Store {
 
   /** @throws InputError for a key that leads out of the directory, as one that was read from a file may. */
   private path(key: string): string {
-    const path = join(this.root, key);
-    const within = relative(this.root, path);
+    const path = join(this.uri, key);
+    const within = relative(this.uri, path);
     if (within === '..' || within.startsWith(`..${sep}`))
-      throw new InputError(`${key} leads out of ${this.root}: name a file inside it.`);
+      throw new InputError(`${key} leads out of ${this.uri}: name a file inside it.`);
     return path;
   }
 
